@@ -1,0 +1,111 @@
+"""The contract of a problem: what is trained, seen from the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from mtctl.balancing.contract import TaskGradients
+
+Record = dict[str, Any]
+"""One line of metrics.jsonl: JSON values only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What an evaluation measures, declared so that comparisons know what they compare.
+
+    Args:
+        name: for tables, e.g. "return".
+        higher_is_better: the direction of better.
+        success: the threshold that counts as success, in the score's units; None if there is none.
+    """
+
+    name: str
+    higher_is_better: bool
+    success: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterCount:
+    """Trainable numbers in a problem's networks (target copies excluded)."""
+
+    total: int
+    shared: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEvaluation:
+    """One task's greedy episodes, in the order of their seeds.
+
+    Args:
+        returns: undiscounted return of each episode.
+        steps: environment steps of each.
+        outcomes: how each ended: "landed", "crashed" or "timed_out".
+    """
+
+    returns: tuple[float, ...]
+    steps: tuple[int, ...]
+    outcomes: tuple[str, ...]
+
+
+SeedList = Literal["held_out", "monitor"]
+"""`held_out`: the published list that final scores are measured on. `monitor`: the list used during training."""
+
+
+class Problem(Protocol):
+    """What is trained.
+
+    A unit is what progress is counted in ("episode", "epoch"); records, evaluations and checkpoints come at ends of
+    units, and `state_dict` there covers everything that decides the future.
+
+    Attributes:
+        tasks: the T task names.
+        score: what `evaluate` measures.
+        unit: the name of a unit.
+        units: how many the recipe asks for.
+        done: how many have ended.
+        definition: JSON values that define tasks and evaluation: runs are comparable only if these are equal.
+    """
+
+    tasks: tuple[str, ...]
+    score: Score
+    unit: str
+    units: int
+    done: int
+    definition: Mapping[str, Any]
+
+    def parameter_count(self) -> ParameterCount: ...
+
+    def budget(self) -> dict[str, int]:
+        """Return what has been spent so far: environment_steps, updates, samples_per_update."""
+        ...
+
+    def advance(self) -> Record | None:
+        """Collect: one environment step or one batch. Return the unit's record if this ended a unit."""
+        ...
+
+    def gradients(self) -> TaskGradients | None:
+        """Return losses and gradients of a fresh batch, or None if there is nothing to learn from yet."""
+        ...
+
+    def update(self) -> None:
+        """Step the optimizer with the gradients that were combined, and what follows an update (target networks)."""
+        ...
+
+    def evaluate(self, episodes: int, seeds: SeedList, tasks: tuple[str, ...] | None = None) -> dict[str, TaskEvaluation]:
+        """Play the first `episodes` seeds of the list with the current policy, without touching training's state."""
+        ...
+
+    def policy_state(self) -> dict[str, Any]:
+        """Return what evaluation needs: the networks' weights."""
+        ...
+
+    def load_policy_state(self, state: Mapping[str, Any]) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that decides the future: tensors and plain values that load with `weights_only=True`."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...

@@ -1,0 +1,137 @@
+"""Who learns: `agent:` in a recipe."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mtctl.recipes.base import Fraction, Part, PositiveFloat, PositiveInt
+
+
+class Replay(Part):
+    """Experience replay: one buffer per task, or one for all."""
+
+    kind: Literal["per_task", "mixed"] = "per_task"
+    """`per_task`: every update sees `batch_size` rows of EACH task. `mixed`: `batch_size` rows in all, of any task."""
+    capacity: PositiveInt = 100_000
+    """Transitions in all; per-task buffers get an equal share each (100,000 / 3 = 33,333)."""
+    learning_starts: PositiveInt = 256
+    """Transitions before the first update: in each task's buffer (`per_task`) or in the one buffer (`mixed`).
+    256 = four batches, so that short runs learn too. The published study documents 2,000; its code began at 64."""
+
+
+class Exploration(Part):
+    """ε-greedy: ε = max(end, start · decay^episodes)."""
+
+    start: Fraction = 1.0
+    end: Fraction = 0.01
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.995
+    """Factor per episode; with 0.995, ε reaches 0.01 at episode 919."""
+    counts: Literal["all_episodes", "own_episodes"] = "all_episodes"
+    """Whose episodes count: of any task (one agent), or of the task that is played (independent agents)."""
+
+    @model_validator(mode="after")
+    def _end_below_start(self) -> Self:
+        if self.end > self.start:
+            raise ValueError(f"end: {self.end} is above start ({self.start})")
+        return self
+
+
+class EpisodeTarget(Part):
+    """Hard copy of the online network into the target network every `every` episodes."""
+
+    kind: Literal["episodes"]
+    every: PositiveInt = 10
+
+
+class StepTarget(Part):
+    """Hard copy every `every` updates."""
+
+    kind: Literal["updates"]
+    every: PositiveInt = 1000
+
+
+class SoftTarget(Part):
+    """Polyak averaging after every update: target ← (1 − tau)·target + tau·online."""
+
+    kind: Literal["soft"]
+    tau: Annotated[float, Field(gt=0, le=1)] = 0.005
+
+
+Target = Annotated[EpisodeTarget | StepTarget | SoftTarget, Field(discriminator="kind")]
+
+
+class TaskSettings(Part):
+    """One task's own settings, where the tasks' networks are independent. A value left out is the agent's."""
+
+    lr: PositiveFloat | None = None
+    epsilon_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    target_every: PositiveInt | None = None
+    """Episodes between hard target copies; needs `target: {kind: episodes}`."""
+    learning_starts: PositiveInt | None = None
+
+
+class DQNAgent(Part):
+    """Deep Q-network (Mnih et al., 2015) with the options people expect."""
+
+    kind: Literal["dqn"]
+    network: Literal["shared", "independent"] = "shared"
+    """One network for all tasks, or one for each."""
+    task_encoding: Literal["none", "raw_id", "onehot", "embedding"] = "none"
+    """How a shared network is told the task: not at all ("blind"), by number (a false order), one-hot, or a
+    learned embedding ("aware")."""
+    embedding_dim: PositiveInt = 8
+    """Width of the learned embedding, drawn from N(0, 0.1²)."""
+    hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)] = (256, 128)
+    """Units of the hidden layers (ReLU, He-normal initialisation, zero biases)."""
+    lr: PositiveFloat = 5e-4
+    """Adam's learning rate."""
+    gamma: Fraction = 0.99
+    """Discount factor per environment step."""
+    loss: Literal["mse", "huber"] = "mse"
+    huber_delta: PositiveFloat = 1.0
+    """Where the Huber loss turns linear, in units of return; used with `loss: huber` only."""
+    gradient_clip: PositiveFloat | None = None
+    """Largest Euclidean norm of the combined gradient; null: no clipping."""
+    batch_size: PositiveInt = 64
+    """Rows per update: of each task with per-task replay, in all with mixed replay."""
+    update_every: PositiveInt = 1
+    """Environment steps per update."""
+    double: bool = False
+    """Double DQN (van Hasselt et al., 2016): the online network selects the next action, the target network rates it."""
+    n_step: PositiveInt = 1
+    """Steps of reward before the bootstrap."""
+    learn: Literal["all_tasks", "active_task"] = "all_tasks"
+    """Which tasks an update trains: all, or only the one that is played (independent networks only)."""
+    replay: Replay = Replay()
+    exploration: Exploration = Exploration()
+    target: Target = EpisodeTarget(kind="episodes")
+    per_task: dict[str, TaskSettings] = {}
+    """Settings of single tasks by name (independent networks only)."""
+
+    @model_validator(mode="after")
+    def _independent_or_shared(self) -> Self:
+        if self.network == "independent":
+            if self.task_encoding != "none":
+                raise ValueError("task_encoding: independent networks see one task each; use `none`")
+            if self.replay.kind != "per_task":
+                raise ValueError("replay: independent networks need `kind: per_task`")
+            return self
+        if self.per_task:
+            raise ValueError("per_task: one shared network has one setting for all tasks; needs `network: independent`")
+        if self.learn == "active_task":
+            raise ValueError("learn: `active_task` needs `network: independent`")
+        return self
+
+    @model_validator(mode="after")
+    def _capacity_covers_the_start(self) -> Self:
+        if self.replay.learning_starts > self.replay.capacity:
+            raise ValueError(
+                f"replay: learning_starts ({self.replay.learning_starts}) is above capacity ({self.replay.capacity})"
+            )
+        return self
+
+
+Agent = DQNAgent
+"""The tagged union of all agents; `kind` selects."""
