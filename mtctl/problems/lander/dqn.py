@@ -1,0 +1,209 @@
+"""Deep Q-learning on batches whose rows each belong to one task.
+
+For a row (o, a, R, o', β) with β = γⁿ, or 0 after a terminal step:
+
+    target  y = R + β · max_a' Q⁻(o', a')                     (Mnih et al., 2015)
+            y = R + β · Q⁻(o', argmax_a' Q(o', a'))           (double: van Hasselt et al., 2016)
+    loss    Lᵢ = mean over task i's rows of (Q(o, a) − y)²    or Huber
+
+Per-task gradients come from one closed-form backward pass (see network.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtctl.balancing.contract import Space
+from mtctl.problems.lander.network import QNetwork
+from mtctl.problems.lander.replay import Batch
+from mtctl.recipes.agents import DQNAgent, SoftTarget, StepTarget
+
+
+class ReplayGradients:
+    """The step's task gradients (see `TaskGradients`), held as a Jacobian.
+
+    Args:
+        tasks: names.
+        losses: [T] float64 mean losses.
+        counts: rows of each task; a task without rows is inactive.
+        jacobian: [T, P].
+        code_gradients: [T, d] of learned embeddings, each its own task's alone.
+        network: whose leaves get the combined gradient.
+        importance: [T] float32 factor of each task's mean loss in the plain objective: 1 with per-task replay, its
+            share of the rows in a mixed batch, so that equal weights give the mean over the batch.
+    """
+
+    def __init__(
+        self,
+        tasks: tuple[str, ...],
+        losses: Tensor,
+        counts: tuple[int, ...],
+        jacobian: Tensor,
+        code_gradients: Tensor | None,
+        network: QNetwork,
+        importance: Tensor,
+    ) -> None:
+        self.tasks = tasks
+        self.losses = losses
+        self.active = torch.tensor([count > 0 for count in counts])
+        self._counts = counts
+        self._jacobian = jacobian
+        self._code_gradients = code_gradients
+        self._network = network
+        self._importance = importance
+
+    def norms(self, space: Space) -> Tensor:
+        """Return ‖∇Lᵢ‖ on the last hidden layer's weights, or on all parameters the tasks share."""
+        if space == "all_shared":
+            return self.gramian(space).diagonal().sqrt()
+        layer = self._jacobian[:, self._network.last_shared()]
+        return torch.linalg.vector_norm(layer, dim=1).double()
+
+    def gramian(self, space: Space) -> Tensor:
+        """Return gᵢ·gⱼ; with independent networks, which share nothing, the diagonal alone."""
+        if space == "all_shared":
+            return self._full_gramian
+        layer = self._jacobian[:, self._network.last_shared()]
+        return self._inner_products(layer)
+
+    @cached_property
+    def _full_gramian(self) -> Tensor:
+        return self._inner_products(self._jacobian)
+
+    def _inner_products(self, rows: Tensor) -> Tensor:
+        products = torch.mm(rows, rows.t()).double()
+        return products.diagonal().diag() if self._network.copies > 1 else products
+
+    def combine(self, shared: Tensor, own: Tensor) -> None:
+        """Write the weighted gradient into the leaves' `.grad`; leaves of absent tasks get none."""
+        weights = shared.float() * self._importance
+        if self._network.copies > 1:
+            for task, leaf in enumerate(self._network.leaves()):
+                leaf.grad = self._jacobian[task].mul_(weights[task]) if self._counts[task] else None
+            return
+        leaf, *codes = self._network.leaves()
+        leaf.grad = torch.mv(self._jacobian.t(), weights)
+        if codes and self._code_gradients is not None:
+            codes[0].grad = self._code_gradients * (own.float() * self._importance).unsqueeze(1)
+
+
+class DQN:
+    """Online and target network, their optimizer, and the loss.
+
+    Args:
+        agent: the recipe's agent.
+        tasks: names.
+        observations: width of an observation.
+        actions: number of actions.
+        generator: where initial values come from.
+
+    Attributes:
+        online: the network that acts and learns.
+        updates: optimizer steps so far.
+    """
+
+    def __init__(
+        self, agent: DQNAgent, tasks: tuple[str, ...], observations: int, actions: int, generator: torch.Generator
+    ) -> None:
+        def network() -> QNetwork:
+            return QNetwork(
+                len(tasks),
+                (observations, *agent.hidden, actions),
+                encoding=agent.task_encoding,
+                embedding_dim=agent.embedding_dim,
+                independent=agent.network == "independent",
+                generator=generator,
+            )
+
+        self._agent = agent
+        self._tasks = tasks
+        self.online = network()
+        self._target = network()
+        self._target.copy_from(self.online)
+        self._ones = torch.ones(len(tasks))
+        self.updates = 0
+        self._leaves = self.online.leaves()
+        self.optimizer = torch.optim.Adam(self._parameter_groups(), fused=True)
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        if self._agent.network == "shared":
+            return [{"params": self._leaves, "lr": self._agent.lr}]
+        own = [self._agent.per_task.get(task) for task in self._tasks]
+        rates = [(settings and settings.lr) or self._agent.lr for settings in own]
+        return [{"params": [leaf], "lr": rate} for leaf, rate in zip(self._leaves, rates, strict=True)]
+
+    def gradients(self, batch: Batch) -> ReplayGradients:
+        """Return every task's loss and gradient on a batch: one forward, one backward."""
+        outputs = self.online.forward(batch.observations, batch.counts)
+        values, actions = outputs[-1], batch.actions
+        error = values.gather(1, actions).squeeze(1).sub_(self._targets(batch))
+        losses, slopes = self._loss(error)
+        importance = self._ones
+        if min(batch.counts) == max(batch.counts):
+            rows = batch.counts[0]
+            task_losses = losses.unflatten(0, (-1, rows)).mean(1).double()
+            slopes.div_(rows)
+        else:
+            counts = torch.tensor(batch.counts)
+            divisors = counts.clamp(min=1)
+            place = torch.repeat_interleave(counts)
+            task_losses = torch.zeros(len(counts)).index_add_(0, place, losses).div_(divisors).double()
+            slopes.div_(divisors[place])
+            importance = counts / counts.sum() if self._agent.replay.kind == "mixed" else self._ones
+        delta = torch.zeros_like(values).scatter_(1, actions, slopes.unsqueeze(1))
+        jacobian, codes = self.online.backward(batch.observations, outputs, delta, batch.counts)
+        return ReplayGradients(self._tasks, task_losses, batch.counts, jacobian, codes, self.online, importance)
+
+    def _targets(self, batch: Batch) -> Tensor:
+        following = self._target.forward(batch.next_observations, batch.counts)[-1]
+        if self._agent.double:
+            best = self.online.forward(batch.next_observations, batch.counts)[-1].argmax(1, keepdim=True)
+            value = following.gather(1, best).squeeze(1)
+        else:
+            value = following.amax(1)
+        return torch.addcmul(batch.rewards, batch.bootstraps, value)
+
+    def _loss(self, error: Tensor) -> tuple[Tensor, Tensor]:
+        """Return each row's loss and its derivative."""
+        if self._agent.loss == "mse":
+            return error.square(), error.mul(2.0)
+        delta = self._agent.huber_delta
+        bounded = error.clamp(-delta, delta)
+        return bounded * (error - 0.5 * bounded), bounded
+
+    def update(self) -> None:
+        """Step the optimizer with the gradients in `.grad`, then move the target network if it follows updates."""
+        if self._agent.gradient_clip is not None:
+            groups = [[leaf] for leaf in self._leaves] if self.online.copies > 1 else [self._leaves]
+            for group in groups:
+                torch.nn.utils.clip_grad_norm_(group, self._agent.gradient_clip, foreach=False)
+        self.optimizer.step()
+        self.updates += 1
+        target = self._agent.target
+        if isinstance(target, SoftTarget):
+            self._target.move_towards(self.online, target.tau)
+        elif isinstance(target, StepTarget) and self.updates % target.every == 0:
+            self._target.copy_from(self.online)
+
+    def refresh_target(self, task: int | None = None) -> None:
+        """Copy the online network into the target network: whole, or one task's own."""
+        self._target.copy_from(self.online, task)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "online": self.online.state_dict(),
+            "target": self._target.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "updates": self.updates,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.online.load_state_dict(state["online"])
+        self._target.load_state_dict(state["target"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.updates = state["updates"]

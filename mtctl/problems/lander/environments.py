@@ -1,0 +1,155 @@
+"""The LunarLander tasks: what each changes, its time limit, and the seeds that episodes start from.
+
+A task is gymnasium's LunarLander (v3 rules) with one thing changed. Rewards are gymnasium's: the difference of a
+shaping potential, −0.30 per step of the main engine, −0.03 per step of a side engine; a terminal ±100 replaces the
+last step's reward. Reaching the time limit is a truncation: learners bootstrap from the last observation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from mtctl.errors import MtctlError
+
+if TYPE_CHECKING:
+    from gymnasium.envs.box2d.lunar_lander import LunarLander
+
+OBSERVATIONS: Final = 8
+ACTIONS: Final = 4
+SOLVED: Final = 200.0
+"""Return from which gymnasium calls the standard task solved."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDefinition:
+    """What makes a task.
+
+    Args:
+        time_limit: environment steps until truncation.
+        gravity: in m/s², set on the physics world after each reset (the constructor takes −12 < g < 0 only).
+        wind_power: gymnasium's wind, a smooth force of up to this size while no leg touches the ground; 0: none.
+        turbulence_power: the same for torque.
+        hull_noise: half-width in newtons of a uniform horizontal force on the hull in every step, also on the
+            ground. The body then never falls asleep, so the +100 for landing is out of reach.
+    """
+
+    time_limit: int
+    gravity: float = -10.0
+    wind_power: float = 0.0
+    turbulence_power: float = 0.0
+    hull_noise: float = 0.0
+
+
+TASKS: Final[Mapping[str, TaskDefinition]] = {
+    "standard": TaskDefinition(time_limit=1000),
+    "windy": TaskDefinition(time_limit=400, wind_power=15.0, turbulence_power=1.5),
+    "heavy": TaskDefinition(time_limit=800, gravity=-12.5),
+    "windy_hull_noise": TaskDefinition(time_limit=400, hull_noise=20.0),
+}
+
+# First words of the seed sequences; the lists are disjoint by construction.
+_TRAINING, _MONITOR, _HELD_OUT = 1, 2, 3
+
+
+def training_seed(run_seed: int, task: str, episode: int) -> int:
+    """Return the reset seed of a run's `episode`-th training episode on `task`."""
+    return _seed(_TRAINING, run_seed, task, episode)
+
+
+def evaluation_seed(seed_list: str, task: str, index: int) -> int:
+    """Return the `index`-th seed of the `monitor` or `held_out` list: the same for every run and method."""
+    return _seed({"monitor": _MONITOR, "held_out": _HELD_OUT}[seed_list], 0, task, index)
+
+
+def _seed(stream: int, run_seed: int, task: str, index: int) -> int:
+    place = tuple(TASKS).index(task)
+    return int(np.random.SeedSequence((stream, run_seed, place, index)).generate_state(1)[0])
+
+
+def definition(tasks: tuple[str, ...]) -> dict[str, Any]:
+    """Return what decides whether two runs' scores may be compared."""
+    return {
+        "environment": "gymnasium LunarLander, discrete",
+        "tasks": {task: asdict(TASKS[task]) for task in tasks},
+        "policy": "greedy",
+        "seed_list": "v1",
+    }
+
+
+def make(task: str, render_mode: str | None = None) -> Environment:
+    """Return a fresh environment of `task`; rendering only where asked for, so that training never pays for it.
+
+    Raises:
+        MtctlError: if Box2D is not installed.
+    """
+    try:
+        from gymnasium.envs.box2d.lunar_lander import LunarLander  # noqa: PLC0415
+        from gymnasium.error import DependencyNotInstalled  # noqa: PLC0415
+    except ImportError as error:
+        raise _no_box2d() from error
+    rules = TASKS[task]
+    wind = rules.wind_power > 0 or rules.turbulence_power > 0
+    try:
+        world = LunarLander(
+            render_mode=render_mode,
+            enable_wind=wind,
+            wind_power=rules.wind_power,
+            turbulence_power=rules.turbulence_power,
+        )
+    except DependencyNotInstalled as error:
+        raise _no_box2d() from error
+    return Environment(world, rules)
+
+
+def _no_box2d() -> MtctlError:
+    return MtctlError(
+        "the lander tasks need Box2D, which is not installed for this Python and platform",
+        hint='pip install "box2d>=2.3.10" (wheels: CPython 3.11 to 3.13 on Linux x86-64, macOS and Windows)',
+    )
+
+
+class Environment:
+    """One task's environment: `reset(seed)` and `step(action)` without wrappers or checks.
+
+    Attributes:
+        world: gymnasium's LunarLander underneath.
+        time_limit: steps until truncation.
+    """
+
+    def __init__(self, world: LunarLander, rules: TaskDefinition) -> None:
+        self.world = world
+        self.time_limit = rules.time_limit
+        self._gravity = rules.gravity
+        self._hull_noise = rules.hull_noise
+        self._steps = 0
+
+    def reset(self, seed: int) -> np.ndarray:
+        """Start the episode that `seed` decides; return its first observation [8] float32."""
+        observation, _ = self.world.reset(seed=seed)
+        if self._gravity != self.world.gravity:
+            self.world.world.gravity = (0.0, self._gravity)
+        self._steps = 0
+        return observation
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
+        """Return observation [8], reward, terminated, truncated."""
+        if self._hull_noise:
+            force = self.world.np_random.uniform(-self._hull_noise, self._hull_noise)
+            self.world.lander.ApplyForceToCenter((float(force), 0.0), True)
+        observation, reward, terminated, _, _ = self.world.step(action)
+        self._steps += 1
+        return observation, float(reward), terminated, not terminated and self._steps >= self.time_limit
+
+    def close(self) -> None:
+        self.world.close()
+
+
+def outcome(terminated: bool, last_reward: float) -> str:
+    """Name how an episode ended, from its last step: +100 is paid for a landing only."""
+    if not terminated:
+        return "timed_out"
+    return "landed" if last_reward > 0 else "crashed"

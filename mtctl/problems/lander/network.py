@@ -1,0 +1,235 @@
+"""Q-networks with a closed-form backward pass that yields every task's gradient at once.
+
+Each row of a replay batch belongs to one task, so a task's gradient needs its own rows only: for a Linear layer it
+is hᵢᵀ·δᵢ over the rows of task i. One forward and one backward over all rows therefore give the whole Jacobian
+J ∈ ℝᵀˣᴾ at the arithmetic cost of the plain sum's gradient, without an autograd graph.
+
+A task is told to a shared network through extra inputs e_i ∈ ℝᵈ (its number, one-hot, or a learned embedding). They
+are constant over a task's rows, so they act as a bias of the first layer: x·W + (e_i·W_e + b); the gradients of W_e,
+e_i and b follow from the sum of δ₁ over the task's rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import torch
+from torch import Tensor
+
+Encoding = Literal["none", "raw_id", "onehot", "embedding"]
+
+EMBEDDING_SD: Final = 0.1
+"""Standard deviation of a fresh embedding, as in the published study."""
+
+
+class QNetwork:
+    """K copies of a ReLU network obs → hidden … → actions: one for all T tasks (K = 1) or one per task (K = T).
+
+    All K·P numbers live in one tensor, so that an optimizer step and a target copy are one operation each.
+
+    Args:
+        tasks: T.
+        sizes: units of the layers, observations first, actions last.
+        encoding: how a shared network is told the task.
+        embedding_dim: width of a learned embedding.
+        independent: one copy per task.
+        generator: where initial values come from (He-normal weights, zero biases, N(0, 0.1²) embeddings).
+
+    Attributes:
+        parameters: [K, P] weights and biases (the rows of W_e after those of W in the first layer).
+        codes: [T, d] the tasks' extra inputs; learned only with `encoding="embedding"`.
+    """
+
+    def __init__(
+        self,
+        tasks: int,
+        sizes: Sequence[int],
+        *,
+        encoding: Encoding = "none",
+        embedding_dim: int = 8,
+        independent: bool = False,
+        generator: torch.Generator,
+    ) -> None:
+        self.tasks = tasks
+        self.copies = tasks if independent else 1
+        self.learned_codes = encoding == "embedding"
+        self.codes = _codes(encoding, tasks, embedding_dim, generator)
+        self._inputs = sizes[0]
+        fan_ins = [sizes[0] + self.codes.shape[1], *sizes[1:-1]]
+        self._shapes = list(zip(fan_ins, sizes[1:], strict=True))
+        self.parameters = torch.zeros(self.copies, sum(rows * units + units for rows, units in self._shapes))
+        self._layers = self._views(self.parameters)
+        for weight, _ in self._layers:
+            weight.normal_(0.0, math.sqrt(2.0 / weight.shape[1]), generator=generator)
+
+    @property
+    def count(self) -> int:
+        """Trainable numbers, embeddings included."""
+        return self.parameters.numel() + (self.codes.numel() if self.learned_codes else 0)
+
+    def leaves(self) -> list[Tensor]:
+        """Return what an optimizer moves: one flat tensor per copy, then the embeddings if learned."""
+        return [*self.parameters.unbind(0), *([self.codes] if self.learned_codes else [])]
+
+    def last_shared(self) -> slice:
+        """Return where the last hidden layer's weights lie in a row of P: the layer GradNorm's norms are taken on."""
+        start = 0
+        for rows, units in self._shapes[:-2]:
+            start += rows * units + units
+        rows, units = self._shapes[-2]
+        return slice(start, start + rows * units)
+
+    def act(self, observation: Tensor, task: int) -> int:
+        """Return the greedy action for one observation [1, 8]."""
+        copy = task if self.copies > 1 else 0
+        (weight, bias), *rest = [(weight[copy], bias[copy]) for weight, bias in self._layers]
+        if self.codes.shape[1]:
+            bias = torch.addmv(bias, weight[self._inputs :].t(), self.codes[task])
+        hidden = torch.addmm(bias, observation, weight[: self._inputs])
+        for weight, bias in rest:
+            hidden = torch.addmm(bias, hidden.relu_(), weight)
+        return int(hidden.argmax())
+
+    def forward(self, observations: Tensor, counts: Sequence[int]) -> list[Tensor]:
+        """Return the activations of every layer; the last is Q [N, actions].
+
+        Args:
+            observations: [N, 8], grouped by task.
+            counts: rows of each task.
+        """
+        if self.copies > 1:
+            return self._forward_copies(observations, counts)
+        (weight, bias), *rest = [(weight[0], bias[0]) for weight, bias in self._layers]
+        outputs = [self._first_layer(observations, counts, weight, bias)]
+        for weight, bias in rest:
+            outputs.append(torch.addmm(bias, outputs[-1].relu_(), weight))
+        return outputs
+
+    def _first_layer(self, observations: Tensor, counts: Sequence[int], weight: Tensor, bias: Tensor) -> Tensor:
+        if not self.codes.shape[1]:
+            return torch.addmm(bias, observations, weight)
+        biases = torch.addmm(bias, self.codes, weight[self._inputs :])
+        out = torch.mm(observations, weight[: self._inputs])
+        for task, rows in _segments(counts):
+            out[rows] += biases[task]
+        return out
+
+    def _forward_copies(self, observations: Tensor, counts: Sequence[int]) -> list[Tensor]:
+        present = [task for task, count in enumerate(counts) if count]
+        span = slice(present[0], present[-1] + 1)
+        hidden = observations.unflatten(0, (len(present), counts[present[0]]))
+        outputs = []
+        for place, (weight, bias) in enumerate(self._layers):
+            hidden = torch.baddbmm(bias[span].unsqueeze(1), hidden.relu_() if place else hidden, weight[span])
+            outputs.append(hidden)
+        return [output.flatten(0, 1) for output in outputs]
+
+    def backward(
+        self, observations: Tensor, outputs: list[Tensor], delta: Tensor, counts: Sequence[int]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return every task's gradient from one backward pass.
+
+        Args:
+            observations: [N, 8], as given to `forward`.
+            outputs: what `forward` returned.
+            delta: [N, actions] derivative of each row's task loss with respect to Q.
+            counts: rows of each task.
+
+        Returns:
+            J [T, P]: row i is ∇Lᵢ on the network that task i uses; and [T, d] gradients of learned embeddings.
+        """
+        jacobian = delta.new_empty(self.tasks, self.parameters.shape[1])
+        blocks = self._views(jacobian)
+        inputs = [observations, *outputs[:-1]]
+        for place in range(len(blocks) - 1, -1, -1):
+            weight_block, bias_block = blocks[place]
+            if place == 0:
+                weight_block = weight_block[:, : self._inputs]
+            _per_task_products(inputs[place], delta, counts, weight_block, bias_block)
+            if place:
+                delta = self._to_previous(delta, self._layers[place][0], counts)
+                delta.mul_(inputs[place].sign())
+        return jacobian, self._code_gradients(blocks[0])
+
+    def _to_previous(self, delta: Tensor, weight: Tensor, counts: Sequence[int]) -> Tensor:
+        if self.copies == 1:
+            return torch.mm(delta, weight[0].t())
+        present = [task for task, count in enumerate(counts) if count]
+        span = slice(present[0], present[-1] + 1)
+        return torch.bmm(delta.unflatten(0, (len(present), -1)), weight[span].transpose(1, 2)).flatten(0, 1)
+
+    def _code_gradients(self, first: tuple[Tensor, Tensor]) -> Tensor | None:
+        if not self.codes.shape[1]:
+            return None
+        weight_block, sums = first
+        torch.mul(self.codes.unsqueeze(2), sums.unsqueeze(1), out=weight_block[:, self._inputs :])
+        if not self.learned_codes:
+            return None
+        return torch.mm(sums, self._layers[0][0][0, self._inputs :].t())
+
+    def _views(self, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return each layer's weights [R, in, out] and biases [R, out] as views of R flat rows."""
+        views, start = [], 0
+        for rows, units in self._shapes:
+            middle, end = start + rows * units, start + rows * units + units
+            views.append((flat[:, start:middle].unflatten(1, (rows, units)), flat[:, middle:end]))
+            start = end
+        return views
+
+    def copy_from(self, other: QNetwork, copy: int | None = None) -> None:
+        """Copy another network's values: all, or those of one copy."""
+        rows = slice(None) if copy is None else slice(copy, copy + 1)
+        self.parameters[rows] = other.parameters[rows]
+        self.codes.copy_(other.codes)
+
+    def move_towards(self, other: QNetwork, tau: float) -> None:
+        """Set every value to (1 − tau)·own + tau·other."""
+        self.parameters.lerp_(other.parameters, tau)
+        self.codes.lerp_(other.codes, tau)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"parameters": self.parameters.clone(), "codes": self.codes.clone()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.parameters.copy_(state["parameters"])
+        self.codes.copy_(state["codes"])
+
+
+def _codes(encoding: Encoding, tasks: int, width: int, generator: torch.Generator) -> Tensor:
+    match encoding:
+        case "none":
+            return torch.zeros(tasks, 0)
+        case "raw_id":
+            return torch.arange(tasks, dtype=torch.float32).unsqueeze(1)
+        case "onehot":
+            return torch.eye(tasks)
+        case "embedding":
+            return torch.zeros(tasks, width).normal_(0.0, EMBEDDING_SD, generator=generator)
+
+
+def _segments(counts: Sequence[int]) -> list[tuple[int, slice]]:
+    """Return (task, its rows) for each task that has rows."""
+    found, start = [], 0
+    for task, count in enumerate(counts):
+        if count:
+            found.append((task, slice(start, start + count)))
+        start += count
+    return found
+
+
+def _per_task_products(
+    inputs: Tensor, delta: Tensor, counts: Sequence[int], weight_block: Tensor, bias_block: Tensor
+) -> None:
+    """Write hᵢᵀ·δᵢ into weight_block [T, in, out] and Σ δᵢ into bias_block [T, out]; zeros for absent tasks."""
+    if min(counts) == max(counts):
+        grouped = delta.unflatten(0, (len(counts), counts[0]))
+        torch.bmm(inputs.unflatten(0, (len(counts), counts[0])).transpose(1, 2), grouped, out=weight_block)
+        torch.sum(grouped, 1, out=bias_block)
+        return
+    weight_block.zero_()
+    bias_block.zero_()
+    for task, rows in _segments(counts):
+        torch.mm(inputs[rows].t(), delta[rows], out=weight_block[task])
+        torch.sum(delta[rows], 0, out=bias_block[task])

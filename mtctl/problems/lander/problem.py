@@ -1,0 +1,224 @@
+"""The multi-task lander: one DQN agent on several LunarLander tasks, played in turn."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from mtctl.problems.contract import ParameterCount, Record, Score, SeedList, TaskEvaluation
+from mtctl.problems.lander import environments
+from mtctl.problems.lander.dqn import DQN, ReplayGradients
+from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, SOLVED
+from mtctl.problems.lander.evaluation import evaluate
+from mtctl.problems.lander.replay import Replay
+from mtctl.recipes.agents import DQNAgent, EpisodeTarget, TaskSettings
+from mtctl.recipes.problems import LanderProblem
+
+
+@dataclass(slots=True)
+class _Episode:
+    """The episode that is being played.
+
+    Args:
+        task: its index.
+        observation: the latest.
+        exploring: per step, the random action to take instead of the greedy one, or −1.
+        epsilon: the exploration rate behind `exploring`.
+        pending: (observation, action, reward) of steps whose n-step return is not complete.
+    """
+
+    task: int
+    observation: np.ndarray
+    exploring: list[int]
+    epsilon: float
+    pending: deque[tuple[np.ndarray, int, float]] = field(default_factory=deque)
+    steps: int = 0
+    total: float = 0.0
+
+
+class Lander:
+    """Episode i plays task i mod T; every environment step is stored and followed by an update.
+
+    Args:
+        problem: the recipe's problem.
+        agent: the recipe's agent.
+        seed: the run's seed; initial values, exploration, replay and episodes draw from separate streams of it.
+    """
+
+    unit = "episode"
+    score = Score(name="return", higher_is_better=True, success=SOLVED)
+
+    def __init__(self, problem: LanderProblem, agent: DQNAgent, seed: int) -> None:
+        self.tasks: tuple[str, ...] = problem.tasks
+        self.units = problem.episodes_per_task * len(self.tasks)
+        self.definition: Mapping[str, Any] = environments.definition(self.tasks)
+        self.done = 0
+        self._agent = agent
+        self._seed = seed
+        streams = np.random.SeedSequence(seed).generate_state(3, np.uint64)
+        initial, self._exploration, self._sampling = (
+            torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in streams
+        )
+        self.dqn = DQN(agent, self.tasks, OBSERVATIONS, ACTIONS, initial)
+        self.replay = self._build_replay()
+        self._environments = [environments.make(task) for task in self.tasks]
+        self._environment_steps = 0
+        self._playing: _Episode | None = None
+        self._input = torch.zeros(1, OBSERVATIONS)
+        self._input_row = self._input.numpy()[0]
+
+    def _build_replay(self) -> Replay:
+        wanted = self._agent.replay
+        rings = len(self.tasks) if wanted.kind == "per_task" else 1
+        own = [self._settings(task).learning_starts for task in range(rings)]
+        starts = tuple(start or wanted.learning_starts for start in own)
+        return Replay(len(self.tasks), rings, wanted.capacity, starts, self._sampling)
+
+    def _settings(self, task: int) -> TaskSettings:
+        return self._agent.per_task.get(self.tasks[task], TaskSettings())
+
+    def parameter_count(self) -> ParameterCount:
+        """Count what the optimizer moves; independent networks share none of it, embeddings are their task's own."""
+        network = self.dqn.online
+        return ParameterCount(network.count, network.parameters.numel() if network.copies == 1 else 0)
+
+    def budget(self) -> dict[str, int]:
+        groups = len(self.tasks) if self._agent.replay.kind == "per_task" and self._agent.learn == "all_tasks" else 1
+        return {
+            "environment_steps": self._environment_steps,
+            "updates": self.dqn.updates,
+            "samples_per_update": groups * self._agent.batch_size,
+        }
+
+    def advance(self) -> Record | None:
+        """Play one step ε-greedily and store it; return the episode's record if it ended."""
+        episode = self._playing or self._begin()
+        action = episode.exploring[episode.steps]
+        if action < 0:
+            self._input_row[:] = episode.observation
+            action = self.dqn.online.act(self._input, episode.task)
+        observation, reward, terminated, truncated = self._environments[episode.task].step(action)
+        episode.pending.append((episode.observation, action, reward))
+        episode.observation = observation
+        episode.steps += 1
+        episode.total += reward
+        self._environment_steps += 1
+        self._store(episode, terminated, ended=terminated or truncated)
+        return self._end(episode, terminated, reward) if terminated or truncated else None
+
+    def _begin(self) -> _Episode:
+        task = self.done % len(self.tasks)
+        own_episodes = self.done // len(self.tasks)
+        self._refresh_target(task, own_episodes)
+        environment = self._environments[task]
+        observation = environment.reset(environments.training_seed(self._seed, self.tasks[task], own_episodes))
+        epsilon = self._epsilon(task, own_episodes)
+        limit = environment.time_limit
+        random = torch.randint(ACTIONS, (limit,), generator=self._exploration)
+        greedy = torch.rand(limit, generator=self._exploration) >= epsilon
+        self._playing = _Episode(task, observation, random.masked_fill_(greedy, -1).tolist(), epsilon)
+        return self._playing
+
+    def _refresh_target(self, task: int, own_episodes: int) -> None:
+        target = self._agent.target
+        if not isinstance(target, EpisodeTarget):
+            return
+        if self._agent.network == "independent":
+            # Each network follows its own task's episodes, so that one task's setting never touches another's.
+            every = self._settings(task).target_every or target.every
+            if own_episodes and own_episodes % every == 0:
+                self.dqn.refresh_target(task)
+        elif self.done and self.done % target.every == 0:
+            self.dqn.refresh_target()
+
+    def _epsilon(self, task: int, own_episodes: int) -> float:
+        exploration = self._agent.exploration
+        decay = self._settings(task).epsilon_decay or exploration.decay
+        episodes = self.done if exploration.counts == "all_episodes" else own_episodes
+        return max(exploration.end, exploration.start * float(decay) ** episodes)
+
+    def _store(self, episode: _Episode, terminated: bool, *, ended: bool) -> None:
+        """Move steps with a complete n-step return into replay; at the end of an episode, all of them."""
+        gamma, pending = self._agent.gamma, episode.pending
+        while pending and (ended or len(pending) >= self._agent.n_step):
+            discounted, power = 0.0, 1.0
+            for _, _, reward in pending:
+                discounted += power * reward
+                power *= gamma
+            observation, action, _ = pending.popleft()
+            bootstrap = 0.0 if terminated else power
+            self.replay.add(episode.task, observation, action, discounted, episode.observation, bootstrap)
+
+    def _end(self, episode: _Episode, terminated: bool, last_reward: float) -> Record:
+        self._playing = None
+        self.done += 1
+        return {
+            "kind": self.unit,
+            self.unit: self.done,
+            "task": self.tasks[episode.task],
+            "return": episode.total,
+            "steps": episode.steps,
+            "outcome": environments.outcome(terminated, last_reward),
+            "epsilon": episode.epsilon,
+            "environment_steps": self._environment_steps,
+        }
+
+    def gradients(self) -> ReplayGradients | None:
+        """Sample and differentiate, every `update_every` steps once replay holds what learning starts with."""
+        if self._environment_steps % self._agent.update_every:
+            return None
+        task = self._learning_task()
+        if not self.replay.ready(task):
+            return None
+        return self.dqn.gradients(self.replay.sample(self._agent.batch_size, task))
+
+    def _learning_task(self) -> int | None:
+        """Return the only task that this step trains, or None for all of them."""
+        if self._agent.learn == "all_tasks":
+            return None
+        played = self._playing.task if self._playing else (self.done - 1) % len(self.tasks)
+        return played
+
+    def update(self) -> None:
+        self.dqn.update()
+
+    def evaluate(
+        self, episodes: int, seeds: SeedList, tasks: tuple[str, ...] | None = None
+    ) -> dict[str, TaskEvaluation]:
+        """Play greedily (ε = 0) in environments of its own."""
+        return {
+            task: evaluate(self.dqn.online, self.tasks.index(task), task, episodes, seeds) for task in tasks or self.tasks
+        }
+
+    def policy_state(self) -> dict[str, Any]:
+        return self.dqn.online.state_dict()
+
+    def load_policy_state(self, state: Mapping[str, Any]) -> None:
+        self.dqn.online.load_state_dict(state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that decides the future; complete at the end of an episode only."""
+        if self._playing is not None:
+            raise RuntimeError("an episode is being played; its environment's state cannot be saved")
+        return {
+            "dqn": self.dqn.state_dict(),
+            "replay": self.replay.state_dict(),
+            "exploration": self._exploration.get_state(),
+            "sampling": self._sampling.get_state(),
+            "done": self.done,
+            "environment_steps": self._environment_steps,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.dqn.load_state_dict(state["dqn"])
+        self.replay.load_state_dict(state["replay"])
+        self._exploration.set_state(state["exploration"])
+        self._sampling.set_state(state["sampling"])
+        self.done = state["done"]
+        self._environment_steps = state["environment_steps"]
+        self._playing = None

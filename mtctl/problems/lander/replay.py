@@ -1,0 +1,147 @@
+"""Experience replay: preallocated rings of packed transitions, one per task or one for all.
+
+A transition is one float32 row, so that sampling is a single gather:
+
+    observation [8] | next observation [8] | action | reward | bootstrap | task
+
+`reward` is the discounted sum over the n steps; `bootstrap` is γⁿ, or 0 after a terminal step, so that the target is
+`reward + bootstrap · Q(next)` for every n and every ending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtctl.problems.lander.environments import OBSERVATIONS
+
+NEXT: Final = OBSERVATIONS
+ACTION: Final = 2 * OBSERVATIONS
+REWARD: Final = ACTION + 1
+BOOTSTRAP: Final = ACTION + 2
+TASK: Final = ACTION + 3
+WIDTH: Final = ACTION + 4
+
+# `random_(bound)` modulo a ring's size: the bias is size / 2⁶², far below one part in 10¹³.
+_LARGE: Final = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sampled rows, grouped by task.
+
+    Args:
+        rows: [N, WIDTH] transitions, all of task 0 first, then of task 1, …
+        counts: rows of each task; sums to N.
+    """
+
+    rows: Tensor
+    counts: tuple[int, ...]
+
+    @property
+    def observations(self) -> Tensor:
+        return self.rows[:, :NEXT]
+
+    @property
+    def next_observations(self) -> Tensor:
+        return self.rows[:, NEXT:ACTION]
+
+    @property
+    def actions(self) -> Tensor:
+        """[N, 1] int64."""
+        return self.rows[:, ACTION : ACTION + 1].long()
+
+    @property
+    def rewards(self) -> Tensor:
+        return self.rows[:, REWARD]
+
+    @property
+    def bootstraps(self) -> Tensor:
+        return self.rows[:, BOOTSTRAP]
+
+
+class Replay:
+    """Rings of equal capacity in one preallocated tensor.
+
+    Args:
+        tasks: T.
+        rings: T for per-task replay, 1 for mixed replay.
+        capacity: transitions in all; each ring holds capacity // rings.
+        starts: transitions that each ring needs before it can be sampled.
+        generator: where sampled indices come from.
+    """
+
+    def __init__(
+        self, tasks: int, rings: int, capacity: int, starts: tuple[int, ...], generator: torch.Generator
+    ) -> None:
+        self.tasks = tasks
+        self.rings = rings
+        self.ring_capacity = capacity // rings
+        self._starts = starts
+        self._generator = generator
+        self._storage = torch.zeros(rings * self.ring_capacity, WIDTH)
+        self._write = self._storage.numpy()
+        self._sizes = [0] * rings
+        self._heads = [0] * rings
+        self._size_column = torch.zeros(rings, 1, dtype=torch.int64)
+        self._offsets = torch.arange(rings).unsqueeze(1) * self.ring_capacity
+
+    def ready(self, task: int | None = None) -> bool:
+        """Whether every ring (or `task`'s) holds what learning starts with."""
+        rings = range(self.rings) if task is None else (task,)
+        return all(self._sizes[ring] >= self._starts[ring] for ring in rings)
+
+    def add(
+        self, task: int, observation: np.ndarray, action: int, reward: float, following: np.ndarray, bootstrap: float
+    ) -> None:
+        """Store a transition, over the oldest one of a full ring."""
+        ring = task if self.rings > 1 else 0
+        head = self._heads[ring]
+        row = self._write[ring * self.ring_capacity + head]
+        row[:NEXT] = observation
+        row[NEXT:ACTION] = following
+        row[ACTION:] = (action, reward, bootstrap, task)
+        self._heads[ring] = (head + 1) % self.ring_capacity
+        if self._sizes[ring] < self.ring_capacity:
+            self._sizes[ring] += 1
+            self._size_column[ring, 0] = self._sizes[ring]
+
+    def sample(self, size: int, task: int | None = None) -> Batch:
+        """Draw uniformly with replacement: `size` rows of each task (or of `task` only), or `size` mixed rows."""
+        if self.rings == 1 and self.tasks > 1:
+            return self._sample_mixed(size)
+        span = slice(None) if task is None else slice(task, task + 1)
+        sizes = self._size_column[span]
+        draws = torch.empty(len(sizes), size, dtype=torch.int64).random_(0, _LARGE, generator=self._generator)
+        rows = self._storage.index_select(0, draws.remainder_(sizes).add_(self._offsets[span]).flatten())
+        counts = [size] * self.tasks if task is None else [0] * self.tasks
+        if task is not None:
+            counts[task] = size
+        return Batch(rows, tuple(counts))
+
+    def _sample_mixed(self, size: int) -> Batch:
+        draws = torch.empty(size, dtype=torch.int64).random_(0, self._sizes[0], generator=self._generator)
+        rows = self._storage.index_select(0, draws)
+        tasks = rows[:, TASK].long()
+        rows = rows.index_select(0, tasks.argsort(stable=True))
+        return Batch(rows, tuple(tasks.bincount(minlength=self.tasks).tolist()))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the filled part of each ring and where writing goes on."""
+        filled = [self._ring(ring)[: self._sizes[ring]].clone() for ring in range(self.rings)]
+        return {"rings": filled, "heads": list(self._heads)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._heads = list(state["heads"])
+        for ring, rows in enumerate(state["rings"]):
+            self._ring(ring)[: len(rows)] = rows
+            self._sizes[ring] = len(rows)
+            self._size_column[ring, 0] = len(rows)
+
+    def _ring(self, ring: int) -> Tensor:
+        return self._storage[ring * self.ring_capacity : (ring + 1) * self.ring_capacity]
