@@ -138,10 +138,13 @@ class DQN:
         return [{"params": [leaf], "lr": rate} for leaf, rate in zip(self._leaves, rates, strict=True)]
 
     def gradients(self, batch: Batch) -> ReplayGradients:
-        """Return every task's loss and gradient on a batch: one forward, one backward."""
-        outputs = self.online.forward(batch.observations, batch.counts)
-        values, actions = outputs[-1], batch.actions
-        error = values.gather(1, actions).squeeze(1).sub_(self._targets(batch))
+        """Return every task's loss and gradient on a batch: one forward, one backward.
+
+        The result shares memory with the next one: use it before the next call.
+        """
+        targets, actions = self._targets(batch), batch.actions
+        values = self.online.forward(batch.observations, batch.counts)
+        error = values.gather(1, actions).squeeze(1).sub_(targets)
         losses, slopes = self._loss(error)
         importance = self._ones
         if min(batch.counts) == max(batch.counts):
@@ -156,13 +159,13 @@ class DQN:
             slopes.div_(divisors[place])
             importance = counts / counts.sum() if self._agent.replay.kind == "mixed" else self._ones
         delta = torch.zeros_like(values).scatter_(1, actions, slopes.unsqueeze(1))
-        jacobian, codes = self.online.backward(batch.observations, outputs, delta, batch.counts)
+        jacobian, codes = self.online.backward(batch.observations, delta, batch.counts)
         return ReplayGradients(self._tasks, task_losses, batch.counts, jacobian, codes, self.online, importance)
 
     def _targets(self, batch: Batch) -> Tensor:
-        following = self._target.forward(batch.next_observations, batch.counts)[-1]
+        following = self._target.forward(batch.next_observations, batch.counts)
         if self._agent.double:
-            best = self.online.forward(batch.next_observations, batch.counts)[-1].argmax(1, keepdim=True)
+            best = self.online.forward(batch.next_observations, batch.counts).argmax(1, keepdim=True)
             value = following.gather(1, best).squeeze(1)
         else:
             value = following.amax(1)

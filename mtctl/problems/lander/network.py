@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import torch
@@ -22,6 +23,24 @@ Encoding = Literal["none", "raw_id", "onehot", "embedding"]
 
 EMBEDDING_SD: Final = 0.1
 """Standard deviation of a fresh embedding, as in the published study."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Workspace:
+    """Reused memory of one batch size: fresh tensors of this size would cost page faults in every step."""
+
+    outputs: list[Tensor]
+    deltas: list[Tensor]
+    slopes: list[Tensor]
+
+    @classmethod
+    def build(cls, rows: int, units: Sequence[int]) -> _Workspace:
+        hidden = units[:-1]
+        return cls(
+            [torch.zeros(rows, width) for width in units],
+            [torch.zeros(rows, width) for width in hidden],
+            [torch.zeros(rows, width) for width in hidden],
+        )
 
 
 class QNetwork:
@@ -61,6 +80,10 @@ class QNetwork:
         self._shapes = list(zip(fan_ins, sizes[1:], strict=True))
         self.parameters = torch.zeros(self.copies, sum(rows * units + units for rows, units in self._shapes))
         self._layers = self._views(self.parameters)
+        self._layers_of = [[(weight[copy], bias[copy]) for weight, bias in self._layers] for copy in range(self.copies)]
+        self._jacobian = torch.zeros(tasks, self.parameters.shape[1])
+        self._blocks = self._views(self._jacobian)
+        self._workspaces: dict[int, _Workspace] = {}
         for weight, _ in self._layers:
             weight.normal_(0.0, math.sqrt(2.0 / weight.shape[1]), generator=generator)
 
@@ -83,82 +106,85 @@ class QNetwork:
 
     def act(self, observation: Tensor, task: int) -> int:
         """Return the greedy action for one observation [1, 8]."""
-        copy = task if self.copies > 1 else 0
-        (weight, bias), *rest = [(weight[copy], bias[copy]) for weight, bias in self._layers]
+        (weight, bias), *rest = self._layers_of[task if self.copies > 1 else 0]
         if self.codes.shape[1]:
             bias = torch.addmv(bias, weight[self._inputs :].t(), self.codes[task])
-        hidden = torch.addmm(bias, observation, weight[: self._inputs])
+            weight = weight[: self._inputs]
+        hidden = torch.addmm(bias, observation, weight)
         for weight, bias in rest:
             hidden = torch.addmm(bias, hidden.relu_(), weight)
         return int(hidden.argmax())
 
-    def forward(self, observations: Tensor, counts: Sequence[int]) -> list[Tensor]:
-        """Return the activations of every layer; the last is Q [N, actions].
+    def forward(self, observations: Tensor, counts: Sequence[int]) -> Tensor:
+        """Return Q [N, actions], which stays valid until the next call.
 
         Args:
             observations: [N, 8], grouped by task.
-            counts: rows of each task.
+            counts: rows of each task; with independent networks, equal for all tasks that have any.
         """
+        outputs = self._workspace(len(observations)).outputs
         if self.copies > 1:
-            return self._forward_copies(observations, counts)
-        (weight, bias), *rest = [(weight[0], bias[0]) for weight, bias in self._layers]
-        outputs = [self._first_layer(observations, counts, weight, bias)]
-        for weight, bias in rest:
-            outputs.append(torch.addmm(bias, outputs[-1].relu_(), weight))
-        return outputs
+            self._forward_copies(observations, counts, outputs)
+            return outputs[-1]
+        (weight, bias), *rest = self._layers_of[0]
+        if self.codes.shape[1]:
+            biases = torch.addmm(bias, self.codes, weight[self._inputs :])
+            for task, rows in _segments(counts):
+                torch.addmm(biases[task], observations[rows], weight[: self._inputs], out=outputs[0][rows])
+        else:
+            torch.addmm(bias, observations, weight, out=outputs[0])
+        for place, (weight, bias) in enumerate(rest):
+            torch.addmm(bias, outputs[place].relu_(), weight, out=outputs[place + 1])
+        return outputs[-1]
 
-    def _first_layer(self, observations: Tensor, counts: Sequence[int], weight: Tensor, bias: Tensor) -> Tensor:
-        if not self.codes.shape[1]:
-            return torch.addmm(bias, observations, weight)
-        biases = torch.addmm(bias, self.codes, weight[self._inputs :])
-        out = torch.mm(observations, weight[: self._inputs])
-        for task, rows in _segments(counts):
-            out[rows] += biases[task]
-        return out
-
-    def _forward_copies(self, observations: Tensor, counts: Sequence[int]) -> list[Tensor]:
-        present = [task for task, count in enumerate(counts) if count]
-        span = slice(present[0], present[-1] + 1)
-        hidden = observations.unflatten(0, (len(present), counts[present[0]]))
-        outputs = []
+    def _forward_copies(self, observations: Tensor, counts: Sequence[int], outputs: list[Tensor]) -> None:
+        span, groups = _present(counts)
+        hidden = observations.unflatten(0, groups)
         for place, (weight, bias) in enumerate(self._layers):
-            hidden = torch.baddbmm(bias[span].unsqueeze(1), hidden.relu_() if place else hidden, weight[span])
-            outputs.append(hidden)
-        return [output.flatten(0, 1) for output in outputs]
+            out = outputs[place].unflatten(0, groups)
+            torch.baddbmm(bias[span].unsqueeze(1), hidden.relu_() if place else hidden, weight[span], out=out)
+            hidden = out
 
     def backward(
-        self, observations: Tensor, outputs: list[Tensor], delta: Tensor, counts: Sequence[int]
+        self, observations: Tensor, delta: Tensor, counts: Sequence[int]
     ) -> tuple[Tensor, Tensor | None]:
-        """Return every task's gradient from one backward pass.
+        """Return every task's gradient of the batch that `forward` has just seen, from one backward pass.
 
         Args:
             observations: [N, 8], as given to `forward`.
-            outputs: what `forward` returned.
             delta: [N, actions] derivative of each row's task loss with respect to Q.
             counts: rows of each task.
 
         Returns:
-            J [T, P]: row i is ∇Lᵢ on the network that task i uses; and [T, d] gradients of learned embeddings.
+            J [T, P]: row i is ∇Lᵢ on the network that task i uses; and [T, d] gradients of learned embeddings. Both
+            stay valid until the next call.
         """
-        jacobian = delta.new_empty(self.tasks, self.parameters.shape[1])
-        blocks = self._views(jacobian)
-        inputs = [observations, *outputs[:-1]]
-        for place in range(len(blocks) - 1, -1, -1):
-            weight_block, bias_block = blocks[place]
-            if place == 0:
+        space = self._workspace(len(observations))
+        inputs = [observations, *space.outputs[:-1]]
+        for place in range(len(self._blocks) - 1, -1, -1):
+            weight_block, bias_block = self._blocks[place]
+            if place == 0 and self.codes.shape[1]:
                 weight_block = weight_block[:, : self._inputs]
             _per_task_products(inputs[place], delta, counts, weight_block, bias_block)
             if place:
-                delta = self._to_previous(delta, self._layers[place][0], counts)
-                delta.mul_(inputs[place].sign())
-        return jacobian, self._code_gradients(blocks[0])
+                previous, slope = space.deltas[place - 1], space.slopes[place - 1]
+                self._to_previous(delta, place, counts, previous)
+                # The derivative of ReLU from its output: 1 where it is positive, 0 where it is 0.
+                delta = previous.mul_(torch.sign(inputs[place], out=slope))
+        return self._jacobian, self._code_gradients(self._blocks[0])
 
-    def _to_previous(self, delta: Tensor, weight: Tensor, counts: Sequence[int]) -> Tensor:
+    def _to_previous(self, delta: Tensor, place: int, counts: Sequence[int], out: Tensor) -> None:
         if self.copies == 1:
-            return torch.mm(delta, weight[0].t())
-        present = [task for task, count in enumerate(counts) if count]
-        span = slice(present[0], present[-1] + 1)
-        return torch.bmm(delta.unflatten(0, (len(present), -1)), weight[span].transpose(1, 2)).flatten(0, 1)
+            torch.mm(delta, self._layers_of[0][place][0].t(), out=out)
+            return
+        span, groups = _present(counts)
+        weight = self._layers[place][0][span].transpose(1, 2)
+        torch.bmm(delta.unflatten(0, groups), weight, out=out.unflatten(0, groups))
+
+    def _workspace(self, rows: int) -> _Workspace:
+        if rows not in self._workspaces:
+            self._workspaces[rows] = _Workspace.build(rows, [units for _, units in self._shapes])
+        return self._workspaces[rows]
 
     def _code_gradients(self, first: tuple[Tensor, Tensor]) -> Tensor | None:
         if not self.codes.shape[1]:
@@ -217,6 +243,12 @@ def _segments(counts: Sequence[int]) -> list[tuple[int, slice]]:
             found.append((task, slice(start, start + count)))
         start += count
     return found
+
+
+def _present(counts: Sequence[int]) -> tuple[slice, tuple[int, int]]:
+    """Return the span of tasks that have rows, and how to group the rows: (tasks, rows of each)."""
+    present = [task for task, count in enumerate(counts) if count]
+    return slice(present[0], present[-1] + 1), (len(present), counts[present[0]])
 
 
 def _per_task_products(

@@ -1,0 +1,67 @@
+"""Checkpoints: one format for resuming and for evaluating, tensors and plain values only.
+
+    {"schema": 1, "recipe_hash": …, "definition_hash": …, "seed": …, "done": units,
+     "policy": the networks' weights,
+     "training": None | everything else that decides the future}
+
+`last.pt` has `training`, so a run resumes from it; `best.pt` and `ep0100.pt` … hold the policy alone.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from mtctl.engine.files import write_atomically
+from mtctl.engine.layout import SCHEMA
+from mtctl.errors import MtctlError
+
+_KEYS: Final = frozenset({"schema", "recipe_hash", "definition_hash", "seed", "done", "policy", "training"})
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint atomically; `content` lacks only the schema number."""
+    write_atomically(path, lambda file: torch.save({"schema": SCHEMA, **content}, file))
+
+
+def load(path: Path, *, recipe_hash: str | None = None) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Args:
+        path: the file.
+        recipe_hash: what the checkpoint must have been made from; None accepts any.
+
+    Raises:
+        MtctlError: missing, corrupt, truncated, foreign, or of another recipe.
+    """
+    if not path.is_file():
+        raise MtctlError(f"{path}: no such checkpoint", hint=_what_is_there(path))
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise MtctlError(
+            f"{path}: the checkpoint is corrupt or truncated, or no checkpoint at all",
+            hint="use another one with --checkpoint, or train again with --force",
+        ) from error
+    if not isinstance(content, dict) or not content.keys() >= _KEYS:
+        raise MtctlError(f"{path}: not a checkpoint of mtctl", hint=_what_is_there(path))
+    if content["schema"] != SCHEMA:
+        raise MtctlError(
+            f"{path}: checkpoint format {content['schema']}; this version reads {SCHEMA}",
+            hint="use the version of mtctl that wrote it",
+        )
+    if recipe_hash is not None and content["recipe_hash"] != recipe_hash:
+        raise MtctlError(
+            f"{path}: the checkpoint was made from another recipe",
+            hint="evaluate it in its own run directory",
+        )
+    return content
+
+
+def _what_is_there(path: Path) -> str:
+    found = sorted(file.stem for file in path.parent.glob("*.pt")) if path.parent.is_dir() else []
+    return f"there are: {', '.join(found)}" if found else "train first: `mtctl train RECIPE`"

@@ -1,0 +1,100 @@
+"""The run directory while a run is being made: created, locked, described, never overwritten unasked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from mtctl.engine import layout
+from mtctl.engine.files import write_text
+from mtctl.errors import MtctlError
+
+
+class RunDirectory:
+    """One run's directory, held by a lock that ends with this process, however it ends.
+
+    Args:
+        path: results/<name>/seed<k>.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / layout.CHECKPOINTS
+        self.metrics = path / layout.METRICS
+        self._lock: IO[bytes] | None = None
+
+    @property
+    def used(self) -> bool:
+        """Whether something other than a lock is there already."""
+        return self.path.exists() and any(entry.name != layout.LOCK for entry in self.path.iterdir())
+
+    def acquire(self) -> None:
+        """Create the directory if need be and lock it.
+
+        Raises:
+            MtctlError: another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.path / layout.LOCK).open("ab")
+        if not _try_lock(self._lock):
+            self._lock.close()
+            self._lock = None
+            raise MtctlError(
+                f"{self.path}: another process is training this run",
+                hint="wait for it or stop it; for a second run use another --seed, `-o name=…` or --results-dir",
+            )
+
+    def release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def clear(self) -> None:
+        """Remove what an earlier run has left. Refuses directories that are not runs."""
+        if self.used and not (self.path / layout.RUN).exists():
+            raise MtctlError(
+                f"{self.path}: holds files that are not a run; --force replaces runs only",
+                hint="move them away, or use another --results-dir",
+            )
+        for entry in self.path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != layout.LOCK:
+                entry.unlink()
+
+    def prepare(self, recipe_text: str, command: str) -> None:
+        """Write the resolved recipe, with the exact command on top."""
+        self.checkpoints.mkdir(exist_ok=True)
+        write_text(self.path / layout.RECIPE, f"# {command}\n{recipe_text}")
+
+    def checkpoint(self, name: str) -> Path:
+        """Return the path of a checkpoint by its name: last, best, ep0100."""
+        return self.checkpoints / f"{name}.pt"
+
+    def write(self, name: str, document: Mapping[str, Any]) -> None:
+        """Write run.json or eval.json."""
+        write_text(self.path / name, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(file: IO[bytes]) -> bool:
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _try_lock(file: IO[bytes]) -> bool:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

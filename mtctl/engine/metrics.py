@@ -1,0 +1,36 @@
+"""metrics.jsonl: one JSON object per line, appended as training goes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+class MetricsFile:
+    """Appends records. Holds no wall-clock, so that equal runs write equal bytes.
+
+    Args:
+        path: the file.
+        keep: bytes to keep of what is there: those that the resumed checkpoint covers; 0 starts anew.
+    """
+
+    def __init__(self, path: Path, keep: int = 0) -> None:
+        self._file = path.open("ab")
+        self._file.truncate(keep)
+        self._file.seek(0, os.SEEK_END)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append a record and hand it to the operating system, where others can read it."""
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        self._file.write(line.encode() + b"\n")
+        self._file.flush()
+
+    def sync(self) -> int:
+        """Force everything to disk; return the file's length in bytes."""
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,287 @@
+"""A run: a pure function of (resolved recipe, seed, directory). Launchers only decide where runs execute."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from mtctl.balancing.build import build as build_chain
+from mtctl.balancing.chain import learned_parameters
+from mtctl.engine import checkpoint, layout
+from mtctl.engine.directory import RunDirectory
+from mtctl.engine.files import explained
+from mtctl.engine.fit import Balancing, Observer, fit
+from mtctl.engine.metrics import MetricsFile
+from mtctl.engine.provenance import now, peak_memory_mb, versions
+from mtctl.engine.signals import SignalLog
+from mtctl.errors import MtctlError
+from mtctl.problems.build import build as build_problem
+from mtctl.problems.contract import Problem, Record, Score, TaskEvaluation
+from mtctl.recipes.loading import differences, dump, load, recipe_hash
+from mtctl.recipes.recipe import Recipe
+
+Status = Literal["running", "completed", "interrupted", "failed"]
+
+
+def execute(
+    recipe: Recipe,
+    seed: int,
+    directory: Path,
+    *,
+    command: str,
+    resume: bool = False,
+    force: bool = False,
+    observers: Sequence[Observer] = (),
+    stop: Callable[[], bool] = lambda: False,
+) -> Status:
+    """Train one run into its directory; return how it ended.
+
+    Args:
+        recipe: resolved.
+        seed: decides everything that the recipe leaves to chance.
+        directory: results/<name>/seed<k>; must be new or empty, unless `resume` or `force` say otherwise.
+        command: what the user typed, kept in the run.
+        resume: go on from the last checkpoint; a run without one starts again, a completed one stays as it is.
+        force: replace a run that is there.
+        observers: see every record after it has been written.
+        stop: asked at the end of each unit; True saves and stops.
+
+    Raises:
+        MtctlError: the directory is taken, the recipe differs from the one to resume, training diverged, …
+    """
+    torch.set_num_threads(1)
+    place = RunDirectory(directory)
+    with explained(directory):
+        _check_target(place, recipe, resume=resume, force=force)
+        place.acquire()
+        try:
+            if force:
+                place.clear()
+            if resume and _status(place) == "completed":
+                return "completed"
+            return _Run(recipe, seed, place, command, observers).train(stop)
+        finally:
+            place.release()
+
+
+def _check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bool) -> None:
+    if not place.used or force:
+        return
+    if not resume:
+        raise MtctlError(
+            f"{place.path}: already holds a run ({_status(place) or 'unreadable'})",
+            hint="--resume continues it, --force replaces it, `-o name=NEW` or another --seed keeps it",
+        )
+    stored = place.path / layout.RECIPE
+    if not stored.is_file():
+        raise MtctlError(f"{place.path}: there is no {layout.RECIPE} to resume from", hint="--force starts anew")
+    changes = differences(load(stored), recipe)
+    if changes:
+        rows = "\n".join(f"  {key}: {before!r} in the run, {after!r} now" for key, before, after in changes)
+        raise MtctlError(
+            f"{place.path}: cannot resume with a changed recipe\n{rows}",
+            hint=f"resume with `mtctl train {stored} --resume`, or use `-o name=NEW` for a run of its own",
+        )
+
+
+def _status(place: RunDirectory) -> str | None:
+    try:
+        return str(json.loads((place.path / layout.RUN).read_text())["status"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+class _Run:
+    """One run from its first unit, or from its last checkpoint, to its end."""
+
+    def __init__(
+        self, recipe: Recipe, seed: int, place: RunDirectory, command: str, observers: Sequence[Observer]
+    ) -> None:
+        self._recipe, self._seed, self._place = recipe, seed, place
+        self._command, self._observers = command, observers
+        self._problem = build_problem(recipe, seed)
+        self._chain = build_chain(recipe.chain, self._problem.tasks)
+        self._balancing = Balancing(self._chain, len(self._problem.tasks), seed)
+        self._best = -math.inf
+        self._seconds = {"training": 0.0, "evaluation": 0.0}
+        self._started = now()
+        self._mark = time.perf_counter()
+        self._metrics = MetricsFile(place.metrics, keep=self._restore())
+        place.prepare(dump(recipe), command)
+
+    def _restore(self) -> int:
+        """Load the last checkpoint if there is one; return how many bytes of metrics it covers."""
+        path = self._place.checkpoint(layout.LAST)
+        if not path.exists():
+            return 0
+        content = checkpoint.load(path, recipe_hash=recipe_hash(self._recipe))
+        training = content["training"]
+        self._problem.load_state_dict(training["problem"])
+        self._balancing.load_state_dict(training["balancing"])
+        self._best = training["best"]
+        self._seconds = dict(training["seconds"])
+        self._started = training["started"]
+        return int(training["metrics_bytes"])
+
+    def train(self, stop: Callable[[], bool]) -> Status:
+        problem = self._problem
+        log = SignalLog(problem.tasks, shared=problem.parameter_count().shared > 0)
+        self._describe("running")
+        try:
+            fit(problem, self._balancing, log, [self], stop)
+            if problem.done >= problem.units:
+                self._evaluate_finally()
+            status: Status = "completed" if problem.done >= problem.units else "interrupted"
+            self._save()
+            self._describe(status)
+        except MtctlError as error:
+            self._describe("failed", error=error.message)
+            raise
+        finally:
+            self._metrics.close()
+        return status
+
+    def unit_ended(self, record: Record) -> None:
+        """Write the record, then evaluate and save where due, then let the observers see it."""
+        self._metrics.write(record)
+        self._spend("training")
+        done, every = self._problem.done, self._recipe.evaluation.every
+        records = [record]
+        if every and done % every == 0:
+            records.append(self._evaluate())
+        if done % self._recipe.checkpoints.every == 0:
+            self._save()
+            checkpoint.save(self._place.checkpoint(f"ep{done:04d}"), self._content(training=None))
+            self._describe("running")
+        for observer in self._observers:
+            for seen in records:
+                observer.unit_ended(seen)
+
+    def _evaluate(self) -> Record:
+        scores = self._problem.evaluate(self._recipe.evaluation.episodes, "monitor")
+        tasks = {task: summary(scored, self._problem.score) for task, scored in scores.items()}
+        average = statistics.fmean(task["mean"] for task in tasks.values())
+        budget = self._problem.budget()
+        record = {
+            "kind": "evaluation",
+            self._problem.unit: self._problem.done,
+            "environment_steps": budget["environment_steps"],
+            "updates": budget["updates"],
+            "tasks": tasks,
+            "average": average,
+        }
+        self._metrics.write(record)
+        if average > self._best:
+            self._best = average
+            checkpoint.save(self._place.checkpoint(layout.BEST), self._content(training=None))
+        self._spend("evaluation")
+        return record
+
+    def _evaluate_finally(self) -> None:
+        scores = self._problem.evaluate(self._recipe.evaluation.final_episodes, "held_out")
+        document = evaluation_document(scores, layout.LAST, self._problem.done, self._problem)
+        self._place.write(layout.EVALUATION, document)
+        self._spend("evaluation")
+
+    def _spend(self, phase: str) -> None:
+        moment = time.perf_counter()
+        self._seconds[phase] += moment - self._mark
+        self._mark = moment
+
+    def _save(self) -> None:
+        training = {
+            "problem": self._problem.state_dict(),
+            "balancing": self._balancing.state_dict(),
+            "best": self._best,
+            "seconds": dict(self._seconds),
+            "started": self._started,
+            "metrics_bytes": self._metrics.sync(),
+        }
+        checkpoint.save(self._place.checkpoint(layout.LAST), self._content(training))
+
+    def _content(self, training: dict[str, Any] | None) -> dict[str, Any]:
+        return {
+            "recipe_hash": recipe_hash(self._recipe),
+            "definition_hash": definition_hash(self._problem.definition),
+            "seed": self._seed,
+            "done": self._problem.done,
+            "policy": self._problem.policy_state(),
+            "training": training,
+        }
+
+    def _describe(self, status: Status, error: str | None = None) -> None:
+        problem = self._problem
+        count = problem.parameter_count()
+        learned = learned_parameters(self._chain, len(problem.tasks))
+        self._place.write(
+            layout.RUN,
+            {
+                "schema": layout.SCHEMA,
+                "status": status,
+                "name": self._recipe.name,
+                "seed": self._seed,
+                "command": self._command,
+                "recipe_hash": recipe_hash(self._recipe),
+                "problem": self._recipe.problem.kind,
+                "tasks": list(problem.tasks),
+                "score": asdict(problem.score),
+                "definition": dict(problem.definition),
+                "definition_hash": definition_hash(problem.definition),
+                "parameters": {"total": count.total + learned, "shared": count.shared, "balancer": learned},
+                "unit": problem.unit,
+                "budget": {"units": problem.units, "done": problem.done, **problem.budget()},
+                "seconds": {"total": sum(self._seconds.values()), **self._seconds},
+                "peak_memory_mb": peak_memory_mb(),
+                "started": self._started,
+                "ended": None if status == "running" else now(),
+                "versions": versions(),
+                "error": None if error is None else {"message": error},
+            },
+        )
+
+
+def definition_hash(definition: Mapping[str, Any]) -> str:
+    """Return the sha256 of a problem's definition in canonical JSON."""
+    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
+
+
+def summary(scored: TaskEvaluation, score: Score) -> dict[str, Any]:
+    """Return one task's evaluation as metrics.jsonl keeps it."""
+    returns = scored.returns
+    return {
+        "mean": statistics.fmean(returns),
+        "sd": statistics.stdev(returns) if len(returns) > 1 else None,
+        "success_rate": None
+        if score.success is None
+        else sum(value >= score.success for value in returns) / len(returns),
+        "episodes": len(returns),
+        **{ending: scored.outcomes.count(ending) for ending in ("landed", "crashed", "timed_out")},
+        "steps": statistics.fmean(scored.steps),
+    }
+
+
+def evaluation_document(
+    scores: Mapping[str, TaskEvaluation], name: str, done: int, problem: Problem
+) -> dict[str, Any]:
+    """Return eval.json's content: every held-out episode, in the list's order."""
+    return {
+        "schema": layout.SCHEMA,
+        "checkpoint": name,
+        "done": done,
+        "seeds": "held_out",
+        "episodes": len(next(iter(scores.values())).returns),
+        "definition_hash": definition_hash(problem.definition),
+        "tasks": {
+            task: {"returns": list(scored.returns), "steps": list(scored.steps), "outcomes": list(scored.outcomes)}
+            for task, scored in scores.items()
+        },
+    }
