@@ -1,0 +1,47 @@
+"""Fixed weights: the plain sum of losses, and weights given by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mtctl.balancing.contract import Balancer, Signals, State
+
+
+@dataclass(frozen=True)
+class Equal(Balancer):
+    """The plain sum of losses.
+
+        wᵢ = 1
+
+    A sum, not a mean: the step is T times as long as with the mean of the losses.
+    """
+
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Tensor, State]:
+        return signals.active.to(signals.losses.dtype), state
+
+
+@dataclass(frozen=True)
+class Manual(Balancer):
+    """Weights given by hand.
+
+        wᵢ = weightsᵢ
+
+    Args:
+        weights: one for each task, in the order of the tasks; used as they are, not normalised.
+
+    Raises:
+        ValueError: the number of weights is not the number of tasks.
+    """
+
+    weights: tuple[float, ...]
+
+    def init(self, tasks: int) -> State:
+        if len(self.weights) != tasks:
+            raise ValueError(f"weights: expected one for each of {tasks} tasks, found {len(self.weights)}")
+        return {}
+
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Tensor, State]:
+        return signals.losses.new_tensor(self.weights).where(signals.active, 0.0), state

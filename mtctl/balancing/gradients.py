@@ -1,0 +1,166 @@
+"""From differentiable losses to per-task gradients, and what a Gramian says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from mtctl.balancing.contract import Space
+
+
+class AutogradGradients:
+    """Losses and per-task gradients of any torch model, by backward passes that are made only when needed.
+
+    Norms and Gramians of a space cost T backward passes down to it, once; a decision that weights whole losses
+    costs one backward pass, whose gradients are bit for bit those of Σ wᵢ·Lᵢ.
+
+    Args:
+        tasks: names of the T tasks.
+        losses: a differentiable scalar for each task, by name or as one [T] tensor. Those of inactive tasks are
+            ignored and may be left out of a mapping.
+        shared: parameters that several tasks use.
+        own: for each task, the parameters that only it uses.
+        last_shared: the last shared layer's parameters, some of `shared`.
+        active: [T] bool; all tasks if left out.
+
+    Raises:
+        ValueError: the numbers of tasks, losses or own parameter lists differ.
+    """
+
+    def __init__(
+        self,
+        tasks: tuple[str, ...],
+        losses: Mapping[str, Tensor] | Tensor,
+        shared: Sequence[Parameter],
+        own: Sequence[Sequence[Parameter]],
+        last_shared: Sequence[Parameter],
+        active: Tensor | None = None,
+    ) -> None:
+        self.tasks = tasks
+        self.active = torch.ones(len(tasks), dtype=torch.bool) if active is None else active
+        self._present = [task for task, is_active in enumerate(self.active.tolist()) if is_active]
+        self._losses = _by_task(tasks, losses, self._present)
+        if len(own) != len(tasks):
+            raise ValueError(f"own: expected parameters for each of {len(tasks)} tasks, found {len(own)}")
+        self.losses = torch.zeros(len(tasks), dtype=torch.float64)
+        for task, loss in self._losses.items():
+            self.losses[task] = loss.detach()
+        self._parameters: dict[Space, list[Parameter]] = {
+            "all_shared": list(shared),
+            "last_shared": list(last_shared),
+        }
+        self._own = [list(parameters) for parameters in own]
+        # Per-task gradients [T, parameter's shape] of what has been asked; None: no active task uses the parameter.
+        self._rows: dict[Parameter, Tensor | None] = {}
+
+    def norms(self, space: Space) -> Tensor:
+        """Return [T] float64 norms of the per-task gradients on `space`."""
+        squares = torch.zeros(len(self.tasks), dtype=torch.float64)
+        for rows in self._jacobian(space):
+            squares += rows.square().sum(1).cpu()
+        return squares.sqrt()
+
+    def gramian(self, space: Space) -> Tensor:
+        """Return [T, T] float64 inner products of the per-task gradients on `space`."""
+        gramian = torch.zeros(len(self.tasks), len(self.tasks), dtype=torch.float64)
+        for rows in self._jacobian(space):
+            gramian += (rows @ rows.T).cpu()
+        return gramian
+
+    def combine(self, shared: Tensor, own: Tensor) -> None:
+        """Write Σᵢ sharedᵢ·∇Lᵢ (shared parameters) and ownᵢ·∇Lᵢ (a task's own parameters) into `.grad`.
+
+        Parameters that no active task uses get None. Where both weights are equal, the gradients are bit for bit
+        those of the weighted sum of losses, whatever was asked before: looking at gradients changes nothing.
+        """
+        trunk, heads = (
+            self._parameters["all_shared"],
+            [parameter for group in self._own for parameter in group],
+        )
+        if torch.equal(shared, own):
+            self._backward(own, trunk + heads)
+            return
+        self._backward(own, heads)
+        self._differentiate(trunk)
+        for parameter in trunk:
+            rows = self._rows[parameter]
+            parameter.grad = None if rows is None else torch.tensordot(shared.to(rows), rows, dims=1)
+
+    def _backward(self, weights: Tensor, parameters: list[Parameter]) -> None:
+        if not parameters:
+            return
+        scales = weights.tolist()
+        total = sum((scales[task] * loss for task, loss in self._losses.items()), start=torch.tensor(0.0))
+        gradients = torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+
+    def _jacobian(self, space: Space) -> Iterator[Tensor]:
+        """Yield each parameter's per-task gradients, [T, its size] float64."""
+        self._differentiate(self._parameters[space])
+        for parameter in self._parameters[space]:
+            rows = self._rows[parameter]
+            if rows is not None:
+                yield rows.flatten(1).double()
+
+    def _differentiate(self, parameters: list[Parameter]) -> None:
+        missing = [parameter for parameter in parameters if parameter not in self._rows]
+        if not missing:
+            return
+        gradients = {
+            task: torch.autograd.grad(loss, missing, retain_graph=True, allow_unused=True)
+            for task, loss in self._losses.items()
+        }
+        for place, parameter in enumerate(missing):
+            used = {task: own[place] for task, own in gradients.items() if own[place] is not None}
+            rows = parameter.new_zeros(len(self.tasks), *parameter.shape) if used else None
+            for task, gradient in used.items():
+                rows[task] = gradient
+            self._rows[parameter] = rows
+
+
+def _by_task(
+    tasks: tuple[str, ...], losses: Mapping[str, Tensor] | Tensor, present: list[int]
+) -> dict[int, Tensor]:
+    if isinstance(losses, Tensor):
+        if losses.shape != (len(tasks),):
+            raise ValueError(
+                f"losses: expected shape ({len(tasks)},), one for each task, found {tuple(losses.shape)}"
+            )
+        return {task: losses[task] for task in present}
+    if missing := [tasks[task] for task in present if tasks[task] not in losses]:
+        raise ValueError(f"losses: no loss for {', '.join(missing)}")
+    return {task: losses[tasks[task]] for task in present}
+
+
+def cosines(gramian: Tensor) -> Tensor:
+    """Return [..., T, T] cosines Gᵢⱼ/√(Gᵢᵢ·Gⱼⱼ) of a Gramian [..., T, T]; NaN where a gradient is 0."""
+    norms = gramian.diagonal(dim1=-2, dim2=-1).sqrt()
+    # Divided one by one: the product of two small norms may underflow. Rounding may exceed 1.
+    return (gramian / norms.unsqueeze(-1) / norms.unsqueeze(-2)).clamp(-1.0, 1.0)
+
+
+def conflict_rate(gramian: Tensor, active: Tensor) -> Tensor:
+    """Return [...] the share of directed pairs of active tasks with Gᵢⱼ < 0; NaN with fewer than two active tasks.
+
+    Args:
+        gramian: [..., T, T] G.
+        active: [..., T] bool.
+    """
+    others = ~torch.eye(gramian.shape[-1], dtype=torch.bool, device=gramian.device)
+    pairs = active.unsqueeze(-1) & active.unsqueeze(-2) & others
+    return ((gramian < 0) & pairs).sum((-2, -1)) / pairs.sum((-2, -1)).double()
+
+
+def gradient_shares(weights: Tensor, gramian: Tensor) -> Tensor:
+    """Return [..., T] each task's share |wᵢ|·‖gᵢ‖ / Σⱼ |wⱼ|·‖gⱼ‖ of the weighted gradients' lengths; NaN if all are 0.
+
+    Args:
+        weights: [..., T] w.
+        gramian: [..., T, T] G.
+    """
+    lengths = weights.abs() * gramian.diagonal(dim1=-2, dim2=-1).sqrt()
+    return lengths / lengths.sum(-1, keepdim=True)

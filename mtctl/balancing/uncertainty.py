@@ -1,0 +1,44 @@
+"""Homoscedastic uncertainty weighting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mtctl.balancing import _adam
+from mtctl.balancing.contract import Balancer, Signals, State
+
+
+@dataclass(frozen=True)
+class Uncertainty(Balancer):
+    """Weights from each task's learned noise level.
+
+        minimise Σᵢ ½·e^(−sᵢ)·Lᵢ + ½·sᵢ  over network and s = log σ²;   wᵢ = ½·e^(−sᵢ)
+
+    The fixed point is σᵢ² = Lᵢ, wᵢ = 1/(2Lᵢ): LARGE losses get SMALL weights. The total may be negative.
+
+    Args:
+        lr: Adam's learning rate of s, without weight decay; 5e-4, the networks' own default.
+        initial_log_variance: s before the first step; 0 (σ = 1, w = ½).
+
+    Source: Kendall, Gal & Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses, 2018 (arXiv 1705.07115).
+    """
+
+    lr: float = 5e-4
+    initial_log_variance: float = 0.0
+
+    def init(self, tasks: int) -> State:
+        s = torch.full((tasks,), self.initial_log_variance, dtype=torch.float64)
+        return {"log_variances": s, **_adam.init(tasks)}
+
+    def parameters(self, tasks: int) -> int:
+        return tasks
+
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Tensor, State]:
+        s = state["log_variances"]
+        weights = 0.5 * (-s).exp()
+        gradient = 0.5 - weights * signals.losses
+        s, adam = _adam.move(s, gradient, state, self.lr, signals.active)
+        return weights.where(signals.active, 0.0), {"log_variances": s, **adam}
