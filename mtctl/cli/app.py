@@ -6,9 +6,10 @@ Nothing heavy is imported here or at the top of a verb's file, so that `mtctl --
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from mtctl import __version__
 from mtctl.cli import recipes
@@ -19,13 +20,28 @@ from mtctl.cli.train import train
 
 _VERBOSE = ("-v", "--verbose")
 
+
+class _Verbs(TyperGroup):
+    """Lists verbs under what they are for. (Typer's own panels cost more time than the rest of `--help`.)"""
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            section = getattr(command, "rich_help_panel", None) or "Commands"
+            sections.setdefault(section, []).append((name, command.get_short_help_str(limit=formatter.width)))
+        for section, rows in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="mtctl",
+    cls=_Verbs,
     help="Find out why one task of a multi-task model does not learn, train the cure, prove the difference.",
-    epilog="A RECIPE is a path or the name of a built-in recipe: `mtctl recipes list`.",
+    epilog="A RECIPE is a path or the name of a built-in recipe: see `mtctl recipes list`.",
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train", rich_help_panel="Run")(train)
@@ -39,24 +55,27 @@ def _root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
     verbose: Annotated[
-        bool, typer.Option(*_VERBOSE, help="Show the traceback of an error. Also after a verb.")
+        bool, typer.Option(*_VERBOSE, help="Show the traceback of an error; works after a verb too.")
     ] = False,
 ) -> None:
     if version:
         typer.echo(f"mtctl {__version__}")
-    elif context.invoked_subcommand is None:
+        raise typer.Exit
+    if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
     sys.excepthook = excepthook
-    before, after = _until_dashes(sys.argv[1:])
+    before, after = _split_at_dashes(sys.argv[1:])
     arguments = [argument for argument in before if argument not in _VERBOSE] + after
     verbose = len(arguments) < len(before) + len(after)
-    sys.exit(guarded(lambda: app(arguments, prog_name="mtctl", standalone_mode=False), verbose=verbose))
+    # Calling the Typer object itself would put Typer's excepthook in place of ours.
+    command = typer.main.get_command(app)
+    sys.exit(guarded(lambda: command(arguments, prog_name="mtctl", standalone_mode=False), verbose=verbose))
 
 
-def _until_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
+def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return arguments[:end], arguments[end:]
