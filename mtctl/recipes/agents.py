@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from mtctl.recipes.base import Fraction, Part, PositiveFloat, PositiveInt
+from mtctl.recipes.base import Fraction, Misfit, Part, PositiveFloat, PositiveInt
 
 
 class Replay(Part):
     """Experience replay: one buffer per task, or one for all."""
 
     kind: Literal["per_task", "mixed"] = "per_task"
-    """`per_task`: every update sees `batch_size` rows of EACH task. `mixed`: `batch_size` rows in all, of any task."""
+    """`per_task`: every update sees `batch_size` rows of EACH task. `mixed`: `batch_size` rows in all."""
     capacity: PositiveInt = 100_000
     """Transitions in all; per-task buffers get an equal share each (100,000 / 3 = 33,333)."""
     learning_starts: PositiveInt = 256
     """Transitions before the first update: in each task's buffer (`per_task`) or in the one buffer (`mixed`).
-    256 = four batches, so that short runs learn too. The published study documents 2,000; its code began at 64."""
+    256 = four batches, so that short runs learn too. The published study documents 2,000; its code began
+    at 64."""
 
 
 class Exploration(Part):
@@ -31,11 +33,9 @@ class Exploration(Part):
     counts: Literal["all_episodes", "own_episodes"] = "all_episodes"
     """Whose episodes count: of any task (one agent), or of the task that is played (independent agents)."""
 
-    @model_validator(mode="after")
-    def _end_below_start(self) -> Self:
+    def misfits(self) -> Iterator[Misfit]:
         if self.end > self.start:
-            raise ValueError(f"end: {self.end} is above start ({self.start})")
-        return self
+            yield Misfit(("end",), f"`end` ({self.end}) is above `start` ({self.start})")
 
 
 class EpisodeTarget(Part):
@@ -99,7 +99,8 @@ class DQNAgent(Part):
     update_every: PositiveInt = 1
     """Environment steps per update."""
     double: bool = False
-    """Double DQN (van Hasselt et al., 2016): the online network selects the next action, the target network rates it."""
+    """Double DQN (van Hasselt et al., 2016): the online network selects the next action, the target network
+    rates it."""
     n_step: PositiveInt = 1
     """Steps of reward before the bootstrap."""
     learn: Literal["all_tasks", "active_task"] = "all_tasks"
@@ -107,30 +108,34 @@ class DQNAgent(Part):
     replay: Replay = Replay()
     exploration: Exploration = Exploration()
     target: Target = EpisodeTarget(kind="episodes")
-    per_task: dict[str, TaskSettings] = {}
+    per_task: dict[str, TaskSettings] = Field(default_factory=dict)
     """Settings of single tasks by name (independent networks only)."""
 
-    @model_validator(mode="after")
-    def _independent_or_shared(self) -> Self:
-        if self.network == "independent":
-            if self.task_encoding != "none":
-                raise ValueError("task_encoding: independent networks see one task each; use `none`")
-            if self.replay.kind != "per_task":
-                raise ValueError("replay: independent networks need `kind: per_task`")
-            return self
-        if self.per_task:
-            raise ValueError("per_task: one shared network has one setting for all tasks; needs `network: independent`")
-        if self.learn == "active_task":
-            raise ValueError("learn: `active_task` needs `network: independent`")
-        return self
+    def misfits(self) -> Iterator[Misfit]:
+        yield from self._independent_misfits() if self.network == "independent" else self._shared_misfits()
+        starts, capacity = self.replay.learning_starts, self.replay.capacity
+        if starts > capacity:
+            yield Misfit(("replay", "learning_starts"), f"`learning_starts` is above `capacity` ({capacity})")
 
-    @model_validator(mode="after")
-    def _capacity_covers_the_start(self) -> Self:
-        if self.replay.learning_starts > self.replay.capacity:
-            raise ValueError(
-                f"replay: learning_starts ({self.replay.learning_starts}) is above capacity ({self.replay.capacity})"
+    def _independent_misfits(self) -> Iterator[Misfit]:
+        if self.task_encoding != "none":
+            yield Misfit(("task_encoding",), "independent networks see one task each: they need `none`")
+        if self.replay.kind != "per_task":
+            yield Misfit(("replay", "kind"), "independent networks need `kind: per_task`")
+        if self.target.kind != "episodes":
+            for task, settings in self.per_task.items():
+                if settings.target_every is not None:
+                    yield Misfit(
+                        ("per_task", task, "target_every"), "`target_every` needs `target: {kind: episodes}`"
+                    )
+
+    def _shared_misfits(self) -> Iterator[Misfit]:
+        if self.per_task:
+            yield Misfit(
+                ("per_task",), "`per_task` needs `network: independent`: a shared network has one setting"
             )
-        return self
+        if self.learn == "active_task":
+            yield Misfit(("learn",), "`learn: active_task` needs `network: independent`")
 
 
 Agent = DQNAgent

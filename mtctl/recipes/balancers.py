@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag
 
-from mtctl.recipes.base import FiniteFloat, NonNegativeFloat, Part, PositiveFloat, PositiveInt
+from mtctl.recipes.base import FiniteFloat, Misfit, NonNegativeFloat, Part, PositiveFloat, PositiveInt
 
 Space = Literal["last_shared", "all_shared"]
 
@@ -22,6 +23,11 @@ class Manual(Part):
 
     kind: Literal["manual"]
     weights: Annotated[dict[str, NonNegativeFloat], Field(min_length=1)]
+    """Weight of each task; 0 trains on without it."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        if not any(self.weights.values()):
+            yield Misfit(("weights",), "every weight is 0, so that nothing would be learned")
 
 
 class Uncertainty(Part):
@@ -42,7 +48,8 @@ class GradNorm(Part):
     lr: PositiveFloat = 0.01
     """Adam's learning rate of the log-weights."""
     initial_loss: Literal["mean_of_first", "first_batch", "theoretical"] = "mean_of_first"
-    """What L(0) is. One minibatch with one crash in it can fix the weights for a whole run, so the default is a mean."""
+    """What L(0) is. One minibatch with one crash in it can fix the weights for a whole run, so the default is
+    a mean."""
     initial_window: PositiveInt = 200
     """Updates that `mean_of_first` averages; weights stay at 1 until then."""
     theoretical_losses: dict[str, PositiveFloat] | None = None
@@ -50,13 +57,15 @@ class GradNorm(Part):
     weight_floor: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Smallest weight (the mean weight is 1), so that no task is switched off; 0: none."""
     layer: Space = "last_shared"
-    """Where gradient norms are taken: the last shared layer's weights as in the paper, or all shared parameters."""
+    """Where gradient norms are taken: the last shared layer's weights as in the paper, or all shared
+    parameters."""
 
-    @model_validator(mode="after")
-    def _theoretical_needs_values(self) -> Self:
-        if (self.initial_loss == "theoretical") != (self.theoretical_losses is not None):
-            raise ValueError("theoretical_losses: goes with `initial_loss: theoretical`, and is needed there")
-        return self
+    def misfits(self) -> Iterator[Misfit]:
+        theoretical = self.initial_loss == "theoretical"
+        if theoretical and self.theoretical_losses is None:
+            yield Misfit(("initial_loss",), "`initial_loss: theoretical` needs `theoretical_losses`")
+        if not theoretical and self.theoretical_losses is not None:
+            yield Misfit(("theoretical_losses",), "`theoretical_losses` needs `initial_loss: theoretical`")
 
 
 class PCGrad(Part):
@@ -64,7 +73,7 @@ class PCGrad(Part):
 
     kind: Literal["pcgrad"]
     reduction: Literal["sum", "mean"] = "sum"
-    """How projected gradients are combined: `sum` as in the paper, `mean` as in the published lander study."""
+    """How projected gradients are combined: `sum` as in the paper, `mean` as in the published study."""
 
 
 class CAGrad(Part):
@@ -78,5 +87,14 @@ class CAGrad(Part):
 
 
 Method = Annotated[Equal | Manual | Uncertainty | GradNorm | PCGrad | CAGrad, Field(discriminator="kind")]
-Balancer = Method | Annotated[tuple[Method, ...], Field(min_length=1, strict=False)]
-"""One method, or a chain of them: each sees the losses and gradients as the ones before have weighted them."""
+Chain = Annotated[tuple[Method, ...], Field(min_length=1, strict=False)]
+
+
+def _one_or_chain(value: object) -> str:
+    return "chain" if isinstance(value, list | tuple) else "one"
+
+
+Balancer = Annotated[
+    Annotated[Method, Tag("one")] | Annotated[Chain, Tag("chain")], Discriminator(_one_or_chain)
+]
+"""One method, or a chain of them: each sees losses and gradients as the ones before have weighted them."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Iterator
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from mtctl.recipes.agents import Agent
-from mtctl.recipes.balancers import Balancer, Equal, GradNorm, Manual
-from mtctl.recipes.base import NonNegativeInt, Part, PositiveInt
+from mtctl.recipes.balancers import Balancer, Equal, GradNorm, Manual, Method
+from mtctl.recipes.base import KeyPath, Misfit, NonNegativeInt, Part, PositiveInt
 from mtctl.recipes.problems import Problem
 
 
@@ -20,7 +21,7 @@ class Evaluation(Part):
     episodes: PositiveInt = 5
     """Episodes of each task at each of them, on fixed seeds of their own."""
     final_episodes: PositiveInt = 20
-    """Episodes of each task at the end of training, on the first of the held-out seeds. `mtctl eval` plays more."""
+    """Episodes of each task at the end of training, on the first held-out seeds. `mtctl eval` plays more."""
 
 
 class Checkpoints(Part):
@@ -42,30 +43,43 @@ class Recipe(Part):
     checkpoints: Checkpoints = Checkpoints()
 
     @property
-    def chain(self) -> tuple[object, ...]:
+    def chain(self) -> tuple[Method, ...]:
         """The balancing methods in order: a chain of one where a single method is given."""
         return self.balancer if isinstance(self.balancer, tuple) else (self.balancer,)
 
-    @model_validator(mode="after")
-    def _names_are_tasks(self) -> Self:
-        tasks = set(self.problem.tasks)
-        named = {"agent.per_task": self.agent.per_task.keys()}
-        for method in self.chain:
+    def misfits(self) -> Iterator[Misfit]:
+        for task in self.agent.per_task:
+            yield from self._unknown_task(("agent", "per_task"), task)
+        for index, method in enumerate(self.chain):
+            path: KeyPath = ("balancer", index) if isinstance(self.balancer, tuple) else ("balancer",)
             if isinstance(method, Manual):
-                named["balancer.weights"] = method.weights.keys()
-                if missing := sorted(tasks - method.weights.keys()):
-                    raise ValueError(f"balancer.weights: no weight for {', '.join(missing)}")
+                yield from self._one_value_per_task((*path, "weights"), method.weights)
             if isinstance(method, GradNorm) and method.theoretical_losses is not None:
-                named["balancer.theoretical_losses"] = method.theoretical_losses.keys()
-                if missing := sorted(tasks - method.theoretical_losses.keys()):
-                    raise ValueError(f"balancer.theoretical_losses: no loss for {', '.join(missing)}")
-        for place, names in named.items():
-            if unknown := sorted(names - tasks):
-                raise ValueError(f"{place}: {', '.join(unknown)} is no task of this recipe ({', '.join(self.problem.tasks)})")
-        return self
+                yield from self._one_value_per_task((*path, "theoretical_losses"), method.theoretical_losses)
+            if self.agent.network == "independent" and not isinstance(method, Equal | Manual):
+                text = f"independent networks share nothing that `{method.kind}` could balance: use `equal`"
+                yield Misfit((*path, "kind"), text)
+        yield from self._buffers_too_small()
 
-    @model_validator(mode="after")
-    def _independent_networks_share_nothing(self) -> Self:
-        if self.agent.network == "independent" and not all(isinstance(m, Equal | Manual) for m in self.chain):
-            raise ValueError("balancer: independent networks share no parameters to balance; use `kind: equal`")
-        return self
+    def _one_value_per_task(self, path: KeyPath, values: dict[str, float]) -> Iterator[Misfit]:
+        for task in values:
+            yield from self._unknown_task(path, task)
+        if missing := [task for task in self.problem.tasks if task not in values]:
+            yield Misfit(path, f"`{path[-1]}` has no value for {', '.join(f'`{task}`' for task in missing)}")
+
+    def _unknown_task(self, path: KeyPath, task: str) -> Iterator[Misfit]:
+        if task not in self.problem.tasks:
+            yield Misfit((*path, task), f"`{task}` is not a task of this recipe", choices=self.problem.tasks)
+
+    def _buffers_too_small(self) -> Iterator[Misfit]:
+        replay, tasks = self.agent.replay, self.problem.tasks
+        share = replay.capacity // len(tasks)
+        if replay.kind == "mixed":
+            return
+        if share < replay.learning_starts <= replay.capacity:
+            text = f"`learning_starts` is above one task's share of `capacity` ({share})"
+            yield Misfit(("agent", "replay", "learning_starts"), text)
+        for task, settings in self.agent.per_task.items():
+            if settings.learning_starts is not None and settings.learning_starts > share:
+                text = f"`learning_starts` is above one task's share of the replay `capacity` ({share})"
+                yield Misfit(("agent", "per_task", task, "learning_starts"), text)

@@ -1,0 +1,79 @@
+"""A recipe's values together with the places they were written at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Entries
+from dataclasses import dataclass
+
+from mtctl.recipes.base import KeyPath
+from mtctl.recipes.sources import Place
+
+Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+"""What a node is once its places are left out: JSON's types."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value and how it was written."""
+
+    value: bool | int | float | str | None
+    text: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list."""
+
+    items: tuple[Node, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value in a mapping and the place of its key."""
+
+    place: Place
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Values by key."""
+
+    entries: Entries[str, Entry]
+    place: Place
+
+    def text(self, key: str) -> str | None:
+        """Return what is written at `key`, where that is a piece of text."""
+        entry = self.entries.get(key)
+        if entry is None or not isinstance(entry.node, Scalar) or not isinstance(entry.node.value, str):
+            return None
+        return entry.node.value
+
+
+Node = Scalar | Sequence | Mapping
+
+
+def plain(node: Node) -> Plain:
+    """Return the values without their places."""
+    if isinstance(node, Mapping):
+        return {key: plain(entry.node) for key, entry in node.entries.items()}
+    if isinstance(node, Sequence):
+        return [plain(item) for item in node.items]
+    return node.value
+
+
+def follow(root: Node, path: KeyPath) -> tuple[Node, Place]:
+    """Return the node at the end of `path`, or where it first leaves the tree, and the place of its key."""
+    node, place = root, root.place
+    for step in path:
+        if isinstance(node, Mapping) and step in node.entries:
+            entry = node.entries[str(step)]
+            node, place = entry.node, entry.place
+        elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
+            node = node.items[step]
+            place = node.place
+        else:
+            break
+    return node, place
