@@ -1,0 +1,74 @@
+"""Paired, interleaved timing: every side runs in every block, so what the machine does meanwhile hits all."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median and quartiles over blocks."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Spread:
+        low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+        return cls(float(median), float(low), float(high))
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds per call of each side in each block.
+
+    Args:
+        seconds: side → [blocks].
+    """
+
+    seconds: Mapping[str, np.ndarray]
+
+    def of(self, side: str) -> Spread:
+        """Return `side`'s seconds per call."""
+        return Spread.of(self.seconds[side])
+
+    def ratio(self, side: str, base: str) -> Spread:
+        """Return how many times longer `side` took than `base`, block by block."""
+        return Spread.of(self.seconds[side] / self.seconds[base])
+
+
+def interleave(
+    sides: Mapping[str, Callable[[int], None]], *, blocks: int, calls: int, warm_up: int
+) -> Timings:
+    """Time all sides in turn, block after block.
+
+    Args:
+        sides: name → what runs that many calls in a row. Who goes first changes from block to block.
+        blocks: how often every side is timed.
+        calls: calls per side and block; enough that the clock's own cost vanishes.
+        warm_up: calls per side that are not timed (lazy initialisation, caches).
+    """
+    names = list(sides)
+    for side in sides.values():
+        side(warm_up)
+    seconds = {name: np.empty(blocks) for name in names}
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        for block in range(blocks):
+            first = block % len(names)
+            for name in names[first:] + names[:first]:
+                start = time.perf_counter()
+                sides[name](calls)
+                seconds[name][block] = (time.perf_counter() - start) / calls
+    finally:
+        if collecting:
+            gc.enable()
+    return Timings(seconds)
