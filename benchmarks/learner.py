@@ -4,13 +4,13 @@
     python -m benchmarks.learner [--json PATH] [--memory] [--quick]
 
 One process, one torch thread. All sides of a comparison run in every block, in changing order; a ratio is the
-median over blocks of that block's ratio, with its quartiles. mtctl's sides run the loop of `mtctl train` itself,
-with its checks and its log of losses, weights, gradient norms and cosines, which the peers do not have.
+median over blocks of that block's ratio, with its quartiles. mtctl's sides run the loop of `mtctl train`, with
+its checks and its log of losses, weights, gradient norms and cosines, which the peers do not have.
 
     GradNorm update     mtctl: 64 rows of each of 3 tasks, network 8-256-128-4.
-                        Peer: the literal formulation (literal_gradnorm.py), on rows from the same sampling call.
+                        Peer: the literal formulation (literal_gradnorm.py); rows come from the same sampling call.
     DQN training step   mtctl: act, environment, store, sample 64, update, on the standard task.
-                        Peer: Stable-Baselines3's DQN with the same network, loss and schedule; `learn` is timed.
+                        Peer: Stable-Baselines3's DQN, same network, loss and schedule; `learn` is timed.
     … 3 tasks, mixed    mtctl: the same, with `standard`, `windy` and `heavy` in one buffer. Peer: as above.
     PCGrad, CAGrad      mtctl's update with the method, against mtctl's update with equal weights.
     peak memory         resident memory of `mtctl train gradnorm_blind`, all of its episodes (--memory).
@@ -74,8 +74,8 @@ class Comparison:
         what: what is compared with what.
         seconds: mtctl's, per update or step.
         base: the other side's.
-        ratio: the peer's time over mtctl's where mtctl claims to be faster; a method's time over equal weighting's
-            where it claims to cost little.
+        ratio: the peer's time over mtctl's where mtctl claims to be faster; a method's time over equal
+            weighting's where it claims to cost little.
         bar: what the ratio is held against; None: shown for information.
         direction: which side of the bar is good.
     """

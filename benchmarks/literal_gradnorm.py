@@ -1,8 +1,8 @@
 """GradNorm on a DQN, written step by step as its usual description reads: mtctl's peer in the benchmark.
 
-    A. per task i: a forward pass gives Lᵢ; autograd gives Gᵢ = ‖∇_W (wᵢ·Lᵢ)‖ on the last hidden layer's weights
-       W, with a graph of its own; the targets tᵢ = mean(G)·rᵢ^α are constants; Σ|Gᵢ − tᵢ| is differentiated
-       through that graph, and Adam moves the log-weights s, where w = T·softmax(s);
+    A. per task i: a forward pass gives Lᵢ; autograd gives Gᵢ = ‖∇_W (wᵢ·Lᵢ)‖, W being the last hidden layer's
+       weights, with a graph of its own; the targets tᵢ = mean(G)·rᵢ^α are constants; Σ|Gᵢ − tᵢ| is
+       differentiated through that graph, and Adam moves the log-weights s, where w = T·softmax(s);
     B. per task: a second forward pass, for the first graph is spent;
     C. Σ wᵢ·Lᵢ with the new weights is differentiated, and Adam moves the network.
 
