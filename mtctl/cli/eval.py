@@ -1,10 +1,81 @@
-"""`mtctl eval`."""
+"""`mtctl eval`: how good a trained policy is, on the held-out seeds."""
 
 from __future__ import annotations
 
-from mtctl.errors import MtctlError
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mtctl.cli.console import err, out
+from mtctl.errors import ExitCode
+
+_SHOWN = 3  # episodes of each task that are rendered
 
 
-def evaluate() -> None:
-    """Not available yet."""
-    raise MtctlError("`mtctl eval` is not available yet")
+class Render(StrEnum):
+    """Where episodes are shown."""
+
+    HUMAN = "human"
+
+
+def evaluate(
+    paths: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories, or folders of them.")],
+    checkpoint: Annotated[str, typer.Option(help="last, best, ep0100 …, or a checkpoint file.")] = "last",
+    task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes of each task, from the held-out seed list.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+    render: Annotated[
+        Render | None, typer.Option(help=f"Afterwards, show the first {_SHOWN} episodes of each task in a window.")
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(metavar="DIR", help=f"Afterwards, film the first {_SHOWN} episodes of each task.")
+    ] = None,
+) -> int:
+    """Evaluate greedily (ε = 0) under each task's time limit; write eval.json into the run.
+
+    Every run and method meets the same seeds, which training never sees.
+    """
+    from mtctl.analysis.runs import find_runs
+    from mtctl.cli.rendering import film, show
+    from mtctl.engine.evaluate import evaluate_run
+
+    tasks = tuple(dict.fromkeys(task)) if task else None
+    documents = []
+    for directory in find_runs(paths):
+        if not quiet:
+            err().print(f"{directory}: {episodes} episodes of each task …", soft_wrap=True)
+        document = evaluate_run(directory, name=checkpoint, episodes=episodes, tasks=tasks)
+        documents.append({"run": str(directory), **document})
+        if not as_json:
+            print_evaluation(directory, documents[-1])
+        if render is not None:
+            show(directory, checkpoint, tuple(document["tasks"]), min(episodes, _SHOWN))
+        if video is not None:
+            film(directory, checkpoint, tuple(document["tasks"]), min(episodes, _SHOWN), video)
+    if as_json:
+        _print_json(documents)
+    return int(ExitCode.OK)
+
+
+def print_evaluation(directory: Path, document: dict[str, object] | None = None) -> None:
+    """Print a run's evaluation: the given one, or what its eval.json holds."""
+    from mtctl.analysis.evaluation import summarise
+    from mtctl.analysis.formats import Evaluation
+    from mtctl.analysis.runs import evaluation, read_run
+    from mtctl.cli.screens.evaluation import evaluation_table
+
+    run = read_run(directory)
+    found = evaluation(directory) if document is None else Evaluation.model_validate(document)
+    if found is None:
+        return
+    title = f"{directory} · {found.checkpoint} (episode {found.done:,}) · {found.episodes} held-out episodes each"
+    out().print(evaluation_table(summarise(found, run.score), title))
+
+
+def _print_json(documents: list[dict[str, object]]) -> None:
+    import json
+
+    out().print_json(json.dumps({"schema": 1, "evaluations": documents}))

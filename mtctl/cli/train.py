@@ -1,10 +1,233 @@
-"""`mtctl train`."""
+"""`mtctl train`: recipes × seeds → runs."""
 
 from __future__ import annotations
 
-from mtctl.errors import MtctlError
+import re
+import shlex
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mtctl.cli.console import err, out
+from mtctl.errors import ExitCode, MtctlError
+
+if TYPE_CHECKING:
+    from mtctl.cli.progress import Progress
+    from mtctl.recipes.recipe import Recipe
+
+_LINE_EVERY = 50
+_SEEDS = re.compile(r"(?P<first>\d+)\.\.(?P<last>\d+)")
 
 
-def train() -> None:
-    """Not available yet."""
-    raise MtctlError("`mtctl train` is not available yet")
+def train(
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE…", help="Paths or names of built-in recipes.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("-o", "--override", metavar="KEY=VALUE", help="Change a key: -o agent.lr=1e-3.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The seed of a single run; 0 if none is given.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="SEEDS", help="Several: `0..4`, `0,3,7`, or a number of seeds from 0.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, help="Runs at a time, one process and thread each.")] = 1,
+    results_dir: Annotated[Path, typer.Option(help="Where run directories go.")] = Path("results"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run has stopped.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace runs that are there.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be trained; write nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help=f"One line per {_LINE_EVERY} episodes.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document about the runs.")] = False,
+    command: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> int:
+    """Train recipes, each with one or more seeds, into results/NAME/seedK."""
+    from mtctl.recipes.loading import load
+
+    if resume and force:
+        raise MtctlError("--resume and --force exclude each other")
+    numbers = parse_seeds(seed, seeds)
+    loaded = [load(reference, overrides or []) for reference in recipes]
+    _refuse_same_names(loaded)
+    typed = command or shlex.join(["mtctl", *sys.argv[1:]])
+    if dry_run:
+        return _dry_run(loaded, numbers, results_dir)
+    if len(loaded) == len(numbers) == 1:
+        directory = results_dir / loaded[0].name / f"seed{numbers[0]}"
+        return _train_here(
+            loaded[0], numbers[0], directory, typed, resume=resume, force=force, quiet=quiet, as_json=as_json
+        )
+    from mtctl.cli.train_many import train_many
+
+    return train_many(
+        loaded, numbers, results_dir, typed, jobs, resume=resume, force=force, quiet=quiet, as_json=as_json
+    )
+
+
+def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:
+    """Return the seeds of `--seed 3`, `--seeds 0..4`, `--seeds 0,3,7` or `--seeds 5` (0 to 4)."""
+    if seeds is None:
+        return [0 if seed is None else seed]
+    if seed is not None:
+        raise MtctlError("--seed and --seeds exclude each other")
+    text = seeds.strip()
+    if found := _SEEDS.fullmatch(text):
+        first, last = int(found["first"]), int(found["last"])
+        if first > last:
+            raise MtctlError(f"--seeds {seeds}: the first seed is above the last", hint=f"did you mean {last}..{first}?")
+        numbers = list(range(first, last + 1))
+    elif re.fullmatch(r"\d+", text):
+        numbers = list(range(int(text)))
+    elif re.fullmatch(r"\d+(,\d+)+", text):
+        numbers = [int(part) for part in text.split(",")]
+    else:
+        raise MtctlError(f"--seeds {seeds}: not a list of seeds", hint="write 0..4, 0,3,7, or 5 for seeds 0 to 4")
+    if not numbers:
+        raise MtctlError(f"--seeds {seeds}: no seed at all", hint="--seeds 5 means seeds 0 to 4")
+    if len(set(numbers)) < len(numbers):
+        raise MtctlError(f"--seeds {seeds}: a seed is listed twice")
+    return numbers
+
+
+def _refuse_same_names(recipes: list[Recipe]) -> None:
+    names = [recipe.name for recipe in recipes]
+    for name in names:
+        if names.count(name) > 1:
+            raise MtctlError(
+                f"two recipes are called `{name}`: they would train into one directory",
+                hint="train them one after the other with different `-o name=…`",
+            )
+
+
+def _train_here(
+    recipe: Recipe, seed: int, directory: Path, command: str, *, resume: bool, force: bool, quiet: bool, as_json: bool
+) -> int:
+    from mtctl.cli.progress import Progress
+    from mtctl.engine.interrupt import stop_on_signals
+    from mtctl.engine.run import execute
+
+    console = err()
+    tasks = recipe.problem.tasks
+    progress = Progress(recipe.name, seed, tasks, recipe.problem.episodes_per_task * len(tasks), success=200.0)
+    live = not quiet and console.is_terminal
+
+    def say_stopping() -> None:
+        console.print("stopping: this episode is finished, then everything is saved", soft_wrap=True)
+
+    with stop_on_signals(say_stopping) as stop:
+        view = _Live(progress, method_of(recipe)) if live else _Lines(progress)
+        with view if isinstance(view, _Live) else nullcontext():
+            status = execute(
+                recipe, seed, directory, command=command, resume=resume, force=force, observers=[progress, view], stop=stop
+            )
+    if as_json:
+        print_runs([directory])
+    return _conclude(status, progress, directory, quiet=quiet or as_json)
+
+
+def method_of(recipe: Recipe) -> str:
+    """Name the balancing methods for a headline."""
+    names = {"gradnorm": "GradNorm", "pcgrad": "PCGrad", "cagrad": "CAGrad"}
+    parts = []
+    for method in recipe.chain:
+        kind = method.kind
+        setting = f" α={method.alpha:g}" if kind == "gradnorm" else ""
+        parts.append(names.get(kind, kind) + setting)
+    return " → ".join(parts)
+
+
+class _Live:
+    """Redraws the screen of one run a few times a second."""
+
+    def __init__(self, progress: Progress, method: str) -> None:
+        from rich.live import Live
+
+        self._progress, self._method = progress, method
+        self._live = Live(console=err(), auto_refresh=False, transient=True)
+        self._drawn = -1.0
+
+    def __enter__(self) -> _Live:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def unit_ended(self, _record: dict[str, Any]) -> None:
+        from mtctl.cli.screens.train import run_screen
+
+        if self._progress.elapsed - self._drawn >= 0.25:
+            self._drawn = self._progress.elapsed
+            self._live.update(run_screen(self._progress, self._method), refresh=True)
+
+
+class _Lines:
+    """Prints a line every now and then."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def unit_ended(self, record: dict[str, Any]) -> None:
+        from mtctl.cli.screens.train import line
+
+        if record["kind"] != "evaluation" and self._progress.done % _LINE_EVERY == 0:
+            err().print(line(self._progress), soft_wrap=True)
+
+
+def _conclude(status: str, progress: Progress, directory: Path, *, quiet: bool) -> int:
+    from mtctl.cli.screens.train import duration
+
+    console = err()
+    if status == "interrupted":
+        arguments = [argument for argument in sys.argv[1:] if argument != "--force"]
+        again = shlex.join(["mtctl", *arguments, *([] if "--resume" in arguments else ["--resume"])])
+        console.print(f"stopped after episode {progress.done}; go on with: {again}", soft_wrap=True)
+        return int(ExitCode.INTERRUPTED)
+    if progress.done == 0:
+        console.print(f"{directory} is complete already; nothing to resume", soft_wrap=True)
+        return int(ExitCode.OK)
+    if progress.updates == 0:
+        console.print(
+            "warning: nothing was learned: the run ended before `agent.replay.learning_starts` transitions were "
+            "collected; train longer or lower it",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if not quiet:
+        from mtctl.cli.eval import print_evaluation
+
+        print_evaluation(directory)
+    console.print(
+        f"✔ done in {duration(progress.elapsed)} → {directory}      next: `mtctl eval {directory}`", soft_wrap=True
+    )
+    return int(ExitCode.OK)
+
+
+def print_runs(directories: list[Path]) -> None:
+    """Print one JSON document: every run's run.json and where it is."""
+    import json
+
+    runs = [{"directory": str(place), **json.loads((place / "run.json").read_text())} for place in directories]
+    out().print_json(json.dumps({"schema": 1, "runs": runs}))
+
+
+def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
+    from mtctl.balancing.build import build as build_chain
+    from mtctl.balancing.chain import learned_parameters
+    from mtctl.cli.screens.train import duration
+    from mtctl.engine.calibrate import seconds_per_run
+    from mtctl.problems.build import build as build_problem
+    from mtctl.recipes.loading import dump
+
+    for recipe in recipes:
+        out().print(dump(recipe), end="", markup=False, soft_wrap=True)
+        problem = build_problem(recipe, seeds[0])
+        count = problem.parameter_count()
+        learned = learned_parameters(build_chain(recipe.chain, problem.tasks), len(problem.tasks))
+        low, high = seconds_per_run(recipe)
+        console = err()
+        console.print(f"parameters   {count.total + learned:,} ({count.shared:,} shared, {learned} of the balancer)")
+        console.print(f"samples      {problem.budget()['samples_per_update']} per update", highlight=False)
+        console.print(f"time         {duration(low)} to {duration(high)} per run on this machine (measured just now)")
+        for seed in seeds:
+            console.print(f"would write  {results_dir / recipe.name / f'seed{seed}'}", soft_wrap=True)
+    return int(ExitCode.OK)

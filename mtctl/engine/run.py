@@ -61,7 +61,7 @@ def execute(
     torch.set_num_threads(1)
     place = RunDirectory(directory)
     with explained(directory):
-        _check_target(place, recipe, resume=resume, force=force)
+        check_target(place, recipe, resume=resume, force=force)
         place.acquire()
         try:
             if force:
@@ -73,7 +73,8 @@ def execute(
             place.release()
 
 
-def _check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bool) -> None:
+def check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bool) -> None:
+    """Refuse a directory that this run may not be written into."""
     if not place.used or force:
         return
     if not resume:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from mtctl.balancing.contract import TaskGradients
 
+Frame = npt.NDArray[np.uint8]
 Record = dict[str, Any]
 """One line of metrics.jsonl: JSON values only."""
 
@@ -96,6 +100,16 @@ class Problem(Protocol):
 
     def evaluate(self, episodes: int, seeds: SeedList, tasks: tuple[str, ...] | None = None) -> dict[str, TaskEvaluation]:
         """Play the first `episodes` seeds of the list with the current policy, without touching training's state."""
+        ...
+
+    def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
+        """Play held-out episodes of one task with rendering, apart from any score.
+
+        Args:
+            task: its name.
+            episodes: how many, from the start of the held-out list.
+            frame: gets each frame [height, width, 3]; None opens a window instead.
+        """
         ...
 
     def policy_state(self) -> dict[str, Any]:

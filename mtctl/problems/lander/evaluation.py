@@ -1,39 +1,68 @@
-"""Greedy evaluation of a network on one task, over a fixed list of seeds."""
+"""Greedy episodes of a network on one task, over a fixed list of seeds: scored, or shown."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
-from mtctl.problems.contract import SeedList, TaskEvaluation
+from mtctl.problems.contract import Frame, SeedList, TaskEvaluation
 from mtctl.problems.lander import environments
+from mtctl.problems.lander.environments import Environment
 from mtctl.problems.lander.network import QNetwork
 
 
-def evaluate(
-    network: QNetwork, index: int, task: str, episodes: int, seeds: SeedList, render_mode: str | None = None
-) -> TaskEvaluation:
+def evaluate(network: QNetwork, index: int, task: str, episodes: int, seeds: SeedList) -> TaskEvaluation:
     """Play the first `episodes` seeds of the list at ε = 0 under the task's time limit.
 
     One observation at a time, so that an episode's course depends on its seed and the weights alone, not on how many
     others are played.
     """
-    environment = environments.make(task, render_mode)
-    returns, steps, outcomes = [], [], []
-    observation = torch.zeros(1, environments.OBSERVATIONS)
-    row = observation.numpy()[0]
+    environment = environments.make(task)
+    seed_list = (environments.evaluation_seed(seeds, task, episode) for episode in range(episodes))
+    played = [_play(environment, network, index, seed) for seed in seed_list]
+    environment.close()
+    returns, steps, outcomes = zip(*played, strict=True)
+    return TaskEvaluation(returns, steps, outcomes)
+
+
+def show(
+    network: QNetwork, index: int, task: str, episodes: int, frame: Callable[[Frame], None] | None
+) -> None:
+    """Play the first held-out seeds in a window, or hand each frame [height, width, 3] to `frame`."""
+    environment = environments.make(task, "human" if frame is None else "rgb_array")
     try:
         for episode in range(episodes):
-            row[:] = environment.reset(environments.evaluation_seed(seeds, task, episode))
-            total, count, ended = 0.0, 0, False
-            while not ended:
-                latest, reward, terminated, truncated = environment.step(network.act(observation, index))
-                row[:] = latest
-                total += reward
-                count += 1
-                ended = terminated or truncated
-            returns.append(total)
-            steps.append(count)
-            outcomes.append(environments.outcome(terminated, reward))
+            seed = environments.evaluation_seed("held_out", task, episode)
+            _play(environment, network, index, seed, None if frame is None else _Camera(environment, frame))
     finally:
         environment.close()
-    return TaskEvaluation(tuple(returns), tuple(steps), tuple(outcomes))
+
+
+class _Camera:
+    """Hands over the picture of the moment."""
+
+    def __init__(self, environment: Environment, frame: Callable[[Frame], None]) -> None:
+        self._environment, self._frame = environment, frame
+
+    def __call__(self) -> None:
+        self._frame(self._environment.world.render())
+
+
+def _play(
+    environment: Environment, network: QNetwork, index: int, seed: int, after_step: Callable[[], None] | None = None
+) -> tuple[float, int, str]:
+    """Play one episode greedily; return its return, steps and outcome."""
+    observation = torch.zeros(1, environments.OBSERVATIONS)
+    row = observation.numpy()[0]
+    row[:] = environment.reset(seed)
+    total, steps = 0.0, 0
+    while True:
+        latest, reward, terminated, truncated = environment.step(network.act(observation, index))
+        row[:] = latest
+        total += reward
+        steps += 1
+        if after_step is not None:
+            after_step()
+        if terminated or truncated:
+            return total, steps, environments.outcome(terminated, reward)

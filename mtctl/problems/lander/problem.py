@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from mtctl.problems.contract import ParameterCount, Record, Score, SeedList, TaskEvaluation
+from mtctl.problems.contract import Frame, ParameterCount, Record, Score, SeedList, TaskEvaluation
 from mtctl.problems.lander import environments
 from mtctl.problems.lander.dqn import DQN, ReplayGradients
 from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, SOLVED
-from mtctl.problems.lander.evaluation import evaluate
+from mtctl.problems.lander.evaluation import evaluate, show
 from mtctl.problems.lander.replay import Replay
 from mtctl.recipes.agents import DQNAgent, EpisodeTarget, TaskSettings
 from mtctl.recipes.problems import LanderProblem
@@ -194,6 +194,10 @@ class Lander:
         return {
             task: evaluate(self.dqn.online, self.tasks.index(task), task, episodes, seeds) for task in tasks or self.tasks
         }
+
+    def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
+        """Play in a window, or hand over each frame."""
+        show(self.dqn.online, self.tasks.index(task), task, episodes, frame)
 
     def policy_state(self) -> dict[str, Any]:
         return self.dqn.online.state_dict()

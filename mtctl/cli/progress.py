@@ -1,0 +1,137 @@
+"""What is known about a run while it trains, from its records alone: fed in this process, or from its files."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final
+
+WINDOW: Final = 50
+"""Episodes of a task that its running return and success rate are taken over."""
+
+
+class TaskProgress:
+    """One task's latest episodes and signals."""
+
+    def __init__(self, success: float | None) -> None:
+        self._success = success
+        self.history: list[float] = []
+        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self.weight: float | None = None
+        self.share: float | None = None
+
+    def add(self, value: float) -> None:
+        self.history.append(value)
+        self._recent.append(value)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean return of the last episodes."""
+        return fmean(self._recent) if self._recent else None
+
+    @property
+    def success_rate(self) -> float | None:
+        if self._success is None or not self._recent:
+            return None
+        return sum(value >= self._success for value in self._recent) / len(self._recent)
+
+
+class Progress:
+    """A run's state as its records tell it; an observer of the engine.
+
+    Args:
+        name: of the recipe.
+        seed: of the run.
+        tasks: names.
+        units: units in all.
+        success: threshold of success of the score.
+        clock: seconds; replaced in tests.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        seed: int,
+        tasks: Sequence[str],
+        units: int,
+        success: float | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name, self.seed, self.units = name, seed, units
+        self.tasks = {task: TaskProgress(success) for task in tasks}
+        self.done = 0
+        self.updates = 0
+        self.steps = 0
+        self.epsilon: float | None = None
+        self.evaluation: float | None = None
+        self._clock = clock
+        self._started = clock()
+        self._first: tuple[int, int] | None = None
+
+    def unit_ended(self, record: dict[str, Any]) -> None:
+        """Take in one line of metrics.jsonl."""
+        if record["kind"] == "evaluation":
+            self.evaluation = record["average"]
+            return
+        if self._first is None:
+            self._first = (record["episode"] - 1, record["environment_steps"] - record["steps"])
+        self.done, self.steps = record["episode"], record["environment_steps"]
+        self.updates, self.epsilon = record["updates"], record["epsilon"]
+        self.tasks[record["task"]].add(record["return"])
+        signals = record["signals"]
+        if signals is not None:
+            for name, task in self.tasks.items():
+                task.weight = _latest(signals["weight"].get(name), task.weight)
+                task.share = _latest(signals["gradient_share"].get(name), task.share)
+
+    @property
+    def elapsed(self) -> float:
+        return self._clock() - self._started
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """Environment steps per second since this process began to watch."""
+        if self._first is None or self.elapsed <= 0:
+            return None
+        return (self.steps - self._first[1]) / self.elapsed
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time left if episodes go on at the mean pace so far."""
+        if self._first is None or self.done == self._first[0]:
+            return None
+        return self.elapsed / (self.done - self._first[0]) * (self.units - self.done)
+
+    @property
+    def average(self) -> float | None:
+        """Mean over tasks of their running returns."""
+        means = [task.mean for task in self.tasks.values() if task.mean is not None]
+        return fmean(means) if means else None
+
+
+def _latest(new: float | None, old: float | None) -> float | None:
+    return old if new is None else new
+
+
+class Tail:
+    """Feeds a progress from a metrics file that another process writes."""
+
+    def __init__(self, file: Path, progress: Progress) -> None:
+        self._file, self._progress, self._offset = file, progress, 0
+
+    def follow(self) -> None:
+        """Take in the complete lines that have come since the last call."""
+        try:
+            with self._file.open("rb") as file:
+                file.seek(self._offset)
+                content = file.read()
+        except FileNotFoundError:
+            return
+        end = content.rfind(b"\n") + 1
+        self._offset += end
+        for line in content[:end].splitlines():
+            self._progress.unit_ended(json.loads(line))

@@ -1,0 +1,141 @@
+"""Several runs side by side: a process each, one table over all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from mtctl.cli.console import err
+from mtctl.cli.progress import Progress, Tail
+from mtctl.cli.screens.train import line, runs_screen
+from mtctl.engine import layout
+from mtctl.engine.directory import RunDirectory
+from mtctl.engine.interrupt import stop_on_signals
+from mtctl.engine.launch.local import Job, exit_code, launch
+from mtctl.engine.run import check_target
+from mtctl.recipes.loading import dump
+from mtctl.recipes.recipe import Recipe
+
+
+class _Watched:
+    """A job and what its metrics file tells."""
+
+    def __init__(self, job: Job, recipe: Recipe, seed: int) -> None:
+        tasks = recipe.problem.tasks
+        units = recipe.problem.episodes_per_task * len(tasks)
+        self.job = job
+        self.progress = Progress(recipe.name, seed, tasks, units, success=200.0)
+        self._tail = Tail(job.directory / layout.METRICS, self.progress)
+        self._said = False
+        self._line_at = 0
+
+    @property
+    def status(self) -> str:
+        if self.job.process is None:
+            return "waiting"
+        names = {None: "running", 0: "done", 130: "stopped"}
+        return names.get(self.job.code, "failed")
+
+    def follow(self) -> None:
+        if self.job.process is not None:
+            self._tail.follow()
+
+    def news(self, every: int) -> list[str]:
+        """Return the lines that have become due: progress, and once, how it ended."""
+        news = []
+        if self.progress.done >= self._line_at + every:
+            self._line_at = self.progress.done - self.progress.done % every
+            news.append(f"{self.job.label}  {line(self.progress)}")
+        if self.job.code is not None and not self._said:
+            self._said = True
+            ending = f": {self.job.log.strip()}" if self.status == "failed" else ""
+            news.append(f"{self.job.label}  {self.status}{ending}")
+        return news
+
+
+def train_many(
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int],
+    results_dir: Path,
+    command: str,
+    parallel: int,
+    *,
+    resume: bool,
+    force: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Train every recipe with every seed; return the exit code for all.
+
+    All targets are checked before the first run starts, so that a mistake costs nothing.
+    """
+    for recipe in recipes:
+        for seed in seeds:
+            check_target(RunDirectory(_directory(results_dir, recipe, seed)), recipe, resume=resume, force=force)
+    flags = [flag for flag, given in (("--resume", resume), ("--force", force)) if given]
+    console = err()
+    with tempfile.TemporaryDirectory(prefix="mtctl-") as scratch:
+        watched = []
+        for recipe in recipes:
+            # Resolved once, so that editing the file while runs wait does not change them.
+            resolved = Path(scratch) / f"{recipe.name}.yaml"
+            resolved.write_text(dump(recipe), encoding="utf-8")
+            for seed in seeds:
+                place = ["--seed", str(seed), "--results-dir", str(results_dir), "--command", command]
+                job = Job(
+                    f"{recipe.name}/seed{seed}",
+                    _directory(results_dir, recipe, seed),
+                    [str(resolved), *place, *flags, "--quiet"],
+                )
+                watched.append(_Watched(job, recipe, seed))
+        stopped = _run(watched, parallel, live=not quiet and console.is_terminal)
+    jobs = [one.job for one in watched]
+    failed = [job for job in jobs if job.code not in (0, None)]
+    if as_json:
+        from mtctl.cli.train import print_runs  # noqa: PLC0415 - a cycle at import time
+
+        print_runs([job.directory for job in jobs if (job.directory / layout.RUN).is_file()])
+    if stopped:
+        console.print("stopped; go on with the same command and --resume", soft_wrap=True)
+    elif failed:
+        names = ", ".join(job.label for job in failed)
+        console.print(f"{len(failed)} of {len(jobs)} runs failed: {names}", style="red", soft_wrap=True)
+    else:
+        console.print(f"✔ {len(jobs)} runs done      next: `mtctl compare {results_dir}`", soft_wrap=True)
+    return int(exit_code(jobs, stopped=stopped))
+
+
+def _directory(results_dir: Path, recipe: Recipe, seed: int) -> Path:
+    return results_dir / recipe.name / f"seed{seed}"
+
+
+def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
+    """Launch and show; return whether the user has stopped it."""
+    from rich.live import Live  # noqa: PLC0415
+
+    console = err()
+    every = 100
+
+    def say_stopping() -> None:
+        console.print("stopping: running episodes are finished, then everything is saved", soft_wrap=True)
+
+    screen = Live(console=console, auto_refresh=False) if live else None
+
+    def watch() -> None:
+        for one in watched:
+            one.follow()
+            for text in one.news(every) if screen is None else ():
+                console.print(text, markup=False, soft_wrap=True)
+        if screen is not None:
+            screen.update(runs_screen([(one.progress, one.status) for one in watched]), refresh=True)
+
+    with stop_on_signals(say_stopping) as stop, screen or nullcontext():
+        launch([one.job for one in watched], parallel, watch, stop)
+        stopped = stop()
+    for one in watched if screen is not None else ():
+        for text in one.news(every=10**9):
+            if one.status == "failed":
+                console.print(text, markup=False, soft_wrap=True)
+    return stopped

@@ -1,0 +1,88 @@
+"""Re-evaluating a finished or interrupted run from one of its checkpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtctl.engine import checkpoint, layout
+from mtctl.engine.directory import RunDirectory
+from mtctl.engine.files import explained
+from mtctl.engine.run import definition_hash, evaluation_document
+from mtctl.errors import MtctlError
+from mtctl.problems.build import build as build_problem
+from mtctl.problems.contract import Problem
+from mtctl.recipes.loading import load, recipe_hash
+
+
+def restore(directory: Path, name: str = layout.LAST) -> tuple[Problem, dict[str, Any]]:
+    """Return a run's problem with a checkpoint's policy, and the checkpoint.
+
+    Args:
+        directory: the run.
+        name: last, best, ep0100, or the path of a checkpoint file of the same recipe.
+
+    Raises:
+        MtctlError: the recipe or the checkpoint is missing, corrupt or does not belong to the other.
+    """
+    torch.set_num_threads(1)
+    stored = directory / layout.RECIPE
+    if not stored.is_file():
+        raise MtctlError(f"{directory}: the run has no {layout.RECIPE}", hint="train it again with --force")
+    recipe = load(stored)
+    path = Path(name) if name.endswith(".pt") else RunDirectory(directory).checkpoint(name)
+    content = checkpoint.load(path, recipe_hash=recipe_hash(recipe))
+    problem = build_problem(recipe, content["seed"])
+    if content["definition_hash"] != definition_hash(problem.definition):
+        raise MtctlError(
+            f"{path}: the tasks have been defined differently when this checkpoint was made",
+            hint="evaluate it with the version of mtctl that wrote it (see run.json), or train again",
+        )
+    problem.load_policy_state(content["policy"])
+    return problem, content
+
+
+def evaluate_run(
+    directory: Path, *, name: str = layout.LAST, episodes: int = 100, tasks: tuple[str, ...] | None = None
+) -> dict[str, Any]:
+    """Evaluate greedily on the first `episodes` held-out seeds and write the result into the run.
+
+    With a choice of tasks, an earlier result of the same checkpoint and protocol keeps its other tasks; otherwise
+    only a result of all tasks is written, since a part would hide what was there.
+
+    Returns:
+        The evaluation's document (see engine/layout.py), of the tasks that were asked for.
+    """
+    problem, content = restore(directory, name)
+    unknown = [task for task in tasks or () if task not in problem.tasks]
+    if unknown:
+        raise MtctlError(
+            f"{directory}: `{unknown[0]}` is no task of this run", hint=f"its tasks: {', '.join(problem.tasks)}"
+        )
+    scores = problem.evaluate(episodes, "held_out", tasks)
+    label = Path(name).stem
+    document = evaluation_document(scores, label, content["done"], problem)
+    file = directory / (layout.EVALUATION if label == layout.LAST else f"eval-{label}.json")
+    merged = _merged(file, document, problem.tasks)
+    if merged is not None:
+        with explained(directory):
+            RunDirectory(directory).write(file.name, merged)
+    return document
+
+
+def _merged(file: Path, document: dict[str, Any], tasks: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return the document with every task, taking those it lacks from `file`; None if that has other conditions."""
+    if document["tasks"].keys() >= set(tasks):
+        return document
+    try:
+        before = json.loads(file.read_text())
+        kept = before.pop("tasks")
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    if before != {key: value for key, value in document.items() if key != "tasks"}:
+        return None
+    both = {**kept, **document["tasks"]}
+    return {**document, "tasks": {task: both[task] for task in tasks if task in both}}

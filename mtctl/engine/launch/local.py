@@ -1,0 +1,111 @@
+"""Runs as local processes: one process and one torch thread each, at most `jobs` at a time."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+from mtctl.errors import ExitCode
+
+_POLL_SECONDS: Final = 0.2
+
+
+@dataclass
+class Job:
+    """One run to launch.
+
+    Args:
+        label: what a person calls it.
+        directory: the run's directory.
+        arguments: of `mtctl train`, for exactly this run.
+
+    Attributes:
+        code: exit code once it has ended.
+        log: what it wrote to stderr, once it has ended.
+    """
+
+    label: str
+    directory: Path
+    arguments: Sequence[str]
+    code: int | None = None
+    log: str = ""
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _errors: IO[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.code is None
+
+    def start(self) -> None:
+        self._errors = tempfile.TemporaryFile()
+        # A session of its own: the terminal's Ctrl-C reaches the parent alone, which passes on one signal.
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mtctl", "train", *self.arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+
+    def poll(self) -> None:
+        """Note the end of the process, if it has ended."""
+        if not self.running or self.process is None or self._errors is None or self.process.poll() is None:
+            return
+        self.code = self.process.returncode
+        self._errors.seek(0)
+        self.log = self._errors.read().decode(errors="replace")
+        self._errors.close()
+
+
+def launch(
+    jobs: Sequence[Job],
+    parallel: int,
+    watch: Callable[[], None],
+    stop: Callable[[], bool],
+) -> None:
+    """Run all jobs; a failed one does not stop the others.
+
+    Args:
+        jobs: in order of start.
+        parallel: how many at a time.
+        watch: called several times a second.
+        stop: True passes SIGINT on to the running jobs once and starts no more; returns when those have saved.
+    """
+    told = False
+    try:
+        while any(job.running for job in jobs) or (not stop() and any(job.process is None for job in jobs)):
+            for job in jobs:
+                job.poll()
+            if stop() and not told:
+                told = True
+                for job in jobs:
+                    _signal(job, signal.SIGINT)
+            free = parallel - sum(job.running for job in jobs)
+            waiting = [job for job in jobs if job.process is None]
+            for job in waiting[: 0 if stop() else max(0, free)]:
+                job.start()
+            watch()
+            time.sleep(_POLL_SECONDS)
+    finally:
+        for job in jobs:
+            _signal(job, signal.SIGTERM)
+    watch()
+
+
+def _signal(job: Job, number: signal.Signals) -> None:
+    if job.running and job.process is not None and job.process.poll() is None:
+        job.process.send_signal(number)
+
+
+def exit_code(jobs: Sequence[Job], *, stopped: bool) -> ExitCode:
+    """Return the exit code for all: interrupted if stopped, failed if any run failed."""
+    if stopped:
+        return ExitCode.INTERRUPTED
+    return ExitCode.OK if all(job.code == 0 for job in jobs) else ExitCode.FAILED
