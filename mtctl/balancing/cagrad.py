@@ -7,12 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from mtctl.balancing.contract import Balancer, ConvergenceError, Signals, State
-
-Array = NDArray[np.float64]
+from mtctl.balancing.contract import Array, Balancer, ConvergenceError, Signals, State
 
 # A unit gradient this close (squared distance) to the span of others depends on them. Rounding of a float64 Gramian
 # blurs squared distances by about 1e-15; a factor of 1000 is kept between the two.
@@ -198,15 +194,18 @@ class CAGrad(Balancer):
     needs = frozenset({"gramian"})
     scope = "shared"
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Tensor, State]:
-        assert signals.gramian is not None
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
         tasks = signals.active.shape[-1]
-        gramians = signals.gramian.reshape(-1, tasks, tasks).cpu().numpy()
-        present = signals.active.reshape(-1, tasks).cpu().numpy()
-        weights = np.zeros((len(gramians), tasks))
-        for row, gramian, active in zip(weights, gramians, present, strict=True):
-            if active.any():
+        weights = np.zeros(signals.active.shape)
+        rows = zip(
+            weights.reshape(-1, tasks),
+            signals.gramian.reshape(-1, tasks, tasks),
+            signals.active.reshape(-1, tasks),
+            strict=True,
+        )
+        for row, gramian, active in rows:
+            if active.all():
+                row[:] = conflict_averse(gramian, self.c)
+            elif active.any():
                 row[active] = conflict_averse(gramian[active][:, active], self.c)
-        if self.rescale:
-            weights /= 1 + self.c**2
-        return torch.from_numpy(weights).to(signals.losses.device).reshape(signals.active.shape), state
+        return (weights / (1 + self.c**2) if self.rescale else weights), state

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from mtctl.balancing.contract import Balancer, Signals, State, TaskGradients, observe
+from mtctl.balancing.contract import NOT_ASKED, Array, Balancer, Signals, TaskGradients, observe
+
+ChainState = dict[str, Tensor]
+"""Named float64 tensors; what `torch.save` keeps and `weights_only=True` loads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +20,8 @@ class Decision:
 
     Args:
         shared: [T] float64 weights of the gradients on the shared parameters; 0 for inactive tasks.
-        own: [T] float64 weights of the losses as each task's own parameters see them: the product over the methods
-            whose scope is `loss`.
+        own: [T] float64 weights of the losses as each task's own parameters see them: the product over the
+            methods whose scope is `loss`.
     """
 
     shared: Tensor
@@ -28,9 +32,9 @@ class Decision:
 class Chain:
     """One or more methods in a row; the total weight is the product of theirs.
 
-        w = w₁ ∘ w₂ ∘ …, where method k sees  p ∘ L,  |p| ∘ ‖∇L‖  and  diag(p)·G·diag(p)  with p = w₁ ∘ … ∘ wₖ₋₁
+        w = w₁ ∘ w₂ ∘ …;   method k sees  p ∘ L,  |p| ∘ ‖∇L‖  and  diag(p)·G·diag(p),   p = w₁ ∘ … ∘ wₖ₋₁
 
-    This is exact: weighting losses by p weights the rows of J by p.
+    This is exact: weighting the losses by p weights the rows of J by p. Here tensors become arrays and back.
 
     Args:
         methods: in order; at least one.
@@ -38,31 +42,37 @@ class Chain:
 
     methods: tuple[Balancer, ...]
 
-    def init(self, tasks: int) -> State:
+    def init(self, tasks: int) -> ChainState:
         """Return all methods' first states; the keys of method k start with "k."."""
         return {
-            f"{place}.{name}": value
+            f"{place}.{name}": torch.from_numpy(value)
             for place, method in enumerate(self.methods)
             for name, value in method.init(tasks).items()
         }
 
-    def balance(self, gradients: TaskGradients, state: State, rng: torch.Generator) -> tuple[Decision, State]:
+    def balance(
+        self, gradients: TaskGradients, state: ChainState, rng: torch.Generator
+    ) -> tuple[Decision, ChainState]:
         """Return this step's weights and the state for the next one.
 
         Norms and Gramians are asked of `gradients` only where a method needs them.
 
         Raises:
-            NonFiniteSignal: a loss, norm or Gramian entry that was needed is NaN or infinite.
+            NonFiniteSignal: a loss, norm or inner product that was needed is NaN or infinite.
         """
-        shared = own = gradients.active.double()
-        after: State = {}
+        shared = own = gradients.active.numpy(force=True).astype(np.float64)
+        after: ChainState = {}
         for place, method in enumerate(self.methods):
-            signals = _signals(gradients, method, shared if place else None)
-            weights, own_state = method.weigh(signals, _of(place, state), rng)
-            after.update({f"{place}.{name}": value for name, value in own_state.items()})
+            before = {
+                name.removeprefix(f"{place}."): value.numpy()
+                for name, value in state.items()
+                if name.startswith(f"{place}.")
+            }
+            weights, memory = method.weigh(_signals(gradients, method, shared), before, rng)
+            after.update({f"{place}.{name}": torch.from_numpy(value) for name, value in memory.items()})
             shared = shared * weights
             own = own * weights if method.scope == "loss" else own
-        return Decision(shared, own), after
+        return Decision(torch.from_numpy(shared), torch.from_numpy(own)), after
 
 
 def learned_parameters(chain: Chain, tasks: int) -> int:
@@ -70,22 +80,17 @@ def learned_parameters(chain: Chain, tasks: int) -> int:
     return sum(method.parameters(tasks) for method in chain.methods)
 
 
-def _of(place: int, state: State) -> State:
-    prefix = f"{place}."
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
-def _signals(gradients: TaskGradients, method: Balancer, weights: Tensor | None) -> Signals:
-    norms = gradients.norms(method.space) if "norms" in method.needs else None
-    gramian = gradients.gramian(method.space) if "gramian" in method.needs else None
-    signals = observe(gradients.losses, gradients.active, norms, gramian)
-    if weights is None:
-        return signals
+def _signals(gradients: TaskGradients, method: Balancer, weights: Array) -> Signals:
+    needs = method.needs
+    seen = observe(
+        gradients.losses.numpy(force=True),
+        gradients.active.numpy(force=True),
+        gradients.norms(method.space).numpy(force=True) if "norms" in needs else NOT_ASKED,
+        gradients.gramian(method.space).numpy(force=True) if "gramian" in needs else NOT_ASKED,
+    )
     return Signals(
-        losses=signals.losses * weights,
-        active=signals.active,
-        norms=None if signals.norms is None else signals.norms * weights.abs(),
-        gramian=None
-        if signals.gramian is None
-        else weights.unsqueeze(-1) * signals.gramian * weights.unsqueeze(-2),
+        seen.losses * weights,
+        seen.active,
+        seen.norms * np.abs(weights) if "norms" in needs else NOT_ASKED,
+        seen.gramian * weights[:, None] * weights if "gramian" in needs else NOT_ASKED,
     )

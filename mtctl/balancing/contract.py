@@ -2,31 +2,40 @@
 
 Every method maps what a step shows (losses L ∈ ℝᵀ, Gramian G = J·Jᵀ ∈ ℝᵀˣᵀ of the per-task gradients on the
 shared parameters, its own state) to weights w ∈ ℝᵀ; the update direction is d = Jᵀ·w. Methods that project
-gradients are linear in the rows of J, so they run on coefficients with G alone. State is a value that goes in and
-comes out, and randomness comes from a generator that is passed in: a checkpoint needs nothing else to resume.
+gradients are linear in the rows of J, so they run on coefficients with G alone. State is a value that goes
+in and comes out, and randomness comes from a generator that is passed in: a checkpoint needs nothing else.
+
+The algebra is NumPy, float64, over any leading batch dimensions `...` (seeds, say): on a handful of numbers a
+NumPy call costs a quarter of a torch call, also where the network is on a GPU and T×T numbers are fetched.
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mtctl.errors import ExitCode, MtctlError
 
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 Need = Literal["norms", "gramian"]
 Space = Literal["last_shared", "all_shared"]
 Scope = Literal["loss", "shared"]
-State = dict[str, Tensor]
-"""Named tensors; what `torch.save` keeps and `weights_only=True` loads."""
+State = dict[str, Array]
+"""A method's memory: named arrays, [..., T] each."""
+
+NOT_ASKED: Array = np.empty(0)
+"""In place of a signal that a method does not need."""
 
 
 class SignalError(ValueError):
-    """A signal that no method, or not this one, can work with. Who knows the task's name and the step adds them.
+    """A signal that a method cannot work with. Callers that know the task's name and the step add them.
 
     Args:
         task: index of the (first) task concerned.
@@ -57,63 +66,52 @@ class ConvergenceError(MtctlError):
         super().__init__(
             f"{method} did not solve its minimisation: residual {residual:.1e}, allowed {tolerance:.0e}"
             f" (condition number of the tasks' gradients {condition:.1e})",
-            hint="gradients that nearly depend on each other cause this; another balancer, e.g. pcgrad, needs no solver",
+            hint="tasks whose gradients nearly depend on each other cause this; pcgrad needs no minimisation",
             code=ExitCode.FAILED,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What one step shows a method. All tensors are float64, detached; `...` are leading batch dimensions.
-
-    Made by `observe`: every entry is finite, and those of inactive tasks are 0.
+    """What one step shows a method: as made by `observe`, finite, and 0 for inactive tasks.
 
     Args:
         losses: [..., T] task losses, as weighted by the methods before this one in a chain.
-        active: [..., T] bool; False for a task that this step has no data of.
-        norms: [..., T] ‖∇Lᵢ‖ on the method's `space`, if it declares the need for `norms`.
-        gramian: [..., T, T] inner products gᵢ·gⱼ on the method's `space`, if it declares the need for `gramian`.
+        active: [..., T]; False for a task that this step has no data of.
+        norms: [..., T] ‖∇Lᵢ‖ on the method's `space`; NOT_ASKED without a need for `norms`.
+        gramian: [..., T, T] inner products gᵢ·gⱼ on the method's `space`; NOT_ASKED without a need for it.
     """
 
-    losses: Tensor
-    active: Tensor
-    norms: Tensor | None = None
-    gramian: Tensor | None = None
+    losses: Array
+    active: Mask
+    norms: Array
+    gramian: Array
 
 
-def observe(
-    losses: Tensor, active: Tensor, norms: Tensor | None = None, gramian: Tensor | None = None
-) -> Signals:
+def observe(losses: Array, active: Mask, norms: Array = NOT_ASKED, gramian: Array = NOT_ASKED) -> Signals:
     """Return signals whose entries of inactive tasks are 0, whatever they were. Shapes as in `Signals`.
 
     Raises:
-        NonFiniteSignal: an active task's loss, norm or Gramian entry is NaN or infinite.
+        NonFiniteSignal: an active task's loss, norm or inner product is NaN or infinite.
     """
     if not active.all():
-        losses = losses.where(active, 0.0)
-        norms = None if norms is None else norms.where(active, 0.0)
-        pairs = active.unsqueeze(-1) & active.unsqueeze(-2)
-        gramian = None if gramian is None else gramian.where(pairs, 0.0)
-    if not _has_finite_sum(losses):
-        _refuse_non_finite(losses, "its loss is not finite")
-    if norms is not None and not _has_finite_sum(norms):
-        _refuse_non_finite(norms, "its gradient is not finite")
-    if gramian is not None and not _has_finite_sum(gramian):
+        losses = np.where(active, losses, 0.0)
+        norms = np.where(active, norms, 0.0) if norms.size else norms
+        pairs = active[..., :, None] & active[..., None, :]
+        gramian = np.where(pairs, gramian, 0.0) if gramian.size else gramian
+    _refuse_non_finite(losses, "its loss is not finite")
+    _refuse_non_finite(norms, "its gradient is not finite")
+    if not np.isfinite(gramian).all():
         # A bad gradient spoils its task's row and column; only the diagonal tells whose it is.
-        _refuse_non_finite(gramian.diagonal(dim1=-2, dim2=-1), "its gradient is not finite")
+        _refuse_non_finite(np.diagonal(gramian, axis1=-2, axis2=-1), "its gradient is not finite")
         _refuse_non_finite(gramian, "its gradient's inner products are not finite")
     return Signals(losses, active, norms, gramian)
 
 
-def _has_finite_sum(values: Tensor) -> bool:
-    # A quarter of the price of isfinite().all(); finite values whose sum overflows pass the second look.
-    return math.isfinite(values.sum().item())
-
-
-def _refuse_non_finite(values: Tensor, problem: str) -> None:
-    bad = (~values.isfinite()).reshape(-1, values.shape[-1]).any(0)
-    if bad.any():
-        raise NonFiniteSignal(int(bad.nonzero()[0].item()), problem)
+def _refuse_non_finite(values: Array, problem: str) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise NonFiniteSignal(int(finite.reshape(-1, values.shape[-1]).all(0).argmin()), problem)
 
 
 class Balancer(ABC):
@@ -122,8 +120,8 @@ class Balancer(ABC):
     Attributes:
         needs: what it must see besides the losses; no more than that is computed.
         space: where `needs` are measured.
-        scope: what its weights act on: the whole `loss` of a task (its own parameters too), or only the gradient
-            on the `shared` parameters (the task's own parameters then follow their own loss).
+        scope: what its weights act on: the whole `loss` of a task (its own parameters too), or only the
+            gradient on the `shared` parameters (the task's own parameters then follow their own loss).
     """
 
     needs: frozenset[Need] = frozenset()
@@ -131,7 +129,7 @@ class Balancer(ABC):
     scope: Scope = "loss"
 
     def init(self, tasks: int) -> State:
-        """Return the state before the first step of `tasks` tasks; entries are [T]."""
+        """Return the state before the first step of `tasks` tasks: arrays [T]."""
         return {}
 
     def parameters(self, tasks: int) -> int:
@@ -139,7 +137,7 @@ class Balancer(ABC):
         return 0
 
     @abstractmethod
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Tensor, State]:
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
         """Return weights [..., T] for this step (0 for inactive tasks) and the state for the next one.
 
         Nothing that comes in is changed. `rng` is the only source of randomness.

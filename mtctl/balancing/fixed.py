@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from mtctl.balancing.contract import Balancer, Signals, State
+from mtctl.balancing.contract import Array, Balancer, Signals, State
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Equal(Balancer):
     A sum, not a mean: the step is T times as long as with the mean of the losses.
     """
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Tensor, State]:
-        return signals.active.to(signals.losses.dtype), state
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+        return signals.active.astype(np.float64), state
 
 
 @dataclass(frozen=True)
@@ -43,5 +43,5 @@ class Manual(Balancer):
             raise ValueError(f"weights: expected one for each of {tasks} tasks, found {len(self.weights)}")
         return {}
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Tensor, State]:
-        return signals.losses.new_tensor(self.weights).where(signals.active, 0.0), state
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+        return np.array(self.weights) * signals.active, state

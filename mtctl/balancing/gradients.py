@@ -34,6 +34,7 @@ class AutogradGradients:
         self,
         tasks: tuple[str, ...],
         losses: Mapping[str, Tensor] | Tensor,
+        *,
         shared: Sequence[Parameter],
         own: Sequence[Sequence[Parameter]],
         last_shared: Sequence[Parameter],
@@ -116,10 +117,13 @@ class AutogradGradients:
         }
         for place, parameter in enumerate(missing):
             used = {task: own[place] for task, own in gradients.items() if own[place] is not None}
-            rows = parameter.new_zeros(len(self.tasks), *parameter.shape) if used else None
-            for task, gradient in used.items():
-                rows[task] = gradient
-            self._rows[parameter] = rows
+            self._rows[parameter] = self._stack(parameter, used) if used else None
+
+    def _stack(self, parameter: Parameter, gradients: Mapping[int, Tensor]) -> Tensor:
+        rows = parameter.new_zeros(len(self.tasks), *parameter.shape)
+        for task, gradient in gradients.items():
+            rows[task] = gradient
+        return rows
 
 
 def _by_task(

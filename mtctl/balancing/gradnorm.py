@@ -4,41 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from mtctl.balancing import _adam
-from mtctl.balancing.contract import Balancer, SignalError, Signals, Space, State
+from mtctl.balancing._softmax import softmax
+from mtctl.balancing.contract import Array, Balancer, Mask, SignalError, Signals, Space, State
 
 
-def rate_gradient(
-    weights: Tensor, norms: Tensor | None, losses: Tensor, initial: Tensor, alpha: float, balanced: Tensor
-) -> Tensor:
-    """Return ∂/∂wᵢ Σⱼ |Gⱼ − tⱼ| = sign(Gᵢ − tᵢ)·‖∇Lᵢ‖, [..., T]; 0 outside of `balanced`.
+def targets(weighted_norms: Array, progress: Array, alpha: float, balanced: Mask) -> Array:
+    """Return the gradient norms to aim for, [..., T]: tᵢ = mean(G)·(pᵢ/mean(p))^α, means over `balanced`.
 
     Args:
-        weights: [..., T] w.
-        norms: [..., T] ‖∇Lᵢ‖, unweighted.
-        losses: [..., T] L.
-        initial: [..., T] L(0), positive where `balanced`.
-        alpha: α.
-        balanced: [..., T] bool, the tasks that take part, in the means too.
+        weighted_norms: [..., T] Gᵢ = wᵢ·‖∇Lᵢ‖.
+        progress: [..., T] pᵢ = Lᵢ/Lᵢ(0); the higher, the further behind the task is.
+        alpha: α ≥ 0; 0 aims at equal norms.
+        balanced: [..., T] the tasks that take part; the others' targets mean nothing.
     """
-    assert norms is not None
-    count = balanced.sum(-1, keepdim=True).clamp(min=1)
-    progress = (losses / initial).where(balanced, 0.0)
-    mean_progress = progress.sum(-1, keepdim=True) / count
-    # All losses 0: nobody lags.
-    rates = (progress / mean_progress).where(mean_progress > 0, 1.0)
-    weighted = (weights * norms).where(balanced, 0.0)
-    targets = weighted.sum(-1, keepdim=True) / count * rates**alpha
-    return ((weighted - targets).sign() * norms).where(balanced, 0.0)
-
-
-def _refuse_negative(losses: Tensor) -> None:
-    if losses.min() < 0:
-        task = int((losses < 0).reshape(-1, losses.shape[-1]).any(0).nonzero()[0].item())
-        raise SignalError(task, "its loss is negative, so GradNorm's ratio L/L(0) has no meaning")
+    count = np.maximum(np.add.reduce(balanced, axis=-1, keepdims=True), 1)
+    mean_norm = np.add.reduce(weighted_norms * balanced, axis=-1, keepdims=True) / count
+    mean_progress = np.add.reduce(progress * balanced, axis=-1, keepdims=True) / count
+    # Where all losses are 0 nobody lags, and any mean will do.
+    rates = progress / np.where(mean_progress > 0, mean_progress, 1.0)
+    return np.asarray(mean_norm * rates**alpha)
 
 
 @dataclass(frozen=True)
@@ -48,22 +36,22 @@ class GradNorm(Balancer):
         Gᵢ = wᵢ·‖∇Lᵢ‖,   rᵢ = (Lᵢ/Lᵢ(0)) / mean(L/L(0)),   tᵢ = mean(G)·rᵢ^α
         minimise Σᵢ |Gᵢ − tᵢ| over s with t held constant;   w = φ + (1 − φ)·T·softmax(s)
 
-    The mean weight is 1, and no weight is below φ or negative. The network's step uses w(t); the same gradients
-    then move s, so a step costs one forward and one backward pass. Inactive tasks are left out of T and all means.
+    The mean weight is 1, and none is below φ. The network's step uses w(t); the same gradients then move s, in
+    closed form (∂/∂wᵢ = sign(Gᵢ − tᵢ)·‖∇Lᵢ‖), so that a step costs one forward and one backward pass. Inactive
+    tasks are left out of T and of all means.
 
     Args:
         alpha: strength of the pull towards tasks that lag; 1.5 as in the paper. 0 equalises all norms.
         lr: Adam's learning rate of the log-weights s; 0.01.
-        window: updates of each task that L(0) averages; weights stay where they are until every task at hand has
-            them. 200, because one minibatch with one crash in it can fix the weights for a whole run; 1 is the
-            paper's first batch.
+        window: updates of each task that L(0) averages; s rests until every task at hand has them. 200, because
+            one minibatch with one crash in it can fix the weights for a whole run; 1 is the paper's first batch.
         initial_losses: [T] L(0) known beforehand; nothing is then averaged.
         floor: φ, the smallest weight; 0.05, so that no task is switched off.
         space: where norms are taken; the last shared layer as in the paper.
 
     Raises:
         ValueError: the number of initial losses is not the number of tasks.
-        SignalError: a loss is negative, so that its ratio to L(0) has no meaning.
+        SignalError: a loss is negative, so that its ratio to L(0) means nothing.
 
     Source: Chen et al., GradNorm, 2018 (arXiv 1711.02257).
     """
@@ -81,42 +69,49 @@ class GradNorm(Balancer):
         given = self.initial_losses
         if given is not None and len(given) != tasks:
             raise ValueError(f"initial_losses: expected one for each of {tasks} tasks, found {len(given)}")
-        zeros = torch.zeros(tasks, dtype=torch.float64)
         return {
-            "log_weights": zeros,
-            "initial_losses": zeros if given is None else torch.tensor(given, dtype=torch.float64),
-            "missing": torch.full((tasks,), self.window if given is None else 0, dtype=torch.float64),
+            "log_weights": np.zeros(tasks),
+            "initial_losses": np.zeros(tasks) if given is None else np.array(given, dtype=np.float64),
+            "missing": np.full(tasks, float(self.window) if given is None else 0.0),
             **_adam.init(tasks),
         }
 
     def parameters(self, tasks: int) -> int:
         return tasks
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Tensor, State]:
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
         _refuse_negative(signals.losses)
-        active, s, initial, missing = (
-            signals.active,
-            state["log_weights"],
-            state["initial_losses"],
-            state["missing"],
-        )
-        shares = s.masked_fill(~active, -torch.inf).softmax(-1).where(active, 0.0)
-        spread = (1 - self.floor) * active.sum(-1, keepdim=True)
+        active, s, missing = signals.active, state["log_weights"], state["missing"]
+        shares = softmax(s, active)
+        spread = (1 - self.floor) * np.add.reduce(active, axis=-1, keepdims=True)
         weights = self.floor * active + spread * shares
 
-        # A task whose first losses were all 0 has no rate of its own: it keeps its log-weight, the others balance.
-        ready = (missing == 0) | ~active
-        moving = active & (initial > 0) & ready.all(-1, keepdim=True)
-        slope = rate_gradient(weights, signals.norms, signals.losses, initial, self.alpha, moving)
-        gradient = spread * shares * (slope - (shares * slope).sum(-1, keepdim=True))
+        recorded = ((missing == 0) | ~active).all(-1, keepdims=True)
+        gradient, moving = self._gradient(signals, state["initial_losses"], weights, recorded)
+        gradient = spread * shares * (gradient - np.add.reduce(shares * gradient, axis=-1, keepdims=True))
         s, adam = _adam.move(s, gradient, state, self.lr, moving)
+        return weights, {"log_weights": s, **self._record(signals, state), **adam}
 
-        recording = active & (missing > 0)
-        seen = self.window - missing + 1
-        initial = (initial + (signals.losses - initial) / seen).where(recording, initial)
-        return weights, {
-            "log_weights": s,
-            "initial_losses": initial,
-            "missing": missing - recording.double(),
-            **adam,
-        }
+    def _gradient(
+        self, signals: Signals, initial: Array, weights: Array, recorded: Mask
+    ) -> tuple[Array, Mask]:
+        """Return ∂/∂w Σᵢ |Gᵢ − tᵢ| [..., T], and which tasks take part."""
+        # A task whose first losses were all 0 has no rate: it keeps its log-weight while the others balance.
+        moving = signals.active & (initial > 0) & recorded
+        progress = signals.losses / np.where(moving, initial, 1.0)
+        weighted = weights * signals.norms
+        gap = weighted - targets(weighted, progress, self.alpha, moving)
+        return np.sign(gap) * signals.norms * moving, moving
+
+    def _record(self, signals: Signals, state: State) -> State:
+        """Return L(0) as the running mean of the first losses, and how many are missing to complete it."""
+        initial, missing = state["initial_losses"], state["missing"]
+        recording = signals.active & (missing > 0)
+        gain = recording / (self.window - missing + 1)
+        return {"initial_losses": initial + gain * (signals.losses - initial), "missing": missing - recording}
+
+
+def _refuse_negative(losses: Array) -> None:
+    if losses.min() < 0:
+        task = int((losses < 0).reshape(-1, losses.shape[-1]).any(0).argmax())
+        raise SignalError(task, "its loss is negative, so that GradNorm's ratio L/L(0) means nothing")

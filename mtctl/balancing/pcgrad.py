@@ -5,34 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from mtctl.balancing.contract import Balancer, Signals, State
+from mtctl.balancing.contract import Array, Balancer, Signals, State
+
+# Below the smallest normal number 1/‖g‖² overflows; such a gradient is 0 next to any other.
+_TINY = np.finfo(np.float64).tiny
 
 
-def project(gramian: Tensor, order: Tensor) -> Tensor:
-    """Return coefficients C [..., T, T]: row i holds the combination of the tasks' gradients that task i ends with.
+def project(gramian: Array, order: NDArray[np.intp]) -> Array:
+    """Return coefficients C [..., T, T]: row i is what task i's gradient becomes, in terms of all gradients.
 
-        C = I;  for each i, for j ≠ i in order:  if (C·G)ᵢⱼ < 0:  Cᵢⱼ ← Cᵢⱼ − (C·G)ᵢⱼ / Gⱼⱼ
+        C = I;   for each i, for j ≠ i in order:   if (C·G)ᵢⱼ < 0:   Cᵢⱼ ← Cᵢⱼ − (C·G)ᵢⱼ / Gⱼⱼ
 
     Args:
-        gramian: [..., T, T] G; a task whose gradient is 0 neither moves the others nor is moved.
-        order: [..., T, T] integers; row i is the order, a permutation of all tasks, in which i meets the others.
+        gramian: [..., T, T] G; a task whose gradient is 0 neither moves others nor is moved.
+        order: [..., T, T]; row i is the order, a permutation of all tasks, in which i meets the others.
     """
     tasks = gramian.shape[-1]
-    own_norms = gramian.diagonal(dim1=-2, dim2=-1)
-    # Below the smallest normal number 1/G overflows; such a gradient is 0 next to any other.
-    gains = (-1 / own_norms).where(own_norms > torch.finfo(gramian.dtype).tiny, 0.0)
-    others = order != torch.arange(tasks, device=order.device).unsqueeze(-1)
-    gains = gains.unsqueeze(-2).expand_as(gramian).gather(-1, order) * others
-    coefficients = torch.eye(tasks, dtype=gramian.dtype, device=gramian.device).expand_as(gramian)
-    products = gramian  # (C·G), kept up to date instead of being multiplied out
-    for j, gain in zip(order.split(1, -1), gains.split(1, -1), strict=True):
-        step = products.gather(-1, j).clamp(max=0.0) * gain
-        coefficients = coefficients.scatter_add(-1, j, step)
-        products = products + step * gramian.gather(-2, j.expand_as(gramian))
-    return coefficients
+    # The rows of C do not see each other: all rows of all batches take their k-th projection at once.
+    grams, order = gramian.reshape(-1, tasks, tasks), order.reshape(-1, tasks)
+    row = np.arange(len(order))
+    batch, own = row // tasks, row % tasks
+    coefficients = np.tile(np.eye(tasks), (len(grams), 1))
+    products = grams.reshape(-1, tasks).copy()  # C·G, kept up to date instead of being multiplied out
+    lengths = np.diagonal(grams, axis1=-2, axis2=-1)
+    gains = (lengths > _TINY) / -np.maximum(lengths, _TINY)
+    for j in order.T:
+        step = np.minimum(products[row, j], 0.0) * gains[batch, j] * (j != own)
+        coefficients[row, j] += step
+        products += step[:, None] * grams[batch, j]
+    return coefficients.reshape(gramian.shape)
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,9 @@ class PCGrad(Balancer):
     needs = frozenset({"gramian"})
     scope = "shared"
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Tensor, State]:
-        gramian, active = signals.gramian, signals.active
-        assert gramian is not None
-        order = torch.rand(gramian.shape, generator=rng, device=rng.device).argsort(-1).to(gramian.device)
-        weights = project(gramian, order).sum(-2).where(active, 0.0)
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+        order = torch.rand(signals.gramian.shape, generator=rng).numpy().argsort(-1)
+        weights = np.add.reduce(project(signals.gramian, order), axis=-2) * signals.active
         if self.reduction == "mean":
-            weights = weights / active.sum(-1, keepdim=True).clamp(min=1)
+            weights /= np.maximum(signals.active.sum(-1, keepdims=True), 1)
         return weights, state

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from mtctl.balancing import _adam
-from mtctl.balancing.contract import Balancer, Signals, State
+from mtctl.balancing.contract import Array, Balancer, Signals, State
 
 
 @dataclass(frozen=True)
@@ -23,22 +23,21 @@ class Uncertainty(Balancer):
         lr: Adam's learning rate of s, without weight decay; 5e-4, the networks' own default.
         initial_log_variance: s before the first step; 0 (σ = 1, w = ½).
 
-    Source: Kendall, Gal & Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses, 2018 (arXiv 1705.07115).
+    Source: Kendall, Gal & Cipolla, Multi-Task Learning Using Uncertainty, 2018 (arXiv 1705.07115).
     """
 
     lr: float = 5e-4
     initial_log_variance: float = 0.0
 
     def init(self, tasks: int) -> State:
-        s = torch.full((tasks,), self.initial_log_variance, dtype=torch.float64)
-        return {"log_variances": s, **_adam.init(tasks)}
+        return {"log_variances": np.full(tasks, self.initial_log_variance), **_adam.init(tasks)}
 
     def parameters(self, tasks: int) -> int:
         return tasks
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Tensor, State]:
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
         s = state["log_variances"]
-        weights = 0.5 * (-s).exp()
+        weights = 0.5 * np.exp(-s)
         gradient = 0.5 - weights * signals.losses
         s, adam = _adam.move(s, gradient, state, self.lr, signals.active)
-        return weights.where(signals.active, 0.0), {"log_variances": s, **adam}
+        return weights * signals.active, {"log_variances": s, **adam}
