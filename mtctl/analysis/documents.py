@@ -1,0 +1,142 @@
+"""JSON that may be missing, cut off, corrupt or somebody else's: a checked value, or one clear error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from mtctl.engine.layout import SCHEMA
+from mtctl.errors import MtctlError
+
+_LARGEST = 1e100
+"""Numbers beyond are corrupt: sums and squares of what is accepted stay finite."""
+_SHOWN_PROBLEMS = 5
+_SHOWN_CHARACTERS = 40
+
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-_LARGEST, le=_LARGEST)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+def _printable(text: str) -> str:
+    if not text or not text.isprintable():
+        raise ValueError("input should be printable text")
+    return text
+
+
+Label = Annotated[str, AfterValidator(_printable)]
+"""A name that any terminal can show."""
+
+Value = TypeVar("Value")
+Document = TypeVar("Document", bound="Checked")
+
+
+class Checked(BaseModel):
+    """A part of a document: immutable, strict about types, tolerant to keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+def read_document(path: Path, model: type[Document], *, remedy: str) -> Document:
+    """Read a JSON document and check it against its format.
+
+    Args:
+        path: the file.
+        model: the format; the document's `schema` number is checked first.
+        remedy: what the user can do if the file is unusable.
+
+    Raises:
+        MtctlError: names the file, the place in it and the remedy.
+    """
+    text = decode(read_bytes(path, remedy=remedy), str(path), remedy=remedy)
+    document = parse(text, path, remedy=remedy)
+    if not isinstance(document, Mapping) or "schema" not in document:
+        raise MtctlError(f"{path} was not written by mtctl: it states no `schema`", hint=remedy)
+    if (found := document["schema"]) != SCHEMA or isinstance(found, bool):
+        raise MtctlError(
+            f"{path} has schema {show(found)}; this mtctl reads schema {SCHEMA}",
+            hint=f"read it with the version of mtctl that wrote it, or {remedy}",
+        )
+    return check(TypeAdapter(model), document, str(path), remedy=remedy)
+
+
+def read_bytes(path: Path, *, remedy: str) -> bytes:
+    """Return a file's content, or say why it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise MtctlError(f"{path} cannot be read: {error.strerror or error}", hint=remedy) from error
+
+
+def decode(content: bytes, place: str, *, remedy: str) -> str:
+    """Return UTF-8 text, or name the byte that is none."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise MtctlError(f"{place} is not UTF-8 text (byte {error.start + 1})", hint=remedy) from error
+
+
+def parse(text: str, path: Path, *, remedy: str, line: int | None = None) -> Any:
+    """Return the JSON value in `text`: a whole file, or its line `line`."""
+    place = str(path) if line is None else f"{path}:{line}"
+    if not text.strip():
+        raise MtctlError(f"{place} is empty", hint=remedy)
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
+            raise MtctlError(f"{place} is cut off in the middle of a value", hint=remedy) from error
+        at = f"{path}:{error.lineno if line is None else line}:{error.colno}"
+        raise MtctlError(f"{at} is not valid JSON: {error.msg.lower()}", hint=remedy) from error
+    except ValueError as error:  # NaN, or an integer of thousands of digits
+        raise MtctlError(f"{place} is not valid JSON: {error}", hint=remedy) from error
+    except RecursionError as error:
+        raise MtctlError(f"{place} is nested too deeply to be mtctl's", hint=remedy) from error
+
+
+def check(adapter: TypeAdapter[Value], value: object, place: str, *, remedy: str) -> Value:
+    """Return `value` as the adapter's type, or list what does not fit."""
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False)
+        lines = [f"  {_explain(problem)}" for problem in problems[:_SHOWN_PROBLEMS]]
+        if (more := len(problems) - _SHOWN_PROBLEMS) > 0:
+            lines.append(f"  and {more} more")
+        raise MtctlError(
+            "\n".join([f"{place} does not have mtctl's format:", *lines]), hint=remedy
+        ) from error
+
+
+def _explain(problem: ErrorDetails) -> str:
+    message = problem["msg"].removeprefix("Value error, ")
+    place = show_text(".".join(map(str, problem["loc"])))
+    if problem["type"] == "missing":
+        return f"{place}: is missing"
+    found = f"{message[0].lower()}{message[1:]}, found {show(problem['input'])}"
+    return f"{place}: {found}" if place else found
+
+
+def show(value: object) -> str:
+    """Return a value on one line, shortened where it is long: for messages."""
+    if isinstance(value, Mapping):
+        return "an object" if value else "{}"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}" if value else "[]"
+    if isinstance(value, int) and abs(value) > 10**_SHOWN_CHARACTERS:
+        return "a huge integer"  # Python refuses to print thousands of digits
+    text = json.dumps(value, ensure_ascii=False)
+    return show_text(text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…")
+
+
+def show_text(text: str) -> str:
+    """Return text that any terminal can take: control characters and lone surrogates spelled out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")

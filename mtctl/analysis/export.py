@@ -1,0 +1,100 @@
+"""A comparison for other programs: one JSON document, or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from mtctl.analysis.comparison import Comparison, Method
+from mtctl.analysis.evaluation import Outcomes
+from mtctl.analysis.statistics import Estimate, Interval
+
+SCHEMA = 1
+"""Version of the JSON document; goes up when a key changes its meaning or goes away."""
+
+
+def as_document(comparison: Comparison) -> dict[str, Any]:
+    """Return the comparison as JSON values."""
+    return {
+        "schema": SCHEMA,
+        "score": comparison.score.model_dump(),
+        "tasks": list(comparison.tasks),
+        "episodes": comparison.episodes,
+        "baseline": comparison.baseline,
+        "methods": [_method(method) for method in comparison.methods],
+        "left_out": [
+            {"path": str(entry.run.path), "reason": entry.reason, "remedy": entry.remedy}
+            for entry in comparison.left_out
+        ],
+        "mismatches": [
+            {
+                "what": mismatch.what,
+                "values": [{"value": value, "runs": list(map(str, runs))} for value, runs in mismatch.values],
+            }
+            for mismatch in comparison.mismatches
+        ],
+        "warnings": list(comparison.warnings),
+        "notes": list(comparison.notes),
+    }
+
+
+def as_csv(comparison: Comparison) -> str:
+    """Return CSV: a line for each method, and a column for each value of its entry in the document."""
+    rows = [dict(_flat("", _method(method))) for method in comparison.methods]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _flat(place: str, value: Any) -> Iterator[tuple[str, str | float | None]]:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _flat(f"{place}.{key}" if place else key, part)
+    else:
+        yield place, " ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _method(method: Method) -> dict[str, Any]:
+    spending, difference = method.spending, method.difference
+    return {
+        "label": method.label,
+        "name": method.name,
+        "recipe_hash": method.recipe_hash,
+        "seeds": list(method.seeds),
+        "runs": list(map(str, method.paths)),
+        "tasks": {
+            name: {**_estimate(task.score), **_outcomes(task.outcomes)} for name, task in method.tasks.items()
+        },
+        "average": {**_estimate(method.average), **_outcomes(method.outcomes)},
+        "difference": {
+            "mean": difference.mean if difference else None,
+            **_interval(difference.interval if difference else None),
+            "common_seeds": difference.common_seeds if difference else None,
+        },
+        "verdict": method.verdict,
+        "parameters": method.parameters.model_dump(),
+        "budget": {
+            "units": spending.units,
+            "environment_steps": spending.environment_steps,
+            "updates": spending.updates,
+            "samples_per_update": spending.samples_per_update,
+        },
+        "seconds": spending.seconds,
+    }
+
+
+def _estimate(found: Estimate) -> dict[str, float | None]:
+    return {"n": found.n, "mean": found.mean, "sd": found.sd, **_interval(found.interval)}
+
+
+def _interval(found: Interval | None) -> dict[str, float | None]:
+    return {"low": found.low, "high": found.high} if found else {"low": None, "high": None}
+
+
+def _outcomes(found: Outcomes) -> dict[str, float | None]:
+    return {**asdict(found), "success_rate": found.success_rate}

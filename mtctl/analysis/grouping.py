@@ -1,0 +1,99 @@
+"""Runs grouped into methods: one recipe, several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from mtctl.analysis.evaluation import Outcomes, count_outcomes
+from mtctl.analysis.scores import LeftOut, ScoredRun
+from mtctl.analysis.statistics import mean_of
+from mtctl.errors import MtctlError
+
+DEFAULT_BASELINE = "shared_aware"
+"""The plain shared network that knows its task: what balancing methods set out to beat."""
+_HASH_SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One recipe's runs in the order of their seeds, cut to the tasks and episodes that are compared."""
+
+    label: str
+    """The recipe's name, with a piece of its hash where several recipes have that name."""
+    runs: tuple[ScoredRun, ...]
+    tasks: tuple[str, ...]
+    episodes: int
+
+    def scores(self, task: str) -> list[float]:
+        """Return a mean per seed."""
+        return [mean_of(entry.evaluation.tasks[task].returns[: self.episodes]) for entry in self.runs]
+
+    def averages(self) -> dict[int, float]:
+        """Return the mean over tasks by seed."""
+        columns = zip(*(self.scores(task) for task in self.tasks), strict=True)
+        return {entry.run.seed: mean_of(means) for entry, means in zip(self.runs, columns, strict=True)}
+
+    def outcomes(self, tasks: Sequence[str]) -> Outcomes:
+        """Count the ends of all seeds' episodes of some tasks."""
+        episodes = (
+            entry.evaluation.tasks[task].first(self.episodes) for entry in self.runs for task in tasks
+        )
+        return count_outcomes(episodes, self.runs[0].run.score)
+
+
+def group_runs(scored: Sequence[ScoredRun], tasks: tuple[str, ...], episodes: int) -> list[Group]:
+    """Group runs by recipe, in the order in which the recipes appear.
+
+    Recipes of one name that differ are kept apart: the same name with another hash is another method.
+    """
+    recipes: dict[tuple[str, str], list[ScoredRun]] = {}
+    for entry in scored:
+        recipes.setdefault((entry.run.name, entry.run.recipe_hash), []).append(entry)
+    names = [name for name, _ in recipes]
+    return [
+        Group(
+            label=name if names.count(name) == 1 else f"{name}@{recipe_hash[:_HASH_SHOWN]}",
+            runs=tuple(sorted(runs, key=lambda entry: entry.run.seed)),
+            tasks=tasks,
+            episodes=episodes,
+        )
+        for (name, recipe_hash), runs in recipes.items()
+    ]
+
+
+def find_baseline(groups: Sequence[Group], wanted: str | None, left_out: Sequence[LeftOut]) -> Group:
+    """Return the group that others are compared with.
+
+    Args:
+        groups: all groups.
+        wanted: a label or a recipe's name; None for `shared_aware` if that is there, else the first group.
+        left_out: runs that could not be used, to explain a baseline that has none left.
+
+    Raises:
+        MtctlError: if the name is unknown, ambiguous, or belongs to runs that were left out.
+    """
+
+    def named(name: str) -> list[Group]:
+        return [group for group in groups if name in (group.label, group.runs[0].run.name)]
+
+    if wanted is None:
+        return (named(DEFAULT_BASELINE) or groups)[0]
+    found = named(wanted)
+    if len(found) == 1:
+        return found[0]
+    labels = [group.label for group in groups]
+    if found:
+        options = ", ".join(group.label for group in found)
+        raise MtctlError(f"--baseline {wanted} stands for several recipes", hint=f"choose one of: {options}")
+    if stopped := [entry for entry in left_out if entry.run.name == wanted]:
+        raise MtctlError(
+            f"--baseline {wanted} has no run that can be compared: {stopped[0].run.path} {stopped[0].reason}",
+            hint=stopped[0].remedy,
+        )
+    close = get_close_matches(wanted, labels, n=1)
+    meant = f"did you mean {close[0]}? " if close else ""
+    raise MtctlError(
+        f"--baseline {wanted} is not among the methods", hint=f"{meant}choose from: {', '.join(labels)}"
+    )

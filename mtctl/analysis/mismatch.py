@@ -1,0 +1,93 @@
+"""Whether runs measured the same thing: tasks, their definition, the score, the evaluation's seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from mtctl.analysis.documents import show_text
+from mtctl.analysis.scores import ScoredRun
+from mtctl.errors import MtctlError
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One thing that differs between runs.
+
+    Args:
+        what: its place, such as "tasks" or "definition.tasks.windy.wind_power".
+        values: each value with the runs that have it.
+    """
+
+    what: str
+    values: tuple[tuple[str, tuple[Path, ...]], ...]
+
+
+class MismatchError(MtctlError):
+    """Runs that measure different things were to be compared.
+
+    Args:
+        mismatches: everything that differs.
+    """
+
+    def __init__(self, mismatches: tuple[Mismatch, ...]) -> None:
+        places = ", ".join(mismatch.what for mismatch in mismatches)
+        super().__init__(
+            f"these runs cannot be compared: they differ in {places}",
+            hint="compare like with like, or add --allow-mismatch to compare the tasks in common",
+        )
+        self.mismatches = mismatches
+
+
+def find_mismatches(runs: Sequence[ScoredRun]) -> tuple[Mismatch, ...]:
+    """Return everything that makes a comparison of these runs undefined; empty if it is defined."""
+    properties: dict[str, Callable[[ScoredRun], JsonValue]] = {
+        "tasks": lambda entry: ", ".join(sorted(entry.run.tasks)),
+        "score.name": lambda entry: entry.run.score.name,
+        "score.higher_is_better": lambda entry: entry.run.score.higher_is_better,
+        "score.success": lambda entry: entry.run.score.success,
+        "evaluation.seeds": lambda entry: entry.evaluation.seeds,
+    }
+    found = [
+        mismatch
+        for what, value in properties.items()
+        for mismatch in _differing(what, [(entry.run.path, value(entry)) for entry in runs])
+    ]
+    if len({entry.run.definition_hash for entry in runs}) > 1:
+        definitions: list[tuple[Path, JsonValue]] = [(entry.run.path, entry.run.definition) for entry in runs]
+        hashes: list[tuple[Path, JsonValue]] = [(entry.run.path, entry.run.definition_hash) for entry in runs]
+        found.extend(_differing("definition", definitions) or _differing("definition_hash", hashes))
+    return tuple(found)
+
+
+def _differing(what: str, values: Sequence[tuple[Path, JsonValue]]) -> list[Mismatch]:
+    """Compare a value over runs; of objects, only the parts that differ."""
+    objects = [(path, value) for path, value in values if isinstance(value, dict)]
+    if len(objects) < len(values):
+        texts = [
+            (path, value if isinstance(value, str) else json.dumps(value, sort_keys=True))
+            for path, value in values
+        ]
+        return list(_grouped(what, texts))
+    found: list[Mismatch] = []
+    for key in dict.fromkeys(key for _, value in objects for key in value):
+        place = f"{what}.{key}"
+        present = [(path, value[key]) for path, value in objects if key in value]
+        if len(present) < len(objects):
+            found.extend(
+                _grouped(place, [(path, "given" if key in value else "absent") for path, value in objects])
+            )
+        found.extend(_differing(place, present))
+    return found
+
+
+def _grouped(what: str, texts: Iterable[tuple[Path, str]]) -> Iterator[Mismatch]:
+    groups: dict[str, list[Path]] = {}
+    for path, text in texts:
+        groups.setdefault(show_text(text), []).append(path)
+    if len(groups) > 1:
+        yield Mismatch(show_text(what), tuple((text, tuple(paths)) for text, paths in groups.items()))

@@ -1,0 +1,125 @@
+"""What `mtctl compare` shows: scores, differences to the baseline, budgets, and what differs between runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rich.text import Text
+
+from mtctl.analysis.comparison import Comparison
+from mtctl.analysis.documents import show_text
+from mtctl.analysis.mismatch import Mismatch
+from mtctl.cli.screens.tables import (
+    NOTHING,
+    Column,
+    StackedTable,
+    duration,
+    estimates,
+    interval,
+    number,
+    percent,
+)
+
+
+def comparison_tables(comparison: Comparison) -> Iterator[StackedTable]:
+    """Yield the tables of a comparison: scores, differences where there is a second method, budgets."""
+    names = Column("method", tuple(method.label for method in comparison.methods), "name")
+    yield _scores(comparison, names)
+    if len(comparison.methods) > 1:
+        yield _differences(comparison, names)
+    yield _budgets(comparison, names)
+
+
+def _scores(comparison: Comparison, names: Column) -> StackedTable:
+    score, methods = comparison.score, comparison.methods
+    outcomes = [method.outcomes for method in methods]
+    success = ""
+    if score.success is not None:
+        success = f"; success: {'≥' if score.higher_is_better else '≤'} {number(score.success)}"
+    return StackedTable(
+        f"Scores: {score.name}, held-out episodes per task: {comparison.episodes:,}, "
+        f"mean ± 95 % interval over seeds{success}",
+        names,
+        (
+            Column("seeds", tuple(f"{len(method.seeds):,}" for method in methods)),
+            *(
+                Column(task, estimates([method.tasks[task].score for method in methods]))
+                for task in comparison.tasks
+            ),
+            Column("average", estimates([method.average for method in methods])),
+            Column("success", tuple(percent(ends.success_rate) for ends in outcomes)),
+            Column("landed", tuple(percent(ends.landed / ends.episodes) for ends in outcomes)),
+            Column("crashed", tuple(percent(ends.crashed / ends.episodes) for ends in outcomes)),
+            Column("timed out", tuple(percent(ends.timed_out / ends.episodes) for ends in outcomes)),
+        ),
+    )
+
+
+def _differences(comparison: Comparison, names: Column) -> StackedTable:
+    found = [method.difference for method in comparison.methods]
+    means = (NOTHING if each is None else number(each.mean, sign=True) for each in found)
+    intervals = (NOTHING if each is None else interval(each.interval, sign=True) for each in found)
+    return StackedTable(
+        f"Average against {comparison.baseline}, paired by seed",
+        names,
+        (
+            Column("difference", tuple(means)),
+            Column("95 % interval", tuple(intervals)),
+            Column("verdict", tuple(method.verdict for method in comparison.methods), "text"),
+        ),
+    )
+
+
+def _budgets(comparison: Comparison, names: Column) -> StackedTable:
+    spent = [method.spending for method in comparison.methods]
+    return StackedTable(
+        "Budgets: means per run",
+        names,
+        (
+            Column(f"{comparison.unit}s", tuple(f"{each.units:,.0f}" for each in spent)),
+            Column("environment steps", tuple(f"{each.environment_steps:,.0f}" for each in spent)),
+            Column("updates", tuple(f"{each.updates:,.0f}" for each in spent)),
+            Column("samples per update", tuple(f"{each.samples_per_update:,.0f}" for each in spent)),
+            Column("parameters", tuple(f"{method.parameters.total:,}" for method in comparison.methods)),
+            Column("wall-clock", tuple(duration(each.seconds) for each in spent)),
+        ),
+    )
+
+
+def mismatch_table(mismatches: Iterable[Mismatch]) -> StackedTable:
+    """Return what differs between runs: each value, and the runs that have it."""
+    rows = [
+        (mismatch.what if index == 0 else "", value, _together(paths))
+        for mismatch in mismatches
+        for index, (value, paths) in enumerate(mismatch.values)
+    ]
+    whats, values, runs = zip(*rows, strict=True)
+    return StackedTable(
+        "These runs measure different things",
+        Column("what", whats, "name"),
+        (Column("value", values, "text"), Column("runs", runs, "text")),
+    )
+
+
+def _together(paths: Iterable[Path]) -> str:
+    """Name runs by folder: results/shared_aware: seed0, seed1."""
+    folders: dict[Path, list[str]] = {}
+    for path in paths:
+        folders.setdefault(path.parent, []).append(path.name)
+    return "; ".join(show_text(f"{folder}: {', '.join(names)}") for folder, names in folders.items())
+
+
+def remarks(comparison: Comparison) -> Iterator[Text]:
+    """Yield a line for everything that a reader must know besides the numbers."""
+    for entry in comparison.left_out:
+        remedy = f" (`{entry.remedy}`)" if entry.remedy else ""
+        yield _remark("left out", "yellow", f"{entry.run.path} {entry.reason}{remedy}")
+    for warning in comparison.warnings:
+        yield _remark("warning", "bold yellow", warning)
+    for note in comparison.notes:
+        yield _remark("note", "cyan", note)
+
+
+def _remark(label: str, style: str, sentence: str) -> Text:
+    return Text.assemble((f"{label}: ", style), sentence)

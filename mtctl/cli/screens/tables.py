@@ -1,0 +1,166 @@
+"""Tables that keep every digit at any width: what does not fit side by side is stacked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mtctl.analysis.statistics import Estimate, Interval
+
+_GAP = 2
+"""Cells between columns: one of padding, one of the box."""
+_NARROW_TEXT = 16
+"""Width below which text is not squeezed, if it has that much."""
+NOTHING = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a stacked table.
+
+    Args:
+        header: may be broken at spaces.
+        cells: one for each row.
+        kind: `number` is never broken, `text` between words, `name` after its separators.
+    """
+
+    header: str
+    cells: tuple[str, ...]
+    kind: Literal["number", "text", "name"] = "number"
+
+    @property
+    def wanted(self) -> int:
+        """Return the width that needs no break in the cells."""
+        return max([self._header_word, *map(cell_len, self.cells)])
+
+    @property
+    def minimum(self) -> int:
+        """Return the width below which the column moves to the next table."""
+        if self.kind == "number":
+            return self.wanted
+        return max(self._header_word, min(self.wanted, _NARROW_TEXT))
+
+    @property
+    def _header_word(self) -> int:
+        return min(_NARROW_TEXT, max(map(cell_len, self.header.split())))
+
+
+@dataclass(frozen=True, slots=True)
+class StackedTable:
+    """A table that is cut into several, one above the other, where its columns do not fit side by side.
+
+    Every part repeats the first column. Print it with `crop=False`: on a screen too narrow for one number
+    the line then runs over instead of losing digits.
+
+    Args:
+        title: a line above.
+        rows: the first column.
+        columns: the other columns.
+    """
+
+    title: str
+    rows: Column
+    columns: tuple[Column, ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Render the parts for the width at hand."""
+        yield Text(self.title, style="bold")
+        for number, part in enumerate(_pack(self.rows, self.columns, options.max_width)):
+            if number:
+                yield ""
+            yield _table(part, options.max_width)
+
+
+def _pack(rows: Column, columns: Sequence[Column], width: int) -> list[list[Column]]:
+    parts = [[rows]]
+    for column in columns:
+        if len(parts[-1]) > 1 and _total([c.minimum for c in (*parts[-1], column)]) > width:
+            parts.append([rows])
+        parts[-1].append(column)
+    return parts
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * len(widths) - 1
+
+
+def _table(columns: Sequence[Column], width: int) -> Table:
+    widths = [column.minimum for column in columns]
+    for index, column in enumerate(columns):
+        room = width - _total(widths)
+        widths[index] += max(0, min(room, column.wanted - column.minimum))
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), width=_total(widths)
+    )
+    for column, cells in zip(columns, widths, strict=True):
+        side: Literal["left", "right"] = "right" if column.kind == "number" else "left"
+        table.add_column(Text(column.header), justify=side, width=cells, overflow="fold")
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(_cell, columns, row, widths))
+    return table
+
+
+def _cell(column: Column, cell: str, width: int) -> Text:
+    return Text(fold_name(cell, width) if column.kind == "name" else cell)
+
+
+def fold_name(name: str, width: int) -> str:
+    """Break a name into lines of at most `width` cells, after its separators where it has any."""
+    lines = [""]
+    for piece in re.findall(r"[^-_./@]*[-_./@]?", name):
+        if lines[-1] and cell_len(lines[-1] + piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)
+
+
+def markdown(table: StackedTable) -> str:
+    """Return the table in Markdown, in one piece."""
+    columns = (table.rows, *table.columns)
+    lines = [
+        [column.header for column in columns],
+        ["---:" if column.kind == "number" else "---" for column in columns],
+        *zip(*(column.cells for column in columns), strict=True),
+    ]
+    body = ["| " + " | ".join(cell.strip().replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return "\n".join([f"**{table.title}**", "", *body, ""])
+
+
+def number(value: float, *, sign: bool = False) -> str:
+    """Return a score with one decimal; very large ones in powers of ten."""
+    form = f"{'+' if sign else ''}{',.1f' if abs(value) < 1e9 else '.3g'}"
+    return format(value, form)
+
+
+def interval(found: Interval | None, *, sign: bool = False) -> str:
+    """Return "[low, high]"."""
+    return NOTHING if found is None else f"[{number(found.low, sign=sign)}, {number(found.high, sign=sign)}]"
+
+
+def estimates(found: Sequence[Estimate]) -> tuple[str, ...]:
+    """Return "mean ± half-width" for a column, aligned at the ±; only the mean where there is no interval."""
+    means = [number(each.mean) for each in found]
+    halves = ["" if each.half_width is None else f" ± {number(each.half_width)}" for each in found]
+    width = max(map(len, halves))
+    padded = [f" ± {half[3:]:>{width - 3}}" if half else " " * width for half in halves]
+    return tuple(mean + half for mean, half in zip(means, padded, strict=True))
+
+
+def percent(share: float | None) -> str:
+    """Return a share in per cent, without decimals."""
+    return NOTHING if share is None else f"{100 * share:.0f} %"
+
+
+def duration(seconds: float) -> str:
+    """Return "m:ss", or "h:mm:ss" from one hour on."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
