@@ -1,87 +1,119 @@
-"""Recipes from files: `extends:`, overrides, and the models' verdict."""
+"""From a RECIPE argument to a recipe: read, extend, override, check."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
-from pydantic import ValidationError
 
 from mtctl.errors import MtctlError
+from mtctl.recipes import builtin
+from mtctl.recipes.merging import merge
+from mtctl.recipes.mistakes import Mistake, Unreadable, closest, refusal, shortened
+from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar
+from mtctl.recipes.overrides import override
 from mtctl.recipes.recipe import Recipe
+from mtctl.recipes.resolved import ABSENT, differences, dump, recipe_hash
+from mtctl.recipes.sources import Place, read
+from mtctl.recipes.syntax import parse
+from mtctl.recipes.validation import validate
 
-BUILTIN = Path(__file__).parents[2] / "recipes"
+__all__ = ["ABSENT", "differences", "dump", "load", "recipe_hash"]
+
+_EXTENDS = "extends"
 
 
 def load(reference: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Return the recipe of a file or of a built-in name, after `extends:` and `key.path=value` overrides."""
-    path = Path(reference)
-    if not path.is_file():
-        path = BUILTIN / f"{reference}.yaml"
-    if not path.is_file():
-        raise MtctlError(f"{reference}: no such recipe")
-    data = _tree(path)
-    for override in overrides:
-        dotted, _, value = override.partition("=")
-        place = data
-        *parents, last = dotted.split(".")
-        for key in parents:
-            place = place.setdefault(key, {})
-        place[last] = _numbers(yaml.safe_load(value))
+    """Return a recipe with `extends:` resolved and `key.path=value` overrides applied.
+
+    Args:
+        reference: a recipe file, or the name of a built-in recipe.
+        overrides: the arguments of `-o`.
+
+    Raises:
+        MtctlError: there is no such recipe, or it is wrong: all problems, each with its place.
+    """
+    path = builtin.find(reference)
+    mistakes: list[Mistake] = []
+    recipe = None
     try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        raise MtctlError(f"{path} is not a valid recipe: {error}") from None
+        tree: Node = _extended(path, mistakes)
+        tree = override(tree, overrides, Recipe, mistakes)
+        recipe = validate(tree, mistakes)
+    except Unreadable as error:
+        mistakes.append(error.mistake)
+    if recipe is None or mistakes:
+        raise refusal(str(path), mistakes)
+    return recipe
 
 
-def _tree(path: Path) -> dict[str, Any]:
-    data: dict[str, Any] = _numbers(yaml.safe_load(path.read_text()))
-    parent = data.pop("extends", None)
-    return data if parent is None else _merge(_tree(path.parent / parent), data)
+def _extended(path: Path, mistakes: list[Mistake]) -> Mapping:
+    """Return a file's tree laid over its parent's, and so on up the chain of `extends:`."""
+    trees: list[Mapping] = []
+    chain: list[Path] = []
+    named: Entry | None = None
+    while True:
+        tree = _tree(path, named, mistakes)
+        chain.append(path)
+        named = tree.entries.get(_EXTENDS)
+        trees.append(Mapping({key: one for key, one in tree.entries.items() if key != _EXTENDS}, tree.place))
+        if named is None:
+            break
+        path = _parent(named, path)
+        if path.resolve() in {one.resolve() for one in chain}:
+            circle = " → ".join(map(str, [*chain, path]))
+            raise Unreadable(Mistake(named.node.place, f"`extends` goes in a circle: {circle}"))
+    merged: Node = trees.pop()
+    while trees:
+        merged = merge(merged, trees.pop(), Recipe)
+    assert isinstance(merged, Mapping)
+    return merged
 
 
-def _merge(parent: Any, child: Any) -> Any:
-    if not isinstance(parent, dict) or not isinstance(child, dict):
-        return child
-    return {**parent, **{key: _merge(parent.get(key), value) for key, value in child.items()}}
+def _tree(path: Path, named: Entry | None, mistakes: list[Mistake]) -> Mapping:
+    """Return what one file says.
+
+    Args:
+        path: the file.
+        named: the `extends:` that led here; that is where a file that cannot be read is a mistake.
+        mistakes: gets what is wrong and leaves something to check.
+    """
+    try:
+        source = read(path)
+    except MtctlError as error:
+        if named is None:
+            raise
+        raise Unreadable(Mistake(named.node.place, error.message, error.hint or "")) from error
+    tree = parse(source, mistakes)
+    start = Place(source, 0, 0)
+    if tree is None:
+        raise Unreadable(Mistake(start, "the file is empty", snippet=False))
+    if not isinstance(tree, Mapping):
+        found = "a list" if not isinstance(tree, Scalar) else "a single value"
+        raise Unreadable(
+            Mistake(tree.place, f"{found}, not a mapping of keys to values", "begin with `name:`")
+        )
+    return tree
 
 
-def _numbers(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_numbers(item) for item in value]
-    if isinstance(value, str) and "e-" in value:
-        return float(value)
-    return value
+def _parent(named: Entry, child: Path) -> Path:
+    """Return the file that `extends:` names: relative to the child's folder, or a built-in recipe."""
+    node = named.node
+    if not isinstance(node, Scalar) or not isinstance(node.value, str) or not node.value:
+        raise Unreadable(Mistake(named.place, "`extends` must be one path or one built-in name"))
+    beside = child.parent / node.value
+    if builtin.exists(beside):
+        return _tidy(beside)
+    known = builtin.path_of(node.value)
+    if known is None:
+        match = closest(node.value, [*builtin.neighbours(beside, relative_to=child.parent), *builtin.names()])
+        note = f"did you mean `{match}`?" if match else f"paths are relative to {child.parent}"
+        text = f"`{shortened(node.value)}` is neither a file nor a built-in recipe"
+        raise Unreadable(Mistake(node.place, text, note))
+    return known
 
 
-def dump(recipe: Recipe) -> str:
-    """Return the recipe as YAML text that loads back to an equal recipe."""
-    return json.dumps(recipe.model_dump(mode="json"), indent=2) + "\n"
-
-
-def recipe_hash(recipe: Recipe) -> str:
-    """Return the SHA-256 of the recipe's canonical JSON."""
-    return hashlib.sha256(json.dumps(recipe.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
-
-
-def differences(a: Recipe, b: Recipe) -> list[tuple[str, Any, Any]]:
-    """Return (dotted key, value in a, value in b) of every field that differs."""
-    left, right = _flat(a.model_dump(mode="json")), _flat(b.model_dump(mode="json"))
-    keys = [*left, *(key for key in right if key not in left)]
-    return [(key, left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)]
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {
-        dotted: leaf
-        for key, item in value.items()
-        for dotted, leaf in _flat(item, f"{prefix}.{key}" if prefix else key).items()
-    }
+def _tidy(path: Path) -> Path:
+    """Return the path without its `..`, unless a symbolic link gives them another meaning."""
+    tidy = Path(os.path.normpath(path))
+    return tidy if builtin.exists(tidy) and tidy.samefile(path) else path

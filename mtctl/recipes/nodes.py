@@ -64,16 +64,21 @@ def plain(node: Node) -> Plain:
     return node.value
 
 
-def follow(root: Node, path: KeyPath) -> tuple[Node, Place]:
-    """Return the node at the end of `path`, or where it first leaves the tree, and the place of its key."""
-    node, place = root, root.place
+def child(node: Node, step: str | int) -> Entry | None:
+    """Return what stands at a key or an index, if anything does."""
+    if isinstance(node, Mapping):
+        return node.entries.get(str(step))
+    if isinstance(node, Sequence) and isinstance(step, int) and 0 <= step < len(node.items):
+        return Entry(node.items[step].place, node.items[step])
+    return None
+
+
+def follow(root: Node, path: KeyPath) -> Entry:
+    """Return what stands at the end of `path`, or the last thing on the way there that exists."""
+    entry = Entry(root.place, root)
     for step in path:
-        if isinstance(node, Mapping) and step in node.entries:
-            entry = node.entries[str(step)]
-            node, place = entry.node, entry.place
-        elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
-            node = node.items[step]
-            place = node.place
-        else:
+        below = child(entry.node, step)
+        if below is None:
             break
-    return node, place
+        entry = below
+    return entry

@@ -69,15 +69,16 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
     def resolve(self, kind: type[YAMLNode], value: Any, implicit: Any) -> Any:
         if kind is ScalarNode and implicit[0]:
             return _PLAIN
-        return super().resolve(kind, value, implicit)
+        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
 
     def compose_node(self, parent: YAMLNode | None, index: Any) -> Any:
         # Composing recurses; without a limit a few kilobytes of brackets would exhaust Python's stack.
         self.depth += 1
         if self.depth > _DEEPEST:
-            raise MarkedYAMLError(problem=_TOO_DEEP, problem_mark=self.peek_event().start_mark)
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise MarkedYAMLError(problem=_TOO_DEEP, problem_mark=mark)
         try:
-            return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+            return super().compose_node(parent, index)
         finally:
             self.depth -= 1
 
@@ -94,7 +95,7 @@ def parse(source: Source, mistakes: list[Mistake], *, skip: int = 0) -> Node | N
         Unreadable: it is not YAML, is more than one document, or nests without end.
     """
     try:
-        root = _Composer(source.text[skip:]).get_single_node()  # type: ignore[no-untyped-call]
+        root = _Composer(source.text[skip:]).get_single_node()
     except ReaderError as error:
         raise Unreadable(_bad_character(source, skip, error)) from error
     except MarkedYAMLError as error:

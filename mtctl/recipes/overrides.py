@@ -1,0 +1,91 @@
+"""`-o key.path=value`: one value of a recipe, changed on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Arguments
+from dataclasses import dataclass
+
+from mtctl.recipes import shapes
+from mtctl.recipes.merging import merge
+from mtctl.recipes.mistakes import Mistake, Unreadable, shortened
+from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, Sequence
+from mtctl.recipes.shapes import Shape
+from mtctl.recipes.sources import Place, Source
+from mtctl.recipes.syntax import parse
+
+_OPTION = "-o "
+
+
+@dataclass(frozen=True, slots=True)
+class _Override:
+    keys: tuple[tuple[str, Place], ...]
+    value: Node
+
+
+def override(root: Node, arguments: Arguments[str], shape: Shape, mistakes: list[Mistake]) -> Node:
+    """Return the tree with `key.path=value` arguments laid over it, each like a child recipe of one value.
+
+    Outer keys come before inner ones and `kind` before its neighbours, so that the order of the arguments
+    means nothing, except that the last of several for one key wins.
+    """
+    parsed = [one for argument in arguments if (one := _parse(argument, mistakes)) is not None]
+    for one in sorted(parsed, key=lambda one: (len(one.keys), one.keys[-1][0] != "kind")):
+        try:
+            root = _assign(root, one.keys, one.value, shape)
+        except Unreadable as error:
+            mistakes.append(error.mistake)
+    return root
+
+
+def _parse(argument: str, mistakes: list[Mistake]) -> _Override | None:
+    source = Source("-o", _OPTION + argument, argument=True)
+    dotted, equals, _ = argument.partition("=")
+    keys: list[tuple[str, Place]] = []
+    column = len(_OPTION)
+    for key in dotted.split("."):
+        keys.append((key, Place(source, 0, column, max(1, len(key)))))
+        column += len(key) + 1
+    if not equals or not all(key.strip() for key, _ in keys):
+        place = Place(source, 0, len(_OPTION), max(1, len(argument)))
+        mistakes.append(
+            Mistake(place, f"`{shortened(argument)}` is not an override", "write `key.path=value`")
+        )
+        return None
+    try:
+        value = parse(source, mistakes, skip=column)
+    except Unreadable as error:
+        mistakes.append(error.mistake)
+        return None
+    return _Override(tuple(keys), value or Scalar(None, "", Place(source, 0, column)))
+
+
+def _assign(node: Node | None, keys: tuple[tuple[str, Place], ...], value: Node, shape: Shape) -> Node:
+    if not keys:
+        return value if node is None else merge(node, value, shape)
+    (key, place), rest = keys[0], keys[1:]
+    if isinstance(node, Sequence):
+        index = _index(node, key, place)
+        items = list(node.items)
+        items[index] = _assign(items[index], rest, value, shapes.inside(shape, node, index))
+        return Sequence(tuple(items), node.place)
+    if isinstance(node, Scalar) and node.value is not None:
+        note = "leave out what follows the value's own key"
+        raise Unreadable(
+            Mistake(place, f"there is no `{shortened(key)}` inside `{shortened(node.text)}`", note)
+        )
+    mapping = node if isinstance(node, Mapping) else Mapping({}, place)
+    old = mapping.entries.get(key)
+    inner = _assign(None if old is None else old.node, rest, value, shapes.inside(shape, mapping, key))
+    if key == "kind":
+        return merge(mapping, Mapping({key: Entry(place, inner)}, mapping.place), shape)
+    stays = old is not None and bool(rest)  # something inside it changes, it is still where the file has it
+    entry = Entry(old.place if old is not None and stays else place, inner)
+    return Mapping({**mapping.entries, key: entry}, mapping.place)
+
+
+def _index(node: Sequence, key: str, place: Place) -> int:
+    count = len(node.items)
+    if not key.isascii() or not key.isdecimal() or int(key[:9]) >= count:
+        note = f"its entries are called 0 to {count - 1}" if count else "it is empty"
+        raise Unreadable(Mistake(place, f"this is a list of {count}, without `{shortened(key)}`", note))
+    return int(key[:9])

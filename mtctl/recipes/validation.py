@@ -1,0 +1,177 @@
+"""The models' verdict on a tree of nodes, in words and with places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from mtctl.recipes import shapes
+from mtctl.recipes.base import KeyPath, MisfitError
+from mtctl.recipes.mistakes import Mistake, closest, shortened, suggestion
+from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, follow, plain
+from mtctl.recipes.recipe import Recipe
+from mtctl.recipes.shapes import Shape
+from mtctl.recipes.sources import Place
+from mtctl.recipes.syntax import scalar
+
+#: What pydantic found → what the value must be. `{…}` are the limits it names.
+_MUST_BE = {
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be `true` or `false`",
+    "string_type": "must be text",
+    "finite_number": "must be finite",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be below {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "string_too_long": "has more than {max_length} characters",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+    "dict_type": "must be a mapping of names to values",
+    "tuple_type": "must be a list",
+}
+_EXACT = 2**53  # floats count whole numbers exactly up to here
+_YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+def validate(root: Node, mistakes: list[Mistake]) -> Recipe | None:
+    """Return the recipe that a tree describes, or None after adding all that is wrong to `mistakes`."""
+    try:
+        return Recipe.model_validate(plain(root))
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            mistakes += _explain(root, detail)
+        return None
+
+
+def _explain(root: Node, detail: ErrorDetails) -> Iterator[Mistake]:
+    path, holder, shape = shapes.walk(Recipe, root, detail["loc"])
+    match detail["type"]:
+        case "value_error":
+            yield from _misfits(root, path, detail)
+        case "missing":
+            yield from _missing(root, path, holder)
+        case "union_tag_not_found":
+            yield from _missing(root, (*path, "kind"), shape)
+        case "extra_forbidden":
+            yield _unknown_key(root, path, holder)
+        case "literal_error":
+            yield _not_allowed(root, path, shapes.literals(shape))
+        case "union_tag_invalid":
+            yield _not_allowed(root, (*path, "kind"), tuple(shapes.kinds(shape)))
+        case "string_pattern_mismatch":
+            description = shapes.parts(holder)[0].model_fields[str(path[-1])].description or ""
+            yield Mistake(_place(follow(root, path)), f"{_label(root, path)} is not allowed", description)
+        case "too_short":
+            yield from _too_short(root, path, detail)
+        case _:
+            yield _wrong_value(root, path, shape, detail)
+
+
+def _misfits(root: Node, path: KeyPath, detail: ErrorDetails) -> Iterator[Mistake]:
+    error = detail["ctx"]["error"]
+    if not isinstance(error, MisfitError):
+        yield Mistake(_place(follow(root, path)), str(error))
+        return
+    for misfit in error.found:
+        entry = follow(root, (*path, *misfit.path))
+        place = entry.place if misfit.choices else _place(entry)
+        note = suggestion(str(misfit.path[-1]), misfit.choices) if misfit.choices else ""
+        yield Mistake(place, misfit.text, note, snippet=entry.node is not root)
+
+
+def _missing(root: Node, path: KeyPath, holder: Shape) -> Iterator[Mistake]:
+    entry, key = follow(root, path[:-1]), str(path[-1])
+    part = shapes.part(holder, entry.node)
+    fields = tuple(part.model_fields) if part else ("kind",)
+    if isinstance(entry.node, Mapping) and any(
+        unknown not in fields and closest(unknown, fields) == key for unknown in entry.node.entries
+    ):
+        return  # a misspelt key is reported as such
+    where = f" in `{path[-2]}`" if len(path) > 1 else ""
+    choices = tuple(shapes.kinds(holder)) if key == "kind" else ()
+    note = f"choose from: {', '.join(choices)}" if choices else ""
+    yield Mistake(_place(entry), f"missing key `{key}`{where}", note, snippet=entry.node is not root)
+
+
+def _unknown_key(root: Node, path: KeyPath, holder: Shape) -> Mistake:
+    key = str(path[-1])
+    part = shapes.part(holder, follow(root, path[:-1]).node)
+    fields = tuple(part.model_fields) if part else ()
+    match = closest(key, fields)
+    note = f"did you mean `{match}`?" if match else f"known here: {', '.join(fields)}"
+    return Mistake(follow(root, path).place, f"unknown key `{shortened(key)}`", note)
+
+
+def _not_allowed(root: Node, path: KeyPath, choices: tuple[str, ...]) -> Mistake:
+    entry = follow(root, path)
+    word = entry.node.text if isinstance(entry.node, Scalar) else ""
+    return Mistake(_place(entry), f"{_label(root, path)} is not allowed", suggestion(word, choices))
+
+
+def _too_short(root: Node, path: KeyPath, detail: ErrorDetails) -> Iterator[Mistake]:
+    entry, least = follow(root, path), detail["ctx"]["min_length"]
+    values = plain(entry.node)
+    # Pydantic also counts entries that are there and wrong; those have mistakes of their own.
+    if isinstance(values, list | dict) and len(values) < least:
+        noun = "entry" if least == 1 else "entries"
+        yield Mistake(_place(entry), f"{_label(root, path)} must have at least {least} {noun}")
+
+
+def _wrong_value(root: Node, path: KeyPath, shape: Shape, detail: ErrorDetails) -> Mistake:
+    entry, kind = follow(root, path), detail["type"]
+    requirement = _MUST_BE.get(kind, detail["msg"].replace("Input should be", "must be"))
+    requirement = requirement.format(**detail.get("ctx", {})) if kind in _MUST_BE else requirement
+    return Mistake(
+        _place(entry), f"{_label(root, path)} {requirement}", _advice(entry.node, path, shape, kind)
+    )
+
+
+def _advice(node: Node, path: KeyPath, shape: Shape, error: str) -> str:
+    """Return how the value is written, where it is clear what was meant."""
+    if not isinstance(node, Scalar):
+        return ""
+    value, text = node.value, node.text
+    if error == "string_type" and text:
+        return f'write `"{shortened(text)}"`'
+    if error == "int_type" and isinstance(value, float) and value.is_integer():
+        return f"write `{int(value)}`" if abs(value) < _EXACT else ""
+    if error == "bool_type" and text.lower() in _YES_NO:
+        return f"write `{_YES_NO[text.lower()]}`"
+    if (
+        error in ("int_type", "float_type", "bool_type")
+        and value == text
+        and not isinstance(scalar(text), str)
+    ):
+        return "leave out the quotes"
+    if error in ("model_type", "model_attributes_type") and text in shapes.kinds(shape):
+        return (
+            f"write `{path[-1]}: {{kind: {text}}}`"
+            if isinstance(path[-1], str)
+            else f"write `{{kind: {text}}}`"
+        )
+    return ""
+
+
+def _label(root: Node, path: KeyPath) -> str:
+    """Return a value as it is written, with its key."""
+    node = follow(root, path).node
+    name = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
+    in_list = bool(path) and isinstance(path[-1], int)
+    if not isinstance(node, Scalar):
+        return f"an entry of `{name}`" if in_list else f"`{name}`"
+    if not node.text:
+        return f"`{name}:` has no value; it"
+    text = shortened(node.text)
+    return f"`{text}` in `{name}`" if in_list else f"`{name}: {text}`"
+
+
+def _place(entry: Entry) -> Place:
+    """Return what to underline: the value, or its key where the value is not next to it."""
+    key, value = entry.place, entry.node.place
+    beside = key.source == value.source and key.line == value.line
+    empty = isinstance(entry.node, Scalar) and not entry.node.text
+    return value if beside and not empty else key
