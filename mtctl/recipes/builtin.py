@@ -6,10 +6,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from mtctl.errors import MtctlError
-from mtctl.recipes.mistakes import closest
+from mtctl.recipes.mistakes import closest, shortened
 
 _SUFFIX = ".yaml"
 _SUFFIXES = (_SUFFIX, ".yml")
+_LIST = "`mtctl recipes list` shows the built-in ones"
 _BASES = "base"  # what others extend; no recipes by themselves
 
 
@@ -43,6 +44,8 @@ def find(reference: str | Path) -> Path:
         MtctlError: there is none, with the closest that there is; or it is a directory.
     """
     name, path = str(reference), Path(reference)
+    if not name:
+        raise MtctlError("a recipe is needed: a path, or the name of a built-in one", hint=_LIST)
     if exists(path) and not path.is_dir():
         return path
     if name in names() and (built_in := path_of(name)):
@@ -88,5 +91,5 @@ def _missing(name: str, path: Path) -> MtctlError:
         return MtctlError(message, hint=hint)
     match = closest(name, [*neighbours(path), *known])
     guess = f"did you mean `{match}`? " if match else ""
-    message = f"there is no recipe `{name}`, neither a file nor built in"
-    return MtctlError(message, hint=f"{guess}`mtctl recipes list` shows the built-in ones")
+    message = f"there is no recipe `{shortened(name)}`, neither a file nor built in"
+    return MtctlError(message, hint=f"{guess}{_LIST}")

@@ -79,8 +79,15 @@ def shortened(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
-def _order(name: str, place: Place) -> tuple[bool, str, int, int]:
-    return (place.source.name != name, place.source.name, place.line, place.column)
+def _order(name: str, place: Place) -> tuple[bool, str, str, int, int]:
+    source = place.source
+    return (
+        source.name != name,
+        source.name,
+        source.text if source.argument else "",
+        place.line,
+        place.column,
+    )
 
 
 def _screen(mistake: Mistake) -> Iterator[str]:

@@ -86,6 +86,6 @@ def _assign(node: Node | None, keys: tuple[tuple[str, Place], ...], value: Node,
 def _index(node: Sequence, key: str, place: Place) -> int:
     count = len(node.items)
     if not key.isascii() or not key.isdecimal() or int(key[:9]) >= count:
-        note = f"its entries are called 0 to {count - 1}" if count else "it is empty"
+        note = f"its entries are 0 to {count - 1}" if count else "it is empty"
         raise Unreadable(Mistake(place, f"this is a list of {count}, without `{shortened(key)}`", note))
     return int(key[:9])

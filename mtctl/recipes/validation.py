@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from mtctl.recipes import shapes
 from mtctl.recipes.base import KeyPath, MisfitError
+from mtctl.recipes.mending import Guesses, mended
 from mtctl.recipes.mistakes import Mistake, closest, shortened, suggestion
 from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, follow, plain
 from mtctl.recipes.recipe import Recipe
@@ -42,9 +43,34 @@ def validate(root: Node, mistakes: list[Mistake]) -> Recipe | None:
     try:
         return Recipe.model_validate(plain(root))
     except ValidationError as error:
+        details = error.errors(include_url=False)
+    for detail in details:
+        mistakes += _explain(root, detail)
+    mistakes += [mistake for mistake in _hidden(root, details) if mistake not in mistakes]
+    return None
+
+
+def _hidden(root: Node, details: list[ErrorDetails]) -> Iterator[Mistake]:
+    """Yield what does not go together, which pydantic looks at only once every value is valid by itself."""
+    guesses = Guesses()
+    for detail in details:
+        path, holder, shape = shapes.walk(Recipe, root, detail["loc"])
+        if detail["type"] == "extra_forbidden":
+            guesses.keys[path] = closest(str(path[-1]), _fields(root, path, holder))
+        if detail["type"] == "union_tag_invalid":
+            path, choices = (*path, "kind"), tuple(shapes.kinds(shape))
+        else:
+            choices = shapes.literals(shape)
+        node = follow(root, path).node
+        if isinstance(node, Scalar) and (word := closest(node.text, choices)):
+            guesses.words[path] = word
+    tree = mended(root, guesses)
+    try:
+        Recipe.model_validate(plain(tree))
+    except ValidationError as error:
         for detail in error.errors(include_url=False):
-            mistakes += _explain(root, detail)
-        return None
+            if detail["type"] == "value_error":
+                yield from _misfits(tree, shapes.walk(Recipe, tree, detail["loc"])[0], detail)
 
 
 def _explain(root: Node, detail: ErrorDetails) -> Iterator[Mistake]:
@@ -85,8 +111,7 @@ def _misfits(root: Node, path: KeyPath, detail: ErrorDetails) -> Iterator[Mistak
 
 def _missing(root: Node, path: KeyPath, holder: Shape) -> Iterator[Mistake]:
     entry, key = follow(root, path[:-1]), str(path[-1])
-    part = shapes.part(holder, entry.node)
-    fields = tuple(part.model_fields) if part else ("kind",)
+    fields = _fields(root, path, holder) or ("kind",)
     if isinstance(entry.node, Mapping) and any(
         unknown not in fields and closest(unknown, fields) == key for unknown in entry.node.entries
     ):
@@ -99,8 +124,7 @@ def _missing(root: Node, path: KeyPath, holder: Shape) -> Iterator[Mistake]:
 
 def _unknown_key(root: Node, path: KeyPath, holder: Shape) -> Mistake:
     key = str(path[-1])
-    part = shapes.part(holder, follow(root, path[:-1]).node)
-    fields = tuple(part.model_fields) if part else ()
+    fields = _fields(root, path, holder)
     match = closest(key, fields)
     note = f"did you mean `{match}`?" if match else f"known here: {', '.join(fields)}"
     return Mistake(follow(root, path).place, f"unknown key `{shortened(key)}`", note)
@@ -154,6 +178,12 @@ def _advice(node: Node, path: KeyPath, shape: Shape, error: str) -> str:
             else f"write `{{kind: {text}}}`"
         )
     return ""
+
+
+def _fields(root: Node, path: KeyPath, holder: Shape) -> tuple[str, ...]:
+    """Return the keys that are known next to the one at the end of `path`."""
+    part = shapes.part(holder, follow(root, path[:-1]).node)
+    return tuple(part.model_fields) if part else ()
 
 
 def _label(root: Node, path: KeyPath) -> str:

@@ -1,0 +1,45 @@
+"""The JSON schema of a recipe file, for editors: completion, hover texts and red underlines while writing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mtctl.recipes.recipe import Recipe
+
+_EXTENDS = {
+    "type": "string",
+    "description": "The recipe that this one changes: a path relative to this file, or a built-in name.",
+}
+
+
+def schema() -> dict[str, Any]:
+    """Return the schema. Only a file that extends no other must have all the keys that a recipe needs."""
+    document = Recipe.model_json_schema()
+    required = document["required"]
+    document = _for_parts(document)
+    document["title"] = "mtctl recipe"
+    document["properties"] = {"extends": _EXTENDS, **document["properties"]}
+    document["anyOf"] = [{"required": ["extends"]}, {"required": required}]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
+
+
+def schema_text() -> str:
+    """Return the schema as the text of `recipes/schema.json`."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _for_parts(value: Any) -> Any:
+    """Return a schema that also accepts parts whose other keys, even `kind`, stand in the parent recipe."""
+    match value:
+        case {"oneOf": choices}:
+            rest = {key: item for key, item in value.items() if key not in ("oneOf", "discriminator")}
+            return _for_parts({**rest, "anyOf": choices})
+        case {"type": "object", "required": list()}:
+            return _for_parts({key: item for key, item in value.items() if key != "required"})
+        case dict():
+            return {key: _for_parts(item) for key, item in value.items()}
+        case list():
+            return [_for_parts(item) for item in value]
+        case _:
+            return value
