@@ -24,7 +24,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.learner $(ARGS)
 
 clean:
@@ -50,8 +50,4 @@ $(VENV)/.run: pyproject.toml constraints.txt
 
 $(VENV)/.test: pyproject.toml constraints.txt
 	$(call install,.[test])
-	@touch $(VENV)/.run $@
-
-$(VENV)/.bench: pyproject.toml constraints.txt
-	$(call install,.[benchmark])
 	@touch $(VENV)/.run $@

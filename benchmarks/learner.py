@@ -4,11 +4,11 @@
     python -m benchmarks.learner [--json PATH] [--memory] [--quick]
 
 One process, one torch thread. All sides of a comparison run in every block, in changing order; a ratio is the
-median over blocks of that block's ratio, with its quartiles. mtctl's sides run the loop of `mtctl train`, with
+median over blocks of that block's ratio, with its quartiles. mtctl's sides run the loop of `mtctl train` with
 its checks and its log of losses, weights, gradient norms and cosines, which the peers do not have.
 
     GradNorm update     mtctl: 64 rows of each of 3 tasks, network 8-256-128-4.
-                        Peer: the literal formulation (literal_gradnorm.py); rows come from the same sampling call.
+                        Peer: the literal formulation (literal_gradnorm.py), with the same sampling call.
     DQN training step   mtctl: act, environment, store, sample 64, update, on the standard task.
                         Peer: Stable-Baselines3's DQN, same network, loss and schedule; `learn` is timed.
     … 3 tasks, mixed    mtctl: the same, with `standard`, `windy` and `heavy` in one buffer. Peer: as above.
@@ -62,7 +62,7 @@ class Size:
     episodes_per_task: int | None
 
 
-FULL: Final = Size(blocks=60, updates=50, steps=500, filled=2000, episodes_per_task=None)
+FULL: Final = Size(blocks=40, updates=30, steps=250, filled=1000, episodes_per_task=None)
 QUICK: Final = Size(blocks=2, updates=2, steps=4, filled=64, episodes_per_task=1)
 
 
