@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -78,16 +79,16 @@ def fit(
 
 
 def _refuse_non_finite(gradients: TaskGradients, problem: Problem) -> None:
-    squared_norms = gradients.gramian("all_shared").diagonal()
-    if torch.isfinite(gradients.losses + squared_norms).all():
-        return
-    budget = problem.budget()
-    place = f"{problem.unit} {problem.done + 1}, step {budget['environment_steps']}, update {budget['updates'] + 1}"
-    for task, loss, square in zip(gradients.tasks, gradients.losses.tolist(), squared_norms.tolist(), strict=True):
-        if not torch.isfinite(torch.tensor([loss, square])).all():
-            raise MtctlError(
-                f"training diverged: task `{task}` has loss {loss:g} and gradient norm {square**0.5:g} ({place})",
-                hint="the last good checkpoint is kept; try a smaller `agent.lr`, `agent.gradient_clip: 10` "
-                "or `agent.loss: huber`",
-                code=ExitCode.FAILED,
-            )
+    losses = gradients.losses.tolist()
+    squared_norms = gradients.gramian("all_shared").diagonal().tolist()
+    for task, loss, square in zip(gradients.tasks, losses, squared_norms, strict=True):
+        if math.isfinite(loss) and math.isfinite(square):
+            continue
+        budget = problem.budget()
+        place = f"{problem.unit} {problem.done + 1}, step {budget['environment_steps']}, update {budget['updates'] + 1}"
+        raise MtctlError(
+            f"training diverged: task `{task}` has loss {loss:g} and squared gradient norm {square:g} ({place})",
+            hint="the last good checkpoint is kept; try a smaller `agent.lr`, `agent.gradient_clip: 10` "
+            "or `agent.loss: huber`",
+            code=ExitCode.FAILED,
+        )

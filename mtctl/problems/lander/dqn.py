@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from mtctl.balancing.contract import Space
-from mtctl.problems.lander.network import QNetwork
+from mtctl.problems.lander.adam import Adam
+from mtctl.problems.lander.network import QNetwork, Workspace
 from mtctl.problems.lander.replay import Batch
 from mtctl.recipes.agents import DQNAgent, SoftTarget, StepTarget
 
@@ -50,7 +51,7 @@ class ReplayGradients:
     ) -> None:
         self.tasks = tasks
         self.losses = losses
-        self.active = torch.tensor([count > 0 for count in counts])
+        self.active = torch.tensor(counts, dtype=torch.bool)
         self._counts = counts
         self._jacobian = jacobian
         self._code_gradients = code_gradients
@@ -110,6 +111,8 @@ class DQN:
     def __init__(
         self, agent: DQNAgent, tasks: tuple[str, ...], observations: int, actions: int, generator: torch.Generator
     ) -> None:
+        workspace = Workspace()
+
         def network() -> QNetwork:
             return QNetwork(
                 len(tasks),
@@ -118,6 +121,7 @@ class DQN:
                 embedding_dim=agent.embedding_dim,
                 independent=agent.network == "independent",
                 generator=generator,
+                workspace=workspace,
             )
 
         self._agent = agent
@@ -128,14 +132,13 @@ class DQN:
         self._ones = torch.ones(len(tasks))
         self.updates = 0
         self._leaves = self.online.leaves()
-        self.optimizer = torch.optim.Adam(self._parameter_groups(), fused=True)
+        self._optimizer = Adam(self._leaves, self._rates())
 
-    def _parameter_groups(self) -> list[dict[str, Any]]:
+    def _rates(self) -> list[float]:
         if self._agent.network == "shared":
-            return [{"params": self._leaves, "lr": self._agent.lr}]
+            return [self._agent.lr] * len(self._leaves)
         own = [self._agent.per_task.get(task) for task in self._tasks]
-        rates = [(settings and settings.lr) or self._agent.lr for settings in own]
-        return [{"params": [leaf], "lr": rate} for leaf, rate in zip(self._leaves, rates, strict=True)]
+        return [(settings and settings.lr) or self._agent.lr for settings in own]
 
     def gradients(self, batch: Batch) -> ReplayGradients:
         """Return every task's loss and gradient on a batch: one forward, one backward.
@@ -185,7 +188,7 @@ class DQN:
             groups = [[leaf] for leaf in self._leaves] if self.online.copies > 1 else [self._leaves]
             for group in groups:
                 torch.nn.utils.clip_grad_norm_(group, self._agent.gradient_clip, foreach=False)
-        self.optimizer.step()
+        self._optimizer.step()
         self.updates += 1
         target = self._agent.target
         if isinstance(target, SoftTarget):
@@ -201,12 +204,12 @@ class DQN:
         return {
             "online": self.online.state_dict(),
             "target": self._target.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
             "updates": self.updates,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.online.load_state_dict(state["online"])
         self._target.load_state_dict(state["target"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import torch
@@ -25,22 +24,22 @@ EMBEDDING_SD: Final = 0.1
 """Standard deviation of a fresh embedding, as in the published study."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Workspace:
-    """Reused memory of one batch size: fresh tensors of this size would cost page faults in every step."""
+class Workspace:
+    """Reused memory for one network's passes: fresh tensors of this size would cost page faults in every step.
 
-    outputs: list[Tensor]
-    deltas: list[Tensor]
-    slopes: list[Tensor]
+    Networks of one shape may share it, as long as one's results are used before the other's next pass.
+    """
 
-    @classmethod
-    def build(cls, rows: int, units: Sequence[int]) -> _Workspace:
-        hidden = units[:-1]
-        return cls(
-            [torch.zeros(rows, width) for width in units],
-            [torch.zeros(rows, width) for width in hidden],
-            [torch.zeros(rows, width) for width in hidden],
-        )
+    def __init__(self) -> None:
+        self._held: dict[tuple[int, ...], tuple[list[Tensor], list[Tensor]]] = {}
+
+    def of(self, rows: int, units: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return each layer's outputs [rows, units], and memory for the hidden layers' derivatives."""
+        key = (rows, *units)
+        if key not in self._held:
+            outputs = [torch.zeros(rows, width) for width in units]
+            self._held[key] = outputs, [torch.zeros(rows, width) for width in units[:-1]]
+        return self._held[key]
 
 
 class QNetwork:
@@ -55,6 +54,7 @@ class QNetwork:
         embedding_dim: width of a learned embedding.
         independent: one copy per task.
         generator: where initial values come from (He-normal weights, zero biases, N(0, 0.1²) embeddings).
+        workspace: memory to share with another network of the same shape.
 
     Attributes:
         parameters: [K, P] weights and biases (the rows of W_e after those of W in the first layer).
@@ -70,6 +70,7 @@ class QNetwork:
         embedding_dim: int = 8,
         independent: bool = False,
         generator: torch.Generator,
+        workspace: Workspace | None = None,
     ) -> None:
         self.tasks = tasks
         self.copies = tasks if independent else 1
@@ -79,11 +80,13 @@ class QNetwork:
         fan_ins = [sizes[0] + self.codes.shape[1], *sizes[1:-1]]
         self._shapes = list(zip(fan_ins, sizes[1:], strict=True))
         self.parameters = torch.zeros(self.copies, sum(rows * units + units for rows, units in self._shapes))
+        self._leaves = [*self.parameters.unbind(0), *([self.codes] if self.learned_codes else [])]
         self._layers = self._views(self.parameters)
         self._layers_of = [[(weight[copy], bias[copy]) for weight, bias in self._layers] for copy in range(self.copies)]
         self._jacobian = torch.zeros(tasks, self.parameters.shape[1])
         self._blocks = self._views(self._jacobian)
-        self._workspaces: dict[int, _Workspace] = {}
+        self._units = [units for _, units in self._shapes]
+        self._workspace = workspace or Workspace()
         for weight, _ in self._layers:
             weight.normal_(0.0, math.sqrt(2.0 / weight.shape[1]), generator=generator)
 
@@ -94,7 +97,7 @@ class QNetwork:
 
     def leaves(self) -> list[Tensor]:
         """Return what an optimizer moves: one flat tensor per copy, then the embeddings if learned."""
-        return [*self.parameters.unbind(0), *([self.codes] if self.learned_codes else [])]
+        return self._leaves
 
     def last_shared(self) -> slice:
         """Return where the last hidden layer's weights lie in a row of P: the layer GradNorm's norms are taken on."""
@@ -122,7 +125,7 @@ class QNetwork:
             observations: [N, 8], grouped by task.
             counts: rows of each task; with independent networks, equal for all tasks that have any.
         """
-        outputs = self._workspace(len(observations)).outputs
+        outputs, _ = self._workspace.of(len(observations), self._units)
         if self.copies > 1:
             self._forward_copies(observations, counts, outputs)
             return outputs[-1]
@@ -159,18 +162,17 @@ class QNetwork:
             J [T, P]: row i is ∇Lᵢ on the network that task i uses; and [T, d] gradients of learned embeddings. Both
             stay valid until the next call.
         """
-        space = self._workspace(len(observations))
-        inputs = [observations, *space.outputs[:-1]]
+        outputs, deltas = self._workspace.of(len(observations), self._units)
+        inputs = [observations, *outputs[:-1]]
         for place in range(len(self._blocks) - 1, -1, -1):
             weight_block, bias_block = self._blocks[place]
             if place == 0 and self.codes.shape[1]:
                 weight_block = weight_block[:, : self._inputs]
             _per_task_products(inputs[place], delta, counts, weight_block, bias_block)
             if place:
-                previous, slope = space.deltas[place - 1], space.slopes[place - 1]
-                self._to_previous(delta, place, counts, previous)
-                # The derivative of ReLU from its output: 1 where it is positive, 0 where it is 0.
-                delta = previous.mul_(torch.sign(inputs[place], out=slope))
+                self._to_previous(delta, place, counts, deltas[place - 1])
+                # The derivative of ReLU from its output, which is not needed any more: 1 if positive, 0 if 0.
+                delta = deltas[place - 1].mul_(inputs[place].sign_())
         return self._jacobian, self._code_gradients(self._blocks[0])
 
     def _to_previous(self, delta: Tensor, place: int, counts: Sequence[int], out: Tensor) -> None:
@@ -180,11 +182,6 @@ class QNetwork:
         span, groups = _present(counts)
         weight = self._layers[place][0][span].transpose(1, 2)
         torch.bmm(delta.unflatten(0, groups), weight, out=out.unflatten(0, groups))
-
-    def _workspace(self, rows: int) -> _Workspace:
-        if rows not in self._workspaces:
-            self._workspaces[rows] = _Workspace.build(rows, [units for _, units in self._shapes])
-        return self._workspaces[rows]
 
     def _code_gradients(self, first: tuple[Tensor, Tensor]) -> Tensor | None:
         if not self.codes.shape[1]:

@@ -27,9 +27,6 @@ BOOTSTRAP: Final = ACTION + 2
 TASK: Final = ACTION + 3
 WIDTH: Final = ACTION + 4
 
-# `random_(bound)` modulo a ring's size: the bias is size / 2⁶², far below one part in 10¹³.
-_LARGE: Final = 2**62
-
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -117,8 +114,9 @@ class Replay:
             return self._sample_mixed(size)
         span = slice(None) if task is None else slice(task, task + 1)
         sizes = self._size_column[span]
-        draws = torch.empty(len(sizes), size, dtype=torch.int64).random_(0, _LARGE, generator=self._generator)
-        rows = self._storage.index_select(0, draws.remainder_(sizes).add_(self._offsets[span]).flatten())
+        draws = torch.rand(len(sizes), size, dtype=torch.float64, generator=self._generator)
+        places = draws.mul_(sizes).long().add_(self._offsets[span])
+        rows = self._storage.index_select(0, places.flatten())
         counts = [size] * self.tasks if task is None else [0] * self.tasks
         if task is not None:
             counts[task] = size

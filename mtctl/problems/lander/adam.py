@@ -1,0 +1,71 @@
+"""Adam (Kingma & Ba, 2015) over a few flat tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+
+class Adam:
+    """PyTorch's fused Adam through its functional form, whose call costs half of `torch.optim.Adam.step` here.
+
+        m ← 0.9·m + 0.1·g,  v ← 0.999·v + 0.001·g²,  θ ← θ − lr · m̂ / (√v̂ + 1e-8)
+
+    A tensor whose `.grad` is None is left alone, its moments too.
+
+    Args:
+        parameters: flat tensors.
+        rates: learning rate of each.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], rates: Sequence[float]) -> None:
+        self._parameters = list(parameters)
+        self._rates = list(rates)
+        self._first = [torch.zeros_like(parameter) for parameter in parameters]
+        self._second = [torch.zeros_like(parameter) for parameter in parameters]
+        self._steps = [torch.zeros(()) for _ in parameters]
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        for rate in dict.fromkeys(self._rates):
+            places = [
+                place
+                for place, parameter in enumerate(self._parameters)
+                if parameter.grad is not None and self._rates[place] == rate
+            ]
+            if places:
+                self._move(places, rate)
+
+    def _move(self, places: list[int], rate: float) -> None:
+        gradients = [self._parameters[place].grad for place in places]
+        adam(
+            [self._parameters[place] for place in places],
+            [gradient for gradient in gradients if gradient is not None],
+            [self._first[place] for place in places],
+            [self._second[place] for place in places],
+            [],
+            [self._steps[place] for place in places],
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            name: [tensor.clone() for tensor in tensors]
+            for name, tensors in (("first", self._first), ("second", self._second), ("steps", self._steps))
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name, tensors in (("first", self._first), ("second", self._second), ("steps", self._steps)):
+            for tensor, stored in zip(tensors, state[name], strict=True):
+                tensor.copy_(stored)
