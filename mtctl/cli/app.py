@@ -22,7 +22,10 @@ _VERBOSE = ("-v", "--verbose")
 
 
 class _Verbs(TyperGroup):
-    """Lists verbs under what they are for. (Typer's own panels cost more time than the rest of `--help`.)"""
+    """Lists verbs under what they are for.
+
+    Typer can, in panels; they cost more time than the rest of `--help` together.
+    """
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -1,4 +1,4 @@
-"""How a failure is put on screen: `error:` and `hint:` on stderr, and a traceback only where `-v` asks for it."""
+"""How a failure is put on screen: `error:` and `hint:` on stderr; a traceback only where `-v` asks for it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from mtctl.cli.console import err
 from mtctl.errors import ExitCode, MtctlError
 
 #: Control characters would let a file's text steer the terminal; a new line is the one that messages need.
-_CONTROL = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != ord("\n")}
+_CONTROL = {
+    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != ord("\n")
+}
 
 
 def guarded(command: Callable[[], object], *, verbose: bool) -> int:
-    """Run a command and return the process's exit code; a failure that can be explained is explained on stderr.
+    """Run a command and return the process's exit code; a failure that can be explained is.
 
     Args:
         command: an int that it returns is the exit code; anything else is 0.
@@ -50,7 +52,8 @@ def excepthook(kind: type[BaseException], error: BaseException, trace: Traceback
     if "-v" in sys.argv or "--verbose" in sys.argv:
         sys.__excepthook__(kind, error, trace)
     lines = str(error).splitlines()
-    show("internal error", f"{kind.__name__}: {lines[0]}" if lines else kind.__name__, "add -v to see the traceback")
+    first = lines[0] if lines else "no message"
+    show("internal error", f"{kind.__name__}: {first}", "add -v to see the traceback")
 
 
 def show(label: str, message: str, hint: str | None = None) -> None:

@@ -2,23 +2,185 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-app = typer.Typer(help="List, show, copy, check and compare recipes.", no_args_is_help=True)
+from mtctl.cli.errors import show as show_error
+from mtctl.errors import ExitCode, MtctlError
+
+if TYPE_CHECKING:
+    from mtctl.recipes.recipe import Recipe
+
+_TRAINS = re.compile(r"mtctl train \S+")
+
+app = typer.Typer(help="List, show, copy, check and compare recipes.", rich_markup_mode=None)
+
+_RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A path or a built-in name.")]
+_Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o", "--override", metavar="KEY=VALUE", help="Change a value, such as -o balancer.alpha=0."
+    ),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.callback(invoke_without_command=True)
+def _help_without_verb(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("list")
+def list_(as_json: _Json = False) -> None:
+    """List the built-in recipes: what each shows, and how it trains."""
+    from mtctl.recipes import builtin
+    from mtctl.recipes.loading import load
+
+    summaries = {name: _summary(load(name), builtin.description(name)) for name in builtin.names()}
+    if as_json:
+        _print_json([{"name": name, **summary} for name, summary in summaries.items()])
+        return
+    columns = ("recipe", "method", "encoding", "replay", "rows/update")
+    rows = [(name, *map(str, list(summary.values())[:-1])) for name, summary in summaries.items()]
+    head, *lines = _aligned([columns, *rows])
+    typer.echo(head)
+    for line, summary in zip(lines, summaries.values(), strict=True):
+        typer.echo(f"{line}\n    {summary['shows']}")
 
 
 @app.command()
 def show(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A path or the name of a built-in recipe.")],
+    recipe: _RecipeArgument,
+    overrides: _Overrides = None,
+    source: Annotated[bool, typer.Option("--source", help="Print the file as it is written.")] = False,
+    as_json: _Json = False,
 ) -> None:
-    """Print a recipe with `extends:` and defaults resolved."""
+    """Print a recipe with `extends:`, defaults and overrides resolved."""
+    from mtctl.recipes import builtin
     from mtctl.recipes.loading import dump, load
+    from mtctl.recipes.sources import read
 
-    typer.echo(dump(load(recipe)), nl=False)
+    if source and (overrides or as_json):
+        raise MtctlError("--source prints the file as it is: it goes with neither -o nor --json")
+    if source:
+        typer.echo(read(builtin.find(recipe)).text, nl=False)
+        return
+    resolved = load(recipe, overrides or [])
+    if as_json:
+        _print_json(resolved.model_dump(mode="json"))
+    else:
+        typer.echo(dump(resolved), nl=False)
 
 
-@app.callback()
-def _group() -> None:
-    pass
+@app.command()
+def copy(
+    recipe: _RecipeArgument,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The new file, or a directory for it.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+) -> None:
+    """Copy a recipe into a file of your own that needs no other."""
+    from mtctl.engine.files import write_text
+    from mtctl.recipes import builtin
+    from mtctl.recipes.loading import dump, load
+    from mtctl.recipes.sources import read
+
+    original = builtin.find(recipe)
+    target = path / original.name if path.is_dir() else path
+    if target.exists() and not force:
+        raise MtctlError(f"{target} exists", hint="--force overwrites it")
+    own_command = f"mtctl train {shlex.quote(str(target))}"
+    lines = (_TRAINS.sub(lambda _: own_command, line) for line in builtin.header(read(original).text))
+    head = "".join(f"# {line}".rstrip() + "\n" for line in lines)
+    try:
+        write_text(target, f"{head}\n{dump(load(original))}".lstrip())
+    except OSError as error:
+        raise MtctlError(f"{target} cannot be written: {error.strerror}") from error
+    typer.echo(f"wrote {target}", err=True)
+    typer.echo("hint: change its `name:` too: it is the folder of the results", err=True)
+
+
+@app.command()
+def check(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recipe files or built-in names.")],
+    as_json: _Json = False,
+) -> int:
+    """Check recipe files and show everything that is wrong with them."""
+    from mtctl.recipes.loading import load
+
+    verdicts = []
+    for file in files:
+        try:
+            load(file)
+            verdicts.append({"file": file, "ok": True, "error": None, "hint": None})
+        except MtctlError as error:
+            verdicts.append({"file": file, "ok": False, "error": error.message, "hint": error.hint})
+            if not as_json:
+                show_error("error", error.message, error.hint)
+        else:
+            if not as_json:
+                typer.echo(f"{file}: ok")
+    if as_json:
+        _print_json(verdicts)
+    return ExitCode.OK if all(verdict["ok"] for verdict in verdicts) else ExitCode.USAGE
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of recipe files, for editors."""
+    from mtctl.recipes.schema import schema_text
+
+    typer.echo(schema_text(), nl=False)
+
+
+@app.command()
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="A path or a built-in name.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    as_json: _Json = False,
+) -> None:
+    """Show the values in which two recipes differ."""
+    from mtctl.recipes.loading import differences, load
+    from mtctl.recipes.resolved import text
+
+    found = differences(load(a), load(b))
+    if as_json:
+        _print_json([{"key": key, "a": one, "b": other} for key, one, other in found])
+        return
+    if not found:
+        typer.echo("no difference", err=True)
+        return
+    for line in _aligned([("", a, b), *((key, text(one), text(other)) for key, one, other in found)]):
+        typer.echo(line)
+
+
+def _summary(recipe: Recipe, shows: str) -> dict[str, str | int]:
+    """Return a recipe in a few words. `rows` are those of one update, of all tasks it trains."""
+    agent, tasks = recipe.agent, len(recipe.problem.tasks)
+    every_task = agent.replay.kind == "per_task" and agent.learn == "all_tasks"
+    return {
+        "method": " + ".join(method.kind for method in recipe.chain),
+        "encoding": agent.task_encoding if agent.network == "shared" else "own networks",
+        "replay": agent.replay.kind,
+        "rows": agent.batch_size * (tasks if every_task else 1),
+        "shows": shows,
+    }
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _print_json(document: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -93,3 +93,19 @@ def _missing(name: str, path: Path) -> MtctlError:
     guess = f"did you mean `{match}`? " if match else ""
     message = f"there is no recipe `{shortened(name)}`, neither a file nor built in"
     return MtctlError(message, hint=f"{guess}{_LIST}")
+
+
+def description(name: str) -> str:
+    """Return what a built-in recipe shows: the first line of its header."""
+    path = path_of(name)
+    return "" if path is None else header(path.read_text(encoding="utf-8"))[0]
+
+
+def header(text: str) -> list[str]:
+    """Return the comment at the head of a recipe file, without `# ` and without the editor's line."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.removeprefix("#").removeprefix(" "))
+    return [line for line in lines if not line.startswith("yaml-language-server:")]
