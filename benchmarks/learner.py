@@ -52,18 +52,24 @@ class Size:
         updates: updates per side and block.
         steps: training steps per side and block.
         filled: transitions before learning starts; of each task where replay is per task.
-        episodes_per_task: of the run whose memory is measured; None: the recipe's own.
+        overrides: what shortens the run whose memory is measured.
     """
 
     blocks: int
     updates: int
     steps: int
     filled: int
-    episodes_per_task: int | None
+    overrides: tuple[str, ...]
 
 
-FULL: Final = Size(blocks=40, updates=30, steps=250, filled=1000, episodes_per_task=None)
-QUICK: Final = Size(blocks=2, updates=2, steps=4, filled=64, episodes_per_task=1)
+FULL: Final = Size(blocks=40, updates=30, steps=250, filled=1000, overrides=())
+QUICK: Final = Size(
+    blocks=2,
+    updates=2,
+    steps=4,
+    filled=64,
+    overrides=("problem.episodes_per_task=1", "evaluation.final_episodes=1"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +147,12 @@ def _dearer(what: str, timings: Timings, side: str, bar: float | None) -> Compar
     )
 
 
-def peak_memory(episodes_per_task: int | None) -> float:
+def peak_memory(overrides: tuple[str, ...]) -> float:
     """Return the largest resident memory in MB of a training process."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "mtctl", "train", RECIPE, "--quiet", "--results-dir", folder]
-        if episodes_per_task is not None:
-            command += ["-o", f"problem.episodes_per_task={episodes_per_task}"]
+        for override in overrides:
+            command += ["-o", override]
         process = subprocess.Popen(command, stdout=sys.stderr)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -211,7 +217,7 @@ def main(arguments: list[str] | None = None) -> None:
     size = QUICK if options.quick else FULL
     torch.set_num_threads(1)
     comparisons = compare_updates(size) + compare_steps(size)
-    memory = peak_memory(size.episodes_per_task) if options.memory else None
+    memory = peak_memory(size.overrides) if options.memory else None
     Console(width=160).print(table(comparisons, memory))
     if options.json is not None:
         text = json.dumps(document(size, comparisons, memory), indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The literal GradNorm and mtctl's do the same, but for the order: mtctl's network steps before its weights."""
+"""The literal GradNorm and mtctl's agree but for the order: mtctl's network moves before its weights."""
 
 from __future__ import annotations
 
