@@ -63,6 +63,6 @@ def budget_warnings(methods: Mapping[str, Spending], unit: str) -> list[str]:
         low, high = values[least], values[most]
         if high > tolerance * low:
             span = f"{title} go from {low:,.0f} ({least}) to {high:,.0f} ({most})"
-            times = f", {high / low:.1f} times as many" if low else ""
+            times = f", {high / low:.1f} times as many" if 0 < TOLERANCE * low < high else ""
             warnings.append(f"unequal budgets: {span}{times}")
     return warnings

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 
 from mtctl.engine.layout import SCHEMA
@@ -15,6 +22,12 @@ from mtctl.errors import MtctlError
 
 _LARGEST = 1e100
 """Numbers beyond are corrupt: sums and squares of what is accepted stay finite."""
+_EXPECTED = {
+    "dict_type": "input should be an object",
+    "model_type": "input should be an object",
+    "tuple_type": "input should be a list",
+}
+"""JSON's words for what pydantic calls by Python's."""
 _SHOWN_PROBLEMS = 5
 _SHOWN_CHARACTERS = 40
 
@@ -113,12 +126,14 @@ def check(adapter: TypeAdapter[Value], value: object, place: str, *, remedy: str
 
 
 def _explain(problem: ErrorDetails) -> str:
-    message = problem["msg"].removeprefix("Value error, ")
+    message = _EXPECTED.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     place = show_text(".".join(map(str, problem["loc"])))
     if problem["type"] == "missing":
         return f"{place}: is missing"
-    found = f"{message[0].lower()}{message[1:]}, found {show(problem['input'])}"
-    return f"{place}: {found}" if place else found
+    sentence = f"{message[0].lower()}{message[1:]}"
+    if problem["type"] != "value_error" or isinstance(problem["input"], str):
+        sentence += f", found {show(problem['input'])}"
+    return f"{place}: {sentence}" if place else sentence
 
 
 def show(value: object) -> str:

@@ -51,4 +51,5 @@ def _unpaired(groups: Sequence[Group], baseline: Group) -> Iterator[str]:
         if common == 0:
             yield f"{group.label} and {baseline.label} share no seed: their difference is that of the means"
         elif common < max(len(own), len(reference)):
-            yield f"{group.label} and {baseline.label} are compared on the {common} seeds that they share"
+            shared = "one seed" if common == 1 else f"{common} seeds"
+            yield f"{group.label} and {baseline.label} are compared on the {shared} that they share"

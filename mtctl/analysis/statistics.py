@@ -99,7 +99,10 @@ def wilson_interval(successes: int, trials: int, level: float = LEVEL) -> Interv
     centre = rate + z * z / (2 * trials)
     half = z * sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
-    return Interval(max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale))
+    # Rounding must not push the bounds past the rate itself at 0 or n successes.
+    return Interval(
+        min(rate, max(0.0, (centre - half) / scale)), max(rate, min(1.0, (centre + half) / scale))
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -24,7 +24,7 @@ from mtctl.cli.screens.tables import (
 
 def comparison_tables(comparison: Comparison) -> Iterator[StackedTable]:
     """Yield the tables of a comparison: scores, differences where there is a second method, budgets."""
-    names = Column("method", tuple(method.label for method in comparison.methods), "name")
+    names = Column("method", tuple(method.label for method in comparison.methods), text=True)
     yield _scores(comparison, names)
     if len(comparison.methods) > 1:
         yield _differences(comparison, names)
@@ -34,24 +34,30 @@ def comparison_tables(comparison: Comparison) -> Iterator[StackedTable]:
 def _scores(comparison: Comparison, names: Column) -> StackedTable:
     score, methods = comparison.score, comparison.methods
     outcomes = [method.outcomes for method in methods]
-    success = ""
+    title = (
+        f"Scores: mean {score.name} over {comparison.episodes:,} held-out episodes per task, "
+        "± 95 % interval over seeds"
+    )
     if score.success is not None:
-        success = f"; success: {'≥' if score.higher_is_better else '≤'} {number(score.success)}"
+        title += f"; success is {'≥' if score.higher_is_better else '≤'} {score.success:g}"
+    tasks = (
+        Column(task, estimates([method.tasks[task].score for method in methods])) for task in comparison.tasks
+    )
     return StackedTable(
-        f"Scores: {score.name}, held-out episodes per task: {comparison.episodes:,}, "
-        f"mean ± 95 % interval over seeds{success}",
+        title,
         names,
         (
-            Column("seeds", tuple(f"{len(method.seeds):,}" for method in methods)),
-            *(
-                Column(task, estimates([method.tasks[task].score for method in methods]))
-                for task in comparison.tasks
+            (
+                Column("seeds", tuple(f"{len(method.seeds):,}" for method in methods)),
+                *tasks,
+                Column("average", estimates([method.average for method in methods])),
             ),
-            Column("average", estimates([method.average for method in methods])),
-            Column("success", tuple(percent(ends.success_rate) for ends in outcomes)),
-            Column("landed", tuple(percent(ends.landed / ends.episodes) for ends in outcomes)),
-            Column("crashed", tuple(percent(ends.crashed / ends.episodes) for ends in outcomes)),
-            Column("timed out", tuple(percent(ends.timed_out / ends.episodes) for ends in outcomes)),
+            (
+                Column("success", tuple(percent(ends.success_rate) for ends in outcomes)),
+                Column("landed", tuple(percent(ends.landed / ends.episodes) for ends in outcomes)),
+                Column("crashed", tuple(percent(ends.crashed / ends.episodes) for ends in outcomes)),
+                Column("timed out", tuple(percent(ends.timed_out / ends.episodes) for ends in outcomes)),
+            ),
         ),
     )
 
@@ -64,9 +70,11 @@ def _differences(comparison: Comparison, names: Column) -> StackedTable:
         f"Average against {comparison.baseline}, paired by seed",
         names,
         (
-            Column("difference", tuple(means)),
-            Column("95 % interval", tuple(intervals)),
-            Column("verdict", tuple(method.verdict for method in comparison.methods), "text"),
+            (
+                Column("difference", tuple(means)),
+                Column("95 % interval", tuple(intervals)),
+                Column("verdict", tuple(method.verdict for method in comparison.methods), text=True),
+            ),
         ),
     )
 
@@ -77,12 +85,14 @@ def _budgets(comparison: Comparison, names: Column) -> StackedTable:
         "Budgets: means per run",
         names,
         (
-            Column(f"{comparison.unit}s", tuple(f"{each.units:,.0f}" for each in spent)),
-            Column("environment steps", tuple(f"{each.environment_steps:,.0f}" for each in spent)),
-            Column("updates", tuple(f"{each.updates:,.0f}" for each in spent)),
-            Column("samples per update", tuple(f"{each.samples_per_update:,.0f}" for each in spent)),
-            Column("parameters", tuple(f"{method.parameters.total:,}" for method in comparison.methods)),
-            Column("wall-clock", tuple(duration(each.seconds) for each in spent)),
+            (
+                Column(f"{comparison.unit}s", tuple(f"{each.units:,.0f}" for each in spent)),
+                Column("environment steps", tuple(f"{each.environment_steps:,.0f}" for each in spent)),
+                Column("updates", tuple(f"{each.updates:,.0f}" for each in spent)),
+                Column("samples per update", tuple(f"{each.samples_per_update:,.0f}" for each in spent)),
+                Column("parameters", tuple(f"{method.parameters.total:,}" for method in comparison.methods)),
+                Column("wall clock", tuple(duration(each.seconds) for each in spent)),
+            ),
         ),
     )
 
@@ -97,8 +107,8 @@ def mismatch_table(mismatches: Iterable[Mismatch]) -> StackedTable:
     whats, values, runs = zip(*rows, strict=True)
     return StackedTable(
         "These runs measure different things",
-        Column("what", whats, "name"),
-        (Column("value", values, "text"), Column("runs", runs, "text")),
+        Column("what", whats, text=True),
+        ((Column("value", values, text=True), Column("runs", runs, text=True)),),
     )
 
 

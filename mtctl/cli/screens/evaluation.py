@@ -18,17 +18,21 @@ def evaluation_table(summary: Summary, title: str) -> StackedTable:
     deviations = (NOTHING if row.returns.sd is None else number(row.returns.sd) for row in rows)
     return StackedTable(
         title,
-        Column("task", (*(row.task for row in rows), "average"), "name"),
+        Column("task", (*(row.task for row in rows), "average"), text=True),
         (
-            Column("mean", (*(number(row.returns.mean) for row in rows), number(summary.average))),
-            Column("sd", (*deviations, "")),
-            Column("95 % interval", (*(interval(row.returns.interval) for row in rows), "")),
-            Column("success", tuple(percent(ends.success_rate) for ends in outcomes)),
-            Column("95 % interval", (*map(_success, rows), "")),
-            Column("landed", tuple(f"{ends.landed:,}" for ends in outcomes)),
-            Column("crashed", tuple(f"{ends.crashed:,}" for ends in outcomes)),
-            Column("timed out", tuple(f"{ends.timed_out:,}" for ends in outcomes)),
-            Column("steps", (*(f"{row.steps:,.0f}" for row in rows), f"{summary.steps:,.0f}")),
+            (
+                Column("mean", (*(number(row.returns.mean) for row in rows), number(summary.average))),
+                Column("sd", (*deviations, "")),
+                Column("95 % interval", (*(interval(row.returns.interval) for row in rows), "")),
+                Column("success", tuple(percent(ends.success_rate) for ends in outcomes)),
+                Column("95 % interval", (*map(_success, rows), "")),
+            ),
+            (
+                Column("landed", tuple(f"{ends.landed:,}" for ends in outcomes)),
+                Column("crashed", tuple(f"{ends.crashed:,}" for ends in outcomes)),
+                Column("timed out", tuple(f"{ends.timed_out:,}" for ends in outcomes)),
+                Column("steps", (*(f"{row.steps:,.0f}" for row in rows), f"{summary.steps:,.0f}")),
+            ),
         ),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -17,8 +16,12 @@ from mtctl.analysis.statistics import Estimate, Interval
 
 _GAP = 2
 """Cells between columns: one of padding, one of the box."""
-_NARROW_TEXT = 16
-"""Width below which text is not squeezed, if it has that much."""
+_NARROW_TEXT = 14
+"""Width below which text is not squeezed: "published_gradnorm_blind" still folds into two whole parts."""
+_LONGEST_HEADER = 16
+"""Longest word of a header that is not broken: as long as the longest built-in task's name."""
+_WORDS = re.compile(r"\S+\s*")
+_PIECES = re.compile(r"[^-_./@]+[-_./@]?|[-_./@]")
 NOTHING = "–"
 
 
@@ -29,62 +32,71 @@ class Column:
     Args:
         header: may be broken at spaces.
         cells: one for each row.
-        kind: `number` is never broken, `text` between words, `name` after its separators.
+        text: whether the cells are text, which may be broken; numbers are not.
     """
 
     header: str
     cells: tuple[str, ...]
-    kind: Literal["number", "text", "name"] = "number"
+    text: bool = False
 
     @property
     def wanted(self) -> int:
         """Return the width that needs no break in the cells."""
-        return max([self._header_word, *map(cell_len, self.cells)])
+        return max(self._header_word, *map(cell_len, self.cells))
 
     @property
     def minimum(self) -> int:
         """Return the width below which the column moves to the next table."""
-        if self.kind == "number":
-            return self.wanted
-        return max(self._header_word, min(self.wanted, _NARROW_TEXT))
+        return max(self._header_word, min(self.wanted, _NARROW_TEXT)) if self.text else self.wanted
 
     @property
     def _header_word(self) -> int:
-        return min(_NARROW_TEXT, max(map(cell_len, self.header.split())))
+        return min(_LONGEST_HEADER, max(map(cell_len, self.header.split())))
 
 
 @dataclass(frozen=True, slots=True)
 class StackedTable:
     """A table that is cut into several, one above the other, where its columns do not fit side by side.
 
-    Every part repeats the first column. Print it with `crop=False`: on a screen too narrow for one number
-    the line then runs over instead of losing digits.
+    Every part repeats the first column. Print it with `crop=False`: on a screen too narrow for one number the
+    line then runs over instead of losing digits.
 
     Args:
         title: a line above.
         rows: the first column.
-        columns: the other columns.
+        groups: the other columns; a cut falls between groups if it can.
     """
 
     title: str
     rows: Column
-    columns: tuple[Column, ...]
+    groups: tuple[tuple[Column, ...], ...]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Return all columns."""
+        return (self.rows, *(column for group in self.groups for column in group))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """Render the parts for the width at hand."""
         yield Text(self.title, style="bold")
-        for number, part in enumerate(_pack(self.rows, self.columns, options.max_width)):
+        for number, part in enumerate(_pack(self, options.max_width)):
             if number:
                 yield ""
             yield _table(part, options.max_width)
 
 
-def _pack(rows: Column, columns: Sequence[Column], width: int) -> list[list[Column]]:
-    parts = [[rows]]
-    for column in columns:
-        if len(parts[-1]) > 1 and _total([c.minimum for c in (*parts[-1], column)]) > width:
-            parts.append([rows])
-        parts[-1].append(column)
+def _pack(table: StackedTable, width: int) -> list[list[Column]]:
+    parts = [[table.rows]]
+
+    def begin_unless_fits(columns: Sequence[Column]) -> None:
+        if len(parts[-1]) > 1 and _total([column.minimum for column in (*parts[-1], *columns)]) > width:
+            parts.append([table.rows])
+
+    for group in table.groups:
+        begin_unless_fits(group)
+        for column in group:
+            begin_unless_fits([column])
+            parts[-1].append(column)
     return parts
 
 
@@ -93,42 +105,51 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _table(columns: Sequence[Column], width: int) -> Table:
-    widths = [column.minimum for column in columns]
-    for index, column in enumerate(columns):
-        room = width - _total(widths)
-        widths[index] += max(0, min(room, column.wanted - column.minimum))
+    widths = _widths(columns, width)
     table = Table(
         box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), width=_total(widths)
     )
     for column, cells in zip(columns, widths, strict=True):
-        side: Literal["left", "right"] = "right" if column.kind == "number" else "left"
-        table.add_column(Text(column.header), justify=side, width=cells, overflow="fold")
+        header = Text(column.header, justify="left" if column.text else "right")
+        table.add_column(header, width=cells, overflow="fold")
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*map(_cell, columns, row, widths))
     return table
 
 
 def _cell(column: Column, cell: str, width: int) -> Text:
-    return Text(fold_name(cell, width) if column.kind == "name" else cell)
+    """Fit a cell. Numbers are moved right by hand: a cell may end in spaces, which rich would cut off."""
+    return Text(fold(cell, width) if column.text else " " * (width - cell_len(cell)) + cell)
 
 
-def fold_name(name: str, width: int) -> str:
-    """Break a name into lines of at most `width` cells, after its separators where it has any."""
+def _widths(columns: Sequence[Column], width: int) -> list[int]:
+    """Start from the minimum and widen, cell by cell, the narrowest column that wants more."""
+    widths = [column.minimum for column in columns]
+    for _ in range(width - _total(widths)):
+        wanting = [index for index, column in enumerate(columns) if widths[index] < column.wanted]
+        if not wanting:
+            break
+        widths[min(wanting, key=widths.__getitem__)] += 1
+    return widths
+
+
+def fold(text: str, width: int) -> str:
+    """Break text into lines of at most `width` cells: between words, and within one after its separators."""
     lines = [""]
-    for piece in re.findall(r"[^-_./@]*[-_./@]?", name):
-        if lines[-1] and cell_len(lines[-1] + piece) > width:
-            lines.append("")
-        lines[-1] += piece
-    return "\n".join(lines)
+    for word in _WORDS.findall(text):
+        for piece in [word] if cell_len(word.rstrip()) <= width else _PIECES.findall(word):
+            if lines[-1] and cell_len((lines[-1] + piece).rstrip()) > width:
+                lines.append("")
+            lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def markdown(table: StackedTable) -> str:
     """Return the table in Markdown, in one piece."""
-    columns = (table.rows, *table.columns)
     lines = [
-        [column.header for column in columns],
-        ["---:" if column.kind == "number" else "---" for column in columns],
-        *zip(*(column.cells for column in columns), strict=True),
+        [column.header for column in table.columns],
+        ["---" if column.text else "---:" for column in table.columns],
+        *zip(*(column.cells for column in table.columns), strict=True),
     ]
     body = ["| " + " | ".join(cell.strip().replace("|", "\\|") for cell in line) + " |" for line in lines]
     return "\n".join([f"**{table.title}**", "", *body, ""])

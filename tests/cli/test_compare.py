@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+from pathlib import Path
+
+import pytest
+from typer import Typer
+from typer.testing import CliRunner, Result
+
+from mtctl.analysis.comparison import compare as run_comparison
+from mtctl.cli.compare import compare
+from mtctl.cli.screens.compare import comparison_tables, mismatch_table, remarks
+from mtctl.errors import MtctlError
+from tests.analysis.runs_factory import TASKS, scores, write_run
+from tests.screens.snapshots import WIDTHS, assert_screen, render
+
+app = Typer()
+app.command()(compare)
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A results root as it is after a while: several seeds, one seed, long names, losses, unfinished runs."""
+    monkeypatch.chdir(tmp_path)
+    root, rng = Path("results"), random.Random(0)
+    averages = {
+        "shared_aware": 202.9,
+        "gradnorm_blind": 240.3,
+        "gradnorm_pcgrad_blind": 204.1,
+        "pcgrad_aware": -635.1,
+        "a-recipe-with.a_name_that_is_much_longer_than_any_column": 146.0,
+    }
+    for name, average in averages.items():
+        for seed in range(5):
+            task = {name: average + rng.gauss(0, 8) for name in TASKS}
+            write_run(
+                root, name, seed, returns={name: scores(mean, (name,))[name] for name, mean in task.items()}
+            )
+    spent = {
+        "units": 4500,
+        "done": 4500,
+        "environment_steps": 1_720_000,
+        "updates": 1_719_000,
+        "samples_per_update": 64,
+    }
+    write_run(
+        root,
+        "independent",
+        returns=scores(174.0),
+        budget=spent,
+        parameters={"total": 107148, "shared": 0},
+        seconds={"total": 5025.2, "training": 5000.0, "evaluation": 25.2},
+    )
+    write_run(root, "cagrad_blind", status="interrupted", budget={"done": 312})
+    write_run(root, "equal_blind", evaluation=None)
+    return root
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_screen(results: Path, width: int) -> None:
+    found = run_comparison([results])
+    parts = [render(table, width=width) for table in comparison_tables(found)]
+    sentences = "".join(f"{remark.plain}\n" for remark in remarks(found))
+    assert_screen(f"compare_{width}", "\n".join(parts) + "\n" + sentences)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_screen_of_one_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run(Path("results"), "shared_blind", returns=scores(187.7))
+    write_run(Path("results"), "pcgrad_aware", returns=scores(-35.1))
+    parts = [render(table, width=width) for table in comparison_tables(run_comparison([Path("results")]))]
+    assert_screen(f"compare_one_seed_{width}", "\n".join(parts))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_screen_of_a_mismatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed in range(3):
+        write_run(Path("results"), "gradnorm_blind", seed)
+        write_run(
+            Path("results"), "published_gradnorm_blind", seed, tasks=("standard", "windy_hull_noise", "heavy")
+        )
+    found = run_comparison([Path("results")], allow_mismatch=True)
+    assert_screen(f"compare_mismatch_{width}", render(mismatch_table(found.mismatches), width=width))
+
+
+def test_tables_go_to_stdout_and_remarks_to_stderr(results: Path) -> None:
+    result = invoke(results)
+    assert result.exit_code == 0
+    assert "gradnorm_blind" in result.stdout
+    assert "shared_aware, paired by seed" in result.stdout
+    assert "warning: unequal budgets: environment steps go from" in result.stderr
+    assert "left out: results/equal_blind/seed0 has not been evaluated" in result.stderr
+    assert "(`mtctl train results/cagrad_blind/seed0/recipe.yaml --seed 0 --resume`)" in result.stderr
+    assert "warning" not in result.stdout
+
+
+def test_json_is_one_document(results: Path) -> None:
+    document = json.loads(invoke(results, "--json").stdout)
+    assert (document["schema"], document["baseline"], document["tasks"]) == (1, "shared_aware", list(TASKS))
+    best = document["methods"][0]
+    assert (best["label"], best["seeds"], best["verdict"]) == ("gradnorm_blind", [0, 1, 2, 3, 4], "better")
+    assert best["average"]["low"] < best["average"]["mean"] < best["average"]["high"]
+    assert best["tasks"]["windy"]["n"] == 5
+    assert best["difference"]["common_seeds"] == 5
+    assert best["runs"][4] == "results/gradnorm_blind/seed4"
+    assert {entry["path"] for entry in document["left_out"]} == {
+        "results/cagrad_blind/seed0",
+        "results/equal_blind/seed0",
+    }
+    assert any("unequal budgets" in warning for warning in document["warnings"])
+
+
+def test_csv_has_the_documents_values(results: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(invoke(results, "--csv").stdout)))
+    entries = json.loads(invoke(results, "--json").stdout)["methods"]
+    assert [row["label"] for row in rows] == [entry["label"] for entry in entries]
+    for row, entry in zip(rows, entries, strict=True):
+        assert float(row["tasks.heavy.mean"]) == entry["tasks"]["heavy"]["mean"]
+        assert row["difference.mean"] == (
+            "" if entry["verdict"] == "baseline" else str(entry["difference"]["mean"])
+        )
+        assert row["seeds"] == " ".join(map(str, entry["seeds"]))
+
+
+def test_markdown_has_a_line_for_each_method(results: Path) -> None:
+    text = invoke(results, "--markdown").stdout
+    assert text.count("| gradnorm_pcgrad_blind |") == 3
+    assert "| method | seeds | standard | windy | heavy | average |" in text
+
+
+def test_formats_exclude_each_other(results: Path) -> None:
+    result = invoke(results, "--json", "--csv")
+    assert isinstance(result.exception, MtctlError)
+    assert result.exception.code == 2
+
+
+def test_what_differs_is_shown_before_the_refusal(results: Path) -> None:
+    write_run(results, "published_gradnorm_blind", tasks=("standard", "windy_hull_noise", "heavy"))
+    result = invoke(results)
+    assert isinstance(result.exception, MtctlError)
+    assert "cannot be compared" in result.exception.message
+    assert result.stdout == ""
+    assert "gradnorm_blind: seed0" in result.stderr
+
+
+@pytest.mark.parametrize("option", [[], ["--markdown"], ["--json"]])
+def test_an_allowed_mismatch_is_shown_above_the_scores(results: Path, option: list[str]) -> None:
+    write_run(results, "published_gradnorm_blind", tasks=("standard", "windy_hull_noise", "heavy"))
+    result = invoke(results, "--allow-mismatch", *option)
+    assert result.exit_code == 0
+    if option == ["--json"]:
+        document = json.loads(result.stdout)
+        assert document["tasks"] == ["standard", "heavy"]
+        assert document["mismatches"][0]["what"] == "tasks"
+    else:
+        assert 0 <= result.stdout.index("measure different things") < result.stdout.index("Scores")
+
+
+def test_the_baseline_option(results: Path) -> None:
+    document = json.loads(invoke(results, "--json", "--baseline", "gradnorm_blind").stdout)
+    assert document["methods"][0]["verdict"] == "baseline"
+    assert document["methods"][-1]["verdict"] == "worse"
