@@ -6,6 +6,7 @@ Nothing heavy is imported here or at the top of a verb's file, so that `mtctl --
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -71,6 +72,8 @@ def _root(
 def main() -> None:
     """Run the command line and leave with its exit code."""
     sys.excepthook = excepthook
+    if isinstance(sys.stdout, TextIOWrapper):  # not every terminal's encoding has every character of a table
+        sys.stdout.reconfigure(errors="backslashreplace")
     before, after = _split_at_dashes(sys.argv[1:])
     arguments = [argument for argument in before if argument not in _VERBOSE] + after
     verbose = len(arguments) < len(before) + len(after)

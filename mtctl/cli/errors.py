@@ -49,6 +49,9 @@ def guarded(command: Callable[[], object], *, verbose: bool) -> int:
 
 def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Stand in for Python's: one line for what is a mistake in mtctl itself, and how to see more."""
+    if not issubclass(kind, Exception):
+        sys.__excepthook__(kind, error, trace)
+        return
     if "-v" in sys.argv or "--verbose" in sys.argv:
         sys.__excepthook__(kind, error, trace)
     lines = str(error).splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Sequence as Arguments
 from dataclasses import dataclass
 
@@ -11,14 +12,17 @@ from mtctl.recipes.mistakes import Mistake, Unreadable, shortened
 from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, Sequence
 from mtctl.recipes.shapes import Shape
 from mtctl.recipes.sources import Place, Source
-from mtctl.recipes.syntax import parse
+from mtctl.recipes.syntax import DEEPEST, TOO_DEEP, parse
 
 _OPTION = "-o "
 
 
+_Keys = tuple[tuple[str, Place], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Override:
-    keys: tuple[tuple[str, Place], ...]
+    keys: _Keys
     value: Node
 
 
@@ -28,8 +32,8 @@ def override(root: Node, arguments: Arguments[str], shape: Shape, mistakes: list
     Outer keys come before inner ones and `kind` before its neighbours, so that the order of the arguments
     means nothing, except that the last of several for one key wins.
     """
-    parsed = [one for argument in arguments if (one := _parse(argument, mistakes)) is not None]
-    for one in sorted(parsed, key=lambda one: (len(one.keys), one.keys[-1][0] != "kind")):
+    found = [one for argument in arguments for one in _parse(argument, mistakes)]
+    for one in sorted(found, key=lambda one: (len(one.keys), one.keys[-1][0] != "kind")):
         try:
             root = _assign(root, one.keys, one.value, shape)
         except Unreadable as error:
@@ -37,7 +41,7 @@ def override(root: Node, arguments: Arguments[str], shape: Shape, mistakes: list
     return root
 
 
-def _parse(argument: str, mistakes: list[Mistake]) -> _Override | None:
+def _parse(argument: str, mistakes: list[Mistake]) -> Iterator[_Override]:
     source = Source("-o", _OPTION + argument, argument=True)
     dotted, equals, _ = argument.partition("=")
     keys: list[tuple[str, Place]] = []
@@ -50,16 +54,27 @@ def _parse(argument: str, mistakes: list[Mistake]) -> _Override | None:
         mistakes.append(
             Mistake(place, f"`{shortened(argument)}` is not an override", "write `key.path=value`")
         )
-        return None
+        return
+    if len(keys) > DEEPEST:
+        mistakes.append(Mistake(keys[DEEPEST][1], TOO_DEEP))
+        return
     try:
         value = parse(source, mistakes, skip=column)
     except Unreadable as error:
         mistakes.append(error.mistake)
-        return None
-    return _Override(tuple(keys), value or Scalar(None, "", Place(source, 0, column)))
+        return
+    yield from _with_parts(tuple(keys), value or Scalar(None, "", Place(source, 0, column)))
 
 
-def _assign(node: Node | None, keys: tuple[tuple[str, Place], ...], value: Node, shape: Shape) -> Node:
+def _with_parts(keys: _Keys, value: Node) -> Iterator[_Override]:
+    """Yield `a={b: 1}` and then `a.b=1`: so `b` also holds where another argument selects a's `kind`."""
+    yield _Override(keys, value)
+    if isinstance(value, Mapping):
+        for key, entry in value.entries.items():
+            yield from _with_parts((*keys, (key, entry.place)), entry.node)
+
+
+def _assign(node: Node | None, keys: _Keys, value: Node, shape: Shape) -> Node:
     if not keys:
         return value if node is None else merge(node, value, shape)
     (key, place), rest = keys[0], keys[1:]

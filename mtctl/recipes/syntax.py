@@ -21,11 +21,12 @@ from mtctl.recipes.mistakes import Mistake, Unreadable, shortened
 from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, Sequence
 from mtctl.recipes.sources import Place, Source
 
-_DEEPEST = 32  # levels of nesting; recipes have five
-_MOST_VALUES = 10_000  # after aliases are expanded, which can multiply
+DEEPEST = 32  # levels of nesting; recipes have five
+_MOST_VALUES = 10_000  # before aliases are expanded, and again after, because that can multiply
 _LONGEST_NUMBER = 400  # digits; a float holds 309 before the point
 
-_TOO_DEEP = f"more than {_DEEPEST} levels of nesting"
+TOO_DEEP = f"more than {DEEPEST} levels of nesting"
+_TOO_MANY = f"more than {_MOST_VALUES:,} values"
 
 _PLAIN = "plain"
 _KNOWN_TAGS = frozenset({_PLAIN, *(f"tag:yaml.org,2002:{name}" for name in ("str", "seq", "map"))})
@@ -55,6 +56,10 @@ _SLIPS = (
 )
 
 
+class _LimitError(MarkedYAMLError):
+    """Valid YAML, and more of it than any recipe has."""
+
+
 class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
     """PyYAML up to its nodes. Plain scalars keep a tag of their own, so that quotes can be told from none."""
 
@@ -65,6 +70,7 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
         Composer.__init__(self)
         BaseResolver.__init__(self)
         self.depth = 0
+        self.values = 0
 
     def resolve(self, kind: type[YAMLNode], value: Any, implicit: Any) -> Any:
         if kind is ScalarNode and implicit[0]:
@@ -74,9 +80,11 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
     def compose_node(self, parent: YAMLNode | None, index: Any) -> Any:
         # Composing recurses; without a limit a few kilobytes of brackets would exhaust Python's stack.
         self.depth += 1
-        if self.depth > _DEEPEST:
+        self.values += 1
+        if self.depth > DEEPEST or self.values > _MOST_VALUES:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise MarkedYAMLError(problem=_TOO_DEEP, problem_mark=mark)
+            problem = TOO_DEEP if self.depth > DEEPEST else _TOO_MANY
+            raise _LimitError(problem=problem, problem_mark=mark)
         try:
             return super().compose_node(parent, index)
         finally:
@@ -135,7 +143,7 @@ class _Reading:
         place = _place(self._source, self._skip, raw.start_mark, raw.end_mark)
         self._values += 1
         if self._values > _MOST_VALUES:
-            raise Unreadable(Mistake(place, f"more than {_MOST_VALUES:,} values"))
+            raise Unreadable(Mistake(place, _TOO_MANY))
         if raw.tag not in _KNOWN_TAGS:
             name = raw.tag.replace("tag:yaml.org,2002:", "!!")
             self._mistakes.append(Mistake(place, f"unknown tag `{shortened(name)}`", "leave it out"))
@@ -143,8 +151,8 @@ class _Reading:
             return self._scalar(raw, place)
         if id(raw) in self._open:
             raise Unreadable(Mistake(place, "an alias of something that contains it", "it would never end"))
-        if len(self._open) >= _DEEPEST:
-            raise Unreadable(Mistake(place, _TOO_DEEP))
+        if len(self._open) >= DEEPEST:
+            raise Unreadable(Mistake(place, TOO_DEEP))
         self._open.append(id(raw))
         try:
             if isinstance(raw, SequenceNode):
@@ -200,6 +208,8 @@ def _slip(source: Source, skip: int, error: MarkedYAMLError) -> Mistake:
     mark = error.problem_mark or error.context_mark
     place = Place(source, 0, skip) if mark is None else _place(source, skip, mark, mark)
     problem = error.problem or "unknown"
+    if isinstance(error, _LimitError):
+        return Mistake(place, problem)
     for words, text, note in _SLIPS:
         if words in problem:
             return Mistake(place, f"not valid YAML: {text}", note)
