@@ -10,7 +10,7 @@ _LOWEST = np.finfo(np.float64).min
 
 
 def softmax(logits: Array, active: Mask) -> Array:
-    """Return e^(logits)/Σ e^(logits) over the active tasks, [..., T]: 0 for the others, and all 0 without any.
+    """Return e^(logits)/Σ e^(logits) over the active tasks, [..., T]; 0 for the others, all 0 without any.
 
     Args:
         logits: [..., T].

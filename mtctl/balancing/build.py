@@ -16,7 +16,7 @@ from mtctl.recipes import balancers as recipes
 
 
 def build(methods: Sequence[recipes.Method], tasks: tuple[str, ...]) -> Chain:
-    """Return the chain that a recipe describes; values given by task name are put into the order of `tasks`."""
+    """Return the chain that a recipe describes; what it gives by task name goes into the order of `tasks`."""
     return Chain(tuple(_method(method, tasks) for method in methods))
 
 

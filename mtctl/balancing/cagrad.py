@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from mtctl.balancing.contract import Array, Balancer, ConvergenceError, Signals, State
+from mtctl.balancing.contract import Array, Balancer, ConvergenceError, Mask, Signals, State
 
-# A unit gradient this close (squared distance) to the span of others depends on them. Rounding of a float64 Gramian
-# blurs squared distances by about 1e-15; a factor of 1000 is kept between the two.
-DEPENDENT = 1e-12
-# Largest KKT residual (see `kkt_residual`) that counts as solved. Float64 Gramians reach 1e-9 or better; Gramians
-# of float32 gradients that were rounded once more still pass.
-TOLERANCE = 1e-5
-# A slope this small, relative to the numbers it comes from, is 0.
+# A unit gradient whose squared distance from the span of others is below this depends on them. Rounding
+# blurs it by about 1e-15, or by 1e-7 where the Gramian was formed in float32, which is tried next.
+DEPENDENT = (1e-12, 1e-6)
+# Largest KKT residual (see `kkt_residual`) that counts as solved. Degenerate problems reach 1e-7, others
+# 1e-14; a Gramian formed in float32 may cost a few digits more.
+TOLERANCE = 1e-4
+# A slope this small, relative to the numbers it was computed from, is 0.
 ROUNDING = 1e-12
 # The path has about as many kinks as tasks; many times more means that it cycles.
 KINKS_PER_TASK = 50
 
 
-@dataclass(frozen=True)
-class _Problem:
+class _Problem(NamedTuple):
     """CAGrad's minimisation in unit gradients ĝᵢ = gᵢ/‖gᵢ‖, all lengths relative to the longest gradient.
 
     Args:
@@ -46,130 +46,137 @@ def conflict_averse(gramian: Array, c: float) -> Array:
 
         v = argmin_{v ∈ Δ} g_v·g₀ + κ·‖g_v‖,   hence   wᵢ = 1/T + κ·vᵢ/‖g_v‖
 
-    d is the step within κ of g₀ whose worst ⟨gᵢ, d⟩ is largest. Where g_v = 0 (no step improves all tasks), many
-    steps share the best worst case, 0; this is the one nearest to g₀.
+    d is the step within κ of g₀ whose worst ⟨gᵢ, d⟩ is largest. Where g_v = 0 (no step improves every task),
+    many steps share the best worst case, which is 0; this returns the one nearest to g₀.
 
     Args:
-        gramian: [T, T] G. Tasks whose gradient is 0 count in the mean and are left out of the minimisation, where
-            they would forbid any improvement.
+        gramian: [T, T] G. Tasks whose gradient is 0 count in the mean and are left out of the minimisation,
+            where they would forbid any improvement.
         c: radius around g₀ in units of ‖g₀‖.
 
     Raises:
         ConvergenceError: the solution does not satisfy its optimality conditions.
     """
-    tasks = len(gramian)
-    weights = np.full(tasks, 1 / tasks)
+    weights = np.full(len(gramian), 1 / len(gramian))
     moving = gramian.diagonal() > np.finfo(np.float64).tiny
-    problem = _scale(gramian if moving.all() else gramian[moving][:, moving], tasks, c)
+    problem = _scale(gramian, moving, c)
     if problem.radius == 0:
         return weights
-    v = _follow(problem)
-    residual = _residual(problem, v)
-    if not residual <= TOLERANCE:
-        raise ConvergenceError("CAGrad", residual, TOLERANCE, float(np.linalg.cond(problem.unit)))
-    weights[moving] += v / problem.lengths
-    return weights
+    for dependent in DEPENDENT:
+        v = _follow(problem, dependent)
+        residual = _residual(problem, v)
+        if residual <= TOLERANCE:
+            weights[moving] += v / problem.lengths
+            return weights
+    raise ConvergenceError("CAGrad", residual, TOLERANCE, float(np.linalg.cond(problem.unit)))
 
 
 def kkt_residual(gramian: Array, weights: Array, c: float) -> float:
-    """Return by how much `conflict_averse`'s weights miss their optimality conditions, in units of ‖g₀‖ + κ.
+    """Return by how much weights [T] miss the optimality conditions of `conflict_averse`, in ‖g₀‖ + κ.
 
-    With v = w − 1/T and λ the worst improvement: vᵢ ≥ 0, ⟨ĝᵢ, d⟩ ≥ λ/‖gᵢ‖, one of the two tight for each task,
-    and ‖d − g₀‖ = κ unless λ = 0.
+    With v = w − 1/T and λ the worst improvement: vᵢ ≥ 0 and ⟨ĝᵢ, d⟩ ≥ λ/‖gᵢ‖, one of the two tight for each
+    task, and ‖d − g₀‖ = κ unless λ = 0.
     """
     moving = gramian.diagonal() > np.finfo(np.float64).tiny
-    problem = _scale(gramian[moving][:, moving], len(gramian), c)
-    return (
-        _residual(problem, (weights[moving] - 1 / len(gramian)) * problem.lengths) if problem.radius else 0.0
-    )
+    problem = _scale(gramian, moving, c)
+    if problem.radius == 0:
+        return float(np.abs(weights - 1 / len(gramian)).max())
+    return _residual(problem, (weights[moving] - 1 / len(gramian)) * problem.lengths)
 
 
-def _scale(gramian: Array, tasks: int, c: float) -> _Problem:
+def _scale(gramian: Array, moving: Mask, c: float) -> _Problem:
+    tasks = len(gramian)
+    if not moving.all():
+        gramian = gramian[moving][:, moving]
     norms = np.sqrt(gramian.diagonal())
     lengths = norms / norms.max(initial=0.0)
     unit = gramian / norms / norms[:, None]
     pull = unit @ lengths / tasks
-    mean_norm = math.sqrt(max(lengths @ pull / tasks, 0.0))
+    mean_norm = math.sqrt(max(float(lengths @ pull) / tasks, 0.0))
     return _Problem(unit, lengths, pull, c * mean_norm, (1 + c) * mean_norm)
 
 
 def _residual(problem: _Problem, v: Array) -> float:
-    product = problem.unit @ v
+    product, bounds = problem.unit @ v, 1 / problem.lengths
     improvement = problem.pull + product
-    bounds = 1 / problem.lengths
-    total = v @ bounds
-    level = v @ improvement / total if total > 0 else (improvement / bounds).min()
-    complementarity = np.abs(np.minimum(v, improvement - level * bounds)).max()
-    reach = abs(math.sqrt(max(v @ product, 0.0)) - problem.radius)
-    return float(max(complementarity, min(reach, abs(level))) / problem.size)
+    total = float(v @ bounds)
+    level = float(v @ improvement) / total if total > 0 else float((improvement / bounds).min())
+    complementarity = float(np.abs(np.minimum(v, improvement - level * bounds)).max())
+    reach = abs(math.sqrt(max(float(v @ product), 0.0)) - problem.radius)
+    return max(complementarity, min(reach, abs(level))) / problem.size
 
 
-def _follow(problem: _Problem) -> Array:
-    """Return v ≥ 0 [T] with ‖Σ vᵢ·ĝᵢ‖ = κ that solves the minimisation, up to its length.
+def _follow(problem: _Problem, dependent: float) -> Array:
+    """Return v ≥ 0 [T], d = g₀ + Σ vᵢ·ĝᵢ, the solution of the minimisation; NaN if the path does not end.
 
-    For a worst improvement λ the cheapest way there, min ‖Σ vᵢ·ĝᵢ‖ subject to ⟨ĝᵢ, g₀ + Σ vⱼ·ĝⱼ⟩ ≥ λ/‖gᵢ‖, is
-    piecewise linear in λ: on its support S, dv/dλ = G_SS⁻¹·(1/‖g‖)_S. The path starts at g₀ (v = 0) and is followed
-    from kink to kink until its length is κ, a quadratic equation. Exact in finitely many steps.
+    For a worst improvement λ the nearest step, min ‖Σ vᵢ·ĝᵢ‖ subject to ⟨ĝᵢ, g₀ + Σ vⱼ·ĝⱼ⟩ ≥ λ/‖gᵢ‖, is
+    piecewise linear in λ: on its support S, v = λ·p − q with p = unit_SS⁻¹·(1/‖g‖)_S, q = unit_SS⁻¹·pull_S.
+    The path starts at g₀ (v = 0) and is followed from kink to kink, where a task enters or leaves S, until
+    its length is κ.
     """
-    unit, bounds = problem.unit, 1 / problem.lengths
-    v = np.zeros_like(bounds)
-    level = (problem.pull / bounds).min()
-    support = [int((problem.pull / bounds).argmin())]
-    for _ in range(KINKS_PER_TASK * len(bounds)):
-        slope = np.zeros_like(bounds)
-        slope[support] = np.linalg.solve(unit[support][:, support], bounds[support])
-        climb = unit @ slope - bounds
+    unit, bounds, tasks = problem.unit, 1 / problem.lengths, len(problem.unit)
+    # Solving for all columns at once gives p, q and the projection h of whichever task enters.
+    columns = np.concatenate((unit, bounds[:, None], problem.pull[:, None]), axis=1)
+    floors = problem.pull * problem.lengths
+    level, support = float(floors.min()), [int(floors.argmin())]
+    for _ in range(KINKS_PER_TASK * tasks):
+        rows = columns[support]
+        solved = _solve(rows[:, support], rows)
+        if solved is None:
+            break
+        slopes, offsets = solved[:, -2], solved[:, -1]
+        along, across = solved[:, -2:].T @ rows
+        end = _larger_root(float(along[-2]), float(along[-1]), problem.radius**2 - float(across[-1]))
+        leaving, leaver = _first_zero(-offsets, slopes, 0.0, level)
+        climb = along[:tasks] - bounds
         climb[support] = 0.0
-        product = unit @ v
-        slack = problem.pull + product - level * bounds
-        leaving, leaver = _first(v, slope, 0.0)
-        entering, enterer = _first(slack, climb, ROUNDING * (bounds + np.abs(slope).max()))
-        end = _until_length(problem.radius**2 - v @ product, v @ bounds, slope @ bounds)
-        step = min(leaving, entering, end)
-        v += step * slope
-        level += step
-        if step == end:
-            break
-        if step == leaving:
-            v[leaver] = 0.0
-            support.remove(leaver)
-        elif not _admit(unit, v, support, enterer):
-            break
-    return v
+        blur = ROUNDING * float(np.abs(slopes).max())
+        entering, enterer = _first_zero(problem.pull - across[:tasks], climb, blur, level)
+        level = min(end, leaving, entering)
+        v = np.zeros(tasks)
+        v[support] = level * slopes - offsets
+        if level == end:
+            return v
+        if level == leaving:
+            support.pop(leaver)
+        elif 1 - float(solved[:, enterer] @ rows[:, enterer]) > dependent:
+            support.append(enterer)
+        else:
+            # ĝ = Σ hⱼ·ĝⱼ: moving v along (1, −h) changes no step, until some vⱼ is used up and makes room.
+            used, place = _first_zero(v[support], -solved[:, enterer], math.sqrt(dependent), 0.0)
+            # Without any hⱼ > 0 a convex combination of gradients is 0, and λ = 0 is the best there is.
+            if used == math.inf:
+                return v
+            support[place] = enterer
+    return np.full(tasks, np.nan)
 
 
-def _first(values: Array, slopes: Array, rounding: Array | float) -> tuple[float, int]:
-    """Return after which step, and where, the first of `values` ≥ 0 falls to 0; (inf, 0) if none falls."""
-    falling = slopes < -rounding
-    steps = np.divide(values.clip(min=0.0), -slopes, out=np.full_like(values, np.inf), where=falling)
-    place = int(steps.argmin())
-    return float(steps[place]), place
+def _solve(system: Array, columns: Array) -> Array | None:
+    """Return system⁻¹·columns; None if the system is singular. A single unit gradient's system is 1."""
+    try:
+        return (
+            columns if len(system) == 1 else np.linalg.solve(system, columns).astype(np.float64, copy=False)
+        )
+    except np.linalg.LinAlgError:
+        return None
 
 
-def _until_length(missing: float, linear: float, quadratic: float) -> float:
-    """Return the root x ≥ 0 of quadratic·x² + 2·linear·x = missing, all ≥ 0, without cancellation."""
-    missing = max(missing, 0.0)
-    return missing / (linear + math.sqrt(linear * linear + quadratic * missing)) if missing else 0.0
+def _larger_root(quadratic: float, linear: float, constant: float) -> float:
+    """Return the larger x with quadratic·x² − 2·linear·x = constant, quadratic > 0, without cancellation."""
+    root = math.sqrt(max(linear * linear + quadratic * constant, 0.0))
+    return (linear + root) / quadratic if linear >= 0 else constant / (root - linear)
 
 
-def _admit(unit: Array, v: Array, support: list[int], task: int) -> bool:
-    """Add a task to the support, in place; False if a convex combination of it and the support is 0.
+def _first_zero(offsets: Array, slopes: Array, rounding: float, start: float) -> tuple[float, int]:
+    """Return at which x ≥ start, and where, the first of offsets + x·slopes falls to 0, or (inf, 0).
 
-    A task that depends on the support, ĝ = Σ hⱼ·ĝⱼ, takes the place of the one whose share it uses up first: moving
-    along (1, −h) changes no sum of gradients.
+    Slopes within `rounding` of 0 count as 0. Python's floats: on a handful of numbers they beat array calls.
     """
-    shares = np.linalg.solve(unit[support][:, support], unit[support, task])
-    if 1 - shares @ unit[support, task] > DEPENDENT:
-        support.append(task)
-        return True
-    used, place = _first(v[support], -shares, math.sqrt(DEPENDENT))
-    if used == np.inf:
-        return False
-    v[support] -= used * shares
-    v[task] = used
-    v[support[place]] = 0.0
-    support[place] = task
-    return True
+    first, place = math.inf, 0
+    for i, (offset, slope) in enumerate(zip(offsets.tolist(), slopes.tolist(), strict=True)):
+        if slope < -rounding and max(start, offset / -slope) < first:
+            first, place = max(start, offset / -slope), i
+    return first, place
 
 
 @dataclass(frozen=True)
@@ -185,7 +192,7 @@ class CAGrad(Balancer):
     Raises:
         ConvergenceError: the solution does not satisfy its optimality conditions.
 
-    Source: Liu et al., Conflict-Averse Gradient Descent for Multi-task Learning, 2021 (arXiv 2110.14048).
+    Source: Liu et al., Conflict-Averse Gradient Descent, 2021 (arXiv 2110.14048).
     """
 
     c: float = 0.5
@@ -204,8 +211,6 @@ class CAGrad(Balancer):
             strict=True,
         )
         for row, gramian, active in rows:
-            if active.all():
-                row[:] = conflict_averse(gramian, self.c)
-            elif active.any():
+            if active.any():
                 row[active] = conflict_averse(gramian[active][:, active], self.c)
         return (weights / (1 + self.c**2) if self.rescale else weights), state

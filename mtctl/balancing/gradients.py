@@ -14,13 +14,13 @@ from mtctl.balancing.contract import Space
 class AutogradGradients:
     """Losses and per-task gradients of any torch model, by backward passes that are made only when needed.
 
-    Norms and Gramians of a space cost T backward passes down to it, once; a decision that weights whole losses
-    costs one backward pass, whose gradients are bit for bit those of Σ wᵢ·Lᵢ.
+    Norms and Gramians of a space cost T backward passes down to it, once; weights of whole losses cost one
+    backward pass, whose gradients are bit for bit those of Σ wᵢ·Lᵢ.
 
     Args:
         tasks: names of the T tasks.
-        losses: a differentiable scalar for each task, by name or as one [T] tensor. Those of inactive tasks are
-            ignored and may be left out of a mapping.
+        losses: a differentiable scalar for each task, by name or as one [T] tensor. Those of inactive tasks
+            are ignored and may be left out of a mapping.
         shared: parameters that several tasks use.
         own: for each task, the parameters that only it uses.
         last_shared: the last shared layer's parameters, some of `shared`.
@@ -54,7 +54,7 @@ class AutogradGradients:
             "last_shared": list(last_shared),
         }
         self._own = [list(parameters) for parameters in own]
-        # Per-task gradients [T, parameter's shape] of what has been asked; None: no active task uses the parameter.
+        # Per-task gradients [T, parameter's shape] of what has been asked; None: no active task uses it.
         self._rows: dict[Parameter, Tensor | None] = {}
 
     def norms(self, space: Space) -> Tensor:
@@ -74,8 +74,8 @@ class AutogradGradients:
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Write Σᵢ sharedᵢ·∇Lᵢ (shared parameters) and ownᵢ·∇Lᵢ (a task's own parameters) into `.grad`.
 
-        Parameters that no active task uses get None. Where both weights are equal, the gradients are bit for bit
-        those of the weighted sum of losses, whatever was asked before: looking at gradients changes nothing.
+        Parameters that no active task uses get None. Where both weights are equal, the gradients are bit for
+        bit those of the weighted sum of losses, whatever was asked before: looking changes nothing.
         """
         trunk, heads = (
             self._parameters["all_shared"],
@@ -148,7 +148,7 @@ def cosines(gramian: Tensor) -> Tensor:
 
 
 def conflict_rate(gramian: Tensor, active: Tensor) -> Tensor:
-    """Return [...] the share of directed pairs of active tasks with Gᵢⱼ < 0; NaN with fewer than two active tasks.
+    """Return [...] the share of directed pairs of active tasks with Gᵢⱼ < 0; NaN without any pair.
 
     Args:
         gramian: [..., T, T] G.
@@ -160,7 +160,7 @@ def conflict_rate(gramian: Tensor, active: Tensor) -> Tensor:
 
 
 def gradient_shares(weights: Tensor, gramian: Tensor) -> Tensor:
-    """Return [..., T] each task's share |wᵢ|·‖gᵢ‖ / Σⱼ |wⱼ|·‖gⱼ‖ of the weighted gradients' lengths; NaN if all are 0.
+    """Return [..., T] the shares |wᵢ|·‖gᵢ‖ / Σⱼ |wⱼ|·‖gⱼ‖ of the tasks' weighted gradients; NaN if all are 0.
 
     Args:
         weights: [..., T] w.

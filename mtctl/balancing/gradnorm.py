@@ -36,15 +36,16 @@ class GradNorm(Balancer):
         Gᵢ = wᵢ·‖∇Lᵢ‖,   rᵢ = (Lᵢ/Lᵢ(0)) / mean(L/L(0)),   tᵢ = mean(G)·rᵢ^α
         minimise Σᵢ |Gᵢ − tᵢ| over s with t held constant;   w = φ + (1 − φ)·T·softmax(s)
 
-    The mean weight is 1, and none is below φ. The network's step uses w(t); the same gradients then move s, in
-    closed form (∂/∂wᵢ = sign(Gᵢ − tᵢ)·‖∇Lᵢ‖), so that a step costs one forward and one backward pass. Inactive
-    tasks are left out of T and of all means.
+    The mean weight is 1, and none is below φ. The network's step uses w(t); the same gradients then move s,
+    in closed form (∂/∂wᵢ = sign(Gᵢ − tᵢ)·‖∇Lᵢ‖), so that a step costs one forward and one backward pass.
+    Inactive tasks are left out of T and of all means.
 
     Args:
         alpha: strength of the pull towards tasks that lag; 1.5 as in the paper. 0 equalises all norms.
         lr: Adam's learning rate of the log-weights s; 0.01.
-        window: updates of each task that L(0) averages; s rests until every task at hand has them. 200, because
-            one minibatch with one crash in it can fix the weights for a whole run; 1 is the paper's first batch.
+        window: updates of each task that L(0) averages; s rests until every task at hand has them. 200,
+            because one minibatch with one crash in it can fix the weights for a whole run; 1 is the paper's
+            first batch.
         initial_losses: [T] L(0) known beforehand; nothing is then averaged.
         floor: φ, the smallest weight; 0.05, so that no task is switched off.
         space: where norms are taken; the last shared layer as in the paper.
@@ -106,6 +107,8 @@ class GradNorm(Balancer):
     def _record(self, signals: Signals, state: State) -> State:
         """Return L(0) as the running mean of the first losses, and how many are missing to complete it."""
         initial, missing = state["initial_losses"], state["missing"]
+        if not missing.any():
+            return {"initial_losses": initial, "missing": missing}
         recording = signals.active & (missing > 0)
         gain = recording / (self.window - missing + 1)
         return {"initial_losses": initial + gain * (signals.losses - initial), "missing": missing - recording}

@@ -25,6 +25,8 @@ def project(gramian: Array, order: NDArray[np.intp]) -> Array:
         order: [..., T, T]; row i is the order, a permutation of all tasks, in which i meets the others.
     """
     tasks = gramian.shape[-1]
+    if gramian.min(initial=0.0) >= 0:  # no conflict, as in most steps of most runs: nothing to project
+        return np.broadcast_to(np.eye(tasks), gramian.shape)
     # The rows of C do not see each other: all rows of all batches take their k-th projection at once.
     grams, order = gramian.reshape(-1, tasks, tasks), order.reshape(-1, tasks)
     row = np.arange(len(order))
