@@ -58,34 +58,42 @@ def find_mismatches(runs: Sequence[ScoredRun]) -> tuple[Mismatch, ...]:
         for mismatch in _differing(what, [(entry.run.path, value(entry)) for entry in runs])
     ]
     if len({entry.run.definition_hash for entry in runs}) > 1:
+        common = {task for task in runs[0].run.tasks if all(task in entry.run.tasks for entry in runs)}
+        not_common = frozenset(task for entry in runs for task in entry.run.tasks) - common
         definitions: list[tuple[Path, JsonValue]] = [(entry.run.path, entry.run.definition) for entry in runs]
         hashes: list[tuple[Path, JsonValue]] = [(entry.run.path, entry.run.definition_hash) for entry in runs]
-        found.extend(_differing("definition", definitions) or _differing("definition_hash", hashes))
+        visible = _differing("definition", definitions, not_common)
+        found += visible if visible or not_common else _differing("definition_hash", hashes)
     return tuple(found)
 
 
-def _differing(what: str, values: Sequence[tuple[Path, JsonValue]]) -> list[Mismatch]:
-    """Compare a value over runs; of objects, only the parts that differ."""
+def _differing(
+    what: str, values: Sequence[tuple[Path, JsonValue]], not_common: frozenset[str] = frozenset()
+) -> list[Mismatch]:
+    """Compare a value over runs; of objects, only the parts that differ.
+
+    That a task which only some runs have is defined only there needs no saying: `not_common` are these tasks.
+    """
     objects = [(path, value) for path, value in values if isinstance(value, dict)]
     if len(objects) < len(values):
-        texts = [
-            (path, value if isinstance(value, str) else json.dumps(value, sort_keys=True))
-            for path, value in values
-        ]
-        return list(_grouped(what, texts))
+        texts = (
+            value if isinstance(value, str) else json.dumps(value, sort_keys=True) for _, value in values
+        )
+        return list(_grouped(what, zip((path for path, _ in values), texts, strict=True)))
     found: list[Mismatch] = []
     for key in dict.fromkeys(key for _, value in objects for key in value):
         place = f"{what}.{key}"
         present = [(path, value[key]) for path, value in objects if key in value]
-        if len(present) < len(objects):
-            found.extend(
-                _grouped(place, [(path, "given" if key in value else "absent") for path, value in objects])
+        if key not in not_common:
+            found += _grouped(
+                place, ((path, "given" if key in value else "absent") for path, value in objects)
             )
-        found.extend(_differing(place, present))
+        found += _differing(place, present, not_common)
     return found
 
 
 def _grouped(what: str, texts: Iterable[tuple[Path, str]]) -> Iterator[Mismatch]:
+    """Yield a mismatch unless all texts are equal."""
     groups: dict[str, list[Path]] = {}
     for path, text in texts:
         groups.setdefault(show_text(text), []).append(path)

@@ -279,7 +279,7 @@ def test_a_broken_evaluation_is_explained(tmp_path: Path, changes: dict[str, Any
 
 
 @pytest.mark.parametrize("file", ["run.json", "eval.json", "metrics.jsonl"])
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_damage_is_explained_or_harmless(tmp_path: Path, file: str, data: st.DataObject) -> None:
     """Whatever bytes are cut out or overwritten: a result, or a clear error; never another exception."""

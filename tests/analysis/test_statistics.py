@@ -3,7 +3,7 @@ from __future__ import annotations
 import statistics
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -33,6 +33,7 @@ def test_estimate_pinned() -> None:
     assert found.half_width == pytest.approx(164.7041377484)
 
 
+@settings(deadline=None)
 @given(samples)
 def test_estimate_is_scipys(values: list[float]) -> None:
     found = estimate(values)
@@ -45,6 +46,7 @@ def test_estimate_is_scipys(values: list[float]) -> None:
     assert found.interval.high == pytest.approx(found.mean + high * error, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(samples, st.floats(-1e6, 1e6))
 def test_estimate_moves_with_its_values(values: list[float], shift: float) -> None:
     before, after = estimate(values), estimate([value + shift for value in values])
@@ -69,6 +71,7 @@ def test_no_values_have_no_mean() -> None:
         mean_of([])
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_is_scipys(counts: tuple[int, int]) -> None:
     successes, trials = counts

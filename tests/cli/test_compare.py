@@ -4,9 +4,13 @@ import csv
 import io
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer import Typer
 from typer.testing import CliRunner, Result
 
@@ -163,6 +167,52 @@ def test_an_allowed_mismatch_is_shown_above_the_scores(results: Path, option: li
         assert document["mismatches"][0]["what"] == "tasks"
     else:
         assert 0 <= result.stdout.index("measure different things") < result.stdout.index("Scores")
+
+
+def test_what_a_file_says_cannot_steer_the_terminal(results: Path) -> None:
+    write_run(results, "broken", status="failed", error={"message": "\x1b[2J\nloss is NaN"})
+    result = invoke(results)
+    assert "\x1b" not in result.stderr
+    assert "failed at episode 1500 of 1500: \\x1b[2J\\nloss is NaN" in result.stderr
+
+
+@pytest.mark.parametrize("value", [1e100, -1e100, 1e-100])
+def test_the_largest_numbers_are_shown(tmp_path: Path, value: float) -> None:
+    for seed in range(3):
+        write_run(tmp_path, "a", seed, returns=dict.fromkeys(TASKS, (value, -value, value * (seed + 1) / 4)))
+        write_run(tmp_path, "b", seed)
+    for option in ([], ["--json"], ["--csv"], ["--markdown"]):
+        assert invoke(tmp_path, *option).exit_code == 0
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_damage_is_explained_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
+    """Whatever happens to a byte: tables in every format, or one clear error; never another exception."""
+    damaged = tmp_path / "a" / "seed0"
+    if not damaged.exists():
+        write_run(tmp_path, "a")
+        write_run(tmp_path, "b")
+    file = damaged / data.draw(st.sampled_from(["run.json", "eval.json"]))
+    whole = file.read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    try:
+        file.write_bytes(
+            whole[:place] + data.draw(st.sampled_from([b"9", b"e", b"-", b"x", b""])) + whole[place + 1 :]
+        )
+        option = data.draw(st.sampled_from(["--json", "--csv", "--markdown", "--allow-mismatch"]))
+        result = invoke(tmp_path, option)
+        assert result.exit_code == 0 or isinstance(result.exception, MtctlError), result.exception
+    finally:
+        file.write_bytes(whole)
+
+
+def test_torch_is_not_needed() -> None:
+    code = "import sys, mtctl.analysis.export, mtctl.cli.screens.compare; print('torch' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "False\n"
+    )
 
 
 def test_the_baseline_option(results: Path) -> None:

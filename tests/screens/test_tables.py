@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -32,6 +32,7 @@ def tables(draw: st.DrawFn) -> StackedTable:
     return StackedTable("title", Column("method", draw(st.tuples(*[names] * rows)), text=True), tuple(groups))
 
 
+@settings(deadline=None)
 @given(tables(), st.integers(1, 200))
 def test_no_width_costs_a_digit(table: StackedTable, width: int) -> None:
     words = re.split(r"\s+", render(table, width=width))
@@ -41,6 +42,7 @@ def test_no_width_costs_a_digit(table: StackedTable, width: int) -> None:
     assert not any("…" in word for word in words)
 
 
+@settings(deadline=None)
 @given(tables())
 def test_a_table_keeps_to_a_usual_screen(table: StackedTable) -> None:
     lines = render(table, width=80).splitlines()
@@ -61,6 +63,7 @@ def test_a_table_is_cut_between_groups_if_it_can() -> None:
     assert parts(5, 1, width=17) == [3, 3]
 
 
+@settings(deadline=None)
 @given(names, st.integers(1, 30))
 def test_a_folded_name_is_whole(name: str, width: int) -> None:
     folded = fold(name, width)

@@ -132,4 +132,4 @@ def remarks(comparison: Comparison) -> Iterator[Text]:
 
 
 def _remark(label: str, style: str, sentence: str) -> Text:
-    return Text.assemble((f"{label}: ", style), sentence)
+    return Text.assemble((f"{label}: ", style), show_text(sentence))
