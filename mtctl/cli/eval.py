@@ -24,14 +24,18 @@ def evaluate(
     paths: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories, or folders of them.")],
     checkpoint: Annotated[str, typer.Option(help="last, best, ep0100 …, or a checkpoint file.")] = "last",
     task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes of each task, from the held-out seed list.")] = 100,
+    episodes: Annotated[
+        int, typer.Option(min=1, help="Episodes of each task, from the held-out seed list.")
+    ] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
     render: Annotated[
-        Render | None, typer.Option(help=f"Afterwards, show the first {_SHOWN} episodes of each task in a window.")
+        Render | None,
+        typer.Option(help=f"Afterwards, show the first {_SHOWN} episodes of each task in a window."),
     ] = None,
     video: Annotated[
-        Path | None, typer.Option(metavar="DIR", help=f"Afterwards, film the first {_SHOWN} episodes of each task.")
+        Path | None,
+        typer.Option(metavar="DIR", help=f"Afterwards, film the first {_SHOWN} episodes of each task."),
     ] = None,
 ) -> int:
     """Evaluate greedily (ε = 0) under each task's time limit; write eval.json into the run.
@@ -71,8 +75,10 @@ def print_evaluation(directory: Path, document: dict[str, object] | None = None)
     found = evaluation(directory) if document is None else Evaluation.model_validate(document)
     if found is None:
         return
-    title = f"{directory} · {found.checkpoint} (episode {found.done:,}) · {found.episodes} held-out episodes each"
-    out().print(evaluation_table(summarise(found, run.score), title))
+    title = (
+        f"{directory} · {found.checkpoint} (episode {found.done:,}) · {found.episodes} held-out episodes each"
+    )
+    out().print(evaluation_table(summarise(found, run.score), title), crop=False)
 
 
 def _print_json(documents: list[dict[str, object]]) -> None:

@@ -1,4 +1,4 @@
-"""What is known about a run while it trains, from its records alone: fed in this process, or from its files."""
+"""What is known about a run while it trains, from its records: observed here, or read from its file."""
 
 from __future__ import annotations
 

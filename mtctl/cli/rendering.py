@@ -15,7 +15,7 @@ _FRAMES_PER_SECOND = 50  # of the lander's physics
 
 def show(directory: Path, checkpoint: str, tasks: tuple[str, ...], episodes: int) -> None:
     """Play the first held-out episodes of each task in a window."""
-    import pygame  # noqa: PLC0415 - opens the audio and video system
+    import pygame
 
     problem, _ = restore(directory, checkpoint)
     try:
@@ -23,16 +23,19 @@ def show(directory: Path, checkpoint: str, tasks: tuple[str, ...], episodes: int
             problem.show(task, episodes)
     except pygame.error as error:
         raise MtctlError(
-            f"--render human: no window can be opened here ({error})", hint="film the episodes with --video DIR"
+            f"--render human: no window can be opened here ({error})",
+            hint="film the episodes with --video DIR",
         ) from error
 
 
 def film(directory: Path, checkpoint: str, tasks: tuple[str, ...], episodes: int, target: Path) -> None:
     """Write one mp4 per task with its first held-out episodes."""
     try:
-        from moviepy.video.io.ImageSequenceClip import ImageSequenceClip  # noqa: PLC0415 - an extra
+        from moviepy.video.io.ImageSequenceClip import ImageSequenceClip
     except ImportError as error:
-        raise MtctlError("--video needs moviepy, which is not installed", hint='pip install "mtctl[video]"') from error
+        raise MtctlError(
+            "--video needs moviepy, which is not installed", hint='pip install "mtctl[video]"'
+        ) from error
     problem, content = restore(directory, checkpoint)
     with explained(target):
         target.mkdir(parents=True, exist_ok=True)

@@ -23,20 +23,32 @@ _SEEDS = re.compile(r"(?P<first>\d+)\.\.(?P<last>\d+)")
 
 
 def train(
-    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE…", help="Paths or names of built-in recipes.")],
+    recipes: Annotated[
+        list[str], typer.Argument(metavar="RECIPE…", help="Paths or names of built-in recipes.")
+    ],
     overrides: Annotated[
-        list[str] | None, typer.Option("-o", "--override", metavar="KEY=VALUE", help="Change a key: -o agent.lr=1e-3.")
+        list[str] | None,
+        typer.Option("-o", "--override", metavar="KEY=VALUE", help="Change a key: -o agent.lr=1e-3."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="The seed of a single run; 0 if none is given.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The seed of a single run; 0 if none is given.")
+    ] = None,
     seeds: Annotated[
-        str | None, typer.Option(metavar="SEEDS", help="Several: `0..4`, `0,3,7`, or a number of seeds from 0.")
+        str | None,
+        typer.Option(metavar="SEEDS", help="Several: `0..4`, `0,3,7`, or a number of seeds from 0."),
     ] = None,
-    jobs: Annotated[int, typer.Option("-j", "--jobs", min=1, help="Runs at a time, one process and thread each.")] = 1,
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", min=1, help="Runs at a time, one process and thread each.")
+    ] = 1,
     results_dir: Annotated[Path, typer.Option(help="Where run directories go.")] = Path("results"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run has stopped.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace runs that are there.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be trained; write nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help=f"One line per {_LINE_EVERY} episodes.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be trained; write nothing.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help=f"One line per {_LINE_EVERY} episodes.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document about the runs.")] = False,
     command: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> int:
@@ -73,14 +85,18 @@ def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:
     if found := _SEEDS.fullmatch(text):
         first, last = int(found["first"]), int(found["last"])
         if first > last:
-            raise MtctlError(f"--seeds {seeds}: the first seed is above the last", hint=f"did you mean {last}..{first}?")
+            raise MtctlError(
+                f"--seeds {seeds}: the first seed is above the last", hint=f"did you mean {last}..{first}?"
+            )
         numbers = list(range(first, last + 1))
     elif re.fullmatch(r"\d+", text):
         numbers = list(range(int(text)))
     elif re.fullmatch(r"\d+(,\d+)+", text):
         numbers = [int(part) for part in text.split(",")]
     else:
-        raise MtctlError(f"--seeds {seeds}: not a list of seeds", hint="write 0..4, 0,3,7, or 5 for seeds 0 to 4")
+        raise MtctlError(
+            f"--seeds {seeds}: not a list of seeds", hint="write 0..4, 0,3,7, or 5 for seeds 0 to 4"
+        )
     if not numbers:
         raise MtctlError(f"--seeds {seeds}: no seed at all", hint="--seeds 5 means seeds 0 to 4")
     if len(set(numbers)) < len(numbers):
@@ -99,7 +115,15 @@ def _refuse_same_names(recipes: list[Recipe]) -> None:
 
 
 def _train_here(
-    recipe: Recipe, seed: int, directory: Path, command: str, *, resume: bool, force: bool, quiet: bool, as_json: bool
+    recipe: Recipe,
+    seed: int,
+    directory: Path,
+    command: str,
+    *,
+    resume: bool,
+    force: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> int:
     from mtctl.cli.progress import Progress
     from mtctl.engine.interrupt import stop_on_signals
@@ -107,7 +131,9 @@ def _train_here(
 
     console = err()
     tasks = recipe.problem.tasks
-    progress = Progress(recipe.name, seed, tasks, recipe.problem.episodes_per_task * len(tasks), success=200.0)
+    progress = Progress(
+        recipe.name, seed, tasks, recipe.problem.episodes_per_task * len(tasks), success=200.0
+    )
     live = not quiet and console.is_terminal
 
     def say_stopping() -> None:
@@ -117,7 +143,14 @@ def _train_here(
         view = _Live(progress, method_of(recipe)) if live else _Lines(progress)
         with view if isinstance(view, _Live) else nullcontext():
             status = execute(
-                recipe, seed, directory, command=command, resume=resume, force=force, observers=[progress, view], stop=stop
+                recipe,
+                seed,
+                directory,
+                command=command,
+                resume=resume,
+                force=force,
+                observers=[progress, view],
+                stop=stop,
             )
     if as_json:
         print_runs([directory])
@@ -126,11 +159,13 @@ def _train_here(
 
 def method_of(recipe: Recipe) -> str:
     """Name the balancing methods for a headline."""
+    from mtctl.recipes.balancers import GradNorm
+
     names = {"gradnorm": "GradNorm", "pcgrad": "PCGrad", "cagrad": "CAGrad"}
     parts = []
     for method in recipe.chain:
         kind = method.kind
-        setting = f" α={method.alpha:g}" if kind == "gradnorm" else ""
+        setting = f" α={method.alpha:g}" if isinstance(method, GradNorm) else ""
         parts.append(names.get(kind, kind) + setting)
     return " → ".join(parts)
 
@@ -174,7 +209,7 @@ class _Lines:
 
 
 def _conclude(status: str, progress: Progress, directory: Path, *, quiet: bool) -> int:
-    from mtctl.cli.screens.train import duration
+    from mtctl.cli.screens.figures import duration
 
     console = err()
     if status == "interrupted":
@@ -187,8 +222,8 @@ def _conclude(status: str, progress: Progress, directory: Path, *, quiet: bool) 
         return int(ExitCode.OK)
     if progress.updates == 0:
         console.print(
-            "warning: nothing was learned: the run ended before `agent.replay.learning_starts` transitions were "
-            "collected; train longer or lower it",
+            "warning: nothing was learned: the run ended before it had `agent.replay.learning_starts` "
+            "transitions; train longer or lower it",
             style="yellow",
             soft_wrap=True,
         )
@@ -197,7 +232,8 @@ def _conclude(status: str, progress: Progress, directory: Path, *, quiet: bool) 
 
         print_evaluation(directory)
     console.print(
-        f"✔ done in {duration(progress.elapsed)} → {directory}      next: `mtctl eval {directory}`", soft_wrap=True
+        f"✔ done in {duration(progress.elapsed)} → {directory}      next: `mtctl eval {directory}`",
+        soft_wrap=True,
     )
     return int(ExitCode.OK)
 
@@ -206,14 +242,16 @@ def print_runs(directories: list[Path]) -> None:
     """Print one JSON document: every run's run.json and where it is."""
     import json
 
-    runs = [{"directory": str(place), **json.loads((place / "run.json").read_text())} for place in directories]
+    runs = [
+        {"directory": str(place), **json.loads((place / "run.json").read_text())} for place in directories
+    ]
     out().print_json(json.dumps({"schema": 1, "runs": runs}))
 
 
 def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
     from mtctl.balancing.build import build as build_chain
     from mtctl.balancing.chain import learned_parameters
-    from mtctl.cli.screens.train import duration
+    from mtctl.cli.screens.figures import duration
     from mtctl.engine.calibrate import seconds_per_run
     from mtctl.problems.build import build as build_problem
     from mtctl.recipes.loading import dump
@@ -225,9 +263,13 @@ def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
         learned = learned_parameters(build_chain(recipe.chain, problem.tasks), len(problem.tasks))
         low, high = seconds_per_run(recipe)
         console = err()
-        console.print(f"parameters   {count.total + learned:,} ({count.shared:,} shared, {learned} of the balancer)")
+        console.print(
+            f"parameters   {count.total + learned:,} ({count.shared:,} shared, {learned} of the balancer)"
+        )
         console.print(f"samples      {problem.budget()['samples_per_update']} per update", highlight=False)
-        console.print(f"time         {duration(low)} to {duration(high)} per run on this machine (measured just now)")
+        console.print(
+            f"time         {duration(low)} to {duration(high)} per run on this machine (measured just now)"
+        )
         for seed in seeds:
             console.print(f"would write  {results_dir / recipe.name / f'seed{seed}'}", soft_wrap=True)
     return int(ExitCode.OK)

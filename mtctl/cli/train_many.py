@@ -73,7 +73,9 @@ def train_many(
     """
     for recipe in recipes:
         for seed in seeds:
-            check_target(RunDirectory(_directory(results_dir, recipe, seed)), recipe, resume=resume, force=force)
+            check_target(
+                RunDirectory(_directory(results_dir, recipe, seed)), recipe, resume=resume, force=force
+            )
     flags = [flag for flag, given in (("--resume", resume), ("--force", force)) if given]
     console = err()
     with tempfile.TemporaryDirectory(prefix="mtctl-") as scratch:
@@ -94,7 +96,7 @@ def train_many(
     jobs = [one.job for one in watched]
     failed = [job for job in jobs if job.code not in (0, None)]
     if as_json:
-        from mtctl.cli.train import print_runs  # noqa: PLC0415 - a cycle at import time
+        from mtctl.cli.train import print_runs
 
         print_runs([job.directory for job in jobs if (job.directory / layout.RUN).is_file()])
     if stopped:
@@ -113,7 +115,7 @@ def _directory(results_dir: Path, recipe: Recipe, seed: int) -> Path:
 
 def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
     """Launch and show; return whether the user has stopped it."""
-    from rich.live import Live  # noqa: PLC0415
+    from rich.live import Live
 
     console = err()
     every = 100

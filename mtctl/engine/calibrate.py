@@ -15,7 +15,8 @@ from mtctl.problems.contract import Record
 from mtctl.recipes.recipe import Recipe
 
 _UPDATES: Final = 300
-# A lander that learns plays about 95 steps per episode at first and 150 to 450 later: 420 over the published runs.
+# A lander that learns plays about 95 steps per episode at first and 150 to 450 later: 420 over the published
+# runs.
 _STEPS_PER_EPISODE: Final = (150, 450)
 
 

@@ -45,7 +45,7 @@ class RunDirectory:
             self._lock = None
             raise MtctlError(
                 f"{self.path}: another process is training this run",
-                hint="wait for it or stop it; for a second run use another --seed, `-o name=…` or --results-dir",
+                hint="wait or stop it; a second run needs another --seed, `-o name=…` or --results-dir",
             )
 
     def release(self) -> None:
@@ -77,7 +77,9 @@ class RunDirectory:
 
     def write(self, name: str, document: Mapping[str, Any]) -> None:
         """Write run.json or eval.json."""
-        write_text(self.path / name, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_text(
+            self.path / name, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        )
 
 
 if sys.platform == "win32":

@@ -50,8 +50,8 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Evaluate greedily on the first `episodes` held-out seeds and write the result into the run.
 
-    With a choice of tasks, an earlier result of the same checkpoint and protocol keeps its other tasks; otherwise
-    only a result of all tasks is written, since a part would hide what was there.
+    With a choice of tasks, an earlier result of the same checkpoint and protocol keeps its other tasks;
+    otherwise only a result of all tasks is written, since a part would hide what was there.
 
     Returns:
         The evaluation's document (see engine/layout.py), of the tasks that were asked for.
@@ -60,7 +60,8 @@ def evaluate_run(
     unknown = [task for task in tasks or () if task not in problem.tasks]
     if unknown:
         raise MtctlError(
-            f"{directory}: `{unknown[0]}` is no task of this run", hint=f"its tasks: {', '.join(problem.tasks)}"
+            f"{directory}: `{unknown[0]}` is no task of this run",
+            hint=f"its tasks: {', '.join(problem.tasks)}",
         )
     scores = problem.evaluate(episodes, "held_out", tasks)
     label = Path(name).stem
@@ -74,7 +75,7 @@ def evaluate_run(
 
 
 def _merged(file: Path, document: dict[str, Any], tasks: tuple[str, ...]) -> dict[str, Any] | None:
-    """Return the document with every task, taking those it lacks from `file`; None if that has other conditions."""
+    """Return the document with all tasks, the missing ones from `file`; None if that has other conditions."""
     if document["tasks"].keys() >= set(tasks):
         return document
     try:

@@ -43,7 +43,14 @@ def explained(directory: Path) -> Iterator[None]:
                 hint="make room, then go on with --resume",
                 code=ExitCode.USAGE,
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
+        if error.errno in (
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.ENOTDIR,
+            errno.EEXIST,
+            errno.ENAMETOOLONG,
+        ):
             raise MtctlError(
                 f"{error.filename or directory}: cannot be written ({error.strerror})",
                 hint="choose another place with --results-dir",

@@ -85,9 +85,9 @@ def _refuse_non_finite(gradients: TaskGradients, problem: Problem) -> None:
         if math.isfinite(loss) and math.isfinite(square):
             continue
         budget = problem.budget()
-        place = f"{problem.unit} {problem.done + 1}, step {budget['environment_steps']}, update {budget['updates'] + 1}"
+        place = f"{problem.unit} {problem.done + 1}, step {budget['environment_steps']}"
         raise MtctlError(
-            f"training diverged: task `{task}` has loss {loss:g} and squared gradient norm {square:g} ({place})",
+            f"diverged in {place}: task `{task}` has loss {loss:g}, squared gradient norm {square:g}",
             hint="the last good checkpoint is kept; try a smaller `agent.lr`, `agent.gradient_clip: 10` "
             "or `agent.loss: huber`",
             code=ExitCode.FAILED,

@@ -13,9 +13,10 @@ run.json
      "name": "gradnorm_blind", "seed": 0, "command": "mtctl train …", "recipe_hash": "sha256…",
      "problem": "lander", "tasks": ["standard", …],
      "score": {"name": "return", "higher_is_better": true, "success": 200.0},
-     "definition": {…}, "definition_hash": "sha256…",     (defines tasks and evaluation: comparable only if equal)
-     "parameters": {"total": 35719, "shared": 35716, "balancer": 3},
-     "unit": "episode", "budget": {"units": 1500, "done": 1500, "environment_steps": 612345, "updates": 611000,
+     "definition": {…}, "definition_hash": "sha256…",     (defines tasks and evaluation: comparable only if
+     equal) "parameters": {"total": 35719, "shared": 35716, "balancer": 3},
+     "unit": "episode", "budget": {"units": 1500, "done": 1500, "environment_steps": 612345, "updates":
+     611000,
                                    "samples_per_update": 192},
      "seconds": {"total": 512.3, "training": 490.1, "evaluation": 22.2},
      "peak_memory_mb": 512.0, "started": "2026-01-31T12:00:00+00:00", "ended": … | null,
@@ -34,7 +35,8 @@ metrics.jsonl, in order of time
                       "timed_out": …, "steps": mean}}, "average": mean over tasks of the means}
 
 eval.json
-    {"schema": 1, "checkpoint": "last", "done": 1500, "seeds": "held_out", "episodes": 20, "definition_hash": …,
+    {"schema": 1, "checkpoint": "last", "done": 1500, "seeds": "held_out", "episodes": 20, "definition_hash":
+    …,
      "tasks": {task: {"returns": [one per seed, in the list's order], "steps": […], "outcomes": […]}}}
     A checkpoint other than the last one is evaluated into eval-<checkpoint>.json.
 """

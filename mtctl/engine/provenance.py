@@ -29,7 +29,7 @@ def now() -> str:
 
 
 def peak_memory_mb() -> float | None:
-    """Return the largest resident memory of this process so far in MB, or None where the system does not tell."""
+    """Return this process's largest resident memory so far in MB; None where the system does not tell."""
     if sys.platform == "win32":
         return None
     import resource  # noqa: PLC0415 - not on Windows

@@ -50,7 +50,8 @@ def execute(
         seed: decides everything that the recipe leaves to chance.
         directory: results/<name>/seed<k>; must be new or empty, unless `resume` or `force` say otherwise.
         command: what the user typed, kept in the run.
-        resume: go on from the last checkpoint; a run without one starts again, a completed one stays as it is.
+        resume: go on from the last checkpoint; a run without one starts again, a completed one stays as it
+            is.
         force: replace a run that is there.
         observers: see every record after it has been written.
         stop: asked at the end of each unit; True saves and stops.
@@ -84,7 +85,9 @@ def check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bo
         )
     stored = place.path / layout.RECIPE
     if not stored.is_file():
-        raise MtctlError(f"{place.path}: there is no {layout.RECIPE} to resume from", hint="--force starts anew")
+        raise MtctlError(
+            f"{place.path}: there is no {layout.RECIPE} to resume from", hint="--force starts anew"
+        )
     changes = differences(load(stored), recipe)
     if changes:
         rows = "\n".join(f"  {key}: {before!r} in the run, {after!r} now" for key, before, after in changes)
@@ -282,7 +285,11 @@ def evaluation_document(
         "episodes": len(next(iter(scores.values())).returns),
         "definition_hash": definition_hash(problem.definition),
         "tasks": {
-            task: {"returns": list(scored.returns), "steps": list(scored.steps), "outcomes": list(scored.outcomes)}
+            task: {
+                "returns": list(scored.returns),
+                "steps": list(scored.steps),
+                "outcomes": list(scored.outcomes),
+            }
             for task, scored in scores.items()
         },
     }

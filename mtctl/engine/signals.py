@@ -1,4 +1,4 @@
-"""What every run logs, whatever its method: losses, weights, gradient norms and shares, cosines, conflict rate."""
+"""What every run logs, whatever its method: losses, weights, gradient norms, shares, cosines, conflicts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ class SignalLog:
             "weight": self._by_task(_mean(weights, active)),
             "gradient_norm": self._by_task(_mean(norms, active)),
             "gradient_share": self._by_task(_mean(gradient_shares(weights, gramian), active)),
-            "cosine": self._by_pair(_mean(cosines(gramian), both & (gramian.diagonal(dim1=1, dim2=2) > 0).unsqueeze(1))),
+            "cosine": self._by_pair(
+                _mean(cosines(gramian), both & (gramian.diagonal(dim1=1, dim2=2) > 0).unsqueeze(1))
+            ),
             "conflict_rate": self._conflict_rate(gramian, active),
         }
         self._clear()

@@ -55,14 +55,14 @@ class TaskEvaluation:
 
 
 SeedList = Literal["held_out", "monitor"]
-"""`held_out`: the published list that final scores are measured on. `monitor`: the list used during training."""
+"""`held_out`: the published list that final scores are measured on; `monitor`: the list during training."""
 
 
 class Problem(Protocol):
     """What is trained.
 
-    A unit is what progress is counted in ("episode", "epoch"); records, evaluations and checkpoints come at ends of
-    units, and `state_dict` there covers everything that decides the future.
+    A unit is what progress is counted in ("episode", "epoch"); records, evaluations and checkpoints come at
+    ends of units, and `state_dict` there covers everything that decides the future.
 
     Attributes:
         tasks: the T task names.
@@ -95,11 +95,13 @@ class Problem(Protocol):
         ...
 
     def update(self) -> None:
-        """Step the optimizer with the gradients that were combined, and what follows an update (target networks)."""
+        """Step the optimizer with the combined gradients, and do what follows an update (target networks)."""
         ...
 
-    def evaluate(self, episodes: int, seeds: SeedList, tasks: tuple[str, ...] | None = None) -> dict[str, TaskEvaluation]:
-        """Play the first `episodes` seeds of the list with the current policy, without touching training's state."""
+    def evaluate(
+        self, episodes: int, seeds: SeedList, tasks: tuple[str, ...] | None = None
+    ) -> dict[str, TaskEvaluation]:
+        """Play the first `episodes` seeds of the list; training's state stays untouched."""
         ...
 
     def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
@@ -119,7 +121,7 @@ class Problem(Protocol):
     def load_policy_state(self, state: Mapping[str, Any]) -> None: ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that decides the future: tensors and plain values that load with `weights_only=True`."""
+        """Return all that decides the future, as tensors and plain values (for `weights_only=True`)."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...

@@ -8,16 +8,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from mtctl.analysis.statistics import Estimate, Interval
-from mtctl.cli.screens.tables import (
-    Column,
-    StackedTable,
-    duration,
-    estimates,
-    fold,
-    interval,
-    markdown,
-    number,
-)
+from mtctl.cli.screens.figures import duration, estimates, interval, number
+from mtctl.cli.screens.tables import Column, StackedTable, fold, markdown
 from tests.screens.snapshots import render
 
 names = st.text(alphabet="abcdef_-.@漢", min_size=1, max_size=60)

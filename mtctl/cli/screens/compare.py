@@ -10,16 +10,8 @@ from rich.text import Text
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.documents import show_text
 from mtctl.analysis.mismatch import Mismatch
-from mtctl.cli.screens.tables import (
-    NOTHING,
-    Column,
-    StackedTable,
-    duration,
-    estimates,
-    interval,
-    number,
-    percent,
-)
+from mtctl.cli.screens.figures import NOTHING, duration, estimates, interval, number, percent
+from mtctl.cli.screens.tables import Column, StackedTable
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[StackedTable]:

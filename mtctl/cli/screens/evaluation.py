@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mtctl.analysis.evaluation import Summary, TaskSummary
-from mtctl.cli.screens.tables import NOTHING, Column, StackedTable, interval, number, percent
+from mtctl.cli.screens.figures import NOTHING, interval, number, percent
+from mtctl.cli.screens.tables import Column, StackedTable
 
 
 def evaluation_table(summary: Summary, title: str) -> StackedTable:

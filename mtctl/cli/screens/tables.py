@@ -12,8 +12,6 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mtctl.analysis.statistics import Estimate, Interval
-
 _GAP = 2
 """Cells between columns: one of padding, one of the box."""
 _NARROW_TEXT = 14
@@ -22,7 +20,6 @@ _LONGEST_HEADER = 16
 """Longest word of a header that is not broken: as long as the longest built-in task's name."""
 _WORDS = re.compile(r"\S+\s*")
 _PIECES = re.compile(r"[^-_./@]+[-_./@]?|[-_./@]")
-NOTHING = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,35 +150,3 @@ def markdown(table: StackedTable) -> str:
     ]
     body = ["| " + " | ".join(cell.strip().replace("|", "\\|") for cell in line) + " |" for line in lines]
     return "\n".join([f"**{table.title}**", "", *body, ""])
-
-
-def number(value: float, *, sign: bool = False) -> str:
-    """Return a score with one decimal; very large ones in powers of ten."""
-    form = f"{'+' if sign else ''}{',.1f' if abs(value) < 1e9 else '.3g'}"
-    return format(value, form)
-
-
-def interval(found: Interval | None, *, sign: bool = False) -> str:
-    """Return "[low, high]"."""
-    return NOTHING if found is None else f"[{number(found.low, sign=sign)}, {number(found.high, sign=sign)}]"
-
-
-def estimates(found: Sequence[Estimate]) -> tuple[str, ...]:
-    """Return "mean ± half-width" for a column, aligned at the ±; only the mean where there is no interval."""
-    means = [number(each.mean) for each in found]
-    halves = ["" if each.half_width is None else f" ± {number(each.half_width)}" for each in found]
-    width = max(map(len, halves))
-    padded = [f" ± {half[3:]:>{width - 3}}" if half else " " * width for half in halves]
-    return tuple(mean + half for mean, half in zip(means, padded, strict=True))
-
-
-def percent(share: float | None) -> str:
-    """Return a share in per cent, without decimals."""
-    return NOTHING if share is None else f"{100 * share:.0f} %"
-
-
-def duration(seconds: float) -> str:
-    """Return "m:ss", or "h:mm:ss" from one hour on."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:,}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,29 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mtctl.cli.progress import Progress
+from mtctl.cli.screens.figures import NOTHING, duration, number, percent
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _SPARKS: Final = 12
-_NONE: Final = "–"
-
-
-def number(value: float | None, digits: int = 1) -> str:
-    """Format a number, or a dash for what is not known yet."""
-    return _NONE if value is None else f"{value:,.{digits}f}"
-
-
-def percent(value: float | None) -> str:
-    """Format a share."""
-    return _NONE if value is None else f"{100 * value:.0f} %"
-
-
-def duration(seconds: float | None) -> str:
-    """Format seconds as m:ss or h:mm:ss."""
-    if seconds is None:
-        return _NONE
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def sparkline(values: Sequence[float], width: int = _SPARKS) -> str:
@@ -42,7 +24,7 @@ def sparkline(values: Sequence[float], width: int = _SPARKS) -> str:
         return ""
     width = min(width, len(values))
     edges = [round(place * len(values) / width) for place in range(width + 1)]
-    means = [sum(values[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    means = [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
     low, span = min(means), max(means) - min(means)
     return "".join(_BARS[int((mean - low) / span * (len(_BARS) - 1)) if span else 0] for mean in means)
 
@@ -97,8 +79,8 @@ def runs_screen(runs: Sequence[tuple[Progress, str]]) -> RenderableType:
             f"{progress.done}/{progress.units}",
             number(progress.average),
             number(progress.evaluation),
-            number(progress.steps_per_second, 0) if moving else _NONE,
-            duration(progress.seconds_left) if moving else _NONE,
+            number(progress.steps_per_second, 0) if moving else NOTHING,
+            duration(progress.seconds_left) if moving else NOTHING,
         )
     return table
 
@@ -106,7 +88,8 @@ def runs_screen(runs: Sequence[tuple[Progress, str]]) -> RenderableType:
 def line(progress: Progress) -> str:
     """Say in one line how a run goes."""
     tasks = "  ".join(f"{name} {number(task.mean)}" for name, task in progress.tasks.items())
-    return f"episode {progress.done}/{progress.units}  {tasks}  ε {number(progress.epsilon, 2)}  {_pace(progress)}"
+    place = f"episode {progress.done}/{progress.units}"
+    return f"{place}  {tasks}  ε {number(progress.epsilon, 2)}  {_pace(progress)}"
 
 
 def _pace(progress: Progress) -> str:

@@ -44,7 +44,7 @@ class Job:
         return self.process is not None and self.code is None
 
     def start(self) -> None:
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by poll, when the process has ended
         # A session of its own: the terminal's Ctrl-C reaches the parent alone, which passes on one signal.
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mtctl", "train", *self.arguments],
@@ -76,7 +76,8 @@ def launch(
         jobs: in order of start.
         parallel: how many at a time.
         watch: called several times a second.
-        stop: True passes SIGINT on to the running jobs once and starts no more; returns when those have saved.
+        stop: True passes SIGINT on to the running jobs once and starts no more; returns when those have
+            saved.
     """
     told = False
     try:

@@ -11,7 +11,8 @@ from torch.optim.adam import adam
 
 
 class Adam:
-    """PyTorch's fused Adam through its functional form, whose call costs half of `torch.optim.Adam.step` here.
+    """PyTorch's fused Adam through its functional form, whose call costs half of `torch.optim.Adam.step`
+    here.
 
         m ← 0.9·m + 0.1·g,  v ← 0.999·v + 0.001·g²,  θ ← θ − lr · m̂ / (√v̂ + 1e-8)
 

@@ -12,7 +12,6 @@ Per-task gradients come from one closed-form backward pass (see network.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -35,8 +34,9 @@ class ReplayGradients:
         jacobian: [T, P].
         code_gradients: [T, d] of learned embeddings, each its own task's alone.
         network: whose leaves get the combined gradient.
-        importance: [T] float32 factor of each task's mean loss in the plain objective: 1 with per-task replay, its
-            share of the rows in a mixed batch, so that equal weights give the mean over the batch.
+        importance: [T] float32 factor of each task's mean loss in the plain objective: 1 with per-task
+            replay, its share of the rows in a mixed batch, so that equal weights give the mean over the
+            batch.
     """
 
     def __init__(
@@ -57,7 +57,9 @@ class ReplayGradients:
         self._code_gradients = code_gradients
         self._network = network
         self._importance = importance
+        self._gramians: dict[Space, Tensor] = {}
 
+    @torch.inference_mode()
     def norms(self, space: Space) -> Tensor:
         """Return ‖∇Lᵢ‖ on the last hidden layer's weights, or on all parameters the tasks share."""
         if space == "all_shared":
@@ -65,21 +67,19 @@ class ReplayGradients:
         layer = self._jacobian[:, self._network.last_shared()]
         return torch.linalg.vector_norm(layer, dim=1).double()
 
+    @torch.inference_mode()
     def gramian(self, space: Space) -> Tensor:
         """Return gᵢ·gⱼ; with independent networks, which share nothing, the diagonal alone."""
-        if space == "all_shared":
-            return self._full_gramian
-        layer = self._jacobian[:, self._network.last_shared()]
-        return self._inner_products(layer)
-
-    @cached_property
-    def _full_gramian(self) -> Tensor:
-        return self._inner_products(self._jacobian)
+        if space not in self._gramians:
+            layers = slice(None) if space == "all_shared" else self._network.last_shared()
+            self._gramians[space] = self._inner_products(self._jacobian[:, layers])
+        return self._gramians[space]
 
     def _inner_products(self, rows: Tensor) -> Tensor:
         products = torch.mm(rows, rows.t()).double()
         return products.diagonal().diag() if self._network.copies > 1 else products
 
+    @torch.inference_mode()
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Write the weighted gradient into the leaves' `.grad`; leaves of absent tasks get none."""
         weights = shared.float() * self._importance
@@ -109,7 +109,12 @@ class DQN:
     """
 
     def __init__(
-        self, agent: DQNAgent, tasks: tuple[str, ...], observations: int, actions: int, generator: torch.Generator
+        self,
+        agent: DQNAgent,
+        tasks: tuple[str, ...],
+        observations: int,
+        actions: int,
+        generator: torch.Generator,
     ) -> None:
         workspace = Workspace()
 
@@ -140,6 +145,7 @@ class DQN:
         own = [self._agent.per_task.get(task) for task in self._tasks]
         return [(settings and settings.lr) or self._agent.lr for settings in own]
 
+    @torch.inference_mode()
     def gradients(self, batch: Batch) -> ReplayGradients:
         """Return every task's loss and gradient on a batch: one forward, one backward.
 
@@ -163,7 +169,9 @@ class DQN:
             importance = counts / counts.sum() if self._agent.replay.kind == "mixed" else self._ones
         delta = torch.zeros_like(values).scatter_(1, actions, slopes.unsqueeze(1))
         jacobian, codes = self.online.backward(batch.observations, delta, batch.counts)
-        return ReplayGradients(self._tasks, task_losses, batch.counts, jacobian, codes, self.online, importance)
+        return ReplayGradients(
+            self._tasks, task_losses, batch.counts, jacobian, codes, self.online, importance
+        )
 
     def _targets(self, batch: Batch) -> Tensor:
         following = self._target.forward(batch.next_observations, batch.counts)
@@ -182,8 +190,9 @@ class DQN:
         bounded = error.clamp(-delta, delta)
         return bounded * (error - 0.5 * bounded), bounded
 
+    @torch.inference_mode()
     def update(self) -> None:
-        """Step the optimizer with the gradients in `.grad`, then move the target network if it follows updates."""
+        """Step the optimizer with the gradients in `.grad`; move a target network that follows updates."""
         if self._agent.gradient_clip is not None:
             groups = [[leaf] for leaf in self._leaves] if self.online.copies > 1 else [self._leaves]
             for group in groups:

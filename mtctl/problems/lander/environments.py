@@ -1,8 +1,9 @@
 """The LunarLander tasks: what each changes, its time limit, and the seeds that episodes start from.
 
-A task is gymnasium's LunarLander (v3 rules) with one thing changed. Rewards are gymnasium's: the difference of a
-shaping potential, −0.30 per step of the main engine, −0.03 per step of a side engine; a terminal ±100 replaces the
-last step's reward. Reaching the time limit is a truncation: learners bootstrap from the last observation.
+A task is gymnasium's LunarLander (v3 rules) with one thing changed. Rewards are gymnasium's: the difference
+of a shaping potential, −0.30 per step of the main engine, −0.03 per step of a side engine; a terminal ±100
+replaces the last step's reward. Reaching the time limit is a truncation: learners bootstrap from the last
+observation.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
     from gymnasium.envs.box2d.lunar_lander import LunarLander
 
+Observation = npt.NDArray[np.float32]
 OBSERVATIONS: Final = 8
 ACTIONS: Final = 4
 SOLVED: Final = 200.0
@@ -31,7 +34,8 @@ class TaskDefinition:
     Args:
         time_limit: environment steps until truncation.
         gravity: in m/s², set on the physics world after each reset (the constructor takes −12 < g < 0 only).
-        wind_power: gymnasium's wind, a smooth force of up to this size while no leg touches the ground; 0: none.
+        wind_power: gymnasium's wind, a smooth force of up to this size while no leg touches the ground; 0:
+            none.
         turbulence_power: the same for torque.
         hull_noise: half-width in newtons of a uniform horizontal force on the hull in every step, also on the
             ground. The body then never falls asleep, so the +100 for landing is out of reach.
@@ -81,7 +85,8 @@ def definition(tasks: tuple[str, ...]) -> dict[str, Any]:
 
 
 def make(task: str, render_mode: str | None = None) -> Environment:
-    """Return a fresh environment of `task`; rendering only where asked for, so that training never pays for it.
+    """Return a fresh environment of `task`; rendering only where asked for, so that training never pays for
+    it.
 
     Raises:
         MtctlError: if Box2D is not installed.
@@ -127,22 +132,25 @@ class Environment:
         self._hull_noise = rules.hull_noise
         self._steps = 0
 
-    def reset(self, seed: int) -> np.ndarray:
+    def reset(self, seed: int) -> Observation:
         """Start the episode that `seed` decides; return its first observation [8] float32."""
-        observation, _ = self.world.reset(seed=seed)
+        observation: Observation = self.world.reset(seed=seed)[0]
         if self._gravity != self.world.gravity:
             self.world.world.gravity = (0.0, self._gravity)
         self._steps = 0
         return observation
 
-    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
+    def step(self, action: int) -> tuple[Observation, float, bool, bool]:
         """Return observation [8], reward, terminated, truncated."""
         if self._hull_noise:
             force = self.world.np_random.uniform(-self._hull_noise, self._hull_noise)
-            self.world.lander.ApplyForceToCenter((float(force), 0.0), True)
+            self._hull().ApplyForceToCenter((float(force), 0.0), True)
         observation, reward, terminated, _, _ = self.world.step(action)
         self._steps += 1
         return observation, float(reward), terminated, not terminated and self._steps >= self.time_limit
+
+    def _hull(self) -> Any:
+        return self.world.lander
 
     def close(self) -> None:
         self.world.close()

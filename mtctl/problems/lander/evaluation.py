@@ -15,8 +15,8 @@ from mtctl.problems.lander.network import QNetwork
 def evaluate(network: QNetwork, index: int, task: str, episodes: int, seeds: SeedList) -> TaskEvaluation:
     """Play the first `episodes` seeds of the list at ε = 0 under the task's time limit.
 
-    One observation at a time, so that an episode's course depends on its seed and the weights alone, not on how many
-    others are played.
+    One observation at a time, so that an episode's course depends on its seed and the weights alone, not on
+    how many others are played.
     """
     environment = environments.make(task)
     seed_list = (environments.evaluation_seed(seeds, task, episode) for episode in range(episodes))
@@ -50,7 +50,11 @@ class _Camera:
 
 
 def _play(
-    environment: Environment, network: QNetwork, index: int, seed: int, after_step: Callable[[], None] | None = None
+    environment: Environment,
+    network: QNetwork,
+    index: int,
+    seed: int,
+    after_step: Callable[[], None] | None = None,
 ) -> tuple[float, int, str]:
     """Play one episode greedily; return its return, steps and outcome."""
     observation = torch.zeros(1, environments.OBSERVATIONS)

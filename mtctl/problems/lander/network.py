@@ -1,12 +1,12 @@
 """Q-networks with a closed-form backward pass that yields every task's gradient at once.
 
-Each row of a replay batch belongs to one task, so a task's gradient needs its own rows only: for a Linear layer it
-is hᵢᵀ·δᵢ over the rows of task i. One forward and one backward over all rows therefore give the whole Jacobian
-J ∈ ℝᵀˣᴾ at the arithmetic cost of the plain sum's gradient, without an autograd graph.
+Each row of a replay batch belongs to one task, so a task's gradient needs its own rows only: for a Linear
+layer it is hᵢᵀ·δᵢ over the rows of task i. One forward and one backward over all rows therefore give the
+whole Jacobian J ∈ ℝᵀˣᴾ at the arithmetic cost of the plain sum's gradient, without an autograd graph.
 
-A task is told to a shared network through extra inputs e_i ∈ ℝᵈ (its number, one-hot, or a learned embedding). They
-are constant over a task's rows, so they act as a bias of the first layer: x·W + (e_i·W_e + b); the gradients of W_e,
-e_i and b follow from the sum of δ₁ over the task's rows.
+A task is told to a shared network through extra inputs e_i ∈ ℝᵈ (its number, one-hot, or a learned
+embedding). They are constant over a task's rows, so they act as a bias of the first layer: x·W + (e_i·W_e +
+b); the gradients of W_e, e_i and b follow from the sum of δ₁ over the task's rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ EMBEDDING_SD: Final = 0.1
 
 
 class Workspace:
-    """Reused memory for one network's passes: fresh tensors of this size would cost page faults in every step.
+    """Reused memory for one network's passes: fresh tensors of this size would cost page faults in every
+    step.
 
     Networks of one shape may share it, as long as one's results are used before the other's next pass.
     """
@@ -43,7 +44,8 @@ class Workspace:
 
 
 class QNetwork:
-    """K copies of a ReLU network obs → hidden … → actions: one for all T tasks (K = 1) or one per task (K = T).
+    """K copies of a ReLU network obs → hidden … → actions: one for all T tasks (K = 1) or one per task (K =
+    T).
 
     All K·P numbers live in one tensor, so that an optimizer step and a target copy are one operation each.
 
@@ -82,7 +84,9 @@ class QNetwork:
         self.parameters = torch.zeros(self.copies, sum(rows * units + units for rows, units in self._shapes))
         self._leaves = [*self.parameters.unbind(0), *([self.codes] if self.learned_codes else [])]
         self._layers = self._views(self.parameters)
-        self._layers_of = [[(weight[copy], bias[copy]) for weight, bias in self._layers] for copy in range(self.copies)]
+        self._layers_of = [
+            [(weight[copy], bias[copy]) for weight, bias in self._layers] for copy in range(self.copies)
+        ]
         self._jacobian = torch.zeros(tasks, self.parameters.shape[1])
         self._blocks = self._views(self._jacobian)
         self._units = [units for _, units in self._shapes]
@@ -100,13 +104,14 @@ class QNetwork:
         return self._leaves
 
     def last_shared(self) -> slice:
-        """Return where the last hidden layer's weights lie in a row of P: the layer GradNorm's norms are taken on."""
+        """Return where the last hidden layer's weights lie in a row of P: GradNorm's layer."""
         start = 0
         for rows, units in self._shapes[:-2]:
             start += rows * units + units
         rows, units = self._shapes[-2]
         return slice(start, start + rows * units)
 
+    @torch.inference_mode()
     def act(self, observation: Tensor, task: int) -> int:
         """Return the greedy action for one observation [1, 8]."""
         (weight, bias), *rest = self._layers_of[task if self.copies > 1 else 0]
@@ -118,7 +123,7 @@ class QNetwork:
             hidden = torch.addmm(bias, hidden.relu_(), weight)
         return int(hidden.argmax())
 
-    def forward(self, observations: Tensor, counts: Sequence[int]) -> Tensor:
+    def forward(self, observations: Tensor, counts: tuple[int, ...]) -> Tensor:
         """Return Q [N, actions], which stays valid until the next call.
 
         Args:
@@ -132,15 +137,15 @@ class QNetwork:
         (weight, bias), *rest = self._layers_of[0]
         if self.codes.shape[1]:
             biases = torch.addmm(bias, self.codes, weight[self._inputs :])
-            for task, rows in _segments(counts):
-                torch.addmm(biases[task], observations[rows], weight[: self._inputs], out=outputs[0][rows])
+            biases = biases.repeat_interleave(torch.tensor(counts), dim=0, output_size=len(observations))
+            torch.addmm(biases, observations, weight[: self._inputs], out=outputs[0])
         else:
             torch.addmm(bias, observations, weight, out=outputs[0])
         for place, (weight, bias) in enumerate(rest):
             torch.addmm(bias, outputs[place].relu_(), weight, out=outputs[place + 1])
         return outputs[-1]
 
-    def _forward_copies(self, observations: Tensor, counts: Sequence[int], outputs: list[Tensor]) -> None:
+    def _forward_copies(self, observations: Tensor, counts: tuple[int, ...], outputs: list[Tensor]) -> None:
         span, groups = _present(counts)
         hidden = observations.unflatten(0, groups)
         for place, (weight, bias) in enumerate(self._layers):
@@ -149,7 +154,7 @@ class QNetwork:
             hidden = out
 
     def backward(
-        self, observations: Tensor, delta: Tensor, counts: Sequence[int]
+        self, observations: Tensor, delta: Tensor, counts: tuple[int, ...]
     ) -> tuple[Tensor, Tensor | None]:
         """Return every task's gradient of the batch that `forward` has just seen, from one backward pass.
 
@@ -159,8 +164,8 @@ class QNetwork:
             counts: rows of each task.
 
         Returns:
-            J [T, P]: row i is ∇Lᵢ on the network that task i uses; and [T, d] gradients of learned embeddings. Both
-            stay valid until the next call.
+            J [T, P]: row i is ∇Lᵢ on the network that task i uses; and [T, d] gradients of learned
+            embeddings. Both stay valid until the next call.
         """
         outputs, deltas = self._workspace.of(len(observations), self._units)
         inputs = [observations, *outputs[:-1]]
@@ -175,7 +180,7 @@ class QNetwork:
                 delta = deltas[place - 1].mul_(inputs[place].sign_())
         return self._jacobian, self._code_gradients(self._blocks[0])
 
-    def _to_previous(self, delta: Tensor, place: int, counts: Sequence[int], out: Tensor) -> None:
+    def _to_previous(self, delta: Tensor, place: int, counts: tuple[int, ...], out: Tensor) -> None:
         if self.copies == 1:
             torch.mm(delta, self._layers_of[0][place][0].t(), out=out)
             return
@@ -232,33 +237,23 @@ def _codes(encoding: Encoding, tasks: int, width: int, generator: torch.Generato
             return torch.zeros(tasks, width).normal_(0.0, EMBEDDING_SD, generator=generator)
 
 
-def _segments(counts: Sequence[int]) -> list[tuple[int, slice]]:
-    """Return (task, its rows) for each task that has rows."""
-    found, start = [], 0
-    for task, count in enumerate(counts):
-        if count:
-            found.append((task, slice(start, start + count)))
-        start += count
-    return found
-
-
-def _present(counts: Sequence[int]) -> tuple[slice, tuple[int, int]]:
+def _present(counts: tuple[int, ...]) -> tuple[slice, tuple[int, int]]:
     """Return the span of tasks that have rows, and how to group the rows: (tasks, rows of each)."""
     present = [task for task, count in enumerate(counts) if count]
     return slice(present[0], present[-1] + 1), (len(present), counts[present[0]])
 
 
 def _per_task_products(
-    inputs: Tensor, delta: Tensor, counts: Sequence[int], weight_block: Tensor, bias_block: Tensor
+    inputs: Tensor, delta: Tensor, counts: tuple[int, ...], weight_block: Tensor, bias_block: Tensor
 ) -> None:
-    """Write hᵢᵀ·δᵢ into weight_block [T, in, out] and Σ δᵢ into bias_block [T, out]; zeros for absent tasks."""
+    """Write hᵢᵀ·δᵢ into weight_block [T, in, out], Σ δᵢ into bias_block [T, out]; 0 for absent tasks."""
     if min(counts) == max(counts):
         grouped = delta.unflatten(0, (len(counts), counts[0]))
         torch.bmm(inputs.unflatten(0, (len(counts), counts[0])).transpose(1, 2), grouped, out=weight_block)
         torch.sum(grouped, 1, out=bias_block)
         return
-    weight_block.zero_()
-    bias_block.zero_()
-    for task, rows in _segments(counts):
-        torch.mm(inputs[rows].t(), delta[rows], out=weight_block[task])
-        torch.sum(delta[rows], 0, out=bias_block[task])
+    own = zip(weight_block.unbind(0), inputs.split(counts), delta.split(counts), strict=True)
+    for block, task_inputs, task_delta in own:
+        torch.mm(task_inputs.t(), task_delta, out=block)
+    membership = torch.eye(len(counts)).repeat_interleave(torch.tensor(counts), dim=1, output_size=len(delta))
+    torch.mm(membership, delta, out=bias_block)

@@ -13,7 +13,7 @@ import torch
 from mtctl.problems.contract import Frame, ParameterCount, Record, Score, SeedList, TaskEvaluation
 from mtctl.problems.lander import environments
 from mtctl.problems.lander.dqn import DQN, ReplayGradients
-from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, SOLVED
+from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, SOLVED, Observation
 from mtctl.problems.lander.evaluation import evaluate, show
 from mtctl.problems.lander.replay import Replay
 from mtctl.recipes.agents import DQNAgent, EpisodeTarget, TaskSettings
@@ -33,10 +33,10 @@ class _Episode:
     """
 
     task: int
-    observation: np.ndarray
+    observation: Observation
     exploring: list[int]
     epsilon: float
-    pending: deque[tuple[np.ndarray, int, float]] = field(default_factory=deque)
+    pending: deque[tuple[Observation, int, float]] = field(default_factory=deque)
     steps: int = 0
     total: float = 0.0
 
@@ -47,7 +47,8 @@ class Lander:
     Args:
         problem: the recipe's problem.
         agent: the recipe's agent.
-        seed: the run's seed; initial values, exploration, replay and episodes draw from separate streams of it.
+        seed: the run's seed; initial values, exploration, replay and episodes draw from separate streams of
+            it.
     """
 
     unit = "episode"
@@ -83,12 +84,16 @@ class Lander:
         return self._agent.per_task.get(self.tasks[task], TaskSettings())
 
     def parameter_count(self) -> ParameterCount:
-        """Count what the optimizer moves; independent networks share none of it, embeddings are their task's own."""
+        """Count what the optimizer moves; independent networks share none of it, nor do embeddings."""
         network = self.dqn.online
         return ParameterCount(network.count, network.parameters.numel() if network.copies == 1 else 0)
 
     def budget(self) -> dict[str, int]:
-        groups = len(self.tasks) if self._agent.replay.kind == "per_task" and self._agent.learn == "all_tasks" else 1
+        groups = (
+            len(self.tasks)
+            if self._agent.replay.kind == "per_task" and self._agent.learn == "all_tasks"
+            else 1
+        )
         return {
             "environment_steps": self._environment_steps,
             "updates": self.dqn.updates,
@@ -116,7 +121,9 @@ class Lander:
         own_episodes = self.done // len(self.tasks)
         self._refresh_target(task, own_episodes)
         environment = self._environments[task]
-        observation = environment.reset(environments.training_seed(self._seed, self.tasks[task], own_episodes))
+        observation = environment.reset(
+            environments.training_seed(self._seed, self.tasks[task], own_episodes)
+        )
         epsilon = self._epsilon(task, own_episodes)
         limit = environment.time_limit
         random = torch.randint(ACTIONS, (limit,), generator=self._exploration)
@@ -129,7 +136,8 @@ class Lander:
         if not isinstance(target, EpisodeTarget):
             return
         if self._agent.network == "independent":
-            # Each network follows its own task's episodes, so that one task's setting never touches another's.
+            # Each network follows its own task's episodes, so that one task's setting never touches
+            # another's.
             every = self._settings(task).target_every or target.every
             if own_episodes and own_episodes % every == 0:
                 self.dqn.refresh_target(task)
@@ -169,7 +177,7 @@ class Lander:
         }
 
     def gradients(self) -> ReplayGradients | None:
-        """Sample and differentiate, every `update_every` steps once replay holds what learning starts with."""
+        """Sample and differentiate every `update_every` steps, once replay holds enough to start with."""
         if self._environment_steps % self._agent.update_every:
             return None
         task = self._learning_task()
@@ -181,8 +189,7 @@ class Lander:
         """Return the only task that this step trains, or None for all of them."""
         if self._agent.learn == "all_tasks":
             return None
-        played = self._playing.task if self._playing else (self.done - 1) % len(self.tasks)
-        return played
+        return self._playing.task if self._playing else (self.done - 1) % len(self.tasks)
 
     def update(self) -> None:
         self.dqn.update()
@@ -192,7 +199,8 @@ class Lander:
     ) -> dict[str, TaskEvaluation]:
         """Play greedily (ε = 0) in environments of its own."""
         return {
-            task: evaluate(self.dqn.online, self.tasks.index(task), task, episodes, seeds) for task in tasks or self.tasks
+            task: evaluate(self.dqn.online, self.tasks.index(task), task, episodes, seeds)
+            for task in tasks or self.tasks
         }
 
     def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:

@@ -4,8 +4,8 @@ A transition is one float32 row, so that sampling is a single gather:
 
     observation [8] | next observation [8] | action | reward | bootstrap | task
 
-`reward` is the discounted sum over the n steps; `bootstrap` is γⁿ, or 0 after a terminal step, so that the target is
-`reward + bootstrap · Q(next)` for every n and every ending.
+`reward` is the discounted sum over the n steps; `bootstrap` is γⁿ, or 0 after a terminal step, so that the
+target is `reward + bootstrap · Q(next)` for every n and every ending.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mtctl.problems.lander.environments import OBSERVATIONS
+from mtctl.problems.lander.environments import OBSERVATIONS, Observation
 
 NEXT: Final = OBSERVATIONS
 ACTION: Final = 2 * OBSERVATIONS
@@ -94,7 +93,13 @@ class Replay:
         return all(self._sizes[ring] >= self._starts[ring] for ring in rings)
 
     def add(
-        self, task: int, observation: np.ndarray, action: int, reward: float, following: np.ndarray, bootstrap: float
+        self,
+        task: int,
+        observation: Observation,
+        action: int,
+        reward: float,
+        following: Observation,
+        bootstrap: float,
     ) -> None:
         """Store a transition, over the oldest one of a full ring."""
         ring = task if self.rings > 1 else 0
@@ -109,7 +114,7 @@ class Replay:
             self._size_column[ring, 0] = self._sizes[ring]
 
     def sample(self, size: int, task: int | None = None) -> Batch:
-        """Draw uniformly with replacement: `size` rows of each task (or of `task` only), or `size` mixed rows."""
+        """Draw with replacement: `size` rows of each task (or of `task` only), or `size` mixed rows."""
         if self.rings == 1 and self.tasks > 1:
             return self._sample_mixed(size)
         span = slice(None) if task is None else slice(task, task + 1)
