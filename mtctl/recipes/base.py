@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 #: No count in a recipe comes near; a larger one would only overflow somewhere else, unexplained.
 _MOST = 1_000_000_000
@@ -45,6 +45,11 @@ class MisfitError(ValueError):
         self.found = found
 
 
+#: Validation context in which a part leaves its misfits to whoever validates: raising would hide those of the
+#: parts around it.
+DEFERRED = {"misfits": "deferred"}
+
+
 class Part(BaseModel):
     """A part of a recipe: immutable, strict about types, closed to unknown keys."""
 
@@ -55,7 +60,22 @@ class Part(BaseModel):
         yield from ()
 
     @model_validator(mode="after")
-    def _values_go_together(self) -> Self:
-        if found := tuple(self.misfits()):
+    def _values_go_together(self, info: ValidationInfo) -> Self:
+        if info.context != DEFERRED and (found := tuple(self.misfits())):
             raise MisfitError(found)
         return self
+
+
+def all_misfits(value: object, path: KeyPath = ()) -> Iterator[Misfit]:
+    """Yield the misfits of a part and of all parts inside it, with their paths from the outermost."""
+    if isinstance(value, Part):
+        for name in type(value).model_fields:
+            yield from all_misfits(getattr(value, name), (*path, name))
+        for one in value.misfits():
+            yield Misfit((*path, *one.path), one.text, one.choices)
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from all_misfits(item, (*path, index))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from all_misfits(item, (*path, key))

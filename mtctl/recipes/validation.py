@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mtctl.recipes import shapes
-from mtctl.recipes.base import KeyPath, MisfitError
+from mtctl.recipes.base import DEFERRED, KeyPath, Misfit, MisfitError, all_misfits
 from mtctl.recipes.mending import Guesses, mended
 from mtctl.recipes.mistakes import Mistake, closest, shortened, suggestion
 from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, follow, plain
@@ -24,10 +24,10 @@ _MUST_BE = {
     "bool_type": "must be `true` or `false`",
     "string_type": "must be text",
     "finite_number": "must be finite",
-    "greater_than": "must be above {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than": "must be below {lt:g}",
-    "less_than_equal": "must be at most {le:g}",
+    "greater_than": "must be above {gt:.10g}",
+    "greater_than_equal": "must be at least {ge:.10g}",
+    "less_than": "must be below {lt:.10g}",
+    "less_than_equal": "must be at most {le:.10g}",
     "string_too_long": "has more than {max_length} characters",
     "model_type": "must be a mapping of keys to values",
     "model_attributes_type": "must be a mapping of keys to values",
@@ -51,7 +51,7 @@ def validate(root: Node, mistakes: list[Mistake]) -> Recipe | None:
 
 
 def _hidden(root: Node, details: list[ErrorDetails]) -> Iterator[Mistake]:
-    """Yield what does not go together, which pydantic looks at only once every value is valid by itself."""
+    """Yield what does not go together, where slips of the pen or a misfit further in hid it from pydantic."""
     guesses = Guesses()
     for detail in details:
         path, holder, shape = shapes.walk(Recipe, root, detail["loc"])
@@ -66,18 +66,19 @@ def _hidden(root: Node, details: list[ErrorDetails]) -> Iterator[Mistake]:
             guesses.words[path] = word
     tree = mended(root, guesses)
     try:
-        Recipe.model_validate(plain(tree))
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            if detail["type"] == "value_error":
-                yield from _misfits(tree, shapes.walk(Recipe, tree, detail["loc"])[0], detail)
+        recipe = Recipe.model_validate(plain(tree), context=DEFERRED)
+    except ValidationError:
+        return  # more than slips: which values are meant is anybody's guess
+    yield from _misfits(tree, all_misfits(recipe))
 
 
 def _explain(root: Node, detail: ErrorDetails) -> Iterator[Mistake]:
     path, holder, shape = shapes.walk(Recipe, root, detail["loc"])
     match detail["type"]:
         case "value_error":
-            yield from _misfits(root, path, detail)
+            error = detail["ctx"]["error"]
+            found = error.found if isinstance(error, MisfitError) else (Misfit((), str(error)),)
+            yield from _misfits(root, found, path)
         case "missing":
             yield from _missing(root, path, holder)
         case "union_tag_not_found":
@@ -97,12 +98,8 @@ def _explain(root: Node, detail: ErrorDetails) -> Iterator[Mistake]:
             yield _wrong_value(root, path, shape, detail)
 
 
-def _misfits(root: Node, path: KeyPath, detail: ErrorDetails) -> Iterator[Mistake]:
-    error = detail["ctx"]["error"]
-    if not isinstance(error, MisfitError):
-        yield Mistake(_place(follow(root, path)), str(error))
-        return
-    for misfit in error.found:
+def _misfits(root: Node, found: Iterable[Misfit], path: KeyPath = ()) -> Iterator[Mistake]:
+    for misfit in found:
         entry = follow(root, (*path, *misfit.path))
         place = entry.place if misfit.choices else _place(entry)
         note = suggestion(str(misfit.path[-1]), misfit.choices) if misfit.choices else ""
@@ -183,7 +180,8 @@ def _advice(node: Node, path: KeyPath, shape: Shape, error: str) -> str:
 def _fields(root: Node, path: KeyPath, holder: Shape) -> tuple[str, ...]:
     """Return the keys that are known next to the one at the end of `path`."""
     part = shapes.part(holder, follow(root, path[:-1]).node)
-    return tuple(part.model_fields) if part else ()
+    fields = tuple(part.model_fields) if part else ()
+    return ("extends", *fields) if part is Recipe else fields
 
 
 def _label(root: Node, path: KeyPath) -> str:

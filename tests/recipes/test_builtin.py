@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtctl.recipes import builtin
+from mtctl.recipes.loading import load
+from mtctl.recipes.recipe import Recipe
+
+DEFAULT_TASKS = ("standard", "windy", "heavy")
+PUBLISHED_TASKS = ("standard", "windy_hull_noise", "heavy")
+SUM = {"reduction": "sum"}
+GRADNORM = {
+    "alpha": 1.5,
+    "lr": 0.01,
+    "initial_loss": "mean_of_first",
+    "initial_window": 200,
+    "weight_floor": 0.05,
+}
+FIRST_BATCH = {
+    "alpha": 1.5,
+    "lr": 0.01,
+    "initial_loss": "first_batch",
+    "weight_floor": 0.0,
+    "layer": "last_shared",
+}
+
+#: name → encoding, replay, transitions before the first update, methods with the settings that matter
+SHARED: dict[str, tuple[str, str, int, list[tuple[str, dict[str, Any]]]]] = {
+    "shared_aware": ("embedding", "mixed", 256, [("equal", {})]),
+    "shared_blind": ("none", "mixed", 256, [("equal", {})]),
+    "shared_onehot": ("onehot", "mixed", 256, [("equal", {})]),
+    "shared_raw_id": ("raw_id", "mixed", 256, [("equal", {})]),
+    "equal_aware": ("embedding", "per_task", 256, [("equal", {})]),
+    "equal_blind": ("none", "per_task", 256, [("equal", {})]),
+    "pcgrad_aware": ("embedding", "per_task", 256, [("pcgrad", SUM)]),
+    "pcgrad_blind": ("none", "per_task", 256, [("pcgrad", SUM)]),
+    "gradnorm_aware": ("embedding", "per_task", 256, [("gradnorm", GRADNORM)]),
+    "gradnorm_blind": ("none", "per_task", 256, [("gradnorm", GRADNORM)]),
+    "gradnorm_pcgrad_blind": ("none", "per_task", 256, [("gradnorm", GRADNORM), ("pcgrad", SUM)]),
+    "uncertainty_blind": ("none", "per_task", 256, [("uncertainty", {"lr": 5e-4})]),
+    "cagrad_blind": ("none", "per_task", 256, [("cagrad", {"c": 0.5, "rescale": False})]),
+    "published/shared_aware": ("embedding", "mixed", 2000, [("equal", {})]),
+    "published/shared_blind": ("none", "mixed", 2000, [("equal", {})]),
+    "published/pcgrad_aware": ("embedding", "per_task", 64, [("pcgrad", {"reduction": "mean"})]),
+    "published/pcgrad_blind": ("none", "per_task", 64, [("pcgrad", {"reduction": "mean"})]),
+    "published/gradnorm_aware": ("embedding", "per_task", 64, [("gradnorm", FIRST_BATCH)]),
+    "published/gradnorm_blind": ("none", "per_task", 64, [("gradnorm", FIRST_BATCH)]),
+}  # fmt: skip
+INDEPENDENT = ("independent", "published/independent")
+
+
+def test_the_list_is_complete() -> None:
+    assert builtin.names() == sorted([*SHARED, *INDEPENDENT], key=lambda name: ("/" in name, name))
+
+
+@pytest.mark.parametrize("name", [*SHARED, *INDEPENDENT])
+def test_what_all_have_in_common(name: str) -> None:
+    recipe = load(name)
+    assert recipe.name == name.replace("/", "_")
+    assert recipe.problem.tasks == (PUBLISHED_TASKS if "/" in name else DEFAULT_TASKS)
+    agent = recipe.agent
+    assert (agent.hidden, agent.lr, agent.gamma, agent.loss) == ((256, 128), 5e-4, 0.99, "mse")
+    assert (agent.batch_size, agent.update_every, agent.replay.capacity) == (64, 1, 100_000)
+    assert (agent.double, agent.n_step, agent.gradient_clip, agent.embedding_dim) == (False, 1, None, 8)
+    assert (agent.exploration.start, agent.exploration.end, agent.exploration.decay) == (1.0, 0.01, 0.995)
+    assert agent.target.model_dump() == {"kind": "episodes", "every": 10}
+    assert recipe.evaluation.model_dump() == {"every": 50, "episodes": 5, "final_episodes": 20}
+    assert recipe.checkpoints.every == 100
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_shared_networks(name: str) -> None:
+    recipe = load(name)
+    encoding, replay, starts, methods = SHARED[name]
+    agent = recipe.agent
+    assert recipe.problem.episodes_per_task == 500
+    assert (agent.network, agent.learn, agent.exploration.counts) == ("shared", "all_tasks", "all_episodes")
+    assert (agent.task_encoding, agent.replay.kind, agent.replay.learning_starts) == (
+        encoding,
+        replay,
+        starts,
+    )
+    assert [method.kind for method in recipe.chain] == [kind for kind, _ in methods]
+    for method, (_, settings) in zip(recipe.chain, methods, strict=True):
+        assert {key: getattr(method, key) for key in settings} == settings
+
+
+def independent(name: str) -> Recipe:
+    recipe = load(name)
+    agent = recipe.agent
+    assert (agent.network, agent.task_encoding, agent.learn) == ("independent", "none", "active_task")
+    assert agent.replay.kind == "per_task"
+    assert [method.kind for method in recipe.chain] == ["equal"]
+    return recipe
+
+
+def test_independent_has_the_shared_recipes_budget() -> None:
+    recipe = independent("independent")
+    assert recipe.problem.episodes_per_task == 500
+    assert recipe.agent.exploration.counts == "all_episodes"
+    assert recipe.agent.per_task == {}
+
+
+def test_published_independent_has_its_own_budget_and_settings() -> None:
+    recipe = independent("published/independent")
+    assert recipe.problem.episodes_per_task == 1500
+    assert recipe.agent.exploration.counts == "own_episodes"
+    settings = {task: one.model_dump() for task, one in recipe.agent.per_task.items()}
+    harder = {"lr": 2.5e-4, "epsilon_decay": 0.992, "target_every": 20, "learning_starts": 2000}
+    assert settings == {
+        "standard": {"lr": None, "epsilon_decay": None, "target_every": None, "learning_starts": 1000},
+        "windy_hull_noise": harder,
+        "heavy": harder,
+    }
+
+
+@pytest.mark.parametrize("name", [*SHARED, *INDEPENDENT])
+def test_the_header_says_what_it_shows_and_how_to_run_it(name: str) -> None:
+    text = (builtin.folder() / f"{name}.yaml").read_text(encoding="utf-8")
+    depth = "../" * name.count("/")
+    assert text.startswith(f"# yaml-language-server: $schema={depth}schema.json\n")
+    head = builtin.header(text)
+    assert head[0] == builtin.description(name)
+    assert head[0].endswith((".", "."))
+    commands = [line.strip() for line in head if line.strip().startswith("mtctl ")]
+    assert commands == [
+        f"mtctl train recipes/{name}.yaml",
+        f"mtctl train recipes/{name}.yaml -o problem.episodes_per_task=20",
+        f"mtctl eval results/{load(name).name}",
+    ]
+
+
+def test_no_two_write_into_one_folder() -> None:
+    names = [load(name).name for name in builtin.names()]
+    assert len(set(names)) == len(names)
+
+
+def test_a_package_brings_its_own_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builtin, "files", lambda _: tmp_path / "mtctl")
+    assert builtin.folder() == tmp_path / "recipes"
+    packaged = tmp_path / "mtctl" / "recipes" / "builtin"
+    packaged.mkdir(parents=True)
+    assert builtin.folder() == packaged
+
+
+def test_paths_are_short_where_they_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(builtin.folder().parent)
+    assert builtin.path_of("gradnorm_blind") == Path("recipes/gradnorm_blind.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert builtin.path_of("gradnorm_blind") == builtin.folder() / "gradnorm_blind.yaml"
+
+
+def test_a_header_ends_with_the_first_other_line() -> None:
+    assert builtin.header("# yaml-language-server: $schema=s\n# a\n#\n#  b\n\n# c\n") == ["a", "", " b"]
+    assert builtin.header("name: x\n") == []
