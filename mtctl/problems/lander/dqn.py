@@ -65,7 +65,8 @@ class ReplayGradients:
         if space == "all_shared":
             return self.gramian(space).diagonal().sqrt()
         layer = self._jacobian[:, self._network.last_shared()]
-        return torch.linalg.vector_norm(layer, dim=1).double()
+        norms: Tensor = torch.linalg.vector_norm(layer, dim=1)
+        return norms.double()
 
     @torch.inference_mode()
     def gramian(self, space: Space) -> Tensor:
