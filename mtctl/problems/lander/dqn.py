@@ -135,7 +135,7 @@ class DQN:
         self.online = network()
         self._target = network()
         self._target.copy_from(self.online)
-        self._ones = torch.ones(len(tasks))
+        self._shares = torch.full((len(tasks),), 1 / len(tasks) if agent.replay.kind == "mixed" else 1.0)
         self.updates = 0
         self._leaves = self.online.leaves()
         self._optimizer = Adam(self._leaves, self._rates())
@@ -156,7 +156,7 @@ class DQN:
         values = self.online.forward(batch.observations, batch.counts)
         error = values.gather(1, actions).squeeze(1).sub_(targets)
         losses, slopes = self._loss(error)
-        importance = self._ones
+        importance = self._shares
         if min(batch.counts) == max(batch.counts):
             rows = batch.counts[0]
             task_losses = losses.unflatten(0, (-1, rows)).mean(1).double()
@@ -167,7 +167,7 @@ class DQN:
             place = torch.repeat_interleave(counts)
             task_losses = torch.zeros(len(counts)).index_add_(0, place, losses).div_(divisors).double()
             slopes.div_(divisors[place])
-            importance = counts / counts.sum() if self._agent.replay.kind == "mixed" else self._ones
+            importance = counts / counts.sum() if self._agent.replay.kind == "mixed" else self._shares
         delta = torch.zeros_like(values).scatter_(1, actions, slopes.unsqueeze(1))
         jacobian, codes = self.online.backward(batch.observations, delta, batch.counts)
         return ReplayGradients(
@@ -175,12 +175,12 @@ class DQN:
         )
 
     def _targets(self, batch: Batch) -> Tensor:
-        following = self._target.forward(batch.next_observations, batch.counts)
+        following, counts = batch.next_observations, batch.counts
         if self._agent.double:
-            best = self.online.forward(batch.next_observations, batch.counts).argmax(1, keepdim=True)
-            value = following.gather(1, best).squeeze(1)
+            best = self.online.forward(following, counts).argmax(1, keepdim=True)
+            value = self._target.forward(following, counts).gather(1, best).squeeze(1)
         else:
-            value = following.amax(1)
+            value = self._target.forward(following, counts).amax(1)
         return torch.addcmul(batch.rewards, batch.bootstraps, value)
 
     def _loss(self, error: Tensor) -> tuple[Tensor, Tensor]:
