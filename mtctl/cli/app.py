@@ -56,7 +56,6 @@ app.add_typer(recipes.app, name="recipes", rich_help_panel="Set up")
 
 @app.callback(invoke_without_command=True)
 def _root(
-    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
     verbose: Annotated[
         bool, typer.Option(*_VERBOSE, help="Show the traceback of an error; works after a verb too.")
@@ -65,8 +64,6 @@ def _root(
     if version:
         typer.echo(f"mtctl {__version__}")
         raise typer.Exit
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
 
 
 def main() -> None:
@@ -77,6 +74,7 @@ def main() -> None:
     before, after = _split_at_dashes(sys.argv[1:])
     arguments = [argument for argument in before if argument not in _VERBOSE] + after
     verbose = len(arguments) < len(before) + len(after)
+    arguments = arguments or ["--help"]
     # Calling the Typer object itself would put Typer's excepthook in place of ours.
     command = typer.main.get_command(app)
     sys.exit(guarded(lambda: command(arguments, prog_name="mtctl", standalone_mode=False), verbose=verbose))

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mtctl.cli import app
+from mtctl.recipes import builtin
+from mtctl.recipes.loading import dump, load
+from mtctl.recipes.schema import schema
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `mtctl recipes` in this process; return exit code, stdout and stderr."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+    def mtctl(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mtctl", "recipes", *arguments])
+        with pytest.raises(SystemExit) as left:
+            app.main()
+        captured = capsys.readouterr()
+        assert isinstance(left.value.code, int)
+        return left.value.code, captured.out, captured.err
+
+    return mtctl
+
+
+def test_list(run: Run) -> None:
+    code, out, err = run("list")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].split() == ["recipe", "method", "encoding", "replay", "rows/update"]
+    assert [line.split()[0] for line in lines[1::2]] == builtin.names()
+    assert max(map(len, lines)) <= 80
+    chain = next(index for index, line in enumerate(lines) if line.startswith("gradnorm_pcgrad_blind "))
+    assert lines[chain].split("  ")[-1].strip() == "192"
+    assert "gradnorm + pcgrad" in lines[chain]
+    assert lines[chain + 1] == f"    {builtin.description('gradnorm_pcgrad_blind')}"
+
+
+def test_list_json(run: Run) -> None:
+    code, out, _ = run("list", "--json")
+    assert code == 0
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert list(rows) == builtin.names()
+    assert rows["shared_aware"] == {
+        "name": "shared_aware",
+        "method": "equal",
+        "encoding": "embedding",
+        "replay": "mixed",
+        "rows": 64,
+        "shows": "One network for all tasks, told the task by a learned embedding.",
+    }
+    assert (rows["equal_blind"]["rows"], rows["independent"]["rows"]) == (192, 64)
+    assert rows["independent"]["encoding"] == "own networks"
+
+
+def test_show(run: Run) -> None:
+    assert run("show", "gradnorm_blind") == (0, dump(load("gradnorm_blind")), "")
+
+
+def test_show_with_overrides(run: Run) -> None:
+    _, out, _ = run("show", "gradnorm_blind", "-o", "balancer.alpha=0", "-o", "agent.lr=1")
+    assert out == dump(load("gradnorm_blind", ["balancer.alpha=0", "agent.lr=1"]))
+
+
+def test_show_json(run: Run) -> None:
+    _, out, _ = run("show", "gradnorm_blind", "--json")
+    assert json.loads(out) == load("gradnorm_blind").model_dump(mode="json")
+
+
+def test_show_source(run: Run) -> None:
+    text = (builtin.folder() / "gradnorm_blind.yaml").read_text(encoding="utf-8")
+    assert run("show", "gradnorm_blind", "--source") == (0, text, "")
+
+
+@pytest.mark.parametrize("other", [["--json"], ["-o", "agent.lr=1"]])
+def test_the_source_is_shown_as_it_is_or_not_at_all(run: Run, other: list[str]) -> None:
+    code, out, err = run("show", "gradnorm_blind", "--source", *other)
+    assert (code, out) == (2, "")
+    assert "--source prints the file as it is" in err
+
+
+@pytest.mark.parametrize("name", ["gradnorm_blind", "published/independent", "gradnorm_pcgrad_blind"])
+def test_a_copy_stands_alone(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("copy", name, "my own.yaml")
+    assert (code, out) == (0, "")
+    assert err.startswith("wrote my own.yaml\nhint: ")
+    text = Path("my own.yaml").read_text(encoding="utf-8")
+    assert load("my own.yaml") == load(name)
+    assert "extends" not in text
+    assert "$schema" not in text
+    assert text.startswith(f"# {builtin.description(name)}\n")
+    assert "#   mtctl train 'my own.yaml'\n" in text
+    assert "mtctl train recipes/" not in text
+
+
+def test_a_copy_goes_into_a_directory_under_its_own_name(run: Run, tmp_path: Path) -> None:
+    assert run("copy", "published/gradnorm_blind", str(tmp_path))[0] == 0
+    assert load(tmp_path / "gradnorm_blind.yaml") == load("published/gradnorm_blind")
+
+
+def test_a_copy_of_a_path(run: Run, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("extends: gradnorm_blind\nname: mine\n", encoding="utf-8")
+    assert run("copy", str(first), str(second))[0] == 0
+    assert second.read_text(encoding="utf-8") == dump(load(first))
+
+
+def test_a_copy_overwrites_only_by_force(run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "mine.yaml"
+    target.write_text("precious", encoding="utf-8")
+    assert run("copy", "gradnorm_blind", str(target)) == (
+        2, "", f"error: {target} exists\nhint: --force overwrites it\n",
+    )  # fmt: skip
+    assert target.read_text(encoding="utf-8") == "precious"
+    assert run("copy", "gradnorm_blind", str(target), "--force")[0] == 0
+    assert load(target) == load("gradnorm_blind")
+
+
+def test_a_copy_that_fails_leaves_nothing(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("copy", "gradnorm_blind", str(tmp_path / "nowhere" / "mine.yaml"))
+    assert code == 2
+    assert err.startswith(f"error: {tmp_path / 'nowhere' / 'mine.yaml'} cannot be written: No such file")
+    code, _, err = run("copy", "nope", str(tmp_path / "mine.yaml"))
+    assert code == 2
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+def test_check(run: Run, tmp_path: Path) -> None:
+    files = [str(path) for path in sorted(builtin.folder().glob("*.yaml"))]
+    code, out, err = run("check", *files, "published/pcgrad_aware")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [f"{file}: ok" for file in [*files, "published/pcgrad_aware"]]
+
+
+def test_check_goes_on_after_a_bad_one(run: Run, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("extends: gradnorm_blind\nbalancer: {alhpa: 1}\n", encoding="utf-8")
+    code, out, err = run("check", str(bad), "gradnorm_blind", "nope")
+    assert code == 2
+    assert out == "gradnorm_blind: ok\n"
+    assert f"error: {bad} is not a valid recipe (1 problem)\n  --> {bad}:2:12  unknown key `alhpa`\n" in err
+    assert "error: there is no recipe `nope`" in err
+
+
+def test_check_json(run: Run) -> None:
+    code, out, err = run("check", "gradnorm_blind", "nope", "--json")
+    assert (code, err) == (2, "")
+    good, bad = json.loads(out)
+    assert good == {"file": "gradnorm_blind", "ok": True, "error": None, "hint": None}
+    assert (bad["file"], bad["ok"]) == ("nope", False)
+    assert "there is no recipe" in bad["error"]
+    assert bad["hint"]
+
+
+def test_schema(run: Run) -> None:
+    code, out, err = run("schema")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == schema()
+
+
+def test_diff(run: Run) -> None:
+    code, out, err = run("diff", "gradnorm_blind", "published/gradnorm_blind")
+    assert (code, err) == (0, "")
+    lines = [line.split("  ") for line in out.splitlines()]
+    assert out.splitlines()[0].split() == ["gradnorm_blind", "published/gradnorm_blind"]
+    assert [line[0] for line in lines[1:]] == [
+        "name",
+        "problem.tasks",
+        "agent.replay.learning_starts",
+        "balancer.initial_loss",
+        "balancer.weight_floor",
+    ]
+    assert "[standard, windy, heavy]" in out
+    assert out.splitlines()[-1].split() == ["balancer.weight_floor", "0.05", "0.0"]
+
+
+def test_diff_json(run: Run) -> None:
+    _, out, _ = run("diff", "pcgrad_blind", "pcgrad_aware", "--json")
+    assert json.loads(out) == [
+        {"key": "name", "a": "pcgrad_blind", "b": "pcgrad_aware"},
+        {"key": "agent.task_encoding", "a": "none", "b": "embedding"},
+    ]
+
+
+def test_diff_of_equals(run: Run) -> None:
+    assert run("diff", "gradnorm_blind", "gradnorm_blind") == (0, "", "no difference\n")
+    assert run("diff", "gradnorm_blind", "gradnorm_blind", "--json") == (0, "[]\n", "")
+
+
+def test_no_verb_shows_the_help(run: Run) -> None:
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    assert "Usage: mtctl recipes" in out
+    for verb in ("list", "show", "copy", "check", "schema", "diff"):
+        assert f"\n  {verb} " in out
