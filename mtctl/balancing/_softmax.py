@@ -16,7 +16,9 @@ def softmax(logits: Array, active: Mask) -> Array:
         logits: [..., T].
         active: [..., T].
     """
-    top = np.maximum.reduce(logits, axis=-1, keepdims=True, where=active, initial=_LOWEST)
-    exponentials = np.exp(np.where(active, logits - top, -np.inf))
+    logits = np.where(active, logits, -np.inf)
+    # Without an active task the top is −∞ too, and −∞ − (−∞) is no number.
+    top = np.maximum(np.maximum.reduce(logits, axis=-1, keepdims=True), _LOWEST)
+    exponentials = np.exp(logits - top)
     total = np.add.reduce(exponentials, axis=-1, keepdims=True)
-    return exponentials / np.where(total > 0, total, 1.0)
+    return np.asarray(exponentials / np.where(total > 0, total, 1.0))

@@ -84,12 +84,13 @@ class GradNorm(Balancer):
         _refuse_negative(signals.losses)
         active, s, missing = signals.active, state["log_weights"], state["missing"]
         shares = softmax(s, active)
-        spread = (1 - self.floor) * np.add.reduce(active, axis=-1, keepdims=True)
-        weights = self.floor * active + spread * shares
+        free = np.add.reduce(active, axis=-1, keepdims=True) * shares
+        weights = self.floor * active + (1 - self.floor) * free
 
         recorded = ((missing == 0) | ~active).all(-1, keepdims=True)
         gradient, moving = self._gradient(signals, state["initial_losses"], weights, recorded)
-        gradient = spread * shares * (gradient - np.add.reduce(shares * gradient, axis=-1, keepdims=True))
+        through_softmax = gradient - np.add.reduce(shares * gradient, axis=-1, keepdims=True)
+        gradient = (1 - self.floor) * free * through_softmax
         s, adam = _adam.move(s, gradient, state, self.lr, moving)
         return weights, {"log_weights": s, **self._record(signals, state), **adam}
 

@@ -1,0 +1,126 @@
+"""Gradients, signals and methods that several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from mtctl.balancing.cagrad import CAGrad
+from mtctl.balancing.contract import Array, Balancer, Signals, Space, State, observe
+from mtctl.balancing.fixed import Equal, Manual
+from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.pcgrad import PCGrad
+from mtctl.balancing.uncertainty import Uncertainty
+
+GOLDEN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]])
+SCALES = (1e-15, 1e-6, 1.0, 1e6, 1e15)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def drawn(tasks: int, width: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).normal(size=(tasks, width))
+
+
+def signals(jacobian: Array, losses: ArrayLike | None = None, active: ArrayLike | None = None) -> Signals:
+    """Signals of gradients [..., T, P]; losses 1 and all tasks active unless given."""
+    gramian = jacobian @ np.swapaxes(jacobian, -1, -2)
+    tasks = jacobian.shape[:-1]
+    return observe(
+        np.broadcast_to(np.asarray(1.0 if losses is None else losses), tasks).astype(np.float64),
+        np.broadcast_to(np.asarray(True if active is None else active), tasks).copy(),
+        np.sqrt(np.diagonal(gramian, axis1=-2, axis2=-1)),
+        gramian,
+    )
+
+
+def _structured() -> dict[str, Array]:
+    free = drawn(3, 5, seed=1)
+    zero, duplicate, opposite, aligned = free.copy(), free.copy(), free.copy(), np.abs(free)
+    zero[1] = 0.0
+    duplicate[2] = duplicate[0]
+    opposite[2] = -2 * opposite[0]
+    return {
+        "free": free,
+        "orthogonal": np.eye(3),
+        "aligned": aligned,
+        "zero row": zero,
+        "all zero": np.zeros((3, 5)),
+        "duplicate row": duplicate,
+        "opposite rows": opposite,
+        "low rank": drawn(3, 1, seed=2) * np.ones((1, 5)),
+        "balanced": np.array([[1.0, 0.0], [-0.5, 0.75**0.5], [-0.5, -(0.75**0.5)]]),
+        "wide lengths": free * np.array([[1e-7], [1.0], [1e7]]),
+    }
+
+
+STRUCTURED = _structured()
+
+#: Each method as a function of the tasks it is for: settings that are given by task follow their task.
+METHODS: dict[str, Callable[[Sequence[int]], Balancer]] = {
+    "equal": lambda tasks: Equal(),
+    "manual": lambda tasks: Manual(tuple(0.5 + task for task in tasks)),
+    "uncertainty": lambda tasks: Uncertainty(lr=0.1),
+    "gradnorm": lambda tasks: GradNorm(lr=0.1, window=2),
+    "gradnorm, known": lambda tasks: GradNorm(lr=0.1, initial_losses=tuple(1.0 + task for task in tasks)),
+    "gradnorm, no floor": lambda tasks: GradNorm(lr=0.1, window=1, floor=0.0),
+    "pcgrad": lambda tasks: PCGrad(),
+    "pcgrad, mean": lambda tasks: PCGrad("mean"),
+    "cagrad": lambda tasks: CAGrad(),
+    "cagrad, rescaled": lambda tasks: CAGrad(rescale=True),
+}
+
+
+def steps(
+    method: Balancer, seen: Sequence[Signals], seed: int = 0, state: State | None = None
+) -> tuple[list[Array], State]:
+    """Weights of consecutive steps, and the last state."""
+    state = method.init(seen[0].active.shape[-1]) if state is None else state
+    rng, weights = seeded(seed), []
+    for step in seen:
+        now, state = method.weigh(step, state, rng)
+        weights.append(now)
+    return weights, state
+
+
+@dataclass
+class GivenGradients:
+    """Task gradients with a known Jacobian, which remember what was asked of them."""
+
+    tasks: tuple[str, ...]
+    jacobian: Tensor
+    losses: Tensor
+    active: Tensor
+    asked: list[str] = field(default_factory=list)
+
+    def norms(self, space: Space) -> Tensor:
+        self.asked.append(f"norms of {space}")
+        return self.jacobian.square().sum(1).sqrt()
+
+    def gramian(self, space: Space) -> Tensor:
+        self.asked.append(f"gramian of {space}")
+        return self.jacobian @ self.jacobian.T
+
+    def combine(self, shared: Tensor, own: Tensor) -> None:
+        raise AssertionError("weighing does not combine")
+
+
+def given(
+    jacobian: Array, losses: Sequence[float] | None = None, active: Sequence[bool] | None = None
+) -> GivenGradients:
+    tasks = len(jacobian)
+    return GivenGradients(
+        tuple(f"task {i}" for i in range(tasks)),
+        torch.from_numpy(jacobian),
+        torch.ones(tasks, dtype=torch.float64)
+        if losses is None
+        else torch.tensor(losses, dtype=torch.float64),
+        torch.ones(tasks, dtype=torch.bool) if active is None else torch.tensor(active),
+    )

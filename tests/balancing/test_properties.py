@@ -1,0 +1,215 @@
+"""What holds for every balancing method."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike
+
+from mtctl.balancing.chain import Chain
+from mtctl.balancing.contract import Array, Balancer, NonFiniteSignal, Signals
+from tests.balancing import cases
+from tests.balancing.cases import METHODS, SCALES, STRUCTURED, drawn, seeded, signals, steps
+
+Factory = Callable[[Sequence[int]], Balancer]
+
+every_method = pytest.mark.parametrize("make", METHODS.values(), ids=METHODS.keys())
+gradient_only = pytest.mark.parametrize(
+    "name", [name for name in METHODS if name.startswith(("pcgrad", "cagrad"))]
+)
+
+
+def training(jacobians: Sequence[Array], active: ArrayLike | None = None) -> list[Signals]:
+    """Steps whose losses differ between tasks and fall."""
+    return [
+        signals(jacobian, np.arange(1.0, jacobian.shape[-2] + 1) ** 2 / (1 + step), active)
+        for step, jacobian in enumerate(jacobians)
+    ]
+
+
+def reordered(step: Signals, tasks: list[int]) -> Signals:
+    """The signals of some tasks, in their order."""
+    return Signals(
+        step.losses[tasks], step.active[tasks], step.norms[tasks], step.gramian[np.ix_(tasks, tasks)]
+    )
+
+
+@every_method
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("jacobian", STRUCTURED.values(), ids=STRUCTURED.keys())
+def test_weights_are_finite_and_never_negative(make: Factory, jacobian: Array, scale: float) -> None:
+    weights, state = steps(make(range(3)), training([jacobian * scale] * 5))
+    for now in weights:
+        assert now.shape == (3,)
+        assert now.dtype == np.float64
+        assert np.isfinite(now).all()
+        assert (now >= 0).all()
+    assert all(np.isfinite(value).all() for value in state.values())
+
+
+@every_method
+@pytest.mark.parametrize("jacobian", STRUCTURED.values(), ids=STRUCTURED.keys())
+def test_nothing_that_comes_in_is_changed(make: Factory, jacobian: Array) -> None:
+    method, seen = make(range(3)), training([jacobian] * 4)
+    _, state = steps(method, seen[:3])
+    before = copy.deepcopy((seen[3], state))
+    method.weigh(seen[3], state, seeded())
+    for name in ("losses", "active", "norms", "gramian"):
+        assert np.array_equal(getattr(seen[3], name), getattr(before[0], name))
+    assert state.keys() == before[1].keys()
+    for name, value in state.items():
+        assert np.array_equal(value, before[1][name])
+
+
+@every_method
+def test_equal_inputs_give_equal_outputs(make: Factory) -> None:
+    seen = training([drawn(4, 6, seed) for seed in range(5)])
+    first, state = steps(make(range(4)), seen, seed=7)
+    again, same = steps(make(range(4)), seen, seed=7)
+    assert np.array_equal(first, again)
+    assert all(np.array_equal(value, same[name]) for name, value in state.items())
+
+
+@every_method
+def test_global_randomness_is_neither_used_nor_moved(make: Factory) -> None:
+    seen = training([drawn(4, 6, seed) for seed in range(3)])
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first, _ = steps(make(range(4)), seen)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert np.array_equal(steps(make(range(4)), seen)[0], first)
+
+
+@every_method
+@pytest.mark.parametrize("absent", range(3))
+def test_an_inactive_task_leaves_the_problem_without_it(make: Factory, absent: int) -> None:
+    present = [task for task in range(3) if task != absent]
+    active = [task != absent for task in range(3)]
+    jacobians = [drawn(3, 4, seed) for seed in range(6)]
+    whole, state = steps(make(range(3)), training(jacobians, active))
+    fewer = [reordered(step, present) for step in training(jacobians)]
+    rest, smaller = steps(make(present), fewer)
+    for with_absent, without in zip(whole, rest, strict=True):
+        assert with_absent[absent] == 0
+        np.testing.assert_allclose(with_absent[present], without, rtol=1e-12)
+    for name, value in state.items():
+        np.testing.assert_allclose(value[present], smaller[name], rtol=1e-12)
+        assert value[absent] == make(range(3)).init(3)[name][absent], f"{name} of an inactive task moved"
+
+
+@every_method
+def test_a_step_without_any_active_task_changes_nothing(make: Factory) -> None:
+    _, state = steps(make(range(3)), training([drawn(3, 4)] * 4))
+    nothing = signals(drawn(3, 4), active=[False] * 3)
+    weights, after = make(range(3)).weigh(nothing, state, seeded())
+    assert weights.tolist() == [0.0] * 3
+    assert all(np.array_equal(value, after[name]) for name, value in state.items())
+
+
+@every_method
+def test_a_zero_row_does_not_freeze_the_others(make: Factory) -> None:
+    jacobian = STRUCTURED["zero row"]
+    for weights in steps(make(range(3)), training([jacobian] * 5))[0]:
+        assert np.linalg.norm(weights @ jacobian) > 0.1 * np.linalg.norm(jacobian[[0, 2]].mean(0))
+
+
+@every_method
+def test_duplicates_get_what_one_of_them_gets(make: Factory) -> None:
+    method, jacobian = make((0, 1, 0)), STRUCTURED["duplicate row"]
+    seen = [signals(jacobian, [4.0 / (1 + step), 2.0, 4.0 / (1 + step)]) for step in range(6)]
+    for weights in steps(method, seen)[0]:
+        # Where gradients decide, any split between duplicates is a solution.
+        if method.scope == "loss":
+            assert weights[0] == weights[2]
+        assert weights[0] + weights[2] > 0
+
+
+@every_method
+def test_a_batch_is_its_members_one_by_one(make: Factory) -> None:
+    batches = [np.stack([drawn(3, 4, 10 * step + member) for member in range(5)]) for step in range(4)]
+    batches[2][1, 2] = 0.0
+    active = np.ones((5, 3), dtype=bool)
+    active[3, 1] = False
+    together, state = steps(make(range(3)), training(batches, active))
+    one_by_one = seeded()
+    states = [make(range(3)).init(3)] * 5
+    for step, batch in enumerate(batches):
+        for member in range(5):
+            single = training([batch[member]] * (step + 1), active[member])[-1]
+            weights, states[member] = make(range(3)).weigh(single, states[member], one_by_one)
+            np.testing.assert_allclose(together[step][member], weights, rtol=1e-12, atol=1e-14)
+    for name, value in state.items():
+        expected = [own[name] for own in states]
+        np.testing.assert_allclose(np.broadcast_to(value, (5, 3)), expected, rtol=1e-12, atol=1e-14)
+
+
+@every_method
+@given(order=st.permutations(range(3)), seed=st.integers(0, 1000))
+@settings(max_examples=10, deadline=None)
+def test_the_order_of_the_tasks_does_not_matter(make: Factory, order: list[int], seed: int) -> None:
+    # Two tasks that may conflict, and one that conflicts with neither: PCGrad's random order is irrelevant.
+    jacobian = np.zeros((3, 4))
+    jacobian[:2, :3], jacobian[2, 3] = drawn(2, 3, seed), 1.5
+    plain = steps(make(range(3)), training([jacobian] * 4))[0]
+    permuted = [reordered(step, order) for step in training([jacobian] * 4)]
+    for straight, turned in zip(plain, steps(make(order), permuted)[0], strict=True):
+        np.testing.assert_allclose(straight[order], turned, rtol=1e-9, atol=1e-12)
+
+
+@gradient_only
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("shape", [shape for shape in STRUCTURED if shape != "balanced"])
+def test_methods_on_gradients_alone_do_not_see_their_scale(name: str, shape: str, scale: float) -> None:
+    method, jacobian = METHODS[name](range(3)), STRUCTURED[shape]
+    plain, _ = method.weigh(signals(jacobian), {}, seeded())
+    scaled, _ = method.weigh(signals(jacobian * scale), {}, seeded())
+    # Absolute in terms of steps: where gradients depend on each other, several weights give the same one.
+    size = np.linalg.norm(jacobian, axis=1).max()
+    np.testing.assert_allclose(scaled @ jacobian, plain @ jacobian, rtol=1e-6, atol=1e-7 * size)
+
+
+@every_method
+@pytest.mark.parametrize("task", range(3))
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_signal_that_is_not_finite_names_its_task(make: Factory, task: int, bad: float) -> None:
+    chain = Chain((make(range(3)),))
+    losses, jacobian = [1.0, 2.0, 3.0], drawn(3, 4)
+    losses[task] = bad
+    with pytest.raises(NonFiniteSignal) as error:
+        chain.balance(cases.given(jacobian, losses), chain.init(3), seeded())
+    assert error.value.task == task
+
+    jacobian[task, 0] = bad
+    if chain.methods[0].needs:
+        with pytest.raises(NonFiniteSignal) as error:
+            chain.balance(cases.given(jacobian), chain.init(3), seeded())
+        assert error.value.task == task
+
+
+@every_method
+def test_what_is_bad_about_an_inactive_task_does_not_matter(make: Factory) -> None:
+    chain = Chain((make(range(3)),))
+    jacobian = drawn(3, 4)
+    jacobian[1] = np.nan
+    decision, _ = chain.balance(
+        cases.given(jacobian, [1.0, np.inf, 3.0], [True, False, True]), chain.init(3), seeded()
+    )
+    assert torch.isfinite(decision.shared).all()
+    assert decision.shared[1] == decision.own[1] == 0
+
+
+@every_method
+@pytest.mark.parametrize("tasks", [1, 2, 7])
+def test_any_number_of_tasks(make: Factory, tasks: int) -> None:
+    method = make(range(tasks))
+    weights, state = steps(method, training([drawn(tasks, 3, seed) for seed in range(4)]))
+    assert np.isfinite(weights).all()
+    assert all(value.shape == (tasks,) for value in state.values())
+    assert method.parameters(tasks) in (0, tasks)
