@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from typing import Final
 
-import torch
-
 from mtctl.balancing.build import build as build_chain
 from mtctl.engine.fit import Balancing, fit
+from mtctl.engine.processor import use_one_thread
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Record
@@ -40,7 +39,7 @@ class _Stopwatch:
 
 def seconds_per_run(recipe: Recipe) -> tuple[float, float]:
     """Return a low and a high estimate: measured seconds per step × episodes × short or long episodes."""
-    torch.set_num_threads(1)
+    use_one_thread()
     replay = recipe.agent.replay.model_copy(update={"learning_starts": 1})
     agent = recipe.agent.model_copy(update={"replay": replay, "per_task": {}})
     problem = build_problem(recipe.model_copy(update={"agent": agent}), 0)

@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mtctl.engine import checkpoint, layout
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
+from mtctl.engine.processor import use_one_thread
 from mtctl.engine.run import definition_hash, evaluation_document
 from mtctl.errors import MtctlError
 from mtctl.problems.build import build as build_problem
@@ -28,7 +27,7 @@ def restore(directory: Path, name: str = layout.LAST) -> tuple[Problem, dict[str
     Raises:
         MtctlError: the recipe or the checkpoint is missing, corrupt or does not belong to the other.
     """
-    torch.set_num_threads(1)
+    use_one_thread()
     stored = directory / layout.RECIPE
     if not stored.is_file():
         raise MtctlError(f"{directory}: the run has no {layout.RECIPE}", hint="train it again with --force")

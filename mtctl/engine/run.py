@@ -12,8 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from mtctl.balancing.build import build as build_chain
 from mtctl.balancing.chain import learned_parameters
 from mtctl.engine import checkpoint, layout
@@ -21,6 +19,7 @@ from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
 from mtctl.engine.fit import Balancing, Observer, fit
 from mtctl.engine.metrics import MetricsFile
+from mtctl.engine.processor import use_one_thread
 from mtctl.engine.provenance import now, peak_memory_mb, versions
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import MtctlError
@@ -59,7 +58,7 @@ def execute(
     Raises:
         MtctlError: the directory is taken, the recipe differs from the one to resume, training diverged, …
     """
-    torch.set_num_threads(1)
+    use_one_thread()
     place = RunDirectory(directory)
     with explained(directory):
         check_target(place, recipe, resume=resume, force=force)

@@ -89,7 +89,7 @@ class ReplayGradients:
                 leaf.grad = self._jacobian[task].mul_(weights[task]) if self._counts[task] else None
             return
         leaf, *codes = self._network.leaves()
-        leaf.grad = torch.mv(self._jacobian.t(), weights)
+        leaf.grad = torch.mv(self._jacobian.t(), weights, out=self._network.gradient)
         if codes and self._code_gradients is not None:
             codes[0].grad = self._code_gradients * (own.float() * self._importance).unsqueeze(1)
 

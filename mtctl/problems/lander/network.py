@@ -38,8 +38,10 @@ class Workspace:
         """Return each layer's outputs [rows, units], and memory for the hidden layers' derivatives."""
         key = (rows, *units)
         if key not in self._held:
-            outputs = [torch.zeros(rows, width) for width in units]
-            self._held[key] = outputs, [torch.zeros(rows, width) for width in units[:-1]]
+            # Inference mode lasts as long as its tensors: one made in it could not be written to outside.
+            with torch.inference_mode(mode=False):
+                outputs = [torch.zeros(rows, width) for width in units]
+                self._held[key] = outputs, [torch.zeros(rows, width) for width in units[:-1]]
         return self._held[key]
 
 
@@ -61,6 +63,7 @@ class QNetwork:
     Attributes:
         parameters: [K, P] weights and biases (the rows of W_e after those of W in the first layer).
         codes: [T, d] the tasks' extra inputs; learned only with `encoding="embedding"`.
+        gradient: [P] memory for the combined gradient of a shared network.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class QNetwork:
             [(weight[copy], bias[copy]) for weight, bias in self._layers] for copy in range(self.copies)
         ]
         self._jacobian = torch.zeros(tasks, self.parameters.shape[1])
+        self.gradient = torch.zeros(self.parameters.shape[1])
         self._blocks = self._views(self._jacobian)
         self._units = [units for _, units in self._shapes]
         self._workspace = workspace or Workspace()
