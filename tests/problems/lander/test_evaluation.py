@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from mtctl.problems.contract import Problem
+from mtctl.problems.lander import environments
+from mtctl.problems.lander.problem import Lander
+from tests.problems.lander.landers import SMALL, TASKS, independent, lander, learn
+
+AGENTS = [{"task_encoding": "embedding"}, independent()]
+
+
+def trained(**agent: Any) -> Lander:
+    """Return a lander at the end of an episode, in the midst of learning."""
+    problem = lander(hidden=SMALL, replay={"learning_starts": 16}, **agent)
+    while problem.done < 4:
+        learn(problem)
+    assert problem.dqn.updates
+    return problem
+
+
+def equal(a: Any, b: Any) -> bool:
+    match a:
+        case torch.Tensor():
+            return torch.equal(a, b)
+        case dict():
+            return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+        case list() | tuple():
+            return len(a) == len(b) and all(map(equal, a, b))
+        case _:
+            return bool(a == b)
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=str)
+def test_evaluation_is_repeatable_and_touches_nothing(agent: dict[str, Any]) -> None:
+    problem = trained(**agent)
+    before = problem.state_dict()
+    first = problem.evaluate(3, "held_out")
+    assert problem.evaluate(3, "held_out") == first
+    assert equal(problem.state_dict(), before)
+    assert tuple(first) == TASKS
+    for scored in first.values():
+        assert len(scored.returns) == len(scored.steps) == len(scored.outcomes) == 3
+
+
+def test_evaluation_between_steps_does_not_change_training() -> None:
+    watched, alone = trained(task_encoding="onehot"), trained(task_encoding="onehot")
+    for step in range(120):
+        if step % 40 == 7:
+            watched.evaluate(1, "monitor")
+        learn(watched)
+        learn(alone)
+    assert equal(watched.dqn.state_dict(), alone.dqn.state_dict())
+
+
+def test_an_episode_depends_on_its_seed_alone() -> None:
+    problem = trained()
+    long = problem.evaluate(4, "held_out")
+    assert problem.evaluate(2, "held_out")["windy"].returns == long["windy"].returns[:2]
+    assert problem.evaluate(4, "held_out", ("heavy",)) == {"heavy": long["heavy"]}
+    assert problem.evaluate(4, "monitor")["standard"].returns != long["standard"].returns
+
+
+def test_a_policy_is_all_that_evaluation_needs() -> None:
+    problem, fresh = (
+        trained(task_encoding="embedding"),
+        lander(hidden=SMALL, task_encoding="embedding", seed=9),
+    )
+    assert fresh.evaluate(2, "held_out") != problem.evaluate(2, "held_out")
+    fresh.load_policy_state(problem.policy_state())
+    assert fresh.evaluate(2, "held_out") == problem.evaluate(2, "held_out")
+
+
+def test_evaluation_is_greedy_under_the_tasks_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Firing the main engine now and then keeps a lander aloft until its time is up."""
+    problem = lander(hidden=SMALL)
+    height = torch.tensor([[0.0, 1.0, 0, 0, 0, 0, 0, 0]])
+    assert problem.dqn.online.act(height, 0) == problem.dqn.online.act(height, 0)
+    monkeypatch.setitem(
+        environments.TASKS,
+        "windy",
+        environments.TaskDefinition(time_limit=12),
+    )
+    scored = problem.evaluate(2, "held_out", ("windy",))["windy"]
+    assert scored.steps == (12, 12)
+    assert scored.outcomes == ("timed_out", "timed_out")
+
+
+def test_frames_are_pictures_of_every_step() -> None:
+    problem = lander(hidden=SMALL)
+    frames: list[Any] = []
+    problem.show("heavy", 1, frames.append)
+    steps = problem.evaluate(1, "held_out", ("heavy",))["heavy"].steps[0]
+    # Engine particles are part of a rendered world's physics, so its course may differ by a little.
+    assert len(frames) == pytest.approx(steps, rel=0.5)
+    assert all(frame.shape == (400, 600, 3) for frame in frames)
+
+
+def test_state_in_the_midst_of_an_episode_is_refused() -> None:
+    problem = lander(hidden=SMALL)
+    problem.advance()
+    with pytest.raises(RuntimeError, match="episode is being played"):
+        problem.state_dict()
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        {"task_encoding": "embedding", "double": True, "target": {"kind": "soft"}},
+        {"replay": {"kind": "mixed", "learning_starts": 16}, "n_step": 3},
+        independent(learn="active_task", target={"kind": "episodes", "every": 1}),
+    ],
+    ids=str,
+)
+def test_restored_problem_goes_on_bit_for_bit(agent: dict[str, Any]) -> None:
+    settings = {"hidden": SMALL, "replay": {"learning_starts": 16}, **agent}
+    original, restored = lander(**settings), lander(**settings)
+    while original.done < 4:
+        learn(original)
+    restored.load_state_dict(original.state_dict())
+    while original.done < 8:
+        learn(original)
+        learn(restored)
+    assert original.dqn.updates > 100
+    assert equal(restored.state_dict(), original.state_dict())
+
+
+def test_lander_is_a_problem() -> None:
+    problem: Problem = lander()
+    assert (problem.unit, problem.units, problem.done) == ("episode", 3000, 0)
+    assert problem.score.success == 200.0
