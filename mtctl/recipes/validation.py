@@ -122,6 +122,10 @@ def _missing(root: Node, path: KeyPath, holder: Shape) -> Iterator[Mistake]:
 def _unknown_key(root: Node, path: KeyPath, holder: Shape) -> Mistake:
     key = str(path[-1])
     fields = _fields(root, path, holder)
+    if path == ("extends",):  # in a file it has been resolved by now
+        return Mistake(
+            follow(root, path).place, "`extends` can only stand in a file", "name the other recipe instead"
+        )
     match = closest(key, fields)
     note = f"did you mean `{match}`?" if match else f"known here: {', '.join(fields)}"
     return Mistake(follow(root, path).place, f"unknown key `{shortened(key)}`", note)

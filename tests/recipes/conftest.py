@@ -1,22 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.recipes.loading import load
-
-Write = Callable[[str, str], Path]
-Refusal = Callable[..., str]
-
-MINIMAL = """\
-name: mine
-problem: {kind: lander}
-agent: {kind: dqn}
-balancer: {kind: equal}
-"""
+from tests.recipes.samples import Refusal, Write
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.recipes.loading import dump, load
-from tests.recipes.conftest import MINIMAL, Refusal, Write
+from tests.recipes.samples import MINIMAL, Refusal, Write
 
 
 def error(reference: str | Path) -> MtctlError:

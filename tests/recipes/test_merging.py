@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from mtctl.recipes.balancers import GradNorm, PCGrad, Uncertainty
 from mtctl.recipes.loading import load
-from tests.recipes.conftest import MINIMAL, Write
+from tests.recipes.samples import MINIMAL, Write
 
 
 def test_mappings_are_merged_and_lists_replaced(write: Write) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from mtctl.recipes.balancers import GradNorm, PCGrad
 from mtctl.recipes.loading import load
-from tests.recipes.conftest import MINIMAL, Refusal, Write
+from tests.recipes.samples import MINIMAL, Refusal, Write
 
 
 def test_values_are_read_like_yaml() -> None:
@@ -133,7 +133,7 @@ def test_the_last_of_one_key_wins() -> None:
         ("agent.hidden=[1]\nb", "not valid YAML"),
         ("name={first: a}", "`name` must be text"),
         (".".join("a" * 5000) + "=1", "more than 32 levels of nesting"),
-        ("extends=pcgrad_blind", "unknown key `extends`"),
+        ("extends=pcgrad_blind", "`extends` can only stand in a file"),
     ],
 )
 def test_what_is_wrong_is_underlined_in_the_argument(refusal: Refusal, argument: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""Whatever stands in a recipe file or in `-o`: a recipe comes out, or an explained error that names the file."""
+"""Whatever stands in a recipe file or in `-o`: a recipe comes out, or one error that names the file."""
 
 from __future__ import annotations
 

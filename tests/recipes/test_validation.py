@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mtctl.recipes.loading import load
-from tests.recipes.conftest import MINIMAL, Refusal, Write
+from tests.recipes.samples import MINIMAL, Refusal, Write
 
 
 def agent(text: str) -> str:
