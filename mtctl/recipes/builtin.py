@@ -32,7 +32,7 @@ def path_of(name: str) -> Path | None:
     """Return the file of a built-in recipe or base: a relative path where it is below the current folder."""
     root = folder()
     path = root / f"{name.removesuffix(_SUFFIX)}{_SUFFIX}"
-    if not name or "\0" in name or not path.resolve().is_relative_to(root.resolve()) or not path.is_file():
+    if not name or not exists(path) or not path.resolve().is_relative_to(root.resolve()):
         return None
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
@@ -84,11 +84,8 @@ def _directory(path: Path) -> MtctlError:
 def _missing(name: str, path: Path) -> MtctlError:
     known = names()
     if path.stem in known and name != path.stem:
-        message, hint = (
-            f"{name} does not exist",
-            f"`{path.stem}` is a built-in recipe: name it without folder and suffix",
-        )
-        return MtctlError(message, hint=hint)
+        hint = f"`{path.stem}` is a built-in recipe: name it without folder and suffix"
+        return MtctlError(f"{name} does not exist", hint=hint)
     match = closest(name, [*neighbours(path), *known])
     guess = f"did you mean `{match}`? " if match else ""
     message = f"there is no recipe `{shortened(name)}`, neither a file nor built in"

@@ -35,6 +35,7 @@ _MUST_BE = {
     "tuple_type": "must be a list",
 }
 _EXACT = 2**53  # floats count whole numbers exactly up to here
+_UNQUOTED = ("int_type", "float_type", "bool_type")
 _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
@@ -57,6 +58,8 @@ def _hidden(root: Node, details: list[ErrorDetails]) -> Iterator[Mistake]:
         path, holder, shape = shapes.walk(Recipe, root, detail["loc"])
         if detail["type"] == "extra_forbidden":
             guesses.keys[path] = closest(str(path[-1]), _fields(root, path, holder))
+        if detail["type"] == "union_tag_not_found" and (slip := _misspelt_kind(follow(root, path).node)):
+            guesses.keys[(*path, slip)] = "kind"
         if detail["type"] == "union_tag_invalid":
             path, choices = (*path, "kind"), tuple(shapes.kinds(shape))
         else:
@@ -82,7 +85,7 @@ def _explain(root: Node, detail: ErrorDetails) -> Iterator[Mistake]:
         case "missing":
             yield from _missing(root, path, holder)
         case "union_tag_not_found":
-            yield from _missing(root, (*path, "kind"), shape)
+            yield from _no_kind(root, path, shape)
         case "extra_forbidden":
             yield _unknown_key(root, path, holder)
         case "literal_error":
@@ -108,7 +111,7 @@ def _misfits(root: Node, found: Iterable[Misfit], path: KeyPath = ()) -> Iterato
 
 def _missing(root: Node, path: KeyPath, holder: Shape) -> Iterator[Mistake]:
     entry, key = follow(root, path[:-1]), str(path[-1])
-    fields = _fields(root, path, holder) or ("kind",)
+    fields = _fields(root, path, holder)
     if isinstance(entry.node, Mapping) and any(
         unknown not in fields and closest(unknown, fields) == key for unknown in entry.node.entries
     ):
@@ -119,16 +122,28 @@ def _missing(root: Node, path: KeyPath, holder: Shape) -> Iterator[Mistake]:
     yield Mistake(_place(entry), f"missing key `{key}`{where}", note, snippet=entry.node is not root)
 
 
+def _no_kind(root: Node, path: KeyPath, shape: Shape) -> Iterator[Mistake]:
+    # Pydantic looks at no key of a union without its tag, so a misspelt `kind` is only found here.
+    entry = follow(root, path)
+    if (slip := _misspelt_kind(entry.node)) is None:
+        yield from _missing(root, (*path, "kind"), shape)
+    else:
+        place = follow(root, (*path, slip)).place
+        yield Mistake(place, f"unknown key `{slip}`", "did you mean `kind`?")
+
+
+def _misspelt_kind(node: Node) -> str | None:
+    return closest("kind", node.entries) if isinstance(node, Mapping) else None
+
+
 def _unknown_key(root: Node, path: KeyPath, holder: Shape) -> Mistake:
-    key = str(path[-1])
-    fields = _fields(root, path, holder)
+    place, key = follow(root, path).place, str(path[-1])
     if path == ("extends",):  # in a file it has been resolved by now
-        return Mistake(
-            follow(root, path).place, "`extends` can only stand in a file", "name the other recipe instead"
-        )
+        return Mistake(place, "`extends` can only stand in a file", "name the other recipe instead")
+    fields = _fields(root, path, holder)
     match = closest(key, fields)
     note = f"did you mean `{match}`?" if match else f"known here: {', '.join(fields)}"
-    return Mistake(follow(root, path).place, f"unknown key `{shortened(key)}`", note)
+    return Mistake(place, f"unknown key `{shortened(key)}`", note)
 
 
 def _not_allowed(root: Node, path: KeyPath, choices: tuple[str, ...]) -> Mistake:
@@ -166,18 +181,11 @@ def _advice(node: Node, path: KeyPath, shape: Shape, error: str) -> str:
         return f"write `{int(value)}`" if abs(value) < _EXACT else ""
     if error == "bool_type" and text.lower() in _YES_NO:
         return f"write `{_YES_NO[text.lower()]}`"
-    if (
-        error in ("int_type", "float_type", "bool_type")
-        and value == text
-        and not isinstance(scalar(text), str)
-    ):
+    if error in _UNQUOTED and value == text and not isinstance(scalar(text), str):
         return "leave out the quotes"
     if error in ("model_type", "model_attributes_type") and text in shapes.kinds(shape):
-        return (
-            f"write `{path[-1]}: {{kind: {text}}}`"
-            if isinstance(path[-1], str)
-            else f"write `{{kind: {text}}}`"
-        )
+        key = f"{path[-1]}: " if isinstance(path[-1], str) else ""
+        return f"write `{key}{{kind: {text}}}`"
     return ""
 
 

@@ -192,6 +192,10 @@ class TestExtends:
             "     │          ^^^^^^^^^^ did you mean `parent.yaml`?"
         )
 
+    @pytest.mark.parametrize("value", ["x" * 5000, "a/" * 3000 + "b", '"a\\0b"'])
+    def test_a_parent_that_no_file_can_be(self, refusal: Refusal, value: str) -> None:
+        assert "is neither a file nor a built-in recipe" in refusal(f"extends: {value}")
+
     def test_a_parent_that_cannot_be_read(self, refusal: Refusal, write: Write) -> None:
         write("folder/a.txt", "")
         message = refusal("extends: folder")

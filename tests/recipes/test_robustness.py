@@ -67,6 +67,7 @@ def recipe_or_error(path: Path, overrides: list[str] | None = None) -> None:
     except MtctlError as error:
         assert path.name in error.message
         assert error.code is ExitCode.USAGE
+        assert "(0 problems)" not in error.message
         for jargon in ("pydantic", "https://", "Traceback"):
             assert jargon not in error.message
     else:

@@ -260,6 +260,19 @@ def test_a_misspelt_kind_is_read_as_it_was_meant_to_find_the_rest(refusal: Refus
     assert "`heavvy` is not a task of this recipe" in message
 
 
+def test_a_misspelt_kind_key_of_a_union_is_found(refusal: Refusal) -> None:
+    assert refusal(balancer("{kidn: manual, weights: {standard: 1, windy: 1, heavvy: 1, heavy: 1}}")) == (
+        "mine.yaml is not a valid recipe (2 problems)\n"
+        "  --> mine.yaml:4:12  unknown key `kidn`\n"
+        "   4 │ balancer: {kidn: manual, weights: {standard: 1, windy: 1, heavvy: 1, heavy: 1}}\n"
+        "     │            ^^^^ did you mean `kind`?\n"
+        "  --> mine.yaml:4:59  `heavvy` is not a task of this recipe\n"
+        "   4 │ balancer: {kidn: manual, weights: {standard: 1, windy: 1, heavvy: 1, heavy: 1}}\n"
+        "     │                                                           ^^^^^^ did you mean `heavy`? "
+        "choose from: standard, windy, heavy"
+    )
+
+
 def test_whole_numbers_serve_as_numbers(write: Write) -> None:
     recipe = load(write("mine.yaml", agent("lr: 1, gamma: 1")))
     assert (recipe.agent.lr, recipe.agent.gamma) == (1.0, 1.0)
