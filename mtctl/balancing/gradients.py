@@ -19,21 +19,21 @@ class AutogradGradients:
 
     Args:
         tasks: names of the T tasks.
-        losses: a differentiable scalar for each task, by name or as one [T] tensor. Those of inactive tasks
-            are ignored and may be left out of a mapping.
+        losses: a differentiable scalar for each task, by name; those of inactive tasks may be left out.
+            Entries of one tensor would do, but each task's backward pass then walks through all tasks' heads.
         shared: parameters that several tasks use.
         own: for each task, the parameters that only it uses.
         last_shared: the last shared layer's parameters, some of `shared`.
         active: [T] bool; all tasks if left out.
 
     Raises:
-        ValueError: the numbers of tasks, losses or own parameter lists differ.
+        ValueError: an active task has no loss, or `own` is not one list for each task.
     """
 
     def __init__(
         self,
         tasks: tuple[str, ...],
-        losses: Mapping[str, Tensor] | Tensor,
+        losses: Mapping[str, Tensor],
         *,
         shared: Sequence[Parameter],
         own: Sequence[Sequence[Parameter]],
@@ -42,10 +42,12 @@ class AutogradGradients:
     ) -> None:
         self.tasks = tasks
         self.active = torch.ones(len(tasks), dtype=torch.bool) if active is None else active
-        self._present = [task for task, is_active in enumerate(self.active.tolist()) if is_active]
-        self._losses = _by_task(tasks, losses, self._present)
+        present = [task for task, is_active in enumerate(self.active.tolist()) if is_active]
+        if missing := [tasks[task] for task in present if tasks[task] not in losses]:
+            raise ValueError(f"losses: no loss for {', '.join(missing)}")
         if len(own) != len(tasks):
             raise ValueError(f"own: expected parameters for each of {len(tasks)} tasks, found {len(own)}")
+        self._losses = {task: losses[tasks[task]] for task in present}
         self.losses = torch.zeros(len(tasks), dtype=torch.float64)
         for task, loss in self._losses.items():
             self.losses[task] = loss.detach()
@@ -53,7 +55,7 @@ class AutogradGradients:
             "all_shared": list(shared),
             "last_shared": list(last_shared),
         }
-        self._own = [list(parameters) for parameters in own]
+        self._heads = [parameter for parameters in own for parameter in parameters]
         # Per-task gradients [T, parameter's shape] of what has been asked; None: no active task uses it.
         self._rows: dict[Parameter, Tensor | None] = {}
 
@@ -77,24 +79,24 @@ class AutogradGradients:
         Parameters that no active task uses get None. Where both weights are equal, the gradients are bit for
         bit those of the weighted sum of losses, whatever was asked before: looking changes nothing.
         """
-        trunk, heads = (
-            self._parameters["all_shared"],
-            [parameter for group in self._own for parameter in group],
-        )
+        trunk = self._parameters["all_shared"]
         if torch.equal(shared, own):
-            self._backward(own, trunk + heads)
+            self._backward(own, trunk + self._heads)
             return
-        self._backward(own, heads)
+        self._backward(own, self._heads)
         self._differentiate(trunk)
         for parameter in trunk:
             rows = self._rows[parameter]
             parameter.grad = None if rows is None else torch.tensordot(shared.to(rows), rows, dims=1)
 
     def _backward(self, weights: Tensor, parameters: list[Parameter]) -> None:
-        if not parameters:
+        """Write the gradient of the weighted sum of losses into `.grad`."""
+        for parameter in parameters:
+            parameter.grad = None
+        if not parameters or not self._losses:
             return
         scales = weights.tolist()
-        total = sum((scales[task] * loss for task, loss in self._losses.items()), start=torch.tensor(0.0))
+        total = torch.stack([scales[task] * loss for task, loss in self._losses.items()]).sum()
         gradients = torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
@@ -124,20 +126,6 @@ class AutogradGradients:
         for task, gradient in gradients.items():
             rows[task] = gradient
         return rows
-
-
-def _by_task(
-    tasks: tuple[str, ...], losses: Mapping[str, Tensor] | Tensor, present: list[int]
-) -> dict[int, Tensor]:
-    if isinstance(losses, Tensor):
-        if losses.shape != (len(tasks),):
-            raise ValueError(
-                f"losses: expected shape ({len(tasks)},), one for each task, found {tuple(losses.shape)}"
-            )
-        return {task: losses[task] for task in present}
-    if missing := [tasks[task] for task in present if tasks[task] not in losses]:
-        raise ValueError(f"losses: no loss for {', '.join(missing)}")
-    return {task: losses[tasks[task]] for task in present}
 
 
 def cosines(gramian: Tensor) -> Tensor:

@@ -1,0 +1,184 @@
+"""Chains compose exactly, compute what is needed and keep their states apart."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+
+from mtctl.balancing.cagrad import CAGrad
+from mtctl.balancing.chain import Chain, ChainState, learned_parameters
+from mtctl.balancing.contract import Balancer
+from mtctl.balancing.fixed import Equal, Manual
+from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.pcgrad import PCGrad
+from mtctl.balancing.uncertainty import Uncertainty
+from tests.balancing.cases import METHODS, STRUCTURED, drawn, given, seeded
+from tests.balancing.networks import network
+
+KNOWN = (0.5, 1.0, 2.0)
+
+
+def weights(
+    method: Balancer, gradients: object, state: ChainState | None = None, seed: int = 0
+) -> torch.Tensor:
+    chain = Chain((method,))
+    decision, _ = chain.balance(gradients, chain.init(3) if state is None else state, seeded(seed))  # type: ignore[arg-type]
+    return decision.shared
+
+
+def test_gradnorm_then_pcgrad_is_pcgrad_on_the_weighted_losses() -> None:
+    chain = Chain((GradNorm(initial_losses=KNOWN, lr=0.3), PCGrad()))
+    state = chain.init(3)
+    for step in range(6):
+        net = network(step)
+        gradnorm_state = {name: value for name, value in state.items() if name.startswith("0.")}
+        first = weights(GradNorm(initial_losses=KNOWN, lr=0.3), net.gradients(), gradnorm_state)
+        decision, state = chain.balance(net.gradients(), state, seeded(step))
+        # PCGrad on the gradients that autograd gives of the weighted losses, in the same order.
+        rows = net.rows(net.shared, first)
+        second = weights(PCGrad(), given(rows.numpy()), seed=step)
+        torch.testing.assert_close(
+            decision.shared @ net.rows(net.shared), second @ rows, rtol=1e-5, atol=1e-6
+        )
+        torch.testing.assert_close(decision.own, first)
+    assert not torch.equal(first, torch.ones(3, dtype=torch.float64))
+    assert not torch.equal(decision.shared, decision.own)
+
+
+def test_a_later_method_sees_weighted_losses_and_norms() -> None:
+    jacobian, losses = drawn(3, 4), [1.0, 2.0, 3.0]
+    scales = (2.0, 0.5, 3.0)
+    chain = Chain((Manual(scales), Uncertainty(lr=0.1), GradNorm(initial_losses=KNOWN, lr=0.1)))
+    _, state = chain.balance(given(jacobian, losses), chain.init(3), seeded())
+
+    halved = [scale * loss for scale, loss in zip(scales, losses, strict=True)]
+    alone = Chain((Uncertainty(lr=0.1),))
+    _, expected = alone.balance(given(jacobian, halved), alone.init(3), seeded())
+    assert torch.equal(state["1.log_variances"], expected["0.log_variances"])
+
+    total = torch.tensor(scales, dtype=torch.float64) / 2
+    scaled = given(jacobian * total.unsqueeze(1).numpy(), (total * torch.tensor(losses)).tolist())
+    alone = Chain((GradNorm(initial_losses=KNOWN, lr=0.1),))
+    _, expected = alone.balance(scaled, alone.init(3), seeded())
+    torch.testing.assert_close(state["2.adam_mean"], expected["0.adam_mean"])
+
+
+@pytest.mark.parametrize("make", METHODS.values(), ids=METHODS.keys())
+def test_a_chain_of_one_is_its_method(make) -> None:  # type: ignore[no-untyped-def]
+    method, jacobian = make(range(3)), STRUCTURED["free"]
+    decision, _ = Chain((method,)).balance(given(jacobian), Chain((method,)).init(3), seeded())
+    first, _ = Chain((Equal(), method)).balance(given(jacobian), Chain((Equal(), method)).init(3), seeded())
+    torch.testing.assert_close(first.shared, decision.shared, rtol=1e-15, atol=0)
+    torch.testing.assert_close(first.own, decision.own, rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize(
+    "method", [Equal(), Manual(KNOWN), Uncertainty(), GradNorm(), PCGrad(), CAGrad()], ids=repr
+)
+def test_own_parameters_follow_the_weights_of_losses_alone(method: Balancer) -> None:
+    chain = Chain((Manual(KNOWN), method))
+    decision, _ = chain.balance(given(STRUCTURED["free"]), chain.init(3), seeded())
+    before = torch.tensor(KNOWN, dtype=torch.float64)
+    if isinstance(method, PCGrad | CAGrad):
+        assert torch.equal(decision.own, before)
+        assert not torch.equal(decision.shared, before)
+    else:
+        assert torch.equal(decision.own, decision.shared)
+
+
+@pytest.mark.parametrize(
+    ("methods", "asked"),
+    [
+        ((Equal(),), []),
+        ((Manual(KNOWN), Uncertainty()), []),
+        ((GradNorm(),), ["norms of last_shared"]),
+        ((GradNorm(space="all_shared"),), ["norms of all_shared"]),
+        ((PCGrad(),), ["gramian of all_shared"]),
+        ((Equal(), CAGrad()), ["gramian of all_shared"]),
+        ((GradNorm(), PCGrad()), ["norms of last_shared", "gramian of all_shared"]),
+    ],
+    ids=str,
+)
+def test_only_what_is_needed_is_computed(methods: tuple[Balancer, ...], asked: list[str]) -> None:
+    chain, gradients = Chain(methods), given(drawn(3, 4))
+    chain.balance(gradients, chain.init(3), seeded())
+    assert gradients.asked == asked
+
+
+def test_states_of_equal_methods_stay_apart() -> None:
+    chain = Chain((Uncertainty(lr=0.1), Uncertainty(lr=0.2)))
+    state = chain.init(3)
+    assert set(state) == {
+        f"{place}.{name}"
+        for place in (0, 1)
+        for name in ("log_variances", "adam_mean", "adam_square", "adam_moves")
+    }
+    _, state = chain.balance(given(drawn(3, 4), [3.0, 3.0, 3.0]), state, seeded())
+    torch.testing.assert_close(state["0.log_variances"], torch.full((3,), 0.1, dtype=torch.float64))
+    torch.testing.assert_close(state["1.log_variances"], torch.full((3,), 0.2, dtype=torch.float64))
+
+
+def test_the_eleventh_method_is_not_taken_for_the_first() -> None:
+    chain = Chain((*[Equal()] * 10, Uncertainty(lr=0.1)))
+    _, state = chain.balance(given(drawn(3, 4)), chain.init(3), seeded())
+    assert all(name.startswith("10.") for name in state)
+
+
+def test_a_saved_state_goes_on_exactly_where_it_was() -> None:
+    chain = Chain((GradNorm(window=2, lr=0.1), Uncertainty(), PCGrad()))
+    batches = [given(drawn(3, 4, seed), [1.0 + seed, 2.0, 3.0]) for seed in range(8)]
+    rng, state = seeded(), chain.init(3)
+    for gradients in batches[:4]:
+        _, state = chain.balance(gradients, state, rng)
+
+    file = io.BytesIO()
+    torch.save({"state": state, "rng": rng.get_state()}, file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    resumed, restored = seeded(99), saved["state"]
+    resumed.set_state(saved["rng"])
+    for gradients in batches[4:]:
+        decision, state = chain.balance(gradients, state, rng)
+        again, restored = chain.balance(gradients, restored, resumed)
+        assert torch.equal(again.shared, decision.shared)
+        assert torch.equal(again.own, decision.own)
+    assert all(torch.equal(restored[name], value) for name, value in state.items())
+
+
+def test_the_state_that_came_in_is_not_changed() -> None:
+    chain = Chain((GradNorm(window=1), Uncertainty()))
+    state = chain.init(3)
+    for seed in range(3):
+        before = {name: value.clone() for name, value in state.items()}
+        _, after = chain.balance(given(drawn(3, 4, seed), [1.0, 2.0, 3.0]), state, seeded())
+        assert all(torch.equal(value, before[name]) for name, value in state.items())
+        state = after
+
+
+def test_learned_parameters_add_up() -> None:
+    assert learned_parameters(Chain((Equal(),)), 3) == 0
+    assert learned_parameters(Chain((GradNorm(),)), 3) == 3
+    assert learned_parameters(Chain((Uncertainty(), GradNorm(), PCGrad(), CAGrad())), 4) == 8
+
+
+@pytest.mark.parametrize("space", ["last_shared", "all_shared"])
+def test_gradnorm_does_not_reach_into_the_network(space) -> None:  # type: ignore[no-untyped-def]
+    net, plain = network(), network()
+    chain = Chain((GradNorm(initial_losses=KNOWN, lr=0.3, space=space),))
+    state = chain.init(3)
+    for _ in range(3):
+        gradients = net.gradients()
+        decision, state = chain.balance(gradients, state, seeded())
+        gradients.combine(decision.shared, decision.own)
+        plain_losses = plain.losses()
+        for parameter in plain.parameters:
+            parameter.grad = None
+        scaled = [weight * loss for weight, loss in zip(decision.shared.tolist(), plain_losses, strict=True)]
+        torch.stack(scaled).sum().backward()
+        for ours, theirs in zip(net.parameters, plain.parameters, strict=True):
+            assert ours.grad is not None
+            assert theirs.grad is not None
+            assert torch.equal(ours.grad, theirs.grad)
+    assert not torch.equal(decision.shared, torch.ones(3, dtype=torch.float64))

@@ -1,0 +1,216 @@
+"""Per-task gradients of any torch model, and what a Gramian says."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from mtctl.balancing.contract import Space
+from mtctl.balancing.gradients import AutogradGradients, conflict_rate, cosines, gradient_shares
+from tests.balancing.networks import TASKS, Network, network
+
+WEIGHTS = torch.tensor([0.3, 1.0, 1.7], dtype=torch.float64)
+ALL = [True, True, True]
+
+
+def parameters(net: Network, space: Space) -> list[Parameter]:
+    return net.shared if space == "all_shared" else list(net.last.parameters())
+
+
+def weighted_sum(net: Network, weights: Tensor) -> list[Tensor | None]:
+    """`.grad` after a plain backward pass through Σ wᵢ·Lᵢ."""
+    for parameter in net.parameters:
+        parameter.grad = None
+    red, green, blue = (weight * loss for weight, loss in zip(weights.tolist(), net.losses(), strict=True))
+    (red + green + blue).backward()
+    return [parameter.grad for parameter in net.parameters]
+
+
+def same(one: list[Tensor | None], other: list[Tensor | None]) -> bool:
+    pairs = zip(one, other, strict=True)
+    return all(
+        (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs
+    )
+
+
+@pytest.mark.parametrize("space", ["last_shared", "all_shared"])
+def test_norms_and_gramian_are_those_of_the_rows(space: Space) -> None:
+    net = network()
+    rows = net.rows(parameters(net, space))
+    gradients = net.gradients()
+    assert gradients.gramian(space).dtype == gradients.norms(space).dtype == torch.float64
+    torch.testing.assert_close(gradients.gramian(space), rows @ rows.T, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(gradients.norms(space), rows.norm(dim=1), rtol=1e-6, atol=1e-9)
+
+
+def test_the_gramian_of_single_precision_gradients_is_summed_in_double() -> None:
+    gramian = network().gradients().gramian("all_shared")
+    assert torch.linalg.eigvalsh(gramian).min() > 0
+    assert torch.equal(gramian, gramian.T)
+    assert not torch.equal(gramian, gramian.float().double())
+
+
+def test_losses_are_detached_doubles() -> None:
+    net = network()
+    gradients = net.gradients()
+    assert gradients.losses.dtype == torch.float64
+    assert not gradients.losses.requires_grad
+    assert gradients.losses.tolist() == [loss.item() for loss in net.losses()]
+
+
+def test_weights_of_whole_losses_give_the_weighted_sum_bit_for_bit() -> None:
+    net = network()
+    expected = weighted_sum(net, WEIGHTS)
+    net.gradients().combine(WEIGHTS, WEIGHTS)
+    assert same([parameter.grad for parameter in net.parameters], expected)
+
+
+def test_looking_at_gradients_changes_nothing() -> None:
+    net = network()
+    for shared in (WEIGHTS, WEIGHTS * 2):
+        blind = net.gradients()
+        blind.combine(shared, WEIGHTS)
+        expected = [parameter.grad for parameter in net.parameters]
+        looking = net.gradients()
+        looking.norms("last_shared")
+        looking.gramian("all_shared")
+        looking.combine(shared, WEIGHTS)
+        assert same([parameter.grad for parameter in net.parameters], expected)
+        looking.gramian("last_shared")
+
+
+def test_shared_and_own_parameters_may_follow_different_weights() -> None:
+    net = network()
+    shared = torch.tensor([2.0, 0.5, 1.0], dtype=torch.float64)
+    net.gradients().combine(shared, WEIGHTS)
+    torch.testing.assert_close(
+        net.flat_gradient(net.shared), shared @ net.rows(net.shared), rtol=1e-5, atol=1e-7
+    )
+    combined = [parameter.grad for group in net.own for parameter in group]
+    assert same(combined, weighted_sum(net, WEIGHTS)[len(net.shared) :])
+
+
+@pytest.mark.parametrize("own", [WEIGHTS, torch.ones(3, dtype=torch.float64)], ids=["equal", "different"])
+def test_an_inactive_task_moves_nothing(own: Tensor) -> None:
+    net = network()
+    active = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)
+    gradients = net.gradients([True, False, True])
+    assert gradients.losses[1] == 0
+    assert gradients.norms("all_shared")[1] == 0
+    gradients.combine(WEIGHTS * active, own * active)
+    torch.testing.assert_close(
+        net.flat_gradient(net.shared), (WEIGHTS * active) @ net.rows(net.shared), rtol=1e-5, atol=1e-7
+    )
+    assert all(parameter.grad is None for parameter in net.own[1])
+    assert all(parameter.grad is not None for parameter in net.own[0] + net.own[2])
+
+
+@pytest.mark.parametrize("own", [WEIGHTS, torch.ones(3, dtype=torch.float64)], ids=["equal", "different"])
+def test_unused_parameters_count_as_zero_and_get_no_gradient(own: Tensor) -> None:
+    net = network()
+    unused, partly = Parameter(torch.ones(3)), Parameter(torch.ones(1))
+    unused.grad = torch.ones(3)
+    losses = net.losses()
+    named = dict(zip(TASKS, [losses[0] * partly.sum(), *losses[1:]], strict=True))
+    gradients = AutogradGradients(
+        TASKS, named, shared=[*net.shared, unused, partly], own=net.own, last_shared=[unused]
+    )
+    assert gradients.norms("last_shared").tolist() == [0.0, 0.0, 0.0]
+    rows = net.rows(net.shared)
+    expected = rows @ rows.T
+    expected[0, 0] += losses[0].detach().double() ** 2
+    torch.testing.assert_close(gradients.gramian("all_shared"), expected, rtol=1e-6, atol=1e-9)
+    gradients.combine(WEIGHTS, own)
+    assert unused.grad is None
+    assert partly.grad is not None
+    torch.testing.assert_close(partly.grad.double(), (WEIGHTS[0] * losses[0].detach().double()).reshape(1))
+
+
+def test_a_missing_loss_is_only_missed_if_its_task_is_active() -> None:
+    net = network()
+    losses = dict(zip(TASKS, net.losses(), strict=True))
+    del losses["green"]
+
+    def make(active: list[bool]) -> AutogradGradients:
+        return AutogradGradients(
+            TASKS, losses, shared=net.shared, own=net.own, last_shared=[], active=torch.tensor(active)
+        )
+
+    assert make([True, False, True]).losses[1] == 0
+    with pytest.raises(ValueError, match="losses: no loss for green"):
+        make(ALL)
+
+
+def test_own_parameters_are_given_for_every_task() -> None:
+    net = network()
+    losses = dict(zip(TASKS, net.losses(), strict=True))
+    with pytest.raises(ValueError, match="own: expected parameters for each of 3 tasks, found 2"):
+        AutogradGradients(TASKS, losses, shared=net.shared, own=net.own[:2], last_shared=[])
+
+
+def test_without_own_parameters_there_is_nothing_to_write_there() -> None:
+    net = network()
+    losses = dict(zip(TASKS, net.losses(), strict=True))
+    gradients = AutogradGradients(TASKS, losses, shared=net.parameters, own=[[], [], []], last_shared=[])
+    gradients.combine(WEIGHTS * 2, WEIGHTS)
+    torch.testing.assert_close(
+        net.flat_gradient(net.shared), (WEIGHTS * 2) @ net.rows(net.shared), rtol=1e-5, atol=1e-7
+    )
+
+
+def test_a_step_without_active_tasks_clears_all_gradients() -> None:
+    net = network()
+    net.gradients().combine(WEIGHTS, WEIGHTS)
+    gradients, nothing = net.gradients([False] * 3), torch.zeros(3, dtype=torch.float64)
+    assert gradients.gramian("all_shared").tolist() == [[0.0] * 3] * 3
+    gradients.combine(nothing, nothing)
+    assert all(parameter.grad is None for parameter in net.parameters)
+
+
+def gramian(*rows: list[float]) -> Tensor:
+    jacobian = torch.tensor(rows, dtype=torch.float64)
+    return jacobian @ jacobian.T
+
+
+def test_cosines() -> None:
+    found = cosines(gramian([1, 0], [1, 1], [-3, 0]))
+    half = math.sqrt(0.5)
+    torch.testing.assert_close(
+        found, torch.tensor([[1, half, -1], [half, 1, -half], [-1, -half, 1]], dtype=torch.float64)
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-160, 1e-15, 1e15, 1e150])
+def test_cosines_do_not_see_scale(scale: float) -> None:
+    rows = np.random.default_rng(0).normal(size=(3, 4))
+    products = torch.from_numpy(rows @ rows.T)
+    torch.testing.assert_close(cosines(products * scale), cosines(products))
+    assert cosines(products * scale).abs().max() <= 1
+
+
+def test_the_cosine_of_no_gradient_is_not_a_number() -> None:
+    found = cosines(gramian([1, 0], [0, 0]))
+    assert found[0, 0] == 1
+    assert torch.isnan(found[0, 1])
+    assert torch.isnan(found[1]).all()
+
+
+def test_conflict_rate_counts_pairs_of_active_tasks() -> None:
+    products = gramian([1, 0], [-1, 0.1], [1, 1])
+    active = torch.tensor([ALL, [True, True, False], [True, False, True], [True, False, False]])
+    rates = conflict_rate(products.expand(4, 3, 3), active)
+    torch.testing.assert_close(rates[:3], torch.tensor([2 / 3, 1.0, 0.0], dtype=torch.float64))
+    assert torch.isnan(rates[3])
+
+
+def test_gradient_shares_are_of_weighted_lengths() -> None:
+    products = gramian([3, 4], [0, 1], [0, 0])
+    weights = torch.tensor([[1.0, 5.0, 2.0], [-1.0, 1.0, 0.0]], dtype=torch.float64)
+    shares = gradient_shares(weights, products.expand(2, 3, 3))
+    torch.testing.assert_close(shares, torch.tensor([[0.5, 0.5, 0], [5 / 6, 1 / 6, 0]], dtype=torch.float64))
+    assert torch.isnan(gradient_shares(torch.zeros(3, dtype=torch.float64), products)).all()
