@@ -64,7 +64,7 @@ def fit(
         record = problem.advance()
         gradients = problem.gradients()
         if gradients is not None:
-            _refuse_non_finite(gradients, problem)
+            _refuse_non_finite(gradients, problem, problem.done + (record is None))
             decision = balancing.balance(gradients)
             gradients.combine(decision.shared, decision.own)
             signals.add(gradients, decision)
@@ -78,14 +78,14 @@ def fit(
                 return
 
 
-def _refuse_non_finite(gradients: TaskGradients, problem: Problem) -> None:
+def _refuse_non_finite(gradients: TaskGradients, problem: Problem, unit: int) -> None:
     losses = gradients.losses.tolist()
     squared_norms = gradients.gramian("all_shared").diagonal().tolist()
     for task, loss, square in zip(gradients.tasks, losses, squared_norms, strict=True):
         if math.isfinite(loss) and math.isfinite(square):
             continue
         budget = problem.budget()
-        place = f"{problem.unit} {problem.done + 1}, step {budget['environment_steps']}"
+        place = f"{problem.unit} {unit}, step {budget['environment_steps']}"
         raise MtctlError(
             f"diverged in {place}: task `{task}` has loss {loss:g}, squared gradient norm {square:g}",
             hint="the last good checkpoint is kept; try a smaller `agent.lr`, `agent.gradient_clip: 10` "

@@ -90,6 +90,7 @@ def test_evaluation_is_greedy_under_the_tasks_time_limit(monkeypatch: pytest.Mon
 
 
 def test_frames_are_pictures_of_every_step() -> None:
+    pytest.importorskip("pygame", reason="frames are drawn by the extra `video`")
     problem = lander(hidden=SMALL)
     frames: list[Any] = []
     problem.show("heavy", 1, frames.append)
