@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +25,10 @@ _KEYS: Final = frozenset({"schema", "recipe_hash", "definition_hash", "seed", "d
 
 def save(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint atomically; `content` lacks only the schema number."""
-    write_atomically(path, lambda file: torch.save({"schema": SCHEMA, **content}, file))
+    # Through memory: a disk that is full in the midst of torch's writing comes out as a RuntimeError.
+    buffer = io.BytesIO()
+    torch.save({"schema": SCHEMA, **content}, buffer)
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def load(path: Path, *, recipe_hash: str | None = None) -> dict[str, Any]:

@@ -55,7 +55,8 @@ class RunDirectory:
 
     def clear(self) -> None:
         """Remove what an earlier run has left. Refuses directories that are not runs."""
-        if self.used and not (self.path / layout.RUN).exists():
+        # The metrics file is the first that a run writes.
+        if self.used and not any((self.path / name).exists() for name in (layout.RUN, layout.METRICS)):
             raise MtctlError(
                 f"{self.path}: holds files that are not a run; --force replaces runs only",
                 hint="move them away, or use another --results-dir",

@@ -36,6 +36,8 @@ def explained(directory: Path) -> Iterator[None]:
     """Turn what an operating system says about a full disk or a forbidden directory into a clear error."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # about our output, not about files
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise MtctlError(
@@ -43,16 +45,7 @@ def explained(directory: Path) -> Iterator[None]:
                 hint="make room, then go on with --resume",
                 code=ExitCode.USAGE,
             ) from error
-        if error.errno in (
-            errno.EACCES,
-            errno.EPERM,
-            errno.EROFS,
-            errno.ENOTDIR,
-            errno.EEXIST,
-            errno.ENAMETOOLONG,
-        ):
-            raise MtctlError(
-                f"{error.filename or directory}: cannot be written ({error.strerror})",
-                hint="choose another place with --results-dir",
-            ) from error
-        raise
+        raise MtctlError(
+            f"{error.filename or directory}: cannot be written ({error.strerror or error})",
+            hint="choose another place with --results-dir",
+        ) from error

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mtctl.errors import MtctlError
+
 
 class MetricsFile:
     """Appends records. Holds no wall-clock, so that equal runs write equal bytes.
@@ -14,9 +16,18 @@ class MetricsFile:
     Args:
         path: the file.
         keep: bytes to keep of what is there: those that the resumed checkpoint covers; 0 starts anew.
+
+    Raises:
+        MtctlError: the file lacks some of those bytes.
     """
 
     def __init__(self, path: Path, keep: int = 0) -> None:
+        found = path.stat().st_size if path.exists() else 0
+        if found < keep:
+            raise MtctlError(
+                f"{path}: shorter than when the checkpoint was saved ({found} of {keep} bytes are left)",
+                hint="put the file back, or train again with --force",
+            )
         self._file = path.open("ab")
         self._file.truncate(keep)
         self._file.seek(0, os.SEEK_END)

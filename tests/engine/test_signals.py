@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mtctl.balancing.chain import Decision
+from mtctl.balancing.contract import Space
+from mtctl.engine.signals import SignalLog
+
+TASKS = ("a", "b", "c")
+
+
+class Gradients:
+    """A step's gradients, given by the rows of J [3, P]; a task without a loss is absent."""
+
+    tasks: tuple[str, ...] = TASKS
+
+    def __init__(self, rows: list[list[float]], losses: list[float | None]) -> None:
+        self._rows = torch.tensor(rows, dtype=torch.float64)
+        self.active = torch.tensor([loss is not None for loss in losses])
+        self.losses = torch.tensor([loss or 0.0 for loss in losses], dtype=torch.float64)
+
+    def gramian(self, space: Space) -> Tensor:
+        assert space == "all_shared"
+        products: Tensor = self._rows @ self._rows.T
+        return products
+
+    def norms(self, space: Space) -> Tensor:
+        return self._rows.norm(dim=1)
+
+    def combine(self, shared: Tensor, own: Tensor) -> None:
+        raise AssertionError("a log only looks")
+
+
+def weighted(*weights: float) -> Decision:
+    shared = torch.tensor(weights, dtype=torch.float64)
+    return Decision(shared, shared)
+
+
+def signals(*steps: tuple[Gradients, Decision], shared: bool = True) -> dict[str, Any]:
+    log = SignalLog(TASKS, shared=shared)
+    for gradients, decision in steps:
+        log.add(gradients, decision)
+    found = log.flush()
+    assert found is not None
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    return found
+
+
+ONE = Gradients([[3.0, 4.0], [-3.0, 4.0], [0.0, 2.0]], [1.0, 2.0, 3.0])
+TWO = Gradients([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]], [3.0, 4.0, 5.0])
+
+
+def test_means_over_the_updates() -> None:
+    found = signals((ONE, weighted(1, 1, 1)), (TWO, weighted(2, 0.5, 0.5)))
+    assert found["updates"] == 2
+    assert found["loss"] == {"a": 2.0, "b": 3.0, "c": 4.0}
+    assert found["weight"] == {"a": 1.5, "b": 0.75, "c": 0.75}
+    assert found["gradient_norm"] == pytest.approx({"a": 3.0, "b": 3.0, "c": 1.5})
+    shares = {"a": (5 / 12 + 2 / 3) / 2, "b": (5 / 12 + 0.5 / 3) / 2, "c": (2 / 12 + 0.5 / 3) / 2}
+    assert found["gradient_share"] == pytest.approx(shares)
+    cosines = {"a|b": (7 / 25 - 1) / 2, "a|c": 0.8 / 2, "b|c": 0.8 / 2}
+    assert found["cosine"] == pytest.approx(cosines)
+    # Of three pairs none conflicts in the first update, one in the second.
+    assert found["conflict_rate"] == pytest.approx(1 / 6)
+
+
+def test_absent_tasks_have_no_signals() -> None:
+    absent = Gradients([[3.0, 4.0], [0.0, 0.0], [-3.0, -4.0]], [1.0, None, 2.0])
+    found = signals((absent, weighted(1, 0, 2)))
+    assert found["loss"] == {"a": 1.0, "b": None, "c": 2.0}
+    assert found["weight"] == {"a": 1.0, "b": None, "c": 2.0}
+    assert found["gradient_norm"] == {"a": 5.0, "b": None, "c": 5.0}
+    assert found["gradient_share"] == pytest.approx({"a": 1 / 3, "b": None, "c": 2 / 3})
+    assert found["cosine"] == {"a|b": None, "a|c": pytest.approx(-1.0), "b|c": None}
+    assert found["conflict_rate"] == 1.0
+
+
+def test_means_leave_out_the_updates_a_task_missed() -> None:
+    absent = Gradients([[3.0, 4.0], [9.0, 9.0], [0.0, 2.0]], [1.0, None, 3.0])
+    found = signals((absent, weighted(1, 0, 1)), (TWO, weighted(1, 1, 1)))
+    assert found["loss"] == {"a": 2.0, "b": 4.0, "c": 4.0}
+    assert found["weight"]["b"] == 1.0
+    assert found["gradient_norm"]["b"] == 1.0
+    assert found["cosine"]["a|b"] == -1.0
+    assert found["cosine"]["a|c"] == pytest.approx(0.4)
+
+
+def test_a_zero_gradient_has_no_direction() -> None:
+    still = Gradients([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0]], [0.0, 1.0, 1.0])
+    found = signals((still, weighted(1, 1, 1)))
+    assert found["gradient_norm"]["a"] == 0.0
+    assert found["cosine"] == {"a|b": None, "a|c": None, "b|c": -1.0}
+    assert found["gradient_share"]["a"] == 0.0
+
+
+def test_nothing_shared_means_no_cosines_and_no_conflicts() -> None:
+    found = signals((ONE, weighted(1, 1, 1)), shared=False)
+    assert set(found["cosine"].values()) == {None}
+    assert found["conflict_rate"] is None
+    assert found["gradient_norm"]["a"] == 5.0
+
+
+def test_one_task_alone_has_no_conflicts() -> None:
+    alone = Gradients([[3.0, 4.0], [0.0, 0.0], [0.0, 0.0]], [1.0, None, None])
+    assert signals((alone, weighted(1, 0, 0)))["conflict_rate"] is None
+
+
+def test_a_flush_forgets() -> None:
+    log = SignalLog(TASKS, shared=True)
+    assert log.flush() is None
+    log.add(ONE, weighted(1, 1, 1))
+    assert log.flush() is not None
+    assert log.flush() is None
+
+
+numbers = st.floats(-1e3, 1e3, width=32)
+
+
+@given(
+    rows=st.lists(st.lists(numbers, min_size=4, max_size=4), min_size=3, max_size=3),
+    losses=st.lists(st.one_of(st.none(), st.floats(0, 1e6)), min_size=3, max_size=3),
+    weights=st.lists(st.floats(0, 10), min_size=3, max_size=3),
+)
+def test_ranges(rows: list[list[float]], losses: list[float | None], weights: list[float]) -> None:
+    found = signals((Gradients(rows, losses), weighted(*weights)))
+    shares = [share for share in found["gradient_share"].values() if share is not None]
+    assert all(0 <= share <= 1 for share in shares)
+    assert sum(shares) <= 1 + 1e-9
+    assert all(cosine is None or -1 <= cosine <= 1 for cosine in found["cosine"].values())
+    assert found["conflict_rate"] is None or 0 <= found["conflict_rate"] <= 1
+    for task, loss in zip(TASKS, losses, strict=True):
+        assert (found["loss"][task] is None) == (loss is None)
+    assert list(found["cosine"]) == ["|".join(pair) for pair in itertools.combinations(TASKS, 2)]
+    assert not math.isnan(sum(value for value in found["loss"].values() if value is not None))
