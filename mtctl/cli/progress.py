@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
+
+from mtctl.problems.lander.environments import SOLVED
+from mtctl.recipes.recipe import Recipe
 
 WINDOW: Final = 50
 """Episodes of a task that its running return and success rate are taken over."""
@@ -17,7 +20,7 @@ WINDOW: Final = 50
 class TaskProgress:
     """One task's latest episodes and signals."""
 
-    def __init__(self, success: float | None) -> None:
+    def __init__(self, success: float) -> None:
         self._success = success
         self.history: list[float] = []
         self._recent: deque[float] = deque(maxlen=WINDOW)
@@ -35,7 +38,7 @@ class TaskProgress:
 
     @property
     def success_rate(self) -> float | None:
-        if self._success is None or not self._recent:
+        if not self._recent:
             return None
         return sum(value >= self._success for value in self._recent) / len(self._recent)
 
@@ -44,25 +47,14 @@ class Progress:
     """A run's state as its records tell it; an observer of the engine.
 
     Args:
-        name: of the recipe.
+        recipe: of the run.
         seed: of the run.
-        tasks: names.
-        units: units in all.
-        success: threshold of success of the score.
         clock: seconds; replaced in tests.
     """
 
-    def __init__(
-        self,
-        name: str,
-        seed: int,
-        tasks: Sequence[str],
-        units: int,
-        success: float | None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.name, self.seed, self.units = name, seed, units
-        self.tasks = {task: TaskProgress(success) for task in tasks}
+    def __init__(self, recipe: Recipe, seed: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name, self.seed, self.units = recipe.name, seed, recipe.problem.episodes
+        self.tasks = {task: TaskProgress(SOLVED) for task in recipe.problem.tasks}
         self.done = 0
         self.updates = 0
         self.steps = 0

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -125,87 +124,33 @@ def _train_here(
     quiet: bool,
     as_json: bool,
 ) -> int:
+    from mtctl.cli.live import Lines, Live, method_of
     from mtctl.cli.progress import Progress
     from mtctl.engine.interrupt import stop_on_signals
     from mtctl.engine.run import execute
 
     console = err()
-    tasks = recipe.problem.tasks
-    progress = Progress(
-        recipe.name, seed, tasks, recipe.problem.episodes_per_task * len(tasks), success=200.0
-    )
+    progress = Progress(recipe, seed)
     live = not quiet and console.is_terminal
 
     def say_stopping() -> None:
         console.print("stopping: this episode is finished, then everything is saved", soft_wrap=True)
 
-    with stop_on_signals(say_stopping) as stop:
-        view = _Live(progress, method_of(recipe)) if live else _Lines(progress)
-        with view if isinstance(view, _Live) else nullcontext():
-            status = execute(
-                recipe,
-                seed,
-                directory,
-                command=command,
-                resume=resume,
-                force=force,
-                observers=[progress, view],
-                stop=stop,
-            )
+    view = Live(progress, method_of(recipe)) if live else Lines(progress, _LINE_EVERY)
+    with stop_on_signals(say_stopping) as stop, view:
+        status = execute(
+            recipe,
+            seed,
+            directory,
+            command=command,
+            resume=resume,
+            force=force,
+            observers=[progress, view],
+            stop=stop,
+        )
     if as_json:
         print_runs([directory])
     return _conclude(status, progress, directory, quiet=quiet or as_json)
-
-
-def method_of(recipe: Recipe) -> str:
-    """Name the balancing methods for a headline."""
-    from mtctl.recipes.balancers import GradNorm
-
-    names = {"gradnorm": "GradNorm", "pcgrad": "PCGrad", "cagrad": "CAGrad"}
-    parts = []
-    for method in recipe.chain:
-        kind = method.kind
-        setting = f" α={method.alpha:g}" if isinstance(method, GradNorm) else ""
-        parts.append(names.get(kind, kind) + setting)
-    return " → ".join(parts)
-
-
-class _Live:
-    """Redraws the screen of one run a few times a second."""
-
-    def __init__(self, progress: Progress, method: str) -> None:
-        from rich.live import Live
-
-        self._progress, self._method = progress, method
-        self._live = Live(console=err(), auto_refresh=False, transient=True)
-        self._drawn = -1.0
-
-    def __enter__(self) -> _Live:
-        self._live.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._live.__exit__(None, None, None)
-
-    def unit_ended(self, _record: dict[str, Any]) -> None:
-        from mtctl.cli.screens.train import run_screen
-
-        if self._progress.elapsed - self._drawn >= 0.25:
-            self._drawn = self._progress.elapsed
-            self._live.update(run_screen(self._progress, self._method), refresh=True)
-
-
-class _Lines:
-    """Prints a line every now and then."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def unit_ended(self, record: dict[str, Any]) -> None:
-        from mtctl.cli.screens.train import line
-
-        if record["kind"] != "evaluation" and self._progress.done % _LINE_EVERY == 0:
-            err().print(line(self._progress), soft_wrap=True)
 
 
 def _conclude(status: str, progress: Progress, directory: Path, *, quiet: bool) -> int:

@@ -23,10 +23,8 @@ class _Watched:
     """A job and what its metrics file tells."""
 
     def __init__(self, job: Job, recipe: Recipe, seed: int) -> None:
-        tasks = recipe.problem.tasks
-        units = recipe.problem.episodes_per_task * len(tasks)
         self.job = job
-        self.progress = Progress(recipe.name, seed, tasks, units, success=200.0)
+        self.progress = Progress(recipe, seed)
         self._tail = Tail(job.directory / layout.METRICS, self.progress)
         self._said = False
         self._line_at = 0

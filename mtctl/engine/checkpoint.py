@@ -65,6 +65,26 @@ def load(path: Path, *, recipe_hash: str | None = None) -> dict[str, Any]:
     return content
 
 
+def load_to_resume(path: Path, *, recipe_hash: str, definition_hash: str, seed: int) -> dict[str, Any]:
+    """Read a checkpoint that training goes on from.
+
+    Raises:
+        MtctlError: as `load`; or it holds a policy only, or was made with another seed or definition of the tasks.
+    """
+    content = load(path, recipe_hash=recipe_hash)
+    mistakes = {
+        "holds a policy only, from which training cannot go on": content["training"] is None,
+        f"was made with seed {content['seed']}, not {seed}": content["seed"] != seed,
+        "was made when the tasks were defined differently": content["definition_hash"] != definition_hash,
+    }
+    for mistake, made in mistakes.items():
+        if made:
+            raise MtctlError(
+                f"{path}: the checkpoint {mistake}", hint="put the right one back, or use --force"
+            )
+    return content
+
+
 def _read(path: Path) -> Any:
     """Return a file's content; checksums first: torch loads flipped bits unasked."""
     with zipfile.ZipFile(path) as archive:

@@ -8,6 +8,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -126,8 +127,12 @@ class _Run:
         path = self._place.checkpoint(layout.LAST)
         if not path.exists():
             return 0
-        content = checkpoint.load(path, recipe_hash=recipe_hash(self._recipe))
-        training = content["training"]
+        training = checkpoint.load_to_resume(
+            path,
+            recipe_hash=recipe_hash(self._recipe),
+            definition_hash=definition_hash(self._problem.definition),
+            seed=self._seed,
+        )["training"]
         self._problem.load_state_dict(training["problem"])
         self._balancing.load_state_dict(training["balancing"])
         self._best = training["best"]
@@ -146,8 +151,9 @@ class _Run:
             status: Status = "completed" if problem.done >= problem.units else "interrupted"
             self._save()
             self._describe(status)
-        except MtctlError as error:
-            self._describe("failed", error=error.message)
+        except (MtctlError, OSError) as error:
+            with suppress(OSError):  # of a disk that is full, say
+                self._describe("failed", error=str(error))
             raise
         finally:
             self._metrics.close()

@@ -22,6 +22,11 @@ class LanderProblem(Part):
     episodes_per_task: PositiveInt = 500
     """Training episodes of each task; the run has `episodes_per_task × number of tasks`."""
 
+    @property
+    def episodes(self) -> int:
+        """Training episodes of all tasks together."""
+        return self.episodes_per_task * len(self.tasks)
+
     def misfits(self) -> Iterator[Misfit]:
         for index, task in enumerate(self.tasks):
             if task in self.tasks[:index]:

@@ -56,7 +56,7 @@ class Lander:
 
     def __init__(self, problem: LanderProblem, agent: DQNAgent, seed: int) -> None:
         self.tasks: tuple[str, ...] = problem.tasks
-        self.units = problem.episodes_per_task * len(self.tasks)
+        self.units = problem.episodes
         self.definition: Mapping[str, Any] = environments.definition(self.tasks)
         self.done = 0
         self._agent = agent
