@@ -3,9 +3,10 @@
     make bench                                       or, in an environment with the extra `benchmark`:
     python -m benchmarks.learner [--json PATH] [--memory] [--quick]
 
-One process, one torch thread. All sides of a comparison run in every block, in changing order; a ratio is the
-median over blocks of that block's ratio, with its quartiles. mtctl's sides run the loop of `mtctl train` with
-its checks and its log of losses, weights, gradient norms and cosines, which the peers do not have.
+One process, set up for all sides as mtctl sets up a run: one torch thread, denormal numbers flushed. All sides
+of a comparison run in every block, in changing order; a ratio is the median over blocks of that block's
+ratio, with its quartiles. mtctl's sides run the loop of `mtctl train` with its checks and its log of losses,
+weights, gradient norms and cosines, which the peers do not have.
 
     GradNorm update     mtctl: 64 rows of each of 3 tasks, network 8-256-128-4.
                         Peer: the literal formulation (literal_gradnorm.py), with the same sampling call.
@@ -37,6 +38,7 @@ from rich.table import Table
 
 from benchmarks.sides import TASKS, Side, baselines3_steps, literal_updates, training_steps, updates
 from benchmarks.timing import Spread, Timings, interleave
+from mtctl.engine.processor import use_one_thread
 from mtctl.recipes.balancers import CAGrad, Equal, GradNorm, PCGrad
 
 RECIPE: Final = "gradnorm_blind"
@@ -215,7 +217,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     size = QUICK if options.quick else FULL
-    torch.set_num_threads(1)
+    use_one_thread()
     comparisons = compare_updates(size) + compare_steps(size)
     memory = peak_memory(size.overrides) if options.memory else None
     Console(width=160).print(table(comparisons, memory))
