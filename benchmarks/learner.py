@@ -3,7 +3,7 @@
     make bench                                       or, in an environment with the extra `benchmark`:
     python -m benchmarks.learner [--json PATH] [--memory] [--quick]
 
-One process, set up for all sides as mtctl sets up a run: one torch thread, denormal numbers flushed. All sides
+One process, set up for all sides as mtctl sets up a run: one torch thread, denormals flushed. All sides
 of a comparison run in every block, in changing order; a ratio is the median over blocks of that block's
 ratio, with its quartiles. mtctl's sides run the loop of `mtctl train` with its checks and its log of losses,
 weights, gradient norms and cosines, which the peers do not have.
