@@ -69,7 +69,7 @@ def load_to_resume(path: Path, *, recipe_hash: str, definition_hash: str, seed: 
     """Read a checkpoint that training goes on from.
 
     Raises:
-        MtctlError: as `load`; or it holds a policy only, or was made with another seed or definition of the tasks.
+        MtctlError: as `load`; or it holds a policy only, or was made with another seed or other tasks.
     """
     content = load(path, recipe_hash=recipe_hash)
     mistakes = {

@@ -53,14 +53,18 @@ class RunDirectory:
             self._lock.close()
             self._lock = None
 
-    def clear(self) -> None:
-        """Remove what an earlier run has left. Refuses directories that are not runs."""
+    def refuse_foreign(self) -> None:
+        """Refuse a directory that holds something else than a run, and so may not be replaced."""
         # The metrics file is the first that a run writes.
         if self.used and not any((self.path / name).exists() for name in (layout.RUN, layout.METRICS)):
             raise MtctlError(
                 f"{self.path}: holds files that are not a run; --force replaces runs only",
                 hint="move them away, or use another --results-dir",
             )
+
+    def clear(self) -> None:
+        """Remove what an earlier run has left. Refuses directories that are not runs."""
+        self.refuse_foreign()
         for entry in self.path.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)

@@ -32,7 +32,7 @@ def restore(directory: Path, name: str = layout.LAST) -> tuple[Problem, dict[str
     if not stored.is_file():
         raise MtctlError(f"{directory}: the run has no {layout.RECIPE}", hint="train it again with --force")
     recipe = load(stored)
-    path = Path(name) if name.endswith(".pt") else RunDirectory(directory).checkpoint(name)
+    path = _path(directory, name)
     content = checkpoint.load(path, recipe_hash=recipe_hash(recipe))
     problem = build_problem(recipe, content["seed"])
     if content["definition_hash"] != definition_hash(problem.definition):
@@ -50,7 +50,8 @@ def evaluate_run(
     """Evaluate greedily on the first `episodes` held-out seeds and write the result into the run.
 
     With a choice of tasks, an earlier result of the same checkpoint and protocol keeps its other tasks;
-    otherwise only a result of all tasks is written, since a part would hide what was there.
+    otherwise only a result of all tasks is written, since a part would hide what was there. Nothing is
+    written for a checkpoint from elsewhere: it says nothing about this run.
 
     Returns:
         The evaluation's document (see engine/layout.py), of the tasks that were asked for.
@@ -67,10 +68,15 @@ def evaluate_run(
     document = evaluation_document(scores, label, content["done"], problem)
     file = directory / (layout.EVALUATION if label == layout.LAST else f"eval-{label}.json")
     merged = _merged(file, document, problem.tasks)
-    if merged is not None:
+    own = _path(directory, name).parent.resolve() == RunDirectory(directory).checkpoints.resolve()
+    if own and merged is not None:
         with explained(directory):
             RunDirectory(directory).write(file.name, merged)
     return document
+
+
+def _path(directory: Path, name: str) -> Path:
+    return Path(name) if name.endswith(".pt") else RunDirectory(directory).checkpoint(name)
 
 
 def _merged(file: Path, document: dict[str, Any], tasks: tuple[str, ...]) -> dict[str, Any] | None:

@@ -76,6 +76,8 @@ def execute(
 
 def check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bool) -> None:
     """Refuse a directory that this run may not be written into."""
+    if force:
+        place.refuse_foreign()
     if not place.used or force:
         return
     if not resume:

@@ -30,11 +30,10 @@ class Gradients:
 
     def gramian(self, space: Space) -> Tensor:
         assert space == "all_shared"
-        products: Tensor = self._rows @ self._rows.T
-        return products
+        return torch.einsum("ip,jp->ij", self._rows, self._rows)
 
     def norms(self, space: Space) -> Tensor:
-        return self._rows.norm(dim=1)
+        return torch.linalg.vector_norm(self._rows, dim=1)
 
     def combine(self, shared: Tensor, own: Tensor) -> None:
         raise AssertionError("a log only looks")
