@@ -86,7 +86,7 @@ def _merged(file: Path, document: dict[str, Any], tasks: tuple[str, ...]) -> dic
     try:
         before = json.loads(file.read_text())
         kept = before.pop("tasks")
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if before != {key: value for key, value in document.items() if key != "tasks"}:
         return None

@@ -54,6 +54,12 @@ class Job:
             start_new_session=True,
         )
 
+    def wait(self) -> None:
+        """Let a process that has been told to stop come to its end."""
+        if self.running and self.process is not None:
+            self.process.wait()
+            self.poll()
+
     def poll(self) -> None:
         """Note the end of the process, if it has ended."""
         if not self.running or self.process is None or self._errors is None or self.process.poll() is None:
@@ -97,6 +103,8 @@ def launch(
     finally:
         for job in jobs:
             _signal(job, signal.SIGTERM)
+        for job in jobs:
+            job.wait()
     watch()
 
 

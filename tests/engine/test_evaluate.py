@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtctl.engine.evaluate import evaluate_run, restore
+from mtctl.engine.run import execute
+from mtctl.errors import ExitCode, MtctlError
+from mtctl.problems.lander import environments
+from tests.engine.runs import recipe, train, tree
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("trained") / "run"
+    train(directory)
+    return directory
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    """Return a copy that a test may change."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def document(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def test_evaluation_is_written_into_the_run(run: Path) -> None:
+    found = evaluate_run(run, episodes=3)
+    assert document(run / "eval.json") == found
+    assert (found["checkpoint"], found["done"], found["seeds"], found["episodes"]) == (
+        "last",
+        6,
+        "held_out",
+        3,
+    )
+    assert found["tasks"].keys() == {"standard", "windy", "heavy"}
+    for task in found["tasks"].values():
+        assert {len(column) for column in task.values()} == {3}
+
+
+def test_training_ends_with_the_same_evaluation(trained: Path, run: Path) -> None:
+    by_training = document(trained / "eval.json")
+    assert evaluate_run(run, episodes=by_training["episodes"]) == by_training
+
+
+def test_other_checkpoints_have_files_of_their_own(run: Path) -> None:
+    before = (run / "eval.json").read_bytes()
+    early = evaluate_run(run, name="ep0002", episodes=1)
+    assert (early["checkpoint"], early["done"]) == ("ep0002", 2)
+    assert document(run / "eval-ep0002.json") == early
+    assert (run / "eval.json").read_bytes() == before
+    by_path = evaluate_run(run, name=str(run / "checkpoints" / "ep0002.pt"), episodes=1)
+    assert by_path == early
+
+
+def test_a_checkpoint_from_elsewhere_says_nothing_about_the_run(run: Path, tmp_path: Path) -> None:
+    execute(recipe(), 1, tmp_path / "other", command="mtctl train")
+    before = tree(run)
+    foreign = evaluate_run(run, name=str(tmp_path / "other" / "checkpoints" / "last.pt"), episodes=1)
+    assert foreign["tasks"] != document(run / "eval.json")["tasks"]
+    assert tree(run) == before
+
+
+def test_a_part_is_merged_into_a_result_of_the_same_protocol(run: Path) -> None:
+    whole = evaluate_run(run, episodes=2)
+    stale = document(run / "eval.json")
+    stale["tasks"]["windy"]["returns"] = [0.0, 0.0]
+    (run / "eval.json").write_text(json.dumps(stale))
+    part = evaluate_run(run, episodes=2, tasks=("windy",))
+    assert part["tasks"] == {"windy": whole["tasks"]["windy"]}
+    assert document(run / "eval.json") == whole
+    assert list(document(run / "eval.json")["tasks"]) == ["standard", "windy", "heavy"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda file: None, lambda file: file.unlink(), lambda file: file.write_text("[1]")],
+    ids=["other number of episodes", "missing", "not an evaluation"],
+)
+def test_a_part_alone_is_not_written(run: Path, spoil: Callable[[Path], object]) -> None:
+    evaluate_run(run, episodes=2)
+    spoil(run / "eval.json")
+    before = tree(run)
+    assert evaluate_run(run, episodes=1, tasks=("heavy",))["tasks"].keys() == {"heavy"}
+    assert tree(run) == before
+
+
+def refused(run: Path, **options: Any) -> MtctlError:
+    before = tree(run)
+    with pytest.raises(MtctlError) as caught:
+        evaluate_run(run, episodes=1, **options)
+    assert tree(run) == before
+    assert caught.value.code == ExitCode.USAGE
+    assert caught.value.hint
+    return caught.value
+
+
+def test_missing_checkpoint(run: Path) -> None:
+    error = refused(run, name="ep0003")
+    assert "ep0003.pt: no such checkpoint" in error.message
+    assert error.hint == "there are: best, ep0002, ep0004, ep0006, last"
+
+
+def test_another_recipes_checkpoint(run: Path, tmp_path: Path) -> None:
+    train(tmp_path / "other", recipe("shared_blind", "problem.episodes_per_task=1"))
+    error = refused(run, name=str(tmp_path / "other" / "checkpoints" / "last.pt"))
+    assert "made from another recipe" in error.message
+
+
+def test_unknown_task(run: Path) -> None:
+    error = refused(run, tasks=("standard", "wind"))
+    assert "`wind` is no task of this run" in error.message
+    assert error.hint is not None
+    assert "standard, windy, heavy" in error.hint
+
+
+def test_missing_or_broken_recipe(run: Path) -> None:
+    (run / "recipe.yaml").write_text("name: [")
+    before = tree(run)
+    with pytest.raises(MtctlError, match=r"recipe\.yaml:1:"):
+        evaluate_run(run)
+    assert tree(run) == before
+    (run / "recipe.yaml").unlink()
+    assert "no recipe.yaml" in refused(run).message
+
+
+def test_tasks_that_have_changed_since(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = {**environments.TASKS, "windy": environments.TaskDefinition(time_limit=500, wind_power=15.0)}
+    monkeypatch.setattr(environments, "TASKS", changed)
+    assert "defined differently" in refused(run).message
+
+
+def test_restored_problem_has_the_checkpoints_policy(run: Path) -> None:
+    problem, content = restore(run, "ep0002")
+    assert content["done"] == 2
+    stored = problem.policy_state()["parameters"]
+    assert stored.equal(content["policy"]["parameters"])
+    assert not stored.equal(restore(run, "last")[0].policy_state()["parameters"])
