@@ -182,6 +182,13 @@ def test_no_gradient_at_all_is_the_mean_of_nothing() -> None:
     np.testing.assert_allclose(conflict_averse(np.zeros((3, 3)), 0.5), np.full(3, 1 / 3))
 
 
+def test_a_kink_that_rounding_has_put_behind_the_path_is_taken_at_once() -> None:
+    offsets, slopes = np.array([1.0, 4.0, 5.0]), np.array([-2.0, -1.0, 1.0])
+    assert cagrad._first_zero(offsets, slopes, 0.0, start=0.0) == (0.5, 0)
+    assert cagrad._first_zero(offsets, slopes, 0.0, start=1.0) == (1.0, 0)
+    assert cagrad._first_zero(offsets, slopes, 2.0, start=0.0) == (np.inf, 0)
+
+
 @pytest.mark.parametrize(("constant", "value"), [("KINKS_PER_TASK", 0), ("TOLERANCE", -1.0)])
 def test_an_unsolved_minimisation_is_an_error(
     constant: str, value: float, monkeypatch: pytest.MonkeyPatch

@@ -67,6 +67,12 @@ def test_targets_by_hand() -> None:
     np.testing.assert_allclose(goal, [0.5, 2.0, 4.5])
 
 
+def test_targets_are_means_over_the_tasks_that_take_part() -> None:
+    norms, progress = np.array([1.0, 2.0, 3.0, 50.0]), np.array([1.0, 2.0, 3.0, 70.0])
+    goal = targets(norms, progress, 2.0, np.array([True, True, True, False]))
+    np.testing.assert_allclose(goal[:3], [0.5, 2.0, 4.5])
+
+
 def test_without_floor_weights_are_exactly_the_scaled_softmax() -> None:
     s = np.array([0.3, -1.2, 0.7])
     method = GradNorm(floor=0.0, initial_losses=(1.0, 1.0, 1.0))

@@ -104,6 +104,17 @@ def test_the_mean_divides_by_the_active_tasks(active: list[bool]) -> None:
     np.testing.assert_allclose(mean, total / sum(active))
 
 
+def test_no_task_is_projected_against_itself() -> None:
+    # Turned by 80° twice, the first gradient ends up in conflict with what it was.
+    angles = np.radians([0.0, 170.0, 250.0])
+    jacobian = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    order = np.array([[1, 2, 0]] * 3)
+    coefficients = project(jacobian @ jacobian.T, order)
+    assert (coefficients @ jacobian @ jacobian.T)[0, 0] < 0
+    assert coefficients[0, 0] == 1.0
+    np.testing.assert_allclose(coefficients @ jacobian, literal(jacobian, order), atol=1e-12)
+
+
 def test_opposite_gradients_cancel() -> None:
     weights, _ = PCGrad().weigh(signals(np.array([[2.0, 0.0], [-1.0, 0.0]])), {}, seeded())
     np.testing.assert_allclose(weights @ np.array([2.0, -1.0]), 0.0, atol=1e-15)
