@@ -91,30 +91,23 @@ def make(task: str, render_mode: str | None = None) -> Environment:
     Raises:
         MtctlError: if Box2D is not installed.
     """
-    try:
-        from gymnasium.envs.box2d.lunar_lander import LunarLander  # noqa: PLC0415
-        from gymnasium.error import DependencyNotInstalled  # noqa: PLC0415
-    except ImportError as error:
-        raise _no_box2d() from error
+    from gymnasium.error import DependencyNotInstalled  # noqa: PLC0415 - needed by this task alone
+
     rules = TASKS[task]
-    wind = rules.wind_power > 0 or rules.turbulence_power > 0
     try:
-        world = LunarLander(
-            render_mode=render_mode,
-            enable_wind=wind,
-            wind_power=rules.wind_power,
-            turbulence_power=rules.turbulence_power,
-        )
-    except DependencyNotInstalled as error:
-        raise _no_box2d() from error
-    return Environment(world, rules)
-
-
-def _no_box2d() -> MtctlError:
-    return MtctlError(
-        "the lander tasks need Box2D, which is not installed for this Python and platform",
-        hint='pip install "box2d>=2.3.10" (wheels: CPython 3.11 to 3.13 on Linux x86-64, macOS and Windows)',
+        from gymnasium.envs.box2d.lunar_lander import LunarLander  # noqa: PLC0415 - fails without Box2D
+    except (ImportError, DependencyNotInstalled) as error:
+        raise MtctlError(
+            "the lander tasks need Box2D, which is not installed for this Python and platform",
+            hint='pip install "box2d>=2.3.10" (CPython 3.11 to 3.13 on Linux x86-64, macOS and Windows)',
+        ) from error
+    world = LunarLander(
+        render_mode=render_mode,
+        enable_wind=rules.wind_power > 0 or rules.turbulence_power > 0,
+        wind_power=rules.wind_power,
+        turbulence_power=rules.turbulence_power,
     )
+    return Environment(world, rules)
 
 
 class Environment:

@@ -57,8 +57,8 @@ def _play(
     after_step: Callable[[], None] | None = None,
 ) -> tuple[float, int, str]:
     """Play one episode greedily; return its return, steps and outcome."""
-    observation = torch.zeros(1, environments.OBSERVATIONS)
-    row = observation.numpy()[0]
+    observation = torch.zeros(environments.OBSERVATIONS)
+    row = observation.numpy()
     row[:] = environment.reset(seed)
     total, steps = 0.0, 0
     while True:

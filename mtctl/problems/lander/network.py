@@ -90,6 +90,10 @@ class QNetwork:
         self._layers_of = [
             [(weight[copy], bias[copy]) for weight, bias in self._layers] for copy in range(self.copies)
         ]
+        self._transposed = [
+            [(weight.t(), bias, torch.zeros_like(bias)) for weight, bias in layers]
+            for layers in self._layers_of
+        ]
         self._jacobian = torch.zeros(tasks, self.parameters.shape[1])
         self.gradient = torch.zeros(self.parameters.shape[1])
         self._blocks = self._views(self._jacobian)
@@ -115,17 +119,17 @@ class QNetwork:
         rows, units = self._shapes[-2]
         return slice(start, start + rows * units)
 
-    @torch.inference_mode()
     def act(self, observation: Tensor, task: int) -> int:
-        """Return the greedy action for one observation [1, 8]."""
-        (weight, bias), *rest = self._layers_of[task if self.copies > 1 else 0]
+        """Return the greedy action for one observation [8]."""
+        (weight, bias, memory), *rest = self._transposed[task if self.copies > 1 else 0]
         if self.codes.shape[1]:
-            bias = torch.addmv(bias, weight[self._inputs :].t(), self.codes[task])
-            weight = weight[: self._inputs]
-        hidden = torch.addmm(bias, observation, weight)
-        for weight, bias in rest:
-            hidden = torch.addmm(bias, hidden.relu_(), weight)
-        return int(hidden.argmax())
+            bias = torch.addmv(bias, weight[:, self._inputs :], self.codes[task])
+            weight = weight[:, : self._inputs]
+        out = torch.addmv(bias, weight, observation, out=memory)
+        for weight, bias, memory in rest:
+            out = torch.addmv(bias, weight, out.relu_(), out=memory)
+        values: list[float] = out.tolist()
+        return values.index(max(values))
 
     def forward(self, observations: Tensor, counts: tuple[int, ...]) -> Tensor:
         """Return Q [N, actions], which stays valid until the next call.

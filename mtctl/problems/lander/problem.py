@@ -70,8 +70,8 @@ class Lander:
         self._environments = [environments.make(task) for task in self.tasks]
         self._environment_steps = 0
         self._playing: _Episode | None = None
-        self._input = torch.zeros(1, OBSERVATIONS)
-        self._input_row = self._input.numpy()[0]
+        self._input = torch.zeros(OBSERVATIONS)
+        self._input_row = self._input.numpy()
 
     def _build_replay(self) -> Replay:
         wanted = self._agent.replay

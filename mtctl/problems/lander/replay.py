@@ -85,6 +85,7 @@ class Replay:
         self._sizes = [0] * rings
         self._heads = [0] * rings
         self._size_column = torch.zeros(rings, 1, dtype=torch.int64)
+        self._write_sizes = self._size_column.numpy()
         self._offsets = torch.arange(rings).unsqueeze(1) * self.ring_capacity
 
     def ready(self, task: int | None = None) -> bool:
@@ -111,7 +112,7 @@ class Replay:
         self._heads[ring] = (head + 1) % self.ring_capacity
         if self._sizes[ring] < self.ring_capacity:
             self._sizes[ring] += 1
-            self._size_column[ring, 0] = self._sizes[ring]
+            self._write_sizes[ring, 0] = self._sizes[ring]
 
     def sample(self, size: int, task: int | None = None) -> Batch:
         """Draw with replacement: `size` rows of each task (or of `task` only), or `size` mixed rows."""

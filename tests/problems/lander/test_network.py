@@ -32,7 +32,7 @@ def test_values_are_those_of_a_plain_network(options: dict[str, Any]) -> None:
         expected = peer.values(weights, task, observations[rows].double(), SIZES)
         torch.testing.assert_close(values[rows].double(), expected, rtol=1e-4, atol=1e-5)
         for row in range(rows.start, rows.stop):
-            assert found.act(observations[row : row + 1].clone(), task) == expected[row % 5].argmax()
+            assert found.act(observations[row].clone(), task) == expected[row % 5].argmax()
 
 
 def test_what_tells_a_network_its_task() -> None:

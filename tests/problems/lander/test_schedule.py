@@ -93,7 +93,7 @@ def test_epsilon_is_the_share_of_random_actions(monkeypatch: pytest.MonkeyPatch,
     if start:
         shares = [random.count(action) / len(random) for action in range(4)]
         assert shares == pytest.approx([0.25] * 4, abs=0.04)
-    assert greedy(torch.zeros(1, 8), 0) in range(4)
+    assert greedy(torch.zeros(8), 0) in range(4)
 
 
 @pytest.mark.parametrize("every", [1, 3])
