@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
 
 from mtctl.balancing.chain import Chain, Decision
-from mtctl.balancing.contract import TaskGradients
+from mtctl.balancing.contract import SignalError, TaskGradients
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.contract import Problem, Record
@@ -64,8 +65,10 @@ def fit(
         record = problem.advance()
         gradients = problem.gradients()
         if gradients is not None:
-            _refuse_non_finite(gradients, problem, problem.done + (record is None))
-            decision = balancing.balance(gradients)
+            unit = problem.done + (record is None)
+            _refuse_non_finite(gradients, problem, unit)
+            with _placed(gradients, problem, unit):
+                decision = balancing.balance(gradients)
             gradients.combine(decision.shared, decision.own)
             signals.add(gradients, decision)
             problem.update()
@@ -84,11 +87,27 @@ def _refuse_non_finite(gradients: TaskGradients, problem: Problem, unit: int) ->
     for task, loss, square in zip(gradients.tasks, losses, squared_norms, strict=True):
         if math.isfinite(loss) and math.isfinite(square):
             continue
-        budget = problem.budget()
-        place = f"{problem.unit} {unit}, step {budget['environment_steps']}"
         raise MtctlError(
-            f"diverged in {place}: task `{task}` has loss {loss:g}, squared gradient norm {square:g}",
+            f"diverged in {_place(problem, unit)}: task `{task}` has loss {loss:g}, "
+            f"squared gradient norm {square:g}",
             hint="the last good checkpoint is kept; try a smaller `agent.lr`, `agent.gradient_clip: 10` "
             "or `agent.loss: huber`",
             code=ExitCode.FAILED,
         )
+
+
+@contextmanager
+def _placed(gradients: TaskGradients, problem: Problem, unit: int) -> Iterator[None]:
+    """Say of signals that a method cannot work with which task's they are, and where."""
+    try:
+        yield
+    except SignalError as error:
+        raise MtctlError(
+            f"{_place(problem, unit)}: task `{gradients.tasks[error.task]}`: {error.problem}",
+            hint="the last good checkpoint is kept; `balancer: {kind: equal}` works with any loss",
+            code=ExitCode.FAILED,
+        ) from error
+
+
+def _place(problem: Problem, unit: int) -> str:
+    return f"{problem.unit} {unit}, step {problem.budget()['environment_steps']}"
