@@ -1,0 +1,114 @@
+"""From training to a comparison, as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtctl.engine.directory import RunDirectory
+from mtctl.engine.run import execute
+from mtctl.recipes.loading import load
+from tests.end_to_end.command import SMALL, mtctl, overrides
+from tests.engine.runs import assert_same_training, metrics, run_json, tree
+
+TASKS = ["standard", "windy", "heavy"]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which two recipes have been trained side by side with two seeds each."""
+    folder = tmp_path_factory.mktemp("workplace")
+    result = mtctl(
+        "train", "shared_blind", "gradnorm_blind", *overrides(), "--seeds", "0..1", "--jobs", "2", cwd=folder
+    )
+    assert result.out == ""
+    for label in ("shared_blind/seed0", "shared_blind/seed1", "gradnorm_blind/seed0", "gradnorm_blind/seed1"):
+        assert f"{label}  done" in result.err
+    assert "4 runs done" in result.err
+    assert "mtctl compare results" in result.err
+    return folder
+
+
+@pytest.mark.parametrize(("name", "seed"), [("shared_blind", 1), ("gradnorm_blind", 0)])
+def test_runs_side_by_side_equal_single_runs(workplace: Path, tmp_path: Path, name: str, seed: int) -> None:
+    execute(load(name, SMALL), seed, tmp_path / "single", command="mtctl train")
+    assert_same_training(workplace / "results" / name / f"seed{seed}", tmp_path / "single")
+
+
+def test_runs_know_the_command_that_was_typed(workplace: Path) -> None:
+    run = workplace / "results" / "gradnorm_blind" / "seed1"
+    command = run_json(run)["command"]
+    assert command.startswith("mtctl train shared_blind gradnorm_blind -o problem.episodes_per_task=4")
+    assert command.endswith("--seeds 0..1 --jobs 2")
+    assert (run / "recipe.yaml").read_text().startswith(f"# {command}\n")
+
+
+def test_seeds_make_different_runs(workplace: Path) -> None:
+    first, second = (metrics(workplace / "results" / "shared_blind" / f"seed{seed}") for seed in (0, 1))
+    assert first[0]["return"] != second[0]["return"]
+
+
+def test_eval_then_compare(workplace: Path) -> None:
+    result = mtctl("eval", "results", "--episodes", "5", "--json", cwd=workplace)
+    documents: dict[str, Any] = json.loads(result.out)
+    assert documents["schema"] == 1
+    assert [Path(one["run"]).parts[-2:] for one in documents["evaluations"]] == [
+        (name, seed) for name in ("gradnorm_blind", "shared_blind") for seed in ("seed0", "seed1")
+    ]
+    for one in documents["evaluations"]:
+        stored = json.loads((workplace / one.pop("run") / "eval.json").read_text())
+        assert stored == one
+        assert [len(stored["tasks"][task]["returns"]) for task in TASKS] == [5, 5, 5]
+
+    table = mtctl("eval", "results/shared_blind/seed0", "--episodes", "5", cwd=workplace)
+    assert all(word in table.out for word in (*TASKS, "average", "success", "crashed"))
+    assert "…" not in table.out
+
+    compared = mtctl("compare", "results", cwd=workplace)
+    assert all(name in compared.out for name in ("shared_blind", "gradnorm_blind"))
+    found = json.loads(mtctl("compare", "results", "--json", cwd=workplace).out)
+    assert found["schema"] == 1
+
+
+def test_a_failed_run_does_not_stop_the_others(tmp_path: Path) -> None:
+    taken = RunDirectory(tmp_path / "results" / "equal_blind" / "seed0")
+    taken.acquire()
+    result = mtctl(
+        "train", "equal_blind", *overrides("problem.episodes_per_task=1"), "--seeds", "2", "--json",
+        cwd=tmp_path, code=1,
+    )  # fmt: skip
+    taken.release()
+    assert "equal_blind/seed0  failed: error:" in result.err
+    assert "another process is training this run" in result.err
+    assert "1 of 2 runs failed: equal_blind/seed0" in result.err
+    document = json.loads(result.out)
+    assert [(run["directory"], run["status"]) for run in document["runs"]] == [
+        ("results/equal_blind/seed1", "completed")
+    ]
+    assert tree(taken.path) == {"lock": b""}
+
+
+def test_divergence_fails_with_the_place_and_keeps_the_run(tmp_path: Path) -> None:
+    result = mtctl("train", "gradnorm_blind", *overrides("agent.lr=1e30"), "-q", cwd=tmp_path, code=1)
+    (line, hint) = result.err.strip().splitlines()
+    assert line.startswith("error: diverged in episode ")
+    assert "task `" in line
+    assert ", step " in line
+    assert hint.startswith("hint: ")
+    run = tmp_path / "results" / "gradnorm_blind" / "seed0"
+    assert run_json(run)["status"] == "failed"
+    assert "diverged" in run_json(run)["error"]["message"]
+
+
+def test_dry_run_writes_nothing(tmp_path: Path) -> None:
+    result = mtctl("train", "gradnorm_aware", "--dry-run", "--seeds", "0..1", cwd=tmp_path)
+    assert tree(tmp_path) == {}
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "resolved.yaml").write_text(result.out)
+    assert load(tmp_path / "resolved.yaml") == load("gradnorm_aware")
+    assert "37,791" in result.err
+    assert "results/gradnorm_aware/seed1" in result.err
+    assert "per run" in result.err

@@ -1,0 +1,98 @@
+"""Training that is really killed and resumed equals training that is left alone, bit for bit."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+
+from mtctl.engine.directory import RunDirectory
+from mtctl.engine.run import execute
+from mtctl.recipes.loading import load
+from tests.end_to_end.command import SMALL, Result, episodes, finish, mtctl, overrides, start, wait_until
+from tests.engine.runs import assert_same_training, metrics, run_json
+
+# Each has something of its own to restore: weights, a random stream, one buffer, several networks, codes.
+RECIPES = ["gradnorm_blind", "pcgrad_blind", "shared_blind", "independent", "equal_aware"]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
+CASES = [
+    *(("gradnorm_blind", number) for number in SIGNALS),
+    ("pcgrad_blind", signal.SIGKILL),
+    ("shared_blind", signal.SIGTERM),
+    ("independent", signal.SIGINT),
+    ("equal_aware", signal.SIGKILL),
+]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return each recipe's run that was left alone, made in this process: launchers make no difference."""
+    root = tmp_path_factory.mktemp("uninterrupted")
+    for name in RECIPES:
+        execute(load(name, SMALL), 0, root / name, command="mtctl train")
+        learned = metrics(root / name)[-1]["updates"]
+        assert learned > 300
+    return {name: root / name for name in RECIPES}
+
+
+def killed(name: str, number: signal.Signals, cwd: Path, at: int = 4) -> Result:
+    """Start training and send a signal after some episodes; try again if it was too fast for that."""
+    for _ in range(3):
+        process = start("train", name, *overrides(), "--force", cwd=cwd)
+        run = cwd / "results" / name / "seed0"
+        wait_until(lambda run=run: episodes(run) >= at, process)  # type: ignore[misc]
+        process.send_signal(number)
+        result = finish(process)
+        if result.code != 0:
+            return result
+    raise AssertionError("the run was never killed before its end")
+
+
+@pytest.mark.parametrize(("name", "number"), CASES, ids=lambda value: getattr(value, "name", value))
+def test_killed_and_resumed_equals_uninterrupted(
+    uninterrupted: dict[str, Path], tmp_path: Path, name: str, number: signal.Signals
+) -> None:
+    result = killed(name, number, tmp_path)
+    run = tmp_path / "results" / name / "seed0"
+    done = run_json(run)["budget"]["done"]
+    if number == signal.SIGKILL:
+        assert result.code == -signal.SIGKILL
+        assert run_json(run)["status"] == "running"
+        again = ["train", name, *overrides(), "--resume"]
+    else:
+        assert result.code == 130
+        assert run_json(run)["status"] == "interrupted"
+        assert f"stopped after episode {done}; go on with: " in result.err
+        said = shlex.split(result.err.split("go on with: ")[1].strip())
+        assert said[0] == "mtctl"
+        again = said[1:]
+    assert 3 <= done < 12
+    lock = RunDirectory(run)
+    lock.acquire()
+    lock.release()
+
+    mtctl(*again, "--quiet", cwd=tmp_path)
+    assert_same_training(run, uninterrupted[name])
+    assert run_json(run)["seconds"]["training"] > 0
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
+    """So large a network needs many seconds for an episode: only what stops at once ends in its midst."""
+    process = start(
+        "train", "equal_blind", *overrides("agent.hidden=[2500,2500]", "agent.replay.learning_starts=1"),
+        cwd=tmp_path,
+    )  # fmt: skip
+    run = tmp_path / "results" / "equal_blind" / "seed0"
+    wait_until((run / "run.json").exists, process)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    assert said.startswith("stopping: this episode is finished")
+    process.send_signal(signal.SIGINT)
+    assert finish(process).code == 130
+    assert not (run / "checkpoints" / "last.pt").exists()
+    lock = RunDirectory(run)
+    lock.acquire()
+    lock.release()
