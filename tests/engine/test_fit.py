@@ -167,3 +167,11 @@ def test_divergence_in_the_last_step_of_a_unit_belongs_to_that_unit(batch: int, 
 def test_regression_is_a_problem() -> None:
     problem: Problem = Regression()
     assert problem.parameter_count().shared == 64
+
+
+def test_a_method_that_cannot_work_with_a_loss_names_its_task_and_the_place() -> None:
+    problem = Diverging("loss", -1.0)
+    with pytest.raises(MtctlError, match="epoch 2, step 12: task `line`: its loss is negative") as caught:
+        train(problem, "gradnorm")
+    assert caught.value.code == ExitCode.FAILED
+    assert problem.updates == 10
