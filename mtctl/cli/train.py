@@ -14,7 +14,6 @@ from mtctl.cli.console import err, out
 from mtctl.errors import ExitCode, MtctlError
 
 if TYPE_CHECKING:
-    from mtctl.cli.progress import Progress
     from mtctl.recipes.recipe import Recipe
 
 _LINE_EVERY = 50
@@ -63,9 +62,18 @@ def train(
     if dry_run:
         return _dry_run(loaded, numbers, results_dir)
     if len(loaded) == len(numbers) == 1:
-        directory = results_dir / loaded[0].name / f"seed{numbers[0]}"
-        return _train_here(
-            loaded[0], numbers[0], directory, typed, resume=resume, force=force, quiet=quiet, as_json=as_json
+        from mtctl.cli.train_one import train_one
+
+        return train_one(
+            loaded[0],
+            numbers[0],
+            results_dir / loaded[0].name / f"seed{numbers[0]}",
+            typed,
+            resume=resume,
+            force=force,
+            lines_every=_LINE_EVERY,
+            quiet=quiet,
+            as_json=as_json,
         )
     from mtctl.cli.train_many import train_many
 
@@ -111,86 +119,6 @@ def _refuse_same_names(recipes: list[Recipe]) -> None:
                 f"two recipes are called `{name}`: they would train into one directory",
                 hint="train them one after the other with different `-o name=…`",
             )
-
-
-def _train_here(
-    recipe: Recipe,
-    seed: int,
-    directory: Path,
-    command: str,
-    *,
-    resume: bool,
-    force: bool,
-    quiet: bool,
-    as_json: bool,
-) -> int:
-    from mtctl.cli.live import Lines, Live, method_of
-    from mtctl.cli.progress import Progress
-    from mtctl.engine.interrupt import stop_on_signals
-    from mtctl.engine.run import execute
-
-    console = err()
-    progress = Progress(recipe, seed)
-    live = not quiet and console.is_terminal
-
-    def say_stopping() -> None:
-        console.print("stopping: this episode is finished, then everything is saved", soft_wrap=True)
-
-    view = Live(progress, method_of(recipe)) if live else Lines(progress, _LINE_EVERY)
-    with stop_on_signals(say_stopping) as stop, view:
-        status = execute(
-            recipe,
-            seed,
-            directory,
-            command=command,
-            resume=resume,
-            force=force,
-            observers=[progress, view],
-            stop=stop,
-        )
-    if as_json:
-        print_runs([directory])
-    return _conclude(status, progress, directory, quiet=quiet or as_json)
-
-
-def _conclude(status: str, progress: Progress, directory: Path, *, quiet: bool) -> int:
-    from mtctl.cli.screens.figures import duration
-
-    console = err()
-    if status == "interrupted":
-        arguments = [argument for argument in sys.argv[1:] if argument != "--force"]
-        again = shlex.join(["mtctl", *arguments, *([] if "--resume" in arguments else ["--resume"])])
-        console.print(f"stopped after episode {progress.done}; go on with: {again}", soft_wrap=True)
-        return int(ExitCode.INTERRUPTED)
-    if progress.done == 0:
-        console.print(f"{directory} is complete already; nothing to resume", soft_wrap=True)
-        return int(ExitCode.OK)
-    if progress.updates == 0:
-        console.print(
-            "warning: nothing was learned: the run ended before it had `agent.replay.learning_starts` "
-            "transitions; train longer or lower it",
-            style="yellow",
-            soft_wrap=True,
-        )
-    if not quiet:
-        from mtctl.cli.eval import print_evaluation
-
-        print_evaluation(directory)
-    console.print(
-        f"✔ done in {duration(progress.elapsed)} → {directory}      next: `mtctl eval {directory}`",
-        soft_wrap=True,
-    )
-    return int(ExitCode.OK)
-
-
-def print_runs(directories: list[Path]) -> None:
-    """Print one JSON document: every run's run.json and where it is."""
-    import json
-
-    runs = [
-        {"directory": str(place), **json.loads((place / "run.json").read_text())} for place in directories
-    ]
-    out().print_json(json.dumps({"schema": 1, "runs": runs}))
 
 
 def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mtctl.cli.console import err
 from mtctl.cli.progress import Progress, Tail
 from mtctl.cli.screens.train import line, runs_screen
+from mtctl.cli.train_one import print_runs
 from mtctl.engine import layout
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.interrupt import stop_on_signals
@@ -94,8 +95,6 @@ def train_many(
     jobs = [one.job for one in watched]
     failed = [job for job in jobs if job.code not in (0, None)]
     if as_json:
-        from mtctl.cli.train import print_runs
-
         print_runs([job.directory for job in jobs if (job.directory / layout.RUN).is_file()])
     if stopped:
         console.print("stopped; go on with the same command and --resume", soft_wrap=True)

@@ -10,7 +10,7 @@ from mtctl.engine import checkpoint, layout
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
 from mtctl.engine.processor import use_one_thread
-from mtctl.engine.run import definition_hash, evaluation_document
+from mtctl.engine.scores import definition_hash, evaluation_document
 from mtctl.errors import MtctlError
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Problem

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,10 +21,11 @@ from mtctl.engine.fit import Balancing, Observer, fit
 from mtctl.engine.metrics import MetricsFile
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.provenance import now, peak_memory_mb, versions
+from mtctl.engine.scores import definition_hash, evaluation_document, summary
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import MtctlError
 from mtctl.problems.build import build as build_problem
-from mtctl.problems.contract import Problem, Record, Score, TaskEvaluation
+from mtctl.problems.contract import Record
 from mtctl.recipes.loading import differences, dump, load, recipe_hash
 from mtctl.recipes.recipe import Recipe
 
@@ -258,45 +258,3 @@ class _Run:
                 "error": None if error is None else {"message": error},
             },
         )
-
-
-def definition_hash(definition: Mapping[str, Any]) -> str:
-    """Return the sha256 of a problem's definition in canonical JSON."""
-    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
-
-
-def summary(scored: TaskEvaluation, score: Score) -> dict[str, Any]:
-    """Return one task's evaluation as metrics.jsonl keeps it."""
-    returns = scored.returns
-    return {
-        "mean": statistics.fmean(returns),
-        "sd": statistics.stdev(returns) if len(returns) > 1 else None,
-        "success_rate": None
-        if score.success is None
-        else sum(value >= score.success for value in returns) / len(returns),
-        "episodes": len(returns),
-        **{ending: scored.outcomes.count(ending) for ending in ("landed", "crashed", "timed_out")},
-        "steps": statistics.fmean(scored.steps),
-    }
-
-
-def evaluation_document(
-    scores: Mapping[str, TaskEvaluation], name: str, done: int, problem: Problem
-) -> dict[str, Any]:
-    """Return eval.json's content: every held-out episode, in the list's order."""
-    return {
-        "schema": layout.SCHEMA,
-        "checkpoint": name,
-        "done": done,
-        "seeds": "held_out",
-        "episodes": len(next(iter(scores.values())).returns),
-        "definition_hash": definition_hash(problem.definition),
-        "tasks": {
-            task: {
-                "returns": list(scored.returns),
-                "steps": list(scored.steps),
-                "outcomes": list(scored.outcomes),
-            }
-            for task, scored in scores.items()
-        },
-    }

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.box2d.lunar_lander import heuristic
 
-from mtctl.engine.run import definition_hash
+from mtctl.engine.scores import definition_hash
 from mtctl.problems.lander import environments
 from mtctl.problems.lander.environments import TASKS, Environment, make, outcome
 

@@ -1,0 +1,103 @@
+"""One run, in this process: followed on screen, and concluded with what to do next."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from mtctl.cli.console import err, out
+from mtctl.cli.eval import print_evaluation
+from mtctl.cli.live import Lines, Live, method_of
+from mtctl.cli.progress import Progress
+from mtctl.cli.screens.figures import duration
+from mtctl.engine import layout
+from mtctl.engine.interrupt import stop_on_signals
+from mtctl.engine.run import execute
+from mtctl.errors import ExitCode
+from mtctl.recipes.recipe import Recipe
+
+
+def train_one(
+    recipe: Recipe,
+    seed: int,
+    directory: Path,
+    command: str,
+    *,
+    resume: bool,
+    force: bool,
+    lines_every: int,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Train one run and return the exit code.
+
+    Args:
+        recipe: resolved.
+        seed: of the run.
+        directory: of the run.
+        command: what the user typed.
+        resume: go on with the run that is there.
+        force: replace it.
+        lines_every: episodes between two lines, where the screen is not redrawn.
+        quiet: lines only, and no table at the end.
+        as_json: one JSON document on stdout instead of the table.
+    """
+    console = err()
+    progress = Progress(recipe, seed)
+    live = not quiet and console.is_terminal
+
+    def say_stopping() -> None:
+        console.print("stopping: this episode is finished, then everything is saved", soft_wrap=True)
+
+    view = Live(progress, method_of(recipe)) if live else Lines(progress, lines_every)
+    with stop_on_signals(say_stopping) as stop, view:
+        status = execute(
+            recipe,
+            seed,
+            directory,
+            command=command,
+            resume=resume,
+            force=force,
+            observers=[progress, view],
+            stop=stop,
+        )
+    if as_json:
+        print_runs([directory])
+    return _conclude(status, progress, directory, table=not (quiet or as_json))
+
+
+def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) -> int:
+    console = err()
+    if status == "interrupted":
+        arguments = [argument for argument in sys.argv[1:] if argument != "--force"]
+        again = shlex.join(["mtctl", *arguments, *([] if "--resume" in arguments else ["--resume"])])
+        console.print(f"stopped after episode {progress.done}; go on with: {again}", soft_wrap=True)
+        return int(ExitCode.INTERRUPTED)
+    if progress.done == 0:
+        console.print(f"{directory} is complete already; nothing to resume", soft_wrap=True)
+        return int(ExitCode.OK)
+    if progress.updates == 0:
+        console.print(
+            "warning: nothing was learned: the run ended before it had `agent.replay.learning_starts` "
+            "transitions; train longer or lower it",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if table:
+        print_evaluation(directory)
+    console.print(
+        f"✔ done in {duration(progress.elapsed)} → {directory}      next: `mtctl eval {directory}`",
+        soft_wrap=True,
+    )
+    return int(ExitCode.OK)
+
+
+def print_runs(directories: Iterable[Path]) -> None:
+    """Print one JSON document: every run's run.json and where it is."""
+    runs = [
+        {"directory": str(place), **json.loads((place / layout.RUN).read_text())} for place in directories
+    ]
+    out().print_json(json.dumps({"schema": 1, "runs": runs}))
