@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from mtctl.recipes.recipe import Recipe
 
 _LINE_EVERY = 50
-_SEEDS = re.compile(r"(?P<first>\d+)\.\.(?P<last>\d+)")
+_SEED = "[0-9]{1,18}"  # of 64 bits, as generators take them
+_LARGEST_SEED = 10**18 - 1
+_SEEDS = re.compile(rf"(?P<first>{_SEED})\.\.(?P<last>{_SEED})")
+_MOST_SEEDS = 10_000  # a slip, not a plan
 
 
 def train(
@@ -29,7 +33,8 @@ def train(
         typer.Option("-o", "--override", metavar="KEY=VALUE", help="Change a key: -o agent.lr=1e-3."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="The seed of a single run; 0 if none is given.")
+        int | None,
+        typer.Option(min=0, max=_LARGEST_SEED, help="The seed of a single run; 0 if none is given."),
     ] = None,
     seeds: Annotated[
         str | None,
@@ -89,16 +94,17 @@ def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:
     if seed is not None:
         raise MtctlError("--seed and --seeds exclude each other")
     text = seeds.strip()
+    numbers: Sequence[int]
     if found := _SEEDS.fullmatch(text):
         first, last = int(found["first"]), int(found["last"])
         if first > last:
             raise MtctlError(
                 f"--seeds {seeds}: the first seed is above the last", hint=f"did you mean {last}..{first}?"
             )
-        numbers = list(range(first, last + 1))
-    elif re.fullmatch(r"\d+", text):
-        numbers = list(range(int(text)))
-    elif re.fullmatch(r"\d+(,\d+)+", text):
+        numbers = range(first, last + 1)
+    elif re.fullmatch(_SEED, text):
+        numbers = range(int(text))
+    elif re.fullmatch(rf"{_SEED}(,{_SEED})+", text):
         numbers = [int(part) for part in text.split(",")]
     else:
         raise MtctlError(
@@ -106,9 +112,11 @@ def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:
         )
     if not numbers:
         raise MtctlError(f"--seeds {seeds}: no seed at all", hint="--seeds 5 means seeds 0 to 4")
+    if len(numbers) > _MOST_SEEDS:
+        raise MtctlError(f"--seeds {seeds}: {len(numbers):,} seeds; at most {_MOST_SEEDS:,} at a time")
     if len(set(numbers)) < len(numbers):
         raise MtctlError(f"--seeds {seeds}: a seed is listed twice")
-    return numbers
+    return list(numbers)
 
 
 def _refuse_same_names(recipes: list[Recipe]) -> None:

@@ -13,6 +13,7 @@ from mtctl.cli.screens.train import line, runs_screen
 from mtctl.cli.train_one import print_runs
 from mtctl.engine import layout
 from mtctl.engine.directory import RunDirectory
+from mtctl.engine.files import explained
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.launch.local import Job, exit_code, launch
 from mtctl.engine.run import check_target
@@ -38,8 +39,18 @@ class _Watched:
         return names.get(self.job.code, "failed")
 
     def follow(self) -> None:
-        if self.job.process is not None:
+        if self._written:
             self._tail.follow()
+
+    @property
+    def _written(self) -> bool:
+        """Whether the metrics file is this job's: until run.json is new, it is an earlier run's."""
+        if self.job.started is None or self.job.code is not None:
+            return self.job.code is not None
+        try:
+            return (self.job.directory / layout.RUN).stat().st_mtime >= self.job.started
+        except FileNotFoundError:
+            return False
 
     def news(self, every: int) -> list[str]:
         """Return the lines that have become due: progress, and once, how it ended."""
@@ -70,11 +81,12 @@ def train_many(
 
     All targets are checked before the first run starts, so that a mistake costs nothing.
     """
-    for recipe in recipes:
-        for seed in seeds:
-            check_target(
-                RunDirectory(_directory(results_dir, recipe, seed)), recipe, resume=resume, force=force
-            )
+    with explained(results_dir):
+        for recipe in recipes:
+            for seed in seeds:
+                place = RunDirectory(_directory(results_dir, recipe, seed))
+                check_target(place, recipe, resume=resume, force=force)
+                place.probe()
     flags = [flag for flag, given in (("--resume", resume), ("--force", force)) if given]
     console = err()
     with tempfile.TemporaryDirectory(prefix="mtctl-") as scratch:
@@ -84,11 +96,11 @@ def train_many(
             resolved = Path(scratch) / f"{recipe.name}.yaml"
             resolved.write_text(dump(recipe), encoding="utf-8")
             for seed in seeds:
-                place = ["--seed", str(seed), "--results-dir", str(results_dir), "--command", command]
+                single = ["--seed", str(seed), "--results-dir", str(results_dir), "--command", command]
                 job = Job(
                     f"{recipe.name}/seed{seed}",
                     _directory(results_dir, recipe, seed),
-                    [str(resolved), *place, *flags, "--quiet"],
+                    [str(resolved), *single, *flags, "--quiet"],
                 )
                 watched.append(_Watched(job, recipe, seed))
         stopped = _run(watched, parallel, live=not quiet and console.is_terminal)

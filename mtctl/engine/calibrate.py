@@ -14,23 +14,28 @@ from mtctl.problems.contract import Record
 from mtctl.recipes.recipe import Recipe
 
 _UPDATES: Final = 300
+# Where updates are rare: environment steps before the clock starts without one, and until it stops.
+_STEPS: Final = 3_000
 # A lander that learns plays about 95 steps per episode at first and 150 to 450 later: 420 over the published
 # runs.
 _STEPS_PER_EPISODE: Final = (150, 450)
 
 
 class _Stopwatch:
-    """Notes when the first unit with updates ended, and the latest."""
+    """Notes when the first unit with updates ended, and every one after it."""
 
     def __init__(self) -> None:
         self.marks: list[tuple[float, int, int]] = []
 
     def unit_ended(self, record: Record) -> None:
-        if record["updates"]:
+        if record["updates"] or record["environment_steps"] >= _STEPS:
             self.marks.append((time.perf_counter(), record["environment_steps"], record["updates"]))
 
     def enough(self) -> bool:
-        return len(self.marks) > 1 and self.marks[-1][2] - self.marks[0][2] >= _UPDATES
+        if len(self.marks) < 2:
+            return False
+        (_, steps_before, updates_before), (_, steps, updates) = self.marks[0], self.marks[-1]
+        return updates - updates_before >= _UPDATES or steps - steps_before >= _STEPS
 
     def seconds_per_step(self) -> float:
         (first, steps_before, _), (last, steps, _) = self.marks[0], self.marks[-1]

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,6 +48,22 @@ class RunDirectory:
                 f"{self.path}: another process is training this run",
                 hint="wait or stop it; a second run needs another --seed, `-o name=…` or --results-dir",
             )
+
+    def probe(self) -> None:
+        """Find out whether a run could start here, and leave no trace.
+
+        Raises:
+            MtctlError: another process holds the directory.
+            OSError: it cannot be written.
+        """
+        new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        self.acquire()
+        self.release()
+        if new:
+            with suppress(OSError):  # somebody else has begun to use it
+                (self.path / layout.LOCK).unlink()
+                for folder in new:
+                    folder.rmdir()
 
     def release(self) -> None:
         if self._lock is not None:

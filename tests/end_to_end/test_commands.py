@@ -74,21 +74,27 @@ def test_eval_then_compare(workplace: Path) -> None:
 
 
 def test_a_failed_run_does_not_stop_the_others(tmp_path: Path) -> None:
-    taken = RunDirectory(tmp_path / "results" / "equal_blind" / "seed0")
-    taken.acquire()
-    result = mtctl(
-        "train", "equal_blind", *overrides("problem.episodes_per_task=1"), "--seeds", "2", "--json",
-        cwd=tmp_path, code=1,
-    )  # fmt: skip
-    taken.release()
-    assert "equal_blind/seed0  failed: error:" in result.err
-    assert "another process is training this run" in result.err
-    assert "1 of 2 runs failed: equal_blind/seed0" in result.err
+    (tmp_path / "wild.yaml").write_text("name: wild\nextends: equal_blind\nagent: {lr: 1e30}\n")
+    small = overrides("problem.episodes_per_task=2")
+    result = mtctl("train", "wild.yaml", "equal_blind", *small, "--json", cwd=tmp_path, code=1)
+    assert "wild/seed0  failed: error: diverged in episode " in result.err
+    assert "equal_blind/seed0  done" in result.err
+    assert "1 of 2 runs failed: wild/seed0" in result.err
     document = json.loads(result.out)
     assert [(run["directory"], run["status"]) for run in document["runs"]] == [
-        ("results/equal_blind/seed1", "completed")
+        ("results/wild/seed0", "failed"),
+        ("results/equal_blind/seed0", "completed"),
     ]
-    assert tree(taken.path) == {"lock": b""}
+
+
+def test_a_run_that_is_being_made_is_left_alone(tmp_path: Path) -> None:
+    taken = RunDirectory(tmp_path / "results" / "equal_blind" / "seed1")
+    taken.acquire()
+    for seeds in (["--seed", "1"], ["--seeds", "0..1"]):
+        result = mtctl("train", "equal_blind", *overrides(), *seeds, cwd=tmp_path, code=2)
+        assert "results/equal_blind/seed1: another process is training this run" in result.err
+        assert tree(tmp_path) == {"results/equal_blind/seed1/lock": b""}
+    taken.release()
 
 
 def test_divergence_fails_with_the_place_and_keeps_the_run(tmp_path: Path) -> None:

@@ -59,6 +59,17 @@ def test_a_forgotten_lock_file_does_not_matter(tmp_path: Path) -> None:
     place.release()
 
 
+def test_a_probe_leaves_no_trace(tmp_path: Path) -> None:
+    place = RunDirectory(tmp_path / "results" / "name" / "seed0")
+    place.probe()
+    assert list(tmp_path.iterdir()) == []
+    place.acquire()
+    with pytest.raises(MtctlError, match="another process"):
+        RunDirectory(place.path).probe()
+    assert place.path.exists()
+    place.release()
+
+
 def test_clear_removes_a_run_and_keeps_the_lock(tmp_path: Path) -> None:
     place = run_directory(tmp_path)
     place.acquire()

@@ -27,6 +27,7 @@ class Job:
         arguments: of `mtctl train`, for exactly this run.
 
     Attributes:
+        started: when, in seconds since the epoch.
         code: exit code once it has ended.
         log: what it wrote to stderr, once it has ended.
     """
@@ -34,6 +35,7 @@ class Job:
     label: str
     directory: Path
     arguments: Sequence[str]
+    started: float | None = None
     code: int | None = None
     log: str = ""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -44,6 +46,7 @@ class Job:
         return self.process is not None and self.code is None
 
     def start(self) -> None:
+        self.started = time.time()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by poll, when the process has ended
         # A session of its own: the terminal's Ctrl-C reaches the parent alone, which passes on one signal.
         self.process = subprocess.Popen(

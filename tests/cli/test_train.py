@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtctl.cli.train import parse_seeds
+from mtctl.engine.directory import RunDirectory
+from mtctl.errors import MtctlError
+from mtctl.recipes.loading import load
+from tests.cli.conftest import Command
+from tests.engine.runs import SHORT, StopAfter, recipe, run_json, train, tree
+
+SMALL = [word for override in SHORT for word in ("-o", override)]
+ONE = [*SMALL, "-o", "problem.episodes_per_task=1"]
+
+
+@pytest.mark.parametrize(
+    ("seed", "seeds", "expected"),
+    [
+        (None, None, [0]),
+        (7, None, [7]),
+        (None, "0..4", [0, 1, 2, 3, 4]),
+        (None, "3..3", [3]),
+        (None, "5", [0, 1, 2, 3, 4]),
+        (None, "0,3,7", [0, 3, 7]),
+        (None, " 2..3 ", [2, 3]),
+    ],
+)
+def test_seeds(seed: int | None, seeds: str | None, expected: list[int]) -> None:
+    assert parse_seeds(seed, seeds) == expected
+
+
+@given(st.text(alphabet="0123456789.,- abc", max_size=8))
+def test_any_list_of_seeds_is_distinct_or_refused(text: str) -> None:
+    try:
+        found = parse_seeds(None, text)
+    except MtctlError as error:
+        assert f"--seeds {text}:" in error.message
+        return
+    assert found
+    assert len(set(found)) == len(found)
+    assert all(isinstance(seed, int) and seed >= 0 for seed in found)
+
+
+def assert_refused(
+    mtctl: Command, *arguments: object, says: str | list[str], hint: str = "", code: int = 2
+) -> None:
+    """The command is refused with one clear message, and every file is as it was."""
+    before = tree(Path.cwd())
+    result = mtctl(*arguments)
+    assert (result.code, result.out) == (code, ""), result
+    assert result.err.startswith("error: "), result.err
+    assert result.err.count("error: ") == 1
+    for words in [says] if isinstance(says, str) else says:
+        assert words in result.err
+    assert hint in result.err
+    assert "Traceback" not in result.err
+    assert tree(Path.cwd()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--seeds", "5..1"], "--seeds 5..1: the first seed is above the last"),
+        (["--seeds", "1,1"], "a seed is listed twice"),
+        (["--seeds", "0"], "no seed at all"),
+        (["--seeds", ""], "not a list of seeds"),
+        (["--seeds", "one"], "not a list of seeds"),
+        (["--seeds", "-3"], "not a list of seeds"),
+        (["--seeds", "99999999999"], "--seeds 99999999999: "),
+        (["--seeds", "0..99999999999"], "--seeds 0..99999999999: "),
+        (["--seeds", "99999999999999999999999999,1"], "99999999999999999999999999"),
+        (["--seed", "-1"], "--seed"),
+        (["--seed", "one"], "--seed"),
+        (["--seed", "99999999999999999999999999"], "--seed"),
+        (["--seed", "1", "--seeds", "0..2"], "--seed and --seeds exclude each other"),
+        (["--resume", "--force"], "--resume and --force exclude each other"),
+        (["--jobs", "0"], "--jobs"),
+        (["--jobs", "-1"], "--jobs"),
+        (["--episodes", "3"], "--episodes"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_flags(mtctl: Command, arguments: list[str], says: str) -> None:
+    assert_refused(mtctl, "train", "equal_blind", *ONE, *arguments, says=says)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("problem.tasks=[standrad]", ["standrad", "did you mean `standard`?"]),
+        ("problem.tasks=[]", ["problem.tasks"]),
+        ("problem.tasks=[heavy, heavy]", ["listed more than once"]),
+        ("balancer.kind=gradnrom", ["gradnrom", "did you mean `gradnorm`?"]),
+        ("balancer.alhpa=1", ["alhpa"]),
+        ("agent.lrr=1", ["lrr", "did you mean `lr`?"]),
+        ("agent.lr=fast", ["fast"]),
+        ("agent.lr=0", ["agent.lr"]),
+        ("agent.lr=.nan", ["agent.lr"]),
+        ("agent.batch_size=-64", ["-64"]),
+        ("problem.episodes_per_task=0", ["episodes_per_task"]),
+        ("problem.episodes_per_task=-5", ["-5"]),
+        ("problem.episodes_per_task=2.5", ["2.5"]),
+        ("evaluation.episodes=0", ["evaluation.episodes"]),
+        ("checkpoints.every=0", ["checkpoints.every"]),
+        ("agent.replay.capacity=10", ["learning_starts"]),
+        ("name=../../elsewhere", ["name"]),
+        ("nonsense", ["nonsense"]),
+        ("=3", ["=3"]),
+    ],
+)
+def test_wrong_recipes(mtctl: Command, override: str, says: list[str]) -> None:
+    assert_refused(mtctl, "train", "equal_blind", *ONE, "-o", override, says=says)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty"),
+        (b"   \n# nothing\n", "empty"),
+        (b"\x00\x01\x02binary", "binary"),
+        (b"name: caf\xe9\n", "not UTF-8"),
+        (b"- a\n- list\n", "a list"),
+        (b"name: [unfinished\n", "recipe.yaml:"),
+        (b"name: x\nname: y\n", "name"),
+    ],
+)
+def test_files_that_are_no_recipes(mtctl: Command, content: bytes, says: str) -> None:
+    Path("recipe.yaml").write_bytes(content)
+    assert_refused(mtctl, "train", "recipe.yaml", says=["recipe.yaml", says])
+
+
+def test_recipes_that_are_not_there(mtctl: Command) -> None:
+    Path("folder").mkdir()
+    assert_refused(mtctl, "train", "folder", says="folder")
+    assert_refused(mtctl, "train", "gradnorm_blnd", says="gradnorm_blnd", hint="gradnorm_blind")
+    assert_refused(mtctl, "train", "", says="recipe")
+    assert_refused(mtctl, "train", "a" * 5000, says="aaa")
+
+
+def test_one_name_for_two_recipes(mtctl: Command) -> None:
+    assert_refused(mtctl, "train", "equal_blind", "equal_blind", says="two recipes are called `equal_blind`")
+
+
+def test_too_few_arguments(mtctl: Command) -> None:
+    assert_refused(mtctl, "train", says="RECIPE")
+
+
+@pytest.mark.parametrize("seeds", [["--seed", "0"], ["--seeds", "0..1"]], ids=["here", "side by side"])
+@pytest.mark.parametrize("target", ["file", "file/below", "/proc/mtctl", "/dev/null"])
+def test_targets_that_cannot_be_written(mtctl: Command, seeds: list[str], target: str) -> None:
+    Path("file").write_text("mine")
+    arguments = ("train", "equal_blind", *ONE, *seeds, "--results-dir", target)
+    assert_refused(mtctl, *arguments, says=target, hint="--results-dir")
+
+
+@pytest.mark.parametrize("seeds", [["--seed", "0"], ["--seeds", "0..1"]], ids=["here", "side by side"])
+def test_a_file_in_the_place_of_the_run(mtctl: Command, seeds: list[str]) -> None:
+    Path("results/equal_blind").mkdir(parents=True)
+    Path("results/equal_blind/seed0").write_text("mine")
+    for flags in ([], ["--force"], ["--resume"]):
+        assert_refused(mtctl, "train", "equal_blind", *ONE, *seeds, *flags, says="results/equal_blind/seed0")
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return results with one interrupted run."""
+    results = tmp_path_factory.mktemp("interrupted") / "results"
+    train(results / "equal_blind" / "seed0", stop=StopAfter(3))
+    return results
+
+
+@pytest.fixture
+def results(mtctl: Command, interrupted: Path) -> Path:
+    """Return a copy of these results in the folder where `mtctl` runs."""
+    return Path(shutil.copytree(interrupted, "results"))
+
+
+@pytest.mark.parametrize("seeds", [["--seed", "0"], ["--seeds", "0..1"]], ids=["here", "side by side"])
+def test_runs_that_are_there_already(mtctl: Command, results: Path, seeds: list[str]) -> None:
+    command = ("train", "equal_blind", *SMALL, *seeds)
+    says = "results/equal_blind/seed0: already holds a run (interrupted)"
+    assert_refused(mtctl, *command, says=says, hint="--resume continues it")
+    changed = [
+        "results/equal_blind/seed0: cannot resume with a changed recipe",
+        "agent.lr: 0.0005 in the run",
+    ]
+    assert_refused(mtctl, *command, "--resume", "-o", "agent.lr=0.1", says=changed)
+    (results / "equal_blind" / "seed0" / "recipe.yaml").unlink()
+    assert_refused(mtctl, *command, "--resume", says="there is no recipe.yaml to resume from")
+
+
+def test_corrupt_checkpoint_to_resume_from(mtctl: Command, results: Path) -> None:
+    last = results / "equal_blind" / "seed0" / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:1000])
+    command = ("train", "equal_blind", *SMALL, "--resume")
+    assert_refused(mtctl, *command, says="last.pt: the checkpoint is corrupt or truncated", hint="--force")
+
+
+def test_corrupt_run_json(mtctl: Command, results: Path) -> None:
+    (results / "equal_blind" / "seed0" / "run.json").write_text("{")
+    assert_refused(mtctl, "train", "equal_blind", *SMALL, says="already holds a run (unreadable)")
+
+
+def test_a_run_that_is_being_made(mtctl: Command, results: Path) -> None:
+    place = RunDirectory(results / "equal_blind" / "seed0")
+    place.acquire()
+    for flag in ("--resume", "--force"):
+        says = "results/equal_blind/seed0: another process is training this run"
+        assert_refused(mtctl, "train", "equal_blind", *SMALL, flag, says=says, hint="another --seed")
+    place.release()
+
+
+@pytest.mark.parametrize("seeds", [["--seed", "0"], ["--seeds", "0..1"]], ids=["here", "side by side"])
+def test_force_replaces_runs_only(mtctl: Command, seeds: list[str]) -> None:
+    Path("results/equal_blind/seed0").mkdir(parents=True)
+    Path("results/equal_blind/seed0/thesis.tex").write_text("years")
+    assert_refused(
+        mtctl, "train", "equal_blind", *ONE, *seeds, "--force", says="holds files that are not a run"
+    )
+
+
+def test_training_to_the_end(mtctl: Command) -> None:
+    result = mtctl("train", "equal_blind", *SMALL, "--seed", 3)
+    assert result.code == 0
+    assert all(task in result.out for task in ("standard", "windy", "heavy", "average"))
+    assert "✔ done in 0:0" in result.err
+    assert "next: `mtctl eval results/equal_blind/seed3`" in result.err
+    assert run_json(Path("results/equal_blind/seed3"))["status"] == "completed"
+    again = mtctl("train", "equal_blind", *SMALL, "--seed", 3, "--resume")
+    assert (again.code, again.out) == (0, "")
+    assert "results/equal_blind/seed3 is complete already; nothing to resume" in again.err
+
+
+def test_json_is_one_document(mtctl: Command) -> None:
+    result = mtctl("train", "equal_blind", *ONE, "--json")
+    document = json.loads(result.out)
+    assert document["schema"] == 1
+    (run,) = document["runs"]
+    assert run["directory"] == "results/equal_blind/seed0"
+    assert {key: run[key] for key in run if key != "directory"} == run_json(Path(run["directory"]))
+
+
+def test_quiet_says_a_line_every_50_episodes(mtctl: Command) -> None:
+    long = [
+        "-o",
+        "problem.episodes_per_task=50",
+        "-o",
+        "problem.tasks=[heavy]",
+        "-o",
+        "agent.update_every=50",
+    ]
+    result = mtctl("train", "equal_blind", *SMALL, *long, "-o", "evaluation.every=0", "-q")
+    assert (result.code, result.out) == (0, "")
+    line, done = result.err.splitlines()
+    assert line.startswith("episode 50/50  heavy ")
+    assert "ε 0.78" in line
+    assert done.startswith("✔ done ")
+
+
+def test_a_run_too_short_to_learn_is_said_to_be(mtctl: Command) -> None:
+    result = mtctl("train", "equal_blind", *ONE, "-o", "agent.replay.learning_starts=5000", "-q")
+    assert result.code == 0
+    assert "nothing was learned" in result.err
+    assert "learning_starts" in result.err
+
+
+@pytest.mark.parametrize("update", [1, 100_000])
+def test_dry_run(mtctl: Command, update: int) -> None:
+    overrides = ["-o", f"agent.update_every={update}"]
+    result = mtctl("train", "gradnorm_aware", "--dry-run", *overrides)
+    assert result.code == 0
+    assert tree(Path.cwd()) == {}
+    Path("resolved.yaml").write_text(result.out)
+    assert load("resolved.yaml") == load("gradnorm_aware", [f"agent.update_every={update}"])
+    assert "parameters   37,791 (37,764 shared, 3 of the balancer)" in result.err
+    assert "samples      192 per update" in result.err
+    assert "results/gradnorm_aware/seed0" in result.err
+
+
+def test_recipe_for_this_file_is_what_the_command_line_makes_of_it() -> None:
+    assert recipe() == load("equal_blind", SHORT)
