@@ -43,12 +43,17 @@ def evaluate(
     Every run and method meets the same seeds, which training never sees.
     """
     from mtctl.analysis.runs import find_runs
-    from mtctl.cli.rendering import film, show
+    from mtctl.cli.rendering import film, require_films, require_window, show
     from mtctl.engine.evaluate import evaluate_run
 
+    runs = find_runs(paths)
+    if render is not None:
+        require_window()
+    if video is not None:
+        require_films(video)
     tasks = tuple(dict.fromkeys(task)) if task else None
     documents = []
-    for directory in find_runs(paths):
+    for directory in runs:
         if not quiet:
             err().print(f"{directory}: {episodes} episodes of each task …", soft_wrap=True)
         document = evaluate_run(directory, name=checkpoint, episodes=episodes, tasks=tasks)

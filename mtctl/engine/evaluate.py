@@ -70,7 +70,7 @@ def evaluate_run(
     merged = _merged(file, document, problem.tasks)
     own = _path(directory, name).parent.resolve() == RunDirectory(directory).checkpoints.resolve()
     if own and merged is not None:
-        with explained(directory):
+        with explained(directory, hint="evaluate a copy of the run, in a place that can be written"):
             RunDirectory(directory).write(file.name, merged)
     return document
 

@@ -32,8 +32,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def explained(directory: Path) -> Iterator[None]:
-    """Turn what an operating system says about a full disk or a forbidden directory into a clear error."""
+def explained(directory: Path, hint: str = "choose another place with --results-dir") -> Iterator[None]:
+    """Turn what an operating system says about a full disk or a forbidden directory into a clear error.
+
+    Args:
+        directory: what was written to.
+        hint: what to do where it cannot be written.
+    """
     try:
         yield
     except BrokenPipeError:
@@ -47,5 +52,5 @@ def explained(directory: Path) -> Iterator[None]:
             ) from error
         raise MtctlError(
             f"{error.filename or directory}: cannot be written ({error.strerror or error})",
-            hint="choose another place with --results-dir",
+            hint=hint,
         ) from error
