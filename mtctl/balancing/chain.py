@@ -69,7 +69,8 @@ class Chain:
                 if name.startswith(f"{place}.")
             }
             weights, memory = method.weigh(_signals(gradients, method, shared), before, rng)
-            after.update({f"{place}.{name}": torch.from_numpy(value) for name, value in memory.items()})
+            # Copied: a value that passes through unchanged would otherwise hold on to every state before it.
+            after.update({f"{place}.{name}": torch.from_numpy(value.copy()) for name, value in memory.items()})
             shared = shared * weights
             own = own * weights if method.scope == "loss" else own
         return Decision(torch.from_numpy(shared), torch.from_numpy(own)), after

@@ -157,6 +157,19 @@ def test_the_state_that_came_in_is_not_changed() -> None:
         state = after
 
 
+@pytest.mark.parametrize("method", [GradNorm(initial_losses=KNOWN), GradNorm(window=5), Uncertainty()])
+def test_a_state_does_not_hold_on_to_the_one_before(method: Balancer) -> None:
+    """Sharing memory would keep every state of a run alive, one behind the other."""
+    chain, gradients = Chain((method,)), given(drawn(3, 4), [1.0, 2.0, 3.0])
+    state = chain.init(3)
+    for _ in range(8):
+        _, after = chain.balance(gradients, state, seeded())
+        assert not {value.data_ptr() for value in state.values()} & {
+            value.data_ptr() for value in after.values()
+        }
+        state = after
+
+
 def test_learned_parameters_add_up() -> None:
     assert learned_parameters(Chain((Equal(),)), 3) == 0
     assert learned_parameters(Chain((GradNorm(),)), 3) == 3
