@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mtctl.cli.console import err, out
 from mtctl.errors import ExitCode
+
+if TYPE_CHECKING:
+    from mtctl.analysis.formats import Evaluation, Run
 
 _SHOWN = 3  # episodes of each task that are rendered
 
@@ -42,24 +45,26 @@ def evaluate(
 
     Every run and method meets the same seeds, which training never sees.
     """
-    from mtctl.analysis.runs import find_runs
+    from mtctl.analysis.formats import Evaluation
+    from mtctl.analysis.runs import find_runs, read_run
     from mtctl.cli.rendering import film, require_films, require_window, show
     from mtctl.engine.evaluate import evaluate_run
 
-    runs = find_runs(paths)
+    runs = [read_run(directory) for directory in find_runs(paths)]
     if render is not None:
         require_window()
     if video is not None:
         require_films(video)
     tasks = tuple(dict.fromkeys(task)) if task else None
     documents = []
-    for directory in runs:
+    for run in runs:
+        directory = run.path
         if not quiet:
             err().print(f"{directory}: {episodes} episodes of each task …", soft_wrap=True)
         document = evaluate_run(directory, name=checkpoint, episodes=episodes, tasks=tasks)
         documents.append({"run": str(directory), **document})
         if not as_json:
-            print_evaluation(directory, documents[-1])
+            print_evaluation(run, Evaluation.model_validate(document))
         if render is not None:
             show(directory, checkpoint, tuple(document["tasks"]), min(episodes, _SHOWN))
         if video is not None:
@@ -69,20 +74,13 @@ def evaluate(
     return int(ExitCode.OK)
 
 
-def print_evaluation(directory: Path, document: dict[str, object] | None = None) -> None:
-    """Print a run's evaluation: the given one, or what its eval.json holds."""
+def print_evaluation(run: Run, found: Evaluation) -> None:
+    """Print a run's evaluation."""
     from mtctl.analysis.evaluation import summarise
-    from mtctl.analysis.formats import Evaluation
-    from mtctl.analysis.runs import evaluation, read_run
     from mtctl.cli.screens.evaluation import evaluation_table
 
-    run = read_run(directory)
-    found = evaluation(directory) if document is None else Evaluation.model_validate(document)
-    if found is None:
-        return
-    title = (
-        f"{directory} · {found.checkpoint} (episode {found.done:,}) · {found.episodes} held-out episodes each"
-    )
+    which = f"{found.checkpoint} ({run.unit} {found.done:,})"
+    title = f"{run.path} · {which} · {found.episodes} held-out episodes each"
     out().print(evaluation_table(summarise(found, run.score), title), crop=False)
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from mtctl.analysis.runs import evaluation, read_run
 from mtctl.cli.console import err, out
 from mtctl.cli.eval import print_evaluation
 from mtctl.cli.live import Lines, Live, method_of
@@ -86,8 +87,9 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
             style="yellow",
             soft_wrap=True,
         )
-    if table:
-        print_evaluation(directory)
+    found = evaluation(directory)
+    if table and found is not None:
+        print_evaluation(read_run(directory), found)
     console.print(
         f"✔ done in {duration(progress.elapsed)} → {directory}      next: `mtctl eval {directory}`",
         soft_wrap=True,
