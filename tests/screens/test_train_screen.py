@@ -1,0 +1,89 @@
+"""The screens of training, with a clock that stands where it is put."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from mtctl.cli.progress import Progress
+from mtctl.cli.screens.train import line, run_screen, runs_screen, sparkline
+from mtctl.recipes.loading import load
+from tests.screens.snapshots import WIDTHS, assert_screen, render
+
+
+def record(episode: int, tasks: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "kind": "episode",
+        "episode": episode,
+        "task": tasks[(episode - 1) % len(tasks)],
+        "return": -400.0 + 0.7 * episode + 40 * math.sin(episode),
+        "steps": 100,
+        "outcome": "crashed",
+        "epsilon": 0.995**episode,
+        "environment_steps": 100 * episode,
+        "updates": 100 * episode,
+        "signals": {
+            "weight": {task: 0.5 + place for place, task in enumerate(tasks)},
+            "gradient_share": {task: 1 / len(tasks) for task in tasks},
+        },
+    }
+
+
+def progress(recipe: str, episodes: int, seconds: float, seed: int = 0) -> Progress:
+    now = [0.0]
+    found = Progress(load(recipe), seed, clock=lambda: now[0])
+    for episode in range(1, episodes + 1):
+        found.unit_ended(record(episode, tuple(found.tasks)))
+    if episodes:
+        found.unit_ended({"kind": "evaluation", "average": -12.3})
+    now[0] = seconds
+    return found
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    ("name", "recipe", "episodes", "seconds"),
+    [
+        ("first_moment", "gradnorm_blind", 0, 0.0),
+        ("under_way", "gradnorm_blind", 912, 91.2),
+        ("long_names_hours_left", "published/gradnorm_aware", 300, 7200.0),
+    ],
+)
+def test_one_run(name: str, recipe: str, episodes: int, seconds: float, width: int) -> None:
+    text = render(run_screen(progress(recipe, episodes, seconds), "GradNorm α=1.5"), width=width)
+    assert_screen(f"train_{name}_{width}", text)
+    assert "…" not in text
+    assert max(map(cell_len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_several_runs(width: int) -> None:
+    runs = [
+        (progress("gradnorm_blind", 1500, 300.0), "done"),
+        (progress("gradnorm_blind", 700, 300.0, seed=1), "running"),
+        (progress("published/independent", 4499, 90_000.0, seed=2), "running"),
+        (progress("pcgrad_blind", 3, 1.0, seed=12), "failed"),
+        (progress("pcgrad_blind", 0, 0.0, seed=13), "waiting"),
+    ]
+    text = render(runs_screen(runs), width=width)
+    assert_screen(f"train_runs_{width}", text)
+    assert "…" not in text
+    assert max(map(cell_len, text.splitlines())) <= width
+
+
+def test_line_holds_what_the_screen_holds() -> None:
+    assert_screen("train_line", line(progress("gradnorm_blind", 912, 91.2)) + "\n")
+    assert "–" in line(progress("gradnorm_blind", 0, 0.0))
+
+
+def test_sparkline_goes_from_the_lowest_to_the_highest_mean() -> None:
+    assert sparkline([]) == ""
+    assert sparkline([3.0]) == "▁"
+    assert sparkline([1.0, 1.0, 1.0]) == "▁▁▁"
+    rising = sparkline([float(value) for value in range(240)])
+    assert len(rising) == 12
+    assert (rising[0], rising[-1]) == ("▁", "█")
+    assert list(rising) == sorted(rising)
