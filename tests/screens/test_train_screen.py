@@ -6,9 +6,12 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from mtctl.cli.progress import Progress
+from mtctl.cli.screens.figures import duration, number
 from mtctl.cli.screens.train import line, run_screen, runs_screen, sparkline
 from mtctl.recipes.loading import load
 from tests.screens.snapshots import WIDTHS, assert_screen, render
@@ -72,6 +75,45 @@ def test_several_runs(width: int) -> None:
     assert_screen(f"train_runs_{width}", text)
     assert "…" not in text
     assert max(map(cell_len, text.splitlines())) <= width
+
+
+figures = st.floats(-99_999, 99_999)
+
+
+@settings(max_examples=60)
+@given(
+    width=st.sampled_from(WIDTHS),
+    name=st.text(alphabet="abcdefgh_-.", min_size=1, max_size=100).map("r{}".format),
+    value=figures,
+    weight=st.floats(0, 999),
+    units=st.integers(1, 100_000),
+    seconds=st.floats(0.01, 300_000),
+)
+def test_no_figure_is_cut(
+    width: int, name: str, value: float, weight: float, units: int, seconds: float
+) -> None:
+    tasks = "[standard, windy_hull_noise, heavy]"
+    recipe = load(
+        "gradnorm_blind", [f"name={name}", f"problem.tasks={tasks}", f"problem.episodes_per_task={units}"]
+    )
+    now = [0.0]
+    found = Progress(recipe, 1234, clock=lambda: now[0])
+    for episode in (1, 2, 3):
+        ended = record(episode, tuple(found.tasks)) | {"return": value}
+        ended["signals"]["weight"] = dict.fromkeys(found.tasks, weight)
+        found.unit_ended(ended)
+    found.unit_ended({"kind": "evaluation", "average": value})
+    now[0] = seconds
+    one = render(run_screen(found, "GradNorm α=1.5 → PCGrad"), width=width)
+    several = render(runs_screen([(found, "running"), (found, "waiting")]), width=width)
+    for text in (one, several):
+        assert "…" not in text
+        assert max(map(cell_len, text.splitlines())) <= width
+        assert number(value) in text
+        assert f"3/{3 * units}" in text
+    assert number(weight, 2) in one
+    assert duration(found.seconds_left) in one
+    assert duration(found.seconds_left) in several
 
 
 def test_line_holds_what_the_screen_holds() -> None:
