@@ -80,6 +80,11 @@ class Progress:
                 task.weight = _latest(signals["weight"].get(name), task.weight)
                 task.share = _latest(signals["gradient_share"].get(name), task.share)
 
+    def measure_pace(self) -> None:
+        """Measure the pace from here on."""
+        self._started = self._clock()
+        self._first = (self.done, self.steps)
+
     @property
     def elapsed(self) -> float:
         return self._clock() - self._started
@@ -124,6 +129,9 @@ class Tail:
         except FileNotFoundError:
             return
         end = content.rfind(b"\n") + 1
-        self._offset += end
+        first, self._offset = not self._offset, self._offset + end
         for line in content[:end].splitlines():
             self._progress.unit_ended(json.loads(line))
+        if first and end:
+            # What the file began with took a time that is not known: a resumed run's past, a process's start.
+            self._progress.measure_pace()

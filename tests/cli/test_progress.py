@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtctl.cli.progress import Progress, Tail
+from mtctl.cli.train_many import _Watched
+from mtctl.engine.launch.local import Job
+from mtctl.recipes.loading import load
+
+TASKS = ("standard", "windy", "heavy")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def progress(clock: Clock) -> Progress:
+    """Return the progress of 60 episodes."""
+    return Progress(load("equal_blind", ["problem.episodes_per_task=20"]), 3, clock)
+
+
+def record(episode: int, value: float = -100.0, **signals: Any) -> dict[str, Any]:
+    return {
+        "kind": "episode",
+        "episode": episode,
+        "task": TASKS[(episode - 1) % 3],
+        "return": value,
+        "steps": 50,
+        "outcome": "crashed",
+        "epsilon": 0.5,
+        "environment_steps": 50 * episode,
+        "updates": 40 * episode,
+        "signals": signals or None,
+    }
+
+
+def test_nothing_is_known_at_first(progress: Progress) -> None:
+    assert (progress.done, progress.units, progress.epsilon, progress.average) == (0, 60, None, None)
+    assert progress.steps_per_second is progress.seconds_left is None
+    assert all(task.mean is task.success_rate is task.weight is None for task in progress.tasks.values())
+
+
+def test_returns_and_success_of_each_task(progress: Progress) -> None:
+    for episode, value in enumerate([250.0, -100.0, 0.0, 150.0], 1):
+        progress.unit_ended(record(episode, value))
+    means = {name: task.mean for name, task in progress.tasks.items()}
+    assert means == {"standard": 200.0, "windy": -100.0, "heavy": 0.0}
+    assert progress.tasks["standard"].success_rate == 0.5
+    assert progress.tasks["heavy"].success_rate == 0.0
+    assert progress.average == pytest.approx(100 / 3)
+
+
+def test_running_means_are_over_the_last_50_episodes(progress: Progress) -> None:
+    for episode in range(1, 61):
+        progress.unit_ended(record(3 * episode, 0.0 if episode <= 10 else 200.0))
+    assert progress.tasks["heavy"].mean == 200.0
+    assert progress.tasks["heavy"].success_rate == 1.0
+    assert len(progress.tasks["heavy"].history) == 60
+
+
+def test_signals_stay_until_the_next(progress: Progress) -> None:
+    weights = {"standard": 1.5, "windy": 0.5, "heavy": None}
+    progress.unit_ended(record(1, weight=weights, gradient_share=dict.fromkeys(TASKS, 0.25)))
+    progress.unit_ended(record(2))
+    assert [task.weight for task in progress.tasks.values()] == [1.5, 0.5, None]
+    assert progress.tasks["windy"].share == 0.25
+
+
+def test_evaluations_are_kept_apart(progress: Progress) -> None:
+    progress.unit_ended({"kind": "evaluation", "average": 42.0})
+    assert (progress.evaluation, progress.done) == (42.0, 0)
+
+
+def test_pace(progress: Progress, clock: Clock) -> None:
+    for episode in (1, 2, 3):
+        progress.unit_ended(record(episode))
+    clock.now = 6.0
+    assert progress.steps_per_second == 25.0
+    assert progress.seconds_left == pytest.approx(57 * 2.0)
+
+
+def test_pace_of_a_resumed_run_leaves_out_its_past(progress: Progress, clock: Clock) -> None:
+    clock.now = 10.0
+    progress.unit_ended(record(31))
+    clock.now = 20.0
+    assert progress.steps_per_second == 50 / 20
+    assert progress.seconds_left == 29 * 20.0
+
+
+def lines(*records: dict[str, Any]) -> str:
+    return "".join(json.dumps(one) + "\n" for one in records)
+
+
+def test_tail_reads_what_has_come_line_by_line(tmp_path: Path, progress: Progress) -> None:
+    file = tmp_path / "metrics.jsonl"
+    tail = Tail(file, progress)
+    tail.follow()
+    text = lines(record(1), record(2), {"kind": "evaluation", "average": 7.0}, record(3))
+    seen = []
+    for character in text:
+        with file.open("a") as out:
+            out.write(character)
+        tail.follow()
+        seen.append(progress.done)
+    ends = [place for place, character in enumerate(text) if character == "\n"]
+    assert [seen[place] for place in ends] == [1, 2, 2, 3]
+    assert [seen[place - 1] for place in ends] == [0, 1, 2, 2]
+    assert progress.evaluation == 7.0
+    assert [len(task.history) for task in progress.tasks.values()] == [1, 1, 1]
+
+
+def test_tail_measures_the_pace_from_what_it_sees_come(
+    tmp_path: Path, progress: Progress, clock: Clock
+) -> None:
+    """Neither the time that a run has waited nor the records of its past count."""
+    file = tmp_path / "metrics.jsonl"
+    file.write_text(lines(*map(record, range(1, 31))))
+    clock.now = 1000.0
+    tail = Tail(file, progress)
+    tail.follow()
+    assert progress.done == 30
+    assert progress.seconds_left is None
+    clock.now = 1010.0
+    with file.open("a") as out:
+        out.write(lines(*map(record, range(31, 41))))
+    tail.follow()
+    assert progress.steps_per_second == 50.0
+    assert progress.seconds_left == pytest.approx(20.0)
+
+
+def test_what_an_earlier_run_has_left_is_not_shown(tmp_path: Path) -> None:
+    """With --force the process first removes it, a second or two after its start."""
+    job = Job("equal_blind/seed0", tmp_path, [])
+    watched = _Watched(job, load("equal_blind"), 0)
+    (tmp_path / "metrics.jsonl").write_text(lines(*map(record, range(1, 31))))
+    (tmp_path / "run.json").write_text("{}")
+    now = (tmp_path / "run.json").stat().st_mtime
+    job.started = now + 5
+    watched.follow()
+    assert watched.progress.done == 0
+    (tmp_path / "metrics.jsonl").write_text(lines(record(1)))
+    os.utime(tmp_path / "run.json", (now + 6, now + 6))
+    watched.follow()
+    assert watched.progress.done == 1
