@@ -70,7 +70,9 @@ class Chain:
             }
             weights, memory = method.weigh(_signals(gradients, method, shared), before, rng)
             # Copied: a value that passes through unchanged would otherwise hold on to every state before it.
-            after.update({f"{place}.{name}": torch.from_numpy(value.copy()) for name, value in memory.items()})
+            after.update(
+                {f"{place}.{name}": torch.from_numpy(value.copy()) for name, value in memory.items()}
+            )
             shared = shared * weights
             own = own * weights if method.scope == "loss" else own
         return Decision(torch.from_numpy(shared), torch.from_numpy(own)), after
