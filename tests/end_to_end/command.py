@@ -53,10 +53,10 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str]) -> Result:
+def finish(process: subprocess.Popen[str], patience: float = PATIENCE) -> Result:
     """Wait for a process. Whatever happens, nobody sees a traceback."""
     try:
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=patience)
     finally:
         process.kill()
     assert "Traceback" not in err, err
@@ -64,9 +64,9 @@ def finish(process: subprocess.Popen[str]) -> Result:
     return Result(process.returncode, out, err)
 
 
-def mtctl(*arguments: str, cwd: Path, code: int = 0) -> Result:
+def mtctl(*arguments: str, cwd: Path, code: int = 0, patience: float = PATIENCE) -> Result:
     """Run `mtctl` to its end, which must be `code`."""
-    result = finish(start(*arguments, cwd=cwd))
+    result = finish(start(*arguments, cwd=cwd), patience)
     assert result.code == code, result
     return result
 
