@@ -95,7 +95,7 @@ def check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bo
         rows = "\n".join(f"  {key}: {before!r} in the run, {after!r} now" for key, before, after in changes)
         raise MtctlError(
             f"{place.path}: cannot resume with a changed recipe\n{rows}",
-            hint=f"resume with `mtctl train {stored} --resume`, or use `-o name=NEW` for a run of its own",
+            hint=f"resume with the recipe as it was, {stored}, or use `-o name=NEW` for a run of its own",
         )
 
 

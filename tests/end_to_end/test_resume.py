@@ -78,6 +78,26 @@ def test_killed_and_resumed_equals_uninterrupted(
     assert run_json(run)["seconds"]["training"] > 0
 
 
+def test_runs_side_by_side_are_stopped_and_resumed_together(
+    uninterrupted: dict[str, Path], tmp_path: Path
+) -> None:
+    command = ["train", "gradnorm_blind", "shared_blind", *overrides(), "--jobs", "2"]
+    process = start(*command, cwd=tmp_path)
+    runs = [tmp_path / "results" / name / "seed0" for name in ("gradnorm_blind", "shared_blind")]
+    wait_until(lambda: min(map(episodes, runs)) >= 2, process)
+    process.send_signal(signal.SIGINT)
+    result = finish(process)
+    assert result.code == 130
+    assert "stopping: running episodes are finished, then everything is saved" in result.err
+    assert "go on with the same command and --resume" in result.err
+    statuses = {run_json(run)["status"] for run in runs}
+    assert "interrupted" in statuses
+    assert statuses <= {"interrupted", "completed"}  # one of them may just have come to its end
+    mtctl(*command, "--resume", cwd=tmp_path)
+    for run in runs:
+        assert_same_training(run, uninterrupted[run.parent.name])
+
+
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     """So large a network needs many seconds for an episode: only what stops at once ends in its midst."""
     process = start(
