@@ -30,7 +30,7 @@ QUICK = (
 
 @pytest.mark.learning
 def test_the_standard_task_is_learned(tmp_path: Path) -> None:
-    """The first 20 episodes of six seeds had means of −163 to −XX, the last 20 of XX to 128."""
+    """The means of the first 20 episodes were −163 to −110 for seeds 0 to 5, of the last 20 31 to 132."""
     arguments = [word for override in QUICK for word in ("-o", override)]
     mtctl("train", "equal_blind", *arguments, "--quiet", cwd=tmp_path, patience=900)
     run = tmp_path / "results" / "equal_blind" / "seed0"
