@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -207,12 +208,13 @@ def test_corrupt_run_json(mtctl: Command, results: Path) -> None:
     assert_refused(mtctl, "train", "equal_blind", *SMALL, says="already holds a run (unreadable)")
 
 
-def test_a_run_that_is_being_made(mtctl: Command, results: Path) -> None:
+@pytest.mark.parametrize("seeds", [["--seed", "0"], ["--seeds", "1,0"]], ids=["here", "side by side"])
+def test_a_run_that_is_being_made(mtctl: Command, results: Path, seeds: list[str]) -> None:
     place = RunDirectory(results / "equal_blind" / "seed0")
     place.acquire()
     for flag in ("--resume", "--force"):
         says = "results/equal_blind/seed0: another process is training this run"
-        assert_refused(mtctl, "train", "equal_blind", *SMALL, flag, says=says, hint="another --seed")
+        assert_refused(mtctl, "train", "equal_blind", *SMALL, *seeds, flag, says=says, hint="another --seed")
     place.release()
 
 
@@ -235,6 +237,17 @@ def test_training_to_the_end(mtctl: Command) -> None:
     again = mtctl("train", "equal_blind", *SMALL, "--seed", 3, "--resume")
     assert (again.code, again.out) == (0, "")
     assert "results/equal_blind/seed3 is complete already; nothing to resume" in again.err
+
+
+def test_divergence_fails_with_the_place_and_keeps_the_run(mtctl: Command) -> None:
+    result = mtctl("train", "gradnorm_blind", *SMALL, "-o", "agent.lr=1e30", "-q")
+    assert (result.code, result.out) == (1, "")
+    error, hint = result.err.splitlines()
+    assert re.match(r"error: diverged in episode \d+, step \d+: task `\w+` has loss ", error)
+    assert hint.startswith("hint: the last good checkpoint is kept")
+    found = run_json(Path("results/gradnorm_blind/seed0"))
+    assert found["status"] == "failed"
+    assert found["error"]["message"] in error
 
 
 def test_json_is_one_document(mtctl: Command) -> None:

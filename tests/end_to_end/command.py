@@ -15,10 +15,11 @@ PATIENCE = 120  # seconds after which a process is taken to hang
 
 SMALL = (
     "problem.episodes_per_task=4",
+    "agent.hidden=[64,32]",
     "agent.replay.learning_starts=64",
     "evaluation.every=6",
     "evaluation.episodes=1",
-    "evaluation.final_episodes=2",
+    "evaluation.final_episodes=1",
     "checkpoints.every=3",
 )
 """Twelve episodes that learn: checkpoints after 3, 6, 9 and 12, evaluations after 6 and 12."""

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from mtctl.engine.directory import RunDirectory
 from mtctl.engine.run import execute
 from mtctl.recipes.loading import load
 from tests.end_to_end.command import SMALL, mtctl, overrides
-from tests.engine.runs import assert_same_training, metrics, run_json, tree
+from tests.engine.runs import assert_same_training, metrics, run_json
 
 TASKS = ["standard", "windy", "heavy"]
 
@@ -85,36 +84,3 @@ def test_a_failed_run_does_not_stop_the_others(tmp_path: Path) -> None:
         ("results/wild/seed0", "failed"),
         ("results/equal_blind/seed0", "completed"),
     ]
-
-
-def test_a_run_that_is_being_made_is_left_alone(tmp_path: Path) -> None:
-    taken = RunDirectory(tmp_path / "results" / "equal_blind" / "seed1")
-    taken.acquire()
-    for seeds in (["--seed", "1"], ["--seeds", "0..1"]):
-        result = mtctl("train", "equal_blind", *overrides(), *seeds, cwd=tmp_path, code=2)
-        assert "results/equal_blind/seed1: another process is training this run" in result.err
-        assert tree(tmp_path) == {"results/equal_blind/seed1/lock": b""}
-    taken.release()
-
-
-def test_divergence_fails_with_the_place_and_keeps_the_run(tmp_path: Path) -> None:
-    result = mtctl("train", "gradnorm_blind", *overrides("agent.lr=1e30"), "-q", cwd=tmp_path, code=1)
-    (line, hint) = result.err.strip().splitlines()
-    assert line.startswith("error: diverged in episode ")
-    assert "task `" in line
-    assert ", step " in line
-    assert hint.startswith("hint: ")
-    run = tmp_path / "results" / "gradnorm_blind" / "seed0"
-    assert run_json(run)["status"] == "failed"
-    assert "diverged" in run_json(run)["error"]["message"]
-
-
-def test_dry_run_writes_nothing(tmp_path: Path) -> None:
-    result = mtctl("train", "gradnorm_aware", "--dry-run", "--seeds", "0..1", cwd=tmp_path)
-    assert tree(tmp_path) == {}
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "resolved.yaml").write_text(result.out)
-    assert load(tmp_path / "resolved.yaml") == load("gradnorm_aware")
-    assert "37,791" in result.err
-    assert "results/gradnorm_aware/seed1" in result.err
-    assert "per run" in result.err

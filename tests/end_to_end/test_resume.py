@@ -57,23 +57,22 @@ def test_killed_and_resumed_equals_uninterrupted(
     result = killed(name, number, tmp_path)
     run = tmp_path / "results" / name / "seed0"
     done = run_json(run)["budget"]["done"]
+    assert 3 <= done < 12
+    lock = RunDirectory(run)
+    lock.acquire()
+    lock.release()
+
     if number == signal.SIGKILL:
         assert result.code == -signal.SIGKILL
         assert run_json(run)["status"] == "running"
-        again = ["train", name, *overrides(), "--resume"]
+        execute(load(name, SMALL), 0, run, command="mtctl train", resume=True)
     else:
         assert result.code == 130
         assert run_json(run)["status"] == "interrupted"
         assert f"stopped after episode {done}; go on with: " in result.err
         said = shlex.split(result.err.split("go on with: ")[1].strip())
         assert said[0] == "mtctl"
-        again = said[1:]
-    assert 3 <= done < 12
-    lock = RunDirectory(run)
-    lock.acquire()
-    lock.release()
-
-    mtctl(*again, "--quiet", cwd=tmp_path)
+        mtctl(*said[1:], "--quiet", cwd=tmp_path)
     assert_same_training(run, uninterrupted[name])
     assert run_json(run)["seconds"]["training"] > 0
 
