@@ -21,15 +21,43 @@ def build(methods: Sequence[recipes.Method], tasks: tuple[str, ...]) -> Chain:
 
 
 def _method(recipe: recipes.Method, tasks: tuple[str, ...]) -> Balancer:
+    if isinstance(recipe, recipes.FixedMethod):
+        return _fixed(recipe, tasks)
+    if isinstance(recipe, recipes.LossMethod):
+        return _by_losses(recipe, tasks)
+    if isinstance(recipe, recipes.NormMethod):
+        return _by_norms(recipe, tasks)
+    return _by_gramian(recipe, tasks)
+
+
+def _fixed(recipe: recipes.FixedMethod, tasks: tuple[str, ...]) -> Balancer:
     match recipe:
         case recipes.Equal():
             return Equal()
         case recipes.Manual():
             return Manual(_in_order(recipe.weights, tasks))
+        case _:
+            assert_never(recipe)
+
+
+def _by_losses(recipe: recipes.LossMethod, tasks: tuple[str, ...]) -> Balancer:
+    match recipe:
         case recipes.Uncertainty():
             return Uncertainty(recipe.lr, recipe.initial_log_variance)
+        case _:
+            assert_never(recipe)
+
+
+def _by_norms(recipe: recipes.NormMethod, tasks: tuple[str, ...]) -> Balancer:
+    match recipe:
         case recipes.GradNorm():
             return _gradnorm(recipe, tasks)
+        case _:
+            assert_never(recipe)
+
+
+def _by_gramian(recipe: recipes.GramianMethod, tasks: tuple[str, ...]) -> Balancer:
+    match recipe:
         case recipes.PCGrad():
             return PCGrad(recipe.reduction)
         case recipes.CAGrad():

@@ -1,0 +1,44 @@
+"""How the tasks share one network: `balancer:` in a recipe. Methods stand by what they look at."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Discriminator, Field, Tag
+
+from mtctl.recipes.balancers.fixed import Equal, FixedMethod, Manual
+from mtctl.recipes.balancers.gramian import CAGrad, GramianMethod, PCGrad
+from mtctl.recipes.balancers.losses import LossMethod, Uncertainty
+from mtctl.recipes.balancers.method import AdaptiveMethod, MethodPart
+from mtctl.recipes.balancers.norms import GradNorm, NormMethod
+
+Method = Annotated[FixedMethod | LossMethod | NormMethod | GramianMethod, Field(discriminator="kind")]
+Chain = Annotated[tuple[Method, ...], Field(min_length=1, strict=False)]
+
+
+def _one_or_chain(value: object) -> str:
+    return "chain" if isinstance(value, list | tuple) else "one"
+
+
+Balancer = Annotated[
+    Annotated[Method, Tag("one")] | Annotated[Chain, Tag("chain")], Discriminator(_one_or_chain)
+]
+"""One method, or a chain of them: each sees losses and gradients as the ones before have weighted them."""
+
+__all__ = [
+    "AdaptiveMethod",
+    "Balancer",
+    "CAGrad",
+    "Chain",
+    "Equal",
+    "FixedMethod",
+    "GradNorm",
+    "GramianMethod",
+    "LossMethod",
+    "Manual",
+    "Method",
+    "MethodPart",
+    "NormMethod",
+    "PCGrad",
+    "Uncertainty",
+]
