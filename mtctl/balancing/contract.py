@@ -168,3 +168,11 @@ class TaskGradients(Protocol):
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Write Σᵢ sharedᵢ·∇Lᵢ (shared parameters) and ownᵢ·∇Lᵢ (a task's own parameters) into `.grad`."""
         ...
+
+    def own_norms(self) -> Tensor:
+        """Return [T] float64 norms of ∇Lᵢ on each task's own parameters; NaN for a task without any."""
+        ...
+
+    def finite(self) -> bool:
+        """Say whether the combined gradient is finite, without further passes."""
+        ...

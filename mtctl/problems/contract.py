@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -41,21 +41,27 @@ class ParameterCount:
 
 @dataclass(frozen=True, slots=True)
 class TaskEvaluation:
-    """One task's greedy episodes, in the order of their seeds.
+    """One task's evaluation, item by item (episodes, windows), in the order of the published list.
 
     Args:
-        returns: undiscounted return of each episode.
-        steps: environment steps of each.
-        outcomes: how each ended: "landed", "crashed" or "timed_out".
+        scores: the declared score of each item.
+        steps: environment steps of each episode; None where nothing is played.
+        outcomes: how each episode ended: "landed", "crashed" or "timed_out"; None where nothing is played.
+        measures: further figures over all items together, in the task's own units, by name.
     """
 
-    returns: tuple[float, ...]
-    steps: tuple[int, ...]
-    outcomes: tuple[str, ...]
+    scores: tuple[float, ...]
+    steps: tuple[int, ...] | None = None
+    outcomes: tuple[str, ...] | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 SeedList = Literal["held_out", "monitor"]
-"""`held_out`: the published list that final scores are measured on; `monitor`: the list during training."""
+"""`held_out`: the published list of seeds (or the windows) that final scores are measured on; `monitor`: those
+of evaluations during training."""
+
+TaskSignals = dict[str, dict[str, float | None]]
+"""A figure for each task, by the signal's name."""
 
 
 class Problem(Protocol):
@@ -83,7 +89,8 @@ class Problem(Protocol):
     def parameter_count(self) -> ParameterCount: ...
 
     def budget(self) -> dict[str, int]:
-        """Return what has been spent so far: environment_steps, updates, samples_per_update."""
+        """Return what has been spent so far: updates, samples_per_update and, where something is played,
+        environment_steps."""
         ...
 
     def advance(self) -> Record | None:
@@ -98,10 +105,20 @@ class Problem(Protocol):
         """Step the optimizer with the combined gradients, and do what follows an update (target networks)."""
         ...
 
+    def inspect(self) -> TaskSignals:
+        """Return what the problem itself knows of each task since the last call, for the record; cheap."""
+        ...
+
     def evaluate(
-        self, episodes: int, seeds: SeedList, tasks: tuple[str, ...] | None = None
+        self, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
     ) -> dict[str, TaskEvaluation]:
-        """Play the first `episodes` seeds of the list; training's state stays untouched."""
+        """Score the first `items` of the list (episodes, windows); training's state stays untouched.
+
+        Args:
+            items: how many; None for as many as a final score takes.
+            seeds: which list.
+            tasks: which tasks; all of them if left out.
+        """
         ...
 
     def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mtctl.errors import MtctlError
 from mtctl.recipes import builtin
+from mtctl.recipes.family import recipe_class
 from mtctl.recipes.merging import merge
 from mtctl.recipes.mistakes import Mistake, Unreadable, closest, refusal, shortened
 from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar
@@ -38,7 +39,7 @@ def load(reference: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     recipe = None
     try:
         tree: Node = _extended(path, mistakes)
-        tree = override(tree, overrides, Recipe, mistakes)
+        tree = override(tree, overrides, recipe_class(tree), mistakes)
         recipe = validate(tree, mistakes)
     except Unreadable as error:
         mistakes.append(error.mistake)
@@ -65,7 +66,8 @@ def _extended(path: Path, mistakes: list[Mistake]) -> Mapping:
             raise Unreadable(Mistake(named.node.place, f"`extends` goes in a circle: {circle}"))
     merged: Node = trees.pop()
     while trees:
-        merged = merge(merged, trees.pop(), Recipe)
+        child = trees.pop()
+        merged = merge(merged, child, recipe_class(child, merged))
     assert isinstance(merged, Mapping)
     return merged
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mtctl.recipes.base import Misfit, Part, PositiveInt
+from mtctl.recipes.windows import WindowsProblem
 
 LanderTask = Literal["standard", "windy", "heavy", "windy_hull_noise"]
 LanderTasks = Annotated[tuple[LanderTask, ...], Field(min_length=1, strict=False)]
@@ -33,5 +34,5 @@ class LanderProblem(Part):
                 yield Misfit(("tasks", index), f"task `{task}` is listed more than once")
 
 
-Problem = LanderProblem
+Problem = Annotated[LanderProblem | WindowsProblem, Field(discriminator="kind")]
 """The tagged union of all problems; `kind` selects."""

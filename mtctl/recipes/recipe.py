@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from mtctl.recipes.agents import Agent
 from mtctl.recipes.balancers import Balancer, Equal, GradNorm, Manual, Method
 from mtctl.recipes.base import KeyPath, Misfit, NonNegativeInt, Part, PositiveInt
-from mtctl.recipes.problems import Problem
+from mtctl.recipes.problems import LanderProblem, Problem
+from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
 
 
 class Evaluation(Part):
+    """Evaluation during training; at its end there is always one, on held-out data."""
+
+    every: NonNegativeInt = 1
+    """Units of training (epochs) between evaluations; 0: none during training."""
+
+
+class EpisodeEvaluation(Evaluation):
     """Greedy evaluation during and after training, each task under its own time limit."""
 
     every: NonNegativeInt = 50
@@ -28,7 +36,15 @@ class Checkpoints(Part):
     """What is kept besides `last.pt` (to resume) and `best.pt`."""
 
     every: PositiveInt = 100
-    """Training episodes between checkpoints."""
+    """Units of training (episodes, epochs) between checkpoints."""
+
+
+class Monitor(Part):
+    """The signals that a run records for every task: gradient norms, shares and cosines cost extra passes."""
+
+    every: PositiveInt = 1
+    """Updates between two measurements of gradients. Where the balancing method needs them anyway they are
+    free."""
 
 
 class Recipe(Part):
@@ -37,29 +53,33 @@ class Recipe(Part):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     """The results folder: letters, digits, `.`, `_` and `-`."""
     problem: Problem
-    agent: Agent
     balancer: Balancer
     evaluation: Evaluation = Evaluation()
     checkpoints: Checkpoints = Checkpoints()
+    monitor: Monitor = Monitor()
 
     @property
     def chain(self) -> tuple[Method, ...]:
         """The balancing methods in order: a chain of one where a single method is given."""
         return self.balancer if isinstance(self.balancer, tuple) else (self.balancer,)
 
+    @property
+    def units(self) -> int:
+        """Units of training (episodes, epochs) that the recipe asks for."""
+        raise NotImplementedError
+
+    @property
+    def evaluated(self) -> tuple[int | None, int | None]:
+        """How many items an evaluation scores during and at the end of training; None: all there are."""
+        return None, None
+
     def misfits(self) -> Iterator[Misfit]:
-        for task in self.agent.per_task:
-            yield from self._unknown_task(("agent", "per_task"), task)
         for index, method in enumerate(self.chain):
             path: KeyPath = ("balancer", index) if isinstance(self.balancer, tuple) else ("balancer",)
             if isinstance(method, Manual):
                 yield from self._one_value_per_task((*path, "weights"), method.weights)
             if isinstance(method, GradNorm) and method.theoretical_losses is not None:
                 yield from self._one_value_per_task((*path, "theoretical_losses"), method.theoretical_losses)
-            if self.agent.network == "independent" and not isinstance(method, Equal | Manual):
-                text = f"independent networks share nothing that `{method.kind}` could balance: use `equal`"
-                yield Misfit((*path, "kind"), text)
-        yield from self._buffers_too_small()
 
     def _one_value_per_task(self, path: KeyPath, values: dict[str, float]) -> Iterator[Misfit]:
         for task in values:
@@ -70,6 +90,34 @@ class Recipe(Part):
     def _unknown_task(self, path: KeyPath, task: str) -> Iterator[Misfit]:
         if task not in self.problem.tasks:
             yield Misfit((*path, task), f"`{task}` is not a task of this recipe", choices=self.problem.tasks)
+
+
+class LanderRecipe(Recipe):
+    """Multi-task reinforcement learning: one DQN agent on several LunarLander tasks."""
+
+    problem: LanderProblem
+    agent: Agent
+    balancer: Balancer
+    evaluation: EpisodeEvaluation = EpisodeEvaluation()
+
+    @property
+    def units(self) -> int:
+        return self.problem.episodes
+
+    @property
+    def evaluated(self) -> tuple[int | None, int | None]:
+        return self.evaluation.episodes, self.evaluation.final_episodes
+
+    def misfits(self) -> Iterator[Misfit]:
+        yield from super().misfits()
+        for task in self.agent.per_task:
+            yield from self._unknown_task(("agent", "per_task"), task)
+        for index, method in enumerate(self.chain):
+            path: KeyPath = ("balancer", index) if isinstance(self.balancer, tuple) else ("balancer",)
+            if self.agent.network == "independent" and not isinstance(method, Equal | Manual):
+                text = f"independent networks share nothing that `{method.kind}` could balance: use `equal`"
+                yield Misfit((*path, "kind"), text)
+        yield from self._buffers_too_small()
 
     def _buffers_too_small(self) -> Iterator[Misfit]:
         replay, tasks = self.agent.replay, self.problem.tasks
@@ -83,3 +131,30 @@ class Recipe(Part):
             if settings.learning_starts is not None and settings.learning_starts > share:
                 text = f"`learning_starts` is above one task's share of the replay `capacity` ({share})"
                 yield Misfit(("agent", "per_task", task, "learning_starts"), text)
+
+
+class WindowsRecipe(Recipe):
+    """Supervised multi-task learning: one sequence model with four heads on windows of price bars."""
+
+    problem: WindowsProblem
+    model: SequenceModel
+    training: Training = Training()
+    balancer: Balancer
+    checkpoints: Checkpoints = Checkpoints(every=5)
+    monitor: Monitor = Monitor(every=32)
+
+    @property
+    def units(self) -> int:
+        return self.training.epochs
+
+    def misfits(self) -> Iterator[Misfit]:
+        yield from super().misfits()
+        for task in self.training.head_lr:
+            yield from self._unknown_task(("training", "head_lr"), task)
+        if self.training.batch_size > (rows := self.problem.training_windows or self.training.batch_size):
+            text = f"`batch_size` is above the number of training windows ({rows})"
+            yield Misfit(("training", "batch_size"), text)
+
+
+RECIPES: Final[dict[str, type[Recipe]]] = {"lander": LanderRecipe, "windows": WindowsRecipe}
+"""The kinds of recipes by `problem.kind`."""

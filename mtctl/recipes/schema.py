@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mtctl.recipes.recipe import Recipe
+from pydantic.json_schema import models_json_schema
+
+from mtctl.recipes.recipe import RECIPES
 
 _EXTENDS = {
     "type": "string",
@@ -15,13 +17,22 @@ _EXTENDS = {
 
 def schema() -> dict[str, Any]:
     """Return the schema. Only a file that extends no other must have all the keys that a recipe needs."""
-    document = Recipe.model_json_schema()
-    required = document["required"]
-    document = _for_parts(document)
-    document["title"] = "mtctl recipe"
-    document["properties"] = {"extends": _EXTENDS, **document["properties"]}
-    document["anyOf"] = [{"required": ["extends"]}, {"required": required}]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
+    models = [(family, "validation") for family in RECIPES.values()]
+    _, document = models_json_schema(models)
+    families = []
+    for family in RECIPES.values():
+        one = document["$defs"].pop(family.__name__)
+        required = one["required"]
+        one = _for_parts(one)
+        one["properties"] = {"extends": _EXTENDS, **one["properties"]}
+        one["anyOf"] = [{"required": ["extends"]}, {"required": required}]
+        families.append(one)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "mtctl recipe",
+        "$defs": _for_parts(document["$defs"]),
+        "anyOf": families,
+    }
 
 
 def schema_text() -> str:

@@ -12,7 +12,8 @@ from mtctl.recipes.base import DEFERRED, KeyPath, Misfit, MisfitError, all_misfi
 from mtctl.recipes.mending import Guesses, mended
 from mtctl.recipes.mistakes import Mistake, closest, shortened, suggestion
 from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, follow, plain
-from mtctl.recipes.recipe import Recipe
+from mtctl.recipes.family import recipe_class
+from mtctl.recipes.recipe import RECIPES, Recipe
 from mtctl.recipes.shapes import Shape
 from mtctl.recipes.sources import Place
 from mtctl.recipes.syntax import scalar
@@ -41,21 +42,22 @@ _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 def validate(root: Node, mistakes: list[Mistake]) -> Recipe | None:
     """Return the recipe that a tree describes, or None after adding all that is wrong to `mistakes`."""
+    family = recipe_class(root)
     try:
-        return Recipe.model_validate(plain(root))
+        return family.model_validate(plain(root))
     except ValidationError as error:
         details = error.errors(include_url=False)
     for detail in details:
-        mistakes += _explain(root, detail)
-    mistakes += [mistake for mistake in _hidden(root, details) if mistake not in mistakes]
+        mistakes += _explain(root, family, detail)
+    mistakes += [mistake for mistake in _hidden(root, family, details) if mistake not in mistakes]
     return None
 
 
-def _hidden(root: Node, details: list[ErrorDetails]) -> Iterator[Mistake]:
+def _hidden(root: Node, family: type[Recipe], details: list[ErrorDetails]) -> Iterator[Mistake]:
     """Yield what does not go together, where slips of the pen or a misfit further in hid it from pydantic."""
     guesses = Guesses()
     for detail in details:
-        path, holder, shape = shapes.walk(Recipe, root, detail["loc"])
+        path, holder, shape = shapes.walk(family, root, detail["loc"])
         if detail["type"] == "extra_forbidden":
             guesses.keys[path] = closest(str(path[-1]), _fields(root, path, holder))
         if detail["type"] == "union_tag_not_found" and (slip := _misspelt_kind(follow(root, path).node)):
@@ -63,20 +65,20 @@ def _hidden(root: Node, details: list[ErrorDetails]) -> Iterator[Mistake]:
         if detail["type"] == "union_tag_invalid":
             path, choices = (*path, "kind"), tuple(shapes.kinds(shape))
         else:
-            choices = shapes.literals(shape)
+            choices = _choices(path, shape)
         node = follow(root, path).node
         if isinstance(node, Scalar) and (word := closest(node.text, choices)):
             guesses.words[path] = word
     tree = mended(root, guesses)
     try:
-        recipe = Recipe.model_validate(plain(tree), context=DEFERRED)
+        recipe = recipe_class(tree).model_validate(plain(tree), context=DEFERRED)
     except ValidationError:
         return  # more than slips: which values are meant is anybody's guess
     yield from _misfits(tree, all_misfits(recipe))
 
 
-def _explain(root: Node, detail: ErrorDetails) -> Iterator[Mistake]:
-    path, holder, shape = shapes.walk(Recipe, root, detail["loc"])
+def _explain(root: Node, family: type[Recipe], detail: ErrorDetails) -> Iterator[Mistake]:
+    path, holder, shape = shapes.walk(family, root, detail["loc"])
     match detail["type"]:
         case "value_error":
             error = detail["ctx"]["error"]
@@ -89,7 +91,7 @@ def _explain(root: Node, detail: ErrorDetails) -> Iterator[Mistake]:
         case "extra_forbidden":
             yield _unknown_key(root, path, holder)
         case "literal_error":
-            yield _not_allowed(root, path, shapes.literals(shape))
+            yield _not_allowed(root, path, _choices(path, shape))
         case "union_tag_invalid":
             yield _not_allowed(root, (*path, "kind"), tuple(shapes.kinds(shape)))
         case "string_pattern_mismatch":
@@ -99,6 +101,11 @@ def _explain(root: Node, detail: ErrorDetails) -> Iterator[Mistake]:
             yield from _too_short(root, path, detail)
         case _:
             yield _wrong_value(root, path, shape, detail)
+
+
+def _choices(path: KeyPath, shape: Shape) -> tuple[str, ...]:
+    """Return the words that are allowed at a place. The family was chosen by the problem's kind, so it knows one."""
+    return tuple(RECIPES) if path == ("problem", "kind") else shapes.literals(shape)
 
 
 def _misfits(root: Node, found: Iterable[Misfit], path: KeyPath = ()) -> Iterator[Mistake]:
@@ -117,7 +124,7 @@ def _missing(root: Node, path: KeyPath, holder: Shape) -> Iterator[Mistake]:
     ):
         return  # a misspelt key is reported as such
     where = f" in `{path[-2]}`" if len(path) > 1 else ""
-    choices = tuple(shapes.kinds(holder)) if key == "kind" else ()
+    choices = (_choices(path, None) or tuple(shapes.kinds(holder))) if key == "kind" else ()
     note = f"choose from: {', '.join(choices)}" if choices else ""
     yield Mistake(_place(entry), f"missing key `{key}`{where}", note, snippet=entry.node is not root)
 
@@ -193,7 +200,7 @@ def _fields(root: Node, path: KeyPath, holder: Shape) -> tuple[str, ...]:
     """Return the keys that are known next to the one at the end of `path`."""
     part = shapes.part(holder, follow(root, path[:-1]).node)
     fields = tuple(part.model_fields) if part else ()
-    return ("extends", *fields) if part is Recipe else fields
+    return ("extends", *fields) if part is not None and issubclass(part, Recipe) else fields
 
 
 def _label(root: Node, path: KeyPath) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mtctl.recipes import builtin
 from mtctl.recipes.loading import ABSENT, differences, dump, load, recipe_hash
 from mtctl.recipes.nodes import plain
-from mtctl.recipes.recipe import Recipe
+from mtctl.recipes.recipe import LanderRecipe, Recipe
 from mtctl.recipes.resolved import text
 from mtctl.recipes.sources import Source
 from mtctl.recipes.syntax import parse
@@ -38,7 +38,7 @@ def test_names_that_look_like_other_things_stay_names(name: str, tmp_path: Path)
 
 def test_a_dump_has_every_key_in_the_order_of_the_models() -> None:
     lines = dump(load("gradnorm_pcgrad_blind")).splitlines()
-    assert [line.split(":")[0] for line in lines if re.match(r"\w", line)] == list(Recipe.model_fields)
+    assert [line.split(":")[0] for line in lines if re.match(r"\w", line)] == list(LanderRecipe.model_fields)
     assert "  - kind: gradnorm" in lines
     assert "    theoretical_losses: null" in lines
     assert "  tasks: [standard, windy, heavy]" in lines

@@ -197,8 +197,8 @@ def test_missing_keys_of_the_file_as_a_whole_have_no_line_to_show(refusal: Refus
     assert refusal("name: mine\n") == (
         "mine.yaml is not a valid recipe (3 problems)\n"
         "  --> mine.yaml:1:1  missing key `problem`\n"
-        "  --> mine.yaml:1:1  missing key `agent`\n"
-        "  --> mine.yaml:1:1  missing key `balancer`"
+        "  --> mine.yaml:1:1  missing key `balancer`\n"
+        "  --> mine.yaml:1:1  missing key `agent`"
     )
 
 

@@ -1,0 +1,228 @@
+"""The supervised sequence model: `problem:`, `model:` and `training:` of a windows recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mtctl.recipes.base import Fraction, Misfit, NonNegativeFloat, NonNegativeInt, Part, PositiveFloat, PositiveInt
+
+WindowsTask = Literal["type", "ptr", "binary", "countdown"]
+WindowsTasks = Annotated[tuple[WindowsTask, ...], Field(min_length=1, strict=False)]
+PerHead = Annotated[tuple[WindowsTask, ...], Field(strict=False)]
+
+
+class SyntheticWindows(Part):
+    """Generated windows: training windows from the run's seed, held-out ones the same for every run."""
+
+    kind: Literal["synthetic"]
+    windows: PositiveInt = 168
+    """Training windows: 80 % of the documented 210."""
+    validation: PositiveInt = 128
+    """Windows that are scored during training."""
+    held_out: PositiveInt = 256
+    """Windows of the final score; generated ones cost nothing, so that scores are exact to about 2 %."""
+    difficulty: Fraction = 0.3
+    """How much of the signal is hidden: 0 shows every expansion, 1 leaves none in the prices."""
+    seed: NonNegativeInt = 0
+    """Of the validation and held-out windows."""
+
+
+class WindowsFile(Part):
+    """Windows of your own, from a CSV or parquet file in the documented schema."""
+
+    kind: Literal["file"]
+    path: Annotated[str, Field(min_length=1)]
+    """The file: window_id, 105 OHLC bars, label, expansion_start, expansion_end. Relative to the folder in
+    which mtctl runs."""
+    validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    """Share of the windows that are scored during training; windows that overlap stay in one part."""
+    held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
+    """Share of the windows of the final score."""
+    seed: NonNegativeInt = 0
+    """Of the split."""
+
+
+WindowsData = Annotated[SyntheticWindows | WindowsFile, Field(discriminator="kind")]
+
+
+class ShuffledTargets(Part):
+    """Targets of one task dealt out to other windows: nothing about them can be learned from the prices."""
+
+    kind: Literal["shuffled_targets"]
+    task: WindowsTask
+
+
+class ConstantTargets(Part):
+    """The same target for every window (and step): that of the first."""
+
+    kind: Literal["constant_targets"]
+    task: WindowsTask
+
+
+class MissingTargets(Part):
+    """NaN (for `type`: a class that does not exist) as target of some windows."""
+
+    kind: Literal["missing_targets"]
+    task: WindowsTask
+    fraction: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+
+class ScaledTargets(Part):
+    """Targets of a regression task in a unit `factor` times smaller, so that numbers are `factor` times as
+    large."""
+
+    kind: Literal["scaled_targets"]
+    task: Literal["ptr", "countdown"]
+    factor: PositiveFloat
+
+
+class ScaledLoss(Part):
+    """One task's loss times a constant that nobody meant: a sum for a mean over 105 steps is a factor of 105."""
+
+    kind: Literal["scaled_loss"]
+    task: WindowsTask
+    factor: PositiveFloat
+
+
+class NoisyInputs(Part):
+    """Prices that have nothing to do with the targets: every window's bars are dealt to another window."""
+
+    kind: Literal["shuffled_inputs"]
+
+
+class Detached(Part):
+    """A task whose gradient stops at the trunk."""
+
+    kind: Literal["detached"]
+    task: WindowsTask
+
+
+class NotInOptimizer(Part):
+    """A head whose parameters the optimizer was not given."""
+
+    kind: Literal["not_in_optimizer"]
+    task: WindowsTask
+
+
+class FrozenTrunk(Part):
+    """A trunk that no optimizer moves."""
+
+    kind: Literal["frozen_trunk"]
+
+
+class SaturatedHead(Part):
+    """A bias on one head's output that drives it where its loss has no slope (sigmoid, softmax)."""
+
+    kind: Literal["saturated_head"]
+    task: Literal["type", "binary"]
+    bias: PositiveFloat = 15.0
+
+
+class DeadHead(Part):
+    """A head behind a ReLU that is never open: its output stays 0 and passes no gradient."""
+
+    kind: Literal["dead_head"]
+    task: WindowsTask
+
+
+class Contradiction(Part):
+    """Two tasks on one output with opposite targets: `by` wants the negative of what `task` wants."""
+
+    kind: Literal["contradiction"]
+    task: Literal["ptr", "countdown"]
+    by: WindowsTask
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.by == self.task:
+            yield Misfit(("by",), "a task cannot contradict itself")
+
+
+class ReversedGradient(Part):
+    """A task whose gradient enters the trunk with the wrong sign."""
+
+    kind: Literal["reversed_gradient"]
+    task: WindowsTask
+
+
+Fault = Annotated[
+    ShuffledTargets
+    | ConstantTargets
+    | MissingTargets
+    | ScaledTargets
+    | ScaledLoss
+    | NoisyInputs
+    | Detached
+    | NotInOptimizer
+    | FrozenTrunk
+    | SaturatedHead
+    | DeadHead
+    | Contradiction
+    | ReversedGradient,
+    Field(discriminator="kind"),
+]
+"""Something planted that keeps a task from learning, to see whether it is found."""
+
+
+class WindowsProblem(Part):
+    """Four tasks on windows of 105 OHLC bars: type of the expansion, pointers to it, its mask, the countdown to it."""
+
+    kind: Literal["windows"]
+    tasks: WindowsTasks = ("type", "ptr", "binary", "countdown")
+    """Tasks that are trained and scored. The other heads are there and stay as they are, so that one task alone
+    starts from the same weights."""
+    data: WindowsData = SyntheticWindows(kind="synthetic")
+    position: bool = False
+    """A 13th feature: the bar's place in the window, t/104."""
+    faults: Annotated[tuple[Fault, ...], Field(strict=False)] = ()
+    """Faults to plant."""
+
+    @property
+    def training_windows(self) -> int | None:
+        """How many training windows there are, where the recipe says it."""
+        return self.data.windows if isinstance(self.data, SyntheticWindows) else None
+
+    def misfits(self) -> Iterator[Misfit]:
+        for index, task in enumerate(self.tasks):
+            if task in self.tasks[:index]:
+                yield Misfit(("tasks", index), f"task `{task}` is listed more than once")
+        for index, fault in enumerate(self.faults):
+            if isinstance(fault, Contradiction) and {fault.task, fault.by} - set(self.tasks):
+                yield Misfit(("faults", index), "both tasks of a contradiction must be among `tasks`")
+
+
+class SequenceModel(Part):
+    """Bidirectional LSTM; `type` and `ptr` read a pooled projection of it, `binary` and `countdown` every step."""
+
+    kind: Literal["bilstm"]
+    hidden: PositiveInt = 96
+    """Units of the LSTM in each direction."""
+    projection: PositiveInt = 64
+    """Width of the projection of the mean over steps."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    """Of the pooled projection."""
+    head_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.6
+    """In front of each head."""
+    countdown: Literal["per_step", "scalar"] = "per_step"
+    """`per_step`: one countdown for each bar, as documented. `scalar`: the start of the expansion, divided by
+    105, from the pooled projection ("fix 3")."""
+    standardise: PerHead = ()
+    """Heads that start at the best constant prediction and answer in units of their target's standard
+    deviation."""
+
+
+class Training(Part):
+    """How the sequence model is trained."""
+
+    epochs: PositiveInt = 20
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 1e-2
+    """AdamW's and SGD's; torch's own default for AdamW. Adam uses none."""
+    batch_size: PositiveInt = 32
+    head_lr: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """Factor on the learning rate of single heads, by task."""
+    gradient_clip: PositiveFloat | None = None
+    """Largest Euclidean norm of the combined gradient; null: no clipping."""
