@@ -1,0 +1,134 @@
+"""Twelve numbers per bar that describe its shape, its surroundings and the last turns of the price.
+
+All are causal (bar t looks at bars ≤ t), free of the price's unit, and of order 1.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from mtctl.problems.windows.windows import LENGTH, Floats, Integers
+
+NAMES: Final = (
+    "open_norm",
+    "close_norm",
+    "body_pct",
+    "upper_wick_pct",
+    "lower_wick_pct",
+    "range_z",
+    "swing_high_distance",
+    "swing_low_distance",
+    "swing_high_bars",
+    "swing_low_bars",
+    "expansion_proxy",
+    "consolidation_proxy",
+)
+"""Features in their order; `position`, where asked for, follows."""
+
+HISTORY: Final = 20
+"""Bars, the present one included, that a bar is compared with."""
+RECENT: Final = 8
+"""Bars whose range is compared with that of the last `HISTORY`."""
+WING: Final = 3
+"""A swing is an extreme among this many bars on either side, so it is known this many bars later."""
+FARTHEST: Final = 4.0
+"""Distances to swings are clipped here, in ranges of the last `HISTORY` bars."""
+
+
+def features(bars: Floats, position: bool = False) -> npt.NDArray[np.float32]:
+    """Return the features [N, 105, 12], or [N, 105, 13] with the position.
+
+    With o, h, l, c the bar's prices, H and L the highest high and lowest low of the last 20 bars:
+
+    - open_norm, close_norm: (o − L)/(H − L) and (c − L)/(H − L), in [0, 1]
+    - body_pct: (c − o)/(h − l), in [−1, 1]; the wicks: (h − max(o, c))/(h − l), (min(o, c) − l)/(h − l)
+    - range_z: the z-score of h − l among those of the last 20 bars, within ±4.4
+    - swing_high_distance, swing_low_distance: (swing − c)/(H − L), within ±4
+    - swing_high_bars, swing_low_bars: log(1 + bars since the swing)/log 105, in [0, 1]
+    - expansion_proxy: range_z · leg · body_pct, where leg is +1 if the last swing was a low, −1 if a high
+    - consolidation_proxy: 1 − (range of the last 8 bars)/(H − L), in [0, 1]
+    - position: t/104
+
+    A swing high is a bar whose high no bar within 3 on either side exceeds; until one is known, the highest
+    bar so far stands in. Where a denominator is 0 the quotient is 0.
+
+    Args:
+        bars: [N, 105, 4] open, high, low, close.
+        position: whether to append t/104, which tells the model where in the window it is.
+    """
+    opened, high, low, closed = np.moveaxis(bars, -1, 0)
+    span = high - low
+    highest, lowest = _rolling_max(high, HISTORY), -_rolling_max(-low, HISTORY)
+    reach = highest - lowest
+    body = _quotient(closed - opened, span)
+    range_z = _z_score(span)
+    high_bar, low_bar = _swing_highs(high), _swing_highs(-low)
+    bar = np.arange(bars.shape[1])
+    leg = np.sign(low_bar - high_bar).astype(np.float64)
+    columns = [
+        _quotient(opened - lowest, reach),
+        _quotient(closed - lowest, reach),
+        body,
+        _quotient(high - np.maximum(opened, closed), span),
+        _quotient(np.minimum(opened, closed) - low, span),
+        range_z,
+        _quotient(np.take_along_axis(high, high_bar, axis=1) - closed, reach),
+        _quotient(np.take_along_axis(low, low_bar, axis=1) - closed, reach),
+        np.log1p(bar - high_bar) / np.log(LENGTH),
+        np.log1p(bar - low_bar) / np.log(LENGTH),
+        range_z * leg * body,
+        1 - _quotient(_rolling_max(high, RECENT) + _rolling_max(-low, RECENT), reach),
+    ]
+    if position:
+        columns.append(np.broadcast_to(bar / (LENGTH - 1), span.shape))
+    return np.stack(columns, axis=-1).astype(np.float32)
+
+
+def _quotient(numerator: Floats, denominator: Floats) -> Floats:
+    """Divide, giving 0 where the denominator is 0; clip, as distances may be far beyond a small range."""
+    nonzero = denominator > 0
+    ratio = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=nonzero)
+    return np.clip(ratio, -FARTHEST, FARTHEST)
+
+
+def _rolling(values: Floats, bars: int, missing: float) -> Floats:
+    """Return the last `bars` values up to each bar, [N, 105, bars], with `missing` before the first."""
+    padded = np.pad(values, ((0, 0), (bars - 1, 0)), constant_values=missing)
+    return sliding_window_view(padded, bars, axis=1)
+
+
+def _rolling_max(values: Floats, bars: int) -> Floats:
+    highest: Floats = _rolling(values, bars, -np.inf).max(axis=-1)
+    return highest
+
+
+def _z_score(values: Floats) -> Floats:
+    """Return (x_t − mean)/sd over the last bars, t included; 0 where they are equal."""
+    known = np.minimum(np.arange(1, values.shape[1] + 1), HISTORY)
+    window = _rolling(values, HISTORY, np.nan)
+    mean = np.nansum(window, axis=-1) / known
+    deviation = np.sqrt(np.nansum((window - mean[..., None]) ** 2, axis=-1) / known)
+    # Equal values leave rounding noise in the mean, which is no deviation.
+    noise = 1e-9 * np.abs(mean)
+    return np.divide(values - mean, deviation, out=np.zeros_like(values), where=deviation > noise)
+
+
+def _swing_highs(high: Floats) -> Integers:
+    """Return the bar [N, 105] of the last swing high known at each bar."""
+    count, length = high.shape
+    bar = np.arange(length)
+    so_far = np.maximum.accumulate(high, axis=1)
+    rises = np.hstack([np.ones((count, 1), bool), so_far[:, 1:] > so_far[:, :-1]])
+    stand_in = np.maximum.accumulate(np.where(rises, bar, 0), axis=1)
+    if length <= 2 * WING:
+        return stand_in
+    around = sliding_window_view(high, 2 * WING + 1, axis=1)
+    turns = around.argmax(axis=-1) == WING
+    known = np.full((count, length), -1)
+    known[:, 2 * WING :] = np.where(turns, np.arange(WING, length - WING), -1)
+    known = np.maximum.accumulate(known, axis=1)
+    return np.where(known >= 0, known, stand_in)
