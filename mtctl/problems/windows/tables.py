@@ -1,0 +1,145 @@
+"""Rows of a CSV or parquet file, and where in the file they stand."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mtctl.errors import MtctlError
+from mtctl.recipes.mistakes import closest, shortened
+
+_PARQUET: Final = b"PAR1"
+"""What every parquet file begins with."""
+_ROWS_AT_ONCE: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The content of a file.
+
+    Args:
+        path: the file.
+        columns: names of the columns.
+        rows: number and cells of every row, once; the number is the line in a CSV file, else the row, from 1.
+        nested: whether a cell can hold a list.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: Iterable[tuple[int, Sequence[object]]]
+    nested: bool
+
+    @property
+    def head(self) -> str:
+        """Where the columns' names stand."""
+        return str(self.path) if self.nested else f"{self.path}:1"
+
+    def place(self, number: int) -> str:
+        """Where the row with this number stands."""
+        return f"{self.path}, row {number}" if self.nested else f"{self.path}:{number}"
+
+
+@contextmanager
+def open_table(path: Path) -> Iterator[Table]:
+    """Open a .csv or .parquet file; rows are read while they are asked for.
+
+    CSV files are UTF-8, with or without a byte order mark; commas part the cells, the first line names the
+    columns, and blank lines are passed over.
+
+    Raises:
+        MtctlError: if the file is missing, empty or not what its name says, or pyarrow is missing.
+    """
+    readers = {".csv": _csv, ".parquet": _parquet}
+    if path.is_dir():
+        raise MtctlError(f"{path} is a folder", hint="name a .csv or .parquet file in it")
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_PARQUET))
+        if path.suffix.lower() not in readers:
+            raise MtctlError(
+                f"{path} is neither a .csv nor a .parquet file", hint="name the file after what it contains"
+            )
+        if not begin:
+            raise MtctlError(f"{path} is empty", hint="write the windows again")
+        with readers[path.suffix.lower()](path, begin) as table:
+            yield table
+    except FileNotFoundError as error:
+        raise MtctlError(f"there is no file {path}", hint=_instead(path)) from error
+    except OSError as error:
+        raise MtctlError(
+            f"{path} cannot be read: {error.strerror or error}", hint="check the file and its permissions"
+        ) from error
+
+
+@contextmanager
+def _csv(path: Path, begin: bytes) -> Iterator[Table]:
+    if begin == _PARQUET:
+        raise MtctlError(f"{path} is a parquet file", hint="let its name end in .parquet")
+    # Bytes that are not UTF-8 become lone surrogates, so that the cell can be named in which they stand.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        reader = csv.reader(file)
+        columns = tuple(name.strip() for name in _next_line(path, reader) or ())
+        if not "".join(columns).isprintable():
+            raise MtctlError(f"{path}:1 is not UTF-8 text", hint="write the file as CSV in UTF-8")
+        if len(columns) == 1 and (found := next((mark for mark in ";\t|" if mark in columns[0]), None)):
+            raise MtctlError(
+                f"{path}:1 is not separated by commas: found {found!r} between the columns",
+                hint="write it with commas, and with points in numbers",
+            )
+        yield Table(path, columns, _csv_rows(path, reader), nested=False)
+
+
+def _csv_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    line = reader.line_num + 1
+    while (cells := _next_line(path, reader)) is not None:
+        if cells:
+            yield line, cells
+        line = reader.line_num + 1  # a quoted cell may hold line breaks
+
+
+def _next_line(path: Path, reader: Any) -> list[str] | None:
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        raise MtctlError(
+            f"{path}:{reader.line_num + 1} is not CSV: {error}",
+            hint="look for a quotation mark without its partner",
+        ) from error
+
+
+@contextmanager
+def _parquet(path: Path, begin: bytes) -> Iterator[Table]:
+    try:
+        from pyarrow import ArrowException  # noqa: PLC0415 - optional
+        from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise MtctlError(
+            f"{path} needs pyarrow to be read, which is not installed", hint='pip install "mtctl[data]"'
+        ) from error
+    try:
+        if begin != _PARQUET:
+            raise MtctlError(
+                f"{path} is not a parquet file", hint="write it again as parquet, or name it .csv"
+            )
+        with ParquetFile(path) as file:
+            yield Table(path, tuple(file.schema_arrow.names), _parquet_rows(file), nested=True)
+    except ArrowException as error:
+        raise MtctlError(
+            f"{path} is not a whole parquet file: {shortened(str(error))}", hint="write or copy it again"
+        ) from error
+
+
+def _parquet_rows(file: Any) -> Iterator[tuple[int, tuple[object, ...]]]:
+    batches = file.iter_batches(batch_size=_ROWS_AT_ONCE)
+    columns = ([column.to_pylist() for column in batch.columns] for batch in batches)
+    return enumerate((cells for batch in columns for cells in zip(*batch, strict=True)), start=1)
+
+
+def _instead(path: Path) -> str:
+    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    match = closest(path.name, siblings)
+    return f"did you mean {path.parent / match}?" if match else "check the path"
