@@ -24,11 +24,13 @@ class Score:
         name: for tables, e.g. "return".
         higher_is_better: the direction of better.
         success: the threshold that counts as success, in the score's units; None if there is none.
+        outcomes: how an item can end, in the order of tables; empty where nothing is played.
     """
 
     name: str
     higher_is_better: bool
     success: float | None
+    outcomes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class TaskEvaluation:
     Args:
         scores: the declared score of each item.
         steps: environment steps of each episode; None where nothing is played.
-        outcomes: how each episode ended: "landed", "crashed" or "timed_out"; None where nothing is played.
+        outcomes: how each episode ended, by the score's names; None where nothing is played.
         measures: further figures over all items together, in the task's own units, by name.
     """
 
@@ -74,6 +76,7 @@ class Problem(Protocol):
         tasks: the T task names.
         score: what `evaluate` measures.
         unit: the name of a unit.
+        item: the name of what an evaluation scores one by one: "episode", "window".
         units: how many the recipe asks for.
         done: how many have ended.
         definition: JSON values that define tasks and evaluation: runs are comparable only if these are equal.
@@ -82,6 +85,7 @@ class Problem(Protocol):
     tasks: tuple[str, ...]
     score: Score
     unit: str
+    item: str
     units: int
     done: int
     definition: Mapping[str, Any]
@@ -90,7 +94,8 @@ class Problem(Protocol):
 
     def budget(self) -> dict[str, int]:
         """Return what has been spent so far: updates, samples_per_update and, where something is played,
-        environment_steps."""
+        environment_steps.
+        """
         ...
 
     def advance(self) -> Record | None:

@@ -25,6 +25,8 @@ OBSERVATIONS: Final = 8
 ACTIONS: Final = 4
 SOLVED: Final = 200.0
 """Return from which gymnasium calls the standard task solved."""
+OUTCOMES: Final = ("landed", "crashed", "timed_out")
+"""How an episode can end; a crash may be off the field too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 
-from mtctl.problems.contract import Frame, ParameterCount, Record, Score, SeedList, TaskEvaluation
+from mtctl.problems.contract import (
+    Frame,
+    ParameterCount,
+    Record,
+    Score,
+    SeedList,
+    TaskEvaluation,
+    TaskSignals,
+)
 from mtctl.problems.lander import environments
 from mtctl.problems.lander.dqn import DQN, ReplayGradients
 from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, SOLVED, Observation
@@ -18,6 +26,9 @@ from mtctl.problems.lander.evaluation import evaluate, show
 from mtctl.problems.lander.replay import Replay
 from mtctl.recipes.agents import DQNAgent, EpisodeTarget, TaskSettings
 from mtctl.recipes.problems import LanderProblem
+
+FINAL_EPISODES: Final = 100
+"""Episodes of each task in a final score: gymnasium's number for calling LunarLander solved."""
 
 
 @dataclass(slots=True)
@@ -52,7 +63,8 @@ class Lander:
     """
 
     unit = "episode"
-    score = Score(name="return", higher_is_better=True, success=SOLVED)
+    item = "episode"
+    score = Score(name="return", higher_is_better=True, success=SOLVED, outcomes=environments.OUTCOMES)
 
     def __init__(self, problem: LanderProblem, agent: DQNAgent, seed: int) -> None:
         self.tasks: tuple[str, ...] = problem.tasks
@@ -69,6 +81,7 @@ class Lander:
         self.replay = self._build_replay()
         self._environments = [environments.make(task) for task in self.tasks]
         self._environment_steps = 0
+        self._rows_learned = [0] * len(self.tasks)
         self._playing: _Episode | None = None
         self._input = torch.zeros(OBSERVATIONS)
         self._input_row = self._input.numpy()
@@ -183,7 +196,10 @@ class Lander:
         task = self._learning_task()
         if not self.replay.ready(task):
             return None
-        return self.dqn.gradients(self.replay.sample(self._agent.batch_size, task))
+        batch = self.replay.sample(self._agent.batch_size, task)
+        for index, rows in enumerate(batch.counts):
+            self._rows_learned[index] += rows
+        return self.dqn.gradients(batch)
 
     def _learning_task(self) -> int | None:
         """Return the only task that this step trains, or None for all of them."""
@@ -194,10 +210,23 @@ class Lander:
     def update(self) -> None:
         self.dqn.update()
 
+    def inspect(self) -> TaskSignals:
+        """Return `replay_rows`, each task's transitions in replay, and `update_share`, its share of the rows
+        of the updates since the last call.
+        """
+        learned, self._rows_learned = self._rows_learned, [0] * len(self.tasks)
+        everything = sum(learned)
+        shares = [rows / everything if everything else None for rows in learned]
+        return {
+            "replay_rows": dict(zip(self.tasks, map(float, self.replay.rows_by_task()), strict=True)),
+            "update_share": dict(zip(self.tasks, shares, strict=True)),
+        }
+
     def evaluate(
-        self, episodes: int, seeds: SeedList, tasks: tuple[str, ...] | None = None
+        self, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
     ) -> dict[str, TaskEvaluation]:
         """Play greedily (ε = 0) in environments of its own."""
+        episodes = FINAL_EPISODES if items is None else items
         return {
             task: evaluate(self.dqn.online, self.tasks.index(task), task, episodes, seeds)
             for task in tasks or self.tasks

@@ -135,6 +135,15 @@ class Replay:
         rows = rows.index_select(0, tasks.argsort(stable=True))
         return Batch(rows, tuple(tasks.bincount(minlength=self.tasks).tolist()))
 
+    def rows_by_task(self) -> list[int]:
+        """Return how many transitions of each task are held."""
+        if self.rings > 1 or self.tasks == 1:
+            return list(self._sizes)
+        counts: list[int] = (
+            self._ring(0)[: self._sizes[0], TASK].long().bincount(minlength=self.tasks).tolist()
+        )
+        return counts
+
     def state_dict(self) -> dict[str, Any]:
         """Return the filled part of each ring and where writing goes on."""
         filled = [self._ring(ring)[: self._sizes[ring]].clone() for ring in range(self.rings)]
