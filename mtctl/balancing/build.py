@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
+from mtctl.balancing.batch_scale import BatchScale
 from mtctl.balancing.cagrad import CAGrad
 from mtctl.balancing.chain import Chain
 from mtctl.balancing.contract import Balancer
+from mtctl.balancing.encodec import Encodec
 from mtctl.balancing.fixed import Equal, Manual
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.pcgrad import PCGrad
+from mtctl.balancing.running_mean import RunningMean
 from mtctl.balancing.uncertainty import Uncertainty
 from mtctl.recipes import balancers as recipes
 
@@ -44,6 +47,10 @@ def _by_losses(recipe: recipes.LossMethod, tasks: tuple[str, ...]) -> Balancer:
     match recipe:
         case recipes.Uncertainty():
             return Uncertainty(recipe.lr, recipe.initial_log_variance)
+        case recipes.RunningMean():
+            return RunningMean(recipe.momentum, recipe.warmup_steps, *_sized(recipe, tasks))
+        case recipes.BatchScale():
+            return BatchScale(recipe.scale, recipe.epsilon, *_sized(recipe, tasks))
         case _:
             assert_never(recipe)
 
@@ -52,6 +59,9 @@ def _by_norms(recipe: recipes.NormMethod, tasks: tuple[str, ...]) -> Balancer:
     match recipe:
         case recipes.GradNorm():
             return _gradnorm(recipe, tasks)
+        case recipes.Encodec():
+            base = _if_given(recipe.base_weights, tasks)
+            return Encodec(recipe.momentum, recipe.total_norm, base, recipe.layer)
         case _:
             assert_never(recipe)
 
@@ -67,15 +77,25 @@ def _by_gramian(recipe: recipes.GramianMethod, tasks: tuple[str, ...]) -> Balanc
 
 
 def _gradnorm(recipe: recipes.GradNorm, tasks: tuple[str, ...]) -> GradNorm:
-    known = recipe.theoretical_losses
     return GradNorm(
         alpha=recipe.alpha,
         lr=recipe.lr,
         window=1 if recipe.initial_loss == "first_batch" else recipe.initial_window,
-        initial_losses=None if known is None else _in_order(known, tasks),
+        initial_losses=_if_given(recipe.theoretical_losses, tasks),
         floor=recipe.weight_floor,
         space=recipe.layer,
     )
+
+
+def _sized(
+    recipe: recipes.SizedMethod, tasks: tuple[str, ...]
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None, float]:
+    """Return base weights, sizes and their exponent."""
+    return _if_given(recipe.base_weights, tasks), _if_given(recipe.sizes, tasks), recipe.size_exponent
+
+
+def _if_given(values: Mapping[str, float] | None, tasks: tuple[str, ...]) -> tuple[float, ...] | None:
+    return None if values is None else _in_order(values, tasks)
 
 
 def _in_order(values: Mapping[str, float], tasks: tuple[str, ...]) -> tuple[float, ...]:

@@ -8,8 +8,12 @@ import numpy as np
 import torch
 
 from mtctl.balancing import _adam
+from mtctl.balancing._positive import refuse_negative
 from mtctl.balancing._softmax import softmax
-from mtctl.balancing.contract import Array, Balancer, Mask, SignalError, Signals, Space, State
+from mtctl.balancing.contract import Array, Balancer, Mask, Signals, Space, State
+
+# A first loss this small counts as 0: dividing by it could overflow.
+_NOTHING = 1e-150
 
 
 def targets(weighted_norms: Array, progress: Array, alpha: float, balanced: Mask) -> Array:
@@ -81,7 +85,7 @@ class GradNorm(Balancer):
         return tasks
 
     def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
-        _refuse_negative(signals.losses)
+        refuse_negative(signals.losses, "so that GradNorm's ratio L/L(0) means nothing")
         active, s, missing = signals.active, state["log_weights"], state["missing"]
         shares = softmax(s, active)
         free = np.add.reduce(active, axis=-1, keepdims=True) * shares
@@ -99,7 +103,7 @@ class GradNorm(Balancer):
     ) -> tuple[Array, Mask]:
         """Return ∂/∂w Σᵢ |Gᵢ − tᵢ| [..., T], and which tasks take part."""
         # A task whose first losses were all 0 has no rate: it keeps its log-weight while the others balance.
-        moving = signals.active & (initial > 0) & recorded
+        moving = signals.active & (initial > _NOTHING) & recorded
         progress = signals.losses / np.where(moving, initial, 1.0)
         weighted = weights * signals.norms
         gap = weighted - targets(weighted, progress, self.alpha, moving)
@@ -113,9 +117,3 @@ class GradNorm(Balancer):
         recording = signals.active & (missing > 0)
         gain = recording / (self.window - missing + 1)
         return {"initial_losses": initial + gain * (signals.losses - initial), "missing": missing - recording}
-
-
-def _refuse_negative(losses: Array) -> None:
-    if losses.min() < 0:
-        task = int((losses < 0).reshape(-1, losses.shape[-1]).any(0).argmax())
-        raise SignalError(task, "its loss is negative, so that GradNorm's ratio L/L(0) means nothing")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Final
 
 from pydantic import Field
 
 from mtctl.recipes.agents import Agent
-from mtctl.recipes.balancers import Balancer, Equal, GradNorm, Manual, Method
+from mtctl.recipes.balancers import Balancer, Equal, Manual, Method
 from mtctl.recipes.base import KeyPath, Misfit, NonNegativeInt, Part, PositiveInt
 from mtctl.recipes.problems import LanderProblem, Problem
 from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
@@ -76,12 +76,10 @@ class Recipe(Part):
     def misfits(self) -> Iterator[Misfit]:
         for index, method in enumerate(self.chain):
             path: KeyPath = ("balancer", index) if isinstance(self.balancer, tuple) else ("balancer",)
-            if isinstance(method, Manual):
-                yield from self._one_value_per_task((*path, "weights"), method.weights)
-            if isinstance(method, GradNorm) and method.theoretical_losses is not None:
-                yield from self._one_value_per_task((*path, "theoretical_losses"), method.theoretical_losses)
+            for name, values in method.per_task_values():
+                yield from self._one_value_per_task((*path, name), values)
 
-    def _one_value_per_task(self, path: KeyPath, values: dict[str, float]) -> Iterator[Misfit]:
+    def _one_value_per_task(self, path: KeyPath, values: Mapping[str, float]) -> Iterator[Misfit]:
         for task in values:
             yield from self._unknown_task(path, task)
         if missing := [task for task in self.problem.tasks if task not in values]:

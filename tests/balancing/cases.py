@@ -10,11 +10,14 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from mtctl.balancing.batch_scale import BatchScale
 from mtctl.balancing.cagrad import CAGrad
 from mtctl.balancing.contract import Array, Balancer, Signals, Space, State, observe
+from mtctl.balancing.encodec import Encodec
 from mtctl.balancing.fixed import Equal, Manual
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.pcgrad import PCGrad
+from mtctl.balancing.running_mean import RunningMean
 from mtctl.balancing.uncertainty import Uncertainty
 
 GOLDEN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]])
@@ -68,6 +71,16 @@ METHODS: dict[str, Callable[[Sequence[int]], Balancer]] = {
     "equal": lambda tasks: Equal(),
     "manual": lambda tasks: Manual(tuple(0.5 + task for task in tasks)),
     "uncertainty": lambda tasks: Uncertainty(lr=0.1),
+    "running_mean": lambda tasks: RunningMean(momentum=0.8, warmup_steps=2),
+    "running_mean, weighted": lambda tasks: RunningMean(
+        base_weights=tuple(0.5 + task for task in tasks),
+        sizes=tuple(1 + 10 * task for task in tasks),
+        size_exponent=0.5,
+    ),
+    "batch_scale": lambda tasks: BatchScale(base_weights=tuple(0.5 + task for task in tasks)),
+    "batch_scale, spread": lambda tasks: BatchScale("spread"),
+    "encodec": lambda tasks: Encodec(momentum=0.8),
+    "encodec, weighted": lambda tasks: Encodec(base_weights=tuple(0.5 + task for task in tasks)),
     "gradnorm": lambda tasks: GradNorm(lr=0.1, window=2),
     "gradnorm, known": lambda tasks: GradNorm(lr=0.1, initial_losses=tuple(1.0 + task for task in tasks)),
     "gradnorm, no floor": lambda tasks: GradNorm(lr=0.1, window=1, floor=0.0),

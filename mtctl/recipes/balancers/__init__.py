@@ -8,9 +8,9 @@ from pydantic import Discriminator, Field, Tag
 
 from mtctl.recipes.balancers.fixed import Equal, FixedMethod, Manual
 from mtctl.recipes.balancers.gramian import CAGrad, GramianMethod, PCGrad
-from mtctl.recipes.balancers.losses import LossMethod, Uncertainty
-from mtctl.recipes.balancers.method import AdaptiveMethod, MethodPart
-from mtctl.recipes.balancers.norms import GradNorm, NormMethod
+from mtctl.recipes.balancers.losses import BatchScale, LossMethod, RunningMean, SizedMethod, Uncertainty
+from mtctl.recipes.balancers.method import AdaptiveMethod, MethodPart, Momentum, Space, WeightedMethod
+from mtctl.recipes.balancers.norms import Encodec, GradNorm, NormMethod
 
 Method = Annotated[FixedMethod | LossMethod | NormMethod | GramianMethod, Field(discriminator="kind")]
 Chain = Annotated[tuple[Method, ...], Field(min_length=1, strict=False)]
@@ -28,8 +28,10 @@ Balancer = Annotated[
 __all__ = [
     "AdaptiveMethod",
     "Balancer",
+    "BatchScale",
     "CAGrad",
     "Chain",
+    "Encodec",
     "Equal",
     "FixedMethod",
     "GradNorm",
@@ -38,7 +40,12 @@ __all__ = [
     "Manual",
     "Method",
     "MethodPart",
+    "Momentum",
     "NormMethod",
     "PCGrad",
+    "RunningMean",
+    "SizedMethod",
+    "Space",
     "Uncertainty",
+    "WeightedMethod",
 ]

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
 
-from mtctl.recipes.base import Part
+from pydantic import Field
+
+from mtctl.recipes.base import Misfit, NonNegativeFloat, Part
+
+Space = Literal["last_shared", "all_shared"]
+"""Where gradients are measured: on the last layer that all tasks share, or on everything that they share."""
+
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+"""Of an exponential moving average: the part of the old value that a step keeps."""
 
 
 class MethodPart(Part):
@@ -19,3 +28,18 @@ class MethodPart(Part):
 
 class AdaptiveMethod(MethodPart):
     """A method whose weights change from step to step."""
+
+
+class WeightedMethod(AdaptiveMethod):
+    """An adaptive method on top of weights that are given by hand."""
+
+    base_weights: Annotated[dict[str, NonNegativeFloat], Field(min_length=1)] | None = None
+    """How much each task counts, by name; null: 1 each. 0 trains on without it."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.base_weights is not None and not any(self.base_weights.values()):
+            yield Misfit(("base_weights",), "every weight is 0, so that nothing would be learned")
+
+    def per_task_values(self) -> Iterator[tuple[str, Mapping[str, float]]]:
+        if self.base_weights is not None:
+            yield "base_weights", self.base_weights

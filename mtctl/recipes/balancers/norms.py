@@ -7,10 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mtctl.recipes.balancers.method import AdaptiveMethod
+from mtctl.recipes.balancers.method import AdaptiveMethod, Momentum, Space, WeightedMethod
 from mtctl.recipes.base import Misfit, NonNegativeFloat, PositiveFloat, PositiveInt
-
-Space = Literal["last_shared", "all_shared"]
 
 
 class GradNorm(AdaptiveMethod):
@@ -46,4 +44,20 @@ class GradNorm(AdaptiveMethod):
             yield "theoretical_losses", self.theoretical_losses
 
 
-NormMethod = GradNorm
+class Encodec(WeightedMethod):
+    """Gradients rescaled to given shares of a given length (EnCodec's balancer; Défossez et al., 2022).
+
+    Here `base_weights` are shares of the update's length, not factors of losses.
+    """
+
+    kind: Literal["encodec"]
+    momentum: Momentum = 0.999
+    """Of the average of each task's gradient norm."""
+    total_norm: PositiveFloat = 1.0
+    """Sum of the lengths of the rescaled gradients."""
+    layer: Space = "last_shared"
+    """Where gradient norms are taken: the last shared layer's weights, next to the network's output where the
+    paper takes them, or all shared parameters."""
+
+
+NormMethod = GradNorm | Encodec
