@@ -10,6 +10,7 @@ from mtctl.balancing.cagrad import CAGrad
 from mtctl.balancing.chain import Chain
 from mtctl.balancing.contract import Balancer
 from mtctl.balancing.encodec import Encodec
+from mtctl.balancing.every import Every
 from mtctl.balancing.fixed import Equal, Manual
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.pcgrad import PCGrad
@@ -20,7 +21,12 @@ from mtctl.recipes import balancers as recipes
 
 def build(methods: Sequence[recipes.Method], tasks: tuple[str, ...]) -> Chain:
     """Return the chain that a recipe describes; what it gives by task name goes into the order of `tasks`."""
-    return Chain(tuple(_method(method, tasks) for method in methods))
+    return Chain(tuple(_reused(recipe, _method(recipe, tasks)) for recipe in methods))
+
+
+def _reused(recipe: recipes.Method, method: Balancer) -> Balancer:
+    every = recipe.every if isinstance(recipe, recipes.AdaptiveMethod) else 1
+    return method if every == 1 else Every(method, every)
 
 
 def _method(recipe: recipes.Method, tasks: tuple[str, ...]) -> Balancer:

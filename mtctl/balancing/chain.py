@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtctl.balancing.contract import NOT_ASKED, Array, Balancer, Signals, TaskGradients, observe
+from mtctl.balancing.contract import NOT_ASKED, Array, Balancer, Signals, State, TaskGradients, observe
 
 ChainState = dict[str, Tensor]
 """Named float64 tensors; what `torch.save` keeps and `weights_only=True` loads."""
@@ -68,7 +68,7 @@ class Chain:
                 for name, value in state.items()
                 if name.startswith(f"{place}.")
             }
-            weights, memory = method.weigh(_signals(gradients, method, shared), before, rng)
+            weights, memory = method.weigh(_signals(gradients, method, before, shared), before, rng)
             # Copied: a value that passes through unchanged would otherwise hold on to every state before it.
             after.update(
                 {f"{place}.{name}": torch.from_numpy(value.copy()) for name, value in memory.items()}
@@ -83,11 +83,12 @@ def learned_parameters(chain: Chain, tasks: int) -> int:
     return sum(method.parameters(tasks) for method in chain.methods)
 
 
-def _signals(gradients: TaskGradients, method: Balancer, weights: Array) -> Signals:
-    needs = method.needs
+def _signals(gradients: TaskGradients, method: Balancer, state: State, weights: Array) -> Signals:
+    active = gradients.active.numpy(force=True)
+    needs = method.asks(active, state)
     seen = observe(
         gradients.losses.numpy(force=True),
-        gradients.active.numpy(force=True),
+        active,
         gradients.norms(method.space).numpy(force=True) if "norms" in needs else NOT_ASKED,
         gradients.gramian(method.space).numpy(force=True) if "gramian" in needs else NOT_ASKED,
     )

@@ -136,6 +136,10 @@ class Balancer(ABC):
         """Return how many numbers the method learns for `tasks` tasks."""
         return 0
 
+    def asks(self, active: Mask, state: State) -> frozenset[Need]:
+        """Return what `weigh` will look at in a step with these active tasks: `needs`, or less."""
+        return self.needs
+
     @abstractmethod
     def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
         """Return weights [..., T] for this step (0 for inactive tasks) and the state for the next one.

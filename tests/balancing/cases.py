@@ -14,6 +14,7 @@ from mtctl.balancing.batch_scale import BatchScale
 from mtctl.balancing.cagrad import CAGrad
 from mtctl.balancing.contract import Array, Balancer, Signals, Space, State, observe
 from mtctl.balancing.encodec import Encodec
+from mtctl.balancing.every import Every
 from mtctl.balancing.fixed import Equal, Manual
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.pcgrad import PCGrad
@@ -88,6 +89,8 @@ METHODS: dict[str, Callable[[Sequence[int]], Balancer]] = {
     "pcgrad, mean": lambda tasks: PCGrad("mean"),
     "cagrad": lambda tasks: CAGrad(),
     "cagrad, rescaled": lambda tasks: CAGrad(rescale=True),
+    "every 2 of gradnorm": lambda tasks: Every(GradNorm(lr=0.1, window=1), 2),
+    "every 3 of encodec": lambda tasks: Every(Encodec(momentum=0.8), 3),
 }
 
 
@@ -121,7 +124,13 @@ class GivenGradients:
         self.asked.append(f"gramian of {space}")
         return self.jacobian @ self.jacobian.T
 
+    def own_norms(self) -> Tensor:
+        raise AssertionError("weighing looks at shared parameters alone")
+
     def combine(self, shared: Tensor, own: Tensor) -> None:
+        raise AssertionError("weighing does not combine")
+
+    def finite(self) -> bool:
         raise AssertionError("weighing does not combine")
 
 

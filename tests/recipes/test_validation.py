@@ -54,7 +54,7 @@ def problem(text: str) -> str:
         (
             balancer("{kind: gradnorm, gradnorm: 1}"),
             "4:28  unknown key `gradnorm`",
-            "^^^^^^^^ known here: kind, alpha",
+            "^^^^^^^^ known here: kind, every, alpha",
         ),
         # missing keys
         (

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mtctl.recipes.base import Misfit, NonNegativeFloat, Part
+from mtctl.recipes.base import Misfit, NonNegativeFloat, Part, PositiveInt
 
 Space = Literal["last_shared", "all_shared"]
 """Where gradients are measured: on the last layer that all tasks share, or on everything that they share."""
@@ -28,6 +28,10 @@ class MethodPart(Part):
 
 class AdaptiveMethod(MethodPart):
     """A method whose weights change from step to step."""
+
+    every: PositiveInt = 1
+    """Steps that share one set of weights: the method looks at every k-th step only, which spares the
+    backward passes that it needs, and its windows and averages count those."""
 
 
 class WeightedMethod(AdaptiveMethod):
