@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -55,6 +56,7 @@ class AutogradGradients:
             "all_shared": list(shared),
             "last_shared": list(last_shared),
         }
+        self._own = [list(parameters) for parameters in own]
         self._heads = [parameter for parameters in own for parameter in parameters]
         # Per-task gradients [T, parameter's shape] of what has been asked; None: no active task uses it.
         self._rows: dict[Parameter, Tensor | None] = {}
@@ -72,6 +74,20 @@ class AutogradGradients:
         for rows in self._jacobian(space):
             gramian += (rows @ rows.T).cpu()
         return gramian
+
+    def own_norms(self) -> Tensor:
+        """Return [T] float64 norms of ∇Lᵢ on each task's own parameters; NaN for a task without any."""
+        norms = torch.full((len(self.tasks),), torch.nan, dtype=torch.float64)
+        for task, loss in self._losses.items():
+            if self._own[task]:
+                found = torch.autograd.grad(loss, self._own[task], retain_graph=True, allow_unused=True)
+                norms[task] = _norm([gradient for gradient in found if gradient is not None])
+        return norms
+
+    def finite(self) -> bool:
+        """Say whether the combined gradient is finite."""
+        found = [parameter.grad for parameter in (*self._parameters["all_shared"], *self._heads)]
+        return math.isfinite(_norm([gradient for gradient in found if gradient is not None]))
 
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Write Σᵢ sharedᵢ·∇Lᵢ (shared parameters) and ownᵢ·∇Lᵢ (a task's own parameters) into `.grad`.
@@ -126,6 +142,16 @@ class AutogradGradients:
         for task, gradient in gradients.items():
             rows[task] = gradient
         return rows
+
+
+def _norm(gradients: list[Tensor]) -> float:
+    """Return the Euclidean norm of several tensors together; 0 for none."""
+    if not gradients:
+        return 0.0
+    lengths: tuple[Tensor, ...] = torch._foreach_norm(
+        gradients
+    )  # one call for all, as torch's own clipping does
+    return float(torch.linalg.vector_norm(torch.stack([length.double() for length in lengths])))
 
 
 def cosines(gramian: Tensor) -> Tensor:

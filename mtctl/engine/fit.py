@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from mtctl.balancing.chain import Chain, Decision
-from mtctl.balancing.contract import SignalError, TaskGradients
+from mtctl.balancing.contract import NonFiniteSignal, SignalError, TaskGradients
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.contract import Problem, Record
@@ -49,6 +49,25 @@ class Balancing:
         self._rng.set_state(state["rng"])
 
 
+class Diverged(MtctlError):
+    """A task's loss or gradient that is not finite.
+
+    Args:
+        task: its name.
+        place: where in the run.
+        found: what was found, e.g. "loss nan".
+    """
+
+    def __init__(self, task: str, place: str, found: str) -> None:
+        super().__init__(
+            f"diverged in {place}: task `{task}` has {found}",
+            hint="the last good checkpoint is kept; try a smaller learning rate, `gradient_clip: 10` or "
+            "a Huber loss",
+            code=ExitCode.FAILED,
+        )
+        self.task = task
+
+
 def fit(
     problem: Problem,
     balancing: Balancing,
@@ -59,18 +78,19 @@ def fit(
     """Train until the problem's units are done, or until `stop` says so at the end of a unit.
 
     Raises:
-        MtctlError: a task's loss or gradient is not finite; nothing of that step has been applied.
+        Diverged: a task's loss or gradient is not finite; nothing of that step has been applied.
     """
     while problem.done < problem.units:
         record = problem.advance()
         gradients = problem.gradients()
         if gradients is not None:
             unit = problem.done + (record is None)
-            _refuse_non_finite(gradients, problem, unit)
+            _refuse_losses(gradients, problem, unit)
             with _placed(gradients, problem, unit):
                 decision = balancing.balance(gradients)
             gradients.combine(decision.shared, decision.own)
-            signals.add(gradients, decision)
+            _refuse_gradients(gradients, problem, unit)
+            signals.add(gradients, decision, problem.budget()["updates"])
             problem.update()
         if record is not None:
             record["updates"] = problem.budget()["updates"]
@@ -81,19 +101,20 @@ def fit(
                 return
 
 
-def _refuse_non_finite(gradients: TaskGradients, problem: Problem, unit: int) -> None:
-    losses = gradients.losses.tolist()
-    squared_norms = gradients.gramian("all_shared").diagonal().tolist()
-    for task, loss, square in zip(gradients.tasks, losses, squared_norms, strict=True):
-        if math.isfinite(loss) and math.isfinite(square):
-            continue
-        raise MtctlError(
-            f"diverged in {_place(problem, unit)}: task `{task}` has loss {loss:g}, "
-            f"squared gradient norm {square:g}",
-            hint="the last good checkpoint is kept; try a smaller `agent.lr`, `agent.gradient_clip: 10` "
-            "or `agent.loss: huber`",
-            code=ExitCode.FAILED,
-        )
+def _refuse_losses(gradients: TaskGradients, problem: Problem, unit: int) -> None:
+    for task, loss in zip(gradients.tasks, gradients.losses.tolist(), strict=True):
+        if not math.isfinite(loss):
+            raise Diverged(task, _place(problem, unit), f"loss {loss:g}")
+
+
+def _refuse_gradients(gradients: TaskGradients, problem: Problem, unit: int) -> None:
+    if gradients.finite():
+        return
+    losses, norms = gradients.losses.tolist(), gradients.norms("all_shared").tolist()
+    bad = [place for place, norm in enumerate(norms) if not math.isfinite(norm)]
+    worst = bad[0] if bad else max(range(len(losses)), key=losses.__getitem__)
+    found = f"loss {losses[worst]:g}, gradient norm {norms[worst]:g}"
+    raise Diverged(gradients.tasks[worst], _place(problem, unit), found)
 
 
 @contextmanager
@@ -101,6 +122,8 @@ def _placed(gradients: TaskGradients, problem: Problem, unit: int) -> Iterator[N
     """Say of signals that a method cannot work with which task's they are, and where."""
     try:
         yield
+    except NonFiniteSignal as error:
+        raise Diverged(gradients.tasks[error.task], _place(problem, unit), error.problem) from error
     except SignalError as error:
         raise MtctlError(
             f"{_place(problem, unit)}: task `{gradients.tasks[error.task]}`: {error.problem}",
@@ -110,4 +133,5 @@ def _placed(gradients: TaskGradients, problem: Problem, unit: int) -> Iterator[N
 
 
 def _place(problem: Problem, unit: int) -> str:
-    return f"{problem.unit} {unit}, step {problem.budget()['environment_steps']}"
+    budget = problem.budget()
+    return f"{problem.unit} {unit}, step {budget.get('environment_steps', budget['updates'])}"

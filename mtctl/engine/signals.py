@@ -1,7 +1,12 @@
-"""What every run logs, whatever its method: losses, weights, gradient norms, shares, cosines, conflicts."""
+"""What every run logs, whatever its method: losses, weights, gradient norms, shares, cosines, conflicts.
+
+Losses and weights are known in every update. Gradients cost extra passes where a problem does not get them for
+free, so they are measured in every k-th update only; their figures are means over the measured updates.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +15,7 @@ from torch import Tensor
 from mtctl.balancing.chain import Decision
 from mtctl.balancing.contract import TaskGradients
 from mtctl.balancing.gradients import conflict_rate, cosines, gradient_shares
+from mtctl.problems.contract import TaskSignals
 
 
 class SignalLog:
@@ -18,47 +24,86 @@ class SignalLog:
     Args:
         tasks: names.
         shared: whether the tasks share parameters at all; without, there are no cosines and no conflicts.
+        every: updates between two measurements of gradients.
+        inspect: what the problem itself knows of its tasks, asked at the end of a unit.
     """
 
-    def __init__(self, tasks: tuple[str, ...], *, shared: bool) -> None:
+    def __init__(
+        self,
+        tasks: tuple[str, ...],
+        *,
+        shared: bool,
+        every: int = 1,
+        inspect: Callable[[], TaskSignals] = dict,
+    ) -> None:
         self._tasks = tasks
         self._shared = shared
+        self._every = every
+        self._inspect = inspect
         self._clear()
 
     def _clear(self) -> None:
         self._losses: list[Tensor] = []
         self._weights: list[Tensor] = []
-        self._gramians: list[Tensor] = []
+        self._own_weights: list[Tensor] = []
         self._active: list[Tensor] = []
+        self._measured: list[int] = []
+        self._gramians: list[Tensor] = []
+        self._own_norms: list[Tensor] = []
 
-    def add(self, gradients: TaskGradients, decision: Decision) -> None:
-        """Keep one update's signals; the means are left to `flush`, so that a step costs four references."""
+    def add(self, gradients: TaskGradients, decision: Decision, update: int) -> None:
+        """Keep one update's signals; the means are left to `flush`, so that a step costs a few references.
+
+        Args:
+            gradients: of this update.
+            decision: the weights it is made with.
+            update: how many updates the run has behind it: every k-th is measured.
+        """
+        if update % self._every == 0:
+            self._measured.append(len(self._losses))
+            self._gramians.append(gradients.gramian("all_shared"))
+            self._own_norms.append(gradients.own_norms())
         self._losses.append(gradients.losses)
         self._weights.append(decision.shared)
-        self._gramians.append(gradients.gramian("all_shared"))
+        self._own_weights.append(decision.own)
         self._active.append(gradients.active)
 
     def flush(self) -> dict[str, Any] | None:
         """Return the means since the last flush (see engine/layout.py), or None if there was no update."""
         if not self._losses:
             return None
-        active = torch.stack(self._active)
-        gramian, weights = torch.stack(self._gramians), torch.stack(self._weights)
-        both = active.unsqueeze(2) & active.unsqueeze(1)
-        norms = gramian.diagonal(dim1=1, dim2=2).sqrt()
+        active, weights = torch.stack(self._active), torch.stack(self._weights)
         signals = {
             "updates": len(active),
+            "measured": len(self._measured),
             "loss": self._by_task(_mean(torch.stack(self._losses), active)),
             "weight": self._by_task(_mean(weights, active)),
-            "gradient_norm": self._by_task(_mean(norms, active)),
-            "gradient_share": self._by_task(_mean(gradient_shares(weights, gramian), active)),
-            "cosine": self._by_pair(
-                _mean(cosines(gramian), both & (gramian.diagonal(dim1=1, dim2=2) > 0).unsqueeze(1))
-            ),
-            "conflict_rate": self._conflict_rate(gramian, active),
+            "own_weight": self._by_task(_mean(torch.stack(self._own_weights), active)),
+            **self._of_gradients(active, weights),
+            **self._inspect(),
         }
         self._clear()
         return signals
+
+    def _of_gradients(self, active: Tensor, weights: Tensor) -> dict[str, Any]:
+        if not self._measured:
+            nothing: dict[str, Any] = dict.fromkeys(self._tasks)
+            pairs = self._by_pair(torch.full((len(self._tasks),) * 2, torch.nan))
+            figures = {name: nothing for name in ("gradient_norm", "gradient_share", "own_gradient_norm")}
+            return {**figures, "cosine": pairs, "cosine_sd": pairs, "conflict_rate": None}
+        active, weights = active[self._measured], weights[self._measured]
+        gramian = torch.stack(self._gramians)
+        squares = gramian.diagonal(dim1=1, dim2=2)
+        both = active.unsqueeze(2) & active.unsqueeze(1) & (squares > 0).unsqueeze(1)
+        angles = cosines(gramian)
+        return {
+            "gradient_norm": self._by_task(_mean(squares.sqrt(), active)),
+            "gradient_share": self._by_task(_mean(gradient_shares(weights, gramian), active)),
+            "own_gradient_norm": self._by_task(_mean(torch.stack(self._own_norms), active)),
+            "cosine": self._by_pair(_mean(angles, both)),
+            "cosine_sd": self._by_pair(_deviation(angles, both)),
+            "conflict_rate": self._conflict_rate(gramian, active),
+        }
 
     def _by_task(self, means: Tensor) -> dict[str, float | None]:
         return dict(zip(self._tasks, _numbers(means), strict=True))
@@ -80,6 +125,13 @@ class SignalLog:
 def _mean(values: Tensor, present: Tensor) -> Tensor:
     """Mean over updates of the entries that are present; NaN where there is none."""
     return torch.where(present, values, torch.nan).nanmean(0)
+
+
+def _deviation(values: Tensor, present: Tensor) -> Tensor:
+    """Standard deviation over updates of the entries that are present; NaN below two of them."""
+    mean, count = _mean(values, present), present.sum(0)
+    squares = torch.where(present, (values - mean).square(), torch.nan).nansum(0)
+    return torch.where(count > 1, (squares / (count - 1).clamp(min=1)).sqrt(), torch.nan)
 
 
 def _numbers(values: Tensor) -> list[float | None]:

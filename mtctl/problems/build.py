@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from mtctl.problems.contract import Problem
-from mtctl.recipes.recipe import Recipe
+from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
 
 
 def build(recipe: Recipe, seed: int) -> Problem:
     """Return the recipe's problem, freshly initialised from `seed`."""
-    from mtctl.problems.lander.problem import Lander  # noqa: PLC0415 - Box2D is needed by lander recipes only
+    match recipe:
+        case LanderRecipe():
+            from mtctl.problems.lander.problem import Lander  # noqa: PLC0415 - Box2D is for lander recipes only
 
-    return Lander(recipe.problem, recipe.agent, seed)
+            return Lander(recipe.problem, recipe.agent, seed)
+        case WindowsRecipe():
+            from mtctl.problems.windows.problem import Windows  # noqa: PLC0415 - as above, without Box2D
+
+            return Windows(recipe.problem, recipe.model, recipe.training, seed)
+        case _:
+            raise TypeError(f"no problem is built from a {type(recipe).__name__}")

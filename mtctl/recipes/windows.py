@@ -87,7 +87,7 @@ class ScaledLoss(Part):
     factor: PositiveFloat
 
 
-class NoisyInputs(Part):
+class ShuffledInputs(Part):
     """Prices that have nothing to do with the targets: every window's bars are dealt to another window."""
 
     kind: Literal["shuffled_inputs"]
@@ -153,7 +153,7 @@ Fault = Annotated[
     | MissingTargets
     | ScaledTargets
     | ScaledLoss
-    | NoisyInputs
+    | ShuffledInputs
     | Detached
     | NotInOptimizer
     | FrozenTrunk

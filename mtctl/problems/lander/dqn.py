@@ -87,6 +87,7 @@ class ReplayGradients:
         """Write the weighted gradient into the leaves' `.grad`; leaves of absent tasks get none."""
         weights = shared.float() * self._importance
         if self._network.copies > 1:
+            self.gramian("all_shared")  # before the rows are weighted in place
             for task, leaf in enumerate(self._network.leaves()):
                 leaf.grad = self._jacobian[task].mul_(weights[task]) if self._counts[task] else None
             return
@@ -94,6 +95,14 @@ class ReplayGradients:
         leaf.grad = torch.mv(self._jacobian.t(), weights, out=self._network.gradient)
         if codes and self._code_gradients is not None:
             codes[0].grad = self._code_gradients * (own.float() * self._importance).unsqueeze(1)
+
+    def own_norms(self) -> Tensor:
+        """Return NaN: apart from a learned embedding, a Q-network has no parameters of one task alone."""
+        return torch.full((len(self.tasks),), torch.nan, dtype=torch.float64)
+
+    def finite(self) -> bool:
+        """Say whether every task's gradient is finite."""
+        return bool(self.gramian("all_shared").diagonal().isfinite().all())
 
 
 class DQN:

@@ -35,8 +35,10 @@ RECENT: Final = 8
 """Bars whose range is compared with that of the last `HISTORY`."""
 WING: Final = 3
 """A swing is an extreme among this many bars on either side, so it is known this many bars later."""
-FARTHEST: Final = 4.0
-"""Distances to swings are clipped here, in ranges of the last `HISTORY` bars."""
+FAR: Final = 10.0
+"""Mean ranges that a random walk is away from where it began after about a window."""
+LIMIT: Final = 4.0
+"""Quotients are clipped here: distances may be large beside ranges that are nearly 0."""
 
 
 def features(bars: Floats, position: bool = False) -> npt.NDArray[np.float32]:
@@ -44,7 +46,7 @@ def features(bars: Floats, position: bool = False) -> npt.NDArray[np.float32]:
 
     With o, h, l, c the bar's prices, H and L the highest high and lowest low of the last 20 bars:
 
-    - open_norm, close_norm: (o − L)/(H − L) and (c − L)/(H − L), in [0, 1]
+    - open_norm, close_norm: o and c minus the window's first open, in 10 mean ranges h − l so far, within ±4
     - body_pct: (c − o)/(h − l), in [−1, 1]; the wicks: (h − max(o, c))/(h − l), (min(o, c) − l)/(h − l)
     - range_z: the z-score of h − l among those of the last 20 bars, within ±4.4
     - swing_high_distance, swing_low_distance: (swing − c)/(H − L), within ±4
@@ -68,10 +70,11 @@ def features(bars: Floats, position: bool = False) -> npt.NDArray[np.float32]:
     range_z = _z_score(span)
     high_bar, low_bar = _swing_highs(high), _swing_highs(-low)
     bar = np.arange(bars.shape[1])
+    far = FAR * np.cumsum(span, axis=1) / (bar + 1)
     leg = np.sign(low_bar - high_bar).astype(np.float64)
     columns = [
-        _quotient(opened - lowest, reach),
-        _quotient(closed - lowest, reach),
+        _quotient(opened - opened[:, :1], far),
+        _quotient(closed - opened[:, :1], far),
         body,
         _quotient(high - np.maximum(opened, closed), span),
         _quotient(np.minimum(opened, closed) - low, span),
@@ -89,10 +92,9 @@ def features(bars: Floats, position: bool = False) -> npt.NDArray[np.float32]:
 
 
 def _quotient(numerator: Floats, denominator: Floats) -> Floats:
-    """Divide, giving 0 where the denominator is 0; clip, as distances may be far beyond a small range."""
-    nonzero = denominator > 0
-    ratio = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=nonzero)
-    return np.clip(ratio, -FARTHEST, FARTHEST)
+    """Divide, giving 0 where the denominator is 0, and clip."""
+    ratio = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+    return np.clip(ratio, -LIMIT, LIMIT)
 
 
 def _rolling(values: Floats, bars: int, missing: float) -> Floats:

@@ -41,6 +41,8 @@ class Row:
 
 def shown(cell: object) -> str:
     """Return what a cell holds, on one line of printable characters."""
+    if isinstance(cell, list) and len(cell) > len(PRICES):
+        return f"a list of {len(cell)}"
     return "empty" if cell is None or cell == "" else shortened(repr(cell))
 
 
@@ -117,8 +119,7 @@ def _number(cell: Any) -> float | None:
 def _unnested(bars: object, report: Report) -> Sequence[object] | None:
     """Return the 420 prices in a cell of lists; None, after reporting what was found instead."""
     if not isinstance(bars, list) or len(bars) != LENGTH:
-        found = f"a list of {len(bars)}" if isinstance(bars, list) else bars
-        report(NESTED, found, f"a list of {LENGTH} bars")
+        report(NESTED, bars, f"a list of {LENGTH} bars")
         return None
     for index, bar in enumerate(bars):
         if not isinstance(bar, list) or len(bar) != len(PRICES):

@@ -80,7 +80,8 @@ def split(base: Integers, fractions: tuple[float, float], rng: np.random.Generat
         raise MtctlError(
             f"{len(base)} windows of {len(names)} base {'window' if len(names) == 1 else 'windows'} cannot be"
             " split into training, validation and test: windows that overlap must stay in one part",
-            hint="add windows that share no bars with these, until there are at least 3 base windows",
+            hint="add windows that share no bars with these, until there are at least 3 base windows;\n"
+            "windows cut from one series need a gap here and there that no window covers",
         )
     order = [int(index) for index in rng.permutation(len(names))]
     tested = _fill(order, sizes, test * len(base), leave=2)

@@ -16,32 +16,32 @@ from mtctl.problems.windows.windows import LENGTH, TYPES, Floats, Integers, Wind
 DEFAULT: Final = 0.3
 """Difficulty at which the study's training loop behaves as published."""
 
-FIRST_START, LAST_START = 12, 88
-"""Starts are uniform: bar 50 on average, and room for what comes before."""
-MEDIAN_LENGTH, LENGTH_SPREAD, LEAST_LENGTH, GREATEST_LENGTH = 5.0, 0.5, 2, 16
-"""end − start, in bars: log-normal, rounded, kept in these limits (88 + 16 = 104)."""
+FIRST_START, LAST_START = 20, 80
+"""Starts are uniform: bar 50 on average, and room on both sides for the countdown's ±20."""
+MEDIAN_LENGTH, LENGTH_SPREAD, LEAST_LENGTH, GREATEST_LENGTH = 5.0, 0.5, 2, 20
+"""end − start, in bars: log-normal, rounded, kept in these limits."""
 LEAST_LEAD, GREATEST_LEAD = 8, 20
 """Bars of consolidation or retracement before the start."""
 
 VOLATILITY: Final = 5e-4
 """Typical standard deviation of a bar's log return: a liquid future's minute."""
-PERSISTENCE, CLUSTERING = 0.95, 0.35
+PERSISTENCE, CLUSTERING = 0.95, 0.25
 """Log volatility within a window: AR(1) coefficient from bar to bar, and stationary standard deviation."""
 WICK: Final = 0.4
 """Mean wick on either side of a body, in standard deviations of the bar's return."""
 
 # What difficulty 0 adds, in standard deviations of a bar's return.
-_EXPANSION: Final = 3.0
-_RETRACEMENT: Final = 0.9
-_QUIET: Final = 0.35  #: volatility in a consolidation, relative to what it were without
+_EXPANSION: Final = 7.0
+_RETRACEMENT: Final = 1.7
+_QUIET: Final = 0.1  #: volatility in a consolidation, relative to what it were without
 
 
 def generate(count: int, rng: np.random.Generator, difficulty: float = DEFAULT) -> Windows:
     """Return `count` independent windows.
 
     Log prices are a random walk with clustered volatility, r_t = σ_t·q_t·(ε_t + λ·m_t), where
-    λ = 1 − difficulty. With direction d = ±1 the drift m_t is 3·d in the expansion and −0.9·d in a retracement
-    before it; in a consolidation the volatility shrinks by q_t = 1 − 0.65·λ; elsewhere m = 0 and q = 1.
+    λ = 1 − difficulty. With direction d = ±1 the drift m_t is 7·d in the expansion and −1.7·d in a
+    retracement before it; in a consolidation volatility shrinks by q_t = 1 − 0.9·λ; else m = 0, q = 1.
 
     Args:
         count: windows.

@@ -82,7 +82,7 @@ def _csv(path: Path, begin: bytes) -> Iterator[Table]:
     # Bytes that are not UTF-8 become lone surrogates, so that the cell can be named in which they stand.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file)
-        columns = tuple(name.strip() for name in _next_line(path, reader) or ())
+        columns = tuple(name.strip() for name in _next_row(path, reader) or ())
         if not "".join(columns).isprintable():
             raise MtctlError(f"{path}:1 is not UTF-8 text", hint="write the file as CSV in UTF-8")
         if len(columns) == 1 and (found := next((mark for mark in ";\t|" if mark in columns[0]), None)):
@@ -95,20 +95,19 @@ def _csv(path: Path, begin: bytes) -> Iterator[Table]:
 
 def _csv_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
     line = reader.line_num + 1
-    while (cells := _next_line(path, reader)) is not None:
+    while (cells := _next_row(path, reader)) is not None:
         if cells:
             yield line, cells
         line = reader.line_num + 1  # a quoted cell may hold line breaks
 
 
-def _next_line(path: Path, reader: Any) -> list[str] | None:
+def _next_row(path: Path, reader: Any) -> list[str] | None:
+    line = reader.line_num + 1
     try:
         return next(reader, None)
     except csv.Error as error:
-        raise MtctlError(
-            f"{path}:{reader.line_num + 1} is not CSV: {error}",
-            hint="look for a quotation mark without its partner",
-        ) from error
+        hint = "look for a quotation mark without its partner"
+        raise MtctlError(f"{path}:{line} is not CSV: {error}", hint=hint) from error
 
 
 @contextmanager
@@ -127,7 +126,7 @@ def _parquet(path: Path, begin: bytes) -> Iterator[Table]:
             )
         with ParquetFile(path) as file:
             yield Table(path, tuple(file.schema_arrow.names), _parquet_rows(file), nested=True)
-    except ArrowException as error:
+    except (ArrowException, OSError) as error:
         raise MtctlError(
             f"{path} is not a whole parquet file: {shortened(str(error))}", hint="write or copy it again"
         ) from error

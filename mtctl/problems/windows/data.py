@@ -1,0 +1,176 @@
+"""From a recipe's data to tensors: features and targets of the three splits, with the planted faults in them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtctl.problems.windows import synthetic
+from mtctl.problems.windows.features import NAMES, features
+from mtctl.problems.windows.files import read_windows
+from mtctl.problems.windows.losses import MISSING
+from mtctl.problems.windows.splits import split
+from mtctl.problems.windows.targets import targets
+from mtctl.problems.windows.windows import Windows
+from mtctl.recipes.windows import (
+    ConstantTargets,
+    Fault,
+    MissingTargets,
+    ScaledTargets,
+    ShuffledInputs,
+    ShuffledTargets,
+    SyntheticWindows,
+    WindowsFile,
+    WindowsProblem,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """N windows as the model sees them.
+
+    Args:
+        inputs: [N, 105, 12 or 13].
+        targets: type [N], ptr [N, 2], binary [N, 105], countdown [N, 105].
+        start: [N] first bar of the expansion.
+        end: [N] last bar.
+    """
+
+    inputs: Tensor
+    targets: dict[str, Tensor]
+    start: Tensor
+    end: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Splits:
+    """What is learned from, what is scored during training, and what the final score is measured on."""
+
+    training: Dataset
+    validation: Dataset
+    held_out: Dataset
+
+
+def load(problem: WindowsProblem, seed: int) -> Splits:
+    """Return the splits of a run.
+
+    Args:
+        problem: says where windows come from and which faults are planted in them.
+        seed: of generated training windows; held-out windows are the same for every run.
+
+    Raises:
+        MtctlError: the file cannot be read, is wrong, or has too few base windows to split.
+    """
+    data = problem.data
+    if isinstance(data, SyntheticWindows):
+        training = _generated(data.windows, seed, 0, data.difficulty)
+        validation = _generated(data.validation, data.seed, 1, data.difficulty)
+        held_out = _generated(data.held_out, data.seed, 2, data.difficulty)
+    else:
+        windows = _read(data.path, *_stamp(data.path))
+        rng = np.random.default_rng([data.seed, 3])
+        parts = split(windows.base, (data.validation, data.held_out), rng)
+        training, validation, held_out = (
+            windows.take(rows) for rows in (parts.train, parts.validation, parts.test)
+        )
+    # Faults of the three splits draw apart, so that the size of one does not change the others.
+    return Splits(
+        *(
+            _dataset(part, problem, np.random.default_rng([seed, 4 + place]))
+            for place, part in enumerate((training, validation, held_out))
+        )
+    )
+
+
+def definition(problem: WindowsProblem) -> dict[str, Any]:
+    """Return what makes scores comparable: where held-out windows come from, and what is asked of them."""
+    data = problem.data
+    source: dict[str, Any] = data.model_dump(mode="json", exclude={"windows", "validation"})
+    if isinstance(data, WindowsFile):
+        source = {**source, "path": Path(data.path).name, "sha256": _digest(data.path, *_stamp(data.path))}
+    units = [fault.model_dump(mode="json") for fault in problem.faults if isinstance(fault, ScaledTargets)]
+    return {"data": source, "tasks": list(problem.tasks), "units": units}
+
+
+def input_size(problem: WindowsProblem) -> int:
+    """Return the number of features per bar."""
+    return len(NAMES) + problem.position
+
+
+@lru_cache(maxsize=16)
+def _generated(count: int, seed: int, stream: int, difficulty: float) -> Windows:
+    return synthetic.generate(count, np.random.default_rng([seed, stream]), difficulty)
+
+
+@lru_cache(maxsize=2)
+def _read(path: str, _size: int, _changed: int) -> Windows:
+    return read_windows(Path(path))
+
+
+@lru_cache(maxsize=2)
+def _digest(path: str, _size: int, _changed: int) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """Tell one content of a file from another, so that it is read once for all trials of a diagnosis."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return 0, 0  # reading it says what is wrong
+    return found.st_size, found.st_mtime_ns
+
+
+def _dataset(windows: Windows, problem: WindowsProblem, rng: np.random.Generator) -> Dataset:
+    truth = targets(windows)
+    found = Dataset(
+        torch.from_numpy(features(windows.bars, problem.position)),
+        {
+            task: torch.from_numpy(np.array(getattr(truth, task)))
+            for task in ("type", "ptr", "binary", "countdown")
+        },
+        torch.from_numpy(windows.start),
+        torch.from_numpy(windows.end),
+    )
+    for fault in problem.faults:
+        found = _spoiled(found, fault, rng)
+    return found
+
+
+def _spoiled(data: Dataset, fault: Fault, rng: np.random.Generator) -> Dataset:
+    """Return the data with a fault planted, if it is one of data."""
+    count = len(data)
+    match fault:
+        case ShuffledInputs():
+            return replace(data, inputs=data.inputs[_permutation(count, rng)])
+        case ShuffledTargets(task=task):
+            changed = data.targets[task][_permutation(count, rng)]
+        case ConstantTargets(task=task):
+            changed = data.targets[task][:1].expand_as(data.targets[task]).clone()
+            changed = (
+                changed[:, :1].expand_as(changed).clone() if task in ("binary", "countdown") else changed
+            )
+        case MissingTargets(task=task, fraction=fraction):
+            rows = torch.from_numpy(rng.random(count) < fraction)
+            rows[int(rng.integers(count))] = True
+            changed = data.targets[task].clone()
+            changed[rows] = MISSING if task == "type" else torch.nan
+        case ScaledTargets(task=task, factor=factor):
+            changed = data.targets[task] * factor
+        case _:
+            return data
+    return replace(data, targets={**data.targets, task: changed})
+
+
+def _permutation(count: int, rng: np.random.Generator) -> Tensor:
+    return torch.from_numpy(rng.permutation(count))

@@ -1,0 +1,99 @@
+"""What the sequence model knows of each task besides its gradients: how far heads move, and how far they must.
+
+    relative_loss   mean training loss of the epoch / loss of the best constant on the training windows
+    own_update      ‖Δθ‖ of the head's own parameters, per update
+    reach           needed / movable: RMS distance of the targets from a head's first answers, in the head's unit,
+                    over what Adam can move an answer in the whole run: lr·(‖h‖₁ + 1) per update, as every
+                    parameter moves by about lr; none for classification, whose targets have no place
+    dead_units      share of the features that a head reads whose standard deviation over the batch is < 1e-4
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import torch
+from torch import Tensor
+
+from mtctl.problems.contract import TaskSignals
+
+if TYPE_CHECKING:
+    from mtctl.problems.windows.problem import Windows
+
+_STILL: Final = 1e-4
+"""Standard deviation below which a feature counts as dead: LSTM outputs that carry something vary by 1e-2 or
+more."""
+
+
+class Inspection:
+    """Looks at a windows problem at the end of each epoch.
+
+    Args:
+        problem: what is looked at.
+    """
+
+    def __init__(self, problem: Windows) -> None:
+        self._problem = problem
+        self._features: Mapping[str, Tensor] = {}
+        training = problem.splits.training
+        self._constants = {
+            task: float(losses.double().mean()) for task, losses in problem.constant_losses(training).items()
+        }
+        self._distances = {task: problem.objective.distance(task, training) for task in problem.tasks}
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin to count from the problem as it is now."""
+        self._heads = self._parameters()
+        self._updates = self._problem.budget()["updates"]
+
+    def see(self, features: Mapping[str, Tensor]) -> None:
+        """Remember what the heads last read."""
+        self._features = features
+
+    def take(self, epoch_losses: Mapping[str, float]) -> TaskSignals:
+        """Return the signals since the last call, given the epoch's mean training losses."""
+        before, updates = self._heads, self._updates
+        self.restart()
+        spent = max(1, self._updates - updates)
+        tasks = self._problem.tasks
+        return {
+            "relative_loss": {task: _known(epoch_losses[task] / (self._constants[task] or 1.0)) for task in tasks},
+            "own_update": {
+                task: _distance(before[task], self._heads[task], spent) for task in tasks
+            },
+            "reach": {task: self._reach(task) for task in tasks},
+            "dead_units": {task: self._dead(task) for task in tasks},
+        }
+
+    def _parameters(self) -> dict[str, list[Tensor]]:
+        return {
+            task: [parameter.detach().clone() for parameter in self._problem.head(task)]
+            for task in self._problem.tasks
+        }
+
+    def _reach(self, task: str) -> float | None:
+        lr = self._problem.adam_step(task)
+        if lr is None or task not in self._features:
+            return None
+        length = float(self._features[task].detach().abs().sum(-1).mean())
+        movable = lr * (length + 1) * self._problem.planned_updates
+        return _known(self._distances[task] / movable)
+
+    def _dead(self, task: str) -> float | None:
+        if task not in self._features:
+            return None
+        features = self._features[task].detach().flatten(0, -2)
+        return float((features.std(0) < _STILL).double().mean()) if len(features) > 1 else None
+
+
+def _distance(before: list[Tensor], after: list[Tensor], updates: int) -> float | None:
+    if not after:
+        return None
+    moved = [(now - then).square().sum() for then, now in zip(before, after, strict=True)]
+    return float(torch.stack(moved).sum().sqrt()) / updates
+
+
+def _known(value: float) -> float | None:
+    return value if abs(value) < float("inf") else None

@@ -1,0 +1,121 @@
+"""The sequence model: a bidirectional LSTM over the bars, a pooled projection, and four heads.
+
+    h = BiLSTM(x) [N, 105, 2H];   p = W·mean_t h + b [N, P]
+    type [N, 3] and ptr [N, 2] read p;  binary and countdown read h_t: [N, 105];  a scalar countdown reads p: [N, 1]
+
+Every draw comes from a generator of its own, and each head's are the same whichever tasks are trained: a task
+alone starts from the same weights and meets the same dropout as beside the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from mtctl.recipes.windows import SequenceModel
+
+HEADS: Final = ("type", "ptr", "binary", "countdown")
+CLASSES: Final = 3
+"""Outputs of the type head: the study's three, of which its labels use two."""
+_BYTE: Final = 256
+
+
+class SequenceNetwork(nn.Module):
+    """The model of the windows problem.
+
+    Args:
+        settings: widths and dropout.
+        inputs: features per bar.
+        seed: of the initial weights: U(−1/√n, 1/√n), n = inputs of a head or units of the LSTM, as torch's own.
+    """
+
+    def __init__(self, settings: SequenceModel, inputs: int, seed: int) -> None:
+        super().__init__()
+        self._settings = settings
+        width, pooled = 2 * settings.hidden, settings.projection
+        scalar = settings.countdown == "scalar"
+        # On "meta" torch's own initialisation draws nothing, which elsewhere would be from the global generator.
+        with torch.device("meta"):
+            self.lstm = nn.LSTM(inputs, settings.hidden, batch_first=True, bidirectional=True)
+            self.projection = nn.Linear(width, pooled)
+            self.heads = nn.ModuleDict(
+                {
+                    "type_head": nn.Linear(pooled, CLASSES),
+                    "ptr_head": nn.Linear(pooled, 2),
+                    "binary_head": nn.Linear(width, 1),
+                    "countdown_head": nn.Linear(pooled if scalar else width, 1),
+                }
+            )
+        self.to_empty(device="cpu")
+        self.pooled = {"type", "ptr", *(("countdown",) if scalar else ())}
+        self._initialise(seed)
+
+    def _initialise(self, seed: int) -> None:
+        parts: dict[str, tuple[nn.Module, int]] = {
+            "lstm": (self.lstm, self._settings.hidden),
+            "projection": (self.projection, self.projection.in_features),
+            **{name: (self.head(name), self.head(name).in_features) for name in HEADS},
+        }
+        for place, (part, units) in enumerate(parts.values()):
+            generator = torch.Generator().manual_seed(seed + place)
+            bound = 1 / math.sqrt(units)
+            with torch.no_grad():
+                for parameter in part.parameters():
+                    parameter.uniform_(-bound, bound, generator=generator)
+
+    def head(self, task: str) -> nn.Linear:
+        """Return a task's head."""
+        found = self.heads[f"{task}_head"]  # a ModuleDict has no room for a module called "type"
+        assert isinstance(found, nn.Linear)
+        return found
+
+    def trunk(self) -> list[nn.Parameter]:
+        """Return the parameters that lie before the heads."""
+        return [*self.lstm.parameters(), *self.projection.parameters()]
+
+    def features(self, inputs: Tensor, dropout: torch.Generator | None) -> dict[str, Tensor]:
+        """Return what each head reads: [N, P] or [N, 105, 2H].
+
+        Args:
+            inputs: [N, 105, features].
+            dropout: where dropout draws from; None for evaluation, which drops nothing.
+        """
+        hidden, _ = self.lstm(inputs)
+        pooled = _drop(self.projection(hidden.mean(1)), self._settings.dropout, dropout)
+        return {
+            head: _drop(pooled if head in self.pooled else hidden, self._settings.head_dropout, dropout)
+            for head in HEADS
+        }
+
+    def outputs(
+        self,
+        features: Mapping[str, Tensor],
+        through: Callable[[str, Tensor], Tensor] = lambda _, given: given,
+    ) -> dict[str, Tensor]:
+        """Return each head's raw output: type [N, 3], ptr [N, 2], binary and countdown [N, 105] or [N, 1].
+
+        Args:
+            features: of some heads.
+            through: what a head's features pass before the head; where gradients can be tampered with.
+        """
+        raw = {head: self.head(head)(through(head, given)) for head, given in features.items()}
+        return {head: output if head in self.pooled else output.squeeze(-1) for head, output in raw.items()}
+
+
+def _drop(values: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
+    """Set a share of the values to 0 and scale the rest up, so that the mean stays.
+
+    A random byte per value decides: a fifth of the time of a random float, and a share exact to 1/256.
+    """
+    keep = max(1, round((1 - share) * _BYTE))
+    if generator is None or keep == _BYTE:
+        return values
+    words = torch.empty(-(-values.numel() // 8), dtype=torch.int64).random_(
+        -(2**63), None, generator=generator
+    )
+    mask = words.view(torch.uint8)[: values.numel()].view(values.shape) < keep
+    return values * mask * (_BYTE / keep)

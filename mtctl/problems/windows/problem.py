@@ -1,0 +1,263 @@
+"""The windows problem: one sequence model learns four tasks on windows of price bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from mtctl.balancing.gradients import AutogradGradients
+from mtctl.errors import MtctlError
+from mtctl.problems.contract import Frame, ParameterCount, Record, Score, SeedList, TaskEvaluation, TaskSignals
+from mtctl.problems.windows import data
+from mtctl.problems.windows.data import Dataset
+from mtctl.problems.windows.inspection import Inspection
+from mtctl.problems.windows.losses import measures, window_losses
+from mtctl.problems.windows.network import HEADS, SequenceNetwork
+from mtctl.problems.windows.objective import Objective
+from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
+
+_OPTIMIZERS: Final = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+_ROWS: Final = 256
+"""Windows of one forward pass in an evaluation: more would only cost memory."""
+
+
+class Windows:
+    """Epochs of shuffled batches; every batch is an update.
+
+    Held-out scores are skill: 100·(1 − L/L_c) per window, L_c the mean held-out loss of the best constant that
+    the training targets give; 0 is no better than that constant, 100 is perfect.
+
+    Args:
+        problem: the recipe's problem.
+        model: the recipe's model.
+        training: the recipe's training.
+        seed: the run's; data, initial weights, batches and dropout draw from separate streams of it.
+    """
+
+    unit = "epoch"
+    item = "window"
+    score = Score(name="skill %", higher_is_better=True, success=None)
+
+    def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Training, seed: int) -> None:
+        self.tasks: tuple[str, ...] = problem.tasks
+        self.units = training.epochs
+        self.done = 0
+        self.definition: Mapping[str, Any] = data.definition(problem)
+        self.splits = data.load(problem, seed)
+        self.objective = Objective(problem, model, self.splits.training)
+        initial, order, dropout = _seeds(seed)
+        self.network = SequenceNetwork(model, data.input_size(problem), initial)
+        self.objective.prepare(self.network)
+        self._order, self._dropout = (torch.Generator().manual_seed(word) for word in (order, dropout))
+        self._training = training
+        self.optimizer = self._build_optimizer()
+        self._updates = 0
+        self._batches: list[Tensor] = []
+        self._batch = self.splits.training
+        self._totals = dict.fromkeys(self.tasks, 0.0)
+        self._inspection = Inspection(self)
+
+    @property
+    def planned_updates(self) -> int:
+        """Updates of the whole run."""
+        return self.units * -(-len(self.splits.training) // self._training.batch_size)
+
+    def adam_step(self, task: str) -> float | None:
+        """Return how far one update can move each of a head's parameters; None where nothing bounds it."""
+        if self._training.optimizer == "sgd":
+            return None
+        return self._training.lr * self._training.head_lr.get(task, 1.0)
+
+    def trunk(self) -> list[Parameter]:
+        """Return the parameters that several tasks use: before the heads, and a head that two tasks fight over."""
+        contested = self.objective.tampering.contradicted
+        extra = {contested[task] for task in self.tasks if task in contested}
+        return [*self.network.trunk(), *(p for task in extra for p in self.network.head(task).parameters())]
+
+    def head(self, task: str) -> list[Parameter]:
+        """Return the parameters that only one task uses."""
+        contested = self.objective.tampering.contradicted
+        fought_over = task in contested or task in contested.values()
+        return [] if fought_over else list(self.network.head(task).parameters())
+
+    def _build_optimizer(self) -> torch.optim.Optimizer:
+        settings, tampering = self._training, self.objective.tampering
+        groups: list[dict[str, Any]] = []
+        if not tampering.frozen_trunk:
+            groups.append({"params": self.trunk(), "lr": settings.lr})
+        for task in self.tasks:
+            if task not in tampering.left_out and self.head(task):
+                factor = settings.head_lr.get(task, 1.0)
+                groups.append({"params": self.head(task), "lr": settings.lr * factor})
+        if not groups:
+            raise MtctlError(
+                "problem.faults: nothing is left to train", hint="leave a head or the trunk to the optimizer"
+            )
+        decay = 0.0 if settings.optimizer == "adam" else settings.weight_decay
+        kind = _OPTIMIZERS[settings.optimizer]
+        return kind(groups, lr=settings.lr, weight_decay=decay, fused=True)
+
+    def parameter_count(self) -> ParameterCount:
+        """Count what the tasks use; heads of tasks that are left out do not count."""
+        shared = sum(parameter.numel() for parameter in self.trunk())
+        own = sum(parameter.numel() for task in self.tasks for parameter in self.head(task))
+        return ParameterCount(shared + own, shared)
+
+    def budget(self) -> dict[str, int]:
+        return {"updates": self._updates, "samples_per_update": self._training.batch_size}
+
+    def advance(self) -> Record | None:
+        """Draw the next batch; return the epoch's record with its last one."""
+        if not self._batches:
+            order = torch.randperm(len(self.splits.training), generator=self._order)
+            self._batches = list(order.split(self._training.batch_size))
+            self._totals = dict.fromkeys(self.tasks, 0.0)
+        self._batch = _take(self.splits.training, self._batches.pop(0))
+        if self._batches:
+            return None
+        self.done += 1
+        # The totals are complete once this batch has been learned from, before anybody sees the record.
+        return {"kind": self.unit, self.unit: self.done, "loss": self._totals}
+
+    def gradients(self) -> AutogradGradients:
+        """Differentiate every task's loss on the batch."""
+        raw = self.forward(self._batch.inputs, self._dropout)
+        self._note(raw)
+        return self.differentiate(self.objective.losses(raw, self._batch, self.tasks))
+
+    def differentiate(self, losses: Mapping[str, Tensor]) -> AutogradGradients:
+        """Return the task gradients of losses; the LSTM is the last layer that all tasks share."""
+        return AutogradGradients(
+            self.tasks,
+            losses,
+            shared=self.trunk(),
+            own=[self.head(task) for task in self.tasks],
+            last_shared=list(self.network.lstm.parameters()),
+        )
+
+    def forward(self, inputs: Tensor, dropout: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Return the raw outputs of the tasks' heads."""
+        features = self.network.features(inputs, dropout)
+        self._inspection.see(features)
+        needed = {self.objective.tampering.contradicted.get(task, task) for task in self.tasks}
+        wanted = {head: features[head] for head in HEADS if head in needed}
+        return self.network.outputs(wanted, self.objective.tampering.features)
+
+    @torch.no_grad()
+    def _note(self, raw: Mapping[str, Tensor]) -> None:
+        """Add the batch's losses to the epoch's means, in the targets' own units."""
+        share = len(self._batch) / len(self.splits.training)
+        for task, losses in self.window_losses(raw, self._batch).items():
+            self._totals[task] += share * float(losses.mean())
+
+    def window_losses(self, raw: Mapping[str, Tensor], batch: Dataset) -> dict[str, Tensor]:
+        """Return each task's losses [N] in the targets' own units. A task whose head is taken has the other's."""
+        predictions = self.objective.predictions(raw)
+        contested = self.objective.tampering.contradicted
+        found = {}
+        for task in self.tasks:
+            head = contested.get(task, task)
+            target = -batch.targets[head] if task in contested else batch.targets[head]
+            found[task] = window_losses(head, predictions[head], target)
+        return found
+
+    def update(self) -> None:
+        clip = self._training.gradient_clip
+        if clip is not None:
+            given = [p for group in self.optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(given, clip)
+        self.optimizer.step()
+        self._updates += 1
+
+    def inspect(self) -> TaskSignals:
+        return self._inspection.take(self._totals)
+
+    def constant_losses(self, split: Dataset) -> dict[str, Tensor]:
+        """Return each task's losses [N] on a split if it always answered its best constant."""
+        found = {}
+        for task in self.tasks:
+            head = self.objective.tampering.contradicted.get(task, task)
+            target = split.targets[head]
+            sign = 1.0 if head == task else -1.0
+            shape = (len(split), 3) if head == "type" else target.shape
+            constant = sign * self.objective.constants[head]
+            found[task] = window_losses(head, constant.expand(shape), sign * target if sign < 0 else target)
+        return found
+
+    def evaluate(
+        self, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
+    ) -> dict[str, TaskEvaluation]:
+        """Score held-out (or validation) windows without dropout."""
+        split = self.splits.held_out if seeds == "held_out" else self.splits.validation
+        if items is not None:
+            split = _take(split, torch.arange(min(items, len(split))))
+        raw = self.answers(split.inputs)
+        losses, constants = self.window_losses(raw, split), self.constant_losses(split)
+        predictions = self.objective.predictions(raw)
+        found = {}
+        for task in tasks or self.tasks:
+            skill = 100 * (1 - losses[task].double() / constants[task].double().mean())
+            figures = {"loss": float(losses[task].double().mean())}
+            if task in predictions:
+                unit = self.objective.unit.get(task, 1.0)
+                figures |= measures(task, predictions[task] / unit, split.targets[task], split.start, split.end)
+            found[task] = TaskEvaluation(tuple(skill.tolist()), measures=figures)
+        return found
+
+    @torch.no_grad()
+    def answers(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Return the heads' raw outputs [N, …] without dropout, a part of the windows at a time."""
+        parts = [self.forward(part) for part in inputs.split(_ROWS)]
+        return {head: torch.cat([part[head] for part in parts]) for head in parts[0]}
+
+    def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
+        raise MtctlError("windows have no episodes to show", hint="--render and --video are for lander runs")
+
+    def policy_state(self) -> dict[str, Any]:
+        return dict(self.network.state_dict())
+
+    def load_policy_state(self, state: Mapping[str, Any]) -> None:
+        self.network.load_state_dict(state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that decides the future; complete at the end of an epoch only."""
+        if self._batches:
+            raise RuntimeError("an epoch is under way; its batches are not saved")
+        return {
+            "network": self.policy_state(),
+            "optimizer": self.optimizer.state_dict(),
+            "order": self._order.get_state(),
+            "dropout": self._dropout.get_state(),
+            "done": self.done,
+            "updates": self._updates,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._order.set_state(state["order"])
+        self._dropout.set_state(state["dropout"])
+        self.done, self._updates = state["done"], state["updates"]
+        self._inspection.restart()
+
+
+def _seeds(seed: int) -> tuple[int, int, int]:
+    """Return seeds of the initial weights, the order of the windows and dropout."""
+    words = np.random.SeedSequence([seed, 1]).generate_state(3, np.uint64) >> np.uint64(2)
+    return int(words[0]), int(words[1]), int(words[2])
+
+
+def _take(dataset: Dataset, rows: Tensor) -> Dataset:
+    return replace(
+        dataset,
+        inputs=dataset.inputs[rows],
+        targets={task: target[rows] for task, target in dataset.targets.items()},
+        start=dataset.start[rows],
+        end=dataset.end[rows],
+    )

@@ -1,0 +1,66 @@
+"""Planted faults of the model and its training, for the windows problem. Those of the data are in data.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from mtctl.recipes.windows import (
+    Contradiction,
+    DeadHead,
+    Detached,
+    Fault,
+    FrozenTrunk,
+    NotInOptimizer,
+    ReversedGradient,
+    SaturatedHead,
+    ScaledLoss,
+)
+
+_CLOSED = 1e4
+"""How far below its threshold a dead head's ReLU is kept; no output comes near."""
+
+
+class Tampering:
+    """What the planted faults do to a forward pass and to the optimizer; nothing without faults.
+
+    Args:
+        faults: of the recipe.
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._faults = faults
+        self.frozen_trunk = any(isinstance(fault, FrozenTrunk) for fault in faults)
+        self.left_out = {fault.task for fault in faults if isinstance(fault, NotInOptimizer)}
+        self.contradicted = {fault.by: fault.task for fault in faults if isinstance(fault, Contradiction)}
+        """For each task that contradicts, whose output it fights over."""
+        self._factors = {fault.task: fault.factor for fault in faults if isinstance(fault, ScaledLoss)}
+
+    def factor(self, task: str) -> float:
+        """Return the factor on a task's loss."""
+        return self._factors.get(task, 1.0)
+
+    def features(self, task: str, given: Tensor) -> Tensor:
+        """Return a head's features as it gets them: values stay, gradients may not."""
+        for fault in self._faults:
+            if isinstance(fault, Detached) and fault.task == task:
+                given = given.detach()
+            if isinstance(fault, ReversedGradient) and fault.task == task:
+                given = 2 * given.detach() - given
+        return given
+
+    def output(self, task: str, raw: Tensor) -> Tensor:
+        """Return a head's raw output as its loss gets it."""
+        for fault in self._faults:
+            if isinstance(fault, SaturatedHead) and fault.task == task:
+                raw = raw + (fault.bias if task == "binary" else _towards_first_class(raw, fault.bias))
+            if isinstance(fault, DeadHead) and fault.task == task:
+                raw = (raw - _CLOSED).relu()
+        return raw
+
+
+def _towards_first_class(raw: Tensor, bias: float) -> Tensor:
+    shift = raw.new_zeros(raw.shape[-1])
+    shift[0] = bias
+    return shift
