@@ -18,15 +18,15 @@ class Spending:
     """A method's budget per run: means over its runs.
 
     Args:
-        units: units of training (episodes).
-        environment_steps: steps of the environments, all tasks together.
+        units: units of training (episodes, epochs).
+        environment_steps: steps of the environments, all tasks together; None where nothing is played.
         updates: gradient updates.
         samples_per_update: rows in one update.
         seconds: wall-clock.
     """
 
     units: float
-    environment_steps: float
+    environment_steps: float | None
     updates: float
     samples_per_update: float
     seconds: float
@@ -34,9 +34,12 @@ class Spending:
 
 def spending(runs: Sequence[Run]) -> Spending:
     """Return the mean budget of a method's runs."""
+    steps = [run.budget.environment_steps for run in runs]
     return Spending(
         units=mean_of([run.budget.done for run in runs]),
-        environment_steps=mean_of([run.budget.environment_steps for run in runs]),
+        environment_steps=mean_of([each for each in steps if each is not None])
+        if None not in steps
+        else None,
         updates=mean_of([run.budget.updates for run in runs]),
         samples_per_update=mean_of([run.budget.samples_per_update for run in runs]),
         seconds=mean_of([run.seconds.total for run in runs]),
@@ -58,7 +61,11 @@ def budget_warnings(methods: Mapping[str, Spending], unit: str) -> list[str]:
     }
     warnings = []
     for title, (column, tolerance) in columns.items():
-        values = {label: getattr(spent, column) for label, spent in methods.items()}
+        values: dict[str, float] = {
+            label: value for label, spent in methods.items() if (value := getattr(spent, column)) is not None
+        }
+        if not values:
+            continue
         least, most = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
         low, high = values[least], values[most]
         if high > tolerance * low:

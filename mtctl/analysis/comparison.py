@@ -19,7 +19,7 @@ from mtctl.errors import MtctlError
 
 @dataclass(frozen=True, slots=True)
 class TaskScore:
-    """A method's scores on one task: the mean over its seeds' means, and how all their episodes ended."""
+    """A method's scores on one task: the mean over its seeds' means, and what became of all their items."""
 
     score: Estimate
     outcomes: Outcomes
@@ -52,7 +52,7 @@ class Method:
         paths: the runs' directories, in the order of the seeds.
         tasks: scores by task.
         average: the mean over tasks of each seed's scores, over seeds.
-        outcomes: how the episodes of all tasks and seeds ended.
+        outcomes: what became of the items of all tasks and seeds.
         spending: mean budget per run.
         parameters: trainable numbers.
         difference: to the baseline; None for the baseline itself.
@@ -81,7 +81,8 @@ class Comparison:
         score: what is compared.
         unit: the name of a unit of training.
         tasks: the tasks that are compared.
-        episodes: held-out episodes of each task that are compared.
+        item: the name of what was scored one by one, such as "episode".
+        items: how many of them are compared, held-out ones of each task.
         baseline: the baseline's label.
         methods: the methods, best average first.
         left_out: runs that could not be used.
@@ -93,7 +94,8 @@ class Comparison:
     score: Score
     unit: str
     tasks: tuple[str, ...]
-    episodes: int
+    item: str
+    items: int
     baseline: str
     methods: tuple[Method, ...]
     left_out: tuple[LeftOut, ...]
@@ -108,12 +110,12 @@ def compare(
     """Compare the runs under `paths`.
 
     Runs are grouped into methods by recipe (name and hash). A method's score on a task is the mean over
-    its seeds of each seed's mean over the held-out episodes; intervals are t intervals over seeds.
+    its seeds of each seed's mean over the held-out items; intervals are t intervals over seeds.
 
     Args:
         paths: run directories, recipe folders or results roots.
-        baseline: name or label of the method that others are compared with; `shared_aware` if that is there,
-            else the first one found.
+        baseline: name or label of the method that others are compared with; by default a built-in recipe
+            without balancing (`grouping.DEFAULT_BASELINES`), else the first one found.
         allow_mismatch: compare the common tasks of runs that measure different things.
 
     Raises:
@@ -127,8 +129,8 @@ def compare(
     if mismatches and not allow_mismatch:
         raise MismatchError(mismatches)
     tasks = _common_tasks(scored)
-    episodes = min(entry.evaluation.episodes for entry in scored)
-    groups = group_runs(scored, tasks, episodes)
+    items = min(entry.evaluation.items for entry in scored)
+    groups = group_runs(scored, tasks, items)
     reference = find_baseline(groups, baseline, left_out)
     methods = [_method(group, reference) for group in groups]
     first = scored[0].run
@@ -137,7 +139,8 @@ def compare(
         score=first.score,
         unit=first.unit,
         tasks=tasks,
-        episodes=episodes,
+        item=first.item,
+        items=items,
         baseline=reference.label,
         methods=tuple(methods),
         left_out=tuple(left_out),

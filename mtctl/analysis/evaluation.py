@@ -1,9 +1,9 @@
-"""What one run's held-out episodes say: a row per task."""
+"""What one run's held-out evaluation says: a row per task."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mtctl.analysis.formats import Evaluation, Score, TaskScores
 from mtctl.analysis.statistics import Estimate, Interval, estimate, mean_of, wilson_interval
@@ -11,35 +11,42 @@ from mtctl.analysis.statistics import Estimate, Interval, estimate, mean_of, wil
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """How episodes ended.
+    """What became of items: episodes or windows.
 
     Args:
-        episodes: how many there were, at least 1.
+        items: how many there were, at least 1.
         successes: how many reached the score's threshold of success; None if it has none.
-        landed: episodes that ended at rest on the ground.
-        crashed: episodes that ended in a crash, or off the field.
-        timed_out: episodes that reached the task's time limit.
+        ends: how many ended in each way; empty where nothing is played.
     """
 
-    episodes: int
+    items: int
     successes: int | None
-    landed: int
-    crashed: int
-    timed_out: int
+    ends: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def success_rate(self) -> float | None:
         """Return the share of successes, in [0, 1]."""
-        return None if self.successes is None else self.successes / self.episodes
+        return None if self.successes is None else self.successes / self.items
+
+    def share(self, end: str) -> float:
+        """Return the share of items that ended in one way, in [0, 1]."""
+        return self.ends.get(end, 0) / self.items
 
 
 def count_outcomes(tasks: Iterable[TaskScores], score: Score) -> Outcomes:
-    """Count how the episodes of one or several tasks ended."""
-    episodes = list(tasks)
-    returns = [value for task in episodes for value in task.returns]
-    ends = [end for task in episodes for end in task.outcomes]
-    successes = None if score.success is None else sum(map(score.succeeds, returns))
-    return Outcomes(len(returns), successes, *(ends.count(end) for end in ("landed", "crashed", "timed_out")))
+    """Count what became of the items of one or several tasks."""
+    evaluated = list(tasks)
+    scores = [value for task in evaluated for value in task.scores]
+    successes = None if score.success is None else sum(map(score.succeeds, scores))
+    ends = dict.fromkeys(score.outcomes, 0)
+    for end in (end for task in evaluated for end in task.outcomes or ()):
+        ends[end] = ends.get(end, 0) + 1
+    return Outcomes(len(scores), successes, ends)
+
+
+def ends_of(counted: Iterable[Outcomes]) -> tuple[str, ...]:
+    """Return every way in which an item ended, in the score's order."""
+    return tuple(dict.fromkeys(end for outcomes in counted for end in outcomes.ends))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +55,19 @@ class TaskSummary:
 
     Args:
         task: its name.
-        returns: mean, standard deviation and 95 % interval over episodes.
-        outcomes: how the episodes ended.
+        scores: mean, standard deviation and 95 % interval over items.
+        outcomes: what became of them.
         success: Wilson's 95 % interval of the success rate; None if the score has no threshold of success.
-        steps: mean environment steps per episode.
+        steps: mean environment steps per episode; None where nothing is played.
+        measures: figures over all items together, in the task's own units.
     """
 
     task: str
-    returns: Estimate
+    scores: Estimate
     outcomes: Outcomes
     success: Interval | None
-    steps: float
+    steps: float | None
+    measures: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +76,41 @@ class Summary:
 
     Args:
         tasks: a row for each task, in the run's order.
-        average: mean over the tasks of their mean returns.
-        outcomes: how all tasks' episodes ended.
-        steps: mean environment steps per episode, over all tasks.
+        average: mean over the tasks of their mean scores.
+        outcomes: what became of all tasks' items.
+        steps: mean environment steps per episode, over all tasks; None where nothing is played.
     """
 
     tasks: tuple[TaskSummary, ...]
     average: float
     outcomes: Outcomes
-    steps: float
+    steps: float | None
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Return the names of all tasks' measures."""
+        return tuple(dict.fromkeys(name for row in self.tasks for name in row.measures))
 
 
 def summarise(evaluation: Evaluation, score: Score) -> Summary:
     """Return the rows of a run's evaluation.
 
-    Intervals are over episodes: they say how well these weights are known, nothing about another seed's.
+    Intervals are over items: they say how well these weights are known, nothing about another seed's.
     """
     rows = tuple(_summarise_task(name, task, score) for name, task in evaluation.tasks.items())
     return Summary(
         tasks=rows,
-        average=mean_of([row.returns.mean for row in rows]),
+        average=mean_of([row.scores.mean for row in rows]),
         outcomes=count_outcomes(evaluation.tasks.values(), score),
-        steps=mean_of([row.steps for row in rows]),
+        steps=_mean([row.steps for row in rows if row.steps is not None]),
     )
 
 
 def _summarise_task(name: str, task: TaskScores, score: Score) -> TaskSummary:
     outcomes = count_outcomes([task], score)
-    success = None if outcomes.successes is None else wilson_interval(outcomes.successes, outcomes.episodes)
-    return TaskSummary(name, estimate(task.returns), outcomes, success, mean_of(task.steps))
+    success = None if outcomes.successes is None else wilson_interval(outcomes.successes, outcomes.items)
+    return TaskSummary(name, estimate(task.scores), outcomes, success, _mean(task.steps or ()), task.measures)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return mean_of(values) if values else None

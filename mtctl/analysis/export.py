@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from mtctl.analysis.comparison import Comparison, Method
 from mtctl.analysis.evaluation import Outcomes
 from mtctl.analysis.statistics import Estimate, Interval
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON document; goes up when a key changes its meaning or goes away."""
 
 
@@ -22,7 +21,8 @@ def as_document(comparison: Comparison) -> dict[str, Any]:
         "schema": SCHEMA,
         "score": comparison.score.model_dump(),
         "tasks": list(comparison.tasks),
-        "episodes": comparison.episodes,
+        "item": comparison.item,
+        "items": comparison.items,
         "baseline": comparison.baseline,
         "methods": [_method(method) for method in comparison.methods],
         "left_out": [
@@ -96,5 +96,10 @@ def _interval(found: Interval | None) -> dict[str, float | None]:
     return {"low": found.low, "high": found.high} if found else {"low": None, "high": None}
 
 
-def _outcomes(found: Outcomes) -> dict[str, float | None]:
-    return {**asdict(found), "success_rate": found.success_rate}
+def _outcomes(found: Outcomes) -> dict[str, Any]:
+    return {
+        "items": found.items,
+        "successes": found.successes,
+        "success_rate": found.success_rate,
+        "outcomes": dict(found.ends),
+    }

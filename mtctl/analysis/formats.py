@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from mtctl.analysis.documents import Checked, Count, Label, Number
 
 Status = Literal["running", "completed", "interrupted", "failed"]
-Outcome = Literal["landed", "crashed", "timed_out"]
 Positive = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Tasks = Annotated[tuple[Label, ...], Field(min_length=1, strict=False)]
 Numbers = Annotated[tuple[Number, ...], Field(strict=False)]
+Counts = Annotated[tuple[Count, ...], Field(strict=False)]
+Labels = Annotated[tuple[Label, ...], Field(strict=False)]
+Measures = dict[Label, Number]
+"""Figures in a task's own units, by name."""
 
 
 class Score(Checked):
@@ -22,6 +26,8 @@ class Score(Checked):
     name: Label
     higher_is_better: bool
     success: Number | None
+    outcomes: Labels
+    """How an item can end, in the order of tables."""
 
     def succeeds(self, value: float) -> bool:
         """Say whether a score reaches the threshold of success; False where there is none."""
@@ -39,11 +45,11 @@ class Parameters(Checked):
 
 
 class Budget(Checked):
-    """What was asked for (`units`) and what has been spent."""
+    """What was asked for (`units`) and what has been spent; no environment steps where nothing is played."""
 
     units: Positive
     done: Count
-    environment_steps: Count
+    environment_steps: Count | None
     updates: Count
     samples_per_update: Count
 
@@ -77,6 +83,7 @@ class RunDocument(Checked):
     definition_hash: Label
     parameters: Parameters
     unit: Label
+    item: Label
     budget: Budget
     seconds: Seconds
     versions: dict[str, str | None]
@@ -98,67 +105,88 @@ class Run(RunDocument):
 
     path: Path
 
+    @property
+    def is_played(self) -> bool:
+        """Say whether training and evaluation play episodes, which can be shown."""
+        return self.budget.environment_steps is not None
+
 
 class TaskScores(Checked):
-    """One task's held-out episodes, in the order of the seed list."""
+    """One task's evaluation, item by item in the order of the held-out list."""
 
-    returns: Numbers
-    steps: Annotated[tuple[Count, ...], Field(strict=False)]
-    outcomes: Annotated[tuple[Outcome, ...], Field(strict=False)]
+    scores: Numbers
+    steps: Counts | None
+    outcomes: Labels | None
+    measures: Measures
+    """Over all items together."""
 
-    def first(self, episodes: int) -> TaskScores:
-        """Return the first episodes of the seed list."""
+    def first(self, items: int) -> TaskScores:
+        """Return the first items of the list, without what is known of all of them together only."""
         return TaskScores.model_construct(
-            returns=self.returns[:episodes], steps=self.steps[:episodes], outcomes=self.outcomes[:episodes]
+            scores=self.scores[:items],
+            steps=None if self.steps is None else self.steps[:items],
+            outcomes=None if self.outcomes is None else self.outcomes[:items],
+            measures={},
         )
 
 
 class Evaluation(Checked):
-    """eval.json: greedy episodes on a published list of seeds.
+    """eval.json: scores on a published list of seeds, or on windows that training never sees.
 
     Args:
         checkpoint: which weights were evaluated.
         done: units of training these weights have behind them.
-        seeds: the name of the seed list.
-        episodes: episodes of each task: the list's first ones.
+        seeds: the name of the list.
+        items: how many of each task: the list's first ones.
         definition_hash: the tasks and rules that were in force.
-        tasks: the episodes by task.
+        tasks: the scores by task.
     """
 
     checkpoint: Label
     done: Count
     seeds: Label
-    episodes: Positive
+    items: Positive
     definition_hash: Label
     tasks: Annotated[dict[Label, TaskScores], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _one_entry_per_episode(self) -> Self:
+    def _one_entry_per_item(self) -> Self:
         for name, task in self.tasks.items():
-            lengths = len(task.returns), len(task.steps), len(task.outcomes)
-            if lengths != (self.episodes,) * 3:
-                raise ValueError(
-                    f"{self.episodes} episodes are announced, and task {name} has {lengths[0]} returns, "
-                    f"{lengths[1]} steps and {lengths[2]} outcomes"
-                )
+            columns = {"scores": task.scores, "steps": task.steps, "outcomes": task.outcomes}
+            for column, values in columns.items():
+                if values is not None and len(values) != self.items:
+                    raise ValueError(
+                        f"{self.items} items are announced, and task {name} has {len(values)} {column}"
+                    )
         return self
 
 
 PerTask = dict[Label, Number | None]
-"""A value for each task; None where the task was absent."""
+"""A value for each task; None where there is none: the task was absent, or nothing was measured."""
 
 
 class SignalMeans(Checked):
-    """What balancing showed, as means over an episode's updates."""
+    """What a unit's updates showed, as means over them; of gradients, over the `measured` updates."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, PerTask]
 
     updates: Count
+    measured: Count
     loss: PerTask
     weight: PerTask
     gradient_norm: PerTask
     gradient_share: PerTask
     cosine: PerTask
     """By pair of tasks, "standard|windy"."""
+    cosine_sd: PerTask
+    """By pair too: standard deviation over the measured updates."""
     conflict_rate: Number | None
+
+    @property
+    def further(self) -> Mapping[str, PerTask]:
+        """Return further figures of each task, by name, as the problem and the method know them."""
+        return self.__pydantic_extra__
 
 
 class EpisodeRecord(Checked):
@@ -170,9 +198,20 @@ class EpisodeRecord(Checked):
     episode_return: Annotated[Number, Field(alias="return")]
     """Undiscounted."""
     steps: Count
-    outcome: Outcome
+    outcome: Label
     epsilon: Number
     environment_steps: Count
+    updates: Count
+    signals: SignalMeans | None
+
+
+class EpochRecord(Checked):
+    """One pass over the training data."""
+
+    kind: Literal["epoch"]
+    epoch: Positive
+    loss: Measures
+    """Mean over the epoch's batches, by task, in original units."""
     updates: Count
     signals: SignalMeans | None
 
@@ -183,23 +222,29 @@ class TaskMeans(Checked):
     mean: Number
     sd: Number | None
     success_rate: Number | None
-    episodes: Positive
-    landed: Count
-    crashed: Count
-    timed_out: Count
-    steps: Number
+    items: Positive
+    outcomes: dict[Label, Count] | None
+    steps: Number | None
+    measures: Measures
 
 
 class EvaluationRecord(Checked):
-    """One evaluation during training."""
+    """One evaluation during training, at the end of an episode or an epoch."""
 
     kind: Literal["evaluation"]
-    episode: Count
-    environment_steps: Count
+    episode: Count | None = None
+    epoch: Count | None = None
+    environment_steps: Count | None = None
     updates: Count
     tasks: dict[Label, TaskMeans]
     average: Number
 
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.episode is None) == (self.epoch is None):
+            raise ValueError("an evaluation is at an episode or at an epoch")
+        return self
 
-Record = Annotated[EpisodeRecord | EvaluationRecord, Field(discriminator="kind")]
+
+Record = Annotated[EpisodeRecord | EpochRecord | EvaluationRecord, Field(discriminator="kind")]
 """A line of metrics.jsonl."""

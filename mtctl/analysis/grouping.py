@@ -11,24 +11,24 @@ from mtctl.analysis.scores import LeftOut, ScoredRun
 from mtctl.analysis.statistics import mean_of
 from mtctl.errors import MtctlError
 
-DEFAULT_BASELINE = "shared_aware"
-"""The plain shared network that knows its task: what balancing methods set out to beat."""
+DEFAULT_BASELINES = ("shared_aware", "windows_documented")
+"""Built-in recipes without a balancing method, which such methods set out to beat."""
 _HASH_SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One recipe's runs in the order of their seeds, cut to the tasks and episodes that are compared."""
+    """One recipe's runs in the order of their seeds, cut to the tasks and items that are compared."""
 
     label: str
     """The recipe's name, with a piece of its hash where several recipes have that name."""
     runs: tuple[ScoredRun, ...]
     tasks: tuple[str, ...]
-    episodes: int
+    items: int
 
     def scores(self, task: str) -> list[float]:
         """Return a mean per seed."""
-        return [mean_of(entry.evaluation.tasks[task].returns[: self.episodes]) for entry in self.runs]
+        return [mean_of(entry.evaluation.tasks[task].scores[: self.items]) for entry in self.runs]
 
     def averages(self) -> dict[int, float]:
         """Return the mean over tasks by seed."""
@@ -36,14 +36,12 @@ class Group:
         return {entry.run.seed: mean_of(means) for entry, means in zip(self.runs, columns, strict=True)}
 
     def outcomes(self, tasks: Sequence[str]) -> Outcomes:
-        """Count the ends of all seeds' episodes of some tasks."""
-        episodes = (
-            entry.evaluation.tasks[task].first(self.episodes) for entry in self.runs for task in tasks
-        )
-        return count_outcomes(episodes, self.runs[0].run.score)
+        """Count what became of all seeds' items of some tasks."""
+        scores = (entry.evaluation.tasks[task].first(self.items) for entry in self.runs for task in tasks)
+        return count_outcomes(scores, self.runs[0].run.score)
 
 
-def group_runs(scored: Sequence[ScoredRun], tasks: tuple[str, ...], episodes: int) -> list[Group]:
+def group_runs(scored: Sequence[ScoredRun], tasks: tuple[str, ...], items: int) -> list[Group]:
     """Group runs by recipe, in the order in which the recipes appear.
 
     Recipes of one name that differ are kept apart: the same name with another hash is another method.
@@ -57,7 +55,7 @@ def group_runs(scored: Sequence[ScoredRun], tasks: tuple[str, ...], episodes: in
             label=name if names.count(name) == 1 else f"{name}@{recipe_hash[:_HASH_SHOWN]}",
             runs=tuple(sorted(runs, key=lambda entry: entry.run.seed)),
             tasks=tasks,
-            episodes=episodes,
+            items=items,
         )
         for (name, recipe_hash), runs in recipes.items()
     ]
@@ -68,7 +66,7 @@ def find_baseline(groups: Sequence[Group], wanted: str | None, left_out: Sequenc
 
     Args:
         groups: all groups.
-        wanted: a label or a recipe's name; None for `shared_aware` if that is there, else the first group.
+        wanted: a label or a recipe's name; None for a default baseline if one is there, else the first group.
         left_out: runs that could not be used, to explain a baseline that has none left.
 
     Raises:
@@ -79,7 +77,8 @@ def find_baseline(groups: Sequence[Group], wanted: str | None, left_out: Sequenc
         return [group for group in groups if name in (group.label, group.runs[0].run.name)]
 
     if wanted is None:
-        return (named(DEFAULT_BASELINE) or groups)[0]
+        plain = [group for name in DEFAULT_BASELINES for group in named(name)]
+        return (plain or groups)[0]
     found = named(wanted)
     if len(found) == 1:
         return found[0]

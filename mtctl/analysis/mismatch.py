@@ -1,4 +1,4 @@
-"""Whether runs measured the same thing: tasks, their definition, the score, the evaluation's seeds."""
+"""Whether runs measured the same thing: problem, tasks and their definition, score, held-out data."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class MismatchError(MtctlError):
 def find_mismatches(runs: Sequence[ScoredRun]) -> tuple[Mismatch, ...]:
     """Return everything that makes a comparison of these runs undefined; empty if it is defined."""
     properties: dict[str, Callable[[ScoredRun], JsonValue]] = {
+        "problem": lambda entry: entry.run.problem,
         "tasks": lambda entry: ", ".join(sorted(entry.run.tasks)),
         "score.name": lambda entry: entry.run.score.name,
         "score.higher_is_better": lambda entry: entry.run.score.higher_is_better,
@@ -57,6 +58,8 @@ def find_mismatches(runs: Sequence[ScoredRun]) -> tuple[Mismatch, ...]:
         for what, value in properties.items()
         for mismatch in _differing(what, [(entry.run.path, value(entry)) for entry in runs])
     ]
+    if len({entry.run.problem for entry in runs}) > 1:
+        return tuple(found)
     if len({entry.run.definition_hash for entry in runs}) > 1:
         common = {task for task in runs[0].run.tasks if all(task in entry.run.tasks for entry in runs)}
         not_common = frozenset(task for entry in runs for task in entry.run.tasks) - common

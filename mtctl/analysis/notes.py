@@ -12,21 +12,21 @@ from mtctl.engine import layout
 
 def notes(scored: Sequence[ScoredRun], groups: Sequence[Group], baseline: Group) -> Iterator[str]:
     """Tell what was cut, kept apart, or could not be estimated."""
-    yield from _cut_episodes(scored)
+    yield from _cut_items(scored)
     yield from _namesakes(groups)
     yield from _unpaired(groups, baseline)
     if single := [group.label for group in groups if len(group.runs) == 1]:
         yield f"no interval over seeds, with one seed each: {', '.join(single)}"
 
 
-def _cut_episodes(scored: Sequence[ScoredRun]) -> Iterator[str]:
-    counts = [entry.evaluation.episodes for entry in scored]
+def _cut_items(scored: Sequence[ScoredRun]) -> Iterator[str]:
+    counts = [entry.evaluation.items for entry in scored]
     fewest, most = min(counts), max(counts)
     if fewest < most:
         same = len({entry.evaluation.seeds for entry in scored}) == 1
         yield (
-            f"runs have {fewest} to {most} held-out episodes of each task; the first {fewest} are compared"
-            f"{', which share the same seeds' if same else ''}"
+            f"runs have {fewest} to {most} held-out {scored[0].run.item}s of each task; "
+            f"the first {fewest} are compared{', which all runs share' if same else ''}"
         )
 
 

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 _PATHS = "Runs, recipe folders or results roots, such as results/*."
-_BASELINE = "Method that the others are compared with. [default: shared_aware, else the first]"
+_BASELINE = (
+    "Method that the others are compared with. [default: shared_aware or windows_documented, else the first]"
+)
 _ALLOW = "Compare the common tasks of runs that measure different things."
 
 

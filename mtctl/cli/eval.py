@@ -1,4 +1,4 @@
-"""`mtctl eval`: how good a trained policy is, on the held-out seeds."""
+"""`mtctl eval`: how good what was trained is, on held-out episodes or windows."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ def evaluate(
     checkpoint: Annotated[str, typer.Option(help="last, best, ep0100 …, or a checkpoint file.")] = "last",
     task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
     episodes: Annotated[
-        int, typer.Option(min=1, help="Episodes of each task, from the held-out seed list.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            "--episodes", "--windows", min=1, help="How many of each task; 100 episodes, or all windows."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
     render: Annotated[
@@ -41,34 +44,39 @@ def evaluate(
         typer.Option(metavar="DIR", help=f"Afterwards, film the first {_SHOWN} episodes of each task."),
     ] = None,
 ) -> int:
-    """Evaluate greedily (ε = 0) under each task's time limit; write eval.json into the run.
+    """Evaluate on held-out episodes or windows; write eval.json into the run.
 
-    Every run and method meets the same seeds, which training never sees.
+    Episodes are played greedily (ε = 0) under each task's time limit. Every run and method meets the same
+    seeds, or windows, which training never sees.
     """
     from mtctl.analysis.formats import Evaluation
     from mtctl.analysis.runs import find_runs, read_run
-    from mtctl.cli.rendering import film, require_films, require_window, show
+    from mtctl.cli.rendering import film, require_episodes, require_films, require_window, show
     from mtctl.engine.evaluate import evaluate_run
 
     runs = [read_run(directory) for directory in find_runs(paths)]
+    if render is not None or video is not None:
+        require_episodes(runs)
     if render is not None:
         require_window()
     if video is not None:
         require_films(video)
     tasks = tuple(dict.fromkeys(task)) if task else None
+    shown = min(episodes or _SHOWN, _SHOWN)
     documents = []
     for run in runs:
         directory = run.path
         if not quiet:
-            err().print(f"{directory}: {episodes} episodes of each task …", soft_wrap=True)
-        document = evaluate_run(directory, name=checkpoint, episodes=episodes, tasks=tasks)
+            number = "" if episodes is None else f"{episodes} "
+            err().print(f"{directory}: {number}held-out {run.item}s of each task …", soft_wrap=True)
+        document = evaluate_run(directory, name=checkpoint, items=episodes, tasks=tasks)
         documents.append({"run": str(directory), **document})
         if not as_json:
             print_evaluation(run, Evaluation.model_validate(document))
         if render is not None:
-            show(directory, checkpoint, tuple(document["tasks"]), min(episodes, _SHOWN))
+            show(directory, checkpoint, tuple(document["tasks"]), shown)
         if video is not None:
-            film(directory, checkpoint, tuple(document["tasks"]), min(episodes, _SHOWN), video)
+            film(directory, checkpoint, tuple(document["tasks"]), shown, video)
     if as_json:
         _print_json(documents)
     return int(ExitCode.OK)
@@ -77,14 +85,16 @@ def evaluate(
 def print_evaluation(run: Run, found: Evaluation) -> None:
     """Print a run's evaluation."""
     from mtctl.analysis.evaluation import summarise
-    from mtctl.cli.screens.evaluation import evaluation_table
+    from mtctl.cli.screens.evaluation import evaluation_tables
 
     which = f"{found.checkpoint} ({run.unit} {found.done:,})"
-    title = f"{run.path} · {which} · {found.episodes} held-out episodes each"
-    out().print(evaluation_table(summarise(found, run.score), title), crop=False)
+    title = f"{run.path} · {which} · {run.score.name} over {found.items:,} held-out {run.item}s each"
+    tables = evaluation_tables(summarise(found, run.score), title)
+    for number, table in enumerate(tables):
+        out().print(*([""] if number else []), table, sep="\n", crop=False)
 
 
 def _print_json(documents: list[dict[str, object]]) -> None:
     import json
 
-    out().print_json(json.dumps({"schema": 1, "evaluations": documents}))
+    out().print_json(json.dumps({"schema": 2, "evaluations": documents}))

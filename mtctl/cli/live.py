@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from rich import live
@@ -12,6 +13,8 @@ from mtctl.cli.screens.train import line, run_screen
 from mtctl.recipes.balancers import GradNorm
 from mtctl.recipes.recipe import Recipe
 
+LINES: Final = 30
+"""Lines that a run of one process prints, at most, where nothing is redrawn."""
 _SECONDS: Final = 0.25  # between two pictures
 
 
@@ -39,8 +42,8 @@ class Live:
 class Lines:
     """Prints a line every so many units."""
 
-    def __init__(self, progress: Progress, every: int) -> None:
-        self._progress, self._every = progress, every
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._every = progress, units_per_line(progress)
 
     def unit_ended(self, record: dict[str, Any]) -> None:
         if record["kind"] != "evaluation" and self._progress.done % self._every == 0:
@@ -51,6 +54,11 @@ class Lines:
 
     def __exit__(self, *exception: object) -> None:
         pass
+
+
+def units_per_line(progress: Progress, lines: int = LINES) -> int:
+    """Return how many units lie between two lines, if a run is to have no more than `lines`."""
+    return math.ceil(progress.units / lines)
 
 
 def method_of(recipe: Recipe) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-from mtctl.problems.lander.environments import SOLVED
+from mtctl.problems.kinds import problem_class
 from mtctl.recipes.recipe import Recipe
 
 WINDOW: Final = 50
@@ -18,12 +18,24 @@ WINDOW: Final = 50
 
 
 class TaskProgress:
-    """One task's latest episodes and signals."""
+    """One task's latest figures.
 
-    def __init__(self, success: float) -> None:
+    Args:
+        window: how many of its latest values the mean and the success rate are taken over.
+        success: from which value an episode is a success; None if there is no such threshold.
+
+    Attributes:
+        history: every value: returns of episodes, or losses of epochs.
+        score: mean of the latest evaluation.
+        weight: mean over the latest unit's updates; so is `share`.
+        share: of the weighted gradient.
+    """
+
+    def __init__(self, window: int, success: float | None) -> None:
         self._success = success
         self.history: list[float] = []
-        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._recent: deque[float] = deque(maxlen=window)
+        self.score: float | None = None
         self.weight: float | None = None
         self.share: float | None = None
 
@@ -33,12 +45,12 @@ class TaskProgress:
 
     @property
     def mean(self) -> float | None:
-        """Mean return of the last episodes."""
+        """Mean of the latest values."""
         return fmean(self._recent) if self._recent else None
 
     @property
     def success_rate(self) -> float | None:
-        if not self._recent:
+        if not self._recent or self._success is None:
             return None
         return sum(value >= self._success for value in self._recent) / len(self._recent)
 
@@ -50,39 +62,62 @@ class Progress:
         recipe: of the run.
         seed: of the run.
         clock: seconds; replaced in tests.
+
+    Attributes:
+        is_played: whether units are episodes of one task each; if not, they are epochs of all tasks.
+        steps: environment steps, or updates where nothing is played.
+        evaluation: mean over tasks of the latest evaluation.
     """
 
     def __init__(self, recipe: Recipe, seed: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.name, self.seed, self.units = recipe.name, seed, recipe.problem.episodes
-        self.tasks = {task: TaskProgress(SOLVED) for task in recipe.problem.tasks}
+        problem = problem_class(recipe)
+        self.name, self.seed = recipe.name, seed
+        self.unit, self.units, self.score = problem.unit, recipe.units, problem.score
+        self.is_played = recipe.steps_per_unit is not None
+        window = WINDOW if self.is_played else 1
+        self.tasks = {task: TaskProgress(window, self.score.success) for task in recipe.problem.tasks}
         self.done = 0
         self.updates = 0
         self.steps = 0
         self.epsilon: float | None = None
         self.evaluation: float | None = None
         self._clock = clock
-        self._started = clock()
+        self._started = self._paced = clock()
         self._first: tuple[int, int] | None = None
 
     def unit_ended(self, record: dict[str, Any]) -> None:
         """Take in one line of metrics.jsonl."""
         if record["kind"] == "evaluation":
             self.evaluation = record["average"]
+            for task, scored in record["tasks"].items():
+                self.tasks[task].score = scored["mean"]
             return
-        if self._first is None:
-            self._first = (record["episode"] - 1, record["environment_steps"] - record["steps"])
-        self.done, self.steps = record["episode"], record["environment_steps"]
-        self.updates, self.epsilon = record["updates"], record["epsilon"]
-        self.tasks[record["task"]].add(record["return"])
         signals = record["signals"]
+        self.done, self.updates = record[self.unit], record["updates"]
+        if self.is_played:
+            self._take_episode(record)
+        else:
+            self._take_epoch(record)
+        if self._first is None:
+            # What came before took a time of its own: building the problem, a resumed run's past.
+            self.measure_pace()
         if signals is not None:
             for name, task in self.tasks.items():
                 task.weight = _latest(signals["weight"].get(name), task.weight)
                 task.share = _latest(signals["gradient_share"].get(name), task.share)
 
+    def _take_episode(self, record: dict[str, Any]) -> None:
+        self.steps, self.epsilon = record["environment_steps"], record["epsilon"]
+        self.tasks[record["task"]].add(record["return"])
+
+    def _take_epoch(self, record: dict[str, Any]) -> None:
+        self.steps = record["updates"]
+        for task, loss in record["loss"].items():
+            self.tasks[task].add(loss)
+
     def measure_pace(self) -> None:
         """Measure the pace from here on."""
-        self._started = self._clock()
+        self._paced = self._clock()
         self._first = (self.done, self.steps)
 
     @property
@@ -91,21 +126,24 @@ class Progress:
 
     @property
     def steps_per_second(self) -> float | None:
-        """Environment steps per second since this process began to watch."""
-        if self._first is None or self.elapsed <= 0:
+        """Environment steps (or updates) per second since the first record was seen."""
+        seconds = self._clock() - self._paced
+        if self._first is None or self.done == self._first[0] or seconds <= 0:
             return None
-        return (self.steps - self._first[1]) / self.elapsed
+        return (self.steps - self._first[1]) / seconds
 
     @property
     def seconds_left(self) -> float | None:
-        """Time left if episodes go on at the mean pace so far."""
+        """Time left if units go on at the mean pace so far."""
         if self._first is None or self.done == self._first[0]:
             return None
-        return self.elapsed / (self.done - self._first[0]) * (self.units - self.done)
+        return (self._clock() - self._paced) / (self.done - self._first[0]) * (self.units - self.done)
 
     @property
     def average(self) -> float | None:
-        """Mean over tasks of their running returns."""
+        """Mean over tasks of their running returns; None for losses, whose units differ."""
+        if not self.is_played:
+            return None
         means = [task.mean for task in self.tasks.values() if task.mean is not None]
         return fmean(means) if means else None
 
@@ -133,5 +171,5 @@ class Tail:
         for line in content[:end].splitlines():
             self._progress.unit_ended(json.loads(line))
         if first and end:
-            # What the file began with took a time that is not known: a resumed run's past, a process's start.
+            # What the file began with took a time that is not known.
             self._progress.measure_pace()

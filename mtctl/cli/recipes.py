@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,13 +42,27 @@ def list_(as_json: _Json = False) -> None:
     from mtctl.recipes import builtin
     from mtctl.recipes.loading import load
 
-    summaries = {name: _summary(load(name), builtin.description(name)) for name in builtin.names()}
+    recipes = {name: load(name) for name in builtin.names()}
     if as_json:
-        _print_json([{"name": name, **summary} for name, summary in summaries.items()])
+        _print_json([{"name": name, **_summary(name, recipe)} for name, recipe in recipes.items()])
         return
-    columns = ("recipe", "method", "encoding", "replay", "rows/update")
-    rows = [(name, *map(str, list(summary.values())[:-1])) for name, summary in summaries.items()]
-    head, *lines = _aligned([columns, *rows])
+    kinds = dict.fromkeys(recipe.problem.kind for recipe in recipes.values())
+    for number, kind in enumerate(kinds):
+        if number:
+            typer.echo()
+        _list_kind({name: recipe for name, recipe in recipes.items() if recipe.problem.kind == kind})
+
+
+def _list_kind(recipes: Mapping[str, Recipe]) -> None:
+    """Print one kind of recipes: what tells them apart has its own columns for each kind."""
+    summaries = {name: _summary(name, recipe) for name, recipe in recipes.items()}
+    columns = [key for key in next(iter(summaries.values())) if key not in ("problem", "shows")]
+    head, *lines = _aligned(
+        [
+            ("recipe", *(column.replace("_", " ") for column in columns)),
+            *((name, *(str(summary[key]) for key in columns)) for name, summary in summaries.items()),
+        ]
+    )
     typer.echo(head)
     for line, summary in zip(lines, summaries.values(), strict=True):
         typer.echo(f"{line}\n    {summary['shows']}")
@@ -159,16 +173,15 @@ def diff(
         typer.echo(line)
 
 
-def _summary(recipe: Recipe, shows: str) -> dict[str, str | int]:
-    """Return a recipe in a few words. `rows` are those of one update, of all tasks it trains."""
-    agent, tasks = recipe.agent, len(recipe.problem.tasks)
-    every_task = agent.replay.kind == "per_task" and agent.learn == "all_tasks"
+def _summary(name: str, recipe: Recipe) -> dict[str, str | int]:
+    """Return a built-in recipe in a few words. Rows are those of one update, of all tasks it trains."""
+    from mtctl.recipes import builtin
+
     return {
+        "problem": recipe.problem.kind,
         "method": " + ".join(method.kind for method in recipe.chain),
-        "encoding": agent.task_encoding if agent.network == "shared" else "own networks",
-        "replay": agent.replay.kind,
-        "rows": agent.batch_size * (tasks if every_task else 1),
-        "shows": shows,
+        **recipe.traits,
+        "shows": builtin.description(name),
     }
 
 

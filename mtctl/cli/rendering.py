@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from mtctl.analysis.formats import Run
 from mtctl.cli.console import err
 from mtctl.engine.evaluate import restore
 from mtctl.engine.files import explained
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Frame
 
-_FRAMES_PER_SECOND = 50  # of the lander's physics
+_FRAMES_PER_SECOND = 50  # of Gymnasium's Box2D physics
 _ELSEWHERE = "choose another folder for --video"
 _NO_WINDOW = ("offscreen", "dummy")  # what SDL falls back to without a display
+
+
+def require_episodes(runs: Iterable[Run]) -> None:
+    """Refuse runs in which nothing is played: there is nothing to see."""
+    for run in runs:
+        if not run.is_played:
+            raise MtctlError(
+                f"{run.path}: nothing is played in a {run.problem} run, so that there is nothing to show",
+                hint="leave out --render and --video, or name runs that play episodes",
+            )
 
 
 def require_window() -> None:

@@ -17,7 +17,6 @@ from mtctl.errors import ExitCode, MtctlError
 if TYPE_CHECKING:
     from mtctl.recipes.recipe import Recipe
 
-_LINE_EVERY = 50
 _SEED = "[0-9]{1,18}"  # of 64 bits, as generators take them
 _LARGEST_SEED = 10**18 - 1
 _SEEDS = re.compile(rf"(?P<first>{_SEED})\.\.(?P<last>{_SEED})")
@@ -50,7 +49,7 @@ def train(
         bool, typer.Option("--dry-run", help="Show what would be trained; write nothing.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help=f"One line per {_LINE_EVERY} episodes.")
+        bool, typer.Option("-q", "--quiet", help="A line now and then, some 30 for a run, and no table.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document about the runs.")] = False,
     command: Annotated[str | None, typer.Option(hidden=True)] = None,
@@ -76,7 +75,6 @@ def train(
             typed,
             resume=resume,
             force=force,
-            lines_every=_LINE_EVERY,
             quiet=quiet,
             as_json=as_json,
         )

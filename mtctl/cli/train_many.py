@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from mtctl.cli.console import err
+from mtctl.cli.live import units_per_line
 from mtctl.cli.progress import Progress, Tail
 from mtctl.cli.screens.train import line, runs_screen
 from mtctl.cli.train_one import print_runs
@@ -20,6 +21,8 @@ from mtctl.engine.run import check_target
 from mtctl.recipes.loading import dump
 from mtctl.recipes.recipe import Recipe
 
+_LINES = 15  # of each run: several runs print into one terminal
+
 
 class _Watched:
     """A job and what its metrics file tells."""
@@ -30,6 +33,7 @@ class _Watched:
         self._tail = Tail(job.directory / layout.METRICS, self.progress)
         self._said = False
         self._line_at = 0
+        self._line_every = units_per_line(self.progress, _LINES)
 
     @property
     def status(self) -> str:
@@ -52,17 +56,22 @@ class _Watched:
         except FileNotFoundError:
             return False
 
-    def news(self, every: int) -> list[str]:
+    def news(self) -> list[str]:
         """Return the lines that have become due: progress, and once, how it ended."""
         news = []
-        if self.progress.done >= self._line_at + every:
-            self._line_at = self.progress.done - self.progress.done % every
+        if self.progress.done >= self._line_at + self._line_every:
+            self._line_at = self.progress.done - self.progress.done % self._line_every
             news.append(f"{self.job.label}  {line(self.progress)}")
         if self.job.code is not None and not self._said:
             self._said = True
-            ending = f": {self.job.log.strip()}" if self.status == "failed" else ""
-            news.append(f"{self.job.label}  {self.status}{ending}")
+            news.append(self.ending)
         return news
+
+    @property
+    def ending(self) -> str:
+        """How the run ended, in a line; a failure with what it wrote."""
+        log = f": {self.job.log.strip()}" if self.status == "failed" else ""
+        return f"{self.job.label}  {self.status}{log}"
 
 
 def train_many(
@@ -127,17 +136,16 @@ def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
     from rich.live import Live
 
     console = err()
-    every = 100
 
     def say_stopping() -> None:
-        console.print("stopping: running episodes are finished, then everything is saved", soft_wrap=True)
+        console.print("stopping: every run ends its episode or epoch and saves everything", soft_wrap=True)
 
     screen = Live(console=console, auto_refresh=False) if live else None
 
     def watch() -> None:
         for one in watched:
             one.follow()
-            for text in one.news(every) if screen is None else ():
+            for text in one.news() if screen is None else ():
                 console.print(text, markup=False, soft_wrap=True)
         if screen is not None:
             screen.update(runs_screen([(one.progress, one.status) for one in watched]), refresh=True)
@@ -146,7 +154,6 @@ def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
         launch([one.job for one in watched], parallel, watch, stop)
         stopped = stop()
     for one in watched if screen is not None else ():
-        for text in one.news(every=10**9):
-            if one.status == "failed":
-                console.print(text, markup=False, soft_wrap=True)
+        if one.status == "failed":
+            console.print(one.ending, markup=False, soft_wrap=True)
     return stopped

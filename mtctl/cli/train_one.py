@@ -29,7 +29,6 @@ def train_one(
     *,
     resume: bool,
     force: bool,
-    lines_every: int,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -42,7 +41,6 @@ def train_one(
         command: what the user typed.
         resume: go on with the run that is there.
         force: replace it.
-        lines_every: episodes between two lines, where the screen is not redrawn.
         quiet: lines only, and no table at the end.
         as_json: one JSON document on stdout instead of the table.
     """
@@ -51,9 +49,9 @@ def train_one(
     live = not quiet and console.is_terminal
 
     def say_stopping() -> None:
-        console.print("stopping: this episode is finished, then everything is saved", soft_wrap=True)
+        console.print(f"stopping: this {progress.unit} is finished, then everything is saved", soft_wrap=True)
 
-    view = Live(progress, method_of(recipe)) if live else Lines(progress, lines_every)
+    view = Live(progress, method_of(recipe)) if live else Lines(progress)
     with stop_on_signals(say_stopping) as stop, view:
         status = execute(
             recipe,
@@ -75,15 +73,15 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
     if status == "interrupted":
         arguments = [argument for argument in sys.argv[1:] if argument != "--force"]
         again = shlex.join(["mtctl", *arguments, *([] if "--resume" in arguments else ["--resume"])])
-        console.print(f"stopped after episode {progress.done}; go on with: {again}", soft_wrap=True)
+        console.print(f"stopped after {progress.unit} {progress.done}; go on with: {again}", soft_wrap=True)
         return int(ExitCode.INTERRUPTED)
     if progress.done == 0:
         console.print(f"{directory} is complete already; nothing to resume", soft_wrap=True)
         return int(ExitCode.OK)
     if progress.updates == 0:
         console.print(
-            "warning: nothing was learned: the run ended before it had `agent.replay.learning_starts` "
-            "transitions; train longer or lower it",
+            "warning: nothing was learned: the run ended before its first update; train longer, or lower "
+            "what learning waits for (`agent.replay.learning_starts`)",
             style="yellow",
             soft_wrap=True,
         )

@@ -2,55 +2,85 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 from mtctl.balancing.build import build as build_chain
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.build import build as build_problem
-from mtctl.problems.contract import Record
+from mtctl.problems.contract import Problem, Record
 from mtctl.recipes.recipe import Recipe
 
+# What is timed of a problem that is played: this many updates or, where they are rare, environment steps.
 _UPDATES: Final = 300
-# Where updates are rare: environment steps before the clock starts without one, and until it stops.
 _STEPS: Final = 3_000
-# A lander that learns plays about 95 steps per episode at first and 150 to 450 later: 420 over the published
-# runs.
-_STEPS_PER_EPISODE: Final = (150, 450)
+# … and of one that learns from a data set.
+_EPOCHS: Final = 4
+
+
+class _Mark(NamedTuple):
+    """The end of a unit: when, and what had been done by then."""
+
+    moment: float
+    steps: int
+    updates: int
 
 
 class _Stopwatch:
     """Notes when the first unit with updates ended, and every one after it."""
 
     def __init__(self) -> None:
-        self.marks: list[tuple[float, int, int]] = []
+        self.marks: list[_Mark] = []
 
     def unit_ended(self, record: Record) -> None:
-        if record["updates"] or record["environment_steps"] >= _STEPS:
-            self.marks.append((time.perf_counter(), record["environment_steps"], record["updates"]))
+        steps = record.get("environment_steps", 0)
+        if record["updates"] or steps >= _STEPS:
+            self.marks.append(_Mark(time.perf_counter(), steps, record["updates"]))
 
     def enough(self) -> bool:
         if len(self.marks) < 2:
             return False
-        (_, steps_before, updates_before), (_, steps, updates) = self.marks[0], self.marks[-1]
-        return updates - updates_before >= _UPDATES or steps - steps_before >= _STEPS
+        first, last = self.marks[0], self.marks[-1]
+        if not last.steps:
+            return len(self.marks) > _EPOCHS
+        return last.updates - first.updates >= _UPDATES or last.steps - first.steps >= _STEPS
 
     def seconds_per_step(self) -> float:
-        (first, steps_before, _), (last, steps, _) = self.marks[0], self.marks[-1]
-        return (last - first) / (steps - steps_before)
+        first, last = self.marks[0], self.marks[-1]
+        return (last.moment - first.moment) / (last.steps - first.steps)
+
+    def seconds_of_units(self) -> list[float]:
+        return [after.moment - before.moment for before, after in itertools.pairwise(self.marks)]
 
 
 def seconds_per_run(recipe: Recipe) -> tuple[float, float]:
-    """Return a low and a high estimate: measured seconds per step × episodes × short or long episodes."""
+    """Return a low and a high estimate of a run's time.
+
+    Played: measured seconds per step × units × their steps, where these are few and where they are many.
+    Otherwise: units × the fastest and the slowest that was measured, and the evaluations between them.
+    """
     use_one_thread()
-    replay = recipe.agent.replay.model_copy(update={"learning_starts": 1})
-    agent = recipe.agent.model_copy(update={"replay": replay, "per_task": {}})
-    problem = build_problem(recipe.model_copy(update={"agent": agent}), 0)
+    problem = build_problem(recipe.rehearsal, 0)
     units, problem.units = problem.units, 1_000_000
     balancing = Balancing(build_chain(recipe.chain, problem.tasks), len(problem.tasks), 0)
+    log = SignalLog(problem.tasks, shared=True, every=recipe.monitor.every, inspect=problem.inspect)
     watch = _Stopwatch()
-    fit(problem, balancing, SignalLog(problem.tasks, shared=True), [watch], watch.enough)
-    low, high = (watch.seconds_per_step() * units * steps for steps in _STEPS_PER_EPISODE)
-    return low, high
+    fit(problem, balancing, log, [watch], watch.enough)
+    if recipe.steps_per_unit is not None:
+        low, high = (watch.seconds_per_step() * units * steps for steps in recipe.steps_per_unit)
+        return low, high
+    found, evaluations = watch.seconds_of_units(), _seconds_of_evaluations(problem, recipe)
+    return min(found) * units + evaluations, max(found) * units + evaluations
+
+
+def _seconds_of_evaluations(problem: Problem, recipe: Recipe) -> float:
+    during, final = recipe.evaluated
+    times = recipe.units // recipe.evaluation.every if recipe.evaluation.every else 0
+    start = time.perf_counter()
+    problem.evaluate(during, "monitor")
+    middle = time.perf_counter()
+    problem.evaluate(final, "held_out")
+    return (middle - start) * times + time.perf_counter() - middle

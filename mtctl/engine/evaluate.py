@@ -45,13 +45,23 @@ def restore(directory: Path, name: str = layout.LAST) -> tuple[Problem, dict[str
 
 
 def evaluate_run(
-    directory: Path, *, name: str = layout.LAST, episodes: int = 100, tasks: tuple[str, ...] | None = None
+    directory: Path,
+    *,
+    name: str = layout.LAST,
+    items: int | None = None,
+    tasks: tuple[str, ...] | None = None,
 ) -> dict[str, Any]:
-    """Evaluate greedily on the first `episodes` held-out seeds and write the result into the run.
+    """Evaluate on the first `items` of the held-out list and write the result into the run.
 
     With a choice of tasks, an earlier result of the same checkpoint and protocol keeps its other tasks;
     otherwise only a result of all tasks is written, since a part would hide what was there. Nothing is
     written for a checkpoint from elsewhere: it says nothing about this run.
+
+    Args:
+        directory: the run.
+        name: of the checkpoint, as for `restore`.
+        items: episodes or windows of each task; None for as many as a final score takes.
+        tasks: which tasks; all of them if left out.
 
     Returns:
         The evaluation's document (see engine/layout.py), of the tasks that were asked for.
@@ -63,7 +73,7 @@ def evaluate_run(
             f"{directory}: `{unknown[0]}` is no task of this run",
             hint=f"its tasks: {', '.join(problem.tasks)}",
         )
-    scores = problem.evaluate(episodes, "held_out", tasks)
+    scores = problem.evaluate(items, "held_out", tasks)
     label = Path(name).stem
     document = evaluation_document(scores, label, content["done"], problem)
     file = directory / (layout.EVALUATION if label == layout.LAST else f"eval-{label}.json")

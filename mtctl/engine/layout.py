@@ -4,46 +4,61 @@
       recipe.yaml     the resolved recipe, with the exact command on top
       run.json        who, what, how far, how long (below)
       metrics.jsonl   one JSON object per line (below); free of wall-clock, so equal runs have equal files
-      eval.json       greedy evaluation on the held-out seeds (below)
-      checkpoints/    last.pt, best.pt, ep0100.pt …
+      eval.json       evaluation on held-out data (below)
+      checkpoints/    last.pt, best.pt, ep0100.pt … (after 100 units: episodes or epochs)
       lock            held by the process that trains
 
+A problem that is played counts episodes, and an evaluation scores episodes; one that learns from a data set
+counts epochs, and an evaluation scores windows. `unit` and `item` say which. What only the former has is
+null in the latter's files.
+
 run.json
-    {"schema": 1, "status": "running" | "completed" | "interrupted" | "failed",
+    {"schema": 2, "status": "running" | "completed" | "interrupted" | "failed",
      "name": "gradnorm_blind", "seed": 0, "command": "mtctl train …", "recipe_hash": "sha256…",
      "problem": "lander", "tasks": ["standard", …],
-     "score": {"name": "return", "higher_is_better": true, "success": 200.0},
-     "definition": {…}, "definition_hash": "sha256…",     (defines tasks and evaluation: comparable only if
-     equal) "parameters": {"total": 35719, "shared": 35716, "balancer": 3},
-     "unit": "episode", "budget": {"units": 1500, "done": 1500, "environment_steps": 612345, "updates":
-     611000,
-                                   "samples_per_update": 192},
+     "score": {"name": "return", "higher_is_better": true, "success": 200.0 | null,
+               "outcomes": ["landed", …]},
+     "definition": {…}, "definition_hash": "sha256…",
+         (defines tasks and evaluation: runs are comparable only if these are equal)
+     "parameters": {"total": 35719, "shared": 35716, "balancer": 3},
+     "unit": "episode" | "epoch", "item": "episode" | "window",
+     "budget": {"units": 1500, "done": 1500, "environment_steps": 612345 | null, "updates": 611000,
+                "samples_per_update": 192},
      "seconds": {"total": 512.3, "training": 490.1, "evaluation": 22.2},
      "peak_memory_mb": 512.0, "started": "2026-01-31T12:00:00+00:00", "ended": … | null,
      "versions": {"mtctl": …, "python": …, "torch": …, "numpy": …, "gymnasium": …, "box2d": …},
      "error": null | {"message": …}}
 
 metrics.jsonl, in order of time
-    {"kind": "episode", "episode": 1, "task": "standard", "return": −123.4, "steps": 93,
-     "outcome": "crashed" | "landed" | "timed_out", "epsilon": 1.0, "environment_steps": 93, "updates": 0,
-     "signals": null | {"updates": 93, "loss": {task: x | null}, "weight": {task: x | null},
-                        "gradient_norm": {task: x | null}, "gradient_share": {task: x | null},
-                        "cosine": {"standard|windy": x | null, …}, "conflict_rate": x | null}}
-        (signals are means over the updates of this episode; null: no update yet, or the task was absent)
-    {"kind": "evaluation", "episode": 50, "environment_steps": …, "updates": …,
-     "tasks": {task: {"mean": …, "sd": …, "success_rate": …, "episodes": 5, "landed": …, "crashed": …,
-                      "timed_out": …, "steps": mean}}, "average": mean over tasks of the means}
+    {"kind": "episode", "episode": 1, "task": "standard", "return": −123.4, "steps": 93, "outcome": "crashed",
+     "epsilon": 1.0, "environment_steps": 93, "updates": 0, "signals": null | {…}}
+    {"kind": "epoch", "epoch": 1, "loss": {task: x}, "updates": 6, "signals": {…}}
+        (loss: the mean over the epoch's batches, in original units)
+    {"kind": "evaluation", "episode" | "epoch": 50, "environment_steps": … (if played), "updates": …,
+     "tasks": {task: {"mean": …, "sd": … | null, "success_rate": … | null, "items": 5,
+                      "outcomes": {"landed": 3, …} | null, "steps": mean | null, "measures": {name: x, …}}},
+     "average": mean over tasks of the means}
+
+    signals: means over the updates of this unit; null: there was no update yet
+    {"updates": 93, "measured": 93, "loss": {task: x}, "weight": {task: x}, "own_weight": {task: x},
+     "gradient_norm": {task: x}, "gradient_share": {task: x}, "own_gradient_norm": {task: x},
+     "cosine": {"standard|windy": x, …}, "cosine_sd": {"standard|windy": x, …}, "conflict_rate": x,
+     and further figures of each task, by name, as the problem knows them: "replay_rows": {task: x}, …}
+        (measured: updates whose gradients were measured, which the figures of gradients are means over.
+         x is null where there is no value: the task was absent, or nothing was measured)
 
 eval.json
-    {"schema": 1, "checkpoint": "last", "done": 1500, "seeds": "held_out", "episodes": 20, "definition_hash":
-    …,
-     "tasks": {task: {"returns": [one per seed, in the list's order], "steps": […], "outcomes": […]}}}
+    {"schema": 2, "checkpoint": "last", "done": 1500, "seeds": "held_out", "items": 20,
+     "definition_hash": …,
+     "tasks": {task: {"scores": [one per item, in the list's order], "steps": […] | null,
+                      "outcomes": […] | null, "measures": {name: x, …}}}}
+        (measures: over all items together, in the task's own units)
     A checkpoint other than the last one is evaluated into eval-<checkpoint>.json.
 """
 
 from __future__ import annotations
 
-SCHEMA = 1
+SCHEMA = 2
 RECIPE = "recipe.yaml"
 RUN = "run.json"
 METRICS = "metrics.jsonl"

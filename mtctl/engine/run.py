@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -117,7 +116,7 @@ class _Run:
         self._problem = build_problem(recipe, seed)
         self._chain = build_chain(recipe.chain, self._problem.tasks)
         self._balancing = Balancing(self._chain, len(self._problem.tasks), seed)
-        self._best = -math.inf
+        self._best: float | None = None
         self._seconds = {"training": 0.0, "evaluation": 0.0}
         self._started = now()
         self._mark = time.perf_counter()
@@ -144,7 +143,12 @@ class _Run:
 
     def train(self, stop: Callable[[], bool]) -> Status:
         problem = self._problem
-        log = SignalLog(problem.tasks, shared=problem.parameter_count().shared > 0)
+        log = SignalLog(
+            problem.tasks,
+            shared=problem.parameter_count().shared > 0,
+            every=self._recipe.monitor.every,
+            inspect=problem.inspect,
+        )
         self._describe("running")
         try:
             fit(problem, self._balancing, log, [self], stop)
@@ -178,27 +182,31 @@ class _Run:
                 observer.unit_ended(seen)
 
     def _evaluate(self) -> Record:
-        scores = self._problem.evaluate(self._recipe.evaluation.episodes, "monitor")
+        items, _ = self._recipe.evaluated
+        scores = self._problem.evaluate(items, "monitor")
         tasks = {task: summary(scored, self._problem.score) for task, scored in scores.items()}
         average = statistics.fmean(task["mean"] for task in tasks.values())
         budget = self._problem.budget()
-        record = {
+        record: Record = {
             "kind": "evaluation",
             self._problem.unit: self._problem.done,
-            "environment_steps": budget["environment_steps"],
-            "updates": budget["updates"],
+            **{key: budget[key] for key in ("environment_steps", "updates") if key in budget},
             "tasks": tasks,
             "average": average,
         }
         self._metrics.write(record)
-        if average > self._best:
+        if self._best is None or self._is_better(average, self._best):
             self._best = average
             checkpoint.save(self._place.checkpoint(layout.BEST), self._content(training=None))
         self._spend("evaluation")
         return record
 
+    def _is_better(self, average: float, best: float) -> bool:
+        return average > best if self._problem.score.higher_is_better else average < best
+
     def _evaluate_finally(self) -> None:
-        scores = self._problem.evaluate(self._recipe.evaluation.final_episodes, "held_out")
+        _, items = self._recipe.evaluated
+        scores = self._problem.evaluate(items, "held_out")
         document = evaluation_document(scores, layout.LAST, self._problem.done, self._problem)
         self._place.write(layout.EVALUATION, document)
         self._spend("evaluation")
@@ -249,7 +257,13 @@ class _Run:
                 "definition_hash": definition_hash(problem.definition),
                 "parameters": {"total": count.total + learned, "shared": count.shared, "balancer": learned},
                 "unit": problem.unit,
-                "budget": {"units": problem.units, "done": problem.done, **problem.budget()},
+                "item": problem.item,
+                "budget": {
+                    "units": problem.units,
+                    "done": problem.done,
+                    "environment_steps": None,
+                    **problem.budget(),
+                },
                 "seconds": {"total": sum(self._seconds.values()), **self._seconds},
                 "peak_memory_mb": peak_memory_mb(),
                 "started": self._started,

@@ -19,36 +19,43 @@ def definition_hash(definition: Mapping[str, Any]) -> str:
 
 def summary(scored: TaskEvaluation, score: Score) -> dict[str, Any]:
     """Return one task's evaluation as metrics.jsonl keeps it."""
-    returns = scored.returns
+    scores, outcomes = scored.scores, scored.outcomes
     return {
-        "mean": statistics.fmean(returns),
-        "sd": statistics.stdev(returns) if len(returns) > 1 else None,
-        "success_rate": None
-        if score.success is None
-        else sum(value >= score.success for value in returns) / len(returns),
-        "episodes": len(returns),
-        **{ending: scored.outcomes.count(ending) for ending in ("landed", "crashed", "timed_out")},
-        "steps": statistics.fmean(scored.steps),
+        "mean": statistics.fmean(scores),
+        "sd": statistics.stdev(scores) if len(scores) > 1 else None,
+        "success_rate": _success_rate(scores, score),
+        "items": len(scores),
+        "outcomes": None if outcomes is None else {name: outcomes.count(name) for name in score.outcomes},
+        "steps": None if scored.steps is None else statistics.fmean(scored.steps),
+        "measures": dict(scored.measures),
     }
 
 
+def _success_rate(scores: tuple[float, ...], score: Score) -> float | None:
+    if score.success is None:
+        return None
+    sign = 1 if score.higher_is_better else -1
+    return sum(sign * value >= sign * score.success for value in scores) / len(scores)
+
+
 def evaluation_document(
-    scores: Mapping[str, TaskEvaluation], name: str, done: int, problem: Problem
+    evaluations: Mapping[str, TaskEvaluation], name: str, done: int, problem: Problem
 ) -> dict[str, Any]:
-    """Return eval.json's content: every held-out episode, in the list's order."""
+    """Return eval.json's content: every held-out item, in the list's order."""
     return {
         "schema": layout.SCHEMA,
         "checkpoint": name,
         "done": done,
         "seeds": "held_out",
-        "episodes": len(next(iter(scores.values())).returns),
+        "items": len(next(iter(evaluations.values())).scores),
         "definition_hash": definition_hash(problem.definition),
         "tasks": {
             task: {
-                "returns": list(scored.returns),
-                "steps": list(scored.steps),
-                "outcomes": list(scored.outcomes),
+                "scores": list(scored.scores),
+                "steps": None if scored.steps is None else list(scored.steps),
+                "outcomes": None if scored.outcomes is None else list(scored.outcomes),
+                "measures": dict(scored.measures),
             }
-            for task, scored in scores.items()
+            for task, scored in evaluations.items()
         },
     }

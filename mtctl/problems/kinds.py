@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from mtctl.problems.contract import Problem
-from mtctl.recipes.recipe import Recipe, WindowsRecipe
+from typing import TYPE_CHECKING
+
+from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
+
+if TYPE_CHECKING:
+    from mtctl.problems.contract import Problem
 
 
 def problem_class(recipe: Recipe) -> type[Problem]:
     """Return the class whose `unit`, `item` and `score` a recipe's runs have."""
-    if isinstance(recipe, WindowsRecipe):
-        from mtctl.problems.windows.problem import WindowsTraining  # noqa: PLC0415 - of windows recipes only
+    match recipe:
+        case LanderRecipe():
+            from mtctl.problems.lander.problem import Lander  # noqa: PLC0415 - of lander recipes only
 
-        return WindowsTraining
-    from mtctl.problems.lander.problem import Lander  # noqa: PLC0415 - of lander recipes only
+            return Lander
+        case WindowsRecipe():
+            from mtctl.problems.windows.problem import Windows  # noqa: PLC0415 - of windows recipes only
 
-    return Lander
+            return Windows
+        case _:
+            raise TypeError(f"no problem is built from a {type(recipe).__name__}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from pydantic.json_schema import models_json_schema
 
-from mtctl.recipes.recipe import RECIPES
+from mtctl.recipes.recipe import RECIPES, Recipe
 
 _EXTENDS = {
     "type": "string",
@@ -17,7 +17,9 @@ _EXTENDS = {
 
 def schema() -> dict[str, Any]:
     """Return the schema. Only a file that extends no other must have all the keys that a recipe needs."""
-    models = [(family, "validation") for family in RECIPES.values()]
+    models: list[tuple[type[Recipe], Literal["validation"]]] = [
+        (family, "validation") for family in RECIPES.values()
+    ]
     _, document = models_json_schema(models)
     families = []
     for family in RECIPES.values():

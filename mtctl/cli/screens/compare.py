@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.text import Text
 
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.documents import show_text
+from mtctl.analysis.evaluation import Outcomes, ends_of
 from mtctl.analysis.mismatch import Mismatch
-from mtctl.cli.screens.figures import NOTHING, duration, estimates, interval, number, percent
+from mtctl.cli.screens.figures import NOTHING, duration, estimates, in_words, interval, number, percent
 from mtctl.cli.screens.tables import Column, StackedTable
 
 
@@ -25,9 +26,8 @@ def comparison_tables(comparison: Comparison) -> Iterator[StackedTable]:
 
 def _scores(comparison: Comparison, names: Column) -> StackedTable:
     score, methods = comparison.score, comparison.methods
-    outcomes = [method.outcomes for method in methods]
     title = (
-        f"Scores: mean {score.name} over {comparison.episodes:,} held-out episodes per task, "
+        f"Scores: mean {score.name} over {comparison.items:,} held-out {comparison.item}s per task, "
         "± 95 % interval over seeds"
     )
     if score.success is not None:
@@ -44,14 +44,19 @@ def _scores(comparison: Comparison, names: Column) -> StackedTable:
                 *tasks,
                 Column("average", estimates([method.average for method in methods])),
             ),
-            (
-                Column("success", tuple(percent(ends.success_rate) for ends in outcomes)),
-                Column("landed", tuple(percent(ends.landed / ends.episodes) for ends in outcomes)),
-                Column("crashed", tuple(percent(ends.crashed / ends.episodes) for ends in outcomes)),
-                Column("timed out", tuple(percent(ends.timed_out / ends.episodes) for ends in outcomes)),
-            ),
+            _outcomes([method.outcomes for method in methods]),
         ),
     )
+
+
+def _outcomes(counted: Sequence[Outcomes]) -> tuple[Column, ...]:
+    """Return the columns of success and endings: none where there is no such thing."""
+    columns = [
+        Column(in_words(end), tuple(percent(each.share(end)) for each in counted)) for end in ends_of(counted)
+    ]
+    if any(each.successes is not None for each in counted):
+        columns.insert(0, Column("success", tuple(percent(each.success_rate) for each in counted)))
+    return tuple(columns)
 
 
 def _differences(comparison: Comparison, names: Column) -> StackedTable:
@@ -73,13 +78,15 @@ def _differences(comparison: Comparison, names: Column) -> StackedTable:
 
 def _budgets(comparison: Comparison, names: Column) -> StackedTable:
     spent = [method.spending for method in comparison.methods]
+    steps = Column("environment steps", tuple(number(each.environment_steps, 0) for each in spent))
+    played = any(each.environment_steps is not None for each in spent)
     return StackedTable(
         "Budgets: means per run",
         names,
         (
             (
                 Column(f"{comparison.unit}s", tuple(f"{each.units:,.0f}" for each in spent)),
-                Column("environment steps", tuple(f"{each.environment_steps:,.0f}" for each in spent)),
+                *([steps] if played else []),
                 Column("updates", tuple(f"{each.updates:,.0f}" for each in spent)),
                 Column("samples per update", tuple(f"{each.samples_per_update:,.0f}" for each in spent)),
                 Column("parameters", tuple(f"{method.parameters.total:,}" for method in comparison.methods)),

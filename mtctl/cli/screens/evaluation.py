@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from mtctl.analysis.evaluation import Summary, TaskSummary
-from mtctl.cli.screens.figures import NOTHING, interval, number, percent
+from collections.abc import Iterator
+
+from mtctl.analysis.evaluation import Summary, TaskSummary, ends_of
+from mtctl.cli.screens.figures import NOTHING, in_words, interval, measure, number, percent
 from mtctl.cli.screens.tables import Column, StackedTable
 
 
-def evaluation_table(summary: Summary, title: str) -> StackedTable:
-    """Return the table of a run's evaluation: a row for each task, and their average.
+def evaluation_tables(summary: Summary, title: str) -> Iterator[StackedTable]:
+    """Yield the tables of a run's evaluation: scores, and where there are any, measures in other units.
 
     Args:
         summary: from `mtctl.analysis.evaluation.summarise`.
-        title: which run, which checkpoint, how many episodes.
+        title: which run, which checkpoint, which score, how many items.
     """
+    groups = (_scores(summary), _successes(summary), _endings(summary))
+    names = (*(row.task for row in summary.tasks), "average")
+    yield StackedTable(title, Column("task", names, text=True), tuple(group for group in groups if group))
+    if summary.measures:
+        yield _measures(summary)
+
+
+def _scores(summary: Summary) -> tuple[Column, ...]:
     rows = summary.tasks
-    outcomes = [*(row.outcomes for row in rows), summary.outcomes]
-    deviations = (NOTHING if row.returns.sd is None else number(row.returns.sd) for row in rows)
-    return StackedTable(
-        title,
-        Column("task", (*(row.task for row in rows), "average"), text=True),
-        (
-            (
-                Column("mean", (*(number(row.returns.mean) for row in rows), number(summary.average))),
-                Column("sd", (*deviations, "")),
-                Column("95 % interval", (*(interval(row.returns.interval) for row in rows), "")),
-                Column("success", tuple(percent(ends.success_rate) for ends in outcomes)),
-                Column("95 % interval", (*map(_success, rows), "")),
-            ),
-            (
-                Column("landed", tuple(f"{ends.landed:,}" for ends in outcomes)),
-                Column("crashed", tuple(f"{ends.crashed:,}" for ends in outcomes)),
-                Column("timed out", tuple(f"{ends.timed_out:,}" for ends in outcomes)),
-                Column("steps", (*(f"{row.steps:,.0f}" for row in rows), f"{summary.steps:,.0f}")),
-            ),
-        ),
+    deviations = (NOTHING if row.scores.sd is None else number(row.scores.sd) for row in rows)
+    return (
+        Column("mean", (*(number(row.scores.mean) for row in rows), number(summary.average))),
+        Column("sd", (*deviations, "")),
+        Column("95 % interval", (*(interval(row.scores.interval) for row in rows), "")),
+    )
+
+
+def _successes(summary: Summary) -> tuple[Column, ...]:
+    if summary.outcomes.successes is None:
+        return ()
+    rates = [*(row.outcomes.success_rate for row in summary.tasks), summary.outcomes.success_rate]
+    return (
+        Column("success", tuple(map(percent, rates))),
+        Column("95 % interval", (*map(_success, summary.tasks), "")),
     )
 
 
@@ -42,3 +47,25 @@ def _success(row: TaskSummary) -> str:
     if row.success is None:
         return NOTHING
     return f"[{100 * row.success.low:.0f}, {100 * row.success.high:.0f}] %"
+
+
+def _endings(summary: Summary) -> tuple[Column, ...]:
+    outcomes = [*(row.outcomes for row in summary.tasks), summary.outcomes]
+    columns = [
+        Column(in_words(end), tuple(f"{each.ends.get(end, 0):,}" for each in outcomes))
+        for end in ends_of(outcomes)
+    ]
+    if summary.steps is not None:
+        steps = [*(row.steps for row in summary.tasks), summary.steps]
+        columns.append(Column("steps", tuple(number(each, 0) for each in steps)))
+    return tuple(columns)
+
+
+def _measures(summary: Summary) -> StackedTable:
+    rows = summary.tasks
+    columns = (
+        Column(in_words(name), tuple(measure(row.measures.get(name)) for row in rows))
+        for name in summary.measures
+    )
+    names = Column("task", tuple(row.task for row in rows), text=True)
+    return StackedTable("Measures, in each task's own units", names, (tuple(columns),))

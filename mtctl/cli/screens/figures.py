@@ -17,6 +17,15 @@ def number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
     return format(value, form)
 
 
+def measure(value: float | None) -> str:
+    """Return a number of any size with three significant digits: a loss, an error, a rate."""
+    if value is None:
+        return NOTHING
+    if 1000 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}".rstrip(".")
+
+
 def interval(found: Interval | None, *, sign: bool = False) -> str:
     """Return "[low, high]"."""
     return NOTHING if found is None else f"[{number(found.low, sign=sign)}, {number(found.high, sign=sign)}]"
@@ -43,3 +52,8 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def in_words(name: str) -> str:
+    """Return a key's name as a header: "timed out"."""
+    return name.replace("_", " ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mtctl.cli.progress import Progress
-from mtctl.cli.screens.figures import NOTHING, duration, number, percent
+from mtctl.cli.screens.figures import NOTHING, duration, measure, number, percent
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _SPARKS: Final = 12
@@ -31,45 +31,55 @@ def sparkline(values: Sequence[float], width: int = _SPARKS) -> str:
 
 def run_screen(progress: Progress, method: str, hint: str = "Ctrl-C saves and stops") -> RenderableType:
     """Show one run: a row per task, then how far it is."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("task", no_wrap=True)
-    table.add_column("return", justify="right", no_wrap=True, min_width=8)
-    table.add_column("course", no_wrap=True, min_width=_SPARKS)
-    table.add_column("≥200", justify="right", no_wrap=True, min_width=5)
-    table.add_column("weight", justify="right", no_wrap=True, min_width=6)
-    table.add_column("grad share", justify="right", no_wrap=True, min_width=10)
-    for name, task in progress.tasks.items():
-        course = Text(sparkline(task.history), style="cyan")
-        row = (
-            number(task.mean),
-            course,
-            percent(task.success_rate),
-            number(task.weight, 2),
-            percent(task.share),
-        )
-        table.add_row(Text(name), *row)
     head = Text(
         f"{progress.name} · {method} · {len(progress.tasks)} tasks · seed {progress.seed} · cpu · 1 thread"
     )
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
-        f"episode {progress.done}/{progress.units}",
+        f"{progress.unit} {progress.done}/{progress.units}",
         ProgressBar(total=progress.units, completed=progress.done, width=20),
-        f"ε {number(progress.epsilon, 2)}",
+        _beside(progress),
     )
     foot = Text(_pace(progress) + f" · {hint}", style="dim")
-    return Group(head, table, bar, foot)
+    return Group(head, _tasks(progress), bar, foot)
+
+
+def _tasks(progress: Progress) -> Table:
+    """Show each task's latest: a return and its successes, or a loss and the score of an evaluation."""
+    score, rated = progress.score, progress.score.success is not None and progress.is_played
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("task", no_wrap=True)
+    table.add_column("return" if progress.is_played else "loss", justify="right", no_wrap=True, min_width=8)
+    table.add_column("course", no_wrap=True, min_width=_SPARKS)
+    header = f"{'≥' if score.higher_is_better else '≤'}{score.success:g}" if rated else score.name
+    table.add_column(header, justify="right", no_wrap=True, min_width=5)
+    table.add_column("weight", justify="right", no_wrap=True, min_width=6)
+    table.add_column("grad share", justify="right", no_wrap=True, min_width=10)
+    for name, task in progress.tasks.items():
+        table.add_row(
+            Text(name),
+            _figure(progress)(task.mean),
+            Text(sparkline(task.history), style="cyan"),
+            percent(task.success_rate) if rated else number(task.score),
+            number(task.weight, 2),
+            percent(task.share),
+        )
+    return table
 
 
 def runs_screen(runs: Sequence[tuple[Progress, str]]) -> RenderableType:
     """Show several runs, a row each, with their status."""
+    units, paces = ({word(each) for each, _ in runs} for word in (lambda each: each.unit, _steps))
+    played = any(progress.is_played for progress, _ in runs)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold")
     table.add_column("status", no_wrap=True)
-    table.add_column("episode", justify="right", no_wrap=True, min_width=9)
-    table.add_column("return", justify="right", no_wrap=True, min_width=7)
+    table.add_column(units.pop() if len(units) == 1 else "done", justify="right", no_wrap=True, min_width=9)
+    if played:
+        table.add_column("return", justify="right", no_wrap=True, min_width=7)
     table.add_column("eval", justify="right", no_wrap=True, min_width=7)
-    table.add_column("steps/s", justify="right", no_wrap=True, min_width=7)
+    pace = paces.pop() if len(paces) == 1 else "pace"
+    table.add_column(f"{pace}/s", justify="right", no_wrap=True, min_width=7)
     table.add_column("left", justify="right", no_wrap=True, min_width=5)
     for progress, status in runs:
         moving = status == "running"
@@ -77,7 +87,7 @@ def runs_screen(runs: Sequence[tuple[Progress, str]]) -> RenderableType:
             Text(f"{progress.name}/seed{progress.seed}"),
             status,
             f"{progress.done}/{progress.units}",
-            number(progress.average),
+            *([number(progress.average)] if played else []),
             number(progress.evaluation),
             number(progress.steps_per_second, 0) if moving else NOTHING,
             duration(progress.seconds_left) if moving else NOTHING,
@@ -87,10 +97,28 @@ def runs_screen(runs: Sequence[tuple[Progress, str]]) -> RenderableType:
 
 def line(progress: Progress) -> str:
     """Say in one line how a run goes."""
-    tasks = "  ".join(f"{name} {number(task.mean)}" for name, task in progress.tasks.items())
-    place = f"episode {progress.done}/{progress.units}"
-    return f"{place}  {tasks}  ε {number(progress.epsilon, 2)}  {_pace(progress)}"
+    show = _figure(progress)
+    tasks = "  ".join(f"{name} {show(task.mean)}" for name, task in progress.tasks.items())
+    place = f"{progress.unit} {progress.done}/{progress.units}"
+    return f"{place}  {tasks}  {_beside(progress)}  {_pace(progress)}"
+
+
+def _figure(progress: Progress) -> Callable[[float | None], str]:
+    """Say how a task's figures are written: returns alike, losses each in its own size."""
+    return number if progress.is_played else measure
+
+
+def _beside(progress: Progress) -> str:
+    """Name what matters besides the tasks: how much is left to chance, or how the latest evaluation went."""
+    if progress.is_played:
+        return f"ε {number(progress.epsilon, 2)}"
+    return f"{progress.score.name} {number(progress.evaluation)}"
+
+
+def _steps(progress: Progress) -> str:
+    return "steps" if progress.is_played else "updates"
 
 
 def _pace(progress: Progress) -> str:
-    return f"{number(progress.steps_per_second, 0)} steps/s · {duration(progress.seconds_left)} left"
+    per_second = number(progress.steps_per_second, 0)
+    return f"{per_second} {_steps(progress)}/s · {duration(progress.seconds_left)} left"
