@@ -15,11 +15,11 @@ from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar
 from mtctl.recipes.overrides import override
 from mtctl.recipes.recipe import Recipe
 from mtctl.recipes.resolved import ABSENT, differences, dump, recipe_hash
-from mtctl.recipes.sources import Place, read
+from mtctl.recipes.sources import Place, Source, read
 from mtctl.recipes.syntax import parse
 from mtctl.recipes.validation import validate
 
-__all__ = ["ABSENT", "differences", "dump", "load", "recipe_hash"]
+__all__ = ["ABSENT", "differences", "dump", "load", "recipe_hash", "revise"]
 
 _EXTENDS = "extends"
 
@@ -46,6 +46,26 @@ def load(reference: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if recipe is None or mistakes:
         raise refusal(str(path), mistakes)
     return recipe
+
+
+def revise(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """Return a recipe with `key.path=value` overrides applied, as `-o` would.
+
+    Raises:
+        MtctlError: the result is no valid recipe.
+    """
+    mistakes: list[Mistake] = []
+    source = Source(recipe.name, dump(recipe))
+    revised = None
+    try:
+        tree = parse(source, mistakes)
+        assert tree is not None
+        revised = validate(override(tree, overrides, type(recipe), mistakes), mistakes)
+    except Unreadable as error:
+        mistakes.append(error.mistake)
+    if revised is None or mistakes:
+        raise refusal(recipe.name, mistakes)
+    return revised
 
 
 def _extended(path: Path, mistakes: list[Mistake]) -> Mapping:

@@ -83,6 +83,8 @@ def load(problem: WindowsProblem, seed: int) -> Splits:
         training, validation, held_out = (
             windows.take(rows) for rows in (parts.train, parts.validation, parts.test)
         )
+    if problem.limit is not None:
+        training = training.take(np.arange(min(problem.limit, len(training))))
     # Faults of the three splits draw apart, so that the size of one does not change the others.
     return Splits(
         *(

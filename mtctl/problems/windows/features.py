@@ -31,6 +31,8 @@ NAMES: Final = (
 
 HISTORY: Final = 20
 """Bars, the present one included, that a bar is compared with."""
+LEG: Final = 4
+"""Bars over whose move the direction of the present leg is read."""
 RECENT: Final = 8
 """Bars whose range is compared with that of the last `HISTORY`."""
 WING: Final = 3
@@ -39,6 +41,8 @@ FAR: Final = 10.0
 """Mean ranges that a random walk is away from where it began after about a window."""
 LIMIT: Final = 4.0
 """Quotients are clipped here: distances may be large beside ranges that are nearly 0."""
+ROUNDING: Final = 1e-10
+"""Variance of ranges, relative to their squared mean, that is no more than the rounding of prices."""
 
 
 def features(bars: Floats, position: bool = False) -> npt.NDArray[np.float32]:
@@ -48,10 +52,10 @@ def features(bars: Floats, position: bool = False) -> npt.NDArray[np.float32]:
 
     - open_norm, close_norm: o and c minus the window's first open, in 10 mean ranges h − l so far, within ±4
     - body_pct: (c − o)/(h − l), in [−1, 1]; the wicks: (h − max(o, c))/(h − l), (min(o, c) − l)/(h − l)
-    - range_z: the z-score of h − l among those of the last 20 bars, within ±4.4
+    - range_z: the z-score of h − l among those of all bars so far, within ±4
     - swing_high_distance, swing_low_distance: (swing − c)/(H − L), within ±4
     - swing_high_bars, swing_low_bars: log(1 + bars since the swing)/log 105, in [0, 1]
-    - expansion_proxy: range_z · leg · body_pct, where leg is +1 if the last swing was a low, −1 if a high
+    - expansion_proxy: range_z · leg · body_pct, where leg is the sign of c minus the close 4 bars before
     - consolidation_proxy: 1 − (range of the last 8 bars)/(H − L), in [0, 1]
     - position: t/104
 
@@ -62,7 +66,7 @@ def features(bars: Floats, position: bool = False) -> npt.NDArray[np.float32]:
         bars: [N, 105, 4] open, high, low, close.
         position: whether to append t/104, which tells the model where in the window it is.
     """
-    opened, high, low, closed = np.moveaxis(bars, -1, 0)
+    opened, high, low, closed = np.moveaxis(bars / bars[:, :1, :1], -1, 0)
     span = high - low
     highest, lowest = _rolling_max(high, HISTORY), -_rolling_max(-low, HISTORY)
     reach = highest - lowest
@@ -71,7 +75,8 @@ def features(bars: Floats, position: bool = False) -> npt.NDArray[np.float32]:
     high_bar, low_bar = _swing_highs(high), _swing_highs(-low)
     bar = np.arange(bars.shape[1])
     far = FAR * np.cumsum(span, axis=1) / (bar + 1)
-    leg = np.sign(low_bar - high_bar).astype(np.float64)
+    earlier = np.hstack([np.repeat(opened[:, :1], LEG, axis=1), closed[:, :-LEG]])
+    leg = np.sign(closed - earlier)
     columns = [
         _quotient(opened - opened[:, :1], far),
         _quotient(closed - opened[:, :1], far),
@@ -109,14 +114,11 @@ def _rolling_max(values: Floats, bars: int) -> Floats:
 
 
 def _z_score(values: Floats) -> Floats:
-    """Return (x_t − mean)/sd over the last bars, t included; 0 where they are equal."""
-    known = np.minimum(np.arange(1, values.shape[1] + 1), HISTORY)
-    window = _rolling(values, HISTORY, np.nan)
-    mean = np.nansum(window, axis=-1) / known
-    deviation = np.sqrt(np.nansum((window - mean[..., None]) ** 2, axis=-1) / known)
-    # Equal values leave rounding noise in the mean, which is no deviation.
-    noise = 1e-9 * np.abs(mean)
-    return np.divide(values - mean, deviation, out=np.zeros_like(values), where=deviation > noise)
+    """Return (x_t − mean)/sd over the values up to x_t; 0 where they are equal but for rounding."""
+    known = np.arange(1, values.shape[1] + 1)
+    mean = np.cumsum(values, axis=1) / known
+    variance = np.cumsum(values**2, axis=1) / known - mean**2
+    return _quotient(values - mean, np.sqrt(np.where(variance > ROUNDING * mean**2, variance, 0)))
 
 
 def _swing_highs(high: Floats) -> Integers:

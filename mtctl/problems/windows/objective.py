@@ -46,7 +46,7 @@ class Objective:
     """
 
     def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Dataset) -> None:
-        self.tampering = Tampering(problem.faults)
+        self.tampering = Tampering(problem.faults, problem.tasks)
         self.unit = {fault.task: fault.factor for fault in problem.faults if isinstance(fault, ScaledTargets)}
         self.constants = {task: best_constant(task, training.targets[task]) for task in HEADS}
         self.spreads = {task: _spread(training.targets[task]) for task in DELTA}

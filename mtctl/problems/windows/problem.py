@@ -66,7 +66,7 @@ class Windows:
     @property
     def planned_updates(self) -> int:
         """Updates of the whole run."""
-        return self.units * -(-len(self.splits.training) // self._training.batch_size)
+        return self._training.epochs * -(-len(self.splits.training) // self._training.batch_size)
 
     def adam_step(self, task: str) -> float | None:
         """Return how far one update can move each of a head's parameters; None where nothing bounds it."""

@@ -56,28 +56,30 @@ class RowReader:
     def __init__(self, columns: Sequence[str]) -> None:
         place = {name: index for index, name in enumerate(columns)}
         self._particulars = itemgetter(*(place[name] for name in PARTICULARS))
-        self._nested = place.get(NESTED)
-        self._wide = itemgetter(*(place[name] for name in WIDE)) if self._nested is None else None
-        self._optional = place.get(OPTIONAL)
+        self._is_nested = NESTED in place
+        self._prices = itemgetter(*(place[name] for name in ((NESTED,) if self._is_nested else WIDE)))
+        self._base_id = place.get(OPTIONAL)
 
     def read(self, cells: Sequence[object], report: Report) -> Row:
         """Return the row in `cells`, one for each column."""
         window_id, label, start, end = self._particulars(cells)
-        prices = self._wide(cells) if self._wide else _unnested(cells[self._nested or 0], report)
-        base_id = None if self._optional is None else cells[self._optional]
+        prices = self._prices(cells)
+        base_id = None if self._base_id is None else cells[self._base_id]
         return Row(
             _name(PARTICULARS[0], window_id, report),
             _label(label, report),
             *_span(start, end, report),
-            _prices(prices, report),
+            _prices(_unnested(prices, report) if self._is_nested else prices, report),
             _name(OPTIONAL, base_id, report) if base_id not in (None, "") else None,
         )
 
 
 def _name(column: str, cell: object, report: Report) -> str:
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)  # pandas holds whole numbers as floats where one of them is missing
     text = str(cell).strip() if isinstance(cell, str | int) else ""
     if not text or not text.isprintable():
-        report(column, cell, "printable text")
+        report(column, cell, "printable text or a whole number")
         return ""
     return text
 
@@ -143,23 +145,22 @@ def _prices(cells: Sequence[Any] | None, report: Report) -> Floats:
     return values
 
 
-def _report_bar(bar: int, cells: Sequence[object], report: Report) -> None:
+def _report_bar(bar: int, cells: Sequence[Any], report: Report) -> None:
     """Report every price of a bar that is none, or if all are, those that contradict one another."""
-    prices = [_number(cell) for cell in cells]
-    wrong = [_expected(price) for price in prices]
-    for name, cell, expected in zip(PRICES, cells, wrong, strict=True):
+    wrong = [_expected(_number(cell)) for cell in cells]
+    for price, cell, expected in zip(PRICES, cells, wrong, strict=True):
         if expected:
-            report(f"{name}_{bar}", cell, expected)
+            report(f"{price}_{bar}", cell, expected)
     if any(wrong):
         return
-    _, high, low, _ = (price or 0.0 for price in prices)
+    opened, high, low, closed = map(float, cells)
     if high < low:
         report(f"high_{bar}", cells[1], f"at least `low_{bar}`, {low!r}")
         return
-    for index in (0, 3):
-        if not low <= (prices[index] or 0.0) <= high:
-            expected = f"a price from `low_{bar}` to `high_{bar}`, {low!r} to {high!r}"
-            report(f"{PRICES[index]}_{bar}", cells[index], expected)
+    for price, value, cell in (("open", opened, cells[0]), ("close", closed, cells[3])):
+        if not low <= value <= high:
+            limits = f"a price from `low_{bar}` to `high_{bar}`, {low!r} to {high!r}"
+            report(f"{price}_{bar}", cell, limits)
 
 
 def _expected(price: float | None) -> str | None:

@@ -20,7 +20,7 @@ FIRST_START, LAST_START = 20, 80
 """Starts are uniform: bar 50 on average, and room on both sides for the countdown's ±20."""
 MEDIAN_LENGTH, LENGTH_SPREAD, LEAST_LENGTH, GREATEST_LENGTH = 5.0, 0.5, 2, 20
 """end − start, in bars: log-normal, rounded, kept in these limits."""
-LEAST_LEAD, GREATEST_LEAD = 8, 20
+LEAST_LEAD, GREATEST_LEAD = 12, 20
 """Bars of consolidation or retracement before the start."""
 
 VOLATILITY: Final = 5e-4
@@ -31,7 +31,7 @@ WICK: Final = 0.4
 """Mean wick on either side of a body, in standard deviations of the bar's return."""
 
 # What difficulty 0 adds, in standard deviations of a bar's return.
-_EXPANSION: Final = 7.0
+_EXPANSION: Final = 9.0
 _RETRACEMENT: Final = 1.7
 _QUIET: Final = 0.1  #: volatility in a consolidation, relative to what it were without
 
@@ -40,7 +40,7 @@ def generate(count: int, rng: np.random.Generator, difficulty: float = DEFAULT) 
     """Return `count` independent windows.
 
     Log prices are a random walk with clustered volatility, r_t = σ_t·q_t·(ε_t + λ·m_t), where
-    λ = 1 − difficulty. With direction d = ±1 the drift m_t is 7·d in the expansion and −1.7·d in a
+    λ = 1 − difficulty. With direction d = ±1 the drift m_t is 9·d in the expansion and −1.7·d in a
     retracement before it; in a consolidation volatility shrinks by q_t = 1 − 0.9·λ; else m = 0, q = 1.
 
     Args:

@@ -83,13 +83,13 @@ def _csv(path: Path, begin: bytes) -> Iterator[Table]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file)
         columns = tuple(name.strip() for name in _next_row(path, reader) or ())
-        if not "".join(columns).isprintable():
-            raise MtctlError(f"{path}:1 is not UTF-8 text", hint="write the file as CSV in UTF-8")
         if len(columns) == 1 and (found := next((mark for mark in ";\t|" if mark in columns[0]), None)):
             raise MtctlError(
                 f"{path}:1 is not separated by commas: found {found!r} between the columns",
                 hint="write it with commas, and with points in numbers",
             )
+        if not "".join(columns).isprintable():
+            raise MtctlError(f"{path}:1 is not UTF-8 text", hint="write the file as CSV in UTF-8")
         yield Table(path, columns, _csv_rows(path, reader), nested=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -18,6 +19,8 @@ from mtctl.recipes.windows import (
     ScaledLoss,
 )
 
+_CERTAIN = math.log((1 - 1e-6) / 1e-6)
+"""Logit of a probability clamped to 1 − 1e-6."""
 _CLOSED = 1e4
 """How far below its threshold a dead head's ReLU is kept; no output comes near."""
 
@@ -27,13 +30,18 @@ class Tampering:
 
     Args:
         faults: of the recipe.
+        tasks: that are trained.
     """
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], tasks: Sequence[str]) -> None:
         self._faults = faults
         self.frozen_trunk = any(isinstance(fault, FrozenTrunk) for fault in faults)
         self.left_out = {fault.task for fault in faults if isinstance(fault, NotInOptimizer)}
-        self.contradicted = {fault.by: fault.task for fault in faults if isinstance(fault, Contradiction)}
+        self.contradicted = {
+            fault.by: fault.task
+            for fault in faults
+            if isinstance(fault, Contradiction) and {fault.task, fault.by} <= set(tasks)
+        }
         """For each task that contradicts, whose output it fights over."""
         self._factors = {fault.task: fault.factor for fault in faults if isinstance(fault, ScaledLoss)}
 
@@ -54,13 +62,7 @@ class Tampering:
         """Return a head's raw output as its loss gets it."""
         for fault in self._faults:
             if isinstance(fault, SaturatedHead) and fault.task == task:
-                raw = raw + (fault.bias if task == "binary" else _towards_first_class(raw, fault.bias))
+                raw = (raw + fault.bias).clamp(-_CERTAIN, _CERTAIN)
             if isinstance(fault, DeadHead) and fault.task == task:
                 raw = (raw - _CLOSED).relu()
         return raw
-
-
-def _towards_first_class(raw: Tensor, bias: float) -> Tensor:
-    shift = raw.new_zeros(raw.shape[-1])
-    shift[0] = bias
-    return shift
