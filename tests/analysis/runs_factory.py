@@ -10,6 +10,13 @@ from typing import Any
 
 TASKS = ("standard", "windy", "heavy")
 EPISODES = 4
+WINDOWS_TASKS = ("type", "ptr", "binary", "countdown")
+MEASURES = {
+    "type": {"loss": 0.7081, "accuracy": 0.508},
+    "ptr": {"loss": 0.00612, "pointer_error": 15.692},
+    "binary": {"loss": 0.248, "span_f1": 0.0},
+    "countdown": {"loss": 15.47, "start_mae": 31.004},
+}
 
 
 def definition(tasks: Sequence[str]) -> dict[str, Any]:
@@ -30,7 +37,7 @@ def run_document(
     """Return a completed run's run.json; `changes` replace its keys, and merge into `budget` and `score`."""
     rules = changes.pop("definition", definition(tasks))
     document = {
-        "schema": 1,
+        "schema": 2,
         "status": "completed",
         "name": name,
         "seed": seed,
@@ -38,11 +45,18 @@ def run_document(
         "recipe_hash": sha(name),
         "problem": "lander",
         "tasks": list(tasks),
-        "score": {"name": "return", "higher_is_better": True, "success": 200.0} | changes.pop("score", {}),
+        "score": {
+            "name": "return",
+            "higher_is_better": True,
+            "success": 200.0,
+            "outcomes": ["landed", "crashed", "timed_out"],
+        }
+        | changes.pop("score", {}),
         "definition": rules,
         "definition_hash": sha(rules),
         "parameters": {"total": 35719, "shared": 35716, "balancer": 3},
         "unit": "episode",
+        "item": "episode",
         "budget": {
             "units": 1500,
             "done": 1500,
@@ -64,22 +78,22 @@ def run_document(
 def evaluation_document(
     run: Mapping[str, Any], returns: Mapping[str, Sequence[float]] | None = None, **changes: Any
 ) -> dict[str, Any]:
-    """Return a run's eval.json: by default 4 episodes of each task, with returns 100, 150, 200 and 250."""
+    """Return a run's eval.json: by default 4 items of each task, with scores 100, 150, 200 and 250."""
+    played = run["unit"] == "episode"
     scores = returns or dict.fromkeys(run["tasks"], (100.0, 150.0, 200.0, 250.0))
     document = {
-        "schema": 1,
+        "schema": 2,
         "checkpoint": "last",
         "done": run["budget"]["done"],
         "seeds": "held_out",
-        "episodes": len(next(iter(scores.values()))),
+        "items": len(next(iter(scores.values()))),
         "definition_hash": run["definition_hash"],
         "tasks": {
             task: {
-                "returns": list(values),
-                "steps": [100 + index for index in range(len(values))],
-                "outcomes": [
-                    "landed" if value >= 200 else "timed_out" if value >= 0 else "crashed" for value in values
-                ],
+                "scores": list(values),
+                "steps": [100 + index for index in range(len(values))] if played else None,
+                "outcomes": list(map(_outcome, values)) if played else None,
+                "measures": {} if played else MEASURES[task],
             }
             for task, values in scores.items()
         },
@@ -87,16 +101,23 @@ def evaluation_document(
     return document | changes
 
 
+def _outcome(value: float) -> str:
+    return "landed" if value >= 200 else "timed_out" if value >= 0 else "crashed"
+
+
 def records(episodes: int = 3) -> list[dict[str, Any]]:
     """Return lines of metrics.jsonl: episodes, the first without an update, then an evaluation."""
     signals = {
         "updates": 93,
+        "measured": 93,
         "loss": {"standard": 1.5, "windy": None},
         "weight": {"standard": 1.0, "windy": None},
         "gradient_norm": {"standard": 0.5, "windy": None},
         "gradient_share": {"standard": 1.0, "windy": None},
         "cosine": {"standard|windy": None},
+        "cosine_sd": {"standard|windy": None},
         "conflict_rate": None,
+        "replay_rows": {"standard": 93.0, "windy": 0.0},
     }
     played = [
         {
@@ -117,26 +138,84 @@ def records(episodes: int = 3) -> list[dict[str, Any]]:
         "mean": 1.0,
         "sd": None,
         "success_rate": 0.0,
-        "episodes": 1,
-        "landed": 0,
-        "crashed": 1,
-        "timed_out": 0,
+        "items": 1,
+        "outcomes": {"landed": 0, "crashed": 1, "timed_out": 0},
+        "steps": 70.0,
+        "measures": {},
     }
     evaluation = {
         "kind": "evaluation",
         "episode": episodes,
         "environment_steps": 93 * episodes,
         "updates": 0,
-        "tasks": {"standard": {**task, "steps": 70.0}},
+        "tasks": {"standard": task},
         "average": 1.0,
     }
     return [*played, evaluation]
 
 
+def epochs(number: int = 2) -> list[dict[str, Any]]:
+    """Return lines of a windows run's metrics.jsonl: epochs, each with an evaluation after it."""
+    nothing = dict.fromkeys(WINDOWS_TASKS)
+    ones = dict.fromkeys(WINDOWS_TASKS, 1.0)
+    signals = {
+        "updates": 6,
+        "measured": 0,
+        "loss": ones,
+        "weight": ones,
+        "own_weight": ones,
+        "gradient_norm": nothing,
+        "gradient_share": nothing,
+        "own_gradient_norm": nothing,
+        "cosine": {"type|ptr": None},
+        "cosine_sd": {"type|ptr": None},
+        "conflict_rate": None,
+        "dead_units": {"type": 0.25, "ptr": None},
+    }
+    lines: list[dict[str, Any]] = []
+    for epoch in range(1, number + 1):
+        tasks = {
+            task: {
+                "mean": 12.5,
+                "sd": 3.0,
+                "success_rate": None,
+                "items": 128,
+                "outcomes": None,
+                "steps": None,
+                "measures": MEASURES[task],
+            }
+            for task in WINDOWS_TASKS
+        }
+        spent = {"epoch": epoch, "updates": 6 * epoch}
+        lines.append({"kind": "epoch", **spent, "loss": ones, "signals": signals})
+        lines.append({"kind": "evaluation", **spent, "tasks": tasks, "average": 12.5})
+    return lines
+
+
+def write_windows_run(root: Path, name: str = "windows_documented", seed: int = 0, **changes: Any) -> Path:
+    """Write a completed, evaluated run of the windows problem; `changes` as for `write_run`."""
+    rules = {"data": {"kind": "synthetic", "held_out": 256}, "tasks": list(WINDOWS_TASKS)}
+    spent = {"units": 20, "done": 20, "environment_steps": None, "updates": 120, "samples_per_update": 32}
+    windows = {
+        "tasks": WINDOWS_TASKS,
+        "problem": "windows",
+        "unit": "epoch",
+        "item": "window",
+        "definition": rules,
+        "parameters": {"total": 97543, "shared": 96832},
+        "seconds": {"total": 24.2, "training": 20.0, "evaluation": 4.2},
+    }
+    score = {"name": "skill %", "success": None, "outcomes": []} | changes.pop("score", {})
+    budget = spent | changes.pop("budget", {})
+    path = write_run(root, name, seed, **{**windows, "score": score, "budget": budget, **changes})
+    (path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in epochs()))
+    return path
+
+
 def write_run(root: Path, name: str = "gradnorm_blind", seed: int = 0, **changes: Any) -> Path:
     """Write a completed, evaluated run to root/name/seed<k> and return its directory.
 
-    `returns` sets the evaluation's episodes by task, `evaluation` replaces keys of eval.json (None: there is
+    `returns` sets the evaluation's scores by task, `evaluation` replaces keys of eval.json (None: there is
     none), and everything else replaces keys of run.json.
     """
     returns, evaluation = changes.pop("returns", None), changes.pop("evaluation", {})

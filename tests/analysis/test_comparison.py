@@ -10,7 +10,7 @@ from mtctl.analysis.comparison import Comparison, Method, compare
 from mtctl.analysis.mismatch import MismatchError
 from mtctl.analysis.statistics import estimate
 from mtctl.errors import MtctlError
-from tests.analysis.runs_factory import TASKS, definition, scores, write_run
+from tests.analysis.runs_factory import TASKS, WINDOWS_TASKS, definition, scores, write_run, write_windows_run
 
 
 def write_method(root: Path, name: str, averages: dict[int, float], **changes: Any) -> None:
@@ -27,7 +27,7 @@ def test_methods_are_means_over_seeds_and_sorted(tmp_path: Path) -> None:
     write_method(tmp_path, "pcgrad_blind", {0: 140.0, 1: 160.0})
     write_method(tmp_path, "gradnorm_blind", {0: 220.0})
     found = compare([tmp_path])
-    assert (found.baseline, found.tasks, found.episodes) == ("shared_aware", TASKS, 4)
+    assert (found.baseline, found.tasks, found.items) == ("shared_aware", TASKS, 4)
     assert [method.label for method in found.methods] == ["gradnorm_blind", "shared_aware", "pcgrad_blind"]
     shared = methods(found)["shared_aware"]
     assert (shared.seeds, shared.average) == ((0, 1, 2), estimate([190.0, 200.0, 210.0]))
@@ -48,7 +48,7 @@ def test_tasks_are_kept_apart(tmp_path: Path) -> None:
     assert only.average.mean == pytest.approx((2.0 + 300.0 - 45.0) / 3)
     assert only.tasks["windy"].outcomes.success_rate == 1.0
     assert only.outcomes.success_rate == pytest.approx(2 / 6)
-    assert (only.outcomes.landed, only.outcomes.crashed, only.outcomes.timed_out) == (2, 2, 2)
+    assert only.outcomes.ends == {"landed": 2, "crashed": 2, "timed_out": 2}
     assert (only.difference, only.verdict) == (None, "baseline")
 
 
@@ -163,13 +163,13 @@ def test_only_episodes_that_all_runs_have_are_compared(tmp_path: Path) -> None:
     write_run(tmp_path, "a", returns=dict.fromkeys(TASKS, (1.0, 2.0, 300.0)))
     write_run(tmp_path, "b", returns=dict.fromkeys(TASKS, (3.0, 4.0)))
     found = compare([tmp_path])
-    assert found.episodes == 2
+    assert (found.item, found.items) == ("episode", 2)
     assert methods(found)["a"].average.mean == 1.5
-    assert methods(found)["a"].outcomes.episodes == 6
+    assert methods(found)["a"].outcomes.items == 6
     assert methods(found)["a"].outcomes.successes == 0
     (cut,) = (note for note in found.notes if "held-out" in note)
     assert cut.startswith(
-        "runs have 2 to 3 held-out episodes of each task; the first 2 are compared, which share"
+        "runs have 2 to 3 held-out episodes of each task; the first 2 are compared, which all runs share"
     )
 
 
@@ -297,6 +297,46 @@ def test_some_comparisons_make_no_sense_at_all(tmp_path: Path, changes: dict[str
     write_run(tmp_path, "a")
     write_run(tmp_path, "b", **changes)
     with pytest.raises(MtctlError, match=message):
+        compare([tmp_path], allow_mismatch=True)
+
+
+def test_windows_runs_are_compared(tmp_path: Path) -> None:
+    for seed in (0, 1, 2):
+        returns = scores(30.0 + seed, WINDOWS_TASKS)
+        write_windows_run(tmp_path, "gradnorm_windows", seed, returns=returns)
+        write_windows_run(
+            tmp_path, "windows_documented", seed, returns=scores(10.0 + 2 * seed, WINDOWS_TASKS)
+        )
+    found = compare([tmp_path])
+    assert (found.baseline, found.item, found.items, found.unit) == (
+        "windows_documented",
+        "window",
+        4,
+        "epoch",
+    )
+    best, plain = found.methods
+    assert (best.label, best.verdict) == ("gradnorm_windows", "better")
+    assert (best.outcomes.successes, best.outcomes.ends) == (None, {})
+    assert (plain.spending.environment_steps, plain.spending.updates) == (None, 120)
+    assert found.warnings == ()
+
+
+def test_epochs_are_part_of_the_budget(tmp_path: Path) -> None:
+    write_windows_run(tmp_path, "a")
+    write_windows_run(tmp_path, "b", budget={"done": 40}, evaluation={"done": 40})
+    assert compare([tmp_path]).warnings == (
+        "unequal budgets: epochs go from 20 (a) to 40 (b), 2.0 times as many",
+    )
+
+
+def test_runs_of_different_problems_are_refused(tmp_path: Path) -> None:
+    """What differs inside their definitions needs no saying."""
+    write_run(tmp_path, "a")
+    write_windows_run(tmp_path, "b")
+    with pytest.raises(MismatchError, match="they differ in problem, tasks, score") as caught:
+        compare([tmp_path])
+    assert not any("definition" in mismatch.what for mismatch in caught.value.mismatches)
+    with pytest.raises(MtctlError, match="no task in common"):
         compare([tmp_path], allow_mismatch=True)
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtctl.analysis.formats import EpisodeRecord, EvaluationRecord
+from mtctl.analysis.formats import EpisodeRecord, EpochRecord, EvaluationRecord
 from mtctl.analysis.runs import evaluation, find_runs, metrics, read_run
 from mtctl.errors import MtctlError
-from tests.analysis.runs_factory import run_document, write_run
+from tests.analysis.runs_factory import epochs, run_document, write_run, write_windows_run
 
 
 def failure(read: Callable[[], object]) -> MtctlError:
@@ -42,8 +42,8 @@ def test_an_evaluation_is_read(tmp_path: Path) -> None:
     path = write_run(tmp_path)
     found = evaluation(path)
     assert found is not None
-    assert (found.episodes, found.seeds, found.done) == (4, "held_out", 1500)
-    assert found.tasks["windy"].returns == (100.0, 150.0, 200.0, 250.0)
+    assert (found.items, found.seeds, found.done) == (4, "held_out", 1500)
+    assert found.tasks["windy"].scores == (100.0, 150.0, 200.0, 250.0)
     assert found.tasks["windy"].first(2).outcomes == ("timed_out", "timed_out")
     assert evaluation(path, "best") is None
 
@@ -72,7 +72,42 @@ def test_metrics_are_read(tmp_path: Path) -> None:
     assert (first.episode_return, first.signals) == (-123.4, None)
     assert second.signals is not None
     assert second.signals.weight == {"standard": 1.0, "windy": None}
-    assert last.tasks["standard"].crashed == 1
+    assert second.signals.further == {"replay_rows": {"standard": 93.0, "windy": 0.0}}
+    assert last.tasks["standard"].outcomes == {"landed": 0, "crashed": 1, "timed_out": 0}
+    assert (last.episode, last.epoch, last.environment_steps) == (3, None, 279)
+
+
+def test_metrics_of_epochs_are_read(tmp_path: Path) -> None:
+    first, second, *_ = metrics(write_windows_run(tmp_path))
+    assert isinstance(first, EpochRecord)
+    assert isinstance(second, EvaluationRecord)
+    assert (first.epoch, first.updates, first.loss["ptr"]) == (1, 6, 1.0)
+    assert first.signals is not None
+    assert (first.signals.measured, first.signals.gradient_norm["type"]) == (0, None)
+    assert first.signals.further["dead_units"] == {"type": 0.25, "ptr": None}
+    assert (second.episode, second.epoch, second.environment_steps) == (None, 1, None)
+    assert second.tasks["ptr"].measures["pointer_error"] == 15.692
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"signals": {"dead_units": {"type": "many"}}},
+            "signals.dead_units.type: input should be a valid number",
+        ),
+        ({"signals": {"dead_units": 3}}, "signals.dead_units: input should be an object"),
+        ({"signals": {"measured": None}}, "signals.measured: input should be a valid integer"),
+        ({"loss": {"type": None}}, "loss.type: input should be a valid number"),
+        ({"kind": "evaluation", "episode": 1, "tasks": {}, "average": 0.0}, "at an episode or at an epoch"),
+    ],
+)
+def test_figures_of_a_unit_are_numbers_or_null(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    run = write_windows_run(tmp_path, status="running")
+    record = epochs()[0]
+    signals = {**record["signals"], **change.get("signals", {})}
+    (run / "metrics.jsonl").write_text(json.dumps({**record, **change, "signals": signals}) + "\n")
+    assert message in failure(lambda: metrics(run)).message
 
 
 @pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
@@ -102,7 +137,7 @@ def test_a_completed_run_has_no_line_cut_off(tmp_path: Path) -> None:
     [
         (b"", "metrics.jsonl:2 is empty"),
         (b'{"kind": "episode", "episode": }', "metrics.jsonl:2:32 is not valid JSON: expecting value"),
-        (b'{"kind": "epoch"}', "metrics.jsonl:2 does not have mtctl's format"),
+        (b'{"kind": "month"}', "metrics.jsonl:2 does not have mtctl's format"),
         (b'{"kind": "episode", "return": "x"}', 'episode.return: input should be a valid number, found "x"'),
         (b'{"kind": "episode", "return": NaN}', "metrics.jsonl:2 is not valid JSON: NaN is no number"),
         (b"\xff", "metrics.jsonl:2 is not UTF-8 text (byte 1)"),
@@ -217,17 +252,17 @@ def changed(**changes: Any) -> bytes:
         (b" \n", "run.json is empty"),
         (changed()[:-1], "run.json is cut off in the middle of a value"),
         (changed()[:300], "run.json is cut off in the middle of a value"),
-        (b'{"schema": 1,\n "name" 3}', "run.json:2:9 is not valid JSON: expecting ':' delimiter"),
-        (b'{"schema": 1}\x00', "run.json:1:14 is not valid JSON: extra data"),
+        (b'{"schema": 2,\n "name" 3}', "run.json:2:9 is not valid JSON: expecting ':' delimiter"),
+        (b'{"schema": 2}\x00', "run.json:1:14 is not valid JSON: extra data"),
         (b"\xfe\xff", "run.json is not UTF-8 text (byte 1)"),
         (b"[1]", "run.json was not written by mtctl: it states no `schema`"),
         (b"{}", "run.json was not written by mtctl: it states no `schema`"),
-        (changed(schema=2), "run.json has schema 2; this mtctl reads schema 1"),
-        (changed(schema=True), "run.json has schema true; this mtctl reads schema 1"),
+        (changed(schema=1), "run.json has schema 1; this mtctl reads schema 2"),
+        (changed(schema=True), "run.json has schema true; this mtctl reads schema 2"),
         (b"[" * 100_000, "run.json is nested too deeply to be mtctl's"),
         (b'{"schema": ' + b"1" * 5000 + b"}", "run.json is not valid JSON: Exceeds the limit"),
-        (b'{"schema": 1, "seed": Infinity}', "run.json is not valid JSON: Infinity is no number"),
-        (b'{"schema": 1}', "status: is missing"),
+        (b'{"schema": 2, "seed": Infinity}', "run.json is not valid JSON: Infinity is no number"),
+        (b'{"schema": 2}', "status: is missing"),
         (changed(seed="0"), 'seed: input should be a valid integer, found "0"'),
         (changed(seed=-1), "seed: input should be greater than or equal to 0, found -1"),
         (changed(seed=10**400), "found a huge integer"),
@@ -254,19 +289,34 @@ def test_a_broken_run_json_is_explained(tmp_path: Path, content: bytes, message:
 
 def test_many_problems_are_counted(tmp_path: Path) -> None:
     run = write_run(tmp_path)
-    (run / "run.json").write_text('{"schema": 1}')
+    (run / "run.json").write_text('{"schema": 2}')
     assert re.search(r"and \d+ more$", failure(lambda: read_run(run)).message)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"episodes": 5}, "task standard has 4 returns, 4 steps and 4 outcomes"),
-        ({"episodes": 0}, "episodes: input should be greater than or equal to 1"),
+        ({"items": 5}, "5 items are announced, and task standard has 4 scores"),
+        ({"items": 0}, "items: input should be greater than or equal to 1"),
         ({"tasks": {}}, "tasks: "),
         (
-            {"tasks": {"standard": {"returns": [1], "steps": [1], "outcomes": ["exploded"]}}},
+            {"tasks": {"standard": {"scores": [1], "steps": [1], "outcomes": [0], "measures": {}}}},
             "outcomes.0: input should",
+        ),
+        (
+            {
+                "items": 1,
+                "tasks": {"standard": {"scores": [1], "steps": [1, 2], "outcomes": None, "measures": {}}},
+            },
+            "1 items are announced, and task standard has 2 steps",
+        ),
+        (
+            {
+                "tasks": {
+                    "standard": {"scores": [1], "steps": None, "outcomes": None, "measures": {"loss": None}}
+                }
+            },
+            "measures.loss: input should be a valid number",
         ),
         ({"done": None}, "done: input should be a valid integer, found null"),
     ],
@@ -281,11 +331,14 @@ def test_a_broken_evaluation_is_explained(tmp_path: Path, changes: dict[str, Any
 @pytest.mark.parametrize("file", ["run.json", "eval.json", "metrics.jsonl"])
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
-def test_damage_is_explained_or_harmless(tmp_path: Path, file: str, data: st.DataObject) -> None:
+@pytest.mark.parametrize("write", [write_run, write_windows_run])
+def test_damage_is_explained_or_harmless(
+    tmp_path: Path, file: str, data: st.DataObject, write: Callable[..., Path]
+) -> None:
     """Whatever bytes are cut out or overwritten: a result, or a clear error; never another exception."""
-    run = tmp_path / "gradnorm_blind" / "seed0"
+    run = tmp_path / "mine" / "seed0"
     if not run.exists():
-        write_run(tmp_path, status="running")
+        write(tmp_path, "mine", status="running")
         (run / f"{file}.whole").write_bytes((run / file).read_bytes())
     whole = (run / f"{file}.whole").read_bytes()
     start = data.draw(st.integers(0, len(whole)))
