@@ -4,7 +4,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtctl.errors import MtctlError
@@ -29,6 +29,7 @@ def bases(bars: Floats) -> list[int]:
 
 
 @given(starts=st.lists(st.integers(0, 80), min_size=1, max_size=12), seed=SEEDS)
+@settings(deadline=None)
 def test_windows_of_one_series_share_a_base_where_and_only_where_a_chain_of_overlaps_joins_them(
     starts: list[int], seed: int
 ) -> None:
@@ -43,6 +44,7 @@ def test_windows_of_one_series_share_a_base_where_and_only_where_a_chain_of_over
 
 
 @given(starts=st.lists(st.integers(0, 80), min_size=1, max_size=12))
+@settings(deadline=None)
 def test_bases_are_numbered_in_the_order_in_which_they_occur(starts: list[int]) -> None:
     found = bases(cut(series(100), starts))
     assert list(dict.fromkeys(found)) == list(range(max(found) + 1))
