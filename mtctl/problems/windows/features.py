@@ -55,12 +55,14 @@ def features(bars: Floats, position: bool = False) -> npt.NDArray[np.float32]:
     - range_z: the z-score of h − l among those of all bars so far, within ±4
     - swing_high_distance, swing_low_distance: (swing − c)/(H − L), within ±4
     - swing_high_bars, swing_low_bars: log(1 + bars since the swing)/log 105, in [0, 1]
-    - expansion_proxy: range_z · leg · body_pct, where leg is the sign of c minus the close 4 bars before
+    - expansion_proxy: range_z · leg · body_pct, where leg is the sign of c minus the close 4 bars before (at
+      first: minus the first open)
     - consolidation_proxy: 1 − (range of the last 8 bars)/(H − L), in [0, 1]
     - position: t/104
 
-    A swing high is a bar whose high no bar within 3 on either side exceeds; until one is known, the highest
-    bar so far stands in. Where a denominator is 0 the quotient is 0.
+    A swing high is a bar whose high exceeds those of the 3 bars before it and is not exceeded by the 3 after
+    it, with which it becomes known; until then the highest bar so far stands in. Lows mirror this. A quotient
+    whose denominator is 0 is 0.
 
     Args:
         bars: [N, 105, 4] open, high, low, close.
@@ -73,7 +75,7 @@ def features(bars: Floats, position: bool = False) -> npt.NDArray[np.float32]:
     body = _quotient(closed - opened, span)
     range_z = _z_score(span)
     high_bar, low_bar = _swing_highs(high), _swing_highs(-low)
-    bar = np.arange(bars.shape[1])
+    bar = np.arange(LENGTH)
     far = FAR * np.cumsum(span, axis=1) / (bar + 1)
     earlier = np.hstack([np.repeat(opened[:, :1], LEG, axis=1), closed[:, :-LEG]])
     leg = np.sign(closed - earlier)
@@ -115,7 +117,7 @@ def _rolling_max(values: Floats, bars: int) -> Floats:
 
 def _z_score(values: Floats) -> Floats:
     """Return (x_t − mean)/sd over the values up to x_t; 0 where they are equal but for rounding."""
-    known = np.arange(1, values.shape[1] + 1)
+    known = np.arange(1, LENGTH + 1)
     mean = np.cumsum(values, axis=1) / known
     variance = np.cumsum(values**2, axis=1) / known - mean**2
     return _quotient(values - mean, np.sqrt(np.where(variance > ROUNDING * mean**2, variance, 0)))
@@ -123,16 +125,13 @@ def _z_score(values: Floats) -> Floats:
 
 def _swing_highs(high: Floats) -> Integers:
     """Return the bar [N, 105] of the last swing high known at each bar."""
-    count, length = high.shape
-    bar = np.arange(length)
+    bar = np.arange(LENGTH)
     so_far = np.maximum.accumulate(high, axis=1)
-    rises = np.hstack([np.ones((count, 1), bool), so_far[:, 1:] > so_far[:, :-1]])
+    rises = np.diff(so_far, axis=1, prepend=-np.inf) > 0
     stand_in = np.maximum.accumulate(np.where(rises, bar, 0), axis=1)
-    if length <= 2 * WING:
-        return stand_in
     around = sliding_window_view(high, 2 * WING + 1, axis=1)
     turns = around.argmax(axis=-1) == WING
-    known = np.full((count, length), -1)
-    known[:, 2 * WING :] = np.where(turns, np.arange(WING, length - WING), -1)
+    known = np.full(high.shape, -1)
+    known[:, 2 * WING :] = np.where(turns, bar[WING:-WING], -1)
     known = np.maximum.accumulate(known, axis=1)
     return np.where(known >= 0, known, stand_in)
