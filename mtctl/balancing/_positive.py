@@ -1,8 +1,11 @@
-"""Losses that a method can only work with where they are not negative."""
+"""What must be positive to be divided by."""
 
 from __future__ import annotations
 
 from mtctl.balancing.contract import Array, SignalError
+
+#: A loss or norm up to here counts as 0: dividing by it could overflow.
+NEGLIGIBLE = 1e-150
 
 
 def refuse_negative(losses: Array, consequence: str) -> None:

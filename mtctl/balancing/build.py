@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
+from mtctl.balancing.adaptive_scaling import AdaptiveScaling
 from mtctl.balancing.batch_scale import BatchScale
 from mtctl.balancing.cagrad import CAGrad
 from mtctl.balancing.chain import Chain
 from mtctl.balancing.contract import Balancer
+from mtctl.balancing.db_mtl import db_mtl
+from mtctl.balancing.dwa import DWA
 from mtctl.balancing.encodec import Encodec
 from mtctl.balancing.every import Every
 from mtctl.balancing.fixed import Equal, Manual
+from mtctl.balancing.gls import GLS
 from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.imtl_l import IMTLL
+from mtctl.balancing.log_loss import LogLoss
 from mtctl.balancing.pcgrad import PCGrad
+from mtctl.balancing.rlw import RLW
 from mtctl.balancing.running_mean import RunningMean
+from mtctl.balancing.stch import STCH
 from mtctl.balancing.uncertainty import Uncertainty
 from mtctl.recipes import balancers as recipes
 
 
 def build(methods: Sequence[recipes.Method], tasks: tuple[str, ...]) -> Chain:
     """Return the chain that a recipe describes; what it gives by task name goes into the order of `tasks`."""
-    return Chain(tuple(_reused(recipe, _method(recipe, tasks)) for recipe in methods))
+    return Chain(tuple(_reused(recipe, one) for recipe in methods for one in _in_a_row(recipe, tasks)))
 
 
 def _reused(recipe: recipes.Method, method: Balancer) -> Balancer:
@@ -29,14 +37,16 @@ def _reused(recipe: recipes.Method, method: Balancer) -> Balancer:
     return method if every == 1 else Every(method, every)
 
 
-def _method(recipe: recipes.Method, tasks: tuple[str, ...]) -> Balancer:
+def _in_a_row(recipe: recipes.Method, tasks: tuple[str, ...]) -> tuple[Balancer, ...]:
+    if isinstance(recipe, recipes.ComposedMethod):
+        return db_mtl(recipe.momentum, recipe.layer)
     if isinstance(recipe, recipes.FixedMethod):
-        return _fixed(recipe, tasks)
+        return (_fixed(recipe, tasks),)
     if isinstance(recipe, recipes.LossMethod):
-        return _by_losses(recipe, tasks)
+        return (_by_losses(recipe, tasks),)
     if isinstance(recipe, recipes.NormMethod):
-        return _by_norms(recipe, tasks)
-    return _by_gramian(recipe, tasks)
+        return (_by_norms(recipe, tasks),)
+    return (_by_gramian(recipe, tasks),)
 
 
 def _fixed(recipe: recipes.FixedMethod, tasks: tuple[str, ...]) -> Balancer:
@@ -57,6 +67,19 @@ def _by_losses(recipe: recipes.LossMethod, tasks: tuple[str, ...]) -> Balancer:
             return RunningMean(recipe.momentum, recipe.warmup_steps, *_sized(recipe, tasks))
         case recipes.BatchScale():
             return BatchScale(recipe.scale, recipe.epsilon, *_sized(recipe, tasks))
+        case recipes.DWA():
+            return DWA(recipe.window, recipe.temperature)
+        case recipes.RLW():
+            return RLW()
+        case recipes.GLS():
+            return GLS()
+        case recipes.LogLoss():
+            return LogLoss(recipe.epsilon)
+        case recipes.IMTLL():
+            return IMTLL(recipe.lr, recipe.limit)
+        case recipes.STCH():
+            base, ideal = _if_given(recipe.base_weights, tasks), _if_given(recipe.ideal, tasks)
+            return STCH(recipe.form, recipe.mu, base, ideal, recipe.initial_window)
         case _:
             assert_never(recipe)
 
@@ -68,6 +91,9 @@ def _by_norms(recipe: recipes.NormMethod, tasks: tuple[str, ...]) -> Balancer:
         case recipes.Encodec():
             base = _if_given(recipe.base_weights, tasks)
             return Encodec(recipe.momentum, recipe.total_norm, base, recipe.layer)
+        case recipes.AdaptiveScaling():
+            base = _if_given(recipe.base_weights, tasks)
+            return AdaptiveScaling(recipe.mode, *recipe.settings, recipe.warmup_steps, base, recipe.layer)
         case _:
             assert_never(recipe)
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mtctl.balancing import _average, _by_task
+from mtctl.balancing._positive import NEGLIGIBLE
 from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 
 
@@ -60,6 +61,6 @@ class Encodec(Balancer):
         norms, state = _average.updated(signals.norms, state, self.momentum, signals.active)
         share = _by_task.array(self.base_weights) * signals.active
         total = share.sum(-1, keepdims=True)
-        shown = norms > 0
+        shown = norms > NEGLIGIBLE
         weights = self.total_norm * share / np.where(total > 0, total, 1.0) / np.where(shown, norms, 1.0)
         return weights * shown, state

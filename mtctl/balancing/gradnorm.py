@@ -8,12 +8,9 @@ import numpy as np
 import torch
 
 from mtctl.balancing import _adam
-from mtctl.balancing._positive import refuse_negative
+from mtctl.balancing._positive import NEGLIGIBLE, refuse_negative
 from mtctl.balancing._softmax import softmax
 from mtctl.balancing.contract import Array, Balancer, Mask, Signals, Space, State
-
-# A first loss this small counts as 0: dividing by it could overflow.
-_NOTHING = 1e-150
 
 
 def targets(weighted_norms: Array, progress: Array, alpha: float, balanced: Mask) -> Array:
@@ -103,7 +100,7 @@ class GradNorm(Balancer):
     ) -> tuple[Array, Mask]:
         """Return ∂/∂w Σᵢ |Gᵢ − tᵢ| [..., T], and which tasks take part."""
         # A task whose first losses were all 0 has no rate: it keeps its log-weight while the others balance.
-        moving = signals.active & (initial > _NOTHING) & recorded
+        moving = signals.active & (initial > NEGLIGIBLE) & recorded
         progress = signals.losses / np.where(moving, initial, 1.0)
         weighted = weights * signals.norms
         gap = weighted - targets(weighted, progress, self.alpha, moving)

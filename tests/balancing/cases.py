@@ -10,15 +10,22 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from mtctl.balancing.adaptive_scaling import AdaptiveScaling
 from mtctl.balancing.batch_scale import BatchScale
 from mtctl.balancing.cagrad import CAGrad
 from mtctl.balancing.contract import Array, Balancer, Signals, Space, State, observe
+from mtctl.balancing.db_mtl import LongestNorm
+from mtctl.balancing.dwa import DWA
 from mtctl.balancing.encodec import Encodec
 from mtctl.balancing.every import Every
 from mtctl.balancing.fixed import Equal, Manual
+from mtctl.balancing.gls import GLS
 from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.imtl_l import IMTLL
+from mtctl.balancing.log_loss import LogLoss
 from mtctl.balancing.pcgrad import PCGrad
 from mtctl.balancing.running_mean import RunningMean
+from mtctl.balancing.stch import STCH
 from mtctl.balancing.uncertainty import Uncertainty
 
 GOLDEN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]])
@@ -82,6 +89,19 @@ METHODS: dict[str, Callable[[Sequence[int]], Balancer]] = {
     "batch_scale, spread": lambda tasks: BatchScale("spread"),
     "encodec": lambda tasks: Encodec(momentum=0.8),
     "encodec, weighted": lambda tasks: Encodec(base_weights=tuple(0.5 + task for task in tasks)),
+    "dwa": lambda tasks: DWA(window=1),
+    "dwa, hot": lambda tasks: DWA(window=2, temperature=0.1),
+    "gls": lambda tasks: GLS(),
+    "log": lambda tasks: LogLoss(),
+    "log, shifted": lambda tasks: LogLoss(epsilon=0.5),
+    "imtl_l": lambda tasks: IMTLL(lr=0.1, limit=0.25),
+    "stch, linear": lambda tasks: STCH("linear", mu=0.1, base_weights=tuple(0.5 + task for task in tasks)),
+    "stch, log": lambda tasks: STCH("log", mu=0.1, window=2),
+    "adaptive_scaling": lambda tasks: AdaptiveScaling(warmup_steps=2),
+    "adaptive_scaling, equalise": lambda tasks: AdaptiveScaling(
+        "equalise", least=1e-20, most=1e20, warmup_steps=0, base_weights=tuple(0.5 + task for task in tasks)
+    ),
+    "longest norm": lambda tasks: LongestNorm(),
     "gradnorm": lambda tasks: GradNorm(lr=0.1, window=2),
     "gradnorm, known": lambda tasks: GradNorm(lr=0.1, initial_losses=tuple(1.0 + task for task in tasks)),
     "gradnorm, no floor": lambda tasks: GradNorm(lr=0.1, window=1, floor=0.0),

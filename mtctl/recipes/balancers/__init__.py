@@ -8,11 +8,33 @@ from pydantic import Discriminator, Field, Tag
 
 from mtctl.recipes.balancers.fixed import Equal, FixedMethod, Manual
 from mtctl.recipes.balancers.gramian import CAGrad, GramianMethod, PCGrad
-from mtctl.recipes.balancers.losses import BatchScale, LossMethod, RunningMean, SizedMethod, Uncertainty
+from mtctl.recipes.balancers.losses import (
+    DWA,
+    GLS,
+    IMTLL,
+    RLW,
+    STCH,
+    BatchScale,
+    LogLoss,
+    LossMethod,
+    RunningMean,
+    SizedMethod,
+    Uncertainty,
+)
 from mtctl.recipes.balancers.method import AdaptiveMethod, MethodPart, Momentum, Space, WeightedMethod
-from mtctl.recipes.balancers.norms import Encodec, GradNorm, NormMethod
+from mtctl.recipes.balancers.norms import (
+    DBMTL,
+    SCALING_PRESETS,
+    AdaptiveScaling,
+    ComposedMethod,
+    Encodec,
+    GradNorm,
+    NormMethod,
+)
 
-Method = Annotated[FixedMethod | LossMethod | NormMethod | GramianMethod, Field(discriminator="kind")]
+Method = Annotated[
+    FixedMethod | LossMethod | NormMethod | GramianMethod | ComposedMethod, Field(discriminator="kind")
+]
 Chain = Annotated[tuple[Method, ...], Field(min_length=1, strict=False)]
 
 
@@ -26,16 +48,26 @@ Balancer = Annotated[
 """One method, or a chain of them: each sees losses and gradients as the ones before have weighted them."""
 
 __all__ = [
+    "DBMTL",
+    "DWA",
+    "GLS",
+    "IMTLL",
+    "RLW",
+    "SCALING_PRESETS",
+    "STCH",
     "AdaptiveMethod",
+    "AdaptiveScaling",
     "Balancer",
     "BatchScale",
     "CAGrad",
     "Chain",
+    "ComposedMethod",
     "Encodec",
     "Equal",
     "FixedMethod",
     "GradNorm",
     "GramianMethod",
+    "LogLoss",
     "LossMethod",
     "Manual",
     "Method",

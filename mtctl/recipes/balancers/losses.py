@@ -8,7 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mtctl.recipes.balancers.method import AdaptiveMethod, Momentum, WeightedMethod
-from mtctl.recipes.base import FiniteFloat, Misfit, NonNegativeInt, PositiveFloat, PositiveInt
+from mtctl.recipes.base import (
+    FiniteFloat,
+    Misfit,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 
 class Uncertainty(AdaptiveMethod):
@@ -76,4 +83,74 @@ _LITERAL = (
     "be driven up. Use `corrected`"
 )
 
-LossMethod = Uncertainty | RunningMean | BatchScale
+
+class DWA(AdaptiveMethod):
+    """Dynamic weight average: more weight to tasks whose loss falls more slowly (Liu et al., 2019)."""
+
+    kind: Literal["dwa"]
+    window: PositiveInt = 100
+    """Steps whose mean loss is compared with that of the steps before; the paper's window is an epoch."""
+    temperature: PositiveFloat = 2.0
+    """The higher, the nearer all weights are to 1; the paper's."""
+
+
+class RLW(AdaptiveMethod):
+    """Weights drawn anew at each step, T·softmax of normal numbers: a control (Lin et al., 2022)."""
+
+    kind: Literal["rlw"]
+
+
+class GLS(AdaptiveMethod):
+    """The geometric mean of the losses (Chennupati et al., 2019)."""
+
+    kind: Literal["gls"]
+
+
+class LogLoss(AdaptiveMethod):
+    """The sum of the losses' logarithms, which does not see their scale."""
+
+    kind: Literal["log"]
+    epsilon: NonNegativeFloat = 0.0
+    """Added to each loss before its logarithm."""
+
+
+class IMTLL(AdaptiveMethod):
+    """IMTL-L: learned scales that bring every loss to 1: Σ e^s·L − s (Liu et al., 2021)."""
+
+    kind: Literal["imtl_l"]
+    lr: PositiveFloat = 5e-4
+    """Adam's learning rate of s, without weight decay; the network's default."""
+    limit: Annotated[float, Field(gt=0, le=300)] = 20.0
+    """Largest |s|: nothing else bounds it as a loss goes to 0."""
+
+
+class STCH(WeightedMethod):
+    """Smooth Tchebycheff scalarisation: a smooth maximum over the tasks (Lin et al., 2024)."""
+
+    kind: Literal["stch"]
+    form: Literal["log", "linear"] = "log"
+    """Two objectives share the name. `linear`: the paper's, μ·log Σ exp(λ(L − z)/μ), in which scale counts.
+    `log`: the authors' for networks, on log(L/N) with N the mean of a task's first losses, in which it does
+    not."""
+    mu: PositiveFloat = 1.0
+    """Smoothness; towards 0 only the worst task trains."""
+    ideal: dict[str, FiniteFloat] | None = None
+    """z by task, for `linear`: a loss that it will not fall below; null: 0 each. There, `base_weights` are
+    λ."""
+    initial_window: PositiveInt = 200
+    """Steps whose mean is N, for `log`; the objective is Σ log L until then."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        yield from super().misfits()
+        if self.form == "log":
+            for key in ("base_weights", "ideal"):
+                if getattr(self, key) is not None:
+                    yield Misfit((key,), f"`{key}` needs `form: linear`")
+
+    def per_task_values(self) -> Iterator[tuple[str, Mapping[str, float]]]:
+        yield from super().per_task_values()
+        if self.ideal is not None:
+            yield "ideal", self.ideal
+
+
+LossMethod = Uncertainty | RunningMean | BatchScale | DWA | RLW | GLS | LogLoss | IMTLL | STCH

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import Field
 
 from mtctl.recipes.balancers.method import AdaptiveMethod, Momentum, Space, WeightedMethod
-from mtctl.recipes.base import Misfit, NonNegativeFloat, PositiveFloat, PositiveInt
+from mtctl.recipes.base import Misfit, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 
 class GradNorm(AdaptiveMethod):
@@ -60,4 +60,79 @@ class Encodec(WeightedMethod):
     paper takes them, or all shared parameters."""
 
 
-NormMethod = GradNorm | Encodec
+class ScalingSettings(NamedTuple):
+    """What a preset of `adaptive_scaling` sets."""
+
+    target: float
+    momentum: float
+    min_scale: float
+    max_scale: float
+
+
+SCALING_PRESETS: Final = {
+    "balanced": ScalingSettings(1.0, 0.9, 0.1, 10.0),
+    "conservative": ScalingSettings(0.5, 0.95, 0.2, 5.0),
+    "aggressive": ScalingSettings(2.0, 0.8, 0.05, 20.0),
+    "off": ScalingSettings(1.0, 0.9, 1.0, 1.0),
+}
+"""`off` holds every scale at 1, so that the base weights are left."""
+
+
+class AdaptiveScaling(WeightedMethod):
+    """Base weights, scaled towards a common gradient norm within bounds, and normalised to sum 1."""
+
+    kind: Literal["adaptive_scaling"]
+    preset: Literal["balanced", "conservative", "aggressive", "off"] = "balanced"
+    """Target, momentum and bounds at once: 1, 0.9, 0.1 to 10 (`balanced`); 0.5, 0.95, 0.2 to 5
+    (`conservative`); 2, 0.8, 0.05 to 20 (`aggressive`). `off`: the base weights alone."""
+    mode: Literal["preserve_importance", "equalise"] = "preserve_importance"
+    """Ratio of the weighted gradient norms: that of the base weights, or 1 : 1."""
+    target: PositiveFloat | None = None
+    """Gradient norm that a scale of 1 stands for; null: the preset's. It cancels in the normalisation unless
+    a bound is reached."""
+    momentum: Momentum | None = None
+    """Of the average of each task's gradient norm; null: the preset's."""
+    min_scale: PositiveFloat | None = None
+    """Smallest scale; null: the preset's."""
+    max_scale: PositiveFloat | None = None
+    """Largest scale; null: the preset's."""
+    warmup_steps: NonNegativeInt = 100
+    """Steps of a task before its weight moves."""
+    layer: Space = "all_shared"
+    """Where gradient norms are taken."""
+
+    @property
+    def settings(self) -> ScalingSettings:
+        """The preset's settings, with those that are given in their place."""
+        preset = SCALING_PRESETS[self.preset]
+        given = {name: getattr(self, name) for name in preset._fields}
+        return preset._replace(**{name: value for name, value in given.items() if value is not None})
+
+    def misfits(self) -> Iterator[Misfit]:
+        yield from super().misfits()
+        settings = self.settings
+        if self.preset == "off":
+            for name in ("mode", *settings._fields):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    yield Misfit((name,), f"`{name}` changes nothing with `preset: off`")
+        elif settings.min_scale > settings.max_scale:
+            name = "max_scale" if self.min_scale is None else "min_scale"
+            text = f"`min_scale` ({settings.min_scale:g}) is above `max_scale` ({settings.max_scale:g})"
+            yield Misfit((name,), text)
+
+
+NormMethod = GradNorm | Encodec | AdaptiveScaling
+
+
+class DBMTL(AdaptiveMethod):
+    """Dual balancing: logarithms of the losses, and gradients as long as the longest (Lin et al., 2023)."""
+
+    kind: Literal["db_mtl"]
+    momentum: Momentum = 0.9
+    """Of the average of each task's gradient norm; 0: this step's alone."""
+    layer: Space = "all_shared"
+    """Where gradient norms are taken; all shared parameters as in the paper."""
+
+
+ComposedMethod = DBMTL
+"""A method that is several in a row."""

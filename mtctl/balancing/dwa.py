@@ -1,0 +1,62 @@
+"""Dynamic weight average: more weight to tasks whose loss falls more slowly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mtctl.balancing._positive import NEGLIGIBLE, refuse_negative
+from mtctl.balancing._softmax import softmax
+from mtctl.balancing.contract import Array, Balancer, Signals, State
+
+
+@dataclass(frozen=True)
+class DWA(Balancer):
+    """Weights from how fast each task's loss fell over its last two windows.
+
+        rᵢ = L̄ᵢ(t−1)/L̄ᵢ(t−2),   w = T·softmax(r/τ)
+
+    L̄ᵢ(t−1) and L̄ᵢ(t−2) are the means of task i's last two complete windows; a task that has not completed two
+    has rᵢ = 1, so that at first all weights are 1. T and the softmax are over the active tasks, and each task
+    counts its own steps.
+
+    The rule is blind to scale: a loss a million times larger still gets the weight of its rate. Rates are
+    near 1, so that with τ = 2 weights stay near 1 as well, unless a loss explodes: rᵢ = 20 takes everything.
+
+    Costs nothing besides the backward pass of the weighted sum.
+
+    Args:
+        window: steps that a mean is taken over; 100, which evens out the noise of batches. The paper's is an
+            epoch: then set it to the batches of one.
+        temperature: τ; 2 as in the paper. The higher, the nearer all weights are to 1.
+
+    Raises:
+        SignalError: a loss is negative, so that a ratio of losses says nothing about their fall.
+
+    Source: Liu, Johns & Davison, End-to-End Multi-Task Learning with Attention, 2019 (arXiv 1803.10704).
+    """
+
+    window: int = 100
+    temperature: float = 2.0
+
+    def init(self, tasks: int) -> State:
+        return {name: np.zeros(tasks) for name in ("sum", "steps", "windows", "newer", "older")}
+
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+        refuse_negative(signals.losses, "so that its fall is no ratio")
+        active, newer, older = signals.active, state["newer"], state["older"]
+        known = (state["windows"] >= 2) & (older > NEGLIGIBLE)
+        rates = np.where(known, newer / np.where(known, older, 1.0), 1.0)
+        weights = active.sum(-1, keepdims=True) * softmax(rates / self.temperature, active)
+
+        total, steps = state["sum"] + signals.losses * active, state["steps"] + active
+        full = steps == self.window
+        return weights, {
+            "sum": np.where(full, 0.0, total),
+            "steps": np.where(full, 0.0, steps),
+            "windows": state["windows"] + full,
+            "newer": np.where(full, total / self.window, newer),
+            "older": np.where(full, newer, older),
+        }

@@ -1,0 +1,42 @@
+"""The sum of the losses' logarithms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mtctl.balancing._positive import NEGLIGIBLE, refuse_negative
+from mtctl.balancing.contract import Array, Balancer, Signals, State
+
+
+@dataclass(frozen=True)
+class LogLoss(Balancer):
+    """The sum of the losses' logarithms, which does not see their scale.
+
+        minimise Σᵢ log(Lᵢ + ε);   wᵢ = 1/(Lᵢ + ε)
+
+    A constant factor of a loss changes nothing. Strong, cheap, and without a setting that needs tuning: the
+    baseline to beat. The smaller a loss gets, the longer its gradient becomes: towards the end the batch
+    noise of a nearly solved task weighs as much as anybody's progress. With ε = 0, a task whose loss is 0 has
+    nothing left to learn and is left out.
+
+    Costs nothing besides the backward pass of the weighted sum.
+
+    Args:
+        epsilon: ε, in units of the loss; 0. A loss far below it is no longer rescaled.
+
+    Raises:
+        SignalError: a loss is negative, so that its logarithm does not exist.
+
+    Source: the scale-invariant baseline of Navon et al., 2022 (arXiv 2202.01017).
+    """
+
+    epsilon: float = 0.0
+
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+        refuse_negative(signals.losses, "so that its logarithm does not exist")
+        shifted = signals.losses + self.epsilon
+        taking_part = signals.active & (shifted > NEGLIGIBLE)
+        return taking_part / np.where(taking_part, shifted, 1.0), state

@@ -1,0 +1,31 @@
+"""Random loss weighting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from mtctl.balancing._softmax import softmax
+from mtctl.balancing.contract import Array, Balancer, Signals, State
+
+
+@dataclass(frozen=True)
+class RLW(Balancer):
+    """Weights drawn anew at each step.
+
+        w = T·softmax(z),   z ~ N(0, I)
+
+    The mean weight is 1 at every step, and every task's is 1 on average: the plain sum with noise. What is
+    not better than this has not balanced anything; that makes it a control as well as a method. T and the
+    softmax are over the active tasks. The draws are the run's own, and a resumed run goes on with them.
+
+    Costs nothing besides the backward pass of the weighted sum.
+
+    Source: Lin, Ye, Zhang & Tsang, Reasonable Effectiveness of Random Weighting, 2022 (arXiv 2111.10603).
+    There weights sum to 1; here to T, so that the step is as long as that of `Equal`.
+    """
+
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+        logits = torch.randn(signals.active.shape, generator=rng, dtype=torch.float64).numpy()
+        return signals.active.sum(-1, keepdims=True) * softmax(logits, signals.active), state

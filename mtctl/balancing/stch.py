@@ -1,0 +1,92 @@
+"""Smooth Tchebycheff scalarisation: mostly the worst task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from mtctl.balancing import _by_task
+from mtctl.balancing._positive import NEGLIGIBLE, refuse_negative
+from mtctl.balancing._softmax import softmax
+from mtctl.balancing.contract import Array, Balancer, Mask, Signals, State
+
+
+@dataclass(frozen=True)
+class STCH(Balancer):
+    """A smooth maximum over the tasks' losses. Two objectives go by this name; `form` selects.
+
+        linear:  μ·log Σᵢ exp(yᵢ/μ),  yᵢ = λᵢ·(Lᵢ − zᵢ);    wᵢ = λᵢ·softmax(y/μ)ᵢ
+        log:     T·μ·log Σᵢ exp(yᵢ/μ),  yᵢ = log(Lᵢ/Nᵢ);    wᵢ = T·softmax(y/μ)ᵢ / Lᵢ
+
+    `linear` is the paper's equation: the task that is furthest above its ideal zᵢ leads, in units of the
+    losses, so that one task with a large scale leads for ever. The weights add up to about 1/T, the step is
+    so much shorter than with a sum. `log` is what the authors train networks with: relative to the mean Nᵢ of
+    its first losses, so that scale does not count; until every task at hand has its Nᵢ, the objective is
+    Σ log L. λ sums to 1 over the active tasks.
+
+    Costs nothing besides the backward pass of the weighted sum.
+
+    Args:
+        form: `log`, which goes with losses of different scale, or `linear`.
+        mu: μ > 0, how smooth the maximum is; 1 as in the authors' code. Towards 0 only the worst task trains.
+            In units of λ·L (`linear`) or of log L (`log`).
+        base_weights: [T] λᵢ up to a factor, `linear` only; 1 each if left out.
+        ideal: [T] zᵢ, `linear` only: losses that nobody falls below; 0 each if left out.
+        window: steps of each task that Nᵢ averages, `log` only; 200, as for GradNorm's first losses.
+
+    Raises:
+        ValueError: the number of base weights or ideal losses is not the number of tasks.
+        SignalError: a loss is negative, so that its logarithm does not exist (`log`).
+
+    Source: Lin et al., Smooth Tchebycheff Scalarization for Multi-Objective Optimization, 2024
+    (arXiv 2402.19078).
+    """
+
+    form: Literal["log", "linear"] = "log"
+    mu: float = 1.0
+    base_weights: _by_task.Values = None
+    ideal: _by_task.Values = None
+    window: int = 200
+
+    def init(self, tasks: int) -> State:
+        _by_task.refuse_wrong_number(tasks, base_weights=self.base_weights, ideal=self.ideal)
+        if self.form == "linear":
+            return {}
+        return {"first_losses": np.zeros(tasks), "missing": np.full(tasks, float(self.window))}
+
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+        return self._log(signals, state) if self.form == "log" else (self._linear(signals), state)
+
+    def _linear(self, signals: Signals) -> Array:
+        shares = _by_task.array(self.base_weights) * signals.active
+        total = shares.sum(-1, keepdims=True)
+        shares = shares / np.where(total > 0, total, 1.0)
+        above = signals.losses - (0.0 if self.ideal is None else np.array(self.ideal))
+        return shares * _softmax(shares * above, self.mu, signals.active)
+
+    def _log(self, signals: Signals, state: State) -> tuple[Array, State]:
+        losses, first, missing = signals.losses, state["first_losses"], state["missing"]
+        refuse_negative(losses, "so that its logarithm does not exist")
+        taking_part = signals.active & (losses > NEGLIGIBLE)
+        recorded = ((missing == 0) | ~signals.active).all(-1, keepdims=True)
+        known = taking_part & recorded & (first > NEGLIGIBLE)
+        progress = np.log(np.where(known, losses, 1.0)) - np.log(np.where(known, first, 1.0))
+        count = taking_part.sum(-1, keepdims=True)
+        factors = np.where(recorded, count * _softmax(progress, self.mu, taking_part), 1.0)
+        weights = factors * taking_part / np.where(taking_part, losses, 1.0)
+
+        recording = signals.active & (missing > 0)
+        gain = recording / (self.window - missing + 1)
+        first = (1 - gain) * first + gain * losses
+        return weights, {"first_losses": first, "missing": missing - recording}
+
+
+def _softmax(values: Array, mu: float, active: Mask) -> Array:
+    """Return softmax(values/μ) over the active tasks."""
+    # The largest is taken off before the division, which could overflow.
+    top = np.where(active, values, -np.inf).max(-1, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    return softmax(np.where(active, values - top, 0.0) / mu, active)
