@@ -24,6 +24,7 @@ from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.imtl_l import IMTLL
 from mtctl.balancing.log_loss import LogLoss
 from mtctl.balancing.pcgrad import PCGrad
+from mtctl.balancing.rlw import RLW
 from mtctl.balancing.running_mean import RunningMean
 from mtctl.balancing.stch import STCH
 from mtctl.balancing.uncertainty import Uncertainty
@@ -91,6 +92,7 @@ METHODS: dict[str, Callable[[Sequence[int]], Balancer]] = {
     "encodec, weighted": lambda tasks: Encodec(base_weights=tuple(0.5 + task for task in tasks)),
     "dwa": lambda tasks: DWA(window=1),
     "dwa, hot": lambda tasks: DWA(window=2, temperature=0.1),
+    "rlw": lambda tasks: RLW(),
     "gls": lambda tasks: GLS(),
     "log": lambda tasks: LogLoss(),
     "log, shifted": lambda tasks: LogLoss(epsilon=0.5),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,6 +21,12 @@ from tests.balancing.cases import METHODS, SCALES, STRUCTURED, drawn, seeded, si
 Factory = Callable[[Sequence[int]], Balancer]
 
 every_method = pytest.mark.parametrize("make", METHODS.values(), ids=METHODS.keys())
+#: Those whose weights follow from what they see: the others' depend on the order in which they draw.
+determined = pytest.mark.parametrize(
+    "make",
+    [METHODS[name] for name in METHODS if name != "rlw"],
+    ids=[name for name in METHODS if name != "rlw"],
+)
 gradient_only = pytest.mark.parametrize(
     "name", [name for name in METHODS if name.startswith(("pcgrad", "cagrad"))]
 )
@@ -51,6 +58,45 @@ def test_weights_are_finite_and_never_negative(make: Factory, jacobian: Array, s
         assert np.isfinite(now).all()
         assert (now >= 0).all()
     assert all(np.isfinite(value).all() for value in state.values())
+
+
+@every_method
+@given(data=st.data())
+@settings(max_examples=10, deadline=None)
+def test_losses_and_gradients_of_any_size_that_come_and_go(make: Factory, data: st.DataObject) -> None:
+    size = st.just(0.0) | st.floats(1e-15, 1e15)
+    seen = []
+    for seed in range(5):
+        losses, lengths = (data.draw(st.tuples(size, size, size)) for _ in range(2))
+        active = data.draw(st.tuples(*[st.booleans()] * 3))
+        seen.append(signals(drawn(3, 5, seed) * np.array(lengths)[:, None], losses, active))
+    weights, state = steps(make(range(3)), seen)
+    for now, shown in zip(weights, seen, strict=True):
+        assert np.isfinite(now).all()
+        assert (now >= 0).all()
+        assert (now[~shown.active] == 0).all()
+    assert all(np.isfinite(value).all() for value in state.values())
+
+
+@every_method
+def test_a_state_that_is_saved_goes_on_exactly_where_it_was(make: Factory) -> None:
+    chain = Chain((make(range(3)),))
+    batches = [cases.given(drawn(3, 4, seed), [1.0 + seed, 2.0, 3.0]) for seed in range(8)]
+    rng, state = seeded(), chain.init(3)
+    for gradients in batches[:4]:
+        _, state = chain.balance(gradients, state, rng)
+    file = io.BytesIO()
+    torch.save({"state": state, "rng": rng.get_state()}, file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    resumed, restored = seeded(99), saved["state"]
+    resumed.set_state(saved["rng"])
+    for gradients in batches[4:]:
+        decision, state = chain.balance(gradients, state, rng)
+        again, restored = chain.balance(gradients, restored, resumed)
+        assert torch.equal(again.shared, decision.shared)
+    assert state.keys() == restored.keys()
+    assert all(torch.equal(restored[name], value) for name, value in state.items())
 
 
 @every_method
@@ -87,7 +133,7 @@ def test_global_randomness_is_neither_used_nor_moved(make: Factory) -> None:
     assert np.array_equal(steps(make(range(4)), seen)[0], first)
 
 
-@every_method
+@determined
 @pytest.mark.parametrize("absent", range(3))
 def test_an_inactive_task_leaves_the_problem_without_it(make: Factory, absent: int) -> None:
     present = [task for task in range(3) if task != absent]
@@ -120,7 +166,7 @@ def test_a_zero_row_does_not_freeze_the_others(make: Factory) -> None:
         assert np.linalg.norm(weights @ jacobian) > 0.1 * np.linalg.norm(jacobian[[0, 2]].mean(0))
 
 
-@every_method
+@determined
 def test_duplicates_get_what_one_of_them_gets(make: Factory) -> None:
     method, jacobian = make((0, 1, 0)), STRUCTURED["duplicate row"]
     seen = [signals(jacobian, [4.0 / (1 + step), 2.0, 4.0 / (1 + step)]) for step in range(6)]
@@ -131,7 +177,7 @@ def test_duplicates_get_what_one_of_them_gets(make: Factory) -> None:
         assert weights[0] + weights[2] > 0
 
 
-@every_method
+@determined
 def test_a_batch_is_its_members_one_by_one(make: Factory) -> None:
     batches = [np.stack([drawn(3, 4, 10 * step + member) for member in range(5)]) for step in range(4)]
     batches[2][1, 2] = 0.0
@@ -150,7 +196,7 @@ def test_a_batch_is_its_members_one_by_one(make: Factory) -> None:
         np.testing.assert_allclose(np.broadcast_to(value, (5, 3)), expected, rtol=1e-12, atol=1e-14)
 
 
-@every_method
+@determined
 @given(order=st.permutations(range(3)), seed=st.integers(0, 1000))
 @settings(max_examples=10, deadline=None)
 def test_the_order_of_the_tasks_does_not_matter(make: Factory, order: list[int], seed: int) -> None:
