@@ -12,7 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from mtctl.balancing.gradients import AutogradGradients
-from mtctl.problems.contract import Frame, ParameterCount, Record, Score, SeedList, TaskEvaluation
+from mtctl.problems.contract import (
+    Frame,
+    ParameterCount,
+    Record,
+    Score,
+    SeedList,
+    TaskEvaluation,
+    TaskSignals,
+)
 
 BATCHES = 10
 ROWS = 32
@@ -29,6 +37,7 @@ class Regression:
     """
 
     unit = "epoch"
+    item = "point"
     score = Score(name="error", higher_is_better=False, success=None)
     tasks: tuple[str, ...] = ("wave", "line")
     definition: Mapping[str, Any] = {"tasks": {"wave": "sin 2x", "line": "3x - 1"}}
@@ -93,16 +102,14 @@ class Regression:
         self.updates += 1
 
     def evaluate(
-        self, episodes: int, seeds: SeedList, tasks: tuple[str, ...] | None = None
+        self, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
     ) -> dict[str, TaskEvaluation]:
         with torch.no_grad():
-            losses = self._losses(torch.linspace(-2, 2, 200).unsqueeze(1))
-        return {
-            task: TaskEvaluation(
-                (losses[task].item(),) * episodes, (1,) * episodes, ("timed_out",) * episodes
-            )
-            for task in tasks or self.tasks
-        }
+            losses = self._losses(torch.linspace(-2, 2, items or 200).unsqueeze(1))
+        return {task: TaskEvaluation((losses[task].item(),) * (items or 200)) for task in tasks or self.tasks}
+
+    def inspect(self) -> TaskSignals:
+        return {"head_norm": {"wave": float(self._heads[0].weight.norm()), "line": None}}
 
     def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
         raise NotImplementedError

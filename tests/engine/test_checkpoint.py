@@ -55,7 +55,7 @@ def refusal(path: Path, content: bytes, **options: Any) -> str:
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "last.pt", CONTENT)
     found = checkpoint.load(tmp_path / "last.pt", recipe_hash="recipe")
-    assert found["schema"] == 1
+    assert found["schema"] == 2
     assert torch.equal(found["policy"]["parameters"], WEIGHTS)
     assert found["training"]["best"] == -float("inf")
     assert found["training"]["rows"][0].dtype == torch.float64
@@ -139,7 +139,7 @@ def torch_file(content: object, **options: Any) -> bytes:
         WEIGHTS,
         {"model": WEIGHTS},
         [1, 2, 3],
-        {key: value for key, value in {"schema": 1, **CONTENT}.items() if key != "policy"},
+        {key: value for key, value in {"schema": 2, **CONTENT}.items() if key != "policy"},
     ],
     ids=["tensor", "mapping", "list", "without policy"],
 )
@@ -160,7 +160,7 @@ class Payload:
 @pytest.mark.parametrize("legacy", [False, True])
 def test_code_in_a_pickle_is_not_executed(path: Path, tmp_path: Path, legacy: bool) -> None:
     target = tmp_path / "executed"
-    content = {"schema": 1, **CONTENT, "training": Payload(target)}
+    content = {"schema": 2, **CONTENT, "training": Payload(target)}
     refusal(path, torch_file(content, _use_new_zipfile_serialization=not legacy))
     refusal(path, pickle.dumps(content))
     refusal(path, archive(pickle.dumps(content, protocol=2)))
@@ -171,10 +171,10 @@ def test_another_recipe(path: Path) -> None:
     assert "another recipe" in refusal(path, INTACT, recipe_hash="another")
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None])
+@pytest.mark.parametrize("schema", [0, 1, 3, "2", None])
 def test_another_format(path: Path, schema: object) -> None:
     message = refusal(path, torch_file({**CONTENT, "schema": schema}))
-    assert f"checkpoint format {schema}; this version reads 1" in message
+    assert f"checkpoint format {schema}; this version reads 2" in message
 
 
 def test_a_directory_in_its_place(tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ def document(file: Path) -> dict[str, Any]:
 
 
 def test_evaluation_is_written_into_the_run(run: Path) -> None:
-    found = evaluate_run(run, episodes=3)
+    found = evaluate_run(run, items=3)
     assert document(run / "eval.json") == found
-    assert (found["checkpoint"], found["done"], found["seeds"], found["episodes"]) == (
+    assert (found["checkpoint"], found["done"], found["seeds"], found["items"]) == (
         "last",
         6,
         "held_out",
@@ -44,38 +44,39 @@ def test_evaluation_is_written_into_the_run(run: Path) -> None:
     )
     assert found["tasks"].keys() == {"standard", "windy", "heavy"}
     for task in found["tasks"].values():
-        assert {len(column) for column in task.values()} == {3}
+        assert len(task["scores"]) == len(task["steps"]) == len(task["outcomes"]) == 3
+        assert task["measures"] == {}
 
 
 def test_training_ends_with_the_same_evaluation(trained: Path, run: Path) -> None:
     by_training = document(trained / "eval.json")
-    assert evaluate_run(run, episodes=by_training["episodes"]) == by_training
+    assert evaluate_run(run, items=by_training["items"]) == by_training
 
 
 def test_other_checkpoints_have_files_of_their_own(run: Path) -> None:
     before = (run / "eval.json").read_bytes()
-    early = evaluate_run(run, name="ep0002", episodes=1)
+    early = evaluate_run(run, name="ep0002", items=1)
     assert (early["checkpoint"], early["done"]) == ("ep0002", 2)
     assert document(run / "eval-ep0002.json") == early
     assert (run / "eval.json").read_bytes() == before
-    by_path = evaluate_run(run, name=str(run / "checkpoints" / "ep0002.pt"), episodes=1)
+    by_path = evaluate_run(run, name=str(run / "checkpoints" / "ep0002.pt"), items=1)
     assert by_path == early
 
 
 def test_a_checkpoint_from_elsewhere_says_nothing_about_the_run(run: Path, tmp_path: Path) -> None:
     execute(recipe(), 1, tmp_path / "other", command="mtctl train")
     before = tree(run)
-    foreign = evaluate_run(run, name=str(tmp_path / "other" / "checkpoints" / "last.pt"), episodes=1)
+    foreign = evaluate_run(run, name=str(tmp_path / "other" / "checkpoints" / "last.pt"), items=1)
     assert foreign["tasks"] != document(run / "eval.json")["tasks"]
     assert tree(run) == before
 
 
 def test_a_part_is_merged_into_a_result_of_the_same_protocol(run: Path) -> None:
-    whole = evaluate_run(run, episodes=2)
+    whole = evaluate_run(run, items=2)
     stale = document(run / "eval.json")
-    stale["tasks"]["windy"]["returns"] = [0.0, 0.0]
+    stale["tasks"]["windy"]["scores"] = [0.0, 0.0]
     (run / "eval.json").write_text(json.dumps(stale))
-    part = evaluate_run(run, episodes=2, tasks=("windy",))
+    part = evaluate_run(run, items=2, tasks=("windy",))
     assert part["tasks"] == {"windy": whole["tasks"]["windy"]}
     assert document(run / "eval.json") == whole
     assert list(document(run / "eval.json")["tasks"]) == ["standard", "windy", "heavy"]
@@ -84,20 +85,20 @@ def test_a_part_is_merged_into_a_result_of_the_same_protocol(run: Path) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [lambda file: None, lambda file: file.unlink(), lambda file: file.write_text("[1]")],
-    ids=["other number of episodes", "missing", "not an evaluation"],
+    ids=["other number of items", "missing", "not an evaluation"],
 )
 def test_a_part_alone_is_not_written(run: Path, spoil: Callable[[Path], object]) -> None:
-    evaluate_run(run, episodes=2)
+    evaluate_run(run, items=2)
     spoil(run / "eval.json")
     before = tree(run)
-    assert evaluate_run(run, episodes=1, tasks=("heavy",))["tasks"].keys() == {"heavy"}
+    assert evaluate_run(run, items=1, tasks=("heavy",))["tasks"].keys() == {"heavy"}
     assert tree(run) == before
 
 
 def refused(run: Path, **options: Any) -> MtctlError:
     before = tree(run)
     with pytest.raises(MtctlError) as caught:
-        evaluate_run(run, episodes=1, **options)
+        evaluate_run(run, items=1, **options)
     assert tree(run) == before
     assert caught.value.code == ExitCode.USAGE
     assert caught.value.hint

@@ -54,7 +54,7 @@ def train(problem: Regression, name: str = "equal", **options: Any) -> list[Reco
 
 
 def errors(problem: Regression) -> list[float]:
-    return [scored.returns[0] for scored in problem.evaluate(1, "held_out").values()]
+    return [scored.scores[0] for scored in problem.evaluate(None, "held_out").values()]
 
 
 @pytest.mark.parametrize("name", METHODS)

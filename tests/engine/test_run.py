@@ -74,7 +74,7 @@ def test_records(finished: Path) -> None:
     assert evaluation["tasks"].keys() == {"standard", "windy", "heavy"}
     means = [task["mean"] for task in evaluation["tasks"].values()]
     assert evaluation["average"] == pytest.approx(sum(means) / 3)
-    assert all(task["episodes"] == 1 and task["sd"] is None for task in evaluation["tasks"].values())
+    assert all(task["items"] == 1 and task["sd"] is None for task in evaluation["tasks"].values())
 
 
 def test_checkpoints_hold_what_they_say(finished: Path) -> None:

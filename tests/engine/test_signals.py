@@ -35,19 +35,28 @@ class Gradients:
     def norms(self, space: Space) -> Tensor:
         return self.gramian(space).diagonal().sqrt()
 
+    def own_norms(self) -> Tensor:
+        """As if a had no parameters of its own, and those of the others were twice and thrice their losses."""
+        return self.losses * torch.tensor([torch.nan, 2.0, 3.0], dtype=torch.float64)
+
+    def finite(self) -> bool:
+        raise AssertionError("a log only looks")
+
     def combine(self, shared: Tensor, own: Tensor) -> None:
         raise AssertionError("a log only looks")
 
 
 def weighted(*weights: float) -> Decision:
     shared = torch.tensor(weights, dtype=torch.float64)
-    return Decision(shared, shared)
+    return Decision(shared, shared + 1)
 
 
-def signals(*steps: tuple[Gradients, Decision], shared: bool = True) -> dict[str, Any]:
-    log = SignalLog(TASKS, shared=shared)
-    for gradients, decision in steps:
-        log.add(gradients, decision)
+def signals(
+    *steps: tuple[Gradients, Decision], shared: bool = True, every: int = 1, first: int = 0
+) -> dict[str, Any]:
+    log = SignalLog(TASKS, shared=shared, every=every, inspect=lambda: {"rows": {"a": 7.0}})
+    for update, (gradients, decision) in enumerate(steps, first):
+        log.add(gradients, decision, update)
     found = log.flush()
     assert found is not None
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -60,16 +69,45 @@ TWO = Gradients([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]], [3.0, 4.0, 5.0])
 
 def test_means_over_the_updates() -> None:
     found = signals((ONE, weighted(1, 1, 1)), (TWO, weighted(2, 0.5, 0.5)))
-    assert found["updates"] == 2
+    assert (found["updates"], found["measured"]) == (2, 2)
     assert found["loss"] == {"a": 2.0, "b": 3.0, "c": 4.0}
     assert found["weight"] == {"a": 1.5, "b": 0.75, "c": 0.75}
+    assert found["own_weight"] == {"a": 2.5, "b": 1.75, "c": 1.75}
     assert found["gradient_norm"] == pytest.approx({"a": 3.0, "b": 3.0, "c": 1.5})
+    assert found["own_gradient_norm"] == {"a": None, "b": 6.0, "c": 12.0}
+    assert found["rows"] == {"a": 7.0}
     shares = {"a": (5 / 12 + 2 / 3) / 2, "b": (5 / 12 + 0.5 / 3) / 2, "c": (2 / 12 + 0.5 / 3) / 2}
     assert found["gradient_share"] == pytest.approx(shares)
     cosines = {"a|b": (7 / 25 - 1) / 2, "a|c": 0.8 / 2, "b|c": 0.8 / 2}
     assert found["cosine"] == pytest.approx(cosines)
+    spread = math.sqrt(0.5)
+    assert found["cosine_sd"] == pytest.approx(
+        {"a|b": spread * 32 / 25, "a|c": spread * 0.8, "b|c": spread * 0.8}
+    )
     # Of three pairs none conflicts in the first update, one in the second.
     assert found["conflict_rate"] == pytest.approx(1 / 6)
+
+
+def test_gradients_are_measured_in_every_kth_update_of_the_run() -> None:
+    steps = [(TWO, weighted(2, 2, 2)), (ONE, weighted(1, 1, 1)), (TWO, weighted(2, 2, 2))]
+    found = signals(*steps, every=3, first=5)
+    assert (found["updates"], found["measured"]) == (3, 1)
+    assert found["loss"] == pytest.approx({"a": 7 / 3, "b": 10 / 3, "c": 13 / 3})
+    assert found["weight"]["a"] == pytest.approx(5 / 3)
+    alone = signals((ONE, weighted(1, 1, 1)))
+    for name in ("gradient_norm", "gradient_share", "own_gradient_norm", "cosine", "conflict_rate"):
+        assert found[name] == alone[name]
+    assert set(found["cosine_sd"].values()) == {None}
+
+
+def test_a_unit_without_a_measurement_has_losses_and_weights_only() -> None:
+    found = signals((ONE, weighted(1, 1, 1)), every=10, first=3)
+    assert (found["updates"], found["measured"]) == (1, 0)
+    assert found["loss"] == {"a": 1.0, "b": 2.0, "c": 3.0}
+    nothing = dict.fromkeys(TASKS)
+    assert found["gradient_norm"] == found["gradient_share"] == found["own_gradient_norm"] == nothing
+    assert found["cosine"] == found["cosine_sd"] == {"a|b": None, "a|c": None, "b|c": None}
+    assert found["conflict_rate"] is None
 
 
 def test_absent_tasks_have_no_signals() -> None:
@@ -116,7 +154,7 @@ def test_one_task_alone_has_no_conflicts() -> None:
 def test_a_flush_forgets() -> None:
     log = SignalLog(TASKS, shared=True)
     assert log.flush() is None
-    log.add(ONE, weighted(1, 1, 1))
+    log.add(ONE, weighted(1, 1, 1), 0)
     assert log.flush() is not None
     assert log.flush() is None
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from mtctl.recipes.loading import load
+from mtctl.recipes.recipe import LanderRecipe, WindowsRecipe
 
 Write = Callable[[str, str], Path]
 Refusal = Callable[..., str]
@@ -14,3 +17,23 @@ problem: {kind: lander}
 agent: {kind: dqn}
 balancer: {kind: equal}
 """
+WINDOWS = """\
+name: mine
+problem: {kind: windows}
+model: {kind: bilstm}
+balancer: {kind: equal}
+"""
+
+
+def lander(reference: str | Path, overrides: Sequence[str] = ()) -> LanderRecipe:
+    """Load a recipe of the lander family."""
+    recipe = load(reference, overrides)
+    assert isinstance(recipe, LanderRecipe)
+    return recipe
+
+
+def windows(reference: str | Path, overrides: Sequence[str] = ()) -> WindowsRecipe:
+    """Load a recipe of the windows family."""
+    recipe = load(reference, overrides)
+    assert isinstance(recipe, WindowsRecipe)
+    return recipe

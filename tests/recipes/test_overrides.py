@@ -5,12 +5,11 @@ import itertools
 import pytest
 
 from mtctl.recipes.balancers import GradNorm, PCGrad
-from mtctl.recipes.loading import load
-from tests.recipes.samples import MINIMAL, Refusal, Write
+from tests.recipes.samples import MINIMAL, Refusal, Write, lander
 
 
 def test_values_are_read_like_yaml() -> None:
-    recipe = load(
+    recipe = lander(
         "gradnorm_blind",
         [
             "agent.lr=1e-3",
@@ -28,12 +27,12 @@ def test_values_are_read_like_yaml() -> None:
 
 
 def test_nothing_after_the_equals_sign_is_null() -> None:
-    assert load("gradnorm_blind", ["agent.gradient_clip=10"]).agent.gradient_clip == 10.0
-    assert load("gradnorm_blind", ["agent.gradient_clip="]).agent.gradient_clip is None
+    assert lander("gradnorm_blind", ["agent.gradient_clip=10"]).agent.gradient_clip == 10.0
+    assert lander("gradnorm_blind", ["agent.gradient_clip="]).agent.gradient_clip is None
 
 
 def test_keys_that_the_file_leaves_out_are_added(write: Write) -> None:
-    recipe = load(write("mine.yaml", MINIMAL), ["agent.replay.capacity=7000", "evaluation.every=0"])
+    recipe = lander(write("mine.yaml", MINIMAL), ["agent.replay.capacity=7000", "evaluation.every=0"])
     assert recipe.agent.replay.capacity == 7000
     assert recipe.evaluation.every == 0
 
@@ -43,7 +42,7 @@ def test_only_the_first_equals_sign_splits(refusal: Refusal) -> None:
 
 
 def test_an_index_leads_into_a_chain() -> None:
-    recipe = load("gradnorm_pcgrad_blind", ["balancer.0.alpha=0.5", "balancer.1.reduction=mean"])
+    recipe = lander("gradnorm_pcgrad_blind", ["balancer.0.alpha=0.5", "balancer.1.reduction=mean"])
     first, second = recipe.chain
     assert isinstance(first, GradNorm)
     assert isinstance(second, PCGrad)
@@ -51,30 +50,30 @@ def test_an_index_leads_into_a_chain() -> None:
 
 
 def test_an_index_leads_into_a_plain_list() -> None:
-    assert load("gradnorm_blind", ["agent.hidden.1=64"]).agent.hidden == (256, 64)
+    assert lander("gradnorm_blind", ["agent.hidden.1=64"]).agent.hidden == (256, 64)
 
 
 def test_another_kind_leaves_nothing_of_the_old_one() -> None:
-    recipe = load("gradnorm_blind", ["balancer.kind=pcgrad"])
+    recipe = lander("gradnorm_blind", ["balancer.kind=pcgrad"])
     assert recipe.balancer == PCGrad(kind="pcgrad")
 
 
 def test_the_same_kind_keeps_the_rest() -> None:
-    assert load("gradnorm_blind", ["balancer.kind=gradnorm"]) == load("gradnorm_blind")
+    assert lander("gradnorm_blind", ["balancer.kind=gradnorm"]) == lander("gradnorm_blind")
 
 
 def test_the_kind_of_a_part_that_has_only_one_shape_keeps_the_rest() -> None:
-    replay = load("published/gradnorm_blind", ["agent.replay.kind=mixed"]).agent.replay
+    replay = lander("published/gradnorm_blind", ["agent.replay.kind=mixed"]).agent.replay
     assert (replay.kind, replay.capacity, replay.learning_starts) == ("mixed", 100_000, 64)
 
 
 def test_a_chain_can_replace_a_method() -> None:
-    recipe = load("gradnorm_blind", ["balancer=[{kind: gradnorm}, {kind: pcgrad}]"])
+    recipe = lander("gradnorm_blind", ["balancer=[{kind: gradnorm}, {kind: pcgrad}]"])
     assert [method.kind for method in recipe.chain] == ["gradnorm", "pcgrad"]
 
 
 def test_a_mapping_replaces_a_chain() -> None:
-    assert load("gradnorm_pcgrad_blind", ["balancer={kind: pcgrad}"]).balancer == PCGrad(kind="pcgrad")
+    assert lander("gradnorm_pcgrad_blind", ["balancer={kind: pcgrad}"]).balancer == PCGrad(kind="pcgrad")
 
 
 def test_the_order_of_different_keys_means_nothing() -> None:
@@ -84,13 +83,13 @@ def test_the_order_of_different_keys_means_nothing() -> None:
         "balancer.weight_floor=0",
         "balancer={lr: 0.1}",
     ]
-    results = [load("pcgrad_blind", order) for order in itertools.permutations(arguments)]
+    results = [lander("pcgrad_blind", order) for order in itertools.permutations(arguments)]
     assert results[0].balancer == GradNorm(kind="gradnorm", alpha=0, weight_floor=0, lr=0.1)
     assert all(result == results[0] for result in results)
 
 
 def test_the_last_of_one_key_wins() -> None:
-    assert load("gradnorm_blind", ["agent.lr=1", "agent.lr=2"]).agent.lr == 2.0
+    assert lander("gradnorm_blind", ["agent.lr=1", "agent.lr=2"]).agent.lr == 2.0
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from mtctl.recipes import builtin
-from mtctl.recipes.recipe import Recipe
+from mtctl.recipes.recipe import RECIPES
 from mtctl.recipes.schema import schema, schema_text
+
+FAMILIES = dict(zip(RECIPES, schema()["anyOf"], strict=True))
 
 
 def test_the_exported_file_is_fresh() -> None:
@@ -13,24 +17,46 @@ def test_the_exported_file_is_fresh() -> None:
     assert exported == schema_text(), "run `mtctl recipes schema > recipes/schema.json`"
 
 
-def test_it_knows_the_loader_s_own_key_and_all_of_the_recipe_s() -> None:
-    assert list(schema()["properties"]) == ["extends", *Recipe.model_fields]
-    assert schema()["additionalProperties"] is False
+@pytest.mark.parametrize("kind", RECIPES)
+def test_a_family_knows_the_loader_s_own_key_and_all_of_the_recipe_s(kind: str) -> None:
+    family = FAMILIES[kind]
+    assert list(family["properties"]) == ["extends", *RECIPES[kind].model_fields]
+    assert family["additionalProperties"] is False
 
 
-def test_only_a_file_that_extends_nothing_needs_all_keys() -> None:
-    assert schema()["anyOf"] == [
-        {"required": ["extends"]},
-        {"required": ["name", "problem", "agent", "balancer"]},
-    ]
+@pytest.mark.parametrize(
+    ("kind", "required"),
+    [
+        ("lander", ["name", "problem", "balancer", "agent"]),
+        ("windows", ["name", "problem", "balancer", "model"]),
+    ],
+)
+def test_only_a_file_that_extends_nothing_needs_all_keys(kind: str, required: list[str]) -> None:
+    first, second = FAMILIES[kind]["anyOf"]
+    assert first == {"required": ["extends"]}
+    assert set(second["required"]) == set(required)
     assert not any("required" in part for part in schema()["$defs"].values())
+
+
+def test_families_are_told_apart_by_what_they_alone_have() -> None:
+    lander, windows = (set(family["properties"]) for family in FAMILIES.values())
+    assert lander - windows == {"agent"}
+    assert windows - lander == {"model", "training"}
 
 
 def test_every_field_is_explained_or_its_part_is() -> None:
     parts: dict[str, Any] = schema()["$defs"]
-    assert {"GradNorm", "DQNAgent", "LanderProblem"} <= parts.keys()
+    assert {"GradNorm", "DQNAgent", "LanderProblem", "WindowsProblem", "SequenceModel"} <= parts.keys()
     assert all(part["description"] for part in parts.values())
+    assert all(family["description"] for family in FAMILIES.values())
     assert parts["GradNorm"]["properties"]["alpha"]["description"].startswith("Strength of the pull")
+
+
+def test_every_reference_leads_somewhere() -> None:
+    named = {
+        word.rpartition("/")[2] for word in json.dumps(schema()).split('"') if word.startswith("#/$defs/")
+    }
+    assert named == schema()["$defs"].keys()
 
 
 def test_it_is_json() -> None:

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mtctl.recipes.loading import load
-from tests.recipes.samples import MINIMAL, Refusal, Write
+from tests.recipes.samples import MINIMAL, Refusal, Write, lander
 
 
 def agent(text: str) -> str:
@@ -274,6 +273,6 @@ def test_a_misspelt_kind_key_of_a_union_is_found(refusal: Refusal) -> None:
 
 
 def test_whole_numbers_serve_as_numbers(write: Write) -> None:
-    recipe = load(write("mine.yaml", agent("lr: 1, gamma: 1")))
+    recipe = lander(write("mine.yaml", agent("lr: 1, gamma: 1")))
     assert (recipe.agent.lr, recipe.agent.gamma) == (1.0, 1.0)
     assert isinstance(recipe.agent.lr, float)

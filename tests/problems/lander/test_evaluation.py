@@ -43,7 +43,10 @@ def test_evaluation_is_repeatable_and_touches_nothing(agent: dict[str, Any]) -> 
     assert equal(problem.state_dict(), before)
     assert tuple(first) == TASKS
     for scored in first.values():
-        assert len(scored.returns) == len(scored.steps) == len(scored.outcomes) == 3
+        assert scored.steps is not None
+        assert scored.outcomes is not None
+        assert len(scored.scores) == len(scored.steps) == len(scored.outcomes) == 3
+        assert set(scored.outcomes) <= set(problem.score.outcomes)
 
 
 def test_evaluation_between_steps_does_not_change_training() -> None:
@@ -59,9 +62,9 @@ def test_evaluation_between_steps_does_not_change_training() -> None:
 def test_an_episode_depends_on_its_seed_alone() -> None:
     problem = trained()
     long = problem.evaluate(4, "held_out")
-    assert problem.evaluate(2, "held_out")["windy"].returns == long["windy"].returns[:2]
+    assert problem.evaluate(2, "held_out")["windy"].scores == long["windy"].scores[:2]
     assert problem.evaluate(4, "held_out", ("heavy",)) == {"heavy": long["heavy"]}
-    assert problem.evaluate(4, "monitor")["standard"].returns != long["standard"].returns
+    assert problem.evaluate(4, "monitor")["standard"].scores != long["standard"].scores
 
 
 def test_a_policy_is_all_that_evaluation_needs() -> None:
@@ -92,9 +95,10 @@ def test_frames_are_pictures_of_every_step() -> None:
     problem = lander(hidden=SMALL)
     frames: list[Any] = []
     problem.show("heavy", 1, frames.append)
-    steps = problem.evaluate(1, "held_out", ("heavy",))["heavy"].steps[0]
+    played = problem.evaluate(1, "held_out", ("heavy",))["heavy"].steps
+    assert played is not None
     # Engine particles are part of a rendered world's physics, so its course may differ by a little.
-    assert len(frames) == pytest.approx(steps, rel=0.5)
+    assert len(frames) == pytest.approx(played[0], rel=0.5)
     assert all(frame.shape == (400, 600, 3) for frame in frames)
 
 
@@ -130,4 +134,29 @@ def test_restored_problem_goes_on_bit_for_bit(agent: dict[str, Any]) -> None:
 def test_lander_is_a_problem() -> None:
     problem: Problem = lander()
     assert (problem.unit, problem.units, problem.done) == ("episode", 3000, 0)
-    assert problem.score.success == 200.0
+    assert (problem.item, problem.score.success) == ("episode", 200.0)
+
+
+@pytest.mark.parametrize("replay", ["per_task", "mixed"])
+def test_each_tasks_part_in_replay_and_updates(replay: str) -> None:
+    problem = lander(hidden=SMALL, replay={"kind": replay, "learning_starts": 16}, batch_size=8)
+    steps = dict.fromkeys(TASKS, 0)
+    nothing = {"replay_rows": dict.fromkeys(TASKS, 0.0), "update_share": dict.fromkeys(TASKS)}
+    assert problem.inspect() == nothing
+    while problem.done < 3:
+        task = TASKS[problem.done % 3]
+        learn(problem)
+        steps[task] += 1
+    found = problem.inspect()
+    assert found["replay_rows"] == steps
+    shares = [share for share in found["update_share"].values() if share is not None]
+    assert len(shares) == 3
+    assert sum(shares) == pytest.approx(1)
+    assert (shares == [pytest.approx(1 / 3)] * 3) == (replay == "per_task")
+    assert problem.inspect() == {**found, "update_share": nothing["update_share"]}
+
+
+def test_a_final_score_takes_a_hundred_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(environments.TASKS, "heavy", environments.TaskDefinition(time_limit=3))
+    (scored,) = lander(hidden=SMALL).evaluate(None, "held_out", ("heavy",)).values()
+    assert len(scored.scores) == 100
