@@ -148,9 +148,8 @@ def _norm(gradients: list[Tensor]) -> float:
     """Return the Euclidean norm of several tensors together; 0 for none."""
     if not gradients:
         return 0.0
-    lengths: tuple[Tensor, ...] = torch._foreach_norm(
-        gradients
-    )  # one call for all, as torch's own clipping does
+    # One call for all, as torch's own clipping does.
+    lengths: tuple[Tensor, ...] = torch._foreach_norm(gradients)
     return float(torch.linalg.vector_norm(torch.stack([length.double() for length in lengths])))
 
 

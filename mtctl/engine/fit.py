@@ -49,7 +49,7 @@ class Balancing:
         self._rng.set_state(state["rng"])
 
 
-class Diverged(MtctlError):
+class Diverged(MtctlError):  # noqa: N818 - named after what happened
     """A task's loss or gradient that is not finite.
 
     Args:

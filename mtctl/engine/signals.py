@@ -1,7 +1,7 @@
 """What every run logs, whatever its method: losses, weights, gradient norms, shares, cosines, conflicts.
 
-Losses and weights are known in every update. Gradients cost extra passes where a problem does not get them for
-free, so they are measured in every k-th update only; their figures are means over the measured updates.
+Losses and weights are known in every update. Gradients cost extra passes where a problem does not get them
+for free, so they are measured in every k-th update only; their figures are means over the measured updates.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class SignalLog:
         if not self._measured:
             nothing: dict[str, Any] = dict.fromkeys(self._tasks)
             pairs = self._by_pair(torch.full((len(self._tasks),) * 2, torch.nan))
-            figures = {name: nothing for name in ("gradient_norm", "gradient_share", "own_gradient_norm")}
+            figures = dict.fromkeys(("gradient_norm", "gradient_share", "own_gradient_norm"), nothing)
             return {**figures, "cosine": pairs, "cosine_sd": pairs, "conflict_rate": None}
         active, weights = active[self._measured], weights[self._measured]
         gramian = torch.stack(self._gramians)

@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mtctl.recipes.base import Fraction, Misfit, NonNegativeFloat, NonNegativeInt, Part, PositiveFloat, PositiveInt
+from mtctl.recipes.base import (
+    Fraction,
+    Misfit,
+    NonNegativeFloat,
+    NonNegativeInt,
+    Part,
+    PositiveFloat,
+    PositiveInt,
+)
 
 WindowsTask = Literal["type", "ptr", "binary", "countdown"]
 WindowsTasks = Annotated[tuple[WindowsTask, ...], Field(min_length=1, strict=False)]
@@ -72,7 +80,8 @@ class MissingTargets(Part):
 
 class ScaledTargets(Part):
     """Targets of a regression task in a unit `factor` times smaller, so that numbers are `factor` times as
-    large."""
+    large.
+    """
 
     kind: Literal["scaled_targets"]
     task: Literal["ptr", "countdown"]
@@ -80,7 +89,7 @@ class ScaledTargets(Part):
 
 
 class ScaledLoss(Part):
-    """One task's loss times a constant that nobody meant: a sum for a mean over 105 steps is a factor of 105."""
+    """One task's loss times a constant that nobody meant: a sum for a mean over 105 bars is one of 105."""
 
     kind: Literal["scaled_loss"]
     task: WindowsTask
@@ -115,7 +124,8 @@ class FrozenTrunk(Part):
 
 class SaturatedHead(Part):
     """A sigmoid whose input is shifted so far that it answers 1 everywhere: a probability of 1 in floating
-    point, clamped before its logarithm as is usual, passes no gradient."""
+    point, clamped before its logarithm as is usual, passes no gradient.
+    """
 
     kind: Literal["saturated_head"]
     task: Literal["binary"] = "binary"
@@ -131,7 +141,8 @@ class DeadHead(Part):
 
 class Contradiction(Part):
     """Two tasks on one output with opposite targets: `by` wants the negative of what `task` wants. Nothing is
-    wrong without `by`."""
+    wrong without `by`.
+    """
 
     kind: Literal["contradiction"]
     task: Literal["ptr", "countdown"]
@@ -169,12 +180,12 @@ Fault = Annotated[
 
 
 class WindowsProblem(Part):
-    """Four tasks on windows of 105 OHLC bars: type of the expansion, pointers to it, its mask, the countdown to it."""
+    """Four tasks on windows of 105 OHLC bars: an expansion's type, pointers to it, its mask and countdown."""
 
     kind: Literal["windows"]
     tasks: WindowsTasks = ("type", "ptr", "binary", "countdown")
-    """Tasks that are trained and scored. The other heads are there and stay as they are, so that one task alone
-    starts from the same weights."""
+    """Tasks that are trained and scored. The other heads are there and stay as they are, so that one task
+    alone starts from the same weights."""
     data: WindowsData = SyntheticWindows(kind="synthetic")
     position: bool = False
     """A 13th feature: the bar's place in the window, t/104."""
@@ -196,7 +207,7 @@ class WindowsProblem(Part):
 
 
 class SequenceModel(Part):
-    """Bidirectional LSTM; `type` and `ptr` read a pooled projection of it, `binary` and `countdown` every step."""
+    """Bidirectional LSTM; `type` and `ptr` read a pooled projection, `binary` and `countdown` every step."""
 
     kind: Literal["bilstm"]
     hidden: PositiveInt = 96
@@ -224,7 +235,7 @@ class Training(Part):
     weight_decay: NonNegativeFloat = 1e-2
     """AdamW's and SGD's; torch's own default for AdamW. Adam uses none."""
     batch_size: PositiveInt = 32
-    head_lr: dict[str, PositiveFloat] = Field(default_factory=dict)
-    """Factor on the learning rate of single heads, by task."""
+    head_lr: dict[WindowsTask, PositiveFloat] = Field(default_factory=dict)
+    """Factor on the learning rate of single heads, by task; those that are not trained do not count."""
     gradient_clip: PositiveFloat | None = None
     """Largest Euclidean norm of the combined gradient; null: no clipping."""

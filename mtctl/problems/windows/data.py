@@ -1,4 +1,4 @@
-"""From a recipe's data to tensors: features and targets of the three splits, with the planted faults in them."""
+"""From a recipe's data to tensors: features and targets of the three splits, planted faults included."""
 
 from __future__ import annotations
 

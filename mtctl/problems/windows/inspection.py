@@ -1,11 +1,11 @@
-"""What the sequence model knows of each task besides its gradients: how far heads move, and how far they must.
+"""What the sequence model knows of each task besides its gradients: how far heads move, how far they must.
 
-    relative_loss   mean training loss of the epoch / loss of the best constant on the training windows
-    own_update      ‖Δθ‖ of the head's own parameters, per update
-    reach           needed / movable: RMS distance of the targets from a head's first answers, in the head's unit,
-                    over what Adam can move an answer in the whole run: lr·(‖h‖₁ + 1) per update, as every
-                    parameter moves by about lr; none for classification, whose targets have no place
-    dead_units      share of the features that a head reads whose standard deviation over the batch is < 1e-4
+relative_loss   mean training loss of the epoch / loss of the best constant on the training windows
+own_update      ‖Δθ‖ of the head's own parameters, per update
+reach           needed / movable: RMS distance of the targets from a head's first answers, in the head's unit,
+                over what Adam can move an answer in the whole run: lr·(‖h‖₁ + 1) per update, as every
+                parameter moves by about lr; none for classification, whose targets have no place
+dead_units      share of the features that a head reads whose standard deviation over the batch is < 1e-4
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Inspection:
 
     def see(self, features: Mapping[str, Tensor]) -> None:
         """Remember what the heads last read."""
-        self._features = features
+        self._features = {head: given.detach() for head, given in features.items()}
 
     def take(self, epoch_losses: Mapping[str, float]) -> TaskSignals:
         """Return the signals since the last call, given the epoch's mean training losses."""
@@ -59,10 +59,10 @@ class Inspection:
         spent = max(1, self._updates - updates)
         tasks = self._problem.tasks
         return {
-            "relative_loss": {task: _known(epoch_losses[task] / (self._constants[task] or 1.0)) for task in tasks},
-            "own_update": {
-                task: _distance(before[task], self._heads[task], spent) for task in tasks
+            "relative_loss": {
+                task: _known(epoch_losses[task] / (self._constants[task] or 1.0)) for task in tasks
             },
+            "own_update": {task: _distance(before[task], self._heads[task], spent) for task in tasks},
             "reach": {task: self._reach(task) for task in tasks},
             "dead_units": {task: self._dead(task) for task in tasks},
         }
@@ -77,14 +77,14 @@ class Inspection:
         lr = self._problem.adam_step(task)
         if lr is None or task not in self._features:
             return None
-        length = float(self._features[task].detach().abs().sum(-1).mean())
+        length = float(self._features[task].abs().sum(-1).mean())
         movable = lr * (length + 1) * self._problem.planned_updates
         return _known(self._distances[task] / movable)
 
     def _dead(self, task: str) -> float | None:
         if task not in self._features:
             return None
-        features = self._features[task].detach().flatten(0, -2)
+        features = self._features[task].flatten(0, -2)
         return float((features.std(0) < _STILL).double().mean()) if len(features) > 1 else None
 
 

@@ -38,7 +38,6 @@ def window_losses(task: str, prediction: Tensor, target: Tensor, delta: float | 
             losses = functional.cross_entropy(prediction, target, reduction="none", ignore_index=MISSING)
             return losses.masked_fill(target == MISSING, torch.nan)
         case "binary":
-            # Beyond [0, 1] a target would pull the logit to infinity; NaN passes through.
             each = functional.binary_cross_entropy_with_logits(prediction, target, reduction="none")
         case _:
             each = functional.huber_loss(
@@ -53,7 +52,7 @@ def countdown_from_start(start: Tensor) -> Tensor:
 
 
 def best_constant(task: str, target: Tensor) -> Tensor:
-    """Return the prediction that has the least mean loss among those that are the same for every window and bar.
+    """Return the prediction of least mean loss among those that are the same for every window and bar.
 
     Args:
         task: whose.
@@ -84,20 +83,17 @@ def _huber_centre(values: Tensor, delta: float) -> Tensor:
     return (low + high) / 2
 
 
-def measures(
-    task: str, prediction: Tensor, target: Tensor, start: Tensor, end: Tensor, unit: float = 1.0
-) -> dict[str, float]:
+def measures(task: str, prediction: Tensor, target: Tensor, start: Tensor, end: Tensor) -> dict[str, float]:
     """Return a task's figures over all windows, in bars and shares.
 
     Args:
         task: whose.
-        prediction: as in `window_losses`.
+        prediction: as in `window_losses`, in the study's units.
         target: as in `window_losses`.
         start: [N] first bar of the expansion.
         end: [N] last bar.
-        unit: how many of the target's units make one of the study's.
     """
-    return _MEASURES[task](prediction / unit if unit != 1 else prediction, target, start, end)
+    return _MEASURES[task](prediction, target, start, end)
 
 
 def _of_type(prediction: Tensor, target: Tensor, _start: Tensor, _end: Tensor) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The sequence model: a bidirectional LSTM over the bars, a pooled projection, and four heads.
 
     h = BiLSTM(x) [N, 105, 2H];   p = W·mean_t h + b [N, P]
-    type [N, 3] and ptr [N, 2] read p;  binary and countdown read h_t: [N, 105];  a scalar countdown reads p: [N, 1]
+    type [N, 3] and ptr [N, 2] read p;  binary and countdown [N, 105] read h_t;  a scalar countdown [N, 1], p
 
 Every draw comes from a generator of its own, and each head's are the same whichever tasks are trained: a task
 alone starts from the same weights and meets the same dropout as beside the others.
@@ -30,7 +30,7 @@ class SequenceNetwork(nn.Module):
     Args:
         settings: widths and dropout.
         inputs: features per bar.
-        seed: of the initial weights: U(−1/√n, 1/√n), n = inputs of a head or units of the LSTM, as torch's own.
+        seed: of the initial weights, U(−1/√n, 1/√n) as torch's own: n inputs of a head, units of the LSTM.
     """
 
     def __init__(self, settings: SequenceModel, inputs: int, seed: int) -> None:
@@ -38,7 +38,7 @@ class SequenceNetwork(nn.Module):
         self._settings = settings
         width, pooled = 2 * settings.hidden, settings.projection
         scalar = settings.countdown == "scalar"
-        # On "meta" torch's own initialisation draws nothing, which elsewhere would be from the global generator.
+        # On "meta" torch's own initialisation draws nothing; elsewhere it draws from the global generator.
         with torch.device("meta"):
             self.lstm = nn.LSTM(inputs, settings.hidden, batch_first=True, bidirectional=True)
             self.projection = nn.Linear(width, pooled)

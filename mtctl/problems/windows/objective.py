@@ -2,9 +2,9 @@
 
 A regression head answers in a unit of its own, ŷ = offset + scale·z, and learns z from (y − offset)/scale:
 
-    as documented        offset = 0, scale = 1; δ as documented
-    standardised         offset = best constant, scale = the targets' standard deviation; δ = 1 such unit
-    scalar countdown     y = first bar of the expansion; offset = 0, scale = 105 unless standardised; δ = 1 unit
+    as documented       offset = 0, scale = 1; δ as documented
+    standardised        offset = best constant, scale = the targets' standard deviation; δ = 1 such unit
+    scalar countdown    y = first bar of the expansion; offset = 0, scale = 105 or as above; δ = 1 unit
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Objective:
 
     def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Dataset) -> None:
         self.tampering = Tampering(problem.faults, problem.tasks)
-        self.unit = {fault.task: fault.factor for fault in problem.faults if isinstance(fault, ScaledTargets)}
+        self.unit: dict[str, float] = {
+            fault.task: fault.factor for fault in problem.faults if isinstance(fault, ScaledTargets)
+        }
         self.constants = {task: best_constant(task, training.targets[task]) for task in HEADS}
         self.spreads = {task: _spread(training.targets[task]) for task in DELTA}
         self._scalar = model.countdown == "scalar"
@@ -98,7 +100,7 @@ class Objective:
         return window_losses(head, output, wanted, delta).mean() * self.tampering.factor(task)
 
     def predictions(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return what the heads say in the targets' units: type and binary logits, ptr, countdown [N, 105]."""
+        """Return the answers in the targets' units: logits of type and binary, ptr, countdown [N, 105]."""
         found = {}
         for head, output in raw.items():
             answer = self.tampering.output(head, output)
@@ -112,7 +114,7 @@ class Objective:
         return found
 
     def distance(self, task: str, training: Dataset) -> float:
-        """Return how far a head has to travel: RMS distance of the targets from its first answers, in its unit.
+        """Return how far a head has to travel: RMS distance of targets from its first answers, in its unit.
 
         First answers are about the offset. NaN for classification, whose targets have no place.
         """

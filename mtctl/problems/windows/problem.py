@@ -13,7 +13,15 @@ from torch.nn import Parameter
 
 from mtctl.balancing.gradients import AutogradGradients
 from mtctl.errors import MtctlError
-from mtctl.problems.contract import Frame, ParameterCount, Record, Score, SeedList, TaskEvaluation, TaskSignals
+from mtctl.problems.contract import (
+    Frame,
+    ParameterCount,
+    Record,
+    Score,
+    SeedList,
+    TaskEvaluation,
+    TaskSignals,
+)
 from mtctl.problems.windows import data
 from mtctl.problems.windows.data import Dataset
 from mtctl.problems.windows.inspection import Inspection
@@ -22,7 +30,11 @@ from mtctl.problems.windows.network import HEADS, SequenceNetwork
 from mtctl.problems.windows.objective import Objective
 from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
 
-_OPTIMIZERS: Final = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+_OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": torch.optim.SGD,
+}
 _ROWS: Final = 256
 """Windows of one forward pass in an evaluation: more would only cost memory."""
 
@@ -30,8 +42,8 @@ _ROWS: Final = 256
 class Windows:
     """Epochs of shuffled batches; every batch is an update.
 
-    Held-out scores are skill: 100·(1 − L/L_c) per window, L_c the mean held-out loss of the best constant that
-    the training targets give; 0 is no better than that constant, 100 is perfect.
+    Held-out scores are skill: 100·(1 − L/L_c) per window, L_c the mean held-out loss of the constant that is
+    best on the training windows; 0 is no better than that constant, 100 is perfect.
 
     Args:
         problem: the recipe's problem.
@@ -60,7 +72,7 @@ class Windows:
         self._updates = 0
         self._batches: list[Tensor] = []
         self._batch = self.splits.training
-        self._totals = dict.fromkeys(self.tasks, 0.0)
+        self._totals: dict[str, float] = dict.fromkeys(self.tasks, 0.0)
         self._inspection = Inspection(self)
 
     @property
@@ -72,12 +84,12 @@ class Windows:
         """Return how far one update can move each of a head's parameters; None where nothing bounds it."""
         if self._training.optimizer == "sgd":
             return None
-        return self._training.lr * self._training.head_lr.get(task, 1.0)
+        return self._head_rate(task)
 
     def trunk(self) -> list[Parameter]:
-        """Return the parameters that several tasks use: before the heads, and a head that two tasks fight over."""
+        """Return the parameters that several tasks use: the trunk, and a head that two tasks fight over."""
         contested = self.objective.tampering.contradicted
-        extra = {contested[task] for task in self.tasks if task in contested}
+        extra = dict.fromkeys(contested[task] for task in self.tasks if task in contested)
         return [*self.network.trunk(), *(p for task in extra for p in self.network.head(task).parameters())]
 
     def head(self, task: str) -> list[Parameter]:
@@ -86,22 +98,27 @@ class Windows:
         fought_over = task in contested or task in contested.values()
         return [] if fought_over else list(self.network.head(task).parameters())
 
+    def _head_rate(self, task: str) -> float:
+        factors: dict[str, float] = dict(self._training.head_lr.items())
+        return self._training.lr * factors.get(task, 1.0)
+
     def _build_optimizer(self) -> torch.optim.Optimizer:
         settings, tampering = self._training, self.objective.tampering
         groups: list[dict[str, Any]] = []
         if not tampering.frozen_trunk:
             groups.append({"params": self.trunk(), "lr": settings.lr})
-        for task in self.tasks:
-            if task not in tampering.left_out and self.head(task):
-                factor = settings.head_lr.get(task, 1.0)
-                groups.append({"params": self.head(task), "lr": settings.lr * factor})
+        groups += [
+            {"params": self.head(task), "lr": self._head_rate(task)}
+            for task in self.tasks
+            if task not in tampering.left_out and self.head(task)
+        ]
         if not groups:
             raise MtctlError(
                 "problem.faults: nothing is left to train", hint="leave a head or the trunk to the optimizer"
             )
         decay = 0.0 if settings.optimizer == "adam" else settings.weight_decay
-        kind = _OPTIMIZERS[settings.optimizer]
-        return kind(groups, lr=settings.lr, weight_decay=decay, fused=True)
+        build = _OPTIMIZERS[settings.optimizer]
+        return build(groups, lr=settings.lr, weight_decay=decay, fused=True)
 
     def parameter_count(self) -> ParameterCount:
         """Count what the tasks use; heads of tasks that are left out do not count."""
@@ -146,7 +163,7 @@ class Windows:
         features = self.network.features(inputs, dropout)
         self._inspection.see(features)
         needed = {self.objective.tampering.contradicted.get(task, task) for task in self.tasks}
-        wanted = {head: features[head] for head in HEADS if head in needed}
+        wanted: dict[str, Tensor] = {head: features[head] for head in HEADS if head in needed}
         return self.network.outputs(wanted, self.objective.tampering.features)
 
     @torch.no_grad()
@@ -157,7 +174,10 @@ class Windows:
             self._totals[task] += share * float(losses.mean())
 
     def window_losses(self, raw: Mapping[str, Tensor], batch: Dataset) -> dict[str, Tensor]:
-        """Return each task's losses [N] in the targets' own units. A task whose head is taken has the other's."""
+        """Return each task's losses [N] in the targets' own units.
+
+        A task that contradicts another has the losses of the other's output against the negative target.
+        """
         predictions = self.objective.predictions(raw)
         contested = self.objective.tampering.contradicted
         found = {}
@@ -205,8 +225,8 @@ class Windows:
             skill = 100 * (1 - losses[task].double() / constants[task].double().mean())
             figures = {"loss": float(losses[task].double().mean())}
             if task in predictions:
-                unit = self.objective.unit.get(task, 1.0)
-                figures |= measures(task, predictions[task] / unit, split.targets[task], split.start, split.end)
+                answer = predictions[task] / self.objective.unit.get(task, 1.0)
+                figures |= measures(task, answer, split.targets[task], split.start, split.end)
             found[task] = TaskEvaluation(tuple(skill.tolist()), measures=figures)
         return found
 

@@ -36,14 +36,16 @@ class Tampering:
     def __init__(self, faults: Sequence[Fault], tasks: Sequence[str]) -> None:
         self._faults = faults
         self.frozen_trunk = any(isinstance(fault, FrozenTrunk) for fault in faults)
-        self.left_out = {fault.task for fault in faults if isinstance(fault, NotInOptimizer)}
-        self.contradicted = {
+        self.left_out: set[str] = {fault.task for fault in faults if isinstance(fault, NotInOptimizer)}
+        self.contradicted: dict[str, str] = {
             fault.by: fault.task
             for fault in faults
             if isinstance(fault, Contradiction) and {fault.task, fault.by} <= set(tasks)
         }
         """For each task that contradicts, whose output it fights over."""
-        self._factors = {fault.task: fault.factor for fault in faults if isinstance(fault, ScaledLoss)}
+        self._factors: dict[str, float] = {
+            fault.task: fault.factor for fault in faults if isinstance(fault, ScaledLoss)
+        }
 
     def factor(self, task: str) -> float:
         """Return the factor on a task's loss."""
