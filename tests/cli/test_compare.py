@@ -18,7 +18,7 @@ from mtctl.analysis.comparison import compare as run_comparison
 from mtctl.cli.compare import compare
 from mtctl.cli.screens.compare import comparison_tables, mismatch_table, remarks
 from mtctl.errors import MtctlError
-from tests.analysis.runs_factory import TASKS, scores, write_run
+from tests.analysis.runs_factory import TASKS, WINDOWS_TASKS, scores, write_run, write_windows_run
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 
 app = Typer()
@@ -84,6 +84,42 @@ def test_screen_of_one_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wid
     assert_screen(f"compare_one_seed_{width}", "\n".join(parts))
 
 
+@pytest.fixture
+def windows_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A results root with runs of the windows problem."""
+    monkeypatch.chdir(tmp_path)
+    root, rng = Path("results"), random.Random(0)
+    for name, average in {"windows_documented": 12.5, "windows_gradnorm": 31.1}.items():
+        for seed in range(3):
+            means = {task: average + rng.gauss(0, 4) for task in WINDOWS_TASKS}
+            returns = {task: scores(mean, (task,))[task] for task, mean in means.items()}
+            write_windows_run(root, name, seed, returns=returns)
+    return root
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_screen_of_windows(windows_results: Path, width: int) -> None:
+    parts = [render(table, width=width) for table in comparison_tables(run_comparison([windows_results]))]
+    assert_screen(f"compare_windows_{width}", "\n".join(parts))
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--markdown"])
+def test_windows_in_every_format(windows_results: Path, option: str) -> None:
+    result = invoke(windows_results, option)
+    assert result.exit_code == 0
+    assert "windows_gradnorm" in result.stdout
+    assert "landed" not in result.stdout
+    assert "environment steps" not in result.stdout
+
+
+def test_windows_and_landers_do_not_mix(windows_results: Path) -> None:
+    write_run(windows_results, "gradnorm_blind")
+    result = invoke(windows_results)
+    assert isinstance(result.exception, MtctlError)
+    assert "they differ in problem, tasks" in result.exception.message
+    assert "results/windows_gradnorm" in result.stderr
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_screen_of_a_mismatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     monkeypatch.chdir(tmp_path)
@@ -109,11 +145,14 @@ def test_tables_go_to_stdout_and_remarks_to_stderr(results: Path) -> None:
 
 def test_json_is_one_document(results: Path) -> None:
     document = json.loads(invoke(results, "--json").stdout)
-    assert (document["schema"], document["baseline"], document["tasks"]) == (1, "shared_aware", list(TASKS))
+    assert (document["schema"], document["baseline"], document["tasks"]) == (2, "shared_aware", list(TASKS))
     best = document["methods"][0]
     assert (best["label"], best["seeds"], best["verdict"]) == ("gradnorm_blind", [0, 1, 2, 3, 4], "better")
     assert best["average"]["low"] < best["average"]["mean"] < best["average"]["high"]
     assert best["tasks"]["windy"]["n"] == 5
+    assert best["tasks"]["windy"]["items"] == 20
+    assert sum(best["average"]["outcomes"].values()) == best["average"]["items"] == 60
+    assert (document["item"], document["items"]) == ("episode", 4)
     assert best["difference"]["common_seeds"] == 5
     assert best["runs"][4] == "results/gradnorm_blind/seed4"
     assert {entry["path"] for entry in document["left_out"]} == {

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from mtctl.cli.live import units_per_line
 from mtctl.cli.progress import Progress, Tail
 from mtctl.cli.train_many import _Watched
 from mtctl.engine.launch.local import Job
 from mtctl.recipes.loading import load
+from tests.engine.runs import WINDOWS
 
 TASKS = ("standard", "windy", "heavy")
 
@@ -49,6 +51,19 @@ def record(episode: int, value: float = -100.0, **signals: Any) -> dict[str, Any
     }
 
 
+def evaluated(average: float, **means: float) -> dict[str, Any]:
+    return {
+        "kind": "evaluation",
+        "average": average,
+        "tasks": {task: {"mean": mean} for task, mean in means.items()},
+    }
+
+
+def epoch(number: int, **losses: float) -> dict[str, Any]:
+    signals = {"updates": 6, "weight": dict.fromkeys(losses, 1.0), "gradient_share": dict.fromkeys(losses)}
+    return {"kind": "epoch", "epoch": number, "loss": losses, "updates": 6 * number, "signals": signals}
+
+
 def test_nothing_is_known_at_first(progress: Progress) -> None:
     assert (progress.done, progress.units, progress.epsilon, progress.average) == (0, 60, None, None)
     assert progress.steps_per_second is progress.seconds_left is None
@@ -82,24 +97,66 @@ def test_signals_stay_until_the_next(progress: Progress) -> None:
 
 
 def test_evaluations_are_kept_apart(progress: Progress) -> None:
-    progress.unit_ended({"kind": "evaluation", "average": 42.0})
+    progress.unit_ended(evaluated(42.0, windy=40.0))
     assert (progress.evaluation, progress.done) == (42.0, 0)
+    assert (progress.tasks["windy"].score, progress.tasks["heavy"].score) == (40.0, None)
 
 
 def test_pace(progress: Progress, clock: Clock) -> None:
-    for episode in (1, 2, 3):
+    """It is that of what comes after the first record: before that, the run was being built."""
+    clock.now = 2.0
+    progress.unit_ended(record(1))
+    assert progress.steps_per_second is progress.seconds_left is None
+    for episode in (2, 3):
         progress.unit_ended(record(episode))
     clock.now = 6.0
     assert progress.steps_per_second == 25.0
     assert progress.seconds_left == pytest.approx(57 * 2.0)
+    assert progress.elapsed == 6.0
 
 
 def test_pace_of_a_resumed_run_leaves_out_its_past(progress: Progress, clock: Clock) -> None:
     clock.now = 10.0
     progress.unit_ended(record(31))
     clock.now = 20.0
-    assert progress.steps_per_second == 50 / 20
-    assert progress.seconds_left == 29 * 20.0
+    progress.unit_ended(record(32))
+    assert progress.steps_per_second == 50 / 10
+    assert progress.seconds_left == 28 * 10.0
+
+
+@pytest.fixture
+def epochs(clock: Clock) -> Progress:
+    """Return the progress of 3 epochs."""
+    return Progress(WINDOWS, 3, clock)
+
+
+def test_epochs_have_losses_of_every_task(epochs: Progress) -> None:
+    assert (epochs.unit, epochs.units, epochs.is_played) == ("epoch", 3, False)
+    epochs.unit_ended(epoch(1, type=1.5, ptr=0.5, binary=1.0, countdown=20.0))
+    epochs.unit_ended(epoch(2, type=1.0, ptr=0.25, binary=1.0, countdown=10.0))
+    epochs.unit_ended(evaluated(5.0, type=10.0, ptr=0.0))
+    found = {name: (task.mean, task.history, task.score) for name, task in epochs.tasks.items()}
+    assert found["type"] == (1.0, [1.5, 1.0], 10.0)
+    assert found["countdown"] == (10.0, [20.0, 10.0], None)
+    assert (epochs.done, epochs.updates, epochs.evaluation) == (2, 12, 5.0)
+    assert (epochs.epsilon, epochs.average, epochs.tasks["type"].success_rate) == (None, None, None)
+    assert (epochs.tasks["type"].weight, epochs.tasks["type"].share) == (1.0, None)
+
+
+def test_pace_of_epochs_is_that_of_updates(epochs: Progress, clock: Clock) -> None:
+    epochs.unit_ended(epoch(1, type=1.5))
+    clock.now = 2.0
+    epochs.unit_ended(epoch(2, type=1.0))
+    assert epochs.steps_per_second == 3.0
+    assert epochs.seconds_left == 2.0
+
+
+@pytest.mark.parametrize(("units", "every"), [(1, 1), (3, 1), (30, 1), (31, 2), (1500, 50), (1501, 51)])
+def test_a_run_prints_no_more_than_thirty_lines(units: int, every: int) -> None:
+    of_units = Progress(
+        load("equal_blind", ["problem.tasks=[heavy]", f"problem.episodes_per_task={units}"]), 0
+    )
+    assert units_per_line(of_units) == every
 
 
 def lines(*records: dict[str, Any]) -> str:
@@ -110,7 +167,7 @@ def test_tail_reads_what_has_come_line_by_line(tmp_path: Path, progress: Progres
     file = tmp_path / "metrics.jsonl"
     tail = Tail(file, progress)
     tail.follow()
-    text = lines(record(1), record(2), {"kind": "evaluation", "average": 7.0}, record(3))
+    text = lines(record(1), record(2), evaluated(7.0), record(3))
     seen = []
     for character in text:
         with file.open("a") as out:

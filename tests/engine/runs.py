@@ -9,8 +9,10 @@ from typing import Any
 import torch
 
 from mtctl.engine.run import Status, execute
+from mtctl.recipes.balancers import GradNorm
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import Recipe
+from mtctl.recipes.recipe import Checkpoints, Monitor, Recipe, WindowsRecipe
+from mtctl.recipes.windows import SequenceModel, SyntheticWindows, Training, WindowsProblem
 
 SHORT = (
     "problem.episodes_per_task=2",
@@ -22,6 +24,20 @@ SHORT = (
     "checkpoints.every=2",
 )
 """Six episodes of a few hundred steps: checkpoints after 2, 4 and 6, evaluations after 3 and 6."""
+
+
+WINDOWS = WindowsRecipe(
+    name="small_windows",
+    problem=WindowsProblem(
+        kind="windows", data=SyntheticWindows(kind="synthetic", windows=24, validation=6, held_out=8)
+    ),
+    model=SequenceModel(kind="bilstm", hidden=6, projection=4),
+    training=Training(epochs=3, batch_size=8),
+    balancer=GradNorm(kind="gradnorm", initial_window=2),
+    checkpoints=Checkpoints(every=2),
+    monitor=Monitor(every=4),
+)
+"""Three epochs of three updates each; every fourth update is measured, so that the last epoch has one."""
 
 
 def recipe(name: str = "equal_blind", *overrides: str) -> Recipe:

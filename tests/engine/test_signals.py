@@ -36,7 +36,7 @@ class Gradients:
         return self.gramian(space).diagonal().sqrt()
 
     def own_norms(self) -> Tensor:
-        """As if a had no parameters of its own, and those of the others were twice and thrice their losses."""
+        """As if a had no parameters of its own, and the others' norms were twice and thrice their losses."""
         return self.losses * torch.tensor([torch.nan, 2.0, 3.0], dtype=torch.float64)
 
     def finite(self) -> bool:

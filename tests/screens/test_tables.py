@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from mtctl.analysis.statistics import Estimate, Interval
-from mtctl.cli.screens.figures import duration, estimates, interval, number
+from mtctl.cli.screens.figures import duration, estimates, interval, measure, number
 from mtctl.cli.screens.tables import Column, StackedTable, fold, markdown
 from tests.screens.snapshots import render
 
@@ -82,6 +82,24 @@ def test_room_goes_to_the_narrowest_column_that_wants_it() -> None:
 )
 def test_number(value: float, text: str) -> None:
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0.0, "0.00"),
+        (0.00612, "0.00612"),
+        (0.7081, "0.708"),
+        (15.692, "15.7"),
+        (104.4, "104"),
+        (99_999.6, "100,000"),
+        (-2.5e12, "-2.50e+12"),
+        (3.4e-7, "3.40e-07"),
+    ],
+)
+def test_measure(value: float | None, text: str) -> None:
+    assert measure(value) == text
 
 
 def test_interval() -> None:

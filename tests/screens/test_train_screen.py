@@ -14,6 +14,8 @@ from mtctl.cli.progress import Progress
 from mtctl.cli.screens.figures import duration, number
 from mtctl.cli.screens.train import line, run_screen, runs_screen, sparkline
 from mtctl.recipes.loading import load
+from mtctl.recipes.windows import Training
+from tests.engine.runs import WINDOWS
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 
 
@@ -41,9 +43,57 @@ def progress(recipe: str, episodes: int, seconds: float, seed: int = 0) -> Progr
     for episode in range(1, episodes + 1):
         found.unit_ended(record(episode, tuple(found.tasks)))
     if episodes:
-        found.unit_ended({"kind": "evaluation", "average": -12.3})
+        found.unit_ended({"kind": "evaluation", "average": -12.3, "tasks": {}})
     now[0] = seconds
     return found
+
+
+def windows_progress(epochs: int, seconds: float, name: str = "windows_documented") -> Progress:
+    now = [0.0]
+    training = Training(epochs=20)
+    recipe = WINDOWS.model_copy(update={"name": name, "training": training})
+    found = Progress(recipe, 0, clock=lambda: now[0])
+    losses = {"type": 1.08, "ptr": 0.0161, "binary": 0.686, "countdown": 15.69}
+    for epoch in range(1, epochs + 1):
+        now[0] = seconds * epoch / epochs
+        record = {
+            "kind": "epoch",
+            "epoch": epoch,
+            "loss": {task: loss * 0.9**epoch for task, loss in losses.items()},
+            "updates": 6 * epoch,
+            "signals": {
+                "weight": dict.fromkeys(losses, 1.0),
+                "gradient_share": dict(zip(losses, (0.55, 0.05, 0.4, None), strict=True)),
+            },
+        }
+        found.unit_ended(record)
+        means = dict(zip(losses, (12.5, -116.1, 48.25, 1.2), strict=True))
+        tasks = {task: {"mean": mean} for task, mean in means.items()}
+        found.unit_ended({"kind": "evaluation", "average": -13.5, "tasks": tasks})
+    return found
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("name", "epochs"), [("first_moment", 0), ("under_way", 7)])
+def test_one_windows_run(name: str, epochs: int, width: int) -> None:
+    text = render(run_screen(windows_progress(epochs, 14.0), "equal"), width=width)
+    assert_screen(f"train_windows_{name}_{width}", text)
+    assert "…" not in text
+    assert max(map(cell_len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_several_windows_runs(width: int) -> None:
+    runs = [(windows_progress(7, 14.0), "running"), (windows_progress(0, 0.0), "waiting")]
+    assert_screen(f"train_windows_runs_{width}", render(runs_screen(runs), width=width))
+
+
+def test_runs_of_two_problems_share_a_screen() -> None:
+    runs = [
+        (windows_progress(7, 14.0), "running"),
+        (progress("gradnorm_blind", 700, 300.0, seed=1), "running"),
+    ]
+    assert_screen("train_runs_of_two_problems", render(runs_screen(runs), width=120))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -102,7 +152,7 @@ def test_no_figure_is_cut(
         ended = record(episode, tuple(found.tasks)) | {"return": value}
         ended["signals"]["weight"] = dict.fromkeys(found.tasks, weight)
         found.unit_ended(ended)
-    found.unit_ended({"kind": "evaluation", "average": value})
+    found.unit_ended({"kind": "evaluation", "average": value, "tasks": {}})
     now[0] = seconds
     one = render(run_screen(found, "GradNorm α=1.5 → PCGrad"), width=width)
     several = render(runs_screen([(found, "running"), (found, "waiting")]), width=width)
@@ -119,6 +169,15 @@ def test_no_figure_is_cut(
 def test_line_holds_what_the_screen_holds() -> None:
     assert_screen("train_line", line(progress("gradnorm_blind", 912, 91.2)) + "\n")
     assert "–" in line(progress("gradnorm_blind", 0, 0.0))
+
+
+def test_line_of_a_windows_run() -> None:
+    assert_screen("train_windows_line", line(windows_progress(7, 14.0)) + "\n")
+
+
+def test_a_low_pace_has_a_decimal() -> None:
+    assert "3.0 updates/s" in line(windows_progress(7, 14.0))
+    assert "0.3 updates/s" in line(windows_progress(7, 140.0))
 
 
 def test_sparkline_goes_from_the_lowest_to_the_highest_mean() -> None:

@@ -16,6 +16,7 @@ from mtctl.cli.screens.figures import NOTHING, duration, measure, number, percen
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _SPARKS: Final = 12
+_FEW: Final = 10  # per second: below, a rate has a decimal
 
 
 def sparkline(values: Sequence[float], width: int = _SPARKS) -> str:
@@ -69,15 +70,16 @@ def _tasks(progress: Progress) -> Table:
 
 def runs_screen(runs: Sequence[tuple[Progress, str]]) -> RenderableType:
     """Show several runs, a row each, with their status."""
-    units, paces = ({word(each) for each, _ in runs} for word in (lambda each: each.unit, _steps))
-    played = any(progress.is_played for progress, _ in runs)
+    units, paces = {each.unit for each, _ in runs}, {_steps(each) for each, _ in runs}
+    scores, played = {each.score.name for each, _ in runs}, any(each.is_played for each, _ in runs)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold")
     table.add_column("status", no_wrap=True)
     table.add_column(units.pop() if len(units) == 1 else "done", justify="right", no_wrap=True, min_width=9)
     if played:
         table.add_column("return", justify="right", no_wrap=True, min_width=7)
-    table.add_column("eval", justify="right", no_wrap=True, min_width=7)
+    score = "eval" if played or len(scores) > 1 else scores.pop()
+    table.add_column(score, justify="right", no_wrap=True, min_width=7)
     pace = paces.pop() if len(paces) == 1 else "pace"
     table.add_column(f"{pace}/s", justify="right", no_wrap=True, min_width=7)
     table.add_column("left", justify="right", no_wrap=True, min_width=5)
@@ -89,7 +91,7 @@ def runs_screen(runs: Sequence[tuple[Progress, str]]) -> RenderableType:
             f"{progress.done}/{progress.units}",
             *([number(progress.average)] if played else []),
             number(progress.evaluation),
-            number(progress.steps_per_second, 0) if moving else NOTHING,
+            _rate(progress) if moving else NOTHING,
             duration(progress.seconds_left) if moving else NOTHING,
         )
     return table
@@ -120,5 +122,9 @@ def _steps(progress: Progress) -> str:
 
 
 def _pace(progress: Progress) -> str:
-    per_second = number(progress.steps_per_second, 0)
-    return f"{per_second} {_steps(progress)}/s · {duration(progress.seconds_left)} left"
+    return f"{_rate(progress)} {_steps(progress)}/s · {duration(progress.seconds_left)} left"
+
+
+def _rate(progress: Progress) -> str:
+    found = progress.steps_per_second
+    return number(found, 1 if found is not None and found < _FEW else 0)
