@@ -75,12 +75,14 @@ class TestPrices:
         assert (high >= np.maximum(opened, closed)).all()
         assert np.array_equal(opened[:, 1:], closed[:, :-1])
 
-    def test_volatility_clusters(self, many: Windows) -> None:
-        """Large returns follow large ones, of whatever sign, while returns themselves do not repeat."""
-        returns = np.diff(np.log(made(MANY, difficulty=1).bars[..., 3]), axis=1)
-        size = np.abs(returns)
+    def test_volatility_clusters_but_does_not_drift(self) -> None:
+        """Large moves follow large ones, moves themselves do not repeat, and all bars are alike."""
+        closed = np.log(made(MANY, difficulty=1).bars[..., 3])
+        moves = np.diff(closed, axis=1)
+        size = np.abs(moves)
         assert np.corrcoef(size[:, :-1].ravel(), size[:, 1:].ravel())[0, 1] > 0.05
-        assert abs(np.corrcoef(returns[:, :-1].ravel(), returns[:, 1:].ravel())[0, 1]) < 0.005
+        assert abs(np.corrcoef(moves[:, :-1].ravel(), moves[:, 1:].ravel())[0, 1]) < 0.005
+        assert size[:, -20:].mean() / size[:, :20].mean() == pytest.approx(1, abs=0.01)
 
     def test_expansions_are_runs_in_one_direction(self) -> None:
         windows = made(500, difficulty=0)

@@ -58,6 +58,8 @@ def test_every_target_tells_the_same_expansion(spans: list[list[int]]) -> None:
 
 def test_shapes_and_types() -> None:
     found = targets(generate(3, np.random.default_rng(0)))
-    assert (found.type.shape, found.type.dtype) == ((3,), np.int64)
+    assert found.type.shape == (3,)
+    assert found.type.dtype == np.int64
     for array, shape in ((found.ptr, (3, 2)), (found.binary, (3, 105)), (found.countdown, (3, 105))):
-        assert (array.shape, array.dtype) == (shape, np.float32)
+        assert array.shape == shape
+        assert array.dtype == np.float32
