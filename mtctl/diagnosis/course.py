@@ -48,9 +48,12 @@ class Course:
         recipe: `training.epochs` is the budget.
         seed: of the run.
         measure_every: updates between two measurements of gradients; the recipe's if left out.
+        watched: whether to score every epoch.
     """
 
-    def __init__(self, recipe: WindowsRecipe, seed: int, measure_every: int | None = None) -> None:
+    def __init__(
+        self, recipe: WindowsRecipe, seed: int, measure_every: int | None = None, *, watched: bool = True
+    ) -> None:
         self.recipe, self.seed = recipe, seed
         self.problem = Windows(recipe.problem, recipe.model, recipe.training, seed)
         tasks = self.problem.tasks
@@ -60,6 +63,7 @@ class Course:
         self.points: dict[str, list[Point]] = {task: [] for task in tasks}
         self.records: list[dict[str, Any]] = []
         self.diverged: Diverged | None = None
+        self._watched = watched
         self._note()
 
     @property
@@ -73,6 +77,8 @@ class Course:
         self._note()
 
     def _note(self) -> None:
+        if not self._watched:
+            return
         for task, (loss, skill) in scores(self.problem, "monitor").items():
             self.points[task].append(Point(self.updates, loss, skill))
 
@@ -97,6 +103,17 @@ class Course:
                 share = (LEARNED - before.skill) / (after.skill - before.skill)
                 return before.updates + share * (after.updates - before.updates)
         return None
+
+    def signal(self, name: str, task: str) -> float | None:
+        """Return the mean of a recorded signal over the epochs that have it; None if there is none."""
+        found = [record["signals"][name].get(task) for record in self.records if name in record["signals"]]
+        known = [value for value in found if value is not None]
+        return fmean(known) if known else None
+
+    def relative(self, task: str) -> float | None:
+        """Return the last epoch's training loss, relative to the best constant's."""
+        latest: float | None = self.records[-1]["signals"]["relative_loss"][task] if self.records else None
+        return latest
 
     def at(self, task: str, updates: int) -> Point:
         """Return the last point of a task within a budget."""

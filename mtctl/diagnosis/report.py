@@ -21,7 +21,9 @@ State = Literal["learns", "at_floor", "slow", "flat", "diverged", "unknown"]
 """`at_floor`: does not move because there is little left to learn. `slow`: moves, but not far enough in the
 budget."""
 Outcome = Literal["passed", "found", "not_run"]
-Verdict = Literal["helps", "no_effect", "harms", "unclear", "failed"]
+Verdict = Literal["helps", "without_inputs", "no_effect", "harms", "unclear", "failed"]
+"""`without_inputs`: the loss is lower, and other windows' inputs give the same: the task learned to do without
+them."""
 
 
 @dataclass(frozen=True, slots=True)

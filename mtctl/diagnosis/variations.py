@@ -1,15 +1,158 @@
-"""A recipe with one thing changed: what counterfactual trainings and remedies are made of."""
+"""A recipe with one thing changed, as `-o` arguments: counterfactuals that tell causes apart, and remedies."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Final
 
-from mtctl.recipes import balancers
-from mtctl.recipes.base import Part
+from mtctl.diagnosis.report import Remedy
+from mtctl.recipes.balancers import Equal, Manual, RunningMean
+from mtctl.recipes.loading import revise
 from mtctl.recipes.recipe import WindowsRecipe
-from mtctl.recipes.windows import ScaledLoss, WindowsTask
+
+OUTPUTS: Final = {"type": 3, "ptr": 2, "binary": 105, "countdown": 105}
+"""Elements of each head's output, as the documented fixes count them."""
+FEW_WINDOWS: Final = 16
+"""What any head that works can learn by heart."""
+HEAD_LR: Final = 20.0
+"""Factor on a head's learning rate that moves its output as far as dividing a target of ±20 by 20."""
 
 
-def changed[P: Part](part: P, **values: object) -> P:
-    """Return a part with other values, checked like one that was read from a file."""
-    return type(part).model_validate({**{name: getattr(part, name) for name in type(part).model_fields}, **values})
+def varied(recipe: WindowsRecipe, overrides: Sequence[str]) -> WindowsRecipe:
+    """Return a recipe with overrides applied."""
+    found = revise(recipe, overrides)
+    assert isinstance(found, WindowsRecipe)
+    return found
+
+
+# ----- counterfactuals
+
+
+def alone(task: str) -> list[str]:
+    """Train one task without the others; its heads, data and initial weights stay as they are."""
+    return [f"problem.tasks=[{task}]", "balancer={kind: equal}"]
+
+
+def standardised(recipe: WindowsRecipe, *tasks: str) -> list[str]:
+    """Let heads start at the best constant and answer in units of their target's standard deviation."""
+    wanted = list(dict.fromkeys([*recipe.model.standardise, *tasks]))
+    return [f"model.standardise={_flow(wanted)}"]
+
+
+def equalised() -> list[str]:
+    """Give every task the same share of the trunk's gradient: weights 1/‖∇Lᵢ‖, averaged over some ten steps."""
+    return ["balancer={kind: encodec, layer: all_shared, momentum: 0.9}"]
+
+
+def learning_rate(recipe: WindowsRecipe, factor: float) -> list[str]:
+    """Change all learning rates by a factor."""
+    return [f"training.lr={recipe.training.lr * factor!r}"]
+
+
+def summed(recipe: WindowsRecipe, task: str) -> list[str]:
+    """Sum one task's loss over its outputs instead of taking their mean."""
+    faults = [fault.model_dump(mode="json") for fault in recipe.problem.faults]
+    factor = {"kind": "scaled_loss", "task": task, "factor": float(OUTPUTS[task])}
+    return [f"problem.faults={_flow([*faults, factor])}"]
+
+
+def by_heart(recipe: WindowsRecipe, task: str) -> list[str]:
+    """Learn a few windows by heart: alone, standardised, without dropout, three times as fast."""
+    return [
+        *alone(task),
+        *standardised(recipe, task),
+        f"problem.limit={FEW_WINDOWS}",
+        f"training.batch_size={FEW_WINDOWS}",
+        f"training.lr={recipe.training.lr * 3!r}",
+        "training.weight_decay=0.0",
+        "model.dropout=0.0",
+        "model.head_dropout=0.0",
+    ]
+
+
+# ----- remedies
+
+
+def remedies(recipe: WindowsRecipe, task: str) -> list[Remedy]:
+    """Return the changes that may help a stuck task: the documented fixes first, then ours.
+
+    A remedy that would leave the recipe as it is is left out.
+    """
+    weights = base_weights(recipe)
+    sizes = {one: OUTPUTS[one] for one in recipe.problem.tasks}
+    every = recipe.problem.tasks
+    found = [
+        Remedy("uncertainty", "uncertainty weighting", ("balancer={kind: uncertainty}",), "fix 1"),
+        Remedy(
+            "running_mean_sqrt_d",
+            "running mean × √d",
+            (
+                "balancer={kind: running_mean, base_weights: "
+                f"{_flow(weights)}, size_exponent: 0.5, sizes: {_flow(sizes)}}}",
+            ),
+            "fix 2",
+        ),
+        Remedy(
+            "scalar_countdown", "scalar countdown", ("model.countdown=scalar",), "fix 3", changes_model=True
+        ),
+        Remedy("batch_scale", "batch scale, detached", ("balancer={kind: batch_scale}",), "fix 4"),
+        Remedy("manual", "manual weights", (_manual(recipe, task, weights),), "fix 5"),
+        Remedy("raw", "raw losses, weights 1", ("balancer={kind: equal}",)),
+        Remedy("standardise", f"standardised {task} head", tuple(standardised(recipe, task))),
+        Remedy(
+            "head_lr",
+            f"{task} head × {HEAD_LR:g} learning rate",
+            (f"training.head_lr={{{task}: {HEAD_LR!r}}}",),
+        ),
+        Remedy(
+            "standardise_raw",
+            f"standardised {task} head, raw losses",
+            (*standardised(recipe, task), "balancer={kind: equal}"),
+        ),
+        Remedy(
+            "standardise_all_raw",
+            "all heads standardised, raw losses",
+            (*standardised(recipe, *every), "balancer={kind: equal}"),
+        ),
+    ]
+    return [one for one in found if _applies(one, task) and varied(recipe, one.overrides) != recipe]
+
+
+def _applies(remedy: Remedy, task: str) -> bool:
+    return task == "countdown" or remedy.name != "scalar_countdown"
+
+
+def base_weights(recipe: WindowsRecipe) -> dict[str, float]:
+    """Return the weights that a recipe gives by hand, 1 each where it gives none."""
+    for method in recipe.chain:
+        if isinstance(method, Manual):
+            return dict(method.weights)
+        if isinstance(method, RunningMean) and method.base_weights is not None:
+            return dict(method.base_weights)
+    return dict.fromkeys(recipe.problem.tasks, 1.0)
+
+
+def _manual(recipe: WindowsRecipe, task: str, weights: dict[str, float]) -> str:
+    """Double the stuck task's weight at the cost of the largest: 0.60 / 0.20 for the documented 0.70 / 0.10."""
+    largest = max((one for one in weights if one != task), key=lambda one: weights[one], default=task)
+    given = weights[task]
+    moved = min(given, weights[largest] / 2) if largest != task else 0.0
+    revised = {
+        **weights,
+        largest: round(weights[largest] - moved, 6),
+        task: round(given + max(moved, given), 6),
+    }
+    if isinstance(recipe.chain[0], RunningMean) and len(recipe.chain) == 1:
+        return f"balancer={{kind: running_mean, base_weights: {_flow(revised)}}}"
+    return f"balancer={{kind: manual, weights: {_flow(revised)}}}"
+
+
+def is_plain(recipe: WindowsRecipe) -> bool:
+    """Say whether the losses are summed as they are."""
+    return all(isinstance(method, Equal) for method in recipe.chain)
+
+
+def _flow(value: object) -> str:
+    """Write a list or mapping on one line, as YAML reads it."""
+    return json.dumps(value).replace('"', "")

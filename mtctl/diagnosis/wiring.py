@@ -1,0 +1,150 @@
+"""What is certain before any training: parameters, gradients and targets, read off the problem and one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from mtctl.balancing.contract import TaskGradients
+from mtctl.diagnosis.report import Check, Evidence, Finding
+from mtctl.problems.windows.losses import MISSING
+from mtctl.problems.windows.network import CLASSES
+from mtctl.problems.windows.problem import Windows
+
+NO_GRADIENT = 1e-7
+"""Norm below which a gradient is none: float32 rounding of a connected task's is orders above, at 1e-4 and more."""
+
+IGNORED = 0.02
+"""Change of the loss, relative, below which other windows' inputs show that nobody looks at them."""
+
+
+def examine(problem: Windows) -> tuple[list[Finding], list[Check]]:
+    """Look at a problem that has not been trained yet.
+
+    Args:
+        problem: fresh; its first batch is drawn here, so it is not to be trained afterwards.
+    """
+    findings = [*_targets(problem), *_optimizer(problem)]
+    broken = {finding.task for finding in findings if finding.code == "bad-targets"}
+    checks = [
+        _check("targets are there, finite and vary", findings, "bad-targets"),
+        _check("every parameter is in the optimizer", findings, "not-in-optimizer", "frozen-trunk"),
+    ]
+    problem.advance()
+    gradients = problem.gradients()
+    unconnected = list(_gradients(problem, gradients, broken))
+    checks.append(
+        _check("every loss reaches its head and the trunk", unconnected, "detached-task", "dead-head")
+    )
+    return [*findings, *unconnected], checks
+
+
+def _check(name: str, findings: list[Finding], *codes: str) -> Check:
+    found = [finding for finding in findings if finding.code in codes]
+    detail = ", ".join(finding.task or "trunk" for finding in found)
+    return Check(name, "found" if found else "passed", detail)
+
+
+def _targets(problem: Windows) -> Iterator[Finding]:
+    for task in problem.tasks:
+        target = problem.splits.training.targets[task]
+        wrong = _wrong(task, target)
+        if wrong.any():
+            rows = wrong.flatten(1).any(1) if wrong.dim() > 1 else wrong
+            yield Finding(
+                "bad-targets",
+                task,
+                "error",
+                "certain",
+                f"{int(rows.sum())} of {len(rows)} training windows have a {task} target that is missing, not finite "
+                "or outside what its loss can take",
+                (Evidence("windows with a bad target", int(rows.sum()), "", f"of {len(rows)}"),),
+            )
+        elif len(target) > 1 and bool((target == target[:1]).all()) and _flat_in_time(target):
+            yield Finding(
+                "bad-targets",
+                task,
+                "error",
+                "certain",
+                f"the {task} target is the same for every training window: there is nothing to learn",
+                (Evidence("standard deviation of the target", 0.0),),
+            )
+
+
+def _wrong(task: str, target: Tensor) -> Tensor:
+    if task == "type":
+        return (target == MISSING) | (target < 0) | (target >= CLASSES)
+    wrong = ~target.isfinite()
+    return wrong | (target < 0) | (target > 1) if task == "binary" else wrong
+
+
+def _flat_in_time(target: Tensor) -> bool:
+    """Say whether a target per bar is one number; others are one per window anyway."""
+    return target.dim() < 2 or target.shape[1] <= 2 or bool((target == target[:, :1]).all())
+
+
+def _optimizer(problem: Windows) -> Iterator[Finding]:
+    moved = {id(parameter) for group in problem.optimizer.param_groups for parameter in group["params"]}
+    for task in problem.tasks:
+        own = problem.head(task)
+        missing = sum(parameter.numel() for parameter in own if id(parameter) not in moved)
+        if missing:
+            yield Finding(
+                "not-in-optimizer",
+                task,
+                "error",
+                "certain",
+                f"the optimizer was not given the {task} head: {missing:,} parameters never move",
+                (Evidence("parameters left out", missing, "", f"of {sum(p.numel() for p in own):,}"),),
+            )
+    trunk = problem.trunk()
+    missing = sum(parameter.numel() for parameter in trunk if id(parameter) not in moved)
+    if missing:
+        yield Finding(
+            "frozen-trunk",
+            None,
+            "error",
+            "certain",
+            f"the optimizer was not given {missing:,} parameters of the shared trunk: all tasks live off its "
+            "initial features",
+            (Evidence("parameters left out", missing, "", f"of {sum(p.numel() for p in trunk):,}"),),
+        )
+
+
+def _gradients(problem: Windows, gradients: TaskGradients, broken: set[str | None]) -> Iterator[Finding]:
+    trunk, own = gradients.norms("all_shared"), gradients.own_norms()
+    for place, task in enumerate(problem.tasks):
+        if task in broken:
+            continue
+        if problem.head(task) and not float(own[place]) >= NO_GRADIENT:
+            yield Finding(
+                "dead-head",
+                task,
+                "error",
+                "certain",
+                f"the {task} head gets no gradient from its own loss: its output is saturated or cut off",
+                (Evidence("own-head gradient norm", float(own[place]), "", f"below {NO_GRADIENT:g}"),),
+            )
+        elif float(trunk[place]) < NO_GRADIENT:
+            yield Finding(
+                "detached-task",
+                task,
+                "error",
+                "certain",
+                f"the {task} loss does not reach the shared trunk: only its head learns",
+                (Evidence("trunk gradient norm", float(trunk[place]), "", f"below {NO_GRADIENT:g}"),),
+            )
+
+
+def ignores_input(problem: Windows, task: str) -> float:
+    """Return by how much a trained task's validation loss changes when inputs are dealt to other windows, relative.
+
+    About 0 for a head that does not look at the prices, for example one that answers by the bar's position only.
+    """
+    split = problem.splits.validation
+    order = torch.arange(len(split)).roll(len(split) // 2)
+    as_is = problem.window_losses(problem.answers(split.inputs), split)[task].mean()
+    dealt = problem.window_losses(problem.answers(split.inputs[order]), split)[task].mean()
+    return float((dealt - as_is) / as_is)
