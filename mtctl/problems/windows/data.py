@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -85,13 +86,11 @@ def load(problem: WindowsProblem, seed: int) -> Splits:
         )
     if problem.limit is not None:
         training = training.take(np.arange(min(problem.limit, len(training))))
+    clean = [_dataset(part, problem.position) for part in (training, validation, held_out)]
     # Faults of the three splits draw apart, so that the size of one does not change the others.
-    return Splits(
-        *(
-            _dataset(part, problem, np.random.default_rng([seed, 4 + place]))
-            for place, part in enumerate((training, validation, held_out))
-        )
-    )
+    rngs = [np.random.default_rng([seed, 4 + place]) for place in range(3)]
+    first = clean[0].targets
+    return Splits(*(_spoiled(part, problem, first, rng) for part, rng in zip(clean, rngs, strict=True)))
 
 
 def definition(problem: WindowsProblem) -> dict[str, Any]:
@@ -100,8 +99,7 @@ def definition(problem: WindowsProblem) -> dict[str, Any]:
     source: dict[str, Any] = data.model_dump(mode="json", exclude={"windows", "validation"})
     if isinstance(data, WindowsFile):
         source = {**source, "path": Path(data.path).name, "sha256": _digest(data.path, *_stamp(data.path))}
-    units = [fault.model_dump(mode="json") for fault in problem.faults if isinstance(fault, ScaledTargets)]
-    return {"data": source, "tasks": list(problem.tasks), "units": units}
+    return {"data": source, "tasks": list(problem.tasks)}
 
 
 def input_size(problem: WindowsProblem) -> int:
@@ -133,24 +131,33 @@ def _stamp(path: str) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _dataset(windows: Windows, problem: WindowsProblem, rng: np.random.Generator) -> Dataset:
+def _dataset(windows: Windows, position: bool) -> Dataset:
     truth = targets(windows)
-    found = Dataset(
-        torch.from_numpy(features(windows.bars, problem.position)),
+    return Dataset(
+        torch.from_numpy(features(windows.bars, position)),
         {
-            task: torch.from_numpy(np.array(getattr(truth, task)))
-            for task in ("type", "ptr", "binary", "countdown")
+            "type": torch.from_numpy(truth.type),
+            "ptr": torch.from_numpy(truth.ptr),
+            "binary": torch.from_numpy(truth.binary),
+            "countdown": torch.from_numpy(truth.countdown),
         },
         torch.from_numpy(windows.start),
         torch.from_numpy(windows.end),
     )
+
+
+def _spoiled(
+    data: Dataset, problem: WindowsProblem, training: Mapping[str, Tensor], rng: np.random.Generator
+) -> Dataset:
     for fault in problem.faults:
-        found = _spoiled(found, fault, rng)
-    return found
+        data = _planted(data, fault, training, rng)
+    return data
 
 
-def _spoiled(data: Dataset, fault: Fault, rng: np.random.Generator) -> Dataset:
-    """Return the data with a fault planted, if it is one of data."""
+def _planted(
+    data: Dataset, fault: Fault, training: Mapping[str, Tensor], rng: np.random.Generator
+) -> Dataset:
+    """Return a split with a fault planted, if it is one of data; `training` are the training targets."""
     count = len(data)
     match fault:
         case ShuffledInputs():
@@ -158,10 +165,8 @@ def _spoiled(data: Dataset, fault: Fault, rng: np.random.Generator) -> Dataset:
         case ShuffledTargets(task=task):
             changed = data.targets[task][_permutation(count, rng)]
         case ConstantTargets(task=task):
-            changed = data.targets[task][:1].expand_as(data.targets[task]).clone()
-            changed = (
-                changed[:, :1].expand_as(changed).clone() if task in ("binary", "countdown") else changed
-            )
+            constant = training[task][:1] if task in ("type", "ptr") else training[task][:1, :1]
+            changed = constant.expand_as(data.targets[task]).clone()
         case MissingTargets(task=task, fraction=fraction):
             rows = torch.from_numpy(rng.random(count) < fraction)
             rows[int(rng.integers(count))] = True

@@ -1,4 +1,4 @@
-"""From the heads' raw outputs to predictions in the targets' units, and to the losses that are minimised.
+"""From the heads' raw outputs to predictions in the study's units, and to the losses that are minimised.
 
 A regression head answers in a unit of its own, ŷ = offset + scale·z, and learns z from (y − offset)/scale:
 
@@ -16,7 +16,13 @@ import torch
 from torch import Tensor
 
 from mtctl.problems.windows.data import Dataset
-from mtctl.problems.windows.losses import DELTA, best_constant, countdown_from_start, window_losses
+from mtctl.problems.windows.losses import (
+    DELTA,
+    best_constant,
+    countdown_from_start,
+    start_of,
+    window_losses,
+)
 from mtctl.problems.windows.network import HEADS, SequenceNetwork
 from mtctl.problems.windows.tampering import Tampering
 from mtctl.problems.windows.windows import LENGTH
@@ -27,7 +33,7 @@ class _Unit(NamedTuple):
     """Of a regression head: offset and scale of its answer, and where its Huber loss turns linear."""
 
     offset: Tensor
-    scale: float
+    scale: Tensor
     delta: float
 
 
@@ -40,32 +46,42 @@ class Objective:
         training: the training windows, whose targets give constants and spreads.
 
     Attributes:
-        constants: each task's best constant prediction, in the targets' units.
-        spreads: each regression target's standard deviation.
-        unit: how many of a target's units make one of the study's; other than 1 for targets that were scaled.
+        constants: each task's best constant prediction, in the study's units.
     """
 
     def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Dataset) -> None:
         self.tampering = Tampering(problem.faults, problem.tasks)
-        self.unit: dict[str, float] = {
-            fault.task: fault.factor for fault in problem.faults if isinstance(fault, ScaledTargets)
-        }
-        self.constants = {task: best_constant(task, training.targets[task]) for task in HEADS}
-        self.spreads = {task: _spread(training.targets[task]) for task in DELTA}
+        self._factors = dict.fromkeys(DELTA, 1.0)
+        for fault in problem.faults:
+            if isinstance(fault, ScaledTargets):
+                self._factors[fault.task] *= fault.factor
+        self.constants = {task: best_constant(task, self.truth(task, training)) for task in HEADS}
         self._scalar = model.countdown == "scalar"
         self._standardised = set(model.standardise)
         self._units = {task: self._unit_of(task, training) for task in DELTA}
 
     def _unit_of(self, task: str, training: Dataset) -> _Unit:
-        standardised = task in self._standardised
-        if task == "countdown" and self._scalar:
-            start = training.start.float() * self.unit.get(task, 1.0)
-            if standardised:
-                return _Unit(start.mean(), _spread(start), 1.0)
-            return _Unit(torch.tensor(0.0), float(LENGTH), 1.0)
-        if standardised:
-            return _Unit(self.constants[task], self.spreads[task], 1.0)
-        return _Unit(torch.tensor(0.0), 1.0, DELTA[task])
+        scalar = task == "countdown" and self._scalar
+        if task in self._standardised:
+            wanted = self._wanted(task, training)
+            offset = wanted.nanmean() if scalar else self.constants[task] * self._factors[task]
+            return _Unit(offset, _spread(wanted), 1.0)
+        zero, one = torch.tensor(0.0), torch.tensor(1.0)
+        return _Unit(zero, one * LENGTH, 1.0) if scalar else _Unit(zero, one, DELTA[task])
+
+    def truth(self, task: str, data: Dataset) -> Tensor:
+        """Return a task's targets in the study's units."""
+        factor = self._factors.get(task, 1.0)
+        return data.targets[task] if factor == 1 else data.targets[task] / factor
+
+    def _wanted(self, task: str, data: Dataset) -> Tensor:
+        """Return what a regression head is asked for, in the targets' unit; starts [N, 1] if it is scalar."""
+        if task != "countdown" or not self._scalar:
+            return data.targets[task]
+        countdown = self.truth(task, data)
+        start = start_of(countdown)[:, None] * self._factors[task]
+        # A countdown that is missing is a start that is missing.
+        return start.masked_fill(countdown.isnan().any(1, keepdim=True), torch.nan)
 
     def prepare(self, network: SequenceNetwork) -> None:
         """Let standardised heads start at their best constant; weights stay as they were drawn."""
@@ -91,25 +107,19 @@ class Objective:
         if head not in DELTA:
             return window_losses(head, output, batch.targets[head]).mean() * self.tampering.factor(task)
         offset, scale, delta = self._units[head]
-        target = batch.targets[head]
-        if head == "countdown" and self._scalar:
-            target = batch.start[:, None].float() * self.unit.get(head, 1.0)
-            # A countdown that is missing is a start that is missing.
-            target = target.masked_fill(batch.targets[head].isnan().any(1, keepdim=True), torch.nan)
-        wanted = sign * (target - offset) / scale
+        wanted = (sign * self._wanted(head, batch) - offset) / scale
         return window_losses(head, output, wanted, delta).mean() * self.tampering.factor(task)
 
     def predictions(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the answers in the targets' units: logits of type and binary, ptr, countdown [N, 105]."""
+        """Return the answers in the study's units: logits of type and binary, ptr, countdown [N, 105]."""
         found = {}
         for head, output in raw.items():
             answer = self.tampering.output(head, output)
             if head in DELTA:
                 offset, scale, _ = self._units[head]
-                answer = offset + scale * answer
+                answer = (offset + scale * answer) / self._factors[head]
             if head == "countdown" and self._scalar:
-                unit = self.unit.get(head, 1.0)
-                answer = countdown_from_start(answer / unit) * unit
+                answer = countdown_from_start(answer)
             found[head] = answer
         return found
 
@@ -121,13 +131,16 @@ class Objective:
         if task not in DELTA:
             return float("nan")
         offset, scale, _ = self._units[task]
-        scalar = task == "countdown" and self._scalar
-        target = training.start * self.unit.get(task, 1.0) if scalar else training.targets[task]
-        gap = (target - offset) / scale
+        gap = (self._wanted(task, training) - offset) / scale
         return float(gap[~gap.isnan()].square().mean().sqrt())
 
 
-def _spread(target: Tensor) -> float:
-    known = target[~target.isnan()].double()
-    spread = float(known.std()) if len(known) > 1 else 0.0
-    return spread if spread > 0 else 1.0
+def _spread(target: Tensor) -> Tensor:
+    """Return the standard deviation of a target [N, …] over windows and bars; 1 where it does not vary.
+
+    [2] for the pointer, whose centre and length are two quantities; else a scalar.
+    """
+    known = target[~target.isnan().flatten(1).any(1)].double()
+    columns = known if target.shape[1] == 2 else known.reshape(-1, 1)
+    spread = columns.std(0) if len(columns) > 1 else columns.new_zeros(columns.shape[1])
+    return torch.where(spread > 0, spread, 1.0).float()

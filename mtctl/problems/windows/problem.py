@@ -26,7 +26,7 @@ from mtctl.problems.windows import data
 from mtctl.problems.windows.data import Dataset
 from mtctl.problems.windows.inspection import Inspection
 from mtctl.problems.windows.losses import measures, window_losses
-from mtctl.problems.windows.network import HEADS, SequenceNetwork
+from mtctl.problems.windows.network import CLASSES, HEADS, SequenceNetwork
 from mtctl.problems.windows.objective import Objective
 from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
 
@@ -37,6 +37,8 @@ _OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
 }
 _ROWS: Final = 256
 """Windows of one forward pass in an evaluation: more would only cost memory."""
+_LEAST: Final = 1e-9
+"""Loss of a constant below which there is nothing to be better than; keeps skill finite."""
 
 
 class Windows:
@@ -161,20 +163,21 @@ class Windows:
     def forward(self, inputs: Tensor, dropout: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return the raw outputs of the tasks' heads."""
         features = self.network.features(inputs, dropout)
-        self._inspection.see(features)
+        if dropout is not None:
+            self._inspection.see(features)
         needed = {self.objective.tampering.contradicted.get(task, task) for task in self.tasks}
         wanted: dict[str, Tensor] = {head: features[head] for head in HEADS if head in needed}
         return self.network.outputs(wanted, self.objective.tampering.features)
 
     @torch.no_grad()
     def _note(self, raw: Mapping[str, Tensor]) -> None:
-        """Add the batch's losses to the epoch's means, in the targets' own units."""
+        """Add the batch's losses to the epoch's means, in the study's units."""
         share = len(self._batch) / len(self.splits.training)
         for task, losses in self.window_losses(raw, self._batch).items():
             self._totals[task] += share * float(losses.mean())
 
     def window_losses(self, raw: Mapping[str, Tensor], batch: Dataset) -> dict[str, Tensor]:
-        """Return each task's losses [N] in the targets' own units.
+        """Return each task's losses [N] in the study's units.
 
         A task that contradicts another has the losses of the other's output against the negative target.
         """
@@ -183,8 +186,8 @@ class Windows:
         found = {}
         for task in self.tasks:
             head = contested.get(task, task)
-            target = -batch.targets[head] if task in contested else batch.targets[head]
-            found[task] = window_losses(head, predictions[head], target)
+            truth = self.objective.truth(head, batch)
+            found[task] = window_losses(head, predictions[head], -truth if task in contested else truth)
         return found
 
     def update(self) -> None:
@@ -202,12 +205,11 @@ class Windows:
         """Return each task's losses [N] on a split if it always answered its best constant."""
         found = {}
         for task in self.tasks:
+            # What contradicts has the other's targets mirrored: the mirrored constant has the same losses.
             head = self.objective.tampering.contradicted.get(task, task)
-            target = split.targets[head]
-            sign = 1.0 if head == task else -1.0
-            shape = (len(split), 3) if head == "type" else target.shape
-            constant = sign * self.objective.constants[head]
-            found[task] = window_losses(head, constant.expand(shape), sign * target if sign < 0 else target)
+            truth = self.objective.truth(head, split)
+            shape = (len(split), CLASSES) if head == "type" else truth.shape
+            found[task] = window_losses(head, self.objective.constants[head].expand(shape), truth)
         return found
 
     def evaluate(
@@ -222,11 +224,11 @@ class Windows:
         predictions = self.objective.predictions(raw)
         found = {}
         for task in tasks or self.tasks:
-            skill = 100 * (1 - losses[task].double() / constants[task].double().mean())
+            least = constants[task].double().mean().clamp(min=_LEAST)
+            skill = 100 * (1 - losses[task].double() / least)
             figures = {"loss": float(losses[task].double().mean())}
             if task in predictions:
-                answer = predictions[task] / self.objective.unit.get(task, 1.0)
-                figures |= measures(task, answer, split.targets[task], split.start, split.end)
+                figures |= measures(task, predictions[task], split.targets[task], split.start, split.end)
             found[task] = TaskEvaluation(tuple(skill.tolist()), measures=figures)
         return found
 
