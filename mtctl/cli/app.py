@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from mtctl import __version__
 from mtctl.cli import recipes
 from mtctl.cli.compare import compare
+from mtctl.cli.diagnose import diagnose
 from mtctl.cli.errors import excepthook, guarded
 from mtctl.cli.eval import evaluate
 from mtctl.cli.train import train
@@ -51,6 +52,7 @@ app = typer.Typer(
 app.command("train", rich_help_panel="Run")(train)
 app.command("eval", rich_help_panel="Run")(evaluate)
 app.command("compare", rich_help_panel="Understand")(compare)
+app.command("diagnose", rich_help_panel="Understand")(diagnose)
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Set up")
 
 

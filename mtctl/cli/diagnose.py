@@ -1,0 +1,272 @@
+"""`mtctl diagnose`: why a task does not learn, and what helps."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from mtctl.cli.console import err, out
+from mtctl.cli.diagnose_cure import require_place, winner, write_cure
+from mtctl.cli.diagnose_target import Kind, columns_of, kind_of, recipes_of, refuse_flags
+from mtctl.errors import ExitCode, MtctlError
+
+if TYPE_CHECKING:
+    from mtctl.diagnosis.report import Diagnosis
+    from mtctl.recipes.recipe import Recipe
+
+_TARGET: Final = "windows_documented"
+"""The built-in problem that is diagnosed where no other is named."""
+_SEEDS: Final = "0..2"
+"""The fewest that give an interval worth reading."""
+_ALL_CODES: Final = "list"
+_SEVERITIES: Final = ("info", "warning", "error")
+
+
+class FailOn(StrEnum):
+    """From which severity on a finding fails the command."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+def diagnose(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TARGET",
+            help=f"A recipe, a run directory, or a .csv or .jsonl file of metrics; {_TARGET} if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of a windows recipe to look at; 5 if left out.")
+    ] = None,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="Episodes of a lander recipe, in all; 60 if left out.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("-o", "--override", metavar="KEY=VALUE", help="Change a key: -o training.lr=1e-4."),
+    ] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="Examine this task.")] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="SEEDS", help="`0..4`, `0,3,7`, or a number of seeds from 0; 0..2 if left out."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", min=1, help="Trainings at a time; 1 if left out.")
+    ] = None,
+    verify: Annotated[
+        bool | None,
+        typer.Option(
+            "--verify/--no-verify",
+            help="Prove causes and remedies by training. On for windows recipes (minutes); "
+            "off for the lander, where it would take hours.",
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="Start no further experiment after that many seconds."),
+    ] = None,
+    write_recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Write the remedy that helps most as a complete recipe."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let --write-recipe overwrite a file.")] = False,
+    tasks: Annotated[
+        str | None,
+        typer.Option(metavar="TASK=COLUMN,…", help="Columns of a metrics file: a=loss_a,b=loss_b."),
+    ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="Say what a finding means, and leave; `list` shows all of them."),
+    ] = None,
+    fail_on: Annotated[
+        FailOn | None, typer.Option(help="Leave with 1 if there is such a finding or a worse one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
+) -> int:
+    """Find out why a task does not learn: symptom, causes, remedies by their measured effect.
+
+    A recipe is trained for a few epochs; causes and remedies are proved by short trainings that differ in
+    one thing. A run or a metrics file is read; nothing is trained.
+    """
+    given = {
+        "--epochs": epochs is not None,
+        "--episodes": episodes is not None,
+        "-o": bool(overrides),
+        "--task": task is not None,
+        "--seeds": seeds is not None,
+        "--jobs": jobs is not None,
+        "--verify": verify is True,
+        "--no-verify": verify is False,
+        "--budget": budget is not None,
+        "--write-recipe": write_recipe is not None,
+        "--force": force,
+        "--tasks": tasks is not None,
+    }
+    flags = [flag for flag, is_given in given.items() if is_given]
+    if explain is not None:
+        if target is not None or flags or fail_on is not None:
+            raise MtctlError("--explain says what a finding means: it goes with --json alone")
+        return _explain(explain, as_json=as_json)
+    name = _TARGET if target is None else target
+    kind = kind_of(name)
+    refuse_flags(kind, name, flags)
+    if kind is not Kind.RECIPE:
+        found = _read(kind, Path(name), tasks, quiet=quiet)
+        _print(found, _after_reading(kind, name, found), as_json=as_json)
+        return _gate(found, fail_on)
+    full, short = recipes_of(name, overrides or [], epochs, episodes)
+    proof = full.problem.kind == "windows" if verify is None else verify
+    _require_task(full, task)
+    _require_cure(write_recipe, full, proof=proof, force=force)
+    found = _train(short, task, seeds, jobs or 1, budget, proof=proof, quiet=quiet)
+    _print(found, _after_training(found, name, write_recipe, proof=proof), as_json=as_json)
+    if write_recipe is not None:
+        write_cure(write_recipe, full, found)
+        err().print(f"wrote {write_recipe}", soft_wrap=True)
+    return _gate(found, fail_on)
+
+
+def _explain(code: str, *, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from mtctl.cli.screens.explain import codes_screen, explanation_screen
+    from mtctl.diagnosis.codes import CODES, explain
+
+    found = list(CODES.values()) if code == _ALL_CODES else [explain(code)]
+    if as_json:
+        typer.echo(json.dumps({"schema": 1, "codes": [asdict(each) for each in found]}, indent=2))
+    else:
+        screen = codes_screen(found) if code == _ALL_CODES else explanation_screen(found[0])
+        out().print(*screen, sep="\n", crop=False)
+    return int(ExitCode.OK)
+
+
+def _require_task(recipe: Recipe, task: str | None) -> None:
+    from mtctl.recipes.mistakes import suggestion
+
+    tasks = recipe.problem.tasks
+    if task is not None and task not in tasks:
+        raise MtctlError(f"--task {task}: {recipe.name} has no such task", hint=suggestion(task, tasks))
+
+
+def _require_cure(path: Path | None, recipe: Recipe, *, proof: bool, force: bool) -> None:
+    """Refuse, before anything is trained, to write what could not be written afterwards."""
+    if path is None:
+        if force:
+            raise MtctlError("--force lets --write-recipe overwrite a file; it goes with that alone")
+        return
+    if not proof:
+        raise MtctlError(
+            "--write-recipe writes the remedy that was measured to help, and nothing would be measured",
+            hint=f"add --verify (on the {recipe.problem.kind}, that may take hours)"
+            if recipe.problem.kind == "lander"
+            else "leave out --no-verify",
+        )
+    require_place(path, force=force)
+
+
+def _train(
+    recipe: Recipe,
+    task: str | None,
+    seeds: str | None,
+    jobs: int,
+    budget: float | None,
+    *,
+    proof: bool,
+    quiet: bool,
+) -> Diagnosis:
+    from mtctl.cli.train import parse_seeds
+
+    numbers = parse_seeds(None, _SEEDS if seeds is None else seeds)
+    with _progress(quiet=quiet) as say:
+        from mtctl.diagnosis import diagnose as diagnosing
+
+        return diagnosing.diagnose_recipe(
+            recipe, seeds=numbers, verify=proof, task=task, jobs=jobs, seconds=budget, say=say
+        )
+
+
+def _read(kind: Kind, path: Path, tasks: str | None, *, quiet: bool) -> Diagnosis:
+    columns = None if tasks is None else columns_of(tasks)
+    with _progress(quiet=quiet) as say:
+        say(f"reading {path}")
+        if kind is Kind.RUN:
+            from mtctl.diagnosis import records
+
+            return records.diagnose_run(path)
+        from mtctl.diagnosis import curves
+
+        return curves.diagnose_metrics(path, columns)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Give a function that says what is under way: on a terminal in one line, elsewhere a line each."""
+    from rich.text import Text
+
+    console = err()
+    if quiet:
+        yield lambda _: None
+    elif console.is_terminal:
+        with console.status(Text("starting")) as status:
+            yield lambda text: status.update(Text(text))
+    else:
+        yield lambda text: console.print(Text(text), soft_wrap=True)
+
+
+def _print(found: Diagnosis, commands: list[str], *, as_json: bool) -> None:
+    from mtctl.cli.screens.diagnose import diagnosis_screen
+    from mtctl.diagnosis.document import document
+
+    if as_json:
+        typer.echo(json.dumps(document(found), indent=2, allow_nan=False))
+    else:
+        out().print(*diagnosis_screen(found, commands), sep="\n", crop=False)
+
+
+def _after_training(found: Diagnosis, target: str, path: Path | None, *, proof: bool) -> list[str]:
+    """Return the next commands: learn what the first cause is, then train its cure."""
+    typed = shlex.join(["mtctl", *sys.argv[1:]])
+    commands = _explanations(found)
+    if winner(found):
+        commands.append(
+            f"mtctl train {shlex.quote(str(path))}" if path else f"{typed} --write-recipe fixed.yaml"
+        )
+    elif not proof and found.findings:
+        commands.append(f"{typed.replace(' --no-verify', '')} --verify")
+    elif not found.findings:
+        commands.append(f"mtctl train {shlex.quote(target)}")
+    return commands
+
+
+def _after_reading(kind: Kind, target: str, found: Diagnosis) -> list[str]:
+    recipe = f"mtctl diagnose {shlex.quote(f'{target}/recipe.yaml')}"
+    return [*_explanations(found), *([recipe] if kind is Kind.RUN else [])]
+
+
+def _explanations(found: Diagnosis) -> list[str]:
+    worst = [each for each in found.findings if each.severity != "info"]
+    return [f"mtctl diagnose --explain {each.code}" for each in worst[:1]]
+
+
+def _gate(found: Diagnosis, fail_on: FailOn | None) -> int:
+    if fail_on is None:
+        return int(ExitCode.OK)
+    bad = [each for each in found.findings if _SEVERITIES.index(each.severity) >= _SEVERITIES.index(fail_on)]
+    if not bad:
+        return int(ExitCode.OK)
+    codes = ", ".join(dict.fromkeys(each.code for each in bad))
+    err().print(f"--fail-on {fail_on}: {codes}", soft_wrap=True)
+    return int(ExitCode.FAILED)

@@ -1,0 +1,111 @@
+"""The remedy that won, as a recipe that trains as it is."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mtctl.errors import ExitCode, MtctlError
+
+if TYPE_CHECKING:
+    from mtctl.diagnosis.report import Diagnosis, Trial
+    from mtctl.recipes.recipe import Recipe
+
+_LONGEST_NAME: Final = 100
+"""Characters of a recipe's name."""
+_CELLS: Final = 100
+"""Width of the comment at the head."""
+
+
+def winner(diagnosis: Diagnosis) -> Trial | None:
+    """Return the best remedy that helps, or None if none does."""
+    return next((trial for trial in diagnosis.trials if trial.verdict == "helps"), None)
+
+
+def require_place(path: Path, *, force: bool) -> None:
+    """Refuse a place that a recipe cannot be written to, before anything is trained."""
+    if path.is_dir():
+        raise MtctlError(
+            f"--write-recipe {path}: it is a directory", hint=f"name a file: {path / 'fixed.yaml'}"
+        )
+    if path.suffix not in (".yaml", ".yml"):
+        raise MtctlError(f"--write-recipe {path}: recipes end in .yaml", hint=f"{path.with_suffix('.yaml')}")
+    if path.exists() and not force:
+        raise MtctlError(f"--write-recipe {path}: it exists", hint="--force overwrites it")
+    if not path.parent.is_dir():
+        raise MtctlError(f"--write-recipe {path}: there is no folder {path.parent}", hint="make it first")
+
+
+def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
+    """Write the recipe with its best remedy, and what was measured in the comment at its head.
+
+    Args:
+        path: the new file.
+        recipe: what was diagnosed, with its own number of epochs or episodes.
+        diagnosis: what was measured.
+
+    Raises:
+        MtctlError: no remedy helped, or the file cannot be written.
+    """
+    from mtctl.engine.files import explained, write_text
+    from mtctl.recipes.loading import dump, revise
+
+    best = winner(diagnosis)
+    if best is None:
+        raise _nothing_to_write(path, diagnosis)
+    name = _name(recipe.name, best.remedy.name)
+    cured = revise(recipe, [*best.remedy.overrides, f"name={name}"])
+    head = "".join(f"# {line}".rstrip() + "\n" for line in _head(path, recipe, name, diagnosis, best))
+    with explained(path.parent, "choose another place for --write-recipe"):
+        write_text(path, f"{head}\n{dump(cured)}")
+
+
+def _nothing_to_write(path: Path, diagnosis: Diagnosis) -> MtctlError:
+    tried = len(diagnosis.trials)
+    if tried:
+        reason, hint = f"none of the {tried} remedies tried helps", "more epochs or more seeds may tell more"
+    elif diagnosis.stuck is not None:
+        reason, hint = f"no remedy was tried for {diagnosis.stuck}", "see what was not checked, and why"
+    else:
+        reason, hint = "no task is stuck, so that no remedy was tried", None
+    return MtctlError(f"{path} was not written: {reason}", hint=hint, code=ExitCode.FAILED)
+
+
+def _name(recipe: str, remedy: str) -> str:
+    suffix = "_" + re.sub(r"[^A-Za-z0-9._-]+", "_", remedy)
+    return recipe[: _LONGEST_NAME - len(suffix)] + suffix
+
+
+def _head(path: Path, recipe: Recipe, name: str, diagnosis: Diagnosis, best: Trial) -> Iterator[str]:
+    from mtctl.cli.screens.tables import fold
+
+    file = shlex.quote(str(path))
+    yield f"{recipe.name} with a remedy for {diagnosis.stuck}: {best.remedy.title}."
+    for sentence in _measured(diagnosis, best):
+        yield from fold(sentence, _CELLS).split("\n")
+    yield ""
+    yield "Train it; score it; compare it with the recipe as it was:"
+    yield f"  mtctl train {file}"
+    yield f"  mtctl eval results/{name}"
+    yield f"  mtctl compare results/{recipe.name} results/{name}"
+
+
+def _measured(diagnosis: Diagnosis, best: Trial) -> Iterator[str]:
+    from mtctl.cli.screens.diagnose_tables import period, share, signed, signed_interval, worst_hit
+    from mtctl.cli.screens.figures import measure
+
+    seeds = diagnosis.subject.seeds
+    if best.loss is not None and best.improvement is not None:
+        as_is = best.loss.mean + best.improvement.mean
+        yield (
+            f"Measured by `mtctl diagnose` over {period(diagnosis)}, {len(seeds)} seeds: held-out loss "
+            f"{measure(as_is)} as is, {measure(best.loss.mean)} with it; better by "
+            f"{signed(best.improvement.mean)} {signed_interval(best.improvement.interval)}."
+        )
+    if best.skill is not None:
+        yield f"Skill {share(best.skill.mean)}; worst-hit other task, in points of skill: {worst_hit(best)}."
+    if best.remedy.changes_model:
+        yield "The model is another one: checkpoints of the recipe as it was do not fit."

@@ -1,0 +1,219 @@
+"""What `mtctl diagnose` shows: symptom, signals, causes, experiments, fixes, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from mtctl.analysis.documents import show_text
+from mtctl.cli.diagnose_cure import winner
+from mtctl.cli.screens.diagnose_tables import (
+    experiment_tables,
+    fixes_table,
+    period,
+    share,
+    signals_meaning,
+    signals_table,
+    signed,
+    symptom_table,
+)
+from mtctl.cli.screens.figures import duration, measure
+from mtctl.cli.screens.prose import Sentence, command, heading
+from mtctl.diagnosis.report import Confidence, Diagnosis, Evidence, Finding, Severity, Subject, Symptom
+
+_MARKS: Final[Mapping[Severity, tuple[str, str]]] = {
+    "error": ("✘", "bold red"),
+    "warning": ("⚠", "yellow"),
+    "info": ("·", "cyan"),
+}
+_CONFIDENCE: Final[Mapping[Confidence, str]] = {
+    "certain": "read off the wiring or the data",
+    "measured": "shown by an experiment",
+    "likely": "signals say so, no experiment was made",
+    "possible": "only curves say so",
+}
+_SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
+
+
+def diagnosis_screen(diagnosis: Diagnosis, commands: Sequence[str]) -> Iterator[RenderableType]:
+    """Yield the screen, part by part; sections without content are left out.
+
+    Args:
+        diagnosis: what was found.
+        commands: what to do next, the first the most useful.
+    """
+    yield Text(headline(diagnosis), style="bold")
+    sections = (_symptom, _signals, _causes, _experiments, _fixes, _not_checked, _notes)
+    for section in sections:
+        parts = list(section(diagnosis))
+        if parts:
+            yield ""
+            yield from parts
+    yield ""
+    yield heading("Summary")
+    yield Sentence(" ".join(summary(diagnosis)))
+    yield from map(command, commands)
+
+
+def headline(diagnosis: Diagnosis) -> str:
+    """Say what was diagnosed, in one line."""
+    subject = diagnosis.subject
+    parts = [show_text(subject.name), subject.problem, period(diagnosis), _seeds(subject)]
+    if diagnosis.seconds >= 1:
+        parts.append(f"took {duration(diagnosis.seconds)}")
+    return " · ".join(part for part in parts if part)
+
+
+def _seeds(subject: Subject) -> str:
+    seeds = sorted(subject.seeds)
+    if len(seeds) < 2:
+        return f"seed {seeds[0]}" if seeds else ""
+    if all(b - a == 1 for a, b in pairwise(seeds)):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seeds {', '.join(map(str, seeds))}"
+
+
+def _symptom(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    if not diagnosis.states:
+        return
+    yield symptom_table(diagnosis)
+    measures = [
+        f"{state.task} {name.replace('_', ' ')} {measure(value)}"
+        for state in diagnosis.states
+        for name, value in state.measures.items()
+    ]
+    if measures:
+        yield Sentence(f"in their own units: {' · '.join(measures)}", tone="dim")
+    if diagnosis.symptom is not None:
+        yield _documented_check(diagnosis.symptom, diagnosis.subject)
+
+
+def _documented_check(symptom: Symptom, subject: Subject) -> Sentence:
+    flat, improving = ", ".join(symptom.flat), ", ".join(symptom.improving)
+    mark, style, verdict = "·", "cyan", "is silent: every task moved by 1 % or more."
+    if symptom.present:
+        mark, style = "⚠", "yellow"
+        verdict = f"fires: {flat} moved by less than 1 %, {improving} improved by more than 20 %."
+    elif flat:
+        verdict = f"is silent: {flat} moved by less than 1 %, but no task improved by more than 20 %."
+    units = f"{subject.units:,} {subject.unit}s"
+    rule = f"A rule on {units} is a rule on the number of updates: {symptom.updates:,} here."
+    return Sentence(f"The documented check {verdict} {rule}", mark, style)
+
+
+def _signals(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    if any(value is not None for by_task in diagnosis.signals.values() for value in by_task.values()):
+        yield signals_table(diagnosis)
+        yield Sentence(signals_meaning(diagnosis), tone="dim")
+
+
+def _causes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    passed = [check.name for check in diagnosis.checks if check.outcome == "passed"]
+    if not diagnosis.findings and not passed:
+        return
+    yield heading("Causes")
+    if not diagnosis.findings:
+        yield Sentence("nothing was found", "✔", "green")
+    for finding in sorted(diagnosis.findings, key=lambda each: _SEVERITIES.index(each.severity)):
+        yield from _finding(finding)
+    if passed:
+        yield Sentence(f"in order: {' · '.join(passed)}", "✔", "green")
+    confidences = {finding.confidence for finding in diagnosis.findings}
+    meanings = [f"{word}: {meaning}" for word, meaning in _CONFIDENCE.items() if word in confidences]
+    if meanings:
+        yield Sentence("; ".join(meanings), tone="dim")
+
+
+def _finding(finding: Finding) -> Iterator[RenderableType]:
+    mark, style = _MARKS[finding.severity]
+    whose = f" · {finding.task}" if finding.task else ""
+    yield Sentence(f"{finding.code}{whose} · {finding.confidence}", mark, style, tone="bold")
+    yield Sentence(finding.summary, indent=2)
+    for evidence in finding.evidence:
+        yield Sentence(_evidence(evidence), "–", "dim", indent=2)
+
+
+def _evidence(evidence: Evidence) -> str:
+    value = evidence.value if isinstance(evidence.value, str) else measure(evidence.value)
+    unit = f" {evidence.unit}" if evidence.unit else ""
+    against = f" ({evidence.against})" if evidence.against else ""
+    return f"{evidence.name}: {value}{unit}{against}"
+
+
+def _experiments(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    for number, table in enumerate(experiment_tables(diagnosis)):
+        if number:
+            yield ""
+        yield table
+
+
+def _fixes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    if not diagnosis.trials:
+        return
+    yield fixes_table(diagnosis)
+    yield Sentence("worst-hit other task: change of its skill, in points of per cent", tone="dim")
+    for trial in diagnosis.trials:
+        if trial.failure:
+            yield Sentence(f"{trial.remedy.title} failed: {trial.failure}", "✘", "red")
+    best = winner(diagnosis)
+    if best is None:
+        yield Sentence("None of them helps.", "✘", "red")
+        return
+    note = " It changes the model: checkpoints made before do not fit." if best.remedy.changes_model else ""
+    yield Sentence(f"Best: {best.remedy.title}.{note} As overrides:", "✔", "green")
+    yield command(" ".join(f"-o {shlex.quote(override)}" for override in best.remedy.overrides))
+
+
+def _not_checked(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    left = [check for check in diagnosis.checks if check.outcome == "not_run"]
+    if left:
+        yield heading("Not checked")
+    for check in left:
+        yield Sentence(f"{check.name}: {check.detail}" if check.detail else check.name, "–", "dim")
+
+
+def _notes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    if diagnosis.notes:
+        yield heading("Notes")
+    for note in diagnosis.notes:
+        yield Sentence(note, "·", "cyan")
+
+
+def summary(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield what to remember: who does not learn and why, and what helped most."""
+    behind = [state.task for state in diagnosis.states if state.state in ("flat", "diverged")]
+    slow = [state.task for state in diagnosis.states if state.state == "slow"]
+    if behind:
+        yield f"{_listed(behind)} {'does' if len(behind) == 1 else 'do'} not learn in {period(diagnosis)}."
+    if slow:
+        yield f"{_listed(slow)} {'learns' if len(slow) == 1 else 'learn'} too slowly for {period(diagnosis)}."
+    causes = dict.fromkeys(each.code for each in diagnosis.findings if each.severity == "error")
+    if causes:
+        yield f"Found: {', '.join(causes)}."
+    elif not behind and not slow and not any(state.state == "unknown" for state in diagnosis.states):
+        yield f"Every task learns in {period(diagnosis)}."
+    if diagnosis.trials:
+        yield _remedy(diagnosis)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _remedy(diagnosis: Diagnosis) -> str:
+    best, tried = winner(diagnosis), len(diagnosis.trials)
+    count = f"{tried} remedies" if tried > 1 else "the one remedy"
+    if best is None:
+        return f"Of {count} tried, none helps."
+    gain = ""
+    if best.loss is not None and best.improvement is not None:
+        as_is = best.loss.mean + best.improvement.mean
+        gain = f": the loss of {diagnosis.stuck} goes from {measure(as_is)} to {measure(best.loss.mean)}"
+        gain += f" ({signed(-best.improvement.mean)})"
+    skill = "" if best.skill is None else f", its skill to {share(best.skill.mean)}"
+    return f"Of {count} tried, “{best.remedy.title}” helps most{gain}{skill}."

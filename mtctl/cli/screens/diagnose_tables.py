@@ -1,0 +1,241 @@
+"""The tables of a diagnosis: how tasks do, their signals, the experiments, the fixes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from mtctl.analysis.documents import show_text
+from mtctl.analysis.statistics import Estimate, Interval
+from mtctl.cli.screens.figures import NOTHING, in_words, measure, number
+from mtctl.cli.screens.tables import Column, StackedTable
+from mtctl.diagnosis.report import Diagnosis, Experiment, State, TaskState, Trial, Verdict
+
+STATES: Final[Mapping[State, str]] = {
+    "learns": "✔ learns",
+    "at_floor": "✔ at its floor",
+    "slow": "⚠ slow",
+    "flat": "✘ flat",
+    "diverged": "✘ diverged",
+    "unknown": "? unknown",
+}
+_VERDICTS: Final[Mapping[Verdict, str]] = {
+    "helps": "✔ helps",
+    "no_effect": "– no effect",
+    "harms": "✘ harms",
+    "unclear": "? unclear",
+    "failed": "✘ failed",
+}
+_IN_A_GROUP: Final = 4
+"""Columns of signals that a cut between tables keeps together."""
+
+
+def share(value: float | None, *, sign: bool = False) -> str:
+    """Return a share in per cent, with decimals where it is small: 0.41 %, 8.7 %, 81 %."""
+    if value is None:
+        return NOTHING
+    percent = 100 * value
+    digits = 0 if abs(percent) >= 9.95 else 1 if abs(percent) >= 0.995 else 2
+    return f"{number(percent, digits, sign=sign)} %"
+
+
+def change(value: float) -> str:
+    """Return a relative change in per cent."""
+    return f"{number(100 * value, 1, sign=True)} %"
+
+
+def signed(value: float) -> str:
+    """Return a difference of any size with its sign and three significant digits."""
+    return f"{'+' if value > 0 else ''}{measure(value)}"
+
+
+def signed_interval(found: Interval | None) -> str:
+    """Return "[+low, +high]"."""
+    return NOTHING if found is None else f"[{signed(found.low)}, {signed(found.high)}]"
+
+
+def period(diagnosis: Diagnosis) -> str:
+    """Return how long was trained or recorded: "5 epochs (30 updates)"."""
+    subject = diagnosis.subject
+    units = f"{subject.units:,} {subject.unit}{'' if subject.units == 1 else 's'}"
+    return units if subject.updates is None else f"{units} ({subject.updates:,} updates)"
+
+
+def symptom_table(diagnosis: Diagnosis) -> StackedTable:
+    """Return how each task does as it is."""
+    rows, seeds = diagnosis.states, len(diagnosis.subject.seeds)
+    means = f", means over {seeds} seeds" if seeds > 1 else ""
+    columns = [Column("change", tuple(change(row.change) for row in rows))]
+    if any(row.constant is not None for row in rows):
+        columns += [
+            Column("best constant", tuple(measure(row.constant) for row in rows)),
+            Column("skill", tuple(share(row.skill) for row in rows)),
+        ]
+    state = Column("state", tuple(STATES[row.state] for row in rows), text=True)
+    return StackedTable(
+        f"Symptom: loss over {period(diagnosis)}{means}",
+        _names(rows),
+        ((Column("first → last", _courses(rows)), *columns, state),),
+    )
+
+
+def _names(rows: Sequence[TaskState]) -> Column:
+    return Column("task", tuple(show_text(row.task) for row in rows), text=True)
+
+
+def _courses(rows: Sequence[TaskState]) -> tuple[str, ...]:
+    """Return "first → last", aligned at the arrow."""
+    lasts = [measure(row.last) for row in rows]
+    width = max(map(len, lasts), default=0)
+    return tuple(f"{measure(row.first)} → {last:>{width}}" for row, last in zip(rows, lasts, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """How a signal is shown.
+
+    Args:
+        header: of its column.
+        meaning: what the figure is, for the line below the table.
+        show: how a value is written.
+    """
+
+    header: str
+    meaning: str = ""
+    show: Callable[[float | None], str] = measure
+
+
+_SIGNALS: Final[Mapping[str, Signal]] = {
+    "own_weight": Signal("multiplier", "∂total/∂loss"),
+    "gradient_norm": Signal("gradient norm", "of the task's own loss on the shared network"),
+    "gradient_share": Signal("gradient share", "of the weighted gradient on the shared network", share),
+    "own_gradient_norm": Signal("head gradient", "norm on the task's own parameters"),
+    "own_update": Signal("head move", "length of the step of the head per update"),
+    "reach": Signal("reach", "distance of the targets over what Adam can move an answer in the whole run"),
+    "relative_loss": Signal("relative loss", "training loss over that of the best constant"),
+    "dead_units": Signal("dead units", "inputs of the head that do not vary", share),
+}
+"""Names as in engine/layout.py and problems/windows/inspection.py, in the order of the table."""
+
+
+def signals_table(diagnosis: Diagnosis) -> StackedTable:
+    """Return the signals of each task; those without any value are left out."""
+    tasks = diagnosis.subject.tasks
+    columns = [
+        Column(signal.header, tuple(signal.show(diagnosis.signals[name].get(task)) for task in tasks))
+        for name, signal in _present(diagnosis)
+    ]
+    groups = (tuple(columns[at : at + _IN_A_GROUP]) for at in range(0, len(columns), _IN_A_GROUP))
+    names = Column("task", tuple(map(show_text, tasks)), text=True)
+    return StackedTable("Signals: the latest of each task", names, tuple(groups))
+
+
+def signals_meaning(diagnosis: Diagnosis) -> str:
+    """Say what the columns are."""
+    return "; ".join(f"{one.header}: {one.meaning}" for _, one in _present(diagnosis) if one.meaning)
+
+
+def _present(diagnosis: Diagnosis) -> Iterator[tuple[str, Signal]]:
+    """Yield the signals that have a value: those known here first, in their order."""
+    for name in dict.fromkeys([*_SIGNALS, *diagnosis.signals]):
+        if any(value is not None for value in diagnosis.signals.get(name, {}).values()):
+            yield name, _SIGNALS.get(name) or Signal(show_text(in_words(name)))
+
+
+def experiment_tables(diagnosis: Diagnosis) -> Iterator[StackedTable]:
+    """Yield the counterfactual trainings, a table for each task that they are about."""
+    states = {state.task: state for state in diagnosis.states}
+    for task in dict.fromkeys(each.task for each in diagnosis.experiments):
+        found = [each for each in diagnosis.experiments if each.task == task]
+        yield _experiments(task, states.get(task), found)
+
+
+def _experiments(task: str, as_is: TaskState | None, found: Sequence[Experiment]) -> StackedTable:
+    names = [show_text(each.name) for each in found]
+    steps = [_steps(each.steps, each.watched) for each in found]
+    speedups = [_speedup(each.speedup, bound=as_is is None or as_is.steps is None) for each in found]
+    skills = [share(each.skill) for each in found]
+    if as_is is not None and "as is" not in names:
+        names.insert(0, "as is")
+        steps.insert(0, _steps(as_is.steps, max(each.watched for each in found)))
+        speedups.insert(0, f"{number(1.0)} ×")
+        skills.insert(0, share(as_is.skill))
+    return StackedTable(
+        f"Experiments on {show_text(task)}: same seed, initial weights and batches, one thing changed",
+        Column("changed", tuple(names), text=True),
+        (
+            (
+                Column("updates to 10 % skill", tuple(steps)),
+                Column("speed-up", tuple(speedups)),
+                Column("skill in budget", tuple(skills)),
+            ),
+        ),
+    )
+
+
+def _steps(steps: float | None, watched: int) -> str:
+    return f"> {watched:,}" if steps is None else number(steps, 0)
+
+
+def _speedup(found: float | None, *, bound: bool) -> str:
+    return NOTHING if found is None else f"{'≥ ' if bound else ''}{number(found)} ×"
+
+
+def fixes_table(diagnosis: Diagnosis) -> StackedTable:
+    """Return what each remedy did for the stuck task, the best first."""
+    trials = diagnosis.trials
+    task = f" for {show_text(diagnosis.stuck)}" if diagnosis.stuck else ""
+    improvements = [each.improvement for each in trials]
+    return StackedTable(
+        f"Fixes{task}: held-out loss after {period(diagnosis)}, {as_is_loss(diagnosis)}paired by seed",
+        Column("remedy", tuple(show_text(each.remedy.title) for each in trials), text=True),
+        (
+            (
+                Column(
+                    "documented as", tuple(each.remedy.documented or NOTHING for each in trials), text=True
+                ),
+                Column(
+                    "loss", tuple(measure(None if each.loss is None else each.loss.mean) for each in trials)
+                ),
+                Column(
+                    "better by",
+                    tuple(NOTHING if each is None else signed(each.mean) for each in improvements),
+                ),
+                Column(
+                    "95 % interval",
+                    tuple(
+                        NOTHING if each is None else signed_interval(each.interval) for each in improvements
+                    ),
+                ),
+            ),
+            (
+                Column(
+                    "skill", tuple(share(None if each.skill is None else each.skill.mean) for each in trials)
+                ),
+                Column("worst-hit other task", tuple(map(worst_hit, trials)), text=True),
+                Column("verdict", tuple(_VERDICTS[each.verdict] for each in trials), text=True),
+            ),
+        ),
+    )
+
+
+def as_is_loss(diagnosis: Diagnosis) -> str:
+    """Return "as is 15.6, " where the trials say what the loss was without them."""
+    for trial in diagnosis.trials:
+        if trial.loss is not None and trial.improvement is not None:
+            return f"as is {measure(trial.loss.mean + trial.improvement.mean)}, "
+    return ""
+
+
+def worst_hit(trial: Trial) -> str:
+    """Return the other task that lost most skill, in points of per cent: "ptr -12 ± 4"."""
+    if not trial.others:
+        return NOTHING
+    task, cost = min(trial.others.items(), key=lambda item: item[1].mean)
+    return "none" if 100 * cost.mean > -0.5 else f"{show_text(task)} {_points(cost)}"
+
+
+def _points(cost: Estimate) -> str:
+    half = "" if cost.half_width is None else f" ± {number(100 * cost.half_width, 0)}"
+    return f"{number(100 * cost.mean, 0)}{half}"
