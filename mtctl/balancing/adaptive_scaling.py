@@ -21,11 +21,13 @@ class AdaptiveScaling(Balancer):
         preserve_importance:  w ∝ bᵢ·sᵢ      equalise:  w ∝ sᵢ      Σw = 1
 
     Since weights are normalised, `target` cancels unless a bound is reached; what it really decides is which
-    norms count as too small or too large to follow. With `preserve_importance` the weighted norms end up in
-    the ratio of the base weights, not equal: norms 5.2 and 0.8 with base weights 0.7 and 0.3 give weights
-    0.264 and 0.736, weighted norms 1.374 : 0.589 = 0.7 : 0.3. `equalise` makes them equal: weights 0.133 and
-    0.867, weighted norms 0.693 : 0.693. A bound that is reached breaks either ratio. The run's signals show
-    what came out as gradient shares.
+    norms are followed: those from target/most to target/least. Where all norms lie on one side of that, all
+    scales are equal and nothing is balanced: with gradients of length 20 and more, set a larger target.
+
+    With `preserve_importance` the weighted norms end up in the ratio of the base weights, not equal: norms
+    5.2 and 0.8 with base weights 0.7 and 0.3 give weights 0.264 and 0.736, weighted norms 1.374 : 0.589 =
+    0.7 : 0.3. `equalise` makes them equal: weights 0.133 and 0.867, weighted norms 0.693 : 0.693. A bound
+    that is reached breaks either ratio. The run's signals show what came out as gradient shares.
 
     Until every active task has `warmup_steps` behind it, weights are the base weights, normalised as well:
     they add up to 1 over the active tasks, so that the step is T times shorter than that of a plain sum. A
@@ -36,7 +38,7 @@ class AdaptiveScaling(Balancer):
 
     Args:
         mode: `preserve_importance`, the rule as its authors wrote it, or `equalise`, what they say it does.
-        target: in units of the gradient norm; 1.
+        target: in units of the gradient norm; 1, in the middle of norms from 0.1 to 10.
         momentum: of the average, 0 ≤ momentum < 1; 0.9. It starts without bias.
         least: smallest sᵢ; 0.1, so that no task is switched off.
         most: largest sᵢ; 10, so that no task's noise is blown up.

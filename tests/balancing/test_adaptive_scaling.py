@@ -78,6 +78,13 @@ def test_bounds_hold(norms: list[float], scales: list[float]) -> None:
     np.testing.assert_allclose(weights, np.array(scales) / np.sum(scales), rtol=1e-9)
 
 
+def test_norms_all_beyond_a_bound_are_not_told_apart() -> None:
+    (weights,), _ = steps(AdaptiveScaling("equalise", warmup_steps=0), [step([20.0, 200.0])])
+    np.testing.assert_allclose(weights, [0.5, 0.5])
+    (weights,), _ = steps(AdaptiveScaling("equalise", target=60.0, warmup_steps=0), [step([20.0, 200.0])])
+    np.testing.assert_allclose(weights, [10 / 11, 1 / 11])
+
+
 def test_base_weights_alone_until_every_task_is_warm() -> None:
     method = AdaptiveScaling(base_weights=(2.0, 1.0, 1.0), warmup_steps=2)
     both, three = [True, True, False], [True, True, True]

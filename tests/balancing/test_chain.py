@@ -7,12 +7,17 @@ import io
 import pytest
 import torch
 
+from mtctl.balancing.adaptive_scaling import AdaptiveScaling
 from mtctl.balancing.cagrad import CAGrad
 from mtctl.balancing.chain import Chain, ChainState, learned_parameters
 from mtctl.balancing.contract import Balancer
+from mtctl.balancing.db_mtl import LongestNorm
+from mtctl.balancing.encodec import Encodec
+from mtctl.balancing.every import Every
 from mtctl.balancing.fixed import Equal, Manual
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.pcgrad import PCGrad
+from mtctl.balancing.running_mean import RunningMean
 from mtctl.balancing.uncertainty import Uncertainty
 from tests.balancing.cases import METHODS, STRUCTURED, drawn, given, seeded
 from tests.balancing.networks import network
@@ -75,13 +80,26 @@ def test_a_chain_of_one_is_its_method(make) -> None:  # type: ignore[no-untyped-
 
 
 @pytest.mark.parametrize(
-    "method", [Equal(), Manual(KNOWN), Uncertainty(), GradNorm(), PCGrad(), CAGrad()], ids=repr
+    "method",
+    [
+        Equal(),
+        Manual(KNOWN),
+        Uncertainty(),
+        GradNorm(),
+        RunningMean(),
+        PCGrad(),
+        CAGrad(),
+        Encodec(),
+        LongestNorm(),
+        Every(Encodec(), 2),
+    ],
+    ids=repr,
 )
 def test_own_parameters_follow_the_weights_of_losses_alone(method: Balancer) -> None:
     chain = Chain((Manual(KNOWN), method))
     decision, _ = chain.balance(given(STRUCTURED["free"]), chain.init(3), seeded())
     before = torch.tensor(KNOWN, dtype=torch.float64)
-    if isinstance(method, PCGrad | CAGrad):
+    if isinstance(method, PCGrad | CAGrad | Encodec | LongestNorm | Every):
         assert torch.equal(decision.own, before)
         assert not torch.equal(decision.shared, before)
     else:
@@ -95,6 +113,7 @@ def test_own_parameters_follow_the_weights_of_losses_alone(method: Balancer) -> 
         ((Manual(KNOWN), Uncertainty()), []),
         ((GradNorm(),), ["norms of last_shared"]),
         ((GradNorm(space="all_shared"),), ["norms of all_shared"]),
+        ((RunningMean(), Encodec(), AdaptiveScaling()), ["norms of last_shared", "norms of all_shared"]),
         ((PCGrad(),), ["gramian of all_shared"]),
         ((Equal(), CAGrad()), ["gramian of all_shared"]),
         ((GradNorm(), PCGrad()), ["norms of last_shared", "gramian of all_shared"]),
