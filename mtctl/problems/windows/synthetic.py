@@ -14,7 +14,8 @@ from mtctl.errors import MtctlError
 from mtctl.problems.windows.windows import LENGTH, TYPES, Floats, Integers, Windows
 
 DEFAULT: Final = 0.3
-"""Difficulty at which the study's training loop behaves as published."""
+"""Difficulty at which the study's training loop behaves as published: from the first to the fifth epoch (168
+windows, batches of 32) the countdown's loss falls by less than 1 %, the pointer's by about two thirds."""
 
 FIRST_START, LAST_START = 20, 80
 """Starts are uniform: bar 50 on average, and room on both sides for the countdown's ±20."""

@@ -10,6 +10,8 @@ from mtctl.problems.windows.features import LIMIT, NAMES, WING, features
 from mtctl.problems.windows.synthetic import generate
 from mtctl.problems.windows.windows import LENGTH, Floats
 
+UNTIMED = settings(max_examples=50, deadline=None)
+
 
 def bars_of(draws: Floats) -> Floats:
     """Return bars whose four prices are the given ones, sorted so that they make a bar."""
@@ -46,16 +48,16 @@ def zigzag() -> Floats:
     return np.stack([center - 0.5, center + 1, center - 1, center + 0.5], axis=-1)[None]
 
 
+@UNTIMED
 @given(bars=BARS)
-@settings(max_examples=50)
 def test_finite_and_of_order_one_for_any_bars(bars: Floats) -> None:
     found = features(bars, position=True)
     assert np.isfinite(found).all()
     assert np.abs(found).max() <= LIMIT
 
 
+@UNTIMED
 @given(seed=NUMBERS, bar=st.integers(0, LENGTH - 1), other=BARS)
-@settings(max_examples=50)
 def test_a_bar_sees_no_later_bar(seed: int, bar: int, other: Floats) -> None:
     bars = made(2, seed)
     changed = bars.copy()
@@ -64,18 +66,21 @@ def test_a_bar_sees_no_later_bar(seed: int, bar: int, other: Floats) -> None:
     assert np.array_equal(before[:, : bar + 1], after[:, : bar + 1])
 
 
+@UNTIMED
 @given(seed=NUMBERS, power=st.integers(-900, 900))
 def test_the_unit_of_the_price_does_not_matter(seed: int, power: int) -> None:
     bars = made(2, seed)
     assert np.array_equal(features(bars), features(bars * 2.0**power))
 
 
+@UNTIMED
 @given(seed=NUMBERS)
 def test_windows_do_not_see_each_other(seed: int) -> None:
     bars = made(4, seed)
     assert np.array_equal(features(bars)[2:3], features(bars[2:3]))
 
 
+@UNTIMED
 @given(seed=NUMBERS)
 def test_a_mirrored_market_mirrors_the_features(seed: int) -> None:
     """Up and down are treated alike: 2 − p in place of p swaps highs with lows and turns signs."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtctl.errors import MtctlError
@@ -15,6 +15,7 @@ from mtctl.problems.windows.targets import HORIZON, targets
 from mtctl.problems.windows.windows import LENGTH, TYPES, Floats, Windows
 
 MANY = 10_000
+UNTIMED = settings(max_examples=50, deadline=None)
 
 
 def made(count: int = 4, seed: int = 0, difficulty: float = 0.3) -> Windows:
@@ -65,6 +66,7 @@ class TestPublishedStatistics:
 
 
 class TestPrices:
+    @UNTIMED
     @given(seed=st.integers(0, 2**32), difficulty=st.floats(0, 1), count=st.integers(0, 20))
     def test_bars_are_bars(self, seed: int, difficulty: float, count: int) -> None:
         windows = made(count, seed, difficulty)
@@ -139,6 +141,7 @@ def test_difficulty_is_a_share(difficulty: float) -> None:
         made(difficulty=difficulty)
 
 
+@UNTIMED
 @given(indices=st.lists(st.integers(0, 5), max_size=8))
 def test_taking_windows(indices: list[int]) -> None:
     windows = made(6)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtctl.problems.windows.synthetic import generate
@@ -12,6 +12,7 @@ from mtctl.problems.windows.targets import Targets, targets
 from mtctl.problems.windows.windows import LENGTH, Windows
 
 SPANS = st.lists(st.integers(0, LENGTH - 1), min_size=2, max_size=2).map(sorted)
+UNTIMED = settings(max_examples=50, deadline=None)
 
 
 def windows(spans: list[list[int]]) -> Windows:
@@ -41,6 +42,7 @@ def test_expansions_at_the_edges(start: int, end: int) -> None:
     assert found.ptr[0].tolist() == pytest.approx([(start + end) / 210, (end - start) / 105])
 
 
+@UNTIMED
 @given(spans=st.lists(SPANS, min_size=1, max_size=6))
 def test_every_target_tells_the_same_expansion(spans: list[list[int]]) -> None:
     given_windows = windows(spans)
