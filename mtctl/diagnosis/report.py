@@ -15,15 +15,15 @@ Severity = Literal["error", "warning", "info"]
 """`error`: a task does not learn, or something is wired wrongly. `warning`: it costs a task something.
 `info`: worth knowing."""
 Confidence = Literal["certain", "measured", "likely", "possible"]
-"""`certain`: read off the wiring or the data. `measured`: an experiment removed the cause, and the task learned.
-`likely`: signals say so, no experiment was made. `possible`: only curves say so."""
+"""`certain`: read off the wiring or the data. `measured`: an experiment removed the cause, and the task
+learned. `likely`: signals say so, no experiment was made. `possible`: only curves say so."""
 State = Literal["learns", "at_floor", "slow", "flat", "diverged", "unknown"]
 """`at_floor`: does not move because there is little left to learn. `slow`: moves, but not far enough in the
 budget."""
 Outcome = Literal["passed", "found", "not_run"]
 Verdict = Literal["helps", "without_inputs", "no_effect", "harms", "unclear", "failed"]
-"""`without_inputs`: the loss is lower, and other windows' inputs give the same: the task learned to do without
-them."""
+"""`without_inputs`: the loss is lower, and other windows' inputs give the same: the task learned to do
+without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,8 @@ class Experiment:
         task: the task that it is about.
         steps: updates until the task's skill reached the threshold; None: not while it was watched.
         watched: updates that it was watched for.
-        speedup: steps as is / steps here; a lower bound where the run as is never got there; None if neither did.
+        speedup: steps as is / steps here; a lower bound where the run as is never got there; None where this
+            one did not.
         skill: at the end of the budget.
     """
 

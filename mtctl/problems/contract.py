@@ -59,8 +59,8 @@ class TaskEvaluation:
 
 
 SeedList = Literal["held_out", "monitor"]
-"""`held_out`: the published list of seeds (or the windows) that final scores are measured on; `monitor`: those
-of evaluations during training."""
+"""`held_out`: the published list of seeds (or the windows) that final scores are measured on; `monitor`:
+those of evaluations during training."""
 
 TaskSignals = dict[str, dict[str, float | None]]
 """A figure for each task, by the signal's name."""

@@ -1,4 +1,4 @@
-"""Which family of recipes a tree belongs to: `problem.kind` decides, and where it cannot, the other keys do."""
+"""Which family of recipes a tree belongs to: `problem.kind` decides; where it cannot, the other keys do."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ from pydantic_core import ErrorDetails
 
 from mtctl.recipes import shapes
 from mtctl.recipes.base import DEFERRED, KeyPath, Misfit, MisfitError, all_misfits
+from mtctl.recipes.family import recipe_class
 from mtctl.recipes.mending import Guesses, mended
 from mtctl.recipes.mistakes import Mistake, closest, shortened, suggestion
 from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, follow, plain
-from mtctl.recipes.family import recipe_class
 from mtctl.recipes.recipe import RECIPES, Recipe
 from mtctl.recipes.shapes import Shape
 from mtctl.recipes.sources import Place
@@ -104,7 +104,7 @@ def _explain(root: Node, family: type[Recipe], detail: ErrorDetails) -> Iterator
 
 
 def _choices(path: KeyPath, shape: Shape) -> tuple[str, ...]:
-    """Return the words that are allowed at a place. The family was chosen by the problem's kind, so it knows one."""
+    """Return the words that are allowed at a place. A family knows its own kind of problem only."""
     return tuple(RECIPES) if path == ("problem", "kind") else shapes.literals(shape)
 
 
