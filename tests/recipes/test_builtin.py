@@ -136,7 +136,7 @@ def test_the_header_says_what_it_shows_and_how_to_run_it(name: str) -> None:
 
 
 def test_no_two_write_into_one_folder() -> None:
-    names = [lander(name).name for name in builtin.names()]
+    names = [load(name).name for name in builtin.names()]
     assert len(set(names)) == len(names)
 
 
