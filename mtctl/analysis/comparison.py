@@ -114,8 +114,8 @@ def compare(
 
     Args:
         paths: run directories, recipe folders or results roots.
-        baseline: name or label of the method that others are compared with; by default a built-in recipe
-            without balancing (`grouping.DEFAULT_BASELINES`), else the first one found.
+        baseline: name or label of the method that others are compared with; one of
+            `grouping.DEFAULT_BASELINES` if it is there, else the first one found.
         allow_mismatch: compare the common tasks of runs that measure different things.
 
     Raises:

@@ -12,7 +12,7 @@ from mtctl.analysis.statistics import mean_of
 from mtctl.errors import MtctlError
 
 DEFAULT_BASELINES = ("shared_aware", "windows_documented")
-"""Built-in recipes without a balancing method, which such methods set out to beat."""
+"""Built-in recipes that others set out to beat: a plain shared network, and the documented loop."""
 _HASH_SHOWN = 6
 
 

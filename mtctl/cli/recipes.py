@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ from mtctl.errors import ExitCode, MtctlError
 if TYPE_CHECKING:
     from mtctl.recipes.recipe import Recipe
 
+_WIDTH, _INDENT = 80, "    "
 _TRAINS = re.compile(r"mtctl train \S+")
 
 app = typer.Typer(help="List, show, copy, check and compare recipes.", rich_markup_mode=None)
@@ -59,13 +61,16 @@ def _list_kind(recipes: Mapping[str, Recipe]) -> None:
     columns = [key for key in next(iter(summaries.values())) if key not in ("problem", "shows")]
     head, *lines = _aligned(
         [
-            ("recipe", *(column.replace("_", " ") for column in columns)),
+            ("recipe", *(column.replace("_per_", "/") for column in columns)),
             *((name, *(str(summary[key]) for key in columns)) for name, summary in summaries.items()),
         ]
     )
     typer.echo(head)
     for line, summary in zip(lines, summaries.values(), strict=True):
-        typer.echo(f"{line}\n    {summary['shows']}")
+        indented = textwrap.fill(
+            str(summary["shows"]), _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT
+        )
+        typer.echo(f"{line}\n{indented}")
 
 
 @app.command()

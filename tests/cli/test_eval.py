@@ -13,7 +13,7 @@ import pytest
 
 from mtctl.cli import rendering
 from tests.cli.conftest import Command
-from tests.engine.runs import recipe, train, tree
+from tests.engine.runs import WINDOWS, recipe, train, tree
 
 RUN = "results/equal_blind/seed0"
 
@@ -57,9 +57,9 @@ Refused = Callable[..., str]
 def test_table_and_file(mtctl: Command, results: Path) -> None:
     result = mtctl("eval", RUN, "--episodes", 3)
     assert result.code == 0
-    assert result.err == f"{RUN}: 3 episodes of each task …\n"
+    assert result.err == f"{RUN}: 3 held-out episodes of each task …\n"
     title = result.out.splitlines()[0]
-    assert title == f"{RUN} · last (episode 3) · 3 held-out episodes each"
+    assert title == f"{RUN} · last (episode 3) · return over 3 held-out episodes each"
     for word in (
         "standard",
         "windy",
@@ -74,14 +74,14 @@ def test_table_and_file(mtctl: Command, results: Path) -> None:
     ):
         assert word in result.out
     stored = json.loads((results / "equal_blind" / "seed0" / "eval.json").read_text())
-    assert all(len(task["returns"]) == 3 for task in stored["tasks"].values())
+    assert all(len(task["scores"]) == 3 for task in stored["tasks"].values())
 
 
 def test_json_is_one_document(mtctl: Command, results: Path) -> None:
     result = mtctl("eval", "results", "--episodes", 1, "--json", "-q")
     assert (result.code, result.err) == (0, "")
     document = json.loads(result.out)
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     runs = [one["run"] for one in document["evaluations"]]
     assert runs == [RUN, "results/shared_onehot/seed0"]
     for one in document["evaluations"]:
@@ -94,7 +94,7 @@ def test_a_task_alone(mtctl: Command, results: Path) -> None:
     (found,) = json.loads(result.out)["evaluations"]
     assert found["tasks"].keys() == {"windy"}
     # The final evaluation had one episode: a part with two does not take its place.
-    assert json.loads((results / "equal_blind/seed0/eval.json").read_text())["episodes"] == 1
+    assert json.loads((results / "equal_blind/seed0/eval.json").read_text())["items"] == 1
 
 
 def test_another_checkpoint(mtctl: Command, results: Path) -> None:
@@ -211,7 +211,7 @@ def writers(monkeypatch: pytest.MonkeyPatch) -> list[Writer]:
 def test_video(mtctl: Command, results: Path, writers: list[Writer]) -> None:
     result = mtctl("eval", RUN, "--episodes", 1, "--video", "films", "--json", "-q")
     assert result.code == 0
-    assert json.loads(result.out)["schema"] == 1
+    assert json.loads(result.out)["schema"] == 2
     tasks = ["standard", "windy", "heavy"]
     assert [writer.filename for writer in writers] == [
         f"films/equal_blind-seed0-{task}.mp4" for task in tasks
@@ -227,3 +227,40 @@ def test_video(mtctl: Command, results: Path, writers: list[Writer]) -> None:
 def test_video_into_a_file(refused: Refused) -> None:
     Path("films").write_text("mine")
     refused(RUN, "--video", "films", says="films: cannot be written", hint="another folder for --video")
+
+
+@pytest.fixture
+def windows(mtctl: Command) -> Path:
+    """Return a run of the windows problem in the folder where `mtctl` runs."""
+    run = Path("results/small_windows/seed0")
+    train(run, WINDOWS)
+    return run
+
+
+def test_windows(mtctl: Command, windows: Path) -> None:
+    result = mtctl("eval", windows)
+    assert result.code == 0
+    assert result.err == f"{windows}: held-out windows of each task …\n"
+    assert result.out.splitlines()[0] == f"{windows} · last (epoch 3) · skill % over 8 held-out windows each"
+    for word in ("binary", "95 % interval", "average", "in each task's own units", "accuracy", "start"):
+        assert word in result.out
+    for word in ("success", "landed", "steps"):
+        assert word not in result.out
+
+
+def test_some_windows(mtctl: Command, windows: Path) -> None:
+    result = mtctl("eval", windows, "--windows", 3, "--task", "ptr", "--json")
+    (found,) = json.loads(result.out)["evaluations"]
+    assert (found["items"], len(found["tasks"]["ptr"]["scores"])) == (3, 3)
+    assert found["tasks"]["ptr"]["steps"] is found["tasks"]["ptr"]["outcomes"] is None
+    assert result.err == f"{windows}: 3 held-out windows of each task …\n"
+
+
+@pytest.mark.parametrize("option", [["--video", "films"], ["--render", "human"]])
+def test_nothing_is_played_in_a_windows_run(mtctl: Command, windows: Path, option: list[str]) -> None:
+    before = tree(Path.cwd())
+    result = mtctl("eval", windows, *option)
+    assert (result.code, result.out) == (2, "")
+    assert f"error: {windows}: nothing is played in a windows run" in result.err
+    assert "leave out --render and --video" in result.err
+    assert tree(Path.cwd()) == before

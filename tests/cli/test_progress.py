@@ -153,10 +153,8 @@ def test_pace_of_epochs_is_that_of_updates(epochs: Progress, clock: Clock) -> No
 
 @pytest.mark.parametrize(("units", "every"), [(1, 1), (3, 1), (30, 1), (31, 2), (1500, 50), (1501, 51)])
 def test_a_run_prints_no_more_than_thirty_lines(units: int, every: int) -> None:
-    of_units = Progress(
-        load("equal_blind", ["problem.tasks=[heavy]", f"problem.episodes_per_task={units}"]), 0
-    )
-    assert units_per_line(of_units) == every
+    recipe = load("equal_blind", ["problem.tasks=[heavy]", f"problem.episodes_per_task={units}"])
+    assert units_per_line(Progress(recipe, 0)) == every
 
 
 def lines(*records: dict[str, Any]) -> str:

@@ -11,7 +11,6 @@ from mtctl.cli.screens.evaluation import evaluation_tables
 from tests.analysis.runs_factory import write_run, write_windows_run
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 
-
 TITLE = "results/gradnorm_blind/seed0 · last checkpoint · held-out episodes per task"
 
 

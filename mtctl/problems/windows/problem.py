@@ -217,10 +217,12 @@ class Windows:
     ) -> dict[str, TaskEvaluation]:
         """Score held-out (or validation) windows without dropout."""
         split = self.splits.held_out if seeds == "held_out" else self.splits.validation
+        # Of all windows, so that a window's skill does not depend on how many others are scored.
+        constants = self.constant_losses(split)
         if items is not None:
             split = _take(split, torch.arange(min(items, len(split))))
         raw = self.answers(split.inputs)
-        losses, constants = self.window_losses(raw, split), self.constant_losses(split)
+        losses = self.window_losses(raw, split)
         predictions = self.objective.predictions(raw)
         found = {}
         for task in tasks or self.tasks:

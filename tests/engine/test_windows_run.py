@@ -1,0 +1,104 @@
+"""A run of the windows problem: a lander's files, in units of its own and without what is played."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mtctl.analysis.evaluation import summarise
+from mtctl.analysis.formats import EpochRecord, EvaluationRecord
+from mtctl.analysis.runs import evaluation, read_run
+from mtctl.analysis.runs import metrics as checked_metrics
+from mtctl.engine.calibrate import seconds_per_run
+from mtctl.engine.evaluate import evaluate_run
+from tests.engine.runs import WINDOWS, StopAfter, assert_same_training, metrics, run_json, train, tree
+
+TASKS = ("type", "ptr", "binary", "countdown")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a completed run; nobody may change it."""
+    directory = tmp_path_factory.mktemp("finished") / "run"
+    assert train(directory, WINDOWS) == "completed"
+    return directory
+
+
+def test_files(finished: Path) -> None:
+    names = {path.removeprefix("checkpoints/") for path in tree(finished)}
+    assert names == {"best.pt", "ep0002.pt", "last.pt", "eval.json", "lock", "metrics.jsonl", "recipe.yaml",
+                     "run.json"}  # fmt: skip
+
+
+def test_run_json(finished: Path) -> None:
+    found = run_json(finished)
+    assert (found["status"], found["problem"], found["unit"], found["item"]) == (
+        "completed", "windows", "epoch", "window"
+    )  # fmt: skip
+    assert found["score"] == {"name": "skill %", "higher_is_better": True, "success": None, "outcomes": []}
+    assert found["budget"] == {
+        "units": 3, "done": 3, "environment_steps": None, "updates": 9, "samples_per_update": 8
+    }  # fmt: skip
+    assert not read_run(finished).is_played
+
+
+def test_records(finished: Path) -> None:
+    assert [record["kind"] for record in metrics(finished)] == ["epoch", "evaluation"] * 3
+    assert all("environment_steps" not in record for record in metrics(finished))
+    epochs = [record for record in checked_metrics(finished) if isinstance(record, EpochRecord)]
+    assert [(epoch.epoch, epoch.updates) for epoch in epochs] == [(1, 3), (2, 6), (3, 9)]
+    measured = []
+    for epoch in epochs:
+        assert tuple(epoch.loss) == TASKS
+        assert epoch.signals is not None
+        assert all(tuple(figures) == TASKS for figures in epoch.signals.further.values())
+        assert all(
+            (norm is None) == (not epoch.signals.measured) for norm in epoch.signals.gradient_norm.values()
+        )
+        measured.append(epoch.signals.measured)
+    assert measured == [1, 1, 1]
+
+
+def test_evaluations_during_training(finished: Path) -> None:
+    found = [record for record in checked_metrics(finished) if isinstance(record, EvaluationRecord)]
+    assert [record.epoch for record in found] == [1, 2, 3]
+    for record in found:
+        for task in record.tasks.values():
+            assert (task.items, task.outcomes, task.steps, task.success_rate) == (6, None, None, None)
+            assert "loss" in task.measures
+
+
+def test_final_evaluation_scores_every_window(finished: Path) -> None:
+    found = evaluation(finished)
+    assert found is not None
+    assert found.items == 8
+    assert all((task.steps, task.outcomes) == (None, None) for task in found.tasks.values())
+    summary = summarise(found, read_run(finished).score)
+    assert {"loss", "accuracy", "pointer_error", "span_f1", "start_mae"} <= set(summary.measures)
+
+
+def test_part_of_the_windows(finished: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    part = evaluate_run(run, name="ep0002", items=3, tasks=("ptr",))
+    whole = evaluate_run(run, name="ep0002")
+    assert (part["items"], len(whole["tasks"]["ptr"]["scores"])) == (3, 8)
+    assert part["tasks"].keys() == {"ptr"}
+    assert part["tasks"]["ptr"]["scores"] == pytest.approx(whole["tasks"]["ptr"]["scores"][:3])
+
+
+@pytest.mark.parametrize("stops", [[1], [2], [1, 1]])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    finished: Path, tmp_path: Path, stops: list[int]
+) -> None:
+    for number, epochs in enumerate(stops):
+        status = train(tmp_path, WINDOWS, stop=StopAfter(epochs), resume=bool(number))
+        assert status == "interrupted"
+    assert train(tmp_path, WINDOWS, resume=True) == "completed"
+    assert_same_training(tmp_path, finished)
+
+
+def test_time_of_a_run_is_between_its_bounds() -> None:
+    low, high = seconds_per_run(WINDOWS)
+    assert 0 < low <= high
