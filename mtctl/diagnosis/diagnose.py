@@ -104,6 +104,7 @@ class _Windows:
         if stuck:
             self._reduction(joint, stuck[0], laboratory.budget)
             trials = self._remedies(stuck[0], verify=verify)
+            self._put_into_proportion(fresh, trials)
         return self._report(laboratory, stuck, trials, measured)
 
     # ----- what does not learn, and why
@@ -188,6 +189,18 @@ class _Windows:
             )
         self._checks += skipped
         return tuple(trials)
+
+    def _put_into_proportion(self, problem: Windows, trials: Sequence[Trial]) -> None:
+        """Say what a scalar countdown's better loss is worth: it answers another question."""
+        scalar = next(
+            (one.loss for one in trials if one.remedy.name == "scalar_countdown" and one.loss), None
+        )
+        if scalar is not None:
+            self._notes.append(
+                "a scalar countdown answers another question: one start for all windows already scores "
+                f"{inputs.constant_start_loss(problem):.2f} in the countdown's units, the trained one "
+                f"{scalar.mean:.2f}"
+            )
 
     # ----- the report
 

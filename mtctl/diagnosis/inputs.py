@@ -6,6 +6,20 @@ from mtctl.diagnosis import wiring
 from mtctl.diagnosis.course import LEARNED, Course
 from mtctl.diagnosis.report import Evidence, Finding
 from mtctl.diagnosis.states import AT_FLOOR, FLAT
+from mtctl.problems.windows.losses import countdown_from_start, window_losses
+from mtctl.problems.windows.problem import Windows
+
+
+def constant_start_loss(problem: Windows) -> float:
+    """Return the held-out countdown loss of one start for all windows: what position alone makes of a scalar.
+
+    The start is the training windows' median, the best constant of an absolute error.
+    """
+    split = problem.splits.held_out
+    start = problem.splits.training.start.float().median().expand(len(split), 1)
+    truth = problem.objective.truth("countdown", split)
+    losses = window_losses("countdown", countdown_from_start(start), truth)
+    return float(losses.double().mean())
 
 
 def examine(course: Course, task: str) -> Finding | None:
