@@ -1,0 +1,37 @@
+"""Eigenvalues of unit gradients' Gramian, with those of gradients that depend on others left out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mtctl.balancing._unit import UnitGradients
+from mtctl.balancing.contract import Array
+
+# An eigenvalue below this belongs to gradients that depend on each other. Rounding blurs it by about 1e-15; a
+# Gramian formed in float32 is blurred by more, and its negative eigenvalues tell by how much.
+DEPENDENT = 1e-12
+BLUR = 10.0
+# Products this much smaller than their terms are 0.
+ROUNDING = 1e-12
+
+
+def spectrum(cosines: Array) -> tuple[Array, Array]:
+    """Return eigenvalues [..., T], ascending, and eigenvectors [..., T, T] (columns) of Ĝ [..., T, T].
+
+    Eigenvalues that mean no more than dependence between gradients, or a gradient of 0, are exactly 0.
+    """
+    values, vectors = np.linalg.eigh(cosines)
+    floor = np.maximum(DEPENDENT * values[..., -1:], -BLUR * values[..., :1])
+    return np.where(values > floor, values, 0.0), vectors
+
+
+def equiangular(unit: UnitGradients) -> Array:
+    """Return v [..., T] = Ĝ⁺·1: Σ vᵢ·ĝᵢ has equal products with all gradients, 1, or the nearest to that.
+
+    It is 0 where no vector is nearer than 0, as with gradients that add up to 0.
+    """
+    values, vectors = spectrum(unit.cosines)
+    wanted = (unit.moving[..., None, :] @ vectors)[..., 0, :]
+    known = (values > 0) & (np.abs(wanted) > ROUNDING)
+    coordinates = np.where(known, wanted / np.where(known, values, 1.0), 0.0)
+    return np.asarray((vectors @ coordinates[..., None])[..., 0])

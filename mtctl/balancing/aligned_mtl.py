@@ -1,0 +1,66 @@
+"""AlignedMTL: gradients made orthogonal and equally long before they are added."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mtctl.balancing._preference import Reduction, preference
+from mtctl.balancing._spectrum import spectrum
+from mtctl.balancing._unit import unit_gradients
+from mtctl.balancing.contract import Array, Balancer, Signals, State
+
+
+def alignment(gramian: Array) -> Array:
+    """Return B [..., T, T] = √λ_min·V·Λ^(−½)·Vᵀ of G = V·Λ·Vᵀ: the rows of B·J are orthogonal, √λ_min long.
+
+    Eigenvalues of 0 are left out: of gradients that depend on others, and of those that are 0. G's factor
+    F = diag(‖g‖)·Ĝ^(½) is decomposed in place of G, so that short gradients are not lost beside long ones.
+
+    Args:
+        gramian: [..., T, T] G.
+    """
+    unit = unit_gradients(gramian)
+    values, vectors = spectrum(unit.cosines)
+    relative = unit.lengths / unit.lengths.max(-1, keepdims=True)
+    factor = relative[..., :, None] * vectors * np.sqrt(values)[..., None, :]
+    left, singular, _ = np.linalg.svd(factor)
+    kept = np.arange(values.shape[-1]) < np.count_nonzero(values, axis=-1)[..., None]
+    smallest = np.where(kept, singular, np.inf).min(-1, keepdims=True)
+    shrunk = np.where(kept, np.where(kept, smallest, 0.0) / np.where(kept, singular, 1.0), 0.0)
+    return np.asarray(left * shrunk[..., None, :] @ np.swapaxes(left, -1, -2))
+
+
+@dataclass(frozen=True)
+class AlignedMTL(Balancer):
+    """Gradients made orthogonal and equally long, as near as possible to what they were, and then added.
+
+        w = √λ_min·V·Λ^(−½)·Vᵀ·p,   G = V·Λ·Vᵀ;   p = 1/T or 1 for every task
+
+    The system of gradients that is combined has condition number 1: no task dominates, none conflicts.
+
+    All are as long as the weakest direction, √λ_min: when one gradient vanishes, or two come to depend on
+    each other, the step vanishes for every task, and jumps back once a direction is so weak that it counts
+    as 0. Weights may be negative.
+
+    Helps where tasks conflict and dominate each other but all gradients stay of some size. Costs T backward
+    passes through the shared parameters and two T×T decompositions.
+
+    Args:
+        reduction: p = 1/T (`mean`, over the active tasks: a convex combination as in the paper) or 1 (`sum`,
+            steps T times as long).
+
+    Source: Senushkin et al., Independent Component Alignment for Multi-Task Learning, 2023
+    (arXiv 2305.19000).
+    """
+
+    reduction: Reduction = "mean"
+
+    needs = frozenset({"gramian"})
+    scope = "shared"
+
+    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+        p = preference(signals.active, self.reduction)
+        return (alignment(signals.gramian) @ p[..., None])[..., 0], state
