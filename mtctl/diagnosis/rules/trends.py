@@ -1,0 +1,150 @@
+"""Whether a noisy curve moves: its change, its noise, its trend.
+
+Curves are averaged over blocks first, so that a record of each update and one of each epoch are judged
+alike, and so that neighbouring records, which are rarely independent, count once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
+Direction = Literal["falling", "level", "rising"]
+
+BLOCKS: Final = 90
+"""Blocks of a long curve: 30 in its last third, enough for a rank test and few enough for all pairs."""
+FEWEST: Final = 5
+"""Values below which no trend is told from noise: 4 in order are no surprise at 5 % (Mann–Kendall)."""
+_Z: Final = 1.96
+"""Two-sided 5 %."""
+_BEYOND_NOISE: Final = 3.0
+"""Standard errors by which first and last value differ if a curve has moved."""
+
+
+def blocks(values: Sequence[float] | Values) -> Values:
+    """Return the means of up to 90 blocks of equal length (by one), in order."""
+    array = np.asarray(values, dtype=np.float64)
+    if len(array) <= BLOCKS:
+        return array
+    starts = np.arange(BLOCKS) * len(array) // BLOCKS
+    lengths = np.diff(np.append(starts, len(array)))
+    return np.asarray(np.add.reduceat(array, starts) / lengths)
+
+
+def noise(values: Values) -> float:
+    """Return the standard deviation around a smooth curve: 1.4826·median|yᵢ₋₁ − 2yᵢ + yᵢ₊₁|/√6.
+
+    Second differences drop any straight line, and the median any few jumps; 0 below 5 values.
+    """
+    if len(values) < FEWEST:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(np.diff(values, 2))) / np.sqrt(6))
+
+
+def mann_kendall(values: Values) -> float:
+    """Return z of the Mann–Kendall test: S = Σ_{i<j} sign(yⱼ − yᵢ), over its deviation without a trend.
+
+    Negative for a falling curve; ties and continuity are corrected for; 0 below 5 values.
+
+    Source: Mann (1945); Kendall, "Rank Correlation Methods" (1975).
+    """
+    n = len(values)
+    if n < FEWEST:
+        return 0.0
+    s = float(np.triu(np.sign(values[None, :] - values[:, None])).sum())
+    ties = np.unique(values, return_counts=True)[1].astype(np.float64)
+    variance = (n * (n - 1) * (2 * n + 5) - (ties * (ties - 1) * (2 * ties + 5)).sum()) / 18
+    return float((s - np.sign(s)) / np.sqrt(variance)) if variance > 0 else 0.0
+
+
+def theil_sen(values: Values) -> tuple[float, float]:
+    """Return slope per value, the median of all pairs' slopes, and the line's value at the first.
+
+    Source: Sen, "Estimates of the regression coefficient based on Kendall's tau" (1968).
+    """
+    i, j = np.triu_indices(len(values), 1)
+    slope = float(np.median((values[j] - values[i]) / (j - i)))
+    return slope, float(np.median(values - slope * np.arange(len(values))))
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """The last third of a curve.
+
+    Args:
+        change: relative, along the fitted line.
+        z: of the Mann–Kendall test.
+    """
+
+    change: float
+    z: float
+
+    @property
+    def direction(self) -> Direction:
+        """Return the direction, if it is beyond chance."""
+        return _direction(self.z)
+
+
+def trend(values: Sequence[float] | Values) -> Trend | None:
+    """Return the trend over the last third, of 5 values at least; None where there are fewer."""
+    means = blocks(values)
+    if len(means) < FEWEST:
+        return None
+    tail = means[-max(FEWEST, len(means) // 3) :]
+    slope, start = theil_sen(tail)
+    return Trend(relative(start, start + slope * (len(tail) - 1)), mann_kendall(tail))
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A curve from end to end.
+
+    Args:
+        first: mean of its first block.
+        last: median of its last 30th.
+        noise: standard deviation of a block.
+        direction: whether it moved by more than its noise.
+    """
+
+    first: float
+    last: float
+    noise: float
+    direction: Direction
+
+    @property
+    def change(self) -> float:
+        """Return (last − first)/|first|."""
+        return relative(self.first, self.last)
+
+
+def course(values: Sequence[float] | Values) -> Course:
+    """Return how a curve went, given at least one value.
+
+    It has moved if the rank test over all blocks says so, or if its ends differ by 3 standard errors: a curve
+    that falls at once and stays has moved, though most of its values are in no order.
+    """
+    means = blocks(values)
+    first, last = float(means[0]), float(np.median(means[-max(1, len(means) // 30) :]))
+    deviation = noise(means)
+    gap = last - first
+    by_ranks = mann_kendall(means)
+    if abs(gap) > _BEYOND_NOISE * np.sqrt(2) * deviation:
+        direction: Direction = "falling" if gap < 0 else "rising" if gap > 0 else "level"
+    else:
+        direction = _direction(by_ranks) if by_ranks * gap > 0 else "level"
+    return Course(first, last, deviation, direction)
+
+
+def relative(first: float, last: float) -> float:
+    """Return (last − first)/|first|; where first is 0, over |last|, so that it stays finite."""
+    scale = abs(first) or abs(last)
+    return (last - first) / scale if scale else 0.0
+
+
+def _direction(z: float) -> Direction:
+    return "falling" if z < -_Z else "rising" if z > _Z else "level"
