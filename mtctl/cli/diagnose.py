@@ -15,7 +15,8 @@ import typer
 
 from mtctl.cli.console import err, out
 from mtctl.cli.diagnose_cure import require_place, winner, write_cure
-from mtctl.cli.diagnose_target import Kind, columns_of, kind_of, recipes_of, refuse_flags
+from mtctl.cli.diagnose_target import Kind, columns_of, kind_of, recipes_of, refuse_flags, refuse_for_problem
+from mtctl.cli.train import parse_seeds
 from mtctl.errors import ExitCode, MtctlError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _TARGET: Final = "windows_documented"
 """The built-in problem that is diagnosed where no other is named."""
 _SEEDS: Final = "0..2"
 """The fewest that give an interval worth reading."""
+_ONE_SEED: Final = "0..0"
 _ALL_CODES: Final = "list"
 _SEVERITIES: Final = ("info", "warning", "error")
 
@@ -127,11 +129,16 @@ def diagnose(
         _print(found, _after_reading(kind, name, found), as_json=as_json)
         return _gate(found, fail_on)
     full, short = recipes_of(name, overrides or [], epochs, episodes)
-    proof = full.problem.kind == "windows" if verify is None else verify
+    refuse_for_problem(full, flags)
+    played = full.problem.kind == "lander"
+    proof = not played if verify is None else verify
     _require_task(full, task)
-    _require_cure(write_recipe, full, proof=proof, force=force)
-    found = _train(short, task, seeds, jobs or 1, budget, proof=proof, quiet=quiet)
-    _print(found, _after_training(found, name, write_recipe, proof=proof), as_json=as_json)
+    _require_cure(write_recipe, proof=proof, force=force)
+    numbers = parse_seeds(None, seeds if seeds is not None else _ONE_SEED if played else _SEEDS)
+    if played and len(numbers) > 1:
+        raise MtctlError(f"--seeds {seeds}: the lander is trained once", hint="one seed is written 3..3")
+    found = _train(short, task, numbers, jobs or 1, budget, proof=proof, quiet=quiet)
+    _print(found, _after_training(found, name, write_recipe), as_json=as_json)
     if write_recipe is not None:
         write_cure(write_recipe, full, found)
         err().print(f"wrote {write_recipe}", soft_wrap=True)
@@ -161,40 +168,32 @@ def _require_task(recipe: Recipe, task: str | None) -> None:
         raise MtctlError(f"--task {task}: {recipe.name} has no such task", hint=suggestion(task, tasks))
 
 
-def _require_cure(path: Path | None, recipe: Recipe, *, proof: bool, force: bool) -> None:
+def _require_cure(path: Path | None, *, proof: bool, force: bool) -> None:
     """Refuse, before anything is trained, to write what could not be written afterwards."""
     if path is None:
         if force:
             raise MtctlError("--force lets --write-recipe overwrite a file; it goes with that alone")
         return
     if not proof:
-        raise MtctlError(
-            "--write-recipe writes the remedy that was measured to help, and nothing would be measured",
-            hint=f"add --verify (on the {recipe.problem.kind}, that may take hours)"
-            if recipe.problem.kind == "lander"
-            else "leave out --no-verify",
-        )
+        raise MtctlError("--write-recipe writes what was measured to help; --no-verify measures nothing")
     require_place(path, force=force)
 
 
 def _train(
     recipe: Recipe,
     task: str | None,
-    seeds: str | None,
+    seeds: list[int],
     jobs: int,
     budget: float | None,
     *,
     proof: bool,
     quiet: bool,
 ) -> Diagnosis:
-    from mtctl.cli.train import parse_seeds
-
-    numbers = parse_seeds(None, _SEEDS if seeds is None else seeds)
     with _progress(quiet=quiet) as say:
         from mtctl.diagnosis import diagnose as diagnosing
 
         return diagnosing.diagnose_recipe(
-            recipe, seeds=numbers, verify=proof, task=task, jobs=jobs, seconds=budget, say=say
+            recipe, seeds=seeds, verify=proof, task=task, jobs=jobs, seconds=budget, say=say
         )
 
 
@@ -236,17 +235,17 @@ def _print(found: Diagnosis, commands: list[str], *, as_json: bool) -> None:
         out().print(*diagnosis_screen(found, commands), sep="\n", crop=False)
 
 
-def _after_training(found: Diagnosis, target: str, path: Path | None, *, proof: bool) -> list[str]:
-    """Return the next commands: learn what the first cause is, then train its cure."""
+def _after_training(found: Diagnosis, target: str, path: Path | None) -> list[str]:
+    """Return the next commands: learn what the first cause is, then prove it, write its cure or train it."""
     typed = shlex.join(["mtctl", *sys.argv[1:]])
     commands = _explanations(found)
     if winner(found):
         commands.append(
             f"mtctl train {shlex.quote(str(path))}" if path else f"{typed} --write-recipe fixed.yaml"
         )
-    elif not proof and found.findings:
-        commands.append(f"{typed.replace(' --no-verify', '')} --verify")
-    elif not found.findings:
+    elif "--no-verify" in sys.argv and found.stuck:
+        commands.append(typed.replace(" --no-verify", ""))
+    elif not commands:
         commands.append(f"mtctl train {shlex.quote(target)}")
     return commands
 

@@ -29,15 +29,37 @@ class Kind(StrEnum):
 
 _TABLES: Final = (".csv", ".jsonl")
 _RECIPES: Final = (".yaml", ".yml")
+_FILES: Final = (*_TABLES, *_RECIPES)
 _READ: Final = "it is read, nothing is trained"
 _FLAGS: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.RECIPE: frozenset(
-        "--epochs --episodes -o --task --seeds --jobs --verify --no-verify --budget --write-recipe --force".split()
+        {
+            "--epochs",
+            "--episodes",
+            "-o",
+            "--task",
+            "--seeds",
+            "--jobs",
+            "--verify",
+            "--no-verify",
+            "--budget",
+            "--write-recipe",
+            "--force",
+        }
     ),
     Kind.RUN: frozenset(),
     Kind.METRICS: frozenset({"--tasks"}),
 }
 """Flags that only some targets understand."""
+_HOURS: Final = "an experiment on the lander takes hours, so that none is made"
+_PLAYED: Final[Mapping[str, str]] = {
+    "--epochs": "the lander is played in episodes: use --episodes",
+    "--verify": _HOURS,
+    "--write-recipe": f"{_HOURS} and no remedy is tried",
+    "--jobs": f"{_HOURS} and there is one training only",
+    "--task": f"{_HOURS}: all tasks are judged by the one training",
+}
+"""Flags that a recipe of the lander does not understand, and why."""
 
 
 def kind_of(target: str) -> Kind:
@@ -86,6 +108,23 @@ def refuse_flags(kind: Kind, target: str, given: Iterable[str]) -> None:
         raise MtctlError(f"{flag} does not go with a {kind}: {_READ}", hint=hint)
 
 
+def refuse_for_problem(recipe: Recipe, given: Iterable[str]) -> None:
+    """Refuse flags that mean nothing for a recipe's problem."""
+    for flag in given:
+        if recipe.problem.kind == "lander" and flag in _PLAYED:
+            hint = (
+                None
+                if flag == "--epochs"
+                else "train recipes and compare them: `mtctl train`, `mtctl compare`"
+            )
+            raise MtctlError(f"{flag} does not go with {recipe.name}: {_PLAYED[flag]}", hint=hint)
+        if recipe.problem.kind != "lander" and flag == "--episodes":
+            raise MtctlError(
+                f"{flag} does not go with {recipe.name}: it learns from a data set, in epochs",
+                hint="use --epochs",
+            )
+
+
 def recipes_of(
     reference: str, overrides: Sequence[str], epochs: int | None, episodes: int | None
 ) -> tuple[Recipe, Recipe]:
@@ -98,23 +137,17 @@ def recipes_of(
         episodes: to look at, of all tasks together; None: 60, likewise. Every task has equally many.
 
     Raises:
-        MtctlError: the recipe is wrong, or is not measured in the unit that was given.
+        MtctlError: the recipe is wrong.
     """
     from mtctl.recipes.loading import load
     from mtctl.recipes.recipe import LanderRecipe
 
     full = load(reference, overrides)
     if isinstance(full, LanderRecipe):
-        if epochs is not None:
-            raise MtctlError(f"--epochs: {full.name} is played in episodes", hint="use --episodes")
         key, tasks = "problem.episodes_per_task", len(full.problem.tasks)
         wanted = None if episodes is None else ceil(episodes / tasks)
         usual = min(ceil(_EPISODES / tasks), full.problem.episodes_per_task)
     else:
-        if episodes is not None:
-            raise MtctlError(
-                f"--episodes: {full.name} learns from a data set, in epochs", hint="use --epochs"
-            )
         key, wanted, usual = "training.epochs", epochs, min(_EPOCHS, full.units)
     if wanted is not None:
         return full, load(reference, [*overrides, f"{key}={wanted}"])
@@ -136,9 +169,8 @@ def columns_of(text: str) -> dict[str, str]:
 
 def _require_run(path: Path) -> None:
     from mtctl.analysis.runs import find_runs
-    from mtctl.engine import layout
 
-    if any((path / name).exists() for name in (layout.RUN, layout.RECIPE, layout.METRICS)):
+    if _is_run(path):
         return
     runs = find_runs([path])
     raise MtctlError(f"{path} holds {len(runs)} runs; one is diagnosed at a time", hint=f"such as {runs[0]}")
@@ -164,10 +196,12 @@ def _missing(target: str, path: Path) -> MtctlError:
 def _neighbours(path: Path) -> list[str]:
     """Return what lies beside a path and can be diagnosed."""
     try:
-        return [
-            str(other)
-            for other in path.parent.iterdir()
-            if other.is_dir() or other.suffix in (*_TABLES, *_RECIPES)
-        ]
+        return [str(other) for other in path.parent.iterdir() if _is_run(other) or other.suffix in _FILES]
     except (OSError, ValueError):
         return []
+
+
+def _is_run(path: Path) -> bool:
+    from mtctl.engine import layout
+
+    return any((path / name).exists() for name in (layout.RUN, layout.RECIPE, layout.METRICS))

@@ -52,8 +52,8 @@ _ALL: Final = (
         "Some targets are missing (NaN), all the same, or outside what the loss is made for, such as a "
         "binary target of 20. One NaN makes the mean of its batch NaN, and with it every weight that the "
         "update touches. A constant target is learned in a few updates and then teaches nothing.",
-        "Read off the training targets before anything is trained: values that are not finite, targets that "
-        "never differ, classes or probabilities out of range.",
+        "Read off the training targets before anything is trained: values that are missing, not finite, "
+        "or outside what the loss can take, and targets that are the same for every window.",
         "A count of such targets that is 0.",
         (
             "mend the data: leave out or mask windows whose target is missing",
@@ -65,10 +65,12 @@ _ALL: Final = (
         "The training blew up",
         "A loss became infinite or NaN, or rose far above where it began. What the curves show after that "
         "says nothing about balancing.",
-        "A loss that is not finite, or one above twice the larger of its first value and that of the best "
-        "constant prediction.",
-        "The same happens at a tenth of the learning rate and with clipped gradients: then look for a "
-        "division by zero, a logarithm of zero, or targets in a huge unit.",
+        "A loss that is not finite, or one above twice the larger of its first value and that of the "
+        "best constant prediction (three times where only records are known). A recipe is then trained "
+        "at 0.1, 0.01 and 0.001 times the learning rate: if one of them trains, the finding is "
+        "`learning-rate`.",
+        "A lower learning rate that trains. If none does, look for a division by zero, a logarithm of "
+        "zero, or targets in a huge unit.",
         (
             "a lower learning rate: try a tenth",
             "clip the combined gradient: -o training.gradient_clip=1, or agent.gradient_clip",
@@ -81,8 +83,8 @@ _ALL: Final = (
         "Something between the task's head and the trunk cuts the graph (`.detach()`, `.item()`, "
         "`torch.no_grad()`, an integer cast). The head trains alone, on features made for the other tasks. "
         "These may be good enough, so that the task seems to learn: it is a mistake all the same.",
-        "The gradient of this task's loss alone on the trunk's parameters, over several batches: a norm "
-        "below 1e-7 while its own head receives a gradient.",
+        "The norm of this task's gradient on the trunk is below 1e-7 while its own head receives one: in "
+        "the first batch of a recipe, or in every record of a run.",
         "A gradient on the trunk in any batch; or a recipe that cuts it on purpose.",
         (
             "take the cut out of the forward pass",
@@ -95,8 +97,8 @@ _ALL: Final = (
         "The head receives gradients, and nobody moves it: typically a module made after the optimizer, or "
         "held in a plain list. The trunk may still adapt to the frozen head, so that the loss falls a "
         "little.",
-        "The trainable parameters are compared with those in the optimizer's groups, one by one; then it is "
-        "checked that an update moves them.",
+        "The head's parameters are looked up in the optimizer's groups, one by one. In a run's records: "
+        "the head has a gradient and never moves.",
         "Parameters that move in an update.",
         (
             "make the optimizer after all heads, from `model.parameters()`",
@@ -109,7 +111,7 @@ _ALL: Final = (
         "Only heads train, on random features. Weights and balancing methods act on the trunk alone, so that "
         "none of them can have any effect: with the trunk frozen, the countdown stayed at 15.6 (best "
         "constant: 15.3) after 5 and after 20 epochs with any weights.",
-        "The trunk's parameters are compared with those in the optimizer and before and after updates.",
+        "The trunk's parameters are looked up in the optimizer's groups, one by one.",
         "A trunk that moves.",
         (
             "set requires_grad, and give the trunk to the optimizer",
@@ -121,9 +123,11 @@ _ALL: Final = (
         "The task's head passes no gradient",
         "The head's answer does not depend on its weights any more: a ReLU that is never open, a saturated "
         "sigmoid, a cut output. No weight on the loss changes that, because it multiplies zero.",
-        "The gradient of the task's loss on its own head is below 1e-7 in every batch, or the head's weights "
-        "do not move though they are in the optimizer; also if the task cannot even overfit 16 rows.",
-        "A gradient on the head; or 16 rows learned by heart.",
+        "Certain: the task's gradient on its own head is below 1e-7. Measured: the task cannot even "
+        "learn 16 windows by heart, alone, standardised and without dropout, in 400 updates. Likely, "
+        "from records: 95 % or more of what the head reads does not vary, or its loss is three times the "
+        "best constant's and has no slope.",
+        "A gradient on the head; or 16 windows learned by heart.",
         (
             "initialise the head anew; start its bias at the targets' mean",
             "no ReLU at the output; logits and a loss that takes logits instead of a clamped probability",
@@ -135,9 +139,10 @@ _ALL: Final = (
         "The network has the capacity and the gradient (it learns a few rows by heart), yet nothing carries "
         "over to other data: the labels are shuffled, shifted by a row, or about something that the inputs "
         "do not show.",
-        "The task does not reach a skill of 10 % within four times the budget, alone, standardised or at "
-        "another learning rate, but does overfit 16 rows. Skill = 1 − loss / loss of the best constant "
-        "prediction, on data that was not trained on.",
+        "Within four times the budget the task does not reach a skill of 10 %, nor does it get there in "
+        "half the updates alone, standardised, or at 0.03 to 30 times the learning rate; but it learns "
+        "16 windows by heart (training loss below half of the best constant's). Skill = 1 − loss / loss "
+        "of the best constant prediction, on windows that were not trained on.",
         "Skill on held-out data with any model; a much longer training that gets there.",
         (
             "check how inputs and labels are joined: sort order, off-by-one, window ids",
@@ -167,10 +172,11 @@ _ALL: Final = (
         "when it is trained alone. In the documented problem this is the largest cause: targets divided by "
         "20, and nothing else changed, brought the countdown from 15.2 to 2.7 in 20 epochs; dividing the "
         "head into one output instead of 105 did nothing that the scale did not.",
-        "The task is trained again from the same start with a head that begins at the best constant and "
-        "answers in units of the targets' standard deviation: it reaches a skill of 10 % in half the updates "
-        "or fewer. The signal `reach` (distance of the targets / what the optimizer can move an answer in "
-        "the whole run) says where to look; it decides nothing.",
+        "Measured: from the same start, with a head that begins at the best constant and answers in "
+        "units of the targets' standard deviation, the task reaches a skill of 10 % in half the updates "
+        "or fewer; or the same head does that once the task is alone. Likely, from records: the task "
+        "does not learn and its `reach` (distance of the targets over what Adam can move an answer in "
+        "the whole run) is above 5.",
         "The standardised head is no faster.",
         (
             "standardise the head: -o model.standardise=[TASK]",
@@ -186,10 +192,13 @@ _ALL: Final = (
         "1, and growing as ptr improves. The countdown then has 0.4 to 0.7 % of the trunk's gradient. With "
         "Adam a small share alone does no harm (tasks with a weight of 0.002 learned as well as their "
         "controls); it does where the trunk has to move for this task within few updates.",
-        "Alone, from the same start and with the same batches, the task reaches a skill of 10 % in half the "
-        "updates or fewer, and so it does jointly once all tasks have equal shares of the trunk's gradient.",
-        "Equal shares do not help: then it is `conflict`; or it is as slow alone: then the others are not "
-        "to blame.",
+        "Measured: alone, from the same start and with the same batches, the task reaches a skill of 10 "
+        "% in half the updates or fewer (once standardised, if it needs that too), and so it does "
+        "jointly with equal shares of the trunk's gradient or with a standardised head. Likely, from "
+        "records: the task does not learn, has less than 1 % of the trunk's gradient, and another's "
+        "multiplier or gradient norm is more than 30 times its own.",
+        "It is as slow alone: then the others are not to blame. Or equal shares do not help: then it is "
+        "`conflict`.",
         (
             "weights of 1 on standardised targets, or fixed weights that equalise the trunk's gradients",
             "a method that equalises: uncertainty, gradnorm, imtl_l, db_mtl",
@@ -201,11 +210,12 @@ _ALL: Final = (
         "Another task pulls the shared network the other way",
         "The gradients of two tasks on the trunk point in opposite directions more than chance would have "
         "it, so that progress of one undoes the other's.",
-        "Alone, the task reaches a skill of 10 % in half the updates or fewer, and equal shares of the "
-        "trunk's gradient do not help, or the mean cosine is −0.3 or lower. A cosine counts only if it is "
-        "beyond its noise: the sign in a single batch is chance; a task's gradients do not even agree with "
-        "themselves from batch to batch.",
-        "A mean cosine within two standard errors of 0; learning once the shares are equal.",
+        "Measured: alone, the task reaches a skill of 10 % in half the updates or fewer, and jointly "
+        "neither equal shares of the trunk's gradient nor a standardised head help. Likely, from "
+        "records: the task is flat, and its mean cosine with another is below −0.1 and below 0 within "
+        "its 95 % interval over the records. The sign in a single batch is chance: a task's gradients do "
+        "not even agree with themselves from batch to batch.",
+        "A mean cosine within its noise; learning once the shares are equal.",
         (
             "surgery: balancer kinds pcgrad or cagrad",
             "let the tasks share less: larger heads, or a trunk of its own",
@@ -218,9 +228,10 @@ _ALL: Final = (
         "The task learns as it is, only later. Epochs hide this: 168 windows in batches of 32 are 6 updates "
         "an epoch, 30 in 5 epochs. The documented pattern (a loss that moves by less than 1 % in 5 epochs) "
         "fades as the number of updates grows, with nothing else changed.",
-        "The task reaches a skill of 10 % between 1.5 and 4 times the budget, or only at three times the "
-        "learning rate; with very few updates nothing else can be told apart.",
-        "Four times the updates do not get it there.",
+        "Measured: nothing else helps, and the task alone reaches a skill of 10 % in half the updates or "
+        "fewer at three times the learning rate. Likely: four times the budget are fewer than 100 "
+        "updates, too few to tell causes apart.",
+        "Ten times the updates do not get it there.",
         (
             "more epochs",
             "smaller batches: more updates for the same epochs",
@@ -230,10 +241,12 @@ _ALL: Final = (
     Explanation(
         "learning-rate",
         "The learning rate does not suit the task",
-        "It is so low that nothing moves in the budget, or so high that the loss jumps about.",
-        "Nothing else helps, and the task reaches a skill of 10 % at 0.3 or at 3 times the learning rate, "
-        "from the same start.",
-        "Neither of them helps.",
+        "It is so low that nothing moves in the budget, or so high that losses are thrown about or blow up.",
+        "Measured: a task that nothing else helps reaches a skill of 10 % in half the updates or fewer "
+        "at 30, 0.3 or 0.03 times the learning rate; or a training that diverged does not at a lower "
+        "one. Likely, from records: a loss ends at ten times the best constant's or more; or no task "
+        "moves and none can reach its targets.",
+        "No other rate helps.",
         (
             "the learning rate that helped, for all or by head: -o training.head_lr={TASK: 3}",
             "a schedule with warm-up if a high rate fails in the first updates only",
@@ -248,8 +261,9 @@ _ALL: Final = (
         "nothing, to the last digit. The number of outputs is not to blame either: the countdown's gradient "
         "on the trunk over 2, 10, 35 and 105 steps has norms of 0.144, 0.107, 0.104 and 0.108. It can be "
         "real with raw losses under fixed weights, where the reduction is a part of the weight.",
-        "The task's loss is summed instead of averaged, in a counterfactual training from the same start; "
-        "the finding needs at least twice the speed and a balancing method that does not cancel constants.",
+        "The task is trained with its loss summed instead of averaged, from the same start: it is a "
+        "finding if the task reaches a skill of 10 % in the budget with the sum and not with the mean. "
+        "If the loss differs by less than 1 %, a note says that the story does not hold.",
         "The same curve with sum and mean.",
         (
             "choose the weight on purpose: mean over outputs × weight, not an accident of the reduction",
@@ -262,7 +276,8 @@ _ALL: Final = (
         "The loss is flat because little is left to learn",
         "A flat curve at a low level: the task has learned what it can. Its relative progress is small "
         "beside a task that has just begun, and methods that look at progress may push it for nothing.",
-        "The loss changes by less than 1 % over the budget, and skill is 50 % or more.",
+        "The loss changes by less than 1 % over the budget, or by no more than its noise in records, and "
+        "skill is 50 % or more.",
         "A longer training or a larger model that lowers the held-out loss.",
         ("none is needed; less weight for this task frees the others", "a task's own floor in the balancer"),
     ),
@@ -270,8 +285,9 @@ _ALL: Final = (
         "slow",
         "The task learns, but not far enough in the budget",
         "The loss falls by more than noise, yet ends near that of the best constant prediction.",
-        "Skill stays below 10 % in the budget and reaches it within 1.5 times the budget; or, where only "
-        "curves are known, the loss still falls over the last third.",
+        "Measured: skill stays below 10 % in the budget, and reaches it within 1.5 times the budget. "
+        "From records: the loss falls by more than its noise, but no skill of 10 % was reached or, where "
+        "skill is not known, it fell by less than 20 %.",
         "A curve that is level at its end.",
         ("more updates", "a standardised head: it is the cheapest way to save updates"),
     ),
@@ -321,8 +337,8 @@ _ALL: Final = (
         "The task's loss does not move",
         "Over the records its loss changes by less than its noise. Curves alone do not tell why: out of "
         "reach, dominated, unlearnable, or already at its floor.",
-        "The relative change from first to last is below 1 %, and the trend over the last third is within "
-        "its noise.",
+        "The loss changes by less than 1 % over the records, or by no more than its noise, and no other "
+        "finding says why. It is a warning only below 100 updates.",
         "A longer record that falls.",
         (
             "find the cause: `mtctl diagnose RECIPE` trains counterfactuals where mtctl knows the problem",
@@ -333,8 +349,8 @@ _ALL: Final = (
         "overfitting",
         "The task gets better on what it is trained on and worse on what it is not",
         "Training loss falls while the held-out loss rises: the task learns rows by heart.",
-        "The held-out loss has risen by more than its noise from its lowest point while the training loss "
-        "went on falling.",
+        "The last held-out losses are more than 10 % above the lowest, and more than three standard "
+        "errors of their noise, while the training loss fell.",
         "A held-out curve that is level.",
         (
             "the checkpoint at the lowest point: `mtctl eval RUN --checkpoint best`",

@@ -51,8 +51,8 @@ def diagnosis() -> Diagnosis:
                 "countdown",
                 "error",
                 "measured",
-                "the countdown head has to travel further than its steps take it: in units of the target's spread, "
-                "starting at the best constant, it learns 3.5 times as fast",
+                "the countdown head has to travel further than its steps take it: in units of the target's "
+                "spread, starting at the best constant, it learns 3.5 times as fast",
                 (
                     Evidence("speed-up standardised", 3.5, "×", "as is not within 120 updates"),
                     Evidence("distance of the targets over what the optimizer can move the head", 26.4, "×"),
@@ -128,8 +128,8 @@ def diagnosis() -> Diagnosis:
         ),
         stuck="countdown",
         notes=(
-            "the documented story does not hold here: summing countdown's loss over its 105 outputs instead of taking "
-            "the mean changes the result by +0.000 %, because the normaliser divides any constant out again",
+            "the documented story does not hold here: summing countdown's loss over its 105 outputs instead of "
+            "taking the mean changes the result by +0.000 %, because the normaliser divides any constant out again",
         ),
         seconds=83.2,
     )

@@ -23,8 +23,8 @@ from mtctl.cli.screens.diagnose_tables import (
     symptom_table,
 )
 from mtctl.cli.screens.figures import duration, measure
-from mtctl.cli.screens.prose import Sentence, command, heading
-from mtctl.diagnosis.report import Confidence, Diagnosis, Evidence, Finding, Severity, Subject, Symptom
+from mtctl.cli.screens.prose import Command, Sentence, heading
+from mtctl.diagnosis.report import Check, Confidence, Diagnosis, Evidence, Finding, Severity, Subject, Symptom
 
 _MARKS: Final[Mapping[Severity, tuple[str, str]]] = {
     "error": ("✘", "bold red"),
@@ -57,7 +57,7 @@ def diagnosis_screen(diagnosis: Diagnosis, commands: Sequence[str]) -> Iterator[
     yield ""
     yield heading("Summary")
     yield Sentence(" ".join(summary(diagnosis)))
-    yield from map(command, commands)
+    yield from map(Command, commands)
 
 
 def headline(diagnosis: Diagnosis) -> str:
@@ -101,9 +101,11 @@ def _documented_check(symptom: Symptom, subject: Subject) -> Sentence:
         verdict = f"fires: {flat} moved by less than 1 %, {improving} improved by more than 20 %."
     elif flat:
         verdict = f"is silent: {flat} moved by less than 1 %, but no task improved by more than 20 %."
-    units = f"{subject.units:,} {subject.unit}s"
-    rule = f"A rule on {units} is a rule on the number of updates: {symptom.updates:,} here."
-    return Sentence(f"The documented check {verdict} {rule}", mark, style)
+    rule = ""
+    if subject.unit != "step":
+        units = f"{subject.units:,} {subject.unit}s"
+        rule = f" A rule on {units} is a rule on the number of updates: {symptom.updates:,} here."
+    return Sentence(f"The documented check {verdict}{rule}", mark, style)
 
 
 def _signals(diagnosis: Diagnosis) -> Iterator[RenderableType]:
@@ -113,7 +115,7 @@ def _signals(diagnosis: Diagnosis) -> Iterator[RenderableType]:
 
 
 def _causes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
-    passed = [check.name for check in diagnosis.checks if check.outcome == "passed"]
+    passed = [_check(check) for check in diagnosis.checks if check.outcome == "passed"]
     if not diagnosis.findings and not passed:
         return
     yield heading("Causes")
@@ -127,6 +129,10 @@ def _causes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     meanings = [f"{word}: {meaning}" for word, meaning in _CONFIDENCE.items() if word in confidences]
     if meanings:
         yield Sentence("; ".join(meanings), tone="dim")
+
+
+def _check(check: Check) -> str:
+    return f"{check.name} ({check.detail})" if check.detail else check.name
 
 
 def _finding(finding: Finding) -> Iterator[RenderableType]:
@@ -166,7 +172,7 @@ def _fixes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
         return
     note = " It changes the model: checkpoints made before do not fit." if best.remedy.changes_model else ""
     yield Sentence(f"Best: {best.remedy.title}.{note} As overrides:", "✔", "green")
-    yield command(" ".join(f"-o {shlex.quote(override)}" for override in best.remedy.overrides))
+    yield Command(" ".join(f"-o {shlex.quote(override)}" for override in best.remedy.overrides))
 
 
 def _not_checked(diagnosis: Diagnosis) -> Iterator[RenderableType]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Final
 
 from mtctl.analysis.documents import show_text
@@ -42,7 +43,12 @@ def share(value: float | None, *, sign: bool = False) -> str:
 
 def change(value: float) -> str:
     """Return a relative change in per cent."""
-    return f"{number(100 * value, 1, sign=True)} %"
+    return f"{number(100 * value, 1, sign=True)} %" if isfinite(value) else NOTHING
+
+
+def loss(value: float) -> str:
+    """Return a loss with three significant digits; nothing where it was never finite."""
+    return measure(value if isfinite(value) else None)
 
 
 def signed(value: float) -> str:
@@ -86,9 +92,9 @@ def _names(rows: Sequence[TaskState]) -> Column:
 
 def _courses(rows: Sequence[TaskState]) -> tuple[str, ...]:
     """Return "first → last", aligned at the arrow."""
-    lasts = [measure(row.last) for row in rows]
+    lasts = [loss(row.last) for row in rows]
     width = max(map(len, lasts), default=0)
-    return tuple(f"{measure(row.first)} → {last:>{width}}" for row, last in zip(rows, lasts, strict=True))
+    return tuple(f"{loss(row.first)} → {last:>{width}}" for row, last in zip(rows, lasts, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,16 @@ def heading(text: str) -> Text:
     return Text(text, style="bold")
 
 
-def command(text: str) -> Text:
-    """Return a command that can be copied: it runs over the edge of a narrow screen, unbroken."""
-    return Text(f"  {show_text(text)}", style="cyan", no_wrap=True, overflow="ignore")
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that can be copied: it runs over the edge of a narrow screen, unbroken.
+
+    Args:
+        text: what is to be typed.
+    """
+
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Write it as it is; the options of a single text on its way to the console would be lost."""
+        yield Text(f"  {show_text(self.text)}", style="cyan", no_wrap=True, overflow="ignore")

@@ -1,0 +1,184 @@
+"""The screens of `mtctl diagnose`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from mtctl.analysis.statistics import Estimate, Interval, estimate
+from mtctl.cli.screens.diagnose import diagnosis_screen, headline, summary
+from mtctl.cli.screens.diagnose_tables import share, signed, worst_hit
+from mtctl.cli.screens.explain import codes_screen, explanation_screen
+from mtctl.cli.screens.prose import Command, Sentence
+from mtctl.diagnosis.codes import CODES
+from mtctl.diagnosis.report import Check, Diagnosis, Finding, Subject, Symptom, TaskState
+from tests.diagnosis.documented import diagnosis
+from tests.screens.snapshots import WIDTHS, assert_screen, render
+
+COMMANDS = ("mtctl diagnose --explain target-out-of-reach", "mtctl diagnose --write-recipe fixed.yaml")
+
+
+def healthy() -> Diagnosis:
+    """Return the diagnosis of a metrics file in which nothing was found."""
+    return Diagnosis(
+        Subject("metrics", "losses.csv", "", "step", 2000, None, (), ("a", "b")),
+        (TaskState("a", "learns", 2.0, 1.0, -0.5), TaskState("b", "at_floor", 0.012, 0.01196, -0.0033)),
+        Symptom(True, ("b",), ("a",), 2000),
+        {},
+        (),
+        (
+            Check("losses finite and bounded", "passed", "in every record"),
+            Check("overfitting", "not_run", "no held-out losses"),
+        ),
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("name", "found"), [("documented", diagnosis()), ("healthy", healthy())])
+def test_screen(name: str, found: Diagnosis, width: int) -> None:
+    text = render(*diagnosis_screen(found, COMMANDS), width=width)
+    assert_screen(f"diagnose_{name}_{width}", text)
+    assert "…" not in text
+    assert max(map(cell_len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_explanations(width: int) -> None:
+    screens = [explanation_screen(CODES["target-out-of-reach"]), codes_screen(list(CODES.values()))]
+    text = "\n".join(render(*screen, width=width) for screen in screens)
+    assert_screen(f"diagnose_explain_{width}", text)
+    assert max(map(cell_len, text.splitlines())) <= width
+
+
+def screen_of(found: Diagnosis) -> str:
+    return render(*diagnosis_screen(found, ()), width=400)
+
+
+def test_errors_come_before_warnings_whatever_their_order() -> None:
+    codes = re.findall(r"^[✘⚠·] ([a-z-]+) · ", screen_of(diagnosis()), flags=re.MULTILINE)
+    assert codes == ["target-out-of-reach", "multiplier-dominance", "budget-too-small", "at-noise-floor"]
+
+
+def test_the_documented_check_says_why_it_is_silent() -> None:
+    found = diagnosis()
+    one = screen_of(replace(found, symptom=Symptom(False, ("countdown",), (), 30)))
+    assert "is silent: countdown moved by less than 1 %, but no task improved by more than 20 %." in one
+    other = screen_of(replace(found, symptom=Symptom(False, (), ("ptr",), 1240)))
+    assert "is silent: every task moved by 1 % or more." in other
+    assert "the number of updates: 1,240 here" in other
+    assert "documented check" not in screen_of(replace(found, symptom=None))
+
+
+def test_sections_without_content_are_left_out() -> None:
+    subject = diagnosis().subject
+    bare = Diagnosis(subject, (), None, {"reach": {"ptr": None}}, (), ())
+    assert screen_of(bare).splitlines()[1:] == ["", "Summary", "Every task learns in 5 epochs (30 updates)."]
+
+
+def test_unknown_signals_are_shown_under_their_names() -> None:
+    found = replace(diagnosis(), signals={"replay_rows": dict.fromkeys(diagnosis().subject.tasks, 33.0)})
+    assert re.search(r"^\s+replay\ntask +rows\n", screen_of(found), flags=re.MULTILINE)
+
+
+def test_no_remedy_that_helps_is_no_best_one() -> None:
+    found = diagnosis()
+    useless = replace(found, trials=tuple(each for each in found.trials if each.verdict != "helps"))
+    text = screen_of(useless)
+    assert "None of them helps." in text
+    assert "Best:" not in text
+    assert "Of 4 remedies tried, none helps." in text
+
+
+def test_a_remedy_that_changes_the_model_says_so() -> None:
+    found = diagnosis()
+    text = screen_of(replace(found, trials=found.trials[1:]))
+    assert "Best: scalar countdown. It changes the model: checkpoints made before do not fit." in text
+    assert "  -o model.countdown=scalar\n" in text
+
+
+def test_the_run_as_is_is_shown_once() -> None:
+    found = diagnosis()
+    named = replace(found.experiments[0], name="as is")
+    assert screen_of(found).count("\nas is ") == 1
+    assert screen_of(replace(found, experiments=(named, *found.experiments))).count("\nas is ") == 1
+
+
+def test_speedup_is_a_bound_where_the_run_as_is_never_got_there() -> None:
+    found = diagnosis()
+    assert "≥ 2.3 ×" in screen_of(found)
+    arrived = replace(found, states=(*found.states[:3], replace(found.states[3], steps=118.0)))
+    assert "≥" not in screen_of(arrived)
+    assert "2.3 ×" in screen_of(arrived)
+
+
+def test_a_loss_that_was_never_finite() -> None:
+    found = diagnosis()
+    nan = float("nan")
+    broken = replace(found.states[3], state="diverged", first=nan, last=nan, change=nan)
+    text = screen_of(replace(found, states=(broken,)))
+    assert "nan" not in re.findall(r"[a-z]+", text)
+    assert "countdown does not learn" in text
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    subject = replace(diagnosis().subject, name="a\x1b[2J", tasks=("x\x1b[31m",))
+    state = replace(diagnosis().states[0], task="x\x1b[31m")
+    finding = Finding("slow", "x\x1b[31m", "info", "likely", "so\x07")
+    text = screen_of(replace(diagnosis(), subject=subject, states=(state,), findings=(finding,)))
+    assert "\x1b" not in text
+    assert "\x07" not in text
+
+
+@pytest.mark.parametrize(
+    ("seeds", "text"),
+    [((), ""), ((4,), " · seed 4"), ((2, 0, 1), " · seeds 0 to 2"), ((0, 3), " · seeds 0, 3")],
+)
+def test_headline_names_the_seeds(seeds: tuple[int, ...], text: str) -> None:
+    found = replace(diagnosis(), subject=replace(diagnosis().subject, seeds=seeds), seconds=0.0)
+    assert headline(found) == f"windows_documented · windows · 5 epochs (30 updates){text}"
+
+
+def test_summary_counts_and_lists() -> None:
+    found = diagnosis()
+    slow = tuple(replace(state, state="slow") for state in found.states[:3])
+    text = " ".join(summary(replace(found, states=(*slow, found.states[3]), trials=found.trials[:1])))
+    assert "countdown does not learn in" in text
+    assert "type, ptr and binary learn too slowly" in text
+    assert "Of the one remedy tried" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (0.83, "83 %"), (0.0995, "10 %"), (0.087, "8.7 %"), (0.0041, "0.41 %"), (-0.022, "-2.2 %")],
+)
+def test_small_shares_keep_their_digits(value: float | None, text: str) -> None:
+    assert share(value) == text
+
+
+def test_differences_carry_their_sign() -> None:
+    assert [signed(each) for each in (5.994, -0.51, 0.0)] == ["+5.99", "-0.510", "0.00"]
+
+
+def test_worst_hit_is_the_largest_loss_of_skill() -> None:
+    trial = diagnosis().trials[0]
+    single = Estimate(1, -0.2, None, None)
+    assert worst_hit(replace(trial, others={"a": estimate([0.1, 0.2]), "b": single})) == "b -20"
+    low = Estimate(3, -0.004, 0.001, Interval(-0.005, -0.003))
+    assert worst_hit(replace(trial, others={"a": low})) == "none"
+    assert worst_hit(replace(trial, others={})) == "–"
+
+
+@given(st.text(alphabet="abc -_·", max_size=200), st.integers(1, 120), st.integers(0, 6))
+def test_a_sentence_keeps_its_words(text: str, width: int, indent: int) -> None:
+    shown = render(Sentence(text, "✔", indent=indent), width=width)
+    assert re.sub(r"\s", "", shown) == "✔" + re.sub(r"\s", "", text)
+
+
+def test_a_command_is_never_broken() -> None:
+    line = f"mtctl diagnose {'a ' * 60}--write-recipe x.yaml"
+    assert render(Command(line), width=40).strip() == line
