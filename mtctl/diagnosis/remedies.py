@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from statistics import fmean
 from typing import Final
 
 from mtctl.analysis.statistics import Estimate, estimate
 from mtctl.diagnosis.course import Course, scores
+from mtctl.diagnosis.inputs import constant_start_loss
 from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
 from mtctl.diagnosis.variations import varied
 from mtctl.diagnosis.wiring import IGNORED, ignores_input
@@ -31,11 +31,14 @@ class Result:
     Args:
         scores: each task's held-out loss in original units, and its skill.
         looks: by how much each task's validation loss changes with other windows' inputs, relative.
+        blind: held-out loss that answers without looking at the inputs reach, of tasks where that is less
+            than the best constant's.
         failure: why there are none.
     """
 
     scores: Mapping[str, tuple[float, float]]
     looks: Mapping[str, float] = field(default_factory=dict)
+    blind: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
 
 
@@ -49,7 +52,9 @@ def train(recipe: WindowsRecipe, seed: int) -> Result:
     if course.diverged is not None:
         return Result({}, failure=course.diverged.message)
     looks = {task: ignores_input(course.problem, task) for task in course.problem.tasks}
-    return Result(dict(scores(course.problem, "held_out")), looks)
+    scalar = recipe.model.countdown == "scalar"
+    blind = {"countdown": constant_start_loss(course.problem)} if scalar else {}
+    return Result(dict(scores(course.problem, "held_out")), looks, blind)
 
 
 class Crew:
@@ -118,7 +123,7 @@ def _judge(remedy: Remedy, task: str, as_is: Sequence[Result], after: Sequence[R
     improvement = estimate(gains) if gains else None
     before = estimate([one.scores[task][0] for one, _ in pairs]).mean if pairs else None
     verdict = _verdict(improvement, before)
-    if verdict == "helps" and fmean(now.looks[task] for now in after) < IGNORED:
+    if verdict == "helps" and not all(_looks(now, task) for now in after):
         verdict = "without_inputs"
     return Trial(
         remedy,
@@ -132,6 +137,13 @@ def _judge(remedy: Remedy, task: str, as_is: Sequence[Result], after: Sequence[R
             if other != task and pairs
         },
     )
+
+
+def _looks(result: Result, task: str) -> bool:
+    """Say whether a task's loss owes anything to its inputs."""
+    blind = result.blind.get(task)
+    better = blind is None or result.scores[task][0] < (1 - IGNORED) * blind
+    return better and result.looks[task] >= IGNORED
 
 
 def _verdict(improvement: Estimate | None, before: float | None) -> Verdict:
