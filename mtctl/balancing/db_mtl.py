@@ -12,7 +12,7 @@ from mtctl.balancing._positive import NEGLIGIBLE
 from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 from mtctl.balancing.log_loss import LogLoss
 
-# What the paper adds to a loss before its logarithm.
+# What the authors' code adds to a loss before its logarithm.
 _EPSILON = 1e-8
 
 
@@ -26,7 +26,7 @@ def db_mtl(momentum: float = 0.9, space: Space = "all_shared") -> tuple[Balancer
     so that d stays a combination of this step's gradients. With momentum 0 the two are the same.
 
     Args:
-        momentum: β of the average, 0 ≤ β < 1; 0.9 as in the paper.
+        momentum: β of the average, 0 ≤ β < 1; 0.9 as in the authors' code.
         space: where gradients are measured; all shared parameters as in the paper.
 
     Source: Lin et al., Dual-Balancing for Multi-Task Learning, 2023 (arXiv 2308.12029).

@@ -16,7 +16,7 @@ from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 class Encodec(Balancer):
     """Each task's gradient rescaled to a fixed share of a fixed length.
 
-        d = Σᵢ (λᵢ/Σⱼλⱼ)·R·gᵢ/mᵢ,   hence   wᵢ = (λᵢ/Σⱼλⱼ)·R/mᵢ,   mᵢ = EMA of ‖gᵢ‖, n steps at hand
+        d = Σᵢ (λᵢ/Σⱼλⱼ)·R·gᵢ/mᵢ,   hence   wᵢ = (λᵢ/Σⱼλⱼ)·R/mᵢ,   mᵢ = EMA of ‖gᵢ‖
 
     λᵢ says which part of the update's length is task i's, whatever the scale of its loss: a base weight for
     gradients, not for losses. The sums are over the active tasks. Since mᵢ is an average, one step's long
@@ -26,8 +26,8 @@ class Encodec(Balancer):
     shared layer. The weights act on shared parameters only: a task's own ones, which that network has none
     of, follow their own loss.
 
-    The average starts without bias: after n steps it is divided by 1 − βⁿ, so that the first gradient gets
-    its full length, not 1/(1 − β) = 1000 times less. A task whose gradient has always been 0 gets weight 0.
+    The average starts without bias: after n steps it is divided by 1 − βⁿ, without which the first update
+    would be 1/(1 − β) = 1000 times too long. A task whose gradient has always been 0 gets weight 0.
 
     Needs norms: T backward passes through `space`.
 
@@ -41,8 +41,7 @@ class Encodec(Balancer):
     Raises:
         ValueError: the number of base weights is not the number of tasks.
 
-    Source: Défossez, Copet, Synnaeve & Adi, High Fidelity Neural Audio Compression, 2022 (arXiv 2210.13438),
-    section 3.4.
+    Source: Défossez, Copet, Synnaeve & Adi, High Fidelity Neural Audio Compression, 2022 (arXiv 2210.13438).
     """
 
     momentum: float = 0.999
