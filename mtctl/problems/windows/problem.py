@@ -62,8 +62,8 @@ class Windows:
         self.tasks: tuple[str, ...] = problem.tasks
         self.units = training.epochs
         self.done = 0
-        self.definition: Mapping[str, Any] = data.definition(problem)
         self.splits = data.load(problem, seed)
+        self.definition: Mapping[str, Any] = data.definition(problem)
         self.objective = Objective(problem, model, self.splits.training)
         initial, order, dropout = _seeds(seed)
         self.network = SequenceNetwork(model, data.input_size(problem), initial)
@@ -149,6 +149,13 @@ class Windows:
         raw = self.forward(self._batch.inputs, self._dropout)
         self._note(raw)
         return self.differentiate(self.objective.losses(raw, self._batch, self.tasks))
+
+    def sampled_gradients(self, rng: torch.Generator) -> Tensor:
+        """Return [T, P] the tasks' gradients on the trunk for a batch drawn by `rng`, without dropout."""
+        rows = torch.randint(len(self.splits.training), (self._training.batch_size,), generator=rng)
+        batch = _take(self.splits.training, rows)
+        losses = self.objective.losses(self.forward(batch.inputs), batch, self.tasks)
+        return self.differentiate(losses).jacobian("all_shared")
 
     def differentiate(self, losses: Mapping[str, Tensor]) -> AutogradGradients:
         """Return the task gradients of losses; the LSTM is the last layer that all tasks share."""

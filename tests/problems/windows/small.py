@@ -1,0 +1,90 @@
+"""Windows problems that are small enough to be trained in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from mtctl.balancing.build import build
+from mtctl.engine.fit import Balancing, Observer, fit
+from mtctl.engine.signals import SignalLog
+from mtctl.problems.contract import Record
+from mtctl.problems.windows.problem import Windows
+from mtctl.recipes.balancers import Equal, Method
+from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
+
+TASKS = ("type", "ptr", "binary", "countdown")
+DATA = {"kind": "synthetic", "windows": 20, "validation": 12, "held_out": 16}
+MODEL = {"kind": "bilstm", "hidden": 6, "projection": 5}
+TRAINING = {"epochs": 2, "batch_size": 8, "lr": 1e-2}
+
+
+def described(tasks: Sequence[str] = TASKS, *faults: dict[str, Any], **settings: Any) -> WindowsProblem:
+    """Return `problem:` of a recipe with 20 training windows, if nothing else is said."""
+    return WindowsProblem.model_validate(
+        {"kind": "windows", "tasks": tasks, "data": DATA, "faults": faults, **settings}
+    )
+
+
+def small(
+    tasks: Sequence[str] = TASKS,
+    *faults: dict[str, Any],
+    seed: int = 0,
+    model: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
+    **settings: Any,
+) -> Windows:
+    """Return a problem with a model of about 600 parameters: three updates an epoch."""
+    return Windows(
+        described(tasks, *faults, **settings),
+        SequenceModel.model_validate({**MODEL, **(model or {})}),
+        Training.model_validate({**TRAINING, **(training or {})}),
+        seed,
+    )
+
+
+class Recorder:
+    """Keeps the records of a training."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def unit_ended(self, record: Record) -> None:
+        self.records.append({**record, "loss": dict(record["loss"])})
+
+
+class Trainer:
+    """Trains a problem as a run does, and can go on with it.
+
+    Args:
+        problem: what.
+        methods: how tasks share; equal weights if left out.
+        every: updates between two measurements of gradients.
+    """
+
+    def __init__(self, problem: Windows, *methods: Method, every: int = 2, seed: int = 0) -> None:
+        self.problem = problem
+        chain = build(methods or (Equal(kind="equal"),), problem.tasks)
+        self.balancing = Balancing(chain, len(problem.tasks), seed)
+        self.log = SignalLog(problem.tasks, shared=True, every=every, inspect=problem.inspect)
+
+    def train(self, epochs: int | None = None, *observers: Observer) -> list[Record]:
+        """Train for so many more epochs, or to the end; return the records."""
+        recorder = Recorder()
+        last = self.problem.units if epochs is None else self.problem.done + epochs
+        observers = (recorder, *observers)
+        fit(self.problem, self.balancing, self.log, observers, stop=lambda: self.problem.done >= last)
+        return recorder.records
+
+
+def weights(problem: Windows) -> dict[str, torch.Tensor]:
+    """Return a copy of the network's parameters by name."""
+    return {name: value.clone() for name, value in problem.policy_state().items()}
+
+
+def skills(problem: Windows) -> dict[str, float]:
+    """Return each task's held-out skill in %."""
+    found = problem.evaluate(None, "held_out")
+    return {task: sum(one.scores) / len(one.scores) for task, one in found.items()}
