@@ -70,6 +70,8 @@ def kind_of(target: str) -> Kind:
     """
     from mtctl.recipes import builtin
 
+    if not target:
+        raise MtctlError("a target is needed: a recipe, a run directory or a metrics file")
     path = Path(target)
     if not builtin.exists(path):
         if target in builtin.names():
@@ -180,8 +182,6 @@ def _missing(target: str, path: Path) -> MtctlError:
     from mtctl.recipes import builtin
     from mtctl.recipes.mistakes import closest, shortened
 
-    if not target:
-        return MtctlError("a target is needed: a recipe, a run directory or a metrics file")
     if path.suffix in _RECIPES and path.stem in builtin.names():
         hint = f"`{path.stem}` is a built-in recipe: name it without folder and suffix"
         return MtctlError(f"{target} does not exist", hint=hint)

@@ -1,0 +1,434 @@
+"""`mtctl diagnose`: targets, flags, and what is left behind. Nothing is trained here."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mtctl.cli.diagnose_target import Kind, columns_of, kind_of
+from mtctl.diagnosis import curves, records
+from mtctl.diagnosis import diagnose as diagnosing
+from mtctl.diagnosis.codes import CODES
+from mtctl.diagnosis.document import document
+from mtctl.diagnosis.report import Diagnosis
+from mtctl.errors import MtctlError
+from mtctl.recipes.loading import load, revise
+from mtctl.recipes.recipe import Recipe
+from tests.analysis.runs_factory import write_run
+from tests.cli.conftest import Command
+from tests.diagnosis.documented import diagnosis
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Let diagnoses be the one made by hand; return what they were asked with."""
+    seen = SimpleNamespace(found=diagnosis(), recipe=None, path=None)
+
+    def diagnose_recipe(
+        recipe: Recipe,
+        *,
+        seeds: Sequence[int],
+        verify: bool,
+        task: str | None = None,
+        jobs: int = 1,
+        seconds: float | None = None,
+        say: Callable[[str], None],
+    ) -> Diagnosis:
+        say("training as is")
+        seen.__dict__.update(
+            recipe=recipe, seeds=list(seeds), verify=verify, task=task, jobs=jobs, seconds=seconds
+        )
+        return seen.found
+
+    def read(path: Path, columns: Any = None) -> Diagnosis:
+        seen.__dict__.update(path=path, columns=columns)
+        return seen.found
+
+    monkeypatch.setattr(diagnosing, "diagnose_recipe", diagnose_recipe)
+    monkeypatch.setattr(records, "diagnose_run", read)
+    monkeypatch.setattr(curves, "diagnose_metrics", read)
+    return seen
+
+
+def test_the_stand_ins_take_what_the_real_ones_take(
+    asked: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in = inspect.signature(diagnosing.diagnose_recipe).parameters
+    monkeypatch.undo()
+    assert list(inspect.signature(diagnosing.diagnose_recipe).parameters) == list(stand_in)
+    assert list(inspect.signature(records.diagnose_run).parameters) == ["path"]
+    assert list(inspect.signature(curves.diagnose_metrics).parameters) == ["path", "columns"]
+
+
+# ----- targets
+
+
+def test_without_a_target_it_is_the_documented_problem(mtctl: Command, asked: SimpleNamespace) -> None:
+    result = mtctl("diagnose")
+    assert result.code == 0
+    assert asked.recipe == load("windows_documented", ["training.epochs=5"])
+    assert (asked.seeds, asked.verify, asked.task, asked.jobs, asked.seconds) == (
+        [0, 1, 2],
+        True,
+        None,
+        1,
+        None,
+    )
+    assert result.out.startswith("windows_documented · windows · 5 epochs (30 updates)")
+    assert result.err == "training as is\n"
+
+
+def test_flags_reach_the_diagnosis(mtctl: Command, asked: SimpleNamespace) -> None:
+    flags = "--epochs 7 -o training.lr=2e-3 --task ptr --seeds 4 --jobs 2 --budget 60 --no-verify -q"
+    assert mtctl("diagnose", "windows_documented", *flags.split()).err == ""
+    assert asked.recipe == load("windows_documented", ["training.epochs=7", "training.lr=2e-3"])
+    assert (asked.seeds, asked.verify, asked.task, asked.jobs, asked.seconds) == (
+        [0, 1, 2, 3],
+        False,
+        "ptr",
+        2,
+        60.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "epochs"),
+    [
+        (["-o", "training.epochs=8"], 8),
+        (["-o", "training.epochs=3"], 3),
+        (["-o", "training={epochs: 8}"], 8),
+        (["-o", "training.epochs=8", "--epochs", "9"], 9),
+    ],
+)
+def test_how_long_is_looked_at(
+    mtctl: Command, asked: SimpleNamespace, arguments: list[str], epochs: int
+) -> None:
+    mtctl("diagnose", *arguments)
+    assert asked.recipe.training.epochs == epochs
+
+
+def test_a_recipe_that_is_shorter_is_not_lengthened(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path
+) -> None:
+    (tmp_path / "short.yaml").write_text("extends: windows_documented\nname: short\ntraining: {epochs: 2}\n")
+    mtctl("diagnose", "short.yaml")
+    assert asked.recipe.training.epochs == 2
+
+
+@pytest.mark.parametrize(("arguments", "each"), [([], 20), (["--episodes", "31"], 11), (["--no-verify"], 20)])
+def test_the_lander_is_trained_once_and_proves_nothing(
+    mtctl: Command, asked: SimpleNamespace, arguments: list[str], each: int
+) -> None:
+    assert mtctl("diagnose", "gradnorm_blind", *arguments).code == 0
+    assert asked.recipe.problem.episodes_per_task == each
+    assert (asked.seeds, asked.verify) == ([0], False)
+
+
+def test_a_run_is_read(mtctl: Command, asked: SimpleNamespace, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "results", "gradnorm_blind")
+    result = mtctl("diagnose", run)
+    assert (result.code, asked.path) == (0, run)
+    assert result.out.endswith(f"  mtctl diagnose {run}/recipe.yaml\n")
+    assert result.err == f"reading {run}\n"
+
+
+def test_a_metrics_file_is_read(mtctl: Command, asked: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "losses.CSV").write_text("a,b\n1,2\n")
+    assert mtctl("diagnose", "losses.CSV", "--tasks", "a=loss_a, b = loss_b").code == 0
+    assert asked.columns == {"a": "loss_a", "b": "loss_b"}
+    mtctl("diagnose", "losses.CSV")
+    assert (asked.path, asked.columns) == (Path("losses.CSV"), None)
+
+
+def test_kinds(mtctl: Command, tmp_path: Path) -> None:
+    run = write_run(tmp_path, "gradnorm_blind")
+    (tmp_path / "a.yml").touch()
+    (tmp_path / "b.jsonl").touch()
+    kinds = {
+        name: kind_of(name) for name in ("windows_documented", "published/gradnorm_blind", "a.yml", "b.jsonl")
+    }
+    assert list(kinds.values()) == [Kind.RECIPE, Kind.RECIPE, Kind.RECIPE, Kind.METRICS]
+    assert kind_of(str(run)) is Kind.RUN
+
+
+@pytest.mark.parametrize(
+    ("target", "message", "hint"),
+    [
+        ("windows_documentd", "no recipe, run or metrics file", "did you mean `windows_documented`?"),
+        ("loses.csv", "no recipe, run or metrics file", "did you mean `losses.csv`?"),
+        ("results/blind/seed1", "no recipe, run or metrics file", "did you mean `results/blind/seed"),
+        ("mine/windows_documented.yaml", "does not exist", "name it without folder and suffix"),
+        ("results", "results holds 2 runs; one is diagnosed at a time", "such as results/blind/seed0"),
+        ("empty", "empty is not a run and holds none", "name the directory of a run"),
+        ("notes.txt", "neither a recipe, a run nor a metrics file", "a metrics file in .csv or .jsonl"),
+        (
+            "results/blind/seed0/checkpoints/last.pt",
+            "neither a recipe",
+            "the run's directory: results/blind/seed0",
+        ),
+        ("", "a target is needed", ""),
+        ("x" * 300, "no recipe, run or metrics file", ""),
+        ("nul\0l", "no recipe, run or metrics file", ""),
+    ],
+)
+def test_what_cannot_be_diagnosed(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path, target: str, message: str, hint: str
+) -> None:
+    for seed in (0, 2):
+        write_run(tmp_path / "results", "blind", seed)
+    last = tmp_path / "results" / "blind" / "seed0" / "checkpoints" / "last.pt"
+    last.parent.mkdir(exist_ok=True)
+    last.touch()
+    (tmp_path / "empty").mkdir()
+    for name in ("losses.csv", "notes.txt"):
+        (tmp_path / name).touch()
+    result = mtctl("diagnose", target)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert hint in result.err
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--epochs=3",
+        "--episodes=3",
+        "-o=a=b",
+        "--task=a",
+        "--seeds=3",
+        "--jobs=2",
+        "--verify",
+        "--no-verify",
+        "--budget=9",
+        "--write-recipe=x.yaml",
+        "--force",
+    ],
+)
+@pytest.mark.parametrize("kind", ["run", "metrics file"])
+def test_flags_of_training_are_refused_where_nothing_is_trained(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path, flag: str, kind: str
+) -> None:
+    target = write_run(tmp_path, "gradnorm_blind") if kind == "run" else tmp_path / "losses.csv"
+    if kind != "run":
+        target.touch()
+    result = mtctl("diagnose", target, flag)
+    assert result.code == 2
+    name, _, _ = flag.partition("=")
+    assert f"error: {name} does not go with a {kind}: it is read, nothing is trained" in result.err
+    assert (f"{target}/recipe.yaml" in result.err) == (kind == "run")
+    assert asked.path is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("windows_documented --tasks a=b", "--tasks names columns of a metrics file"),
+        ("windows_documented --episodes 9", "it learns from a data set, in epochs"),
+        ("windows_documented --task countdwn", "--task countdwn: windows_documented has no such task"),
+        (
+            "windows_documented --task countdwn",
+            "did you mean `countdown`? choose from: type, ptr, binary, countdown",
+        ),
+        ("windows_documented --seeds 3..1", "the first seed is above the last"),
+        ("windows_documented --force", "--force lets --write-recipe overwrite a file"),
+        ("windows_documented -o training.lr=0", "is not a valid recipe"),
+        ("gradnorm_blind --epochs 3", "the lander is played in episodes: use --episodes"),
+        ("gradnorm_blind --verify", "takes hours"),
+        ("gradnorm_blind --write-recipe x.yaml", "no remedy is tried"),
+        ("gradnorm_blind --jobs 2", "there is one training only"),
+        ("gradnorm_blind --task windy", "all tasks are judged"),
+        ("gradnorm_blind --seeds 2", "the lander is trained once"),
+    ],
+)
+def test_flags_that_do_not_apply_are_refused(
+    mtctl: Command, asked: SimpleNamespace, arguments: str, message: str
+) -> None:
+    result = mtctl("diagnose", *arguments.split())
+    assert result.code == 2
+    assert message in result.err
+    assert asked.recipe is None
+
+
+@pytest.mark.parametrize("text", ["a", "a=", "=b", "a=b,", "a=b,a=c"])
+def test_columns_that_are_none(text: str) -> None:
+    with pytest.raises(MtctlError, match="--tasks: "):
+        columns_of(text)
+
+
+def test_a_column_may_hold_an_equals_sign() -> None:
+    assert columns_of("a=x=y") == {"a": "x=y"}
+
+
+# ----- the winning remedy as a recipe
+
+
+def test_the_remedy_that_helps_most_becomes_a_recipe(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path
+) -> None:
+    result = mtctl("diagnose", "--epochs", 3, "-o", "training.lr=2e-3", "--write-recipe", "fixed.yaml")
+    assert result.code == 0
+    assert result.err.endswith("wrote fixed.yaml\n")
+    assert result.out.endswith("  mtctl diagnose --explain target-out-of-reach\n  mtctl train fixed.yaml\n")
+    original, cured = load("windows_documented", ["training.lr=2e-3"]), load("fixed.yaml")
+    overrides = (*asked.found.trials[0].remedy.overrides, "name=windows_documented_standardise_raw")
+    assert cured == revise(original, overrides)
+    assert cured.units == original.units != asked.recipe.units
+    text = (tmp_path / "fixed.yaml").read_text()
+    head = [line for line in text.splitlines() if line.startswith("#")]
+    assert (
+        head[0]
+        == "# windows_documented with a remedy for countdown: standardised countdown head, raw losses."
+    )
+    measured = " ".join(line.removeprefix("# ") for line in head)
+    assert "5 epochs (30 updates), 3 seeds: held-out loss 15.6 as is, 9.60 with it;" in measured
+    assert "better by +5.99 [+5.56, +6.43]." in measured
+    assert "Skill 37 %; worst-hit other task, in points of skill: ptr -12 ± 6." in measured
+    assert "#   mtctl train fixed.yaml" in head
+    assert "#   mtctl eval results/windows_documented_standardise_raw" in head
+    assert "#   mtctl compare results/windows_documented results/windows_documented_standardise_raw" in head
+    assert max(map(len, head)) <= 110
+
+
+def test_a_remedy_that_changes_the_model_says_so_in_the_recipe(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path
+) -> None:
+    asked.found = replace(asked.found, trials=asked.found.trials[1:])
+    assert mtctl("diagnose", "--write-recipe", "fixed.yaml").code == 0
+    assert "checkpoints of the recipe as it was do not fit" in (tmp_path / "fixed.yaml").read_text()
+
+
+def test_a_file_is_not_overwritten_unless_forced(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path
+) -> None:
+    (tmp_path / "fixed.yaml").write_text("mine")
+    result = mtctl("diagnose", "--write-recipe", "fixed.yaml")
+    assert result.code == 2
+    assert "--write-recipe fixed.yaml: it exists" in result.err
+    assert asked.recipe is None, "it must be said before anything is trained"
+    assert (tmp_path / "fixed.yaml").read_text() == "mine"
+    assert mtctl("diagnose", "--write-recipe", "fixed.yaml", "--force").code == 0
+    assert load("fixed.yaml").name == "windows_documented_standardise_raw"
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (".", "it is a directory"),
+        ("fixed.txt", "recipes end in .yaml"),
+        ("nowhere/fixed.yaml", "there is no folder nowhere"),
+    ],
+)
+def test_a_place_that_cannot_be_written_to(
+    mtctl: Command, asked: SimpleNamespace, path: str, message: str
+) -> None:
+    result = mtctl("diagnose", "--write-recipe", path)
+    assert (result.code, asked.recipe) == (2, None)
+    assert message in result.err
+
+
+def test_nothing_is_written_without_a_measurement(mtctl: Command, asked: SimpleNamespace) -> None:
+    result = mtctl("diagnose", "--no-verify", "--write-recipe", "x.yaml")
+    assert (result.code, asked.recipe) == (2, None)
+    assert "--no-verify measures nothing" in result.err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trials": diagnosis().trials[2:]}, "none of the 4 remedies tried helps"),
+        ({"trials": ()}, "no remedy was tried for countdown"),
+        ({"trials": (), "stuck": None}, "no task is stuck"),
+    ],
+)
+def test_where_nothing_helps_nothing_is_written(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    asked.found = replace(asked.found, **change)
+    result = mtctl("diagnose", "--write-recipe", "fixed.yaml")
+    assert result.code == 1
+    assert f"error: fixed.yaml was not written: {message}" in result.err
+    assert "Summary" in result.out, "the diagnosis is shown all the same"
+    assert not (tmp_path / "fixed.yaml").exists()
+
+
+# ----- what is printed
+
+
+def test_json_is_one_document(mtctl: Command, asked: SimpleNamespace) -> None:
+    assert json.loads(mtctl("diagnose", "--json").out) == document(asked.found)
+
+
+@pytest.mark.parametrize(
+    ("left", "fail_on", "code"),
+    [
+        (("error", "warning", "info"), "error", 1),
+        (("error", "warning", "info"), "warning", 1),
+        (("warning", "info"), "error", 0),
+        (("warning", "info"), "warning", 1),
+        (("info",), "warning", 0),
+    ],
+)
+def test_fail_on(
+    mtctl: Command, asked: SimpleNamespace, left: tuple[str, ...], fail_on: str, code: int
+) -> None:
+    findings = tuple(each for each in asked.found.findings if each.severity in left)
+    asked.found = replace(asked.found, findings=findings)
+    result = mtctl("diagnose", "--fail-on", fail_on, "-q")
+    assert result.code == code
+    assert result.err.startswith(f"--fail-on {fail_on}: ") == (code == 1)
+    assert "Summary" in result.out
+
+
+def test_the_next_command_is_one_that_can_be_typed(mtctl: Command, asked: SimpleNamespace) -> None:
+    out = mtctl("diagnose", "windows_documented", "-o", "training={lr: 1e-3}").out
+    assert out.endswith(
+        "  mtctl diagnose windows_documented -o 'training={lr: 1e-3}' --write-recipe fixed.yaml\n"
+    )
+    asked.found = replace(asked.found, trials=())
+    assert mtctl("diagnose", "--no-verify").out.endswith("reach\n  mtctl diagnose\n")
+    asked.found = replace(asked.found, findings=(), stuck=None)
+    assert mtctl("diagnose", "windows_documented").out.endswith("\n  mtctl train windows_documented\n")
+
+
+# ----- --explain
+
+
+def test_explain(mtctl: Command) -> None:
+    result = mtctl("diagnose", "--explain", "reduction-bias")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"reduction-bias: {CODES['reduction-bias'].title}\n")
+    assert "What would refute it" in result.out
+
+
+def test_explain_json(mtctl: Command) -> None:
+    found = json.loads(mtctl("diagnose", "--explain", "list", "--json").out)
+    assert [each["code"] for each in found["codes"]] == list(CODES)
+    (one,) = json.loads(mtctl("diagnose", "--explain", "slow", "--json").out)["codes"]
+    assert one["remedies"] == list(CODES["slow"].remedies)
+
+
+def test_explain_list(mtctl: Command) -> None:
+    out = mtctl("diagnose", "--explain", "list").out
+    assert all(f"\n{code} " in out for code in CODES)
+
+
+def test_explain_unknown(mtctl: Command) -> None:
+    result = mtctl("diagnose", "--explain", "conflicts")
+    assert result.code == 2
+    assert "did you mean `conflict`?" in result.err
+
+
+@pytest.mark.parametrize(
+    "more", [["windows_documented"], ["--epochs", "3"], ["--fail-on", "error"], ["--verify"]]
+)
+def test_explain_goes_alone(mtctl: Command, asked: SimpleNamespace, more: list[str]) -> None:
+    result = mtctl("diagnose", "--explain", "slow", *more)
+    assert (result.code, asked.recipe) == (2, None)
+    assert "--explain says what a finding means" in result.err
