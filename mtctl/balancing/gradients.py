@@ -75,6 +75,17 @@ class AutogradGradients:
             gramian += (rows @ rows.T).cpu()
         return gramian
 
+    def jacobian(self, space: Space) -> Tensor:
+        """Return [T, P] the per-task gradients on the P parameters of `space`; 0 where a task uses none."""
+        self._differentiate(self._parameters[space])
+        found = []
+        for parameter in self._parameters[space]:
+            rows = self._rows[parameter]
+            found.append(
+                parameter.new_zeros(len(self.tasks), parameter.numel()) if rows is None else rows.flatten(1)
+            )
+        return torch.cat(found, dim=1)
+
     def own_norms(self) -> Tensor:
         """Return [T] float64 norms of ∇Lᵢ on each task's own parameters; NaN for a task without any."""
         norms = torch.full((len(self.tasks),), torch.nan, dtype=torch.float64)

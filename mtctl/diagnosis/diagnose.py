@@ -6,7 +6,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from mtctl.diagnosis import causes, divergence, inputs, reduction, remedies, states, variations, wiring
+from mtctl.diagnosis import (
+    causes,
+    conflicts,
+    divergence,
+    inputs,
+    reduction,
+    remedies,
+    states,
+    variations,
+    wiring,
+)
 from mtctl.diagnosis.causes import Laboratory, OutOfTime
 from mtctl.diagnosis.course import LEARNED, Course
 from mtctl.diagnosis.remedies import Crew
@@ -99,12 +109,15 @@ class _Windows:
         laboratory = Laboratory(recipe, seed, joint, self._deadline, self._say)
         measured = {task: one.measures for task, one in joint.problem.evaluate(None, "monitor").items()}
         culprit = divergence.diverged(joint)
+        angles = None if culprit else conflicts.measure(joint.problem, seed)
         stuck = self._examine(laboratory) if culprit is None else self._diverged(joint, culprit)
         trials: tuple[Trial, ...] = ()
         if stuck:
             self._reduction(joint, stuck[0], laboratory.budget)
             trials = self._remedies(stuck[0], verify=verify)
             self._put_into_proportion(fresh, trials)
+        if angles is not None and len(joint.problem.tasks) > 1:
+            self._checks.append(conflicts.check(angles))
         return self._report(laboratory, stuck, trials, measured)
 
     # ----- what does not learn, and why
