@@ -14,13 +14,12 @@ from mtctl.analysis.formats import Evaluation, Record, Run
 from mtctl.analysis.runs import evaluation as read_evaluation
 from mtctl.analysis.runs import metrics, read_run
 from mtctl.analysis.statistics import mean_of
-from mtctl.diagnosis.report import Check, Diagnosis, Evidence, Finding, Subject, TaskState
+from mtctl.diagnosis.report import Check, Diagnosis, Evidence, Finding, Severity, Subject, TaskState
 from mtctl.diagnosis.rules import losses, playing, sharing
 from mtctl.diagnosis.rules.history import History, history
+from mtctl.diagnosis.rules.ranking import ranked
 from mtctl.diagnosis.rules.ruling import NEEDS_TRAINING, Ruling
 
-_SEVERITIES: Final = ("error", "warning", "info")
-_CONFIDENCES: Final = ("certain", "measured", "likely", "possible")
 _DIVERGED: Final = re.compile(r"task `(?P<task>[^`]+)` has (?P<found>(?:loss|gradient).*)")
 """How a run that diverged says so; see mtctl.engine.fit."""
 _RECORD: Final[TypeAdapter[Record]] = TypeAdapter(Record)
@@ -33,7 +32,7 @@ _UNSEEN: Final = (
 )
 """What no record of a supervised run shows."""
 _UNSEEN_PLAYING: Final = (
-    ("parameters in the optimizer", NEEDS_TRAINING),
+    ("parameters in the optimizer", "no record shows them"),
     ("alone against jointly", "train each task with `agent.network: independent`, then `mtctl compare`"),
 )
 """What no record of a played run shows."""
@@ -116,16 +115,6 @@ def diagnose_records(
     )
 
 
-def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return findings, the worst and surest first; those alike in the order of the rules."""
-    return tuple(
-        sorted(
-            findings,
-            key=lambda each: (_SEVERITIES.index(each.severity), _CONFIDENCES.index(each.confidence)),
-        )
-    )
-
-
 def _failed(failure: str | None, seen: History) -> Ruling:
     """Find what made the run fail: a loss or gradient that is not finite ends it before it is recorded."""
     if failure is None:
@@ -192,11 +181,12 @@ def _of_losses(seen: History, states: tuple[TaskState, ...]) -> list[Ruling]:
         sharing.conflicts(seen, rest),
         playing.weights(seen, rest),
     ]
+    flat: Severity = "warning" if seen.updates < losses.FEW_UPDATES else "error"
     pairs = {task: (curves[task], seen.held_out(task, "loss")) for task in seen.tasks}
     return [
         *wiring,
         *causes,
-        losses.stuck(_unexplained(rest, causes), seen.updates, "likely"),
+        losses.stuck(_unexplained(rest, causes), flat, "likely", "no signal tells why"),
         losses.too_few_updates(rest, seen.updates),
         losses.overfitting(pairs, "likely"),
     ]

@@ -124,18 +124,18 @@ def diverged(states: Sequence[TaskState], curves: Mapping[str, Values], confiden
     return ruling("losses finite and bounded", findings, "in every record")
 
 
-def stuck(states: Sequence[TaskState], updates: int | None, confidence: Confidence) -> Ruling:
-    """Find tasks that are flat for no reason that was found, slow, or flat at a low level.
+def stuck(states: Sequence[TaskState], flat: Severity, confidence: Confidence, unknown: str) -> Ruling:
+    """Find tasks that are flat or slow for no reason that was found, or flat at a low level.
 
     Args:
         states: how the tasks do that no other finding accounts for.
-        updates: in the budget, if known: with few of them a flat loss is a warning only.
+        flat: how bad a flat task is.
         confidence: of what is said.
+        unknown: why no reason is given, in a few words.
     """
-    flat: Severity = "warning" if updates is not None and updates < FEW_UPDATES else "error"
     findings = []
     for state in states:
-        evidence = course_evidence(state)
+        task, evidence, percent = state.task, course_evidence(state), abs(100 * state.change)
         if state.state == "flat":
             how = (
                 "rose"
@@ -144,23 +144,19 @@ def stuck(states: Sequence[TaskState], updates: int | None, confidence: Confiden
                 if state.change <= -FLAT
                 else "moved"
             )
-            text = f"{state.task}'s loss {how} by {abs(100 * state.change):.1f} %, and no signal tells why"
-            findings.append(Finding("flat-task", state.task, flat, confidence, text, evidence))
+            text = f"{task}'s loss {how} by {percent:.1f} %, and {unknown}"
+            findings.append(Finding("flat-task", task, flat, confidence, text, evidence))
         elif state.state == "slow":
-            text = f"{state.task}'s loss fell by {abs(100 * state.change):.1f} %{_so_far(state)}"
-            findings.append(Finding("slow", state.task, "warning", confidence, text, evidence))
+            text = f"{task}'s loss fell by {percent:.1f} %{_so_far(state)}"
+            findings.append(Finding("slow", task, "warning", confidence, text, evidence))
         elif state.state == "at_floor":
-            text = f"{state.task}'s loss is flat because little is left to learn"
-            findings.append(Finding("at-noise-floor", state.task, "info", confidence, text, evidence))
+            text = f"{task}'s loss is flat because little is left to learn"
+            findings.append(Finding("at-noise-floor", task, "info", confidence, text, evidence))
     return ruling("every task moves", findings, "losses fall by more than their noise")
 
 
 def _so_far(state: TaskState) -> str:
-    if state.skill is None:
-        return " only"
-    if state.skill <= 0:
-        return " and is still above that of the best constant"
-    return f" and is {100 * state.skill:.1f} % below that of the best constant only"
+    return " only" if state.skill is None else f", to a skill of {100 * state.skill:.1f} %"
 
 
 def too_few_updates(states: Sequence[TaskState], updates: int) -> Ruling:
