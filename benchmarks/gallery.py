@@ -1,0 +1,306 @@
+"""Whether `mtctl diagnose` names the cause that was planted, and leaves healthy recipes alone.
+
+    python -m benchmarks.gallery [--seeds 3] [--half thresholds|held_out|all] [--jobs N]
+                                 [--only TEXT] [--json PATH]
+
+Every case of gallery_cases.py is diagnosed from every seed, without remedies. Thresholds may be tuned on
+one half of the cases; the other half is held out.
+
+    fault       a planted cause that is certain, or that stops a task or slows it down: within the budget it
+                does not reach a skill of 10 % and in the control it does, or τ ÷ budget is at least 1.5 times
+                the control's. τ: updates until skill is 10 %. A plant that does neither is harmless, and its
+                task counts as healthy.
+    named       the first finding on the task (on the run, for a cause of the whole run) is the planted
+                cause; errors come first, then warnings. Of two causes on one task either may come first.
+    alarm       a finding of severity error where nothing is wrong: on a control, or on a harmless plant
+    bystander   an error on a task on which nothing is planted; shown only, as a plant may harm others too
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+from unittest.mock import patch
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.gallery_cases import CASES, CERTAIN, WHOLE_RUN, Case, Half, cases, half_of
+from mtctl.diagnosis import course
+from mtctl.diagnosis.course import LEARNED, Course
+from mtctl.diagnosis.diagnose import diagnose_recipe
+from mtctl.diagnosis.report import Diagnosis
+from mtctl.engine.processor import use_one_thread
+from mtctl.problems.windows.problem import Windows
+
+SLOWED: Final = 1.5
+"""τ over the control's from which a plant counts as harm; τ of equal runs varies as much by their seeds."""
+NAMED_BAR: Final = 0.9
+NOTHING: Final = "–"
+"""In place of a cause: none is planted, or none was named."""
+_NEVER: Final = 10**9
+
+Harm = Literal["certain", "stopped", "slowed", "harmless", "control"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What was said of one planted cause, or of one control.
+
+    Args:
+        case: its name.
+        half: of the gallery.
+        seed: of the run.
+        task: whose cause; None for a control.
+        planted: causes of which one is to be named; empty for a control.
+        harm: what the plant does to the task.
+        tau: updates to a skill of 10 % as planted and in the control; None: not while it was watched.
+        named: codes of the findings on the task, in their order; of all findings for a control.
+        errors: those of them that are errors.
+        bystanders: tasks on which nothing is planted and an error was found.
+        seconds: that the diagnosis took.
+    """
+
+    case: str
+    half: Half
+    seed: int
+    task: str | None
+    planted: tuple[str, ...]
+    harm: Harm
+    tau: tuple[float | None, float | None]
+    named: tuple[str, ...]
+    errors: tuple[str, ...]
+    bystanders: tuple[str, ...]
+    seconds: float
+
+    @property
+    def is_fault(self) -> bool:
+        return self.harm in ("certain", "stopped", "slowed")
+
+    @property
+    def first(self) -> str:
+        """The cause that was named first."""
+        return self.named[0] if self.named else NOTHING
+
+    @property
+    def right(self) -> bool:
+        """Whether the planted cause was named first, or nothing where nothing is wrong."""
+        if self.is_fault:
+            return self.first in self.planted
+        return not self.errors
+
+
+def call(case: Case, seed: int) -> list[Call]:
+    """Diagnose a case from one seed; return a call for each planted cause, or one for a control."""
+    use_one_thread()
+    began = time.monotonic()
+    with _started(case, seed):
+        diagnosis = diagnose_recipe(case.recipe, seeds=(seed,), verify=False)
+    seconds = time.monotonic() - began
+    planted = case.planted or {WHOLE_RUN: ()}
+    bystanders = {
+        one.task or WHOLE_RUN
+        for one in diagnosis.findings
+        if one.severity == "error" and WHOLE_RUN not in planted and one.task not in planted
+    }
+    found = []
+    for task, causes in planted.items():
+        findings = [one for one in diagnosis.findings if task == WHOLE_RUN or one.task in (task, None)]
+        harm, tau = _harm(case, task, diagnosis, seed) if causes else ("control", (None, None))
+        found.append(
+            Call(
+                case.name,
+                half_of(case),
+                seed,
+                task if causes else None,
+                causes,
+                harm,
+                tau,
+                named=tuple(one.code for one in findings),
+                errors=tuple(one.code for one in findings if one.severity == "error"),
+                bystanders=tuple(sorted(bystanders)),
+                seconds=seconds / len(planted),
+            )
+        )
+    return found
+
+
+@contextmanager
+def _started(case: Case, seed: int) -> Iterator[None]:
+    """Let every course start from the case's own network after some epochs, if it is to be warm."""
+    if not case.warm:
+        yield
+        return
+    weights = Course(case.recipe, seed, _NEVER, watched=False).run(case.warm).problem.policy_state()
+
+    class Warm(Windows):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self.load_policy_state(weights)
+
+    with patch.object(course, "Windows", Warm):
+        yield
+
+
+def _harm(
+    case: Case, task: str, diagnosis: Diagnosis, seed: int
+) -> tuple[Harm, tuple[float | None, float | None]]:
+    """Compare a task with the control's, in budgets; for the whole run, the task that lost most."""
+    control = _control(case.control, seed)
+    states = {one.task: one for one in diagnosis.states if task in (WHOLE_RUN, one.task)}
+    worst: tuple[Harm, tuple[float | None, float | None]] = ("harmless", (None, None))
+    ratio = 0.0
+    for name, state in states.items():
+        reference = control.steps(name)
+        if reference is None:
+            raise ValueError(f"{case.name}: {name} does not learn in its control, seed {seed}")
+        stopped = state.skill is None or not state.skill >= LEARNED
+        tau = float("inf") if state.steps is None or stopped else state.steps
+        budget = diagnosis.subject.updates or 1
+        found = tau / budget / (max(reference, 1.0) / control.updates)
+        if found > ratio:
+            ratio = found
+            harm: Harm = "stopped" if stopped else "slowed" if found >= SLOWED else "harmless"
+            worst = harm, (state.steps, reference)
+    if any(cause in CERTAIN for cause in case.planted[task]):
+        return "certain", worst[1]
+    return worst
+
+
+@lru_cache(maxsize=64)
+def _control(overrides: tuple[str, ...], seed: int) -> Course:
+    """Return the control of a case, trained for its budget."""
+    recipe = Case("", (), control=overrides).control_recipe
+    return Course(recipe, seed, _NEVER).run(recipe.training.epochs)
+
+
+def calls(chosen: Sequence[Case], seeds: int, jobs: int) -> Iterator[list[Call]]:
+    """Diagnose cases from several seeds: here, or in processes of their own."""
+    work = [(case, seed) for case in chosen for seed in range(seeds)]
+    if jobs == 1:
+        yield from (call(case, seed) for case, seed in work)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(call, *zip(*work, strict=True))
+
+
+# ----- what is shown
+
+
+def confusion(found: Sequence[Call]) -> Table:
+    """Return how often each cause was named first for each planted cause, as Markdown."""
+    counted = Counter((_label(one), _shown(one)) for one in found)
+    columns = sorted({first for _, first in counted})
+    view = Table(box=box.MARKDOWN)
+    view.add_column("planted ↓ named first →", no_wrap=True)
+    for column in columns:
+        view.add_column(column, justify="right", overflow="fold")
+    for row in dict.fromkeys(_label(one) for one in found):
+        view.add_row(row, *(str(counted[row, column] or "") for column in columns))
+    return view
+
+
+def _shown(one: Call) -> str:
+    """Return what counts: the first cause of a fault; of healthy tasks the first error."""
+    return one.first if one.is_fault else (*one.errors, NOTHING)[0]
+
+
+def _label(one: Call) -> str:
+    return " + ".join(one.planted) if one.is_fault else "nothing"
+
+
+def rates(found: Sequence[Call]) -> Table:
+    """Return by half how often the planted cause was named first, and how often nothing gave an error."""
+    view = Table(box=box.MARKDOWN)
+    for column in ("half", "faults named first", "", f"bar ≥ {NAMED_BAR:.0%}", "alarms on healthy", "bar 0"):
+        view.add_column(column, justify="left" if column == "half" else "right", no_wrap=True)
+    for half in get_args(Half):
+        faults = [one for one in found if one.half == half and one.is_fault]
+        healthy = [one for one in found if one.half == half and not one.is_fault]
+        named, alarms = sum(one.right for one in faults), sum(not one.right for one in healthy)
+        view.add_row(
+            half,
+            f"{named} of {len(faults)}",
+            f"{named / len(faults):.0%}" if faults else "",
+            _verdict(named >= NAMED_BAR * len(faults)) if faults else "",
+            f"{alarms} of {len(healthy)}",
+            _verdict(not alarms) if healthy else "",
+        )
+    return view
+
+
+def _verdict(met: bool) -> str:
+    return "met" if met else "missed"
+
+
+def line(one: Call) -> str:
+    """Return a call in one line."""
+    tau = " / ".join("never" if value is None else f"{value:.0f}" for value in one.tau)
+    return (
+        f"{'  ' if one.right else '✗ '}{one.half:10} {one.case}, seed {one.seed}: {one.task or ''} {one.harm}"
+        f"{'' if one.task is None else f' (τ {tau})'}, planted {' + '.join(one.planted) or NOTHING}, "
+        f"named {', '.join(one.named) or NOTHING}"
+        f"{'; also ' + ', '.join(one.bystanders) if one.bystanders else ''}  [{one.seconds:.0f} s]"
+    )
+
+
+def document(found: Sequence[Call], seconds: float) -> dict[str, object]:
+    """Return the JSON document."""
+    return {
+        "seconds": seconds,
+        "calls": [asdict(one) | {"first": one.first, "right": one.right} for one in found],
+    }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Diagnose the gallery, print the tables, and write the JSON document if asked to."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gallery", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N − 1 (default 3)")
+    parser.add_argument("--half", choices=(*get_args(Half), "all"), default="all", help="of the cases")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default 1)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name contains TEXT")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="also write the calls to PATH")
+    options = parser.parse_args(arguments)
+    chosen = [
+        one for one in cases(None if options.half == "all" else options.half) if options.only in one.name
+    ]
+    if not chosen:
+        parser.error(f"--only {options.only!r}: none of the {len(CASES)} cases is called so")
+    began = time.monotonic()
+    found: list[Call] = []
+    for some in calls(chosen, options.seeds, options.jobs):
+        found += some
+        for one in some:
+            print(line(one), file=sys.stderr, flush=True)
+    seconds = time.monotonic() - began
+    console = Console(width=200)
+    for name in get_args(Half):
+        if part := [one for one in found if one.half == name]:
+            console.print(f"\n{name}", style="bold")
+            console.print(confusion(part))
+    console.print()
+    console.print(rates(found))
+    console.print(
+        f"{len(chosen)} cases, {options.seeds} seeds, {seconds / 60:.1f} minutes, {options.jobs} jobs"
+    )
+    if options.json is not None:
+        text = json.dumps(document(found, seconds), indent=2, ensure_ascii=False)
+        options.json.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
