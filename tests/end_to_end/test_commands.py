@@ -53,14 +53,14 @@ def test_seeds_make_different_runs(workplace: Path) -> None:
 def test_eval_then_compare(workplace: Path) -> None:
     result = mtctl("eval", "results", "--episodes", "5", "--json", cwd=workplace)
     documents: dict[str, Any] = json.loads(result.out)
-    assert documents["schema"] == 1
+    assert documents["schema"] == 2
     assert [Path(one["run"]).parts[-2:] for one in documents["evaluations"]] == [
         (name, seed) for name in ("gradnorm_blind", "shared_blind") for seed in ("seed0", "seed1")
     ]
     for one in documents["evaluations"]:
         stored = json.loads((workplace / one.pop("run") / "eval.json").read_text())
         assert stored == one
-        assert [len(stored["tasks"][task]["returns"]) for task in TASKS] == [5, 5, 5]
+        assert [len(stored["tasks"][task]["scores"]) for task in TASKS] == [5, 5, 5]
 
     table = mtctl("eval", "results/shared_blind/seed0", "--episodes", "5", cwd=workplace)
     assert all(word in table.out for word in (*TASKS, "average", "success", "crashed"))
@@ -69,7 +69,7 @@ def test_eval_then_compare(workplace: Path) -> None:
     compared = mtctl("compare", "results", cwd=workplace)
     assert all(name in compared.out for name in ("shared_blind", "gradnorm_blind"))
     found = json.loads(mtctl("compare", "results", "--json", cwd=workplace).out)
-    assert found["schema"] == 1
+    assert found["schema"] == 2
 
 
 def test_a_failed_run_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -39,5 +39,5 @@ def test_the_standard_task_is_learned(tmp_path: Path) -> None:
     first, last = fmean(returns[:20]), fmean(returns[-20:])
     assert first < -50
     assert last > max(first + 120, -20)
-    final = json.loads((run / "eval.json").read_text())["tasks"]["standard"]["returns"]
+    final = json.loads((run / "eval.json").read_text())["tasks"]["standard"]["scores"]
     assert fmean(final) > -50

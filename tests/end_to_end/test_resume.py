@@ -87,7 +87,7 @@ def test_runs_side_by_side_are_stopped_and_resumed_together(
     process.send_signal(signal.SIGINT)
     result = finish(process)
     assert result.code == 130
-    assert "stopping: running episodes are finished, then everything is saved" in result.err
+    assert "stopping: every run ends its episode or epoch and saves everything" in result.err
     assert "go on with the same command and --resume" in result.err
     statuses = {run_json(run)["status"] for run in runs}
     assert "interrupted" in statuses
