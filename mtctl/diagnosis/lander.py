@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from mtctl.balancing.build import build as build_chain
-from mtctl.diagnosis.records import diagnose_records
+from mtctl.diagnosis.records import diagnose_records, records_of
 from mtctl.diagnosis.report import Check, Diagnosis, Finding, Subject
 from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.signals import SignalLog
@@ -75,7 +75,7 @@ def diagnose_lander(
         (seeds[0],),
         tasks,
     )
-    judged = diagnose_records(recorder.records, subject)
+    judged = diagnose_records(records_of(recorder.records), subject)
     left_out = [Check("experiments and remedies", "not_run", _EXPENSIVE)]
     if problem.done < problem.units:
         left_out.append(

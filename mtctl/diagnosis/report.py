@@ -222,7 +222,7 @@ class Diagnosis:
         subject: what was diagnosed.
         states: how each task does.
         symptom: the documented check; None where it makes no sense.
-        signals: per task, the latest figures by name (see engine/layout.py), e.g. "gradient_share".
+        signals: for each signal (see engine/layout.py), e.g. "gradient_share", its figures by task.
         findings: the most important first.
         checks: what was looked at, and what was not.
         experiments: counterfactual trainings.

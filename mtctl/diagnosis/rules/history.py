@@ -63,11 +63,11 @@ class History:
         return np.array([value for value in found if value is not None])
 
     def latest(self) -> dict[str, dict[str, float | None]]:
-        """Return each task's latest signals by name."""
+        """Return each signal's latest figures by task."""
         names = dict.fromkeys(
             name for signals in self.signals for name in signals if name not in (*_BY_RUN, *_BY_PAIR)
         )
-        return {task: {name: self.last(name, task) for name in names} for task in self.tasks}
+        return {name: {task: self.last(name, task) for task in self.tasks} for name in names}
 
     def pairs(self) -> tuple[str, ...]:
         """Return the pairs of tasks that have cosines, "a|b"."""
