@@ -52,6 +52,11 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def take(self, rows: Tensor | slice) -> Dataset:
+        """Return the windows at `rows`."""
+        targets = {task: target[rows] for task, target in self.targets.items()}
+        return Dataset(self.inputs[rows], targets, self.start[rows], self.end[rows])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Splits:
@@ -74,19 +79,18 @@ def load(problem: WindowsProblem, seed: int) -> Splits:
     """
     data = problem.data
     if isinstance(data, SyntheticWindows):
-        training = _generated(data.windows, seed, 0, data.difficulty)
-        validation = _generated(data.validation, data.seed, 1, data.difficulty)
-        held_out = _generated(data.held_out, data.seed, 2, data.difficulty)
+        training = _generated(data.windows, seed, 0, data.difficulty, problem.position)
+        validation = _generated(data.validation, data.seed, 1, data.difficulty, problem.position)
+        held_out = _generated(data.held_out, data.seed, 2, data.difficulty, problem.position)
     else:
         windows = _read(data.path, *_stamp(data.path))
         rng = np.random.default_rng([data.seed, 3])
         parts = split(windows.base, (data.validation, data.held_out), rng)
         training, validation, held_out = (
-            windows.take(rows) for rows in (parts.train, parts.validation, parts.test)
+            _dataset(windows.take(rows), problem.position)
+            for rows in (parts.train, parts.validation, parts.test)
         )
-    if problem.limit is not None:
-        training = training.take(np.arange(min(problem.limit, len(training))))
-    clean = [_dataset(part, problem.position) for part in (training, validation, held_out)]
+    clean = training.take(slice(problem.limit)), validation, held_out
     # Faults of the three splits draw apart, so that the size of one does not change the others.
     rngs = [np.random.default_rng([seed, 4 + place]) for place in range(3)]
     first = clean[0].targets
@@ -108,8 +112,9 @@ def input_size(problem: WindowsProblem) -> int:
 
 
 @lru_cache(maxsize=16)
-def _generated(count: int, seed: int, stream: int, difficulty: float) -> Windows:
-    return synthetic.generate(count, np.random.default_rng([seed, stream]), difficulty)
+def _generated(count: int, seed: int, stream: int, difficulty: float, position: bool) -> Dataset:
+    windows = synthetic.generate(count, np.random.default_rng([seed, stream]), difficulty)
+    return _dataset(windows, position)
 
 
 @lru_cache(maxsize=2)

@@ -38,8 +38,9 @@ class SequenceNetwork(nn.Module):
         self._settings = settings
         width, pooled = 2 * settings.hidden, settings.projection
         scalar = settings.countdown == "scalar"
-        # On "meta" torch's own initialisation draws nothing; elsewhere it draws from the global generator.
-        with torch.device("meta"):
+        # torch's own initialisation, replaced below, draws from the global generator, which is put back. On the
+        # device "meta" it would draw nothing, but first import sympy, for more than a second.
+        with torch.random.fork_rng(devices=[]):
             self.lstm = nn.LSTM(inputs, settings.hidden, batch_first=True, bidirectional=True)
             self.projection = nn.Linear(width, pooled)
             self.heads = nn.ModuleDict(
@@ -50,7 +51,6 @@ class SequenceNetwork(nn.Module):
                     "countdown_head": nn.Linear(pooled if scalar else width, 1),
                 }
             )
-        self.to_empty(device="cpu")
         self.pooled = {"type", "ptr", *(("countdown",) if scalar else ())}
         self._initialise(seed)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -137,7 +136,7 @@ class Windows:
             order = torch.randperm(len(self.splits.training), generator=self._order)
             self._batches = list(order.split(self._training.batch_size))
             self._totals = dict.fromkeys(self.tasks, 0.0)
-        self._batch = _take(self.splits.training, self._batches.pop(0))
+        self._batch = self.splits.training.take(self._batches.pop(0))
         if self._batches:
             return None
         self.done += 1
@@ -153,7 +152,7 @@ class Windows:
     def sampled_gradients(self, rng: torch.Generator) -> Tensor:
         """Return [T, P] the tasks' gradients on the trunk for a batch drawn by `rng`, without dropout."""
         rows = torch.randint(len(self.splits.training), (self._training.batch_size,), generator=rng)
-        batch = _take(self.splits.training, rows)
+        batch = self.splits.training.take(rows)
         losses = self.objective.losses(self.forward(batch.inputs), batch, self.tasks)
         return self.differentiate(losses).jacobian("all_shared")
 
@@ -227,7 +226,7 @@ class Windows:
         # Of all windows, so that a window's skill does not depend on how many others are scored.
         constants = self.constant_losses(split)
         if items is not None:
-            split = _take(split, torch.arange(min(items, len(split))))
+            split = split.take(slice(items))
         raw = self.answers(split.inputs)
         losses = self.window_losses(raw, split)
         predictions = self.objective.predictions(raw)
@@ -282,13 +281,3 @@ def _seeds(seed: int) -> tuple[int, int, int]:
     """Return seeds of the initial weights, the order of the windows and dropout."""
     words = np.random.SeedSequence([seed, 1]).generate_state(3, np.uint64) >> np.uint64(2)
     return int(words[0]), int(words[1]), int(words[2])
-
-
-def _take(dataset: Dataset, rows: Tensor) -> Dataset:
-    return replace(
-        dataset,
-        inputs=dataset.inputs[rows],
-        targets={task: target[rows] for task, target in dataset.targets.items()},
-        start=dataset.start[rows],
-        end=dataset.end[rows],
-    )

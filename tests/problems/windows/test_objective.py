@@ -1,0 +1,198 @@
+"""What the heads' outputs mean, and what they are asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mtctl.problems.windows.data import Dataset
+from mtctl.problems.windows.losses import DELTA, countdown_from_start, window_losses
+from mtctl.problems.windows.problem import Windows
+from mtctl.problems.windows.windows import LENGTH
+from tests.problems.windows.small import TASKS, small
+
+REGRESSIONS = tuple(DELTA)
+SCALAR = {"countdown": "scalar"}
+
+
+def zeros(problem: Windows, part: Dataset) -> dict[str, Tensor]:
+    """Raw outputs of 0."""
+    return {task: torch.zeros_like(raw) for task, raw in problem.answers(part.inputs).items()}
+
+
+def minimised(problem: Windows, raw: dict[str, Tensor]) -> dict[str, float]:
+    losses = problem.objective.losses(raw, problem.splits.training, problem.tasks)
+    return {task: float(loss) for task, loss in losses.items()}
+
+
+def scaled(task: str, factor: float) -> dict[str, Any]:
+    return {"kind": "scaled_targets", "task": task, "factor": factor}
+
+
+class TestAsDocumented:
+    def test_the_loss_is_the_measured_one(self) -> None:
+        problem = small()
+        part = problem.splits.training
+        raw = problem.answers(part.inputs)
+        measured = problem.window_losses(raw, part)
+        assert minimised(problem, raw) == pytest.approx(
+            {task: float(losses.mean()) for task, losses in measured.items()}
+        )
+
+    @pytest.mark.parametrize("task", TASKS)
+    def test_an_output_is_the_prediction(self, task: str) -> None:
+        problem = small()
+        raw = problem.answers(problem.splits.held_out.inputs)
+        assert torch.equal(problem.objective.predictions(raw)[task], raw[task])
+
+    def test_distances_are_those_of_the_targets_from_0(self) -> None:
+        problem = small()
+        training = problem.splits.training
+        for task in REGRESSIONS:
+            expected = training.targets[task].square().mean().sqrt()
+            assert problem.objective.distance(task, training) == pytest.approx(float(expected))
+        assert problem.objective.distance("type", training) != problem.objective.distance("type", training)
+
+
+class TestStandardised:
+    @pytest.mark.parametrize("task", REGRESSIONS)
+    def test_an_output_of_0_is_the_best_constant(self, task: str) -> None:
+        problem = small(model={"standardise": [task]})
+        part = problem.splits.training
+        found = problem.objective.predictions(zeros(problem, part))[task]
+        torch.testing.assert_close(found, problem.objective.constants[task].expand_as(found))
+
+    @pytest.mark.parametrize("task", REGRESSIONS)
+    def test_an_output_of_1_is_a_standard_deviation_away(self, task: str) -> None:
+        problem = small(model={"standardise": [task]})
+        part = problem.splits.training
+        raw = zeros(problem, part)
+        steps = problem.objective.predictions({task: raw[task] + 1})[task]
+        steps = steps - problem.objective.predictions(raw)[task]
+        target = part.targets[task]
+        expected = target.std(0) if task == "ptr" else target.std()
+        torch.testing.assert_close(steps, expected.expand_as(steps), rtol=1e-4, atol=1e-6)
+
+    @pytest.mark.parametrize("task", TASKS)
+    def test_a_head_without_weights_starts_at_the_best_constant(self, task: str) -> None:
+        problem = small(model={"standardise": [task]})
+        with torch.no_grad():
+            problem.network.head(task).weight.zero_()
+        part = problem.splits.held_out
+        losses = problem.window_losses(problem.answers(part.inputs), part)[task]
+        torch.testing.assert_close(losses, problem.constant_losses(part)[task])
+
+    def test_weights_stay_as_they_were_drawn(self) -> None:
+        plain, standardised = small(), small(model={"standardise": TASKS})
+        for task in TASKS:
+            assert torch.equal(plain.network.head(task).weight, standardised.network.head(task).weight)
+            assert not torch.equal(plain.network.head(task).bias, standardised.network.head(task).bias)
+
+    @pytest.mark.parametrize("task", REGRESSIONS)
+    def test_distances_are_of_order_1(self, task: str) -> None:
+        problem = small(model={"standardise": [task]})
+        assert 0.9 < problem.objective.distance(task, problem.splits.training) < 1.5
+
+    def test_the_loss_is_hubers_with_a_unit_threshold(self) -> None:
+        problem = small(model={"standardise": ["countdown"]})
+        part = problem.splits.training
+        target = part.targets["countdown"]
+        wanted = (target - problem.objective.constants["countdown"]) / target.std()
+        expected = torch.nn.functional.huber_loss(torch.zeros_like(wanted), wanted, delta=1.0)
+        assert minimised(problem, zeros(problem, part))["countdown"] == pytest.approx(
+            float(expected), rel=1e-4
+        )
+
+    def test_what_does_not_vary_keeps_its_unit(self) -> None:
+        fault = {"kind": "constant_targets", "task": "countdown"}
+        problem = small(TASKS, fault, model={"standardise": ["countdown"]})
+        raw = zeros(problem, problem.splits.training)["countdown"]
+        assert (problem.objective.predictions({"countdown": raw + 1})["countdown"] == 21).all()
+
+
+class TestScaledTargets:
+    @settings(max_examples=8, deadline=None)
+    @given(
+        factor=st.floats(1e-2, 1e2),
+        task=st.sampled_from(REGRESSIONS),
+        model=st.sampled_from([{}, {"standardise": REGRESSIONS}, SCALAR]),
+    )
+    def test_predictions_and_losses_are_measured_in_the_studys_units(
+        self, factor: float, task: str, model: dict[str, Any]
+    ) -> None:
+        plain, other = small(model=model), small(TASKS, scaled(task, factor), model=model)
+        part = plain.splits.held_out
+        raw = plain.answers(part.inputs)
+        # The head that says the same in the other unit: a standardised one does not notice.
+        answer = raw[task] if task in model.get("standardise", ()) else raw[task] * factor
+        same = {**raw, task: answer}
+        found = other.window_losses(same, other.splits.held_out)[task]
+        torch.testing.assert_close(found, plain.window_losses(raw, part)[task], rtol=1e-3, atol=1e-5)
+        constants = (one.constant_losses(one.splits.held_out)[task] for one in (plain, other))
+        torch.testing.assert_close(*constants, rtol=1e-3, atol=1e-5)
+
+    def test_what_is_minimised_is_in_the_targets_unit(self) -> None:
+        plain, other = small(), small(TASKS, scaled("countdown", 50.0))
+        raw = zeros(plain, plain.splits.training)
+        wanted = plain.splits.training.targets["countdown"] * 50
+        expected = window_losses("countdown", torch.zeros_like(wanted), wanted).mean()
+        assert minimised(other, raw)["countdown"] == pytest.approx(float(expected), rel=1e-5)
+        assert minimised(other, raw)["ptr"] == minimised(plain, raw)["ptr"]
+
+    def test_two_factors_multiply(self) -> None:
+        twice = small(TASKS, scaled("ptr", 4.0), scaled("ptr", 5.0))
+        once = small(TASKS, scaled("ptr", 20.0))
+        part = twice.splits.held_out
+        raw = twice.answers(part.inputs)
+        found = twice.window_losses(raw, part)["ptr"]
+        torch.testing.assert_close(found, once.window_losses(raw, once.splits.held_out)["ptr"])
+
+
+class TestScalarCountdown:
+    def test_a_start_is_answered_as_its_countdown(self) -> None:
+        problem = small(model=SCALAR)
+        start = torch.tensor([[0.0], [20.0], [52.5], [104.0]])
+        found = problem.objective.predictions({"countdown": start / LENGTH})["countdown"]
+        torch.testing.assert_close(found, countdown_from_start(start), atol=1e-4, rtol=0)
+
+    def test_it_is_asked_for_the_start_in_windows(self) -> None:
+        problem = small(model=SCALAR)
+        part = problem.splits.training
+        raw = zeros(problem, part)
+        wanted = part.start[:, None].float() / LENGTH
+        expected = torch.nn.functional.huber_loss(raw["countdown"], wanted, delta=1.0)
+        assert minimised(problem, raw)["countdown"] == pytest.approx(float(expected))
+        assert minimised(problem, {**raw, "countdown": wanted})["countdown"] == pytest.approx(0, abs=1e-12)
+
+    def test_the_truth_has_no_loss(self) -> None:
+        problem = small(model=SCALAR)
+        part = problem.splits.held_out
+        raw = {**zeros(problem, part), "countdown": part.start[:, None].float() / LENGTH}
+        assert problem.window_losses(raw, part)["countdown"].max() < 1e-6
+
+    def test_it_can_be_standardised(self) -> None:
+        problem = small(model={**SCALAR, "standardise": ["countdown"]})
+        part = problem.splits.training
+        start = part.start.float()
+        raw = {**zeros(problem, part), "countdown": ((start - start.mean()) / start.std())[:, None]}
+        assert minimised(problem, raw)["countdown"] == pytest.approx(0, abs=1e-10)
+        assert problem.objective.distance("countdown", part) == pytest.approx(1, abs=0.05)
+
+    @pytest.mark.parametrize(
+        "fault", [{"kind": "shuffled_targets"}, {"kind": "constant_targets"}], ids=lambda fault: fault["kind"]
+    )
+    def test_faults_of_the_countdown_reach_it(self, fault: dict[str, Any]) -> None:
+        plain, other = small(model=SCALAR), small(TASKS, {**fault, "task": "countdown"}, model=SCALAR)
+        raw = plain.answers(plain.splits.training.inputs)
+        assert minimised(plain, raw)["countdown"] != minimised(other, raw)["countdown"]
+
+    def test_a_countdown_that_is_missing_is_a_start_that_is_missing(self) -> None:
+        fault = {"kind": "missing_targets", "task": "countdown"}
+        problem = small(TASKS, fault, model=SCALAR)
+        loss = minimised(problem, problem.answers(problem.splits.training.inputs))["countdown"]
+        assert loss != loss
