@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -21,6 +22,7 @@ from mtctl.engine.run import check_target
 from mtctl.recipes.loading import dump
 from mtctl.recipes.recipe import Recipe
 
+_ERROR = re.compile(r"^(internal )?error: .*", re.MULTILINE | re.DOTALL)
 _LINES = 15  # of each run: several runs print into one terminal
 
 
@@ -69,9 +71,11 @@ class _Watched:
 
     @property
     def ending(self) -> str:
-        """How the run ended, in a line; a failure with what it wrote."""
-        log = f": {self.job.log.strip()}" if self.status == "failed" else ""
-        return f"{self.job.label}  {self.status}{log}"
+        """How the run ended; a failure with its error, without the lines of progress before it."""
+        if self.status != "failed":
+            return f"{self.job.label}  {self.status}"
+        error = _ERROR.search(self.job.log)
+        return f"{self.job.label}  failed: {(error[0] if error else self.job.log).strip()}"
 
 
 def train_many(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,21 @@ def test_tail_measures_the_pace_from_what_it_sees_come(
     tail.follow()
     assert progress.steps_per_second == 50.0
     assert progress.seconds_left == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("epoch 1/3  type 1.08\nerror: diverged\nhint: less\n", "error: diverged\nhint: less"),
+        ("episode 2/50  heavy 1.0\ninternal error: KeyError: x\n", "internal error: KeyError: x"),
+        ("Killed\n", "Killed"),
+    ],
+)
+def test_a_failure_is_told_without_the_progress_before_it(tmp_path: Path, log: str, said: str) -> None:
+    job = Job("mine/seed0", tmp_path, [], code=1, log=log)
+    job.process = subprocess.Popen([sys.executable, "-c", ""])
+    job.process.wait()
+    assert _Watched(job, WINDOWS, 0).ending == f"mine/seed0  failed: {said}"
 
 
 def test_what_an_earlier_run_has_left_is_not_shown(tmp_path: Path) -> None:
