@@ -64,7 +64,7 @@ def residual(matrices: Array, pulls: Array, x: Array) -> Array:
 
 
 def _descend(matrices: Array, pulls: Array, start: Array, ridge: float) -> Array:
-    """Return x [B, T]. Its support grows by one variable at a time and shrinks where x would turn negative."""
+    """Return x [B, T]. Its support grows one by one and shrinks where x would turn negative."""
     x, support, barred = start.copy(), start > 0, np.zeros(pulls.shape, dtype=bool)
     todo, h, b = np.arange(len(pulls)), matrices, pulls
     for _ in range(MOVES_PER_TASK * pulls.shape[-1]):

@@ -34,4 +34,5 @@ def equiangular(unit: UnitGradients) -> Array:
     wanted = (unit.moving[..., None, :] @ vectors)[..., 0, :]
     known = (values > 0) & (np.abs(wanted) > ROUNDING)
     coordinates = np.where(known, wanted / np.where(known, values, 1.0), 0.0)
-    return np.asarray((vectors @ coordinates[..., None])[..., 0])
+    # Rounding may leave the place of a gradient that is 0 a little beside 0.
+    return np.asarray((vectors @ coordinates[..., None])[..., 0] * unit.moving)

@@ -30,7 +30,8 @@ def alignment(gramian: Array) -> Array:
     kept = np.arange(values.shape[-1]) < np.count_nonzero(values, axis=-1)[..., None]
     smallest = np.where(kept, singular, np.inf).min(-1, keepdims=True)
     shrunk = np.where(kept, np.where(kept, smallest, 0.0) / np.where(kept, singular, 1.0), 0.0)
-    return np.asarray(left * shrunk[..., None, :] @ np.swapaxes(left, -1, -2))
+    # Rounding may leave the row of a gradient that is 0 a little beside 0.
+    return np.asarray(unit.moving[..., None] * left * shrunk[..., None, :] @ np.swapaxes(left, -1, -2))
 
 
 @dataclass(frozen=True)

@@ -6,24 +6,33 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from mtctl.balancing.adaptive_scaling import AdaptiveScaling
+from mtctl.balancing.aligned_mtl import AlignedMTL
 from mtctl.balancing.batch_scale import BatchScale
 from mtctl.balancing.cagrad import CAGrad
 from mtctl.balancing.chain import Chain
+from mtctl.balancing.config import ConFIG
 from mtctl.balancing.contract import Balancer
 from mtctl.balancing.db_mtl import db_mtl
+from mtctl.balancing.dualproj import DualProj
 from mtctl.balancing.dwa import DWA
 from mtctl.balancing.encodec import Encodec
 from mtctl.balancing.every import Every
+from mtctl.balancing.fairgrad import FairGrad
 from mtctl.balancing.fixed import Equal, Manual
 from mtctl.balancing.gls import GLS
 from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.gradvac import GradVac
+from mtctl.balancing.imtl_g import IMTLG
 from mtctl.balancing.imtl_l import IMTLL
 from mtctl.balancing.log_loss import LogLoss
+from mtctl.balancing.mgda import MGDA
+from mtctl.balancing.nash_mtl import NashMTL
 from mtctl.balancing.pcgrad import PCGrad
 from mtctl.balancing.rlw import RLW
 from mtctl.balancing.running_mean import RunningMean
 from mtctl.balancing.stch import STCH
 from mtctl.balancing.uncertainty import Uncertainty
+from mtctl.balancing.upgrad import UPGrad
 from mtctl.recipes import balancers as recipes
 
 
@@ -104,6 +113,24 @@ def _by_gramian(recipe: recipes.GramianMethod, tasks: tuple[str, ...]) -> Balanc
             return PCGrad(recipe.reduction)
         case recipes.CAGrad():
             return CAGrad(recipe.c, recipe.rescale)
+        case recipes.MGDA():
+            return MGDA()
+        case recipes.GradVac():
+            return GradVac(recipe.beta)
+        case recipes.IMTLG():
+            return IMTLG()
+        case recipes.NashMTL():
+            return NashMTL(recipe.max_norm)
+        case recipes.FairGrad():
+            return FairGrad(recipe.alpha)
+        case recipes.AlignedMTL():
+            return AlignedMTL(recipe.reduction)
+        case recipes.UPGrad():
+            return UPGrad(recipe.reduction)
+        case recipes.DualProj():
+            return DualProj(recipe.reduction)
+        case recipes.ConFIG():
+            return ConFIG()
         case _:
             assert_never(recipe)
 

@@ -28,7 +28,7 @@ Need = Literal["norms", "gramian"]
 Space = Literal["last_shared", "all_shared"]
 Scope = Literal["loss", "shared"]
 State = dict[str, Array]
-"""A method's memory: named arrays, [..., T] each."""
+"""A method's memory: named arrays, [..., T] each, or [..., T·T] for what belongs to pairs."""
 
 NOT_ASKED: Array = np.empty(0)
 """In place of a signal that a method does not need."""
@@ -129,7 +129,7 @@ class Balancer(ABC):
     scope: Scope = "loss"
 
     def init(self, tasks: int) -> State:
-        """Return the state before the first step of `tasks` tasks: arrays [T]."""
+        """Return the state before the first step of `tasks` tasks: arrays [T] or [T·T]."""
         return {}
 
     def parameters(self, tasks: int) -> int:

@@ -7,27 +7,36 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from mtctl.balancing.adaptive_scaling import AdaptiveScaling
+from mtctl.balancing.aligned_mtl import AlignedMTL
 from mtctl.balancing.batch_scale import BatchScale
 from mtctl.balancing.cagrad import CAGrad
+from mtctl.balancing.config import ConFIG
 from mtctl.balancing.contract import Array, Balancer, Signals, Space, State, observe
 from mtctl.balancing.db_mtl import LongestNorm
+from mtctl.balancing.dualproj import DualProj
 from mtctl.balancing.dwa import DWA
 from mtctl.balancing.encodec import Encodec
 from mtctl.balancing.every import Every
+from mtctl.balancing.fairgrad import FairGrad
 from mtctl.balancing.fixed import Equal, Manual
 from mtctl.balancing.gls import GLS
 from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.gradvac import GradVac
+from mtctl.balancing.imtl_g import IMTLG
 from mtctl.balancing.imtl_l import IMTLL
 from mtctl.balancing.log_loss import LogLoss
+from mtctl.balancing.mgda import MGDA
+from mtctl.balancing.nash_mtl import NashMTL
 from mtctl.balancing.pcgrad import PCGrad
 from mtctl.balancing.rlw import RLW
 from mtctl.balancing.running_mean import RunningMean
 from mtctl.balancing.stch import STCH
 from mtctl.balancing.uncertainty import Uncertainty
+from mtctl.balancing.upgrad import UPGrad
 
 GOLDEN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]])
 SCALES = (1e-15, 1e-6, 1.0, 1e6, 1e15)
@@ -111,9 +120,32 @@ METHODS: dict[str, Callable[[Sequence[int]], Balancer]] = {
     "pcgrad, mean": lambda tasks: PCGrad("mean"),
     "cagrad": lambda tasks: CAGrad(),
     "cagrad, rescaled": lambda tasks: CAGrad(rescale=True),
+    "mgda": lambda tasks: MGDA(),
+    "gradvac": lambda tasks: GradVac(beta=0.5),
+    "imtl_g": lambda tasks: IMTLG(),
+    "nash_mtl": lambda tasks: NashMTL(),
+    "nash_mtl, shortened": lambda tasks: NashMTL(max_norm=1.0),
+    "fairgrad": lambda tasks: FairGrad(),
+    "fairgrad, worst case": lambda tasks: FairGrad(alpha=2.0),
+    "aligned_mtl": lambda tasks: AlignedMTL(),
+    "aligned_mtl, sum": lambda tasks: AlignedMTL("sum"),
+    "upgrad": lambda tasks: UPGrad(),
+    "upgrad, sum": lambda tasks: UPGrad("sum"),
+    "dualproj": lambda tasks: DualProj(),
+    "config": lambda tasks: ConFIG(),
     "every 2 of gradnorm": lambda tasks: Every(GradNorm(lr=0.1, window=1), 2),
     "every 3 of encodec": lambda tasks: Every(Encodec(momentum=0.8), 3),
 }
+
+
+#: These add gradients up so that some may count against themselves.
+SIGNED = (AlignedMTL, ConFIG, IMTLG)
+
+
+def places(tasks: Sequence[int], among: int, size: int) -> NDArray[np.intp]:
+    """Where a method's memory [T] or [T·T] of `size` numbers has those of some of the tasks."""
+    shape = (among,) if size == among else (among, among)
+    return np.arange(size).reshape(shape)[np.ix_(*[tasks] * len(shape))].ravel()
 
 
 def steps(

@@ -5,24 +5,33 @@ from __future__ import annotations
 import pytest
 
 from mtctl.balancing.adaptive_scaling import AdaptiveScaling
+from mtctl.balancing.aligned_mtl import AlignedMTL
 from mtctl.balancing.batch_scale import BatchScale
 from mtctl.balancing.build import build
 from mtctl.balancing.cagrad import CAGrad
+from mtctl.balancing.config import ConFIG
 from mtctl.balancing.contract import Balancer
 from mtctl.balancing.db_mtl import LongestNorm
+from mtctl.balancing.dualproj import DualProj
 from mtctl.balancing.dwa import DWA
 from mtctl.balancing.encodec import Encodec
 from mtctl.balancing.every import Every
+from mtctl.balancing.fairgrad import FairGrad
 from mtctl.balancing.fixed import Equal, Manual
 from mtctl.balancing.gls import GLS
 from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.gradvac import GradVac
+from mtctl.balancing.imtl_g import IMTLG
 from mtctl.balancing.imtl_l import IMTLL
 from mtctl.balancing.log_loss import LogLoss
+from mtctl.balancing.mgda import MGDA
+from mtctl.balancing.nash_mtl import NashMTL
 from mtctl.balancing.pcgrad import PCGrad
 from mtctl.balancing.rlw import RLW
 from mtctl.balancing.running_mean import RunningMean
 from mtctl.balancing.stch import STCH
 from mtctl.balancing.uncertainty import Uncertainty
+from mtctl.balancing.upgrad import UPGrad
 from mtctl.recipes import balancers as recipes
 
 TASKS = ("red", "green", "blue")
@@ -136,6 +145,21 @@ TASKS = ("red", "green", "blue")
         (recipes.PCGrad(kind="pcgrad", reduction="mean"), PCGrad("mean")),
         (recipes.CAGrad(kind="cagrad"), CAGrad()),
         (recipes.CAGrad(kind="cagrad", c=0.2, rescale=True), CAGrad(c=0.2, rescale=True)),
+        (recipes.MGDA(kind="mgda"), MGDA()),
+        (recipes.GradVac(kind="gradvac"), GradVac()),
+        (recipes.GradVac(kind="gradvac", beta=0.5), GradVac(0.5)),
+        (recipes.IMTLG(kind="imtl_g"), IMTLG()),
+        (recipes.NashMTL(kind="nash_mtl"), NashMTL()),
+        (recipes.NashMTL(kind="nash_mtl", max_norm=1.0), NashMTL(1.0)),
+        (recipes.FairGrad(kind="fairgrad"), FairGrad()),
+        (recipes.FairGrad(kind="fairgrad", alpha=2.0), FairGrad(2.0)),
+        (recipes.AlignedMTL(kind="aligned_mtl"), AlignedMTL()),
+        (recipes.AlignedMTL(kind="aligned_mtl", reduction="sum"), AlignedMTL("sum")),
+        (recipes.UPGrad(kind="upgrad"), UPGrad()),
+        (recipes.UPGrad(kind="upgrad", reduction="sum"), UPGrad("sum")),
+        (recipes.DualProj(kind="dualproj"), DualProj()),
+        (recipes.DualProj(kind="dualproj", reduction="sum"), DualProj("sum")),
+        (recipes.ConFIG(kind="config"), ConFIG()),
     ],
     ids=repr,
 )
