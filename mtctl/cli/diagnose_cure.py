@@ -94,16 +94,16 @@ def _head(path: Path, recipe: Recipe, name: str, diagnosis: Diagnosis, best: Tri
 
 
 def _measured(diagnosis: Diagnosis, best: Trial) -> Iterator[str]:
-    from mtctl.cli.screens.diagnose_tables import period, share, signed, signed_interval, worst_hit
-    from mtctl.cli.screens.figures import measure
+    from mtctl.cli.screens.diagnose_tables import as_is_loss, bounds, decimals, period, share, worst_hit
+    from mtctl.cli.screens.figures import number
 
-    seeds = diagnosis.subject.seeds
-    if best.loss is not None and best.improvement is not None:
-        as_is = best.loss.mean + best.improvement.mean
+    seeds, as_is = diagnosis.subject.seeds, as_is_loss(diagnosis)
+    if best.loss is not None and best.improvement is not None and as_is is not None:
+        digits = decimals(as_is)
         yield (
             f"Measured by `mtctl diagnose` over {period(diagnosis)}, {len(seeds)} seeds: held-out loss "
-            f"{measure(as_is)} as is, {measure(best.loss.mean)} with it; better by "
-            f"{signed(best.improvement.mean)} {signed_interval(best.improvement.interval)}."
+            f"{number(as_is, digits)} as is, {number(best.loss.mean, digits)} with it; better by "
+            f"{number(best.improvement.mean, digits)} {bounds(best.improvement.interval, digits)}."
         )
     if best.skill is not None:
         yield f"Skill {share(best.skill.mean)}; worst-hit other task, in points of skill: {worst_hit(best)}."

@@ -45,11 +45,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         seen.__dict__.update(
             recipe=recipe, seeds=list(seeds), verify=verify, task=task, jobs=jobs, seconds=seconds
         )
-        return seen.found
+        found: Diagnosis = seen.found
+        return found
 
     def read(path: Path, columns: Any = None) -> Diagnosis:
         seen.__dict__.update(path=path, columns=columns)
-        return seen.found
+        found: Diagnosis = seen.found
+        return found
 
     monkeypatch.setattr(diagnosing, "diagnose_recipe", diagnose_recipe)
     monkeypatch.setattr(records, "diagnose_run", read)
@@ -287,8 +289,8 @@ def test_the_remedy_that_helps_most_becomes_a_recipe(
         == "# windows_documented with a remedy for countdown: standardised countdown head, raw losses."
     )
     measured = " ".join(line.removeprefix("# ") for line in head)
-    assert "5 epochs (30 updates), 3 seeds: held-out loss 15.6 as is, 9.60 with it;" in measured
-    assert "better by +5.99 [+5.56, +6.43]." in measured
+    assert "5 epochs (30 updates), 3 seeds: held-out loss 15.59 as is, 9.60 with it;" in measured
+    assert "better by 5.99 [+5.56, +6.43]." in measured
     assert "Skill 37 %; worst-hit other task, in points of skill: ptr -12 ± 6." in measured
     assert "#   mtctl train fixed.yaml" in head
     assert "#   mtctl eval results/windows_documented_standardise_raw" in head

@@ -13,25 +13,26 @@ from rich.text import Text
 from mtctl.analysis.documents import show_text
 from mtctl.cli.diagnose_cure import winner
 from mtctl.cli.screens.diagnose_tables import (
+    as_is_loss,
+    decimals,
     experiment_tables,
     fixes_table,
     period,
     share,
     signals_meaning,
     signals_table,
-    signed,
     symptom_table,
 )
-from mtctl.cli.screens.figures import duration, measure
+from mtctl.cli.screens.figures import duration, measure, number
 from mtctl.cli.screens.prose import Command, Sentence, heading
 from mtctl.diagnosis.report import Check, Confidence, Diagnosis, Evidence, Finding, Severity, Subject, Symptom
 
-_MARKS: Final[Mapping[Severity, tuple[str, str]]] = {
+MARKS: Final[Mapping[Severity, tuple[str, str]]] = {
     "error": ("✘", "bold red"),
     "warning": ("⚠", "yellow"),
     "info": ("·", "cyan"),
 }
-_CONFIDENCE: Final[Mapping[Confidence, str]] = {
+CONFIDENCES: Final[Mapping[Confidence, str]] = {
     "certain": "read off the wiring or the data",
     "measured": "shown by an experiment",
     "likely": "signals say so, no experiment was made",
@@ -86,6 +87,7 @@ def _symptom(diagnosis: Diagnosis) -> Iterator[RenderableType]:
         f"{state.task} {name.replace('_', ' ')} {measure(value)}"
         for state in diagnosis.states
         for name, value in state.measures.items()
+        if name != "loss"  # is in the table
     ]
     if measures:
         yield Sentence(f"in their own units: {' · '.join(measures)}", tone="dim")
@@ -115,18 +117,20 @@ def _signals(diagnosis: Diagnosis) -> Iterator[RenderableType]:
 
 
 def _causes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
-    passed = [_check(check) for check in diagnosis.checks if check.outcome == "passed"]
-    if not diagnosis.findings and not passed:
+    checked = [check for check in diagnosis.checks if check.outcome != "not_run"]
+    if not diagnosis.findings and not checked:
         return
     yield heading("Causes")
     if not diagnosis.findings:
         yield Sentence("nothing was found", "✔", "green")
     for finding in sorted(diagnosis.findings, key=lambda each: _SEVERITIES.index(each.severity)):
         yield from _finding(finding)
-    if passed:
-        yield Sentence(f"in order: {' · '.join(passed)}", "✔", "green")
+    if failed := [_check(check) for check in checked if check.outcome == "found"]:
+        yield Sentence(f"checks not passed: {' · '.join(failed)}", "⚠", "yellow")
+    if passed := [_check(check) for check in checked if check.outcome == "passed"]:
+        yield Sentence(f"checks passed: {' · '.join(passed)}", "✔", "green")
     confidences = {finding.confidence for finding in diagnosis.findings}
-    meanings = [f"{word}: {meaning}" for word, meaning in _CONFIDENCE.items() if word in confidences]
+    meanings = [f"{word}: {meaning}" for word, meaning in CONFIDENCES.items() if word in confidences]
     if meanings:
         yield Sentence("; ".join(meanings), tone="dim")
 
@@ -136,7 +140,7 @@ def _check(check: Check) -> str:
 
 
 def _finding(finding: Finding) -> Iterator[RenderableType]:
-    mark, style = _MARKS[finding.severity]
+    mark, style = MARKS[finding.severity]
     whose = f" · {finding.task}" if finding.task else ""
     yield Sentence(f"{finding.code}{whose} · {finding.confidence}", mark, style, tone="bold")
     yield Sentence(finding.summary, indent=2)
@@ -152,8 +156,8 @@ def _evidence(evidence: Evidence) -> str:
 
 
 def _experiments(diagnosis: Diagnosis) -> Iterator[RenderableType]:
-    for number, table in enumerate(experiment_tables(diagnosis)):
-        if number:
+    for place, table in enumerate(experiment_tables(diagnosis)):
+        if place:
             yield ""
         yield table
 
@@ -162,7 +166,10 @@ def _fixes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     if not diagnosis.trials:
         return
     yield fixes_table(diagnosis)
-    yield Sentence("worst-hit other task: change of its skill, in points of per cent", tone="dim")
+    yield Sentence(
+        "differences are paired by seed; worst-hit other task: change of its skill, in points of per cent",
+        tone="dim",
+    )
     for trial in diagnosis.trials:
         if trial.failure:
             yield Sentence(f"{trial.remedy.title} failed: {trial.failure}", "✘", "red")
@@ -216,10 +223,9 @@ def _remedy(diagnosis: Diagnosis) -> str:
     count = f"{tried} remedies" if tried > 1 else "the one remedy"
     if best is None:
         return f"Of {count} tried, none helps."
-    gain = ""
-    if best.loss is not None and best.improvement is not None:
-        as_is = best.loss.mean + best.improvement.mean
-        gain = f": the loss of {diagnosis.stuck} goes from {measure(as_is)} to {measure(best.loss.mean)}"
-        gain += f" ({signed(-best.improvement.mean)})"
+    gain, as_is = "", as_is_loss(diagnosis)
+    if best.loss is not None and as_is is not None:
+        before, after = (number(value, decimals(as_is)) for value in (as_is, best.loss.mean))
+        gain = f": the loss of {diagnosis.stuck} goes from {before} to {after}"
     skill = "" if best.skill is None else f", its skill to {share(best.skill.mean)}"
     return f"Of {count} tried, “{best.remedy.title}” helps most{gain}{skill}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import floor, isfinite, log10
 from typing import Final
 
 from mtctl.analysis.documents import show_text
@@ -21,13 +21,15 @@ STATES: Final[Mapping[State, str]] = {
     "diverged": "✘ diverged",
     "unknown": "? unknown",
 }
-_VERDICTS: Final[Mapping[Verdict, str]] = {
+VERDICTS: Final[Mapping[Verdict, str]] = {
     "helps": "✔ helps",
+    "without_inputs": "⚠ ignores inputs",
     "no_effect": "– no effect",
     "harms": "✘ harms",
     "unclear": "? unclear",
     "failed": "✘ failed",
 }
+_DIGITS: Final = 4
 _IN_A_GROUP: Final = 4
 """Columns of signals that a cut between tables keeps together."""
 
@@ -51,16 +53,6 @@ def loss(value: float) -> str:
     return measure(value if isfinite(value) else None)
 
 
-def signed(value: float) -> str:
-    """Return a difference of any size with its sign and three significant digits."""
-    return f"{'+' if value > 0 else ''}{measure(value)}"
-
-
-def signed_interval(found: Interval | None) -> str:
-    """Return "[+low, +high]"."""
-    return NOTHING if found is None else f"[{signed(found.low)}, {signed(found.high)}]"
-
-
 def period(diagnosis: Diagnosis) -> str:
     """Return how long was trained or recorded: "5 epochs (30 updates)"."""
     subject = diagnosis.subject
@@ -70,8 +62,7 @@ def period(diagnosis: Diagnosis) -> str:
 
 def symptom_table(diagnosis: Diagnosis) -> StackedTable:
     """Return how each task does as it is."""
-    rows, seeds = diagnosis.states, len(diagnosis.subject.seeds)
-    means = f", means over {seeds} seeds" if seeds > 1 else ""
+    rows = diagnosis.states
     columns = [Column("change", tuple(change(row.change) for row in rows))]
     if any(row.constant is not None for row in rows):
         columns += [
@@ -80,7 +71,7 @@ def symptom_table(diagnosis: Diagnosis) -> StackedTable:
         ]
     state = Column("state", tuple(STATES[row.state] for row in rows), text=True)
     return StackedTable(
-        f"Symptom: loss over {period(diagnosis)}{means}",
+        f"Symptom: loss over {period(diagnosis)}",
         _names(rows),
         ((Column("first → last", _courses(rows)), *columns, state),),
     )
@@ -164,11 +155,11 @@ def _experiments(task: str, as_is: TaskState | None, found: Sequence[Experiment]
     skills = [share(each.skill) for each in found]
     if as_is is not None and "as is" not in names:
         names.insert(0, "as is")
-        steps.insert(0, _steps(as_is.steps, max(each.watched for each in found)))
+        steps.insert(0, _steps(as_is.steps, _at_least(found)))
         speedups.insert(0, f"{number(1.0)} ×")
         skills.insert(0, share(as_is.skill))
     return StackedTable(
-        f"Experiments on {show_text(task)}: same seed, initial weights and batches, one thing changed",
+        f"Experiments on {show_text(task)}: one thing changed, same seed, weights and batches",
         Column("changed", tuple(names), text=True),
         (
             (
@@ -178,6 +169,12 @@ def _experiments(task: str, as_is: TaskState | None, found: Sequence[Experiment]
             ),
         ),
     )
+
+
+def _at_least(found: Sequence[Experiment]) -> int:
+    """Return updates that the run as is needs more than: a speed-up is a bound made of them."""
+    bounds = [each.speedup * each.steps for each in found if each.speedup and each.steps]
+    return round(max([*bounds, *(each.watched for each in found)]))
 
 
 def _steps(steps: float | None, watched: int) -> str:
@@ -190,48 +187,58 @@ def _speedup(found: float | None, *, bound: bool) -> str:
 
 def fixes_table(diagnosis: Diagnosis) -> StackedTable:
     """Return what each remedy did for the stuck task, the best first."""
-    trials = diagnosis.trials
+    trials, as_is = diagnosis.trials, as_is_loss(diagnosis)
+    digits = decimals(as_is)
     task = f" for {show_text(diagnosis.stuck)}" if diagnosis.stuck else ""
-    improvements = [each.improvement for each in trials]
+    reference = "" if as_is is None else f"; as is {number(as_is, digits)}"
+    losses = (None if each.loss is None else each.loss.mean for each in trials)
+    gains = [each.improvement for each in trials]
+    skills = (None if each.skill is None else each.skill.mean for each in trials)
     return StackedTable(
-        f"Fixes{task}: held-out loss after {period(diagnosis)}, {as_is_loss(diagnosis)}paired by seed",
+        f"Fixes{task}: held-out loss after {period(diagnosis)}{reference}",
         Column("remedy", tuple(show_text(each.remedy.title) for each in trials), text=True),
         (
             (
                 Column(
                     "documented as", tuple(each.remedy.documented or NOTHING for each in trials), text=True
                 ),
-                Column(
-                    "loss", tuple(measure(None if each.loss is None else each.loss.mean) for each in trials)
-                ),
+                Column("loss", tuple(number(each, digits) for each in losses)),
                 Column(
                     "better by",
-                    tuple(NOTHING if each is None else signed(each.mean) for each in improvements),
+                    tuple(number(None if each is None else each.mean, digits, sign=True) for each in gains),
                 ),
                 Column(
                     "95 % interval",
-                    tuple(
-                        NOTHING if each is None else signed_interval(each.interval) for each in improvements
-                    ),
+                    tuple(NOTHING if each is None else bounds(each.interval, digits) for each in gains),
                 ),
             ),
             (
-                Column(
-                    "skill", tuple(share(None if each.skill is None else each.skill.mean) for each in trials)
-                ),
+                Column("skill", tuple(map(share, skills))),
                 Column("worst-hit other task", tuple(map(worst_hit, trials)), text=True),
-                Column("verdict", tuple(_VERDICTS[each.verdict] for each in trials), text=True),
+                Column("verdict", tuple(VERDICTS[each.verdict] for each in trials), text=True),
             ),
         ),
     )
 
 
-def as_is_loss(diagnosis: Diagnosis) -> str:
-    """Return "as is 15.6, " where the trials say what the loss was without them."""
+def as_is_loss(diagnosis: Diagnosis) -> float | None:
+    """Return the stuck task's held-out loss without any remedy, mean over seeds, as the trials have it."""
     for trial in diagnosis.trials:
         if trial.loss is not None and trial.improvement is not None:
-            return f"as is {measure(trial.loss.mean + trial.improvement.mean)}, "
-    return ""
+            return trial.loss.mean + trial.improvement.mean
+    return None
+
+
+def decimals(reference: float | None) -> int:
+    """Return the decimals of losses and their differences: those that four digits of the reference have."""
+    return 2 if not reference else max(0, _DIGITS - 1 - floor(log10(abs(reference))))
+
+
+def bounds(found: Interval | None, digits: int) -> str:
+    """Return "[+low, +high]"."""
+    if found is None:
+        return NOTHING
+    return f"[{number(found.low, digits, sign=True)}, {number(found.high, digits, sign=True)}]"
 
 
 def worst_hit(trial: Trial) -> str:
