@@ -10,6 +10,7 @@ dead_units      share of the features that a head reads whose standard deviation
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -59,9 +60,7 @@ class Inspection:
         spent = max(1, self._updates - updates)
         tasks = self._problem.tasks
         return {
-            "relative_loss": {
-                task: _known(epoch_losses[task] / (self._constants[task] or 1.0)) for task in tasks
-            },
+            "relative_loss": {task: _ratio(epoch_losses[task], self._constants[task]) for task in tasks},
             "own_update": {task: _distance(before[task], self._heads[task], spent) for task in tasks},
             "reach": {task: self._reach(task) for task in tasks},
             "dead_units": {task: self._dead(task) for task in tasks},
@@ -75,11 +74,11 @@ class Inspection:
 
     def _reach(self, task: str) -> float | None:
         lr = self._problem.adam_step(task)
-        if lr is None or task not in self._features:
+        if lr is None or task not in self._features or not self._heads[task]:
             return None
         length = float(self._features[task].abs().sum(-1).mean())
         movable = lr * (length + 1) * self._problem.planned_updates
-        return _known(self._distances[task] / movable)
+        return _ratio(self._distances[task], movable)
 
     def _dead(self, task: str) -> float | None:
         if task not in self._features:
@@ -95,5 +94,6 @@ def _distance(before: list[Tensor], after: list[Tensor], updates: int) -> float 
     return float(torch.stack(moved).sum().sqrt()) / updates
 
 
-def _known(value: float) -> float | None:
-    return value if abs(value) < float("inf") else None
+def _ratio(value: float, base: float) -> float | None:
+    ratio = value / base if base else math.nan
+    return ratio if math.isfinite(ratio) else None

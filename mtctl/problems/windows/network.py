@@ -38,8 +38,8 @@ class SequenceNetwork(nn.Module):
         self._settings = settings
         width, pooled = 2 * settings.hidden, settings.projection
         scalar = settings.countdown == "scalar"
-        # torch's own initialisation, replaced below, draws from the global generator, which is put back. On the
-        # device "meta" it would draw nothing, but first import sympy, for more than a second.
+        # torch's own initialisation, replaced below, draws from the global generator, which is put back. On
+        # the device "meta" it would draw nothing, but first import sympy, for more than a second.
         with torch.random.fork_rng(devices=[]):
             self.lstm = nn.LSTM(inputs, settings.hidden, batch_first=True, bidirectional=True)
             self.projection = nn.Linear(width, pooled)
