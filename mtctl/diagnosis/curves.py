@@ -18,13 +18,15 @@ from mtctl.diagnosis.report import Check, Diagnosis, Severity, Subject, Symptom,
 from mtctl.diagnosis.rules import losses
 from mtctl.diagnosis.rules.ranking import ranked
 from mtctl.diagnosis.rules.ruling import Ruling
-from mtctl.diagnosis.rules.trends import FEWEST, Values, noise
+from mtctl.diagnosis.rules.trends import FEWEST, Values, finite, noise
 from mtctl.errors import MtctlError
 
 _JUMP: Final = 8.0
 """Standard deviations of the noise that a spike stands out by; 1e5 records of noise reach 5.5."""
 _TWICE: Final = 2.0
 """Factor over its neighbours from which such a value is a spike, however small the noise."""
+_PARTS: Final = 10
+"""Parts of a curve; its noise is that of the noisiest."""
 _NEEDS_GRADIENTS: Final = "a curve does not show gradients: `mtctl diagnose RECIPE`, or a run of mtctl, does"
 _UNSEEN: Final = (
     ("wiring", _NEEDS_GRADIENTS),
@@ -169,12 +171,13 @@ def _spikes(training: Mapping[str, _Curve]) -> Check:
     """Look for single values that stand out from both neighbours, as after a bad batch or a restart."""
     found = []
     for task, curve in training.items():
-        if len(curve.values) < FEWEST or not (np.isfinite(curve.values) & (curve.values > 0)).all():
+        if len(curve.values) < FEWEST or not (finite(curve.values) & (curve.values > 0)).all():
             continue
         # The noise of losses is relative: it shrinks as they do.
         logs = np.log(curve.values)
         jumps = logs[1:-1] - (logs[:-2] + logs[2:]) / 2
-        standing_out = jumps > max(_JUMP * noise(logs), np.log(_TWICE))
+        usual = max(noise(part) for part in np.array_split(logs, max(1, min(_PARTS, len(logs) // 10))))
+        standing_out = jumps > max(_JUMP * usual, np.log(_TWICE))
         if standing_out.any():
             worst = curve.steps[1:-1][jumps.argmax()]
             found.append(f"{task}: {int(standing_out.sum())}, the largest at {worst:g}")

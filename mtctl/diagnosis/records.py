@@ -98,7 +98,7 @@ def diagnose_records(
     seen = history(records, subject.tasks)
     played = subject.problem == "lander"
     states = _played_states(seen) if played else _loss_states(seen, evaluation)
-    rulings = [_failed(failure, seen), *(_of_play if played else _of_losses)(seen, states)]
+    rulings = [_failed(failure, seen, played=played), *(_of_play if played else _of_losses)(seen, states)]
     unseen = _UNSEEN_PLAYING if played else _UNSEEN
     return Diagnosis(
         subject=subject,
@@ -115,7 +115,7 @@ def diagnose_records(
     )
 
 
-def _failed(failure: str | None, seen: History) -> Ruling:
+def _failed(failure: str | None, seen: History, *, played: bool) -> Ruling:
     """Find what made the run fail: a loss or gradient that is not finite ends it before it is recorded."""
     if failure is None:
         return Ruling(Check("run did not fail", "passed", ""))
@@ -124,19 +124,14 @@ def _failed(failure: str | None, seen: History) -> Ruling:
         return Ruling(Check("run did not fail", "found", failure))
     task, found = match["task"], match["found"]
     evidence = (Evidence("found", found, "", f"after {seen.updates:,} updates"),)
-    if seen.updates or not _at_once(failure):
+    if seen.units or "nan" not in found or played:
         finding = Finding(
             "diverged", task, "error", "certain", f"training ended with {task}: {found}", evidence
         )
     else:
-        text = f"{task} has {found} before the first update: its targets or the inputs are not finite"
+        text = f"{task} has {found} in the first pass over the data: its targets or the inputs are not finite"
         finding = Finding("bad-targets", task, "error", "likely", text, evidence)
     return Ruling(Check("run did not fail", "found", failure), (finding,))
-
-
-def _at_once(failure: str) -> bool:
-    """Say whether a run failed in its first step: records of a unit that did not end do not tell."""
-    return ", step 0:" in failure
 
 
 def _played_states(seen: History) -> tuple[TaskState, ...]:

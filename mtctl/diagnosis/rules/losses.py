@@ -9,7 +9,17 @@ import numpy as np
 
 from mtctl.diagnosis.report import Confidence, Evidence, Finding, Severity, State, Symptom, TaskState
 from mtctl.diagnosis.rules.ruling import Ruling, not_run, ruling
-from mtctl.diagnosis.rules.trends import FEWEST, Course, Values, blocks, course, noise, relative, trend
+from mtctl.diagnosis.rules.trends import (
+    FEWEST,
+    Course,
+    Values,
+    blocks,
+    course,
+    finite,
+    noise,
+    relative,
+    trend,
+)
 
 FLAT: Final = 0.01
 """Relative change below which the documented check calls a loss flat."""
@@ -49,16 +59,16 @@ def task_state(
         skill: 1 − loss/constant at the end, on held-out data where there is some.
         measures: further figures to report.
     """
-    finite = values[np.isfinite(values)]
-    if not len(finite):
+    known = values[finite(values)]
+    if not len(known):
         nothing = float("nan")
         state: State = "diverged" if len(values) else "unknown"
         return TaskState(task, state, nothing, nothing, nothing, constant, skill, measures=measures or {})
-    found, tail = course(finite), trend(finite)
-    broken = len(finite) < len(values)
+    found, tail = course(known), trend(known)
+    broken = len(known) < len(values)
     return TaskState(
         task=task,
-        state="diverged" if broken else _state(found, len(finite), constant, skill),
+        state="diverged" if broken else _state(found, len(known), constant, skill),
         first=found.first,
         last=found.last,
         change=found.change,
@@ -111,7 +121,7 @@ def diverged(states: Sequence[TaskState], curves: Mapping[str, Values], confiden
     for state in states:
         if state.state != "diverged":
             continue
-        bad = curves[state.task][~np.isfinite(curves[state.task])]
+        bad = curves[state.task][~finite(curves[state.task])]
         if len(bad):
             text = f"{state.task}'s loss is not finite in {len(bad)} of {len(curves[state.task])} records"
             evidence: tuple[Evidence, ...] = (Evidence("records that are not finite", float(len(bad))),)
@@ -189,7 +199,7 @@ def overfitting(pairs: Mapping[str, tuple[Values, Values]], confidence: Confiden
 
 
 def _overfitted(task: str, training: Values, held_out: Values, confidence: Confidence) -> Iterator[Finding]:
-    if not (np.isfinite(held_out).all() and np.isfinite(training).all()):
+    if not (finite(held_out).all() and finite(training).all()):
         return
     means = blocks(held_out)
     place = int(means.argmin())

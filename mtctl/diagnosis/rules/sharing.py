@@ -36,7 +36,7 @@ _BEYOND_CONSTANT: Final = 10.0
 a learning rate of 0.5; 8 at most in healthy runs that began badly."""
 _DEAD_UNITS: Final = 0.95
 """Share of a head's inputs that do not vary, from which it has nothing to go by; healthy: 0.14 at most."""
-_BEHIND: Final = {"flat", "slow", "diverged"}
+_STUCK: Final = {"flat", "slow"}
 
 
 def gradients_reach(history: History) -> Ruling:
@@ -88,7 +88,7 @@ def dead_inputs(history: History, states: Sequence[TaskState]) -> Ruling:
         if dead is not None and dead >= _DEAD_UNITS:
             text = f"{100 * dead:.0f} % of what {task}'s head reads does not vary from input to input"
             evidence = Evidence("dead units", 100 * dead, "%", f"{100 * _DEAD_UNITS:.0f} % or more")
-            severity: Severity = "error" if state.state in _BEHIND else "warning"
+            severity: Severity = "error" if state.state in {*_STUCK, "diverged"} else "warning"
             findings.append(Finding("dead-head", task, severity, "likely", text, (evidence,)))
             continue
         slope = _slope(history, state)
@@ -160,7 +160,7 @@ def targets_in_reach(history: History, states: Sequence[TaskState]) -> Ruling:
     findings = []
     for state in states:
         reach = _reach(history, state.task)
-        if state.state in {"flat", "slow"} and reach is not None and reach > _OUT_OF_REACH:
+        if state.state in _STUCK and reach is not None and reach > _OUT_OF_REACH:
             text = (
                 f"{state.task}'s targets are {reach:.3g} times as far as its head can travel in the whole run"
             )
@@ -184,7 +184,7 @@ def multipliers(history: History, states: Sequence[TaskState]) -> Ruling:
     findings = []
     for state in states:
         share, norm = shares[state.task], history.series("gradient_norm", state.task)
-        if state.state not in {"flat", "slow"} or not len(share) or norm.max() < _VANISHED:
+        if state.state not in _STUCK or not len(share) or norm.max() < _VANISHED:
             continue
         middle = float(np.median(share))
         by_weight, by_norm = (
@@ -222,7 +222,7 @@ def conflicts(history: History, states: Sequence[TaskState]) -> Ruling:
 
     The sign of a cosine in one batch is chance: the mean over the records counts, within its t interval.
     """
-    flat = {state.task: state for state in states if state.state == "flat"}
+    behind = {state.task: state for state in states if state.state in _STUCK}
     measured = {
         pair: values for pair in history.pairs() if len(values := history.series("cosine", pair)) >= FEWEST
     }
@@ -235,14 +235,14 @@ def conflicts(history: History, states: Sequence[TaskState]) -> Ruling:
         mean, margin = float(values.mean()), quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
         if mean > _OPPOSED or mean + margin >= 0:
             continue
-        for task in sorted(flat.keys() & set(pair.split("|"))):
+        for task in sorted(behind.keys() & set(pair.split("|"))):
             other = next((each for each in pair.split("|") if each != task), task)
             text = f"{other}'s gradient opposes {task}'s on the shared network"
             evidence = (
                 Evidence("mean cosine", mean, "", f"below {_OPPOSED:g}"),
                 Evidence("half its 95 % interval", margin, "", f"{len(values)} records"),
             )
-            findings.append(_of_cause("conflict", flat[task], text, evidence))
+            findings.append(_of_cause("conflict", behind[task], text, evidence))
     lowest = min(measured, key=lambda pair: float(measured[pair].mean()))
     passed = f"lowest mean cosine {measured[lowest].mean():+.2f} ({lowest.replace('|', ' and ')})"
     return ruling("conflicting gradients", findings, passed)

@@ -22,6 +22,10 @@ FEWEST: Final = 5
 """Values below which no trend is told from noise: 4 in order are no surprise at 5 % (Mann–Kendall)."""
 _Z: Final = 1.96
 """Two-sided 5 %."""
+_NOTHING: Final = 1e-9
+"""Part of another value below which one is nothing beside it."""
+_LARGEST: Final = 1e100
+"""Squares and sums of what is smaller stay finite."""
 _BEYOND_NOISE: Final = 3.0
 """Standard errors by which first and last value differ if a curve has moved."""
 
@@ -141,9 +145,14 @@ def course(values: Sequence[float] | Values) -> Course:
 
 
 def relative(first: float, last: float) -> float:
-    """Return (last − first)/|first|; where first is 0, over |last|, so that it stays finite."""
-    scale = abs(first) or abs(last)
+    """Return (last − first)/|first|; over |last| where the first is nothing beside it, to stay finite."""
+    scale = abs(first) if abs(first) > _NOTHING * abs(last) else abs(last)
     return (last - first) / scale if scale else 0.0
+
+
+def finite(values: Values) -> npt.NDArray[np.bool_]:
+    """Return which values [n] are numbers that can be reckoned with: no NaN, and none beyond 10¹⁰⁰."""
+    return np.abs(values) <= _LARGEST
 
 
 def _direction(z: float) -> Direction:
