@@ -1,7 +1,8 @@
 """The cases of the gallery: recipes with something planted that keeps a task from learning, and healthy ones.
 
 The base recipe is small and healthy: 400 windows in batches of 16, five epochs, 125 updates; BiLSTM of 32
-units; all heads standardised; equal weights; Adam at 2e-3. Every task reaches a skill of 10 % within 35 updates.
+units; all heads standardised; equal weights; Adam at 2e-3. Every task reaches a skill of 10 % within 35
+updates.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Why a task does not learn, decided by experiment.
 
-Everything is compared by τ, the updates until a task's skill reaches a tenth, searched up to four times the budget.
 The core is a 2 × 2 counterfactual, {joint, alone} × {as is, standardised}; all four share seed, data, initial
-weights and order. With the speed-up r(run) = τ(as is)/τ(run), and 1 for runs that are not twice as fast,
+weights and order. With r(run) = τ(as is)/τ(run), and 1 for runs that are not twice as fast,
 
     multiplier-dominance   r(alone) ≥ 2 or r(both)/r(standardised) ≥ 2: the others' end makes the difference
     target-out-of-reach    r(standardised) ≥ 2 or r(both)/r(alone) ≥ 2: the unit makes the difference
@@ -10,236 +9,215 @@ weights and order. With the speed-up r(run) = τ(as is)/τ(run), and 1 for runs 
 
 and if none of the three is twice as fast, the task is its own problem:
 
-    learning-rate          another one helps
-    budget-too-small       a somewhat higher one does, or there are hardly any updates at all
+    learning-rate          another one is much faster
+    budget-too-small       it learns as is within four budgets, or a somewhat higher learning rate helps
     unlearnable            a few windows are learned by heart, and nothing that holds on others
     dead-head              not even those
 
-Only the runs that the next line needs are made.
+Before the 2 × 2 comes what would mislead it: hardly any updates at all; a learning rate with which no task
+learns, or with which this one gets worse. A task that learns within the budget, but late, goes through the
+2 × 2 only. Only the runs that the next line needs are made.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from mtctl.diagnosis import variations
-from mtctl.diagnosis.course import LEARNED, Course
-from mtctl.diagnosis.report import Check, Confidence, Evidence, Experiment, Finding
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.diagnosis.course import LEARNED
+from mtctl.diagnosis.laboratory import (
+    FASTER,
+    KNOWN_BY_HEART,
+    NEVER,
+    WATCHED,
+    Laboratory,
+    OutOfTime,
+)
+from mtctl.diagnosis.report import Confidence, Evidence, Finding, Severity
 
-WATCHED: Final = 4
-"""Budgets that the run as is is watched for: a task that needs longer is not helped by patience alone."""
-FASTER: Final = 2.0
-"""Speed-up that counts: τ of equal runs with different seeds varies by less than a factor of 1.6."""
+__all__ = ["NEVER", "WATCHED", "Laboratory", "OutOfTime", "decide", "held_back", "suspects"]
+
 SLOW: Final = 1.5
 """Budgets within which a task that learns is only slow."""
-FEW_UPDATES: Final = 100
-"""Updates in all, four budgets, below which no experiment tells anything but that they are few."""
-RATES: Final = (3.0, 30.0, 0.3, 0.03)
-"""Factors on the learning rate that are tried."""
-HEART_UPDATES: Final = 400
-"""Updates to learn a few windows by heart: 200 have been too few for class labels."""
-KNOWN_BY_HEART: Final = 0.5
-"""Training loss relative to the best constant's below which windows are known by heart."""
+LATE: Final = 0.5
+"""Budgets from which a task that learns is late: what keeps it back is looked for, and costs it something."""
+FEW_UPDATES: Final = 28
+"""Budget below which no experiment tells anything but that it is small: with 25 updates causes were named in
+turn, with the 30 of the documented five epochs they were told apart."""
+MUCH_FASTER: Final = 5.0
+"""Speed-up with ten times the learning rate that makes the rate the cause, not the number of updates."""
+UNSTABLE: Final = 1.25
+"""Training loss, relative to the larger of the start's and the constant's, from which a task got worse."""
+COMMON_RATES: Final = (30.0, 1000.0, 0.1, 0.01)
+"""Factors on the learning rate of a run in which no task learns."""
+LOWER_RATES: Final = (0.1, 0.01)
+"""Factors for a task that got worse; 0.3 would leave an optimizer that is ten times too fast too fast."""
 
 
-class OutOfTime(Exception):  # noqa: N818 - a reason, not a mistake
-    """No new training may start."""
-
-
-class Laboratory:
-    """Makes experiments on one recipe with one seed, each once.
-
-    Args:
-        recipe: as is; its epochs are the budget.
-        seed: of all runs.
-        joint: the run as is, trained for the budget.
-        deadline: of `time.monotonic`, after which no run starts; None: there is none.
-        say: gets a line about what is being done.
-    """
-
-    def __init__(
-        self,
-        recipe: WindowsRecipe,
-        seed: int,
-        joint: Course,
-        deadline: float | None,
-        say: Callable[[str], None],
-    ) -> None:
-        self.recipe, self.seed, self.joint = recipe, seed, joint
-        self.budget = joint.updates
-        self.experiments: list[Experiment] = []
-        self._deadline, self._say = deadline, say
-
-    def watch(self, tasks: Sequence[str]) -> None:
-        """Go on with the run as is until these tasks learn, or four budgets are spent."""
-        self._start(f"as is, up to {WATCHED} budgets")
-        epochs = WATCHED * self.recipe.training.epochs
-        self.joint.run(epochs, lambda course: all(course.steps(task) is not None for task in tasks))
-
-    def as_is(self, task: str) -> float:
-        """Return τ of the run as is; what was watched where it never came."""
-        found = self.joint.steps(task)
-        return float(self.joint.updates) if found is None else found
-
-    def speedup(self, task: str, name: str, overrides: Sequence[str]) -> float:
-        """Return r of a variation; 1 for one that is not FASTER.
-
-        A run is stopped once it has learned, or once it cannot be twice as fast any more.
-        """
-        experiment = next((one for one in self.experiments if (one.task, one.name) == (task, name)), None)
-        if experiment is None:
-            experiment = self._make(task, name, overrides)
-            self.experiments.append(experiment)
-        speedup = experiment.speedup or 1.0
-        return speedup if speedup >= FASTER else 1.0
-
-    def _make(self, task: str, name: str, overrides: Sequence[str]) -> Experiment:
-        self._start(name)
-        reference = self.as_is(task)
-        course = Course(variations.varied(self.recipe, overrides), self.seed, measure_every=NEVER)
-        per_epoch = self.budget / self.recipe.training.epochs
-        epochs = max(1, -(-int(reference / FASTER) // max(1, int(per_epoch))))
-        course.run(epochs, lambda one: one.steps(task) is not None)
-        steps = course.steps(task)
-        return Experiment(
-            name,
-            task,
-            steps,
-            course.updates,
-            None if steps is None else reference / max(steps, 1.0),
-            course.at(task, max(self.budget, 0)).skill,
-        )
-
-    def by_heart(self, task: str) -> float:
-        """Return the training loss, relative to the best constant's, after learning a few windows by heart."""
-        name = f"{task}: {variations.FEW_WINDOWS} windows by heart"
-        self._start(name)
-        overrides = [*variations.by_heart(self.recipe, task), f"training.epochs={HEART_UPDATES}"]
-        course = Course(
-            variations.varied(self.recipe, overrides), self.seed, measure_every=NEVER, watched=False
-        )
-        course.run(HEART_UPDATES, lambda one: (one.relative(task) or 1.0) < KNOWN_BY_HEART / 2)
-        return course.relative(task) or float("inf")
-
-    def _start(self, what: str) -> None:
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            raise OutOfTime(what)
-        self._say(f"experiment: {what}")
-
-
-NEVER: Final = 10**9
-"""Updates between two measurements of gradients where they are not needed."""
+def suspects(laboratory: Laboratory, tasks: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the tasks that do not learn, those that moved least first, and the tasks that learn late."""
+    joint, budget = laboratory.joint, laboratory.budget
+    flat = [task for task in tasks if laboratory.skill(task) < LEARNED]
+    if flat:
+        laboratory.watch(flat)
+    slow = [task for task in flat if (found := joint.steps(task)) is not None and found <= SLOW * budget]
+    late = [task for task in tasks if task not in flat and laboratory.as_is(task) > LATE * budget]
+    stuck = sorted((task for task in flat if task not in slow), key=lambda task: _moved(laboratory, task))
+    return stuck, [*slow, *late]
 
 
 def decide(laboratory: Laboratory, task: str) -> list[Finding]:
-    """Return why a task does not learn: one cause, or two; the more effective first."""
-    if WATCHED * laboratory.budget < FEW_UPDATES:
-        return [_few(laboratory, task, "likely")]
-    recipe = laboratory.recipe
-    unit = laboratory.speedup(task, f"{task} standardised", variations.standardised(recipe, task))
-    if len(recipe.problem.tasks) == 1:
-        return [_reach(laboratory, task, unit)] if unit >= FASTER else [_of_itself(laboratory, task)]
-    alone = laboratory.speedup(task, f"{task} alone", variations.alone(task))
-    overrides = [*variations.alone(task), *variations.standardised(recipe, task)]
-    both = laboratory.speedup(task, f"{task} alone and standardised", overrides)
-    found = []
-    if (effect := max(alone, both / unit)) >= FASTER:
-        found.append((effect, _of_others(laboratory, task, alone, both)))
-    if (effect := max(unit, both / alone)) >= FASTER:
-        found.append((effect, _reach(laboratory, task, effect, beside=unit < FASTER)))
+    """Return why a task does not learn: one cause, or two; the more effective first.
+
+    Nothing for a task that a cause of the whole run explains which has been returned for another one.
+    """
+    if laboratory.budget < FEW_UPDATES:
+        return [_few(laboratory, task)]
+    if (common := _common_rate(laboratory)) is not None and task in common[1]:
+        return [] if task != common[1][0] else [common[0]]
+    if (finding := _too_fast(laboratory, task)) is not None:
+        return [finding]
+    return _two_by_two(laboratory, task) or [_of_itself(laboratory, task)]
+
+
+def held_back(laboratory: Laboratory, task: str) -> list[Finding]:
+    """Return what costs a task something that learns late, or that it is slow."""
+    within = laboratory.as_is(task) <= laboratory.budget
+    if within and laboratory.skill(task) < LEARNED:
+        return [_lost(laboratory, task)]
+    if laboratory.budget < FEW_UPDATES:
+        return [] if within else [_few(laboratory, task)]
+    return _two_by_two(laboratory, task, "warning") or ([] if within else [_slow(laboratory, task)])
+
+
+# ----- tasks that learn, late
+
+
+def _slow(laboratory: Laboratory, task: str) -> Finding:
+    steps = laboratory.as_is(task)
+    text = (
+        f"{task} learns, and needs {steps:.0f} updates to get a tenth better than a constant: "
+        f"the budget has {laboratory.budget}"
+    )
+    evidence = Evidence("updates to skill 10 %", steps, "", f"budget {laboratory.budget}")
+    return Finding("slow", task, "info", "measured", text, (evidence,))
+
+
+def _lost(laboratory: Laboratory, task: str) -> Finding:
+    """Tell what a task had learned and lost again: by heart instead, or by steps that are too long."""
+    joint = laboratory.joint
+    training = joint.relatives(task)
+    best = max(point.skill for point in joint.points[task])
+    evidence = (
+        Evidence("best skill", 100 * best, "%"),
+        Evidence("skill at the end of the budget", 100 * laboratory.skill(task), "%"),
+        Evidence("training loss relative to the best constant's", training[-1]),
+    )
+    text = f"{task} had learned and lost it again on windows that it is not trained on"
+    if training[-1] < 1 - best:
+        return Finding("overfitting", task, "warning", "measured", text, evidence)
+    return Finding("learning-rate", task, "warning", "likely", f"{text}, and on the others", evidence)
+
+
+# ----- what would mislead the 2 × 2
+
+
+def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | None:
+    """Return the learning rate as the cause of a run in which no task learns, and whom another one cures."""
+    recipe, joint = laboratory.recipe, laboratory.joint
+    tasks = joint.problem.tasks
+    if any(joint.steps(task) is not None for task in tasks):
+        return None
+    everything = variations.standardised(recipe, *tasks)
+    if any(laboratory.speedup(task, "all heads standardised", everything) >= FASTER for task in tasks):
+        return None
+    unstable = any(laboratory.worst(task) >= UNSTABLE for task in tasks)
+    rates = sorted(COMMON_RATES, key=lambda factor: (factor > 1) == unstable)
+    for factor in rates:
+        overrides = variations.learning_rate(recipe, factor)
+        name = f"learning rate × {factor:g}"
+        speedups = {task: laboratory.speedup(task, name, overrides) for task in tasks}
+        cured = tuple(task for task, speedup in speedups.items() if speedup >= FASTER)
+        if 2 * len(cured) >= len(tasks):
+            text = (
+                f"no task learns within {joint.updates} updates; with {factor:g} times the learning rate, "
+                f"{recipe.training.lr * factor:g}, {', '.join(cured)} {'does' if len(cured) == 1 else 'do'}"
+            )
+            evidence = tuple(laboratory.evidence(task, f"of {task}", speedups[task]) for task in cured)
+            return Finding("learning-rate", None, "error", "measured", text, evidence), cured
+    return None
+
+
+def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
+    """Return the learning rate as the cause if a task got worse with it and learns with a lower one."""
+    worst = laboratory.worst(task)
+    if worst < UNSTABLE:
+        return None
+    for factor in LOWER_RATES:
+        overrides = variations.learning_rate(laboratory.recipe, factor)
+        speedup = laboratory.speedup(task, f"learning rate × {factor:g}", overrides)
+        if speedup >= FASTER:
+            rate = laboratory.recipe.training.lr * factor
+            return _finding(
+                "learning-rate",
+                task,
+                f"{task} gets worse in training; it learns {speedup:.1f} times as fast with a learning rate "
+                f"of {rate:g}",
+                Evidence("highest training loss over the first", worst, "×", f"from {UNSTABLE:g}"),
+                laboratory.evidence(task, f"with {factor:g} × the learning rate", speedup),
+            )
+    return None
+
+
+# ----- company or unit
+
+
+def _two_by_two(laboratory: Laboratory, task: str, severity: Severity = "error") -> list[Finding]:
+    """Return whether the other tasks or the target's unit keep a task back, or both; or nothing."""
+    unit = laboratory.standardised(task)
+    if len(laboratory.recipe.problem.tasks) == 1:
+        found = [(unit, _reach(laboratory, task, unit))] if unit >= FASTER else []
+    else:
+        alone, both = laboratory.alone(task), laboratory.both(task)
+        found = []
+        if (effect := max(alone, both / unit)) >= FASTER:
+            found.append((effect, _of_others(laboratory, task, alone, both)))
+        if (effect := max(unit, both / alone)) >= FASTER:
+            found.append((effect, _reach(laboratory, task, effect, beside=unit < FASTER)))
     found.sort(key=lambda one: one[0], reverse=True)
-    return [finding for _, finding in found] or [_of_itself(laboratory, task)]
+    return [replace(finding, severity=severity) for _, finding in found]
 
 
 def _of_others(laboratory: Laboratory, task: str, alone: float, both: float) -> Finding:
     """Tell dominance from conflict: the task learns without the others."""
     if alone < FASTER:
         return _dominance(laboratory, task, both, None, beside=True)
-    unit = laboratory.speedup(task, f"{task} standardised", ())
-    equal = laboratory.speedup(task, f"{task} with equal gradient shares", variations.equalised())
-    if equal >= FASTER or unit >= FASTER:
+    equal = laboratory.equalised(task)
+    if equal >= FASTER or laboratory.standardised(task) >= FASTER:
         return _dominance(laboratory, task, alone, equal)
     return _finding(
         "conflict",
         task,
-        f"{task} learns alone and not beside the others, and equal shares of the trunk's gradient do not help: "
-        "the tasks pull the same parameters in opposite directions",
-        _speed(laboratory, task, "alone", alone),
-        _speed(laboratory, task, "with equal gradient shares", equal),
-    )
-
-
-def _of_itself(laboratory: Laboratory, task: str) -> Finding:
-    """Name what keeps a task from learning that learns in no company."""
-    recipe = laboratory.recipe
-    tried = []
-    for factor in RATES:
-        r = laboratory.speedup(
-            task,
-            f"{task} alone, learning rate × {factor:g}",
-            [*variations.alone(task), *variations.learning_rate(recipe, factor)],
-        )
-        tried.append(Evidence(f"speed-up with {factor:g} × the learning rate", r))
-        if r >= FASTER and factor == min(RATES, key=lambda one: abs(one - 3)):
-            return _few(laboratory, task, "measured", *tried)
-        if r >= FASTER:
-            word = "low" if factor > 1 else "high"
-            return _finding(
-                "learning-rate",
-                task,
-                f"the learning rate is too {word} for {task}: {factor:g} times as much learns",
-                *tried,
-            )
-    left = laboratory.by_heart(task)
-    fact = Evidence(
-        f"training loss of {variations.FEW_WINDOWS} windows, relative to the best constant",
-        left,
-        "",
-        f"known by heart below {KNOWN_BY_HEART:g}",
-    )
-    if left < KNOWN_BY_HEART:
-        return _finding(
-            "unlearnable",
-            task,
-            f"{task} learns a few windows by heart and nothing that holds on others, in any company and at any "
-            "learning rate: its targets do not follow from these inputs",
-            fact,
-            *tried,
-        )
-    return _finding(
-        "dead-head",
-        task,
-        f"{task} does not even learn {variations.FEW_WINDOWS} windows by heart: its head is stuck",
-        fact,
-        *tried,
-    )
-
-
-def _few(laboratory: Laboratory, task: str, confidence: Confidence, *evidence: Evidence) -> Finding:
-    return Finding(
-        "budget-too-small",
-        task,
-        "warning",
-        confidence,
-        f"{laboratory.budget} updates are too few for {task}: nothing but more of them, or longer ones, gets it further",
-        (Evidence("updates in the budget", laboratory.budget), *evidence),
+        f"{task} learns alone and not beside the others, and equal shares of the trunk's gradient do not "
+        "help: the tasks pull the same parameters in opposite directions",
+        laboratory.evidence(task, "alone", alone),
+        laboratory.evidence(task, "with equal gradient shares", equal),
     )
 
 
 def _reach(laboratory: Laboratory, task: str, effect: float, *, beside: bool = False) -> Finding:
-    evidence = [_speed(laboratory, task, "standardised" + (", once alone" if beside else ""), effect)]
+    evidence = [laboratory.evidence(task, "standardised" + (", once alone" if beside else ""), effect)]
     if (reach := laboratory.joint.signal("reach", task)) is not None:
-        evidence.append(
-            Evidence("distance of the targets over what the optimizer can move the head", reach, "×")
-        )
+        name = "distance of the targets over what the optimizer can move the head"
+        evidence.append(Evidence(name, reach, "×"))
     return _finding(
         "target-out-of-reach",
         task,
-        f"the {task} head has to travel further than its steps take it: in units of the target's spread, starting at "
-        f"the best constant, it learns {effect:.1f} times as fast" + (" once it is alone" if beside else ""),
+        f"the {task} head has to travel further than its steps take it: in units of the target's spread, "
+        f"starting at the best constant, it learns {effect:.1f} times as fast"
+        + (" once it is alone" if beside else ""),
         *evidence,
     )
 
@@ -248,9 +226,9 @@ def _dominance(
     laboratory: Laboratory, task: str, effect: float, equal: float | None, *, beside: bool = False
 ) -> Finding:
     joint = laboratory.joint
-    evidence = [_speed(laboratory, task, "alone" + (", once standardised" if beside else ""), effect)]
+    evidence = [laboratory.evidence(task, "alone" + (", once standardised" if beside else ""), effect)]
     if equal is not None:
-        evidence.append(_speed(laboratory, task, "with equal gradient shares", equal))
+        evidence.append(laboratory.evidence(task, "with equal gradient shares", equal))
     if (share := joint.signal("gradient_share", task)) is not None:
         evidence.append(Evidence("share of the trunk's gradient", 100 * share, "%"))
     if (multiplier := joint.signal("own_weight", task)) is not None:
@@ -259,58 +237,78 @@ def _dominance(
     return _finding(
         "multiplier-dominance",
         task,
-        f"the other tasks' gradients drown {task} in the trunk: without them it learns {effect:.1f} times as fast"
-        + (" once it is standardised" if beside else ""),
+        f"the other tasks' gradients drown {task} in the trunk: without them it learns {effect:.1f} times as "
+        "fast" + (" once it is standardised" if beside else ""),
         *evidence,
     )
 
 
-def _speed(laboratory: Laboratory, task: str, name: str, speedup: float) -> Evidence:
-    as_is = laboratory.joint.steps(task)
-    against = (
-        f"as is {as_is:.0f} updates"
-        if as_is is not None
-        else f"as is not within {laboratory.joint.updates} updates"
+# ----- the task itself
+
+
+def _of_itself(laboratory: Laboratory, task: str) -> Finding:
+    """Name what keeps a task from learning that learns in no company."""
+    tried: dict[float, float] = {}
+
+    def faster(factor: float) -> bool:
+        name = f"{task} alone, learning rate × {factor:g}"
+        tried[factor] = laboratory.speedup(task, name, laboratory.without_others(task, factor))
+        return tried[factor] >= FASTER
+
+    if faster(10.0) and tried[10.0] >= MUCH_FASTER:
+        return _rate(laboratory, task, 10.0, tried)
+    if laboratory.joint.steps(task) is not None or tried[10.0] >= FASTER or faster(3.0):
+        return _few(laboratory, task, tried)
+    for factor in (100.0, 0.3, 0.03):
+        if faster(factor):
+            return _rate(laboratory, task, factor, tried)
+    left = laboratory.by_heart(task)
+    known = f"known by heart below {KNOWN_BY_HEART:g}"
+    fact = Evidence(f"training loss of {variations.FEW_WINDOWS} windows over the constant's", left, "", known)
+    if left < KNOWN_BY_HEART:
+        text = (
+            f"{task} learns a few windows by heart and nothing that holds on others, in any company and at "
+            "any learning rate: its targets do not follow from these inputs"
+        )
+        return _finding("unlearnable", task, text, fact, *_tried(tried))
+    text = f"{task} does not even learn {variations.FEW_WINDOWS} windows by heart: its head is stuck"
+    return _finding("dead-head", task, text, fact, *_tried(tried))
+
+
+def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, float]) -> Finding:
+    rate = laboratory.recipe.training.lr * factor
+    text = (
+        f"{task} learns {tried[factor]:.1f} times as fast with {factor:g} times the learning rate, {rate:g}: "
+        f"the recipe's is too {'low' if factor > 1 else 'high'} for it"
     )
-    return Evidence(f"speed-up {name}", speedup, "×", against)
+    return _finding("learning-rate", task, text, *_tried(tried))
+
+
+def _few(laboratory: Laboratory, task: str, tried: dict[float, float] | None = None) -> Finding:
+    budget, steps = laboratory.budget, laboratory.joint.steps(task)
+    evidence = [Evidence("updates in the budget", budget)]
+    if steps is not None:
+        evidence.append(Evidence("updates to skill 10 %", steps))
+    text = (
+        f"{budget} updates are too few for {task}: nothing but more of them, or longer ones, gets it further"
+        if tried
+        else f"{budget} updates are too few to learn anything, or to find out what else is wrong with {task}"
+    )
+    confidence: Confidence = "measured" if tried else "likely"
+    return Finding("budget-too-small", task, "warning", confidence, text, (*evidence, *_tried(tried or {})))
+
+
+def _tried(rates: dict[float, float]) -> list[Evidence]:
+    return [
+        Evidence(f"speed-up with {factor:g} × the learning rate", speedup, "×")
+        for factor, speedup in rates.items()
+    ]
 
 
 def _finding(code: str, task: str, summary: str, *evidence: Evidence) -> Finding:
     return Finding(code, task, "error", "measured", summary, evidence)
 
 
-def suspects(laboratory: Laboratory, tasks: Sequence[str]) -> tuple[list[str], list[Finding]]:
-    """Return the tasks that do not learn, those that moved least first, and findings on those that are only slow."""
-    late = [task for task in tasks if laboratory.joint.at(task, laboratory.budget).skill < LEARNED]
-    if not late:
-        return [], []
-    laboratory.watch(late)
-    slow = [
-        task
-        for task in late
-        if laboratory.as_is(task) <= SLOW * laboratory.budget and laboratory.joint.steps(task) is not None
-    ]
-    stuck = sorted((task for task in late if task not in slow), key=lambda task: _moved(laboratory, task))
-    return stuck, [_slow(laboratory, task) for task in slow]
-
-
 def _moved(laboratory: Laboratory, task: str) -> float:
     first, last = laboratory.joint.points[task][0], laboratory.joint.at(task, laboratory.budget)
     return 1 - last.loss / first.loss
-
-
-def _slow(laboratory: Laboratory, task: str) -> Finding:
-    steps = laboratory.as_is(task)
-    return Finding(
-        "slow",
-        task,
-        "info",
-        "measured",
-        f"{task} learns, and needs {steps:.0f} updates to get a tenth better than a constant: the budget has {laboratory.budget}",
-        (Evidence("updates to skill 10 %", steps, "", f"budget {laboratory.budget}"),),
-    )
-
-
-def unrun(task: str, reason: str) -> Iterator[Check]:
-    """Say of a task's experiments that they were not made."""
-    yield Check(f"experiments on {task}", "not_run", reason)

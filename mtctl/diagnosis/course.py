@@ -1,7 +1,7 @@
-"""A training that is watched: skill and loss of every task after each epoch. It can be stopped, and gone on with.
+"""A training that is watched: every task's skill and loss after each epoch. It can be stopped and go on.
 
-Everything trains through the engine's one loop. Courses of recipes that differ in one thing share the seed, and
-with it the data, their order, the initial weights and dropout: what differs is the effect of that thing.
+Everything trains through the engine's one loop. Courses of recipes that differ in one thing share the seed,
+and with it the data, their order, the initial weights and dropout: what differs is the effect of that thing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from mtctl.problems.windows.problem import Windows
 from mtctl.recipes.recipe import WindowsRecipe
 
 LEARNED: Final = 0.10
-"""Skill from which a task counts as learning: a tenth of what the best constant prediction leaves. Runs without
-any signal reach ±0.03 on 128 windows."""
+"""Skill from which a task counts as learning: a tenth of what the best constant prediction leaves. Runs
+without any signal reach ±0.03 on 128 windows."""
 SPIKE: Final = 2.0
-"""A loss above this many times the larger of its first value and its constant's has diverged."""
+"""An epoch's training loss above this many times the larger of the first and the constant's is a spike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +110,22 @@ class Course:
         known = [value for value in found if value is not None]
         return fmean(known) if known else None
 
-    def relative(self, task: str) -> float | None:
-        """Return the last epoch's training loss, relative to the best constant's."""
-        latest: float | None = self.records[-1]["signals"]["relative_loss"][task] if self.records else None
-        return latest
+    def relatives(self, task: str) -> list[float]:
+        """Return each epoch's mean training loss, relative to the best constant's."""
+        found = [record["signals"]["relative_loss"][task] for record in self.records]
+        return [value for value in found if value is not None]
 
     def at(self, task: str, updates: int) -> Point:
         """Return the last point of a task within a budget."""
         return [point for point in self.points[task] if point.updates <= updates][-1]
 
     def spiked(self, task: str) -> bool:
-        """Say whether a task's loss went up beyond all that a start can explain."""
-        points = self.points[task]
-        constant = points[0].loss / (1 - points[0].skill)
-        return max(point.loss for point in points) > SPIKE * max(points[0].loss, constant)
+        """Say whether a task's training loss went up beyond all that a start can explain.
+
+        The validation loss of classes that are learned by heart goes up as far without any harm to training.
+        """
+        start = max(1.0, 1 - self.points[task][0].skill)
+        return max(self.relatives(task), default=0.0) > SPIKE * start
 
 
 def scores(problem: Windows, split: SeedList) -> Mapping[str, tuple[float, float]]:

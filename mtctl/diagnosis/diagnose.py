@@ -103,6 +103,7 @@ class _Windows:
         self._say("wiring")
         fresh = Windows(recipe.problem, recipe.model, recipe.training, seed)
         self._findings, self._checks = wiring.examine(fresh)
+        self._recipe = recipe = self._usable()
         self._say("training as is")
         joint = Course(recipe, seed, measure_every=max(1, fresh.planned_updates // MEASURED))
         joint.run(recipe.training.epochs)
@@ -110,7 +111,7 @@ class _Windows:
         measured = {task: one.measures for task, one in joint.problem.evaluate(None, "monitor").items()}
         culprit = divergence.diverged(joint)
         angles = None if culprit else conflicts.measure(joint.problem, seed)
-        stuck = self._examine(laboratory) if culprit is None else self._diverged(joint, culprit)
+        stuck = [] if culprit and self._diverged(joint, culprit) else self._examine(laboratory)
         trials: tuple[Trial, ...] = ()
         if stuck:
             self._reduction(joint, stuck[0], laboratory.budget)
@@ -122,21 +123,39 @@ class _Windows:
 
     # ----- what does not learn, and why
 
-    def _diverged(self, joint: Course, task: str) -> list[str]:
+    def _usable(self) -> WindowsRecipe:
+        """Return the recipe without the tasks that have no usable targets, unless none is left."""
+        without = [found.task for found in self._findings if found.code == "bad-targets" and found.task]
+        if not without or set(without) == set(self._recipe.problem.tasks):
+            return self._recipe
+        text = "no usable targets: mend these first; the other tasks were examined without it"
+        self._checks += [Check(f"causes of {task}", "not_run", text) for task in without]
+        return variations.without(self._recipe, without)
+
+    def _diverged(self, joint: Course, task: str) -> bool:
+        """Say why a run diverged; return whether that is all there is to say."""
         if any((found.task, found.code) == (task, "bad-targets") for found in self._findings):
             self._checks.append(
                 Check("experiments", "not_run", f"{task} has no usable targets: mend these first")
             )
-        else:
-            self._findings.append(divergence.examine(self._recipe, joint, task, self._say))
-            self._checks.append(Check("other causes and remedies", "not_run", "the training diverges"))
-        return []
+            return True
+        if (finding := divergence.examine(self._recipe, joint, task, self._say)) is None:
+            return False
+        self._findings.append(finding)
+        self._checks.append(Check("other causes and remedies", "not_run", "the training diverges"))
+        return True
 
     def _examine(self, laboratory: Laboratory) -> list[str]:
         """Examine the tasks that do not learn; return those that are stuck, the worst first."""
+        if any(found.code == "frozen-trunk" for found in self._findings):
+            self._checks.append(Check("experiments", "not_run", "nothing moves the trunk: mend this first"))
+            return []
         joint, known = laboratory.joint, {finding.task for finding in self._findings}
         tasks = [task for task in joint.problem.tasks if task not in known]
-        looked = [found for task in tasks if (found := inputs.examine(joint, task))]
+        patience = causes.WATCHED * self._recipe.training.epochs
+        looked = [
+            found for task in tasks if (found := inputs.examine(joint, task, laboratory.budget, patience))
+        ]
         self._findings += looked
         ignoring = ", ".join(found.task or "" for found in looked if found.code == "ignores-input")
         self._checks.append(
@@ -148,23 +167,27 @@ class _Windows:
             if task in known and joint.at(task, laboratory.budget).skill < LEARNED
         ]
         try:
-            stuck, slow = causes.suspects(laboratory, tasks)
+            stuck, late = causes.suspects(laboratory, tasks)
         except OutOfTime as reason:
             self._checks.append(Check("experiments", "not_run", f"no time left for: {reason}"))
             return broken
-        self._findings += slow
         self._checks.append(
             Check("every task gets better than a constant", "found" if stuck else "passed", ", ".join(stuck))
         )
         wanted = stuck if self._task is None else [self._task]
         for task in wanted:
-            if task not in known:
-                self._find_causes(laboratory, task)
-        return wanted or broken
+            if task in tasks:
+                self._find_causes(laboratory, task, causes.decide)
+        for task in late:
+            if task not in wanted:
+                self._find_causes(laboratory, task, causes.held_back)
+        return [task for task in wanted if task in joint.problem.tasks] or broken
 
-    def _find_causes(self, laboratory: Laboratory, task: str) -> None:
+    def _find_causes(
+        self, laboratory: Laboratory, task: str, look: Callable[[Laboratory, str], list[Finding]]
+    ) -> None:
         try:
-            self._findings += causes.decide(laboratory, task)
+            self._findings += look(laboratory, task)
         except OutOfTime as reason:
             self._checks.append(Check(f"causes of {task}", "not_run", f"no time left for: {reason}"))
 

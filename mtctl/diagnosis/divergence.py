@@ -22,8 +22,10 @@ def diverged(course: Course) -> str | None:
     return next((task for task in course.problem.tasks if course.spiked(task)), None)
 
 
-def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str], None]) -> Finding:
-    """Return what makes a run diverge.
+def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str], None]) -> Finding | None:
+    """Return what makes a run diverge; None if its loss is high and finite, whatever the learning rate.
+
+    A lower rate is to blame only if the task learns with it: one so low that nothing moves does not diverge.
 
     Args:
         recipe: as is.
@@ -38,11 +40,11 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str]
         say(f"experiment: learning rate × {factor:g}")
         lower = variations.varied(recipe, variations.learning_rate(recipe, factor))
         course = Course(lower, joint.seed, NEVER).run(recipe.training.epochs)
-        trains = diverged(course) is None
+        trains = diverged(course) is None and course.steps(task) is not None
         evidence.append(
-            Evidence(f"with {factor:g} × the learning rate", "trains" if trains else "diverges too")
+            Evidence(f"with {factor:g} × the learning rate", "learns" if trains else "does not learn either")
         )
         if trains:
-            text = f"{found}; a learning rate of {lower.training.lr:g} trains"
+            text = f"{found}; with a learning rate of {lower.training.lr:g} it learns"
             return Finding("learning-rate", task, "error", "measured", text, tuple(evidence))
-    return Finding("diverged", task, "error", "measured", found, tuple(evidence))
+    return None if error is None else Finding("diverged", task, "error", "measured", found, tuple(evidence))

@@ -22,23 +22,30 @@ def constant_start_loss(problem: Windows) -> float:
     return float(losses.double().mean())
 
 
-def examine(course: Course, task: str) -> Finding | None:
+def examine(course: Course, task: str, budget: int, patience: int) -> Finding | None:
     """Return what is to be said of a task at the end of the budget; None of one that simply learns.
 
+    What position alone gives is often learned first. So a task that does not look at its inputs yet is
+    trained on before it is accused.
+
     Args:
-        course: the run as is, at the end of its budget.
+        course: the run as is, at the end of its budget or later.
         task: its name.
+        budget: updates.
+        patience: epochs, those of the budget included, that the task may take until it looks.
     """
-    first, last = course.points[task][0], course.points[task][-1]
+    first, last = course.points[task][0], course.at(task, budget)
     if last.skill < LEARNED:
         return None
-    change = wiring.ignores_input(course.problem, task)
-    if change < wiring.IGNORED:
+    if wiring.ignores_input(course.problem, task) < wiring.IGNORED:
+        course.run(patience, lambda one: wiring.ignores_input(one.problem, task) >= wiring.IGNORED)
+        change = wiring.ignores_input(course.problem, task)
         evidence = Evidence(
             "change of the loss with other windows' inputs", 100 * change, "%", f"below {wiring.IGNORED:.0%}"
         )
         text = f"{task} is better than a constant without looking at its inputs: others' give the same loss"
-        return Finding("ignores-input", task, "error", "measured", text, (evidence,))
+        found = Finding("ignores-input", task, "error", "measured", text, (evidence,))
+        return found if change < wiring.IGNORED else None
     if last.skill >= AT_FLOOR and abs(last.loss / first.loss - 1) < FLAT:
         evidence = Evidence("skill", 100 * last.skill, "%")
         text = f"{task} does not move because it has arrived"
