@@ -165,6 +165,104 @@ def test_a_step_without_active_tasks_clears_all_gradients() -> None:
     assert all(parameter.grad is None for parameter in net.parameters)
 
 
+def test_the_jacobian_has_a_row_for_each_task() -> None:
+    net = network()
+    gradients = net.gradients()
+    expected = net.rows(net.shared)
+    found = gradients.jacobian("all_shared")
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-9)
+    found = gradients.jacobian("last_shared")
+    torch.testing.assert_close(found.double(), net.rows(list(net.last.parameters())), rtol=1e-6, atol=1e-9)
+
+
+def test_what_no_task_uses_is_0_in_the_jacobian() -> None:
+    net = network()
+    unused = Parameter(torch.ones(3))
+    gradients = AutogradGradients(
+        TASKS,
+        dict(zip(TASKS, net.losses(), strict=True)),
+        shared=[unused, *net.shared],
+        own=net.own,
+        last_shared=[],
+        active=torch.tensor([True, False, True]),
+    )
+    found = gradients.jacobian("all_shared")
+    assert found.shape == (3, 3 + sum(parameter.numel() for parameter in net.shared))
+    assert found[:, :3].abs().max() == 0
+    assert found[1].abs().max() == 0
+    assert found[0, 3:].abs().max() > 0
+
+
+def test_own_norms_are_those_of_each_loss_on_its_tasks_own_parameters() -> None:
+    net = network()
+    expected = [
+        torch.cat([one.flatten() for one in torch.autograd.grad(loss, own)]).double().norm()
+        for loss, own in zip(net.losses(), net.own, strict=True)
+    ]
+    found = net.gradients().own_norms()
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-6, atol=0)
+
+
+def test_own_norms_do_not_see_weights_and_change_nothing() -> None:
+    net = network()
+    blind = net.gradients()
+    blind.combine(WEIGHTS, WEIGHTS)
+    expected = [parameter.grad for parameter in net.parameters]
+    looking = net.gradients()
+    before = looking.own_norms()
+    looking.combine(WEIGHTS, WEIGHTS)
+    assert same([parameter.grad for parameter in net.parameters], expected)
+    assert torch.equal(looking.own_norms(), before)
+
+
+def test_own_norms_of_absent_tasks_and_of_tasks_without_own_parameters_are_not_numbers() -> None:
+    net = network()
+    assert net.gradients([True, False, True]).own_norms().isnan().tolist() == [False, True, False]
+    losses = dict(zip(TASKS, net.losses(), strict=True))
+    gradients = AutogradGradients(
+        TASKS, losses, shared=net.shared, own=[net.own[0], [], net.own[2]], last_shared=[]
+    )
+    assert gradients.own_norms().isnan().tolist() == [False, True, False]
+
+
+def test_own_parameters_that_a_loss_does_not_use_have_no_norm() -> None:
+    net = network()
+    losses = dict(zip(TASKS, net.losses(), strict=True))
+    own = [[Parameter(torch.ones(2))], net.own[1], net.own[2]]
+    found = AutogradGradients(TASKS, losses, shared=net.shared, own=own, last_shared=[]).own_norms()
+    assert found[0] == 0
+    assert found[1] > 0
+
+
+@pytest.mark.parametrize("place", [0, -1], ids=["shared", "own"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_combined_gradient_that_is_not_finite_is_seen(place: int, value: float) -> None:
+    net = network()
+    gradients = net.gradients()
+    gradients.combine(WEIGHTS, WEIGHTS)
+    assert gradients.finite()
+    spoiled = net.parameters[place].grad
+    assert spoiled is not None
+    spoiled.view(-1)[-1] = value
+    assert not gradients.finite()
+
+
+def test_a_large_gradient_is_finite() -> None:
+    net = network()
+    gradients = net.gradients()
+    gradients.combine(WEIGHTS, WEIGHTS)
+    for parameter in net.parameters:
+        parameter.grad = torch.full_like(parameter, 1e18)
+    assert gradients.finite()
+
+
+def test_without_any_gradient_nothing_is_wrong() -> None:
+    gradients, nothing = network().gradients([False] * 3), torch.zeros(3, dtype=torch.float64)
+    gradients.combine(nothing, nothing)
+    assert gradients.finite()
+
+
 def gramian(*rows: list[float]) -> Tensor:
     jacobian = torch.tensor(rows, dtype=torch.float64)
     return jacobian @ jacobian.T

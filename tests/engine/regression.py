@@ -109,7 +109,7 @@ class Regression:
         return {task: TaskEvaluation((losses[task].item(),) * (items or 200)) for task in tasks or self.tasks}
 
     def inspect(self) -> TaskSignals:
-        return {"head_norm": {"wave": float(self._heads[0].weight.norm()), "line": None}}
+        return {"head_norm": {"wave": float(self._heads[0].weight.detach().norm()), "line": None}}
 
     def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
         raise NotImplementedError

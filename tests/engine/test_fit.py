@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mtctl.balancing.build import build
-from mtctl.engine.fit import Balancing, fit
+from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.contract import Problem, Record
@@ -84,6 +84,28 @@ def test_a_task_that_is_absent_now_and_then_is_learned_too() -> None:
     assert all(value is not None and math.isfinite(value) for value in weights.values())
 
 
+def test_gradients_are_measured_in_every_kth_update_whatever_the_unit() -> None:
+    problem = Regression(units=4)
+    recorder = Recorder()
+    log = SignalLog(problem.tasks, shared=True, every=4, inspect=problem.inspect)
+    fit(problem, balancing(problem, METHODS["equal"]), log, [recorder])
+    # 39 updates, counted through: 0, 4, 8 | 12, 16 | 20, 24, 28 | 32, 36.
+    assert [record["signals"]["measured"] for record in recorder.records] == [3, 2, 3, 2]
+    assert all(record["signals"]["head_norm"]["wave"] > 0 for record in recorder.records)
+
+
+def test_how_often_gradients_are_measured_changes_nothing_else() -> None:
+    found = []
+    for every in (1, 5, 1000):
+        problem, recorder = Regression(units=3), Recorder()
+        log = SignalLog(problem.tasks, shared=True, every=every)
+        fit(problem, balancing(problem, METHODS["gradnorm"]), log, [recorder])
+        found.append((state_of(problem), [record["signals"]["loss"] for record in recorder.records]))
+    for state, losses in found[1:]:
+        assert all(map(torch.equal, state, found[0][0]))
+        assert losses == found[0][1]
+
+
 def test_stop_is_asked_at_the_ends_of_units() -> None:
     problem = Regression(units=10)
     asked = []
@@ -149,8 +171,9 @@ class Diverging(Regression):
 @pytest.mark.parametrize("name", METHODS)
 def test_divergence_names_task_unit_and_step_and_applies_nothing(name: str, spoil: str, value: float) -> None:
     problem = Diverging(spoil, value)
-    with pytest.raises(MtctlError) as caught:
+    with pytest.raises(Diverged) as caught:
         train(problem, name)
+    assert caught.value.task == "line"
     assert caught.value.code == ExitCode.FAILED
     assert "task `line`" in caught.value.message
     assert "epoch 2, step 12" in caught.value.message
