@@ -26,7 +26,7 @@ def targets(weighted_norms: Array, progress: Array, alpha: float, balanced: Mask
     mean_norm = np.add.reduce(weighted_norms * balanced, axis=-1, keepdims=True) / count
     mean_progress = np.add.reduce(progress * balanced, axis=-1, keepdims=True) / count
     # Where all losses are 0 nobody lags, and any mean will do.
-    rates = progress / np.where(mean_progress > 0, mean_progress, 1.0)
+    rates = progress * balanced / np.where(mean_progress > NEGLIGIBLE, mean_progress, 1.0)
     return np.asarray(mean_norm * rates**alpha)
 
 
