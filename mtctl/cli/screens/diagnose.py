@@ -17,6 +17,7 @@ from mtctl.cli.screens.diagnose_tables import (
     decimals,
     experiment_tables,
     fixes_table,
+    measures_table,
     period,
     share,
     signals_meaning,
@@ -83,16 +84,11 @@ def _symptom(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     if not diagnosis.states:
         return
     yield symptom_table(diagnosis)
-    measures = [
-        f"{state.task} {name.replace('_', ' ')} {measure(value)}"
-        for state in diagnosis.states
-        for name, value in state.measures.items()
-        if name != "loss"  # is in the table
-    ]
-    if measures:
-        yield Sentence(f"in their own units: {' · '.join(measures)}", tone="dim")
     if diagnosis.symptom is not None:
         yield _documented_check(diagnosis.symptom, diagnosis.subject)
+    if measures := measures_table(diagnosis):
+        yield ""
+        yield measures
 
 
 def _documented_check(symptom: Symptom, subject: Subject) -> Sentence:
@@ -183,11 +179,14 @@ def _fixes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
 
 
 def _not_checked(diagnosis: Diagnosis) -> Iterator[RenderableType]:
-    left = [check for check in diagnosis.checks if check.outcome == "not_run"]
+    left: dict[str, list[str]] = {}
+    for check in diagnosis.checks:
+        if check.outcome == "not_run":
+            left.setdefault(check.detail, []).append(check.name)
     if left:
         yield heading("Not checked")
-    for check in left:
-        yield Sentence(f"{check.name}: {check.detail}" if check.detail else check.name, "–", "dim")
+    for reason, names in left.items():
+        yield Sentence(f"{', '.join(names)}{f': {reason}' if reason else ''}", "–", "dim")
 
 
 def _notes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
@@ -205,10 +204,11 @@ def summary(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"{_listed(behind)} {'does' if len(behind) == 1 else 'do'} not learn in {period(diagnosis)}."
     if slow:
         yield f"{_listed(slow)} {'learns' if len(slow) == 1 else 'learn'} too slowly for {period(diagnosis)}."
-    causes = dict.fromkeys(each.code for each in diagnosis.findings if each.severity == "error")
-    if causes:
-        yield f"Found: {', '.join(causes)}."
-    elif not behind and not slow and not any(state.state == "unknown" for state in diagnosis.states):
+    for severity, word in (("error", "Found"), ("warning", "Warnings")):
+        if codes := dict.fromkeys(each.code for each in diagnosis.findings if each.severity == severity):
+            yield f"{word}: {', '.join(codes)}."
+    healthy = all(state.state in ("learns", "at_floor") for state in diagnosis.states)
+    if healthy and not any(each.severity == "error" for each in diagnosis.findings):
         yield f"Every task learns in {period(diagnosis)}."
     if diagnosis.trials:
         yield _remedy(diagnosis)

@@ -57,7 +57,9 @@ def period(diagnosis: Diagnosis) -> str:
     """Return how long was trained or recorded: "5 epochs (30 updates)"."""
     subject = diagnosis.subject
     units = f"{subject.units:,} {subject.unit}{'' if subject.units == 1 else 's'}"
-    return units if subject.updates is None else f"{units} ({subject.updates:,} updates)"
+    if subject.updates is None or subject.unit == "step":
+        return units
+    return f"{units} ({subject.updates:,} updates)"
 
 
 def symptom_table(diagnosis: Diagnosis) -> StackedTable:
@@ -65,16 +67,29 @@ def symptom_table(diagnosis: Diagnosis) -> StackedTable:
     rows = diagnosis.states
     columns = [Column("change", tuple(change(row.change) for row in rows))]
     if any(row.constant is not None for row in rows):
-        columns += [
-            Column("best constant", tuple(measure(row.constant) for row in rows)),
-            Column("skill", tuple(share(row.skill) for row in rows)),
-        ]
+        columns.append(Column("best constant", tuple(measure(row.constant) for row in rows)))
+    if any(row.skill is not None for row in rows):
+        columns.append(Column("skill", tuple(share(row.skill) for row in rows)))
     state = Column("state", tuple(STATES[row.state] for row in rows), text=True)
+    figure = "return" if diagnosis.subject.problem == "lander" else "loss"
     return StackedTable(
-        f"Symptom: loss over {period(diagnosis)}",
+        f"Symptom: {figure} over {period(diagnosis)}",
         _names(rows),
         ((Column("first → last", _courses(rows)), *columns, state),),
     )
+
+
+def measures_table(diagnosis: Diagnosis) -> StackedTable | None:
+    """Return further figures in each task's own units besides the loss, or None if there are none."""
+    rows = diagnosis.states
+    names = dict.fromkeys(name for row in rows for name in row.measures if name != "loss")
+    if not names:
+        return None
+    columns = (
+        Column(show_text(in_words(name)), tuple(measure(row.measures.get(name)) for row in rows))
+        for name in names
+    )
+    return StackedTable("Measures, in each task's own units", _names(rows), (tuple(columns),))
 
 
 def _names(rows: Sequence[TaskState]) -> Column:
@@ -104,6 +119,7 @@ class Signal:
 
 
 _SIGNALS: Final[Mapping[str, Signal]] = {
+    "weight": Signal("weight", "of the task's gradient on the shared network"),
     "own_weight": Signal("multiplier", "∂total/∂loss"),
     "gradient_norm": Signal("gradient norm", "of the task's own loss on the shared network"),
     "gradient_share": Signal("gradient share", "of the weighted gradient on the shared network", share),
@@ -112,6 +128,8 @@ _SIGNALS: Final[Mapping[str, Signal]] = {
     "reach": Signal("reach", "distance of the targets over what Adam can move an answer in the whole run"),
     "relative_loss": Signal("relative loss", "training loss over that of the best constant"),
     "dead_units": Signal("dead units", "inputs of the head that do not vary", share),
+    "loss": Signal("training loss"),
+    "update_share": Signal("update share", "of the rows that were learned from", share),
 }
 """Names as in engine/layout.py and problems/windows/inspection.py, in the order of the table."""
 
