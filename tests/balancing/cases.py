@@ -62,6 +62,12 @@ def signals(jacobian: Array, losses: ArrayLike | None = None, active: ArrayLike 
     )
 
 
+def spread_out(tasks: int, width: int, spread: float, seed: int = 0) -> Array:
+    """Gradients whose lengths differ by a factor of up to `spread`."""
+    lengths = spread ** np.random.default_rng(seed).uniform(-0.5, 0.5, size=(tasks, 1))
+    return drawn(tasks, width, seed) * lengths
+
+
 def _structured() -> dict[str, Array]:
     free = drawn(3, 5, seed=1)
     zero, duplicate, opposite, aligned = free.copy(), free.copy(), free.copy(), np.abs(free)
@@ -158,6 +164,12 @@ def steps(
         now, state = method.weigh(step, state, rng)
         weights.append(now)
     return weights, state
+
+
+def update(method: Balancer, jacobian: Array) -> Array:
+    """The first update direction [P] of gradients [T, P]."""
+    weights, _ = method.weigh(signals(jacobian), method.init(len(jacobian)), seeded())
+    return np.asarray(weights @ jacobian)
 
 
 @dataclass
