@@ -190,6 +190,16 @@ def _verdict(one: Comparison) -> str:
 
 def document(size: Size, comparisons: list[Comparison], memory: float | None) -> dict[str, object]:
     """Return the JSON document: what was measured, on what."""
+    return {
+        **environment(),
+        "size": asdict(size),
+        "comparisons": [asdict(one) | {"met": one.met} for one in comparisons],
+        "peak_memory_mb": memory,
+    }
+
+
+def environment() -> dict[str, object]:
+    """Return what figures depend on: machine, versions and threads."""
     packages = ("torch", "numpy", "gymnasium", "stable-baselines3")
     return {
         "machine": {
@@ -199,9 +209,6 @@ def document(size: Size, comparisons: list[Comparison], memory: float | None) ->
         },
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "torch_threads": torch.get_num_threads(),
-        "size": asdict(size),
-        "comparisons": [asdict(one) | {"met": one.met} for one in comparisons],
-        "peak_memory_mb": memory,
     }
 
 
