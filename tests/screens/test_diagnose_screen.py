@@ -113,6 +113,40 @@ def test_no_remedy_that_helps_is_no_best_one() -> None:
     assert "Of 4 remedies tried, none helps." in text
 
 
+def test_a_lower_loss_that_ignores_the_inputs_is_explained_and_does_not_win() -> None:
+    found = diagnosis()
+    assert "ignores inputs" not in screen_of(found)
+    blind = replace(found.trials[0], verdict="without_inputs")
+    text = screen_of(replace(found, trials=(blind, found.trials[1])))
+    assert "ignores inputs: the loss is lower, and the same with the inputs of other windows" in text
+    assert "Best: scalar countdown." in text
+
+
+def test_the_lander_is_judged_by_returns() -> None:
+    found = diagnosis()
+    played = replace(found, subject=replace(found.subject, problem="lander", unit="episode", units=60))
+    assert "Symptom: return over 60 episodes (30 updates)" in screen_of(played)
+
+
+def test_a_reason_is_given_once() -> None:
+    checks = (
+        Check("skill", "not_run", "no constant"),
+        Check("floor", "not_run", "no constant"),
+        Check("x", "not_run"),
+    )
+    assert "Not checked\n– skill, floor: no constant\n– x\n" in screen_of(replace(diagnosis(), checks=checks))
+
+
+def test_checks_say_what_they_saw() -> None:
+    checks = (
+        Check("spikes", "passed"),
+        Check("updates", "passed", "1,240"),
+        Check("opposed", "found", "a | b"),
+    )
+    text = screen_of(replace(diagnosis(), checks=checks))
+    assert "⚠ checks not passed: opposed (a | b)\n✔ checks passed: spikes · updates (1,240)\n" in text
+
+
 def test_a_remedy_that_changes_the_model_says_so() -> None:
     found = diagnosis()
     text = screen_of(replace(found, trials=found.trials[1:]))

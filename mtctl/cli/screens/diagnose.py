@@ -162,10 +162,12 @@ def _fixes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     if not diagnosis.trials:
         return
     yield fixes_table(diagnosis)
-    yield Sentence(
-        "differences are paired by seed; worst-hit other task: change of its skill, in points of per cent",
-        tone="dim",
+    legend = (
+        "differences are paired by seed; worst-hit other task: change of its skill, in points of per cent"
     )
+    if any(trial.verdict == "without_inputs" for trial in diagnosis.trials):
+        legend += "; ignores inputs: the loss is lower, and the same with the inputs of other windows"
+    yield Sentence(legend, tone="dim")
     for trial in diagnosis.trials:
         if trial.failure:
             yield Sentence(f"{trial.remedy.title} failed: {trial.failure}", "✘", "red")
