@@ -1,3 +1,44 @@
-"""mtctl: find out why one task of a multi-task model does not learn, train the cure, prove the difference."""
+"""mtctl: find out why one task of a multi-task model does not learn, train the cure, prove the difference.
+
+In a training loop of your own:
+
+    balancer = mtctl.Balancer("gradnorm")
+    …
+    optimizer.zero_grad()
+    mtctl.balance({"depth": depth_loss, "normals": normals_loss}, balancer=balancer)
+    optimizer.step()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from mtctl.library.balance import balance
+    from mtctl.library.balancer import Balancer
+    from mtctl.library.errors import BalanceError
+    from mtctl.library.report import Report
 
 __version__ = "0.1.0"
+__all__ = ["BalanceError", "Balancer", "Report", "__version__", "balance"]
+
+#: Where each name is: imported when it is used, because torch takes seconds that `mtctl --help` has not.
+_HOMES: Final = {
+    "BalanceError": "errors",
+    "Balancer": "balancer",
+    "Report": "report",
+    "balance": "balance",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"mtctl.library.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

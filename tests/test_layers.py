@@ -14,7 +14,7 @@ import mtctl
 
 PACKAGE = Path(mtctl.__file__).parent
 #: From the ground up: a layer may import itself and what stands before it.
-LAYERS = ("errors", "recipes", "balancing", "problems", "engine", "analysis", "diagnosis", "cli")
+LAYERS = ("errors", "recipes", "balancing", "library", "problems", "engine", "analysis", "diagnosis", "cli")
 HEAVY = {"torch", "numpy", "gymnasium"}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtctl.balancing.contract import NOT_ASKED, Array, Balancer, Signals, State, TaskGradients, observe
+from mtctl.balancing.contract import NOT_ASKED, Array, Balancer, Shown, Signals, State, observe
 
 ChainState = dict[str, Tensor]
 """Named float64 tensors; what `torch.save` keeps and `weights_only=True` loads."""
@@ -51,7 +51,7 @@ class Chain:
         }
 
     def balance(
-        self, gradients: TaskGradients, state: ChainState, rng: torch.Generator
+        self, gradients: Shown, state: ChainState, rng: torch.Generator
     ) -> tuple[Decision, ChainState]:
         """Return this step's weights and the state for the next one.
 
@@ -83,7 +83,7 @@ def learned_parameters(chain: Chain, tasks: int) -> int:
     return sum(method.parameters(tasks) for method in chain.methods)
 
 
-def _signals(gradients: TaskGradients, method: Balancer, state: State, weights: Array) -> Signals:
+def _signals(gradients: Shown, method: Balancer, state: State, weights: Array) -> Signals:
     active = gradients.active.numpy(force=True)
     needs = method.asks(active, state)
     seen = observe(

@@ -148,16 +148,14 @@ class Balancer(ABC):
         """
 
 
-class TaskGradients(Protocol):
-    """One step's losses and per-task gradients, however a problem computes them.
+class Shown(Protocol):
+    """What one step shows of its losses and per-task gradients; computed when it is asked for.
 
     Attributes:
-        tasks: the T task names.
         losses: [T] float64 mean losses, detached.
         active: [T] bool.
     """
 
-    tasks: tuple[str, ...]
     losses: Tensor
     active: Tensor
 
@@ -168,6 +166,16 @@ class TaskGradients(Protocol):
     def gramian(self, space: Space) -> Tensor:
         """Return [T, T] float64 inner products of the per-task gradients on `space`."""
         ...
+
+
+class TaskGradients(Shown, Protocol):
+    """One step's losses and per-task gradients, however a problem computes them.
+
+    Attributes:
+        tasks: the T task names.
+    """
+
+    tasks: tuple[str, ...]
 
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Write Σᵢ sharedᵢ·∇Lᵢ (shared parameters) and ownᵢ·∇Lᵢ (a task's own parameters) into `.grad`."""

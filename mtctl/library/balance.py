@@ -1,0 +1,156 @@
+"""The two lines for anyone's own training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from torch import Tensor
+
+from mtctl.balancing.chain import Chain, Decision
+from mtctl.balancing.contract import Balancer as Method
+from mtctl.balancing.contract import Space
+from mtctl.library.balancer import Balancer
+from mtctl.library.errors import BalanceError
+from mtctl.library.gradients import LossGradients
+from mtctl.library.report import Report
+from mtctl.library.settings import Spec
+from mtctl.library.sharing import checked
+
+SPACES: Final[tuple[Space, ...]] = ("all_shared", "last_shared")
+"""Where gradients may have been measured, the most telling first."""
+
+
+def balance(
+    losses: Mapping[str, Tensor | None],
+    shared: Iterable[Tensor] | None = None,
+    balancer: Balancer | Spec | Chain | Method = "equal",
+    *,
+    last_shared: Iterable[Tensor] | None = None,
+    measure: bool = False,
+    retain_graph: bool = False,
+) -> Report:
+    """Add the balanced gradient of several losses to `.grad`, in place of `loss.backward()`.
+
+        shared parameters  .grad += Σᵢ wᵢ·∇Lᵢ,   all others  .grad += Σᵢ vᵢ·∇Lᵢ
+
+    with wᵢ the method's weights, and vᵢ = wᵢ for methods that weigh whole losses, vᵢ = 1 for those that
+    combine gradients (PCGrad, CAGrad, …).
+
+    >>> import torch, mtctl
+    >>> trunk, left, right = torch.nn.Linear(4, 8), torch.nn.Linear(8, 1), torch.nn.Linear(8, 1)
+    >>> parameters = [*trunk.parameters(), *left.parameters(), *right.parameters()]
+    >>> optimizer = torch.optim.Adam(parameters)
+    >>> balancer = mtctl.Balancer("pcgrad")                     # once, next to the optimizer
+    >>> for _ in range(3):
+    ...     features = trunk(torch.randn(16, 4)).relu()
+    ...     losses = {"left": left(features).square().mean(), "right": right(features).abs().mean()}
+    ...     optimizer.zero_grad()
+    ...     report = mtctl.balance(losses, balancer=balancer)   # in place of loss.backward()
+    ...     optimizer.step()
+    >>> sorted(report.weights)
+    ['left', 'right']
+
+    Shared are the parameters that at least two losses of a step reach through the autograd graph, or have
+    reached before; the rest of a loss's parameters are its own. Leave a task's loss out, or None, where a
+    step has no data of it: it then has no part in the step, and its state rests. Call this several times
+    before `optimizer.step()` to accumulate gradients; the method then balances, and counts, each part by
+    itself.
+
+    One pass through the model serves all methods, so that dropout, BatchNorm and recurrent layers see nothing
+    unusual. Methods on gradients cost one backward pass through the shared parameters for each task; heads
+    are passed once. Under `torch.compile`, which makes one node of the whole model, name `shared`. Gradient
+    scaling for float16 and hooks that wait for `.grad` to be accumulated, such as those of
+    DistributedDataParallel, go with methods on losses alone.
+
+    Args:
+        losses: scalars by task name, in any order.
+        shared: the shared parameters; found if left out.
+        balancer: a `Balancer`; or what it is made from, for methods that need no memory, such as "equal".
+        last_shared: where methods such as GradNorm measure; if left out, the last operation of the forward
+            pass on a shared matrix that every loss depends on, or else all shared parameters. The report says
+            which it was.
+        measure: also measure norms and angles of the tasks' gradients where the method does not, for the
+            report: one backward pass through the shared parameters for each task.
+        retain_graph: keep the graph for further backward passes.
+
+    Returns:
+        Losses, weights, and what was learned of the gradients.
+
+    Raises:
+        BalanceError: a loss or setting is unusable; the message names the task. `.grad` has not been touched.
+        ConvergenceError: a method's inner minimisation was not solved; neither has it then.
+    """
+    keeper = balancer if isinstance(balancer, Balancer) else Balancer(balancer)
+    present = _present(losses)
+    gradients = LossGradients(
+        keeper.admit(losses),
+        present,
+        sharing=keeper.sharing,
+        shared=checked("shared", shared),
+        last_shared=checked("last_shared", last_shared),
+        retain_graph=retain_graph,
+    )
+    decision = keeper.weigh(gradients)
+    if keeper is not balancer and keeper.remembers:
+        raise BalanceError(
+            f"{keeper.name} builds on the steps before, and every call would begin anew",
+            hint=f"make it once, before the loop: balancer = mtctl.Balancer({balancer!r})",
+        )
+    if measure:
+        gradients.gramian("all_shared")
+    report = _report(keeper, gradients, decision)
+    gradients.combine(decision.shared, decision.own)
+    return report
+
+
+def _present(losses: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+    """Return the losses of tasks that are not absent."""
+    if not isinstance(losses, Mapping):
+        raise BalanceError(
+            f"losses: expected losses by task name, found {type(losses).__name__}",
+            hint='balance({"a": loss_a, "b": loss_b}, …)',
+        )
+    present = {task: loss for task, loss in losses.items() if loss is not None}
+    if not present:
+        raise BalanceError("losses: no task has a loss in this step", hint="leave such a step out")
+    for task, loss in present.items():
+        _refuse(task, loss)
+    return {task: loss.reshape(()) if loss.dim() else loss for task, loss in present.items()}
+
+
+def _refuse(task: str, loss: object) -> None:
+    if not isinstance(loss, Tensor):
+        raise BalanceError(f"task `{task}`: its loss is no tensor, but {type(loss).__name__}")
+    if loss.numel() != 1:
+        shape = "×".join(map(str, loss.shape))
+        raise BalanceError(
+            f"task `{task}`: its loss has {loss.numel()} elements ({shape}), not one",
+            hint="reduce it, for example with .mean()",
+        )
+    if not loss.requires_grad:
+        raise BalanceError(
+            f"task `{task}`: its loss depends on no parameter that requires a gradient",
+            hint="look for .detach(), .item(), torch.no_grad() or frozen parameters; an absent loss is None",
+        )
+
+
+def _report(keeper: Balancer, gradients: LossGradients, decision: Decision) -> Report:
+    there = gradients.active
+    tasks = [task for task, active in zip(keeper.tasks, there.tolist(), strict=True) if active]
+
+    def by_task(values: Tensor) -> dict[str, float]:
+        return dict(zip(tasks, values[there].tolist(), strict=True))
+
+    space = next((one for one in SPACES if one in gradients.gramians), None)
+    return Report(
+        keeper.name,
+        by_task(gradients.losses),
+        by_task(decision.shared),
+        by_task(decision.own),
+        space,
+        None if space is None else gradients.gramians[space][there][:, there],
+        () if space is None else gradients.parameters(space),
+        "" if space is None else gradients.reason(space),
+        tuple(keeper.tasks[task] for task in gradients.unshared),
+    )

@@ -1,0 +1,213 @@
+"""Gradients of named losses on whatever model they come from, added to `.grad`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from mtctl.balancing.contract import Space
+from mtctl.library import graph
+from mtctl.library.errors import BalanceError
+from mtctl.library.sharing import Parameters, Sharing
+
+
+class LossGradients:
+    """Losses and per-task gradients, by as few backward passes as the questions need.
+
+    A head is passed once, down to where the tasks' graphs meet. Below that, per-task gradients cost one pass
+    for each task, and a weighted sum one pass in all. Where nothing is asked, `combine` is the plain backward
+    pass of the weighted sum of losses.
+
+    Args:
+        tasks: names of the T tasks.
+        losses: differentiable scalars of the tasks that are present, by name.
+        sharing: what is known of shared parameters; used where these are not given.
+        shared: the shared parameters.
+        last_shared: the last shared layer's.
+        retain_graph: whether to leave the graph for further passes.
+
+    Attributes:
+        losses: [T] float64, detached; 0 for absent tasks.
+        active: [T] bool; False for absent tasks.
+        gramians: [T, T] float64 inner products of the per-task gradients, by the spaces asked about so far.
+    """
+
+    def __init__(
+        self,
+        tasks: tuple[str, ...],
+        losses: Mapping[str, Tensor],
+        *,
+        sharing: Sharing,
+        shared: Parameters | None = None,
+        last_shared: Parameters | None = None,
+        retain_graph: bool = False,
+    ) -> None:
+        self.active = torch.tensor([task in losses for task in tasks])
+        self.losses = torch.zeros(len(tasks), dtype=torch.float64)
+        self.gramians: dict[Space, Tensor] = {}
+        self._losses = {place: losses[task] for place, task in enumerate(tasks) if task in losses}
+        for place, loss in self._losses.items():
+            self.losses[place] = loss.detach()
+        self._sharing, self._shared, self._last = sharing, shared, last_shared
+        self._given, self._last_given = shared is not None, last_shared is not None
+        self._retain = retain_graph
+        # Gradients by parameter and task, of what has been asked; a task that does not use one has no entry.
+        self._rows: dict[Tensor, dict[int, Tensor]] = {}
+
+    def norms(self, space: Space) -> Tensor:
+        """Return [T] float64 norms of the per-task gradients on `space`."""
+        return self.gramian(space).diagonal().sqrt()
+
+    def gramian(self, space: Space) -> Tensor:
+        """Return [T, T] float64 inner products of the per-task gradients on `space`.
+
+        Raises:
+            BalanceError: no shared parameter is known.
+        """
+        if space not in self.gramians:
+            parameters = self.parameters(space)
+            # On all shared parameters is on all that is common: then no pass is left for `combine`.
+            self._differentiate(parameters if space == "last_shared" else self._parts.common)
+            total = torch.zeros(len(self.active), len(self.active), dtype=torch.float64)
+            for gradients in map(self._rows.get, parameters):
+                if gradients:
+                    rows = torch.stack([row.to_dense().flatten() for row in gradients.values()]).double()
+                    tasks = torch.tensor(list(gradients))
+                    total[tasks[:, None], tasks] += (rows @ rows.T).cpu()
+            self.gramians[space] = total
+        return self.gramians[space]
+
+    def parameters(self, space: Space) -> Parameters:
+        """Return the parameters of a space.
+
+        Raises:
+            BalanceError: no shared parameter is known.
+        """
+        if self._shared is None:
+            self._sharing.found.update(dict.fromkeys(self._parts.shared))
+            self._shared = tuple(self._sharing.found)
+        if not self._shared:
+            raise BalanceError(
+                "no parameter is reached by more than one loss of this step, so that nothing is shared",
+                hint="name what tasks share: balance(…, shared=list(model.trunk.parameters()))",
+            )
+        if space == "all_shared":
+            return self._shared
+        if self._last is None:
+            self._last = self._sharing.last(
+                list(self._losses.values()), self._shared, all_present=bool(self.active.all())
+            )
+        return self._last
+
+    def reason(self, space: Space) -> str:
+        """Return how the parameters of a space were chosen."""
+        if space == "last_shared":
+            return "the last shared layer, given" if self._last_given else self._sharing.reason
+        how = "given" if self._given else "found"
+        return f"all {len(self.parameters(space))} shared parameters, {how}"
+
+    @property
+    def unshared(self) -> tuple[int, ...]:
+        """Tasks whose loss is known to depend on no shared parameter; none as long as nothing was asked."""
+        if not self.gramians:
+            return ()
+        shared, parts = (
+            set(self.parameters("all_shared")),
+            zip(self._parts.own, self._parts.edges, strict=True),
+        )
+        places = zip(self._losses, parts, strict=True)
+        return tuple(task for task, (own, edges) in places if not edges and not shared.intersection(own))
+
+    def combine(self, shared: Tensor, own: Tensor) -> None:
+        """Add Σᵢ sharedᵢ·∇Lᵢ to the `.grad` of shared parameters and Σᵢ ownᵢ·∇Lᵢ to that of all others.
+
+        Args:
+            shared: [T] weights.
+            own: [T] weights.
+        """
+        alike = torch.equal(shared, own)
+        if alike and not self.gramians:
+            total = [weight * loss for weight, loss in zip(self._of(own), self._losses.values(), strict=True)]
+            torch.stack(total).sum().backward(retain_graph=self._retain)
+            return
+        is_shared = set(self.parameters("all_shared"))
+        left = [leaf for leaf in self._parts.common if leaf not in self._rows]
+        groups = [(shared, [leaf for leaf in left if alike or leaf in is_shared])]
+        groups += [] if alike else [(own, [leaf for leaf in left if leaf not in is_shared])]
+        found: dict[Tensor, Tensor] = {}
+        for place, (weights, leaves) in enumerate(groups):
+            retain = self._retain or any(rest for _, rest in groups[place + 1 :])
+            found |= self._pull(
+                dict(zip(self._losses, self._of(weights), strict=True)), leaves, retain=retain
+            )
+        found = {leaf: gradient.clone() for leaf, gradient in found.items()}  # some are one tensor, or views
+        for leaf, rows in self._rows.items():
+            weights = shared if leaf in is_shared else own
+            for task, row in rows.items():
+                part = float(weights[task]) * row
+                found[leaf] = found[leaf] + part if leaf in found else part
+        for leaf, gradient in found.items():
+            leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
+
+    @cached_property
+    def _parts(self) -> graph.Parts:
+        return graph.split(list(self._losses.values()))
+
+    @cached_property
+    def _arriving(self) -> dict[int, dict[GradientEdge, Tensor]]:
+        """By task, its loss's gradient where the common part begins; on the way, the heads' own gradients."""
+        arriving = {}
+        for (task, loss), own, edges in zip(
+            self._losses.items(), self._parts.own, self._parts.edges, strict=True
+        ):
+            if edges and edges[0].node is get_gradient_edge(loss).node:
+                arriving[task] = {edges[0]: torch.ones_like(loss)}
+                continue
+            ends = [*map(get_gradient_edge, own), *edges]
+            found = torch.autograd.grad(loss, ends, retain_graph=self._retain, allow_unused=True)
+            for leaf, gradient in zip(own, found, strict=False):
+                self._rows[leaf] = {} if gradient is None else {task: gradient}
+            pairs = zip(edges, found[len(own) :], strict=True)
+            arriving[task] = {edge: gradient for edge, gradient in pairs if gradient is not None}
+        return arriving
+
+    def _pull(
+        self, weights: Mapping[int, float], leaves: Sequence[Tensor], *, retain: bool
+    ) -> dict[Tensor, Tensor]:
+        """Return the gradient of Σᵢ wᵢ·Lᵢ on leaves of the common part, by one pass through it."""
+        arriving = self._arriving
+        if not leaves:
+            return {}
+        sums: dict[GradientEdge, Tensor] = {}
+        for task, weight in weights.items():
+            for edge, gradient in arriving[task].items():
+                part = weight * gradient
+                sums[edge] = sums[edge] + part if edge in sums else part
+        if not sums:
+            return {}
+        found = torch.autograd.grad(
+            list(sums), leaves, list(sums.values()), retain_graph=retain, allow_unused=True
+        )
+        pairs = zip(leaves, found, strict=True)
+        return {leaf: gradient for leaf, gradient in pairs if gradient is not None}
+
+    def _differentiate(self, parameters: Sequence[Tensor]) -> None:
+        """Find the per-task gradients on parameters of the common part, as far as they are not known."""
+        tasks = list(self._arriving)
+        wanted, common = set(parameters), self._parts.common
+        missing = [leaf for leaf in common if leaf in wanted and leaf not in self._rows]
+        complete = all(leaf in self._rows or leaf in wanted for leaf in common)
+        for leaf in missing:
+            self._rows[leaf] = {}
+        for task in tasks if missing else []:
+            retain = self._retain or not complete or task != tasks[-1]
+            for leaf, gradient in self._pull({task: 1.0}, missing, retain=retain).items():
+                self._rows[leaf][task] = gradient
+
+    def _of(self, weights: Tensor) -> list[float]:
+        """Return the weights of the tasks that are present."""
+        return [float(weights[task]) for task in self._losses]

@@ -1,0 +1,137 @@
+"""Where the graphs of several losses meet, and which parameters they reach."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+
+_COMMON: Final = -1
+"""Owner of a node that several losses reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The graphs of T losses, cut into what one loss alone reaches and what several do.
+
+    Args:
+        shared: leaves that several losses reach.
+        own: for each loss, the leaves of its own part.
+        edges: for each loss, where its own part ends and the common part begins.
+        common: the leaves of the common part: the shared ones, and those of losses that could not be cut.
+    """
+
+    shared: tuple[Tensor, ...]
+    own: tuple[tuple[Tensor, ...], ...]
+    edges: tuple[tuple[GradientEdge, ...], ...]
+    common: tuple[Tensor, ...]
+
+
+def split(losses: Sequence[Tensor]) -> Parts:
+    """Return the parts of the losses' graphs. Every node is visited twice at most, however many losses.
+
+    Where one of a loss's edges lies below another (a head that looks at two depths of the trunk), gradients
+    at the deeper one could not be told apart from those that come through the other: all of that loss's graph
+    then counts as common.
+    """
+    roots = [get_gradient_edge(loss) for loss in losses]
+    owner: dict[Node, int] = {}
+    for task, root in enumerate(roots):
+        _claim(root.node, task, owner)
+    edges = _edges(roots, owner)
+    shared = _leaves(owner, _COMMON)
+    for task, root in enumerate(roots):
+        if _nested(edges[task]):
+            owner.update(dict.fromkeys(_below([root.node]), _COMMON))
+            edges[task] = (root,)
+    own = tuple(_leaves(owner, task) for task in range(len(losses)))
+    return Parts(shared, own, tuple(edges), _leaves(owner, _COMMON))
+
+
+def _claim(root: Node, task: int, owner: dict[Node, int]) -> None:
+    """Enter in `owner` everything that is reached from a loss: as the task's, or as common."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        before = owner.get(node)
+        if before in (task, _COMMON):
+            continue
+        owner[node] = task if before is None else _COMMON
+        waiting += _children(node)
+
+
+def _edges(roots: Sequence[GradientEdge], owner: dict[Node, int]) -> list[tuple[GradientEdge, ...]]:
+    found: list[dict[tuple[Node, int], None]] = [{} for _ in roots]
+    for task, root in enumerate(roots):
+        if owner[root.node] == _COMMON:
+            found[task][root.node, root.output_nr] = None
+    for node, task in owner.items():
+        if task != _COMMON:
+            for child, place in node.next_functions:
+                if child is not None and owner[child] == _COMMON:
+                    found[task][child, place] = None
+    return [tuple(GradientEdge(*edge) for edge in edges) for edges in found]
+
+
+def _nested(edges: Sequence[GradientEdge]) -> bool:
+    nodes = {edge.node for edge in edges}
+    if len(nodes) < 2:
+        return False
+    return any(node in nodes for start in nodes for node in _below(_children(start)))
+
+
+def _below(starts: Collection[Node]) -> Iterator[Node]:
+    """Yield the nodes that are reached from `starts`, these included."""
+    waiting, seen = list(starts), set(starts)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for child in _children(node):
+            if child not in seen:
+                seen.add(child)
+                waiting.append(child)
+
+
+def _children(node: Node) -> list[Node]:
+    return [child for child, _ in node.next_functions if child is not None]
+
+
+def _leaves(owner: Mapping[Node, int], task: int) -> tuple[Tensor, ...]:
+    leaves = (_leaf(node) for node, owned_by in owner.items() if owned_by == task)
+    return tuple(leaf for leaf in leaves if leaf is not None)
+
+
+def _leaf(node: Node) -> Tensor | None:
+    """Return the tensor that a node at the bottom of a graph accumulates gradients of."""
+    return None if node.next_functions else getattr(node, "variable", None)
+
+
+def last_layer(losses: Sequence[Tensor], shared: Collection[Tensor]) -> tuple[str, tuple[Tensor, ...]] | None:
+    """Return the latest operation on shared parameters that every loss depends on, and these parameters.
+
+    Latest in the forward pass, and on at least one parameter with two dimensions or more: gains and biases
+    of a normalisation at the end of a trunk are no measure of it. None if there is no such operation.
+    """
+    reached = [set(_below([get_gradient_edge(loss).node])) for loss in losses]
+    among = set(shared)
+    for node in sorted(set.intersection(*reached), key=_created, reverse=True):
+        operands = [_behind(child) for child, _ in node.next_functions if child is not None]
+        found = tuple(leaf for leaf in dict.fromkeys(operands) if leaf is not None and leaf in among)
+        if len(node.next_functions) > 1 and any(leaf.dim() > 1 for leaf in found):
+            return node.name(), found
+    return None
+
+
+def _created(node: Node) -> int:
+    """Return a number that is higher for nodes which were made later."""
+    return int(node._sequence_nr())
+
+
+def _behind(node: Node) -> Tensor | None:
+    """Return the leaf that an operand is a view, a transpose or a cast of."""
+    while len(node.next_functions) == 1 and (child := node.next_functions[0][0]) is not None:
+        node = child
+    return _leaf(node)
