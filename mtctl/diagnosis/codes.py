@@ -139,10 +139,10 @@ _ALL: Final = (
         "The network has the capacity and the gradient (it learns a few rows by heart), yet nothing carries "
         "over to other data: the labels are shuffled, shifted by a row, or about something that the inputs "
         "do not show.",
-        "Within four times the budget the task does not reach a skill of 10 %, nor does it get there in "
-        "half the updates alone, standardised, or at 0.03 to 30 times the learning rate; but it learns "
-        "16 windows by heart (training loss below half of the best constant's). Skill = 1 − loss / loss "
-        "of the best constant prediction, on windows that were not trained on.",
+        "Measured: nothing makes the task twice as fast (alone, standardised, other learning rates), it "
+        "does not reach a skill of 10 % within four times the budget, yet it learns 16 windows by heart: "
+        "a training loss below half of the best constant's. Skill = 1 − loss / loss of the best constant "
+        "prediction, on windows that were not trained on.",
         "Skill on held-out data with any model; a much longer training that gets there.",
         (
             "check how inputs and labels are joined: sort order, off-by-one, window ids",
@@ -155,8 +155,9 @@ _ALL: Final = (
         "The loss is below that of the best constant, but only because the answer follows the position in "
         "the window, which is the same for every window. A countdown's best answer by position alone already "
         "brings the loss from 15.3 to 5.6, so a falling loss may be no learning at all.",
-        "The inputs are shuffled over the windows: the held-out loss changes by less than 2 %, although "
-        "skill is 10 % or more.",
+        "Skill is 10 % or more, and the held-out loss changes by less than 2 % when every window gets "
+        "another window's inputs. What position alone gives is often learned first, so the task is "
+        "trained on for a while before it is accused.",
         "A loss that rises when the inputs are shuffled.",
         (
             "compare with the best predictor that knows only the position, not with a constant",
@@ -228,9 +229,11 @@ _ALL: Final = (
         "The task learns as it is, only later. Epochs hide this: 168 windows in batches of 32 are 6 updates "
         "an epoch, 30 in 5 epochs. The documented pattern (a loss that moves by less than 1 % in 5 epochs) "
         "fades as the number of updates grows, with nothing else changed.",
-        "Measured: nothing else helps, and the task alone reaches a skill of 10 % in half the updates or "
-        "fewer at three times the learning rate. Likely: four times the budget are fewer than 100 "
-        "updates, too few to tell causes apart.",
+        "Measured: nothing else makes the task twice as fast, and it reaches a skill of 10 % as it is "
+        "within four times the budget, or sooner at a somewhat higher learning rate. Likely: the budget "
+        "has fewer than some 30 updates, too few to tell causes apart. From records: fewer than 100 "
+        "updates while a task is behind; for the lander, more than a tenth of the last actions were "
+        "still random.",
         "Ten times the updates do not get it there.",
         (
             "more epochs",
@@ -242,10 +245,10 @@ _ALL: Final = (
         "learning-rate",
         "The learning rate does not suit the task",
         "It is so low that nothing moves in the budget, or so high that losses are thrown about or blow up.",
-        "Measured: a task that nothing else helps reaches a skill of 10 % in half the updates or fewer "
-        "at 30, 0.3 or 0.03 times the learning rate; or a training that diverged does not at a lower "
-        "one. Likely, from records: a loss ends at ten times the best constant's or more; or no task "
-        "moves and none can reach its targets.",
+        "Measured: no task learns, or this one got worse than it began, and a much lower or higher rate "
+        "changes that; or a training that diverged does not at a lower rate. Likely, from records: a "
+        "loss ends at ten times the best constant's or more; or no task moves and none can reach its "
+        "targets.",
         "No other rate helps.",
         (
             "the learning rate that helped, for all or by head: -o training.head_lr={TASK: 3}",
@@ -285,9 +288,10 @@ _ALL: Final = (
         "slow",
         "The task learns, but not far enough in the budget",
         "The loss falls by more than noise, yet ends near that of the best constant prediction.",
-        "Measured: skill stays below 10 % in the budget, and reaches it within 1.5 times the budget. "
-        "From records: the loss falls by more than its noise, but no skill of 10 % was reached or, where "
-        "skill is not known, it fell by less than 20 %.",
+        "Measured: skill reaches 10 % only after the budget, within 1.5 times of it, or late in it. From "
+        "records: the loss falls by more than its noise, but no skill of 10 % was reached or, where "
+        "skill is not known, it fell by less than 20 %. For the lander: the return improves, by less "
+        "than half of the way to success.",
         "A curve that is level at its end.",
         ("more updates", "a standardised head: it is the cheapest way to save updates"),
     ),
@@ -296,8 +300,8 @@ _ALL: Final = (
         "The balancing method has all but switched a task off",
         "A learned weight went towards 0 (or took everything) and does not come back: GradNorm with one odd "
         "first loss, uncertainty weighting of a task that it takes for noise.",
-        "A task's weight is below a hundredth of the mean weight over the last third of the records, and "
-        "was not in the first.",
+        "Likely, from records: over the last third the task's weight is below a hundredth of the mean "
+        "weight, or rests below a tenth of it, and it did not begin there.",
         "Weights that recover; a control with equal weights in which the task does no better.",
         (
             "gradnorm: a weight_floor, and initial_loss: mean_of_first",
@@ -310,8 +314,9 @@ _ALL: Final = (
         "A task has too little experience to learn from",
         "Its buffer is (nearly) empty, or episodes of other tasks take up the shared one, so that its "
         "updates see few rows, the same ones over and over, or none.",
-        "The rows of each task in the replay, as the run records them: none, or fewer than a batch, while "
-        "others learn; with a mixed buffer, a share far below one in the number of tasks.",
+        "Certain: the run made no update, or no transition of the task is in replay. Likely: over the "
+        "later half of the records the task makes less than a quarter of a fair share of the rows that "
+        "were learned from.",
         "Rows like the other tasks'.",
         (
             "a buffer for each task: -o agent.replay.kind=per_task",
@@ -324,8 +329,9 @@ _ALL: Final = (
         "No episode ever gets there, however it is played: a time limit that ends episodes before the "
         "reward, or an environment in which the goal does not exist. With wind that pushes the hull even on "
         "the ground, a lander never comes to rest, and a landing is never rewarded.",
-        "No success among the last episodes or in the final evaluation while other tasks have some, and one "
-        "way of ending (timed out) nearly throughout.",
+        "Certain: the task's rules exclude it, as with a wind that never stops. Likely: none of 100 or "
+        "more episodes succeeded and four in five end the same way, while another task succeeds in a "
+        "fifth of its episodes.",
         "A single success, for example of a network that is trained on this task alone.",
         (
             "change the task, or its time limit, not the balancing",
@@ -338,7 +344,8 @@ _ALL: Final = (
         "Over the records its loss changes by less than its noise. Curves alone do not tell why: out of "
         "reach, dominated, unlearnable, or already at its floor.",
         "The loss changes by less than 1 % over the records, or by no more than its noise, and no other "
-        "finding says why. It is a warning only below 100 updates.",
+        "finding says why. For the lander: the return does not rise by more than chance (Mann–Kendall "
+        "test). It is a warning only where updates are few or most actions were random.",
         "A longer record that falls.",
         (
             "find the cause: `mtctl diagnose RECIPE` trains counterfactuals where mtctl knows the problem",
