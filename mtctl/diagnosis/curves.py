@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mtctl.analysis.documents import show_text
 from mtctl.diagnosis.metrics_columns import Columns, choose
 from mtctl.diagnosis.metrics_file import Table, read_table
-from mtctl.diagnosis.report import Check, Diagnosis, Severity, Subject, Symptom, TaskState
+from mtctl.diagnosis.report import Check, Diagnosis, Outcome, Severity, Subject, Symptom, TaskState
 from mtctl.diagnosis.rules import losses
 from mtctl.diagnosis.rules.ranking import ranked
 from mtctl.diagnosis.rules.ruling import Ruling
@@ -159,12 +159,9 @@ def _rulings(
 
 
 def _documented(checked: Symptom) -> Check:
-    name = "documented check: one loss flat (< 1 %), another improving (> 20 %)"
-    if checked.present:
-        return Check(
-            name, "found", f"flat: {', '.join(checked.flat)}; improving: {', '.join(checked.improving)}"
-        )
-    return Check(name, "passed", "no such pair")
+    flat, improving = (", ".join(tasks) or "none" for tasks in (checked.flat, checked.improving))
+    outcome: Outcome = "found" if checked.present else "passed"
+    return Check("documented check", outcome, f"flat (< 1 %): {flat}; improving (> 20 %): {improving}")
 
 
 def _spikes(training: Mapping[str, _Curve]) -> Check:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from mtctl.diagnosis.rules.losses import diverged, overfitting, stuck, symptom, task_state, too_few_updates
+from mtctl.diagnosis.rules.trends import Values
 from tests.diagnosis.histories import FALLING, LEVEL, codes
 
 FALL, STAY = np.array(FALLING), np.array(LEVEL)
+SLOW: Values = 1 - 0.02 * np.arange(6, dtype=np.float64)
 
 
 @pytest.mark.parametrize(
@@ -17,31 +19,31 @@ FALL, STAY = np.array(FALLING), np.array(LEVEL)
         (FALL, None, "learns"),
         (FALL, 0.4, "learns"),
         (FALL, 0.05, "slow"),
-        (1 - 0.02 * np.arange(6), None, "slow"),
+        (SLOW, None, "slow"),
         (STAY, None, "flat"),
         (STAY, 0.05, "flat"),
         (STAY, 0.3, "learns"),
         (STAY, 0.8, "at_floor"),
         (1 + 0.1 * np.arange(6), None, "flat"),
-        (1 + np.arange(6.0), None, "diverged"),
+        (1 + 3 * np.arange(6.0), None, "diverged"),
         (np.array([1.0, 0.9, np.nan]), None, "diverged"),
         (np.array([np.inf]), None, "diverged"),
         (np.array([1.0]), None, "unknown"),
         (np.array([]), None, "unknown"),
     ],
 )
-def test_states(values: np.ndarray, skill: float | None, state: str) -> None:
+def test_states(values: Values, skill: float | None, state: str) -> None:
     assert task_state("a", values, skill=skill).state == state
 
 
 def test_a_loss_below_the_constants_has_not_diverged() -> None:
-    rising = 0.1 * (1 + np.arange(6.0))
+    rising = 0.1 * (1 + np.arange(6.0) ** 2)
     assert task_state("a", rising).state == "diverged"
     assert task_state("a", rising, constant=1.0).state == "flat"
 
 
 def test_the_documented_check() -> None:
-    states = [task_state("a", FALL), task_state("b", STAY), task_state("c", 1 - 0.02 * np.arange(6))]
+    states = [task_state("a", FALL), task_state("b", STAY), task_state("c", SLOW)]
     found = symptom(states, 30)
     assert (found.present, found.flat, found.improving, found.updates) == (True, ("b",), ("a",), 30)
     assert not symptom(states[1:], 30).present
@@ -49,7 +51,7 @@ def test_the_documented_check() -> None:
 
 
 def test_divergence_is_told_from_a_value_that_is_not_finite() -> None:
-    curves = {"a": FALL, "b": 1 + np.arange(6.0), "c": np.array([1.0, np.nan, 0.5])}
+    curves = {"a": FALL, "b": 1 + 3 * np.arange(6.0), "c": np.array([1.0, np.nan, 0.5])}
     found = diverged([task_state(task, values) for task, values in curves.items()], curves, "possible")
     assert codes(found.findings) == [("diverged", "b"), ("diverged", "c")]
     assert [finding.confidence for finding in found.findings] == ["possible", "certain"]

@@ -29,9 +29,9 @@ LEARNED: Final = 0.10
 """Skill from which a task has learned something."""
 AT_FLOOR: Final = 0.50
 """Skill from which a flat loss is one that has little left to learn."""
-BLOWN_UP: Final = 3.0
+BLOWN_UP: Final = 5.0
 """Factor over the first loss, and over the best constant's, that a healthy loss does not reach: unbalanced
-raw losses took one to 2.1 times its first epoch before it fell, a reversed gradient to 3 to 4.3 times."""
+losses of healthy runs took one to 2.8 times its first epoch before it fell."""
 FEW_UPDATES: Final = 100
 """Updates below which a flat loss may only be a young one: the documented pattern fades with their number."""
 _OVERFITTED: Final = 0.10
