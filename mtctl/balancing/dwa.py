@@ -42,12 +42,12 @@ class DWA(Balancer):
     temperature: float = 2.0
 
     def init(self, tasks: int) -> State:
-        return {name: np.zeros(tasks) for name in ("sum", "steps", "windows", "newer", "older")}
+        return {name: np.zeros(tasks) for name in ("sum", "steps", "newer", "older")}
 
     def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
         refuse_negative(signals.losses, "so that its fall is no ratio")
         active, newer, older = signals.active, state["newer"], state["older"]
-        known = (state["windows"] >= 2) & (older > NEGLIGIBLE)
+        known = older > NEGLIGIBLE  # 0 until two windows are complete
         rates = np.where(known, newer / np.where(known, older, 1.0), 1.0)
         weights = active.sum(-1, keepdims=True) * softmax(rates / self.temperature, active)
 
@@ -56,7 +56,6 @@ class DWA(Balancer):
         return weights, {
             "sum": np.where(full, 0.0, total),
             "steps": np.where(full, 0.0, steps),
-            "windows": state["windows"] + full,
             "newer": np.where(full, total / self.window, newer),
             "older": np.where(full, newer, older),
         }
