@@ -21,7 +21,7 @@ def test_golden_value() -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("tasks", "width", "seed"), [(2, 5, 0), (4, 6, 0), (10, 30, 0)])
 def test_torchjd_agrees_on_gradients_of_like_lengths(tasks: int, width: int, seed: int) -> None:
-    """Where lengths are alike. It is the official solver, a sequence of convex programs that ends early."""
+    """On these: the official solver, a sequence of convex programs, now and then ends elsewhere."""
     jacobian = drawn(tasks, width, seed)
     theirs = TorchjdNashMTL(tasks, max_norm=0.0)(torch.from_numpy(jacobian))
     np.testing.assert_allclose(update(NashMTL(), jacobian), theirs, atol=1e-5)
