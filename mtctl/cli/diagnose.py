@@ -237,6 +237,8 @@ def _print(found: Diagnosis, commands: list[str], *, as_json: bool) -> None:
 
 def _after_training(found: Diagnosis, target: str, path: Path | None) -> list[str]:
     """Return the next commands: learn what the first cause is, then prove it, write its cure or train it."""
+    from mtctl.cli.screens.diagnose import is_healthy
+
     typed = shlex.join(["mtctl", *sys.argv[1:]])
     commands = _explanations(found)
     if winner(found):
@@ -245,7 +247,7 @@ def _after_training(found: Diagnosis, target: str, path: Path | None) -> list[st
         )
     elif "--no-verify" in sys.argv and found.stuck:
         commands.append(typed.replace(" --no-verify", ""))
-    elif not commands:
+    elif not commands and is_healthy(found):
         commands.append(f"mtctl train {shlex.quote(target)}")
     return commands
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from mtctl.cli.diagnose_target import Kind, columns_of, kind_of
 from mtctl.diagnosis import curves, records
@@ -396,7 +398,23 @@ def test_the_next_command_is_one_that_can_be_typed(mtctl: Command, asked: Simple
     asked.found = replace(asked.found, trials=())
     assert mtctl("diagnose", "--no-verify").out.endswith("reach\n  mtctl diagnose\n")
     asked.found = replace(asked.found, findings=(), stuck=None)
+    assert "mtctl train" not in mtctl("diagnose", "windows_documented").out, "the countdown is flat"
+    asked.found = replace(asked.found, states=asked.found.states[:3])
     assert mtctl("diagnose", "windows_documented").out.endswith("\n  mtctl train windows_documented\n")
+
+
+def test_progress_on_a_terminal_is_one_line_that_goes_away(
+    mtctl: Command, asked: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        sys.modules["mtctl.cli.diagnose"],
+        "err",
+        lambda: Console(stderr=True, force_terminal=True, highlight=False),
+    )
+    result = mtctl("diagnose", "windows_documented")
+    assert result.code == 0
+    assert "training as is" in result.err
+    assert result.err.endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
 
 
 # ----- --explain

@@ -104,6 +104,14 @@ def test_unknown_signals_are_shown_under_their_names() -> None:
     assert re.search(r"^\s+replay\ntask +rows\n", screen_of(found), flags=re.MULTILINE)
 
 
+def test_a_weight_is_shown_where_it_is_not_the_multiplier() -> None:
+    found = diagnosis()
+    same = {**found.signals, "weight": dict(found.signals["own_weight"])}
+    other = {**found.signals, "weight": {**found.signals["own_weight"], "ptr": 1.0}}
+    assert "weight: of the task's gradient" not in screen_of(replace(found, signals=same))
+    assert "weight: of the task's gradient" in screen_of(replace(found, signals=other))
+
+
 def test_no_remedy_that_helps_is_no_best_one() -> None:
     found = diagnosis()
     useless = replace(found, trials=tuple(each for each in found.trials if each.verdict != "helps"))

@@ -209,11 +209,16 @@ def summary(diagnosis: Diagnosis) -> Iterator[str]:
     for severity, word in (("error", "Found"), ("warning", "Warnings")):
         if codes := dict.fromkeys(each.code for each in diagnosis.findings if each.severity == severity):
             yield f"{word}: {', '.join(codes)}."
-    healthy = all(state.state in ("learns", "at_floor") for state in diagnosis.states)
-    if healthy and not any(each.severity == "error" for each in diagnosis.findings):
+    if is_healthy(diagnosis):
         yield f"Every task learns in {period(diagnosis)}."
     if diagnosis.trials:
         yield _remedy(diagnosis)
+
+
+def is_healthy(diagnosis: Diagnosis) -> bool:
+    """Return whether every task learns, and nothing is wrong."""
+    learning = all(state.state in ("learns", "at_floor") for state in diagnosis.states)
+    return learning and not any(each.severity == "error" for each in diagnosis.findings)
 
 
 def _listed(names: Sequence[str]) -> str:

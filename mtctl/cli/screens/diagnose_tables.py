@@ -154,6 +154,8 @@ def signals_meaning(diagnosis: Diagnosis) -> str:
 def _present(diagnosis: Diagnosis) -> Iterator[tuple[str, Signal]]:
     """Yield the signals that have a value: those known here first, in their order."""
     for name in dict.fromkeys([*_SIGNALS, *diagnosis.signals]):
+        if name == "weight" and diagnosis.signals.get(name) == diagnosis.signals.get("own_weight"):
+            continue  # methods that act on losses have one weight for the trunk and the head
         if any(value is not None for value in diagnosis.signals.get(name, {}).values()):
             yield name, _SIGNALS.get(name) or Signal(show_text(in_words(name)))
 
