@@ -186,8 +186,6 @@ class WindowsRecipe(Recipe):
 
     def misfits(self) -> Iterator[Misfit]:
         yield from super().misfits()
-        for task in self.training.head_lr:
-            yield from self._unknown_task(("training", "head_lr"), task)
         if self.training.batch_size > (rows := self.problem.training_windows or self.training.batch_size):
             text = f"`batch_size` is above the number of training windows ({rows})"
             yield Misfit(("training", "batch_size"), text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -204,6 +204,12 @@ class WindowsProblem(Part):
         for index, task in enumerate(self.tasks):
             if task in self.tasks[:index]:
                 yield Misfit(("tasks", index), f"task `{task}` is listed more than once")
+        fought_over: set[str] = set()
+        for index, fault in enumerate(self.faults):
+            if isinstance(fault, Contradiction):
+                if twice := sorted({fault.task, fault.by} & fought_over):
+                    yield Misfit(("faults", index), f"task `{twice[0]}` is in another contradiction already")
+                fought_over |= {fault.task, fault.by}
 
 
 class SequenceModel(Part):
@@ -235,7 +241,12 @@ class Training(Part):
     weight_decay: NonNegativeFloat = 1e-2
     """AdamW's and SGD's; torch's own default for AdamW. Adam uses none."""
     batch_size: PositiveInt = 32
-    head_lr: dict[WindowsTask, PositiveFloat] = Field(default_factory=dict)
+    head_lr: dict[str, PositiveFloat] = Field(default_factory=dict)
     """Factor on the learning rate of single heads, by task; those that are not trained do not count."""
     gradient_clip: PositiveFloat | None = None
     """Largest Euclidean norm of the combined gradient; null: no clipping."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        for task in self.head_lr:
+            if task not in (known := get_args(WindowsTask)):
+                yield Misfit(("head_lr", task), f"`{task}` has no head", choices=known)

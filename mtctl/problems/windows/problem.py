@@ -100,8 +100,7 @@ class Windows:
         return [] if fought_over else list(self.network.head(task).parameters())
 
     def _head_rate(self, task: str) -> float:
-        factors: dict[str, float] = dict(self._training.head_lr.items())
-        return self._training.lr * factors.get(task, 1.0)
+        return self._training.lr * self._training.head_lr.get(task, 1.0)
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
         settings, tampering = self._training, self.objective.tampering

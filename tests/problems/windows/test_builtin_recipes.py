@@ -100,7 +100,7 @@ def test_parameter_counts(name: str) -> None:
     problem = build_problem(recipe, 0)
     count = problem.parameter_count()
     learned = learned_parameters(build_chain(recipe.chain, problem.tasks), 4)
-    # A scalar countdown reads 64 numbers instead of 192. With four learned variances it is the study's 97,547.
+    # A scalar countdown reads 64 numbers, not 192. With four learned variances it is the study's 97,547.
     assert count.total == 97_543 - (128 if name == "windows_scalar_countdown" else 0)
     assert count.shared == 96_832
     assert learned == (4 if name == "windows_uncertainty" else 0)
