@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from mtctl.diagnosis import (
@@ -23,6 +23,7 @@ from mtctl.diagnosis.remedies import Crew
 from mtctl.diagnosis.report import (
     Check,
     Diagnosis,
+    Experiment,
     Finding,
     Subject,
     Trial,
@@ -277,9 +278,17 @@ class _Windows:
             signals={name: {task: joint.signal(name, task) for task in tasks} for name in names},
             findings=tuple(sorted(self._findings, key=lambda one: severity[one.severity])),
             checks=tuple(self._checks),
-            experiments=tuple(laboratory.experiments),
+            experiments=(*_as_is(laboratory), *laboratory.experiments),
             trials=trials,
             stuck=stuck[0] if stuck else None,
             notes=tuple(self._notes),
             seconds=time.monotonic() - self._began,
         )
+
+
+def _as_is(laboratory: Laboratory) -> Iterator[Experiment]:
+    """Yield what the experiments of each task are compared with."""
+    joint = laboratory.joint
+    for task in dict.fromkeys(one.task for one in laboratory.experiments):
+        skill = joint.at(task, laboratory.budget).skill
+        yield Experiment("as is", task, joint.steps(task), joint.updates, 1.0, skill)

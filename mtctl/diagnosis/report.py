@@ -81,13 +81,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """How one task does in the budget, as is; means over the seeds.
+    """How one task does in the budget, as is, from the first seed.
 
     Args:
         task: its name.
         state: the verdict.
-        first: loss before the first update, or in the first record; original units.
-        last: loss at the end of the budget.
+        first: loss before the first update, or in the first record, original units; of a task that is played,
+            its return.
+        last: the same at the end of the budget.
         change: (last − first)/first.
         constant: loss of the best constant prediction; None where that is not known.
         skill: 1 − last/constant; None likewise.

@@ -80,6 +80,7 @@ def diagnosis() -> Diagnosis:
             Check("remedy: gradient surgery", "not_run", "the time given by --budget was up"),
         ),
         experiments=(
+            Experiment("as is", "countdown", None, 120, 1.0, 0.001),
             Experiment("countdown alone", "countdown", 52.2, 60, 2.3, 0.0087),
             Experiment("countdown standardised", "countdown", 34.3, 60, 3.5, 0.046),
             Experiment("countdown alone, standardised", "countdown", 9.0, 60, 13.3, 0.37),

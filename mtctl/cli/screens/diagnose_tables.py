@@ -143,7 +143,7 @@ def signals_table(diagnosis: Diagnosis) -> StackedTable:
     ]
     groups = (tuple(columns[at : at + _IN_A_GROUP]) for at in range(0, len(columns), _IN_A_GROUP))
     names = Column("task", tuple(map(show_text, tasks)), text=True)
-    return StackedTable("Signals: the latest of each task", names, tuple(groups))
+    return StackedTable("Signals of each task", names, tuple(groups))
 
 
 def signals_meaning(diagnosis: Diagnosis) -> str:
@@ -169,15 +169,11 @@ def experiment_tables(diagnosis: Diagnosis) -> Iterator[StackedTable]:
 
 
 def _experiments(task: str, as_is: TaskState | None, found: Sequence[Experiment]) -> StackedTable:
+    never = as_is is None or as_is.steps is None
     names = [show_text(each.name) for each in found]
     steps = [_steps(each.steps, each.watched) for each in found]
-    speedups = [_speedup(each.speedup, bound=as_is is None or as_is.steps is None) for each in found]
+    speedups = [_speedup(each.speedup, bound=never and each.name != "as is") for each in found]
     skills = [share(each.skill) for each in found]
-    if as_is is not None and "as is" not in names:
-        names.insert(0, "as is")
-        steps.insert(0, _steps(as_is.steps, _at_least(found)))
-        speedups.insert(0, f"{number(1.0)} ×")
-        skills.insert(0, share(as_is.skill))
     return StackedTable(
         f"Experiments on {show_text(task)}: one thing changed, same seed, weights and batches",
         Column("changed", tuple(names), text=True),
@@ -189,12 +185,6 @@ def _experiments(task: str, as_is: TaskState | None, found: Sequence[Experiment]
             ),
         ),
     )
-
-
-def _at_least(found: Sequence[Experiment]) -> int:
-    """Return updates that the run as is needs more than: a speed-up is a bound made of them."""
-    bounds = [each.speedup * each.steps for each in found if each.speedup and each.steps]
-    return round(max([*bounds, *(each.watched for each in found)]))
 
 
 def _steps(steps: float | None, watched: int) -> str:
