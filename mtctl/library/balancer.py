@@ -130,19 +130,23 @@ class Balancer:
                 f"the state is of the tasks {', '.join(tasks)}, not of {', '.join(self.tasks)}"
             )
         if tasks:
-            self._begin(tasks)
-            if self._state.keys() != state["state"].keys():
+            chain, fresh = self._prepared(tasks)
+            if fresh.keys() != state["state"].keys():
                 raise BalanceError(f"the state is of {self.name} with other settings")
+            self._chain, self.tasks = chain, tasks
         self._state = dict(state["state"])
         self._rng.set_state(state["rng"])
 
     def _begin(self, tasks: tuple[str, ...]) -> None:
+        self._chain, self._state = self._prepared(tasks)
+        self.tasks = tasks
+
+    def _prepared(self, tasks: tuple[str, ...]) -> tuple[Chain, ChainState]:
         if len(set(tasks)) < len(tasks):
             raise BalanceError(f"tasks: {', '.join(tasks)}: a name stands twice")
         refuse_misnamed(self._parts, tasks)
         chain = build(self._parts, tasks) if self._parts else self._chain
         try:
-            self._state = chain.init(len(tasks))
+            return chain, chain.init(len(tasks))
         except ValueError as error:
             raise BalanceError(f"{self.name}: {error}") from error
-        self._chain, self.tasks = chain, tasks

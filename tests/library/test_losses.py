@@ -1,0 +1,130 @@
+"""Losses that come and go, that are unusual, and that are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import mtctl
+from tests.library.models import by_hand, gradients, inputs, mlp
+
+THREE = ("red", "green", "blue")
+
+
+@pytest.mark.parametrize("kind", ["equal", "uncertainty", "gradnorm", "pcgrad"])
+@pytest.mark.parametrize("absent", ["left out", "None"])
+def test_an_absent_task_has_no_part_in_a_step(kind: str, absent: str) -> None:
+    model, balancer = mlp(THREE), mtctl.Balancer(kind)
+    mtctl.balance(model.losses(inputs(16, 5)), balancer=balancer)
+    model.zero_grad()
+    losses: dict[str, Tensor | None] = {**model.losses(inputs(16, 5)), "green": None}
+    if absent == "left out":
+        del losses["green"]
+    report = mtctl.balance(losses, balancer=balancer)
+    assert list(report.weights) == ["red", "blue"]
+    assert model.head("green").weight.grad is None
+    parameters = list(model.parameters())
+    there = {task: loss for task, loss in model.losses(inputs(16, 5)).items() if task != "green"}
+    want = by_hand(there, report, model.shared, parameters)
+    torch.testing.assert_close(gradients(parameters), want)
+
+
+def test_what_was_shared_stays_shared_where_one_task_is_alone() -> None:
+    model, balancer = mlp(), mtctl.Balancer("encodec", momentum=0.0, base_weights={"red": 1.0, "blue": 3.0})
+    both = mtctl.balance(model.losses(inputs(16, 5)), balancer=balancer)
+    alone = mtctl.balance({"red": model.losses(inputs(16, 5))["red"]}, balancer=balancer)
+    assert alone.norms is not None
+    assert both.norms is not None
+    assert alone.norms["red"] == pytest.approx(both.norms["red"])
+    assert alone.parameters == both.parameters
+    assert alone.own_weights == {"red": 1.0}
+    assert alone.weights["red"] == pytest.approx(1 / alone.norms["red"])
+
+
+def test_tasks_that_were_named_may_be_absent_at_first() -> None:
+    model, balancer = mlp(THREE), mtctl.Balancer("pcgrad", tasks=THREE)
+    losses = model.losses(inputs(16, 5))
+    first = mtctl.balance({task: losses[task] for task in ("blue", "red")}, balancer=balancer)
+    second = mtctl.balance(model.losses(inputs(16, 5)), balancer=balancer)
+    assert (list(first.weights), list(second.weights)) == (["red", "blue"], list(THREE))
+
+
+def test_a_first_step_with_one_task_shares_nothing_yet() -> None:
+    model = mlp()
+    losses = {"red": model.losses(inputs(16, 5))["red"], "blue": None}
+    with pytest.raises(mtctl.BalanceError, match="no parameter is reached by more than one loss") as error:
+        mtctl.balance(losses, balancer=mtctl.Balancer("pcgrad"))
+    assert "shared=" in str(error.value.hint)
+    losses["red"] = model.losses(inputs(16, 5))["red"]
+    report = mtctl.balance(losses, model.shared, balancer=mtctl.Balancer("pcgrad"))
+    assert report.weights == {"red": 1.0}
+
+
+def test_a_new_task_is_refused() -> None:
+    model, balancer = mlp(THREE), mtctl.Balancer("gradnorm", tasks=("red", "blue"))
+    with pytest.raises(mtctl.BalanceError, match="task `green` is new: this balancer began with red, blue"):
+        mtctl.balance(model.losses(inputs(16, 5)), balancer=balancer)
+
+
+@pytest.mark.parametrize("kind", ["equal", "gradnorm", "pcgrad"])
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda loss: loss.expand(2, 3), r"task `blue`: its loss has 6 elements \(2×3\), not one"),
+        (lambda loss: loss.detach(), "task `blue`: its loss depends on no parameter"),
+        (lambda loss: loss * torch.nan, "task `blue`: its loss is not finite"),
+        (lambda loss: loss.detach().item(), "task `blue`: its loss is no tensor, but float"),
+    ],
+    ids=["not scalar", "no graph", "not finite", "a number"],
+)
+def test_an_unusable_loss_is_refused_before_anything_is_written(
+    kind: str, spoil: Callable[[Tensor], Any], said: str
+) -> None:
+    model = mlp()
+    losses = model.losses(inputs(16, 5))
+    losses["blue"] = spoil(losses["blue"])
+    with pytest.raises(mtctl.BalanceError, match=said):
+        mtctl.balance(losses, balancer=mtctl.Balancer(kind))
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_gradient_that_is_not_finite_names_its_task() -> None:
+    model = mlp()
+    losses = model.losses(inputs(16, 5))
+    losses["blue"] = (losses["blue"] - losses["blue"].detach()).sqrt()
+    with pytest.raises(mtctl.BalanceError, match="task `blue`: its gradient is not finite"):
+        mtctl.balance(losses, balancer=mtctl.Balancer("pcgrad"))
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ({}, "no task has a loss in this step"),
+        ({"a": None}, "no task has a loss in this step"),
+        ([1.0], "expected losses by task name, found list"),
+    ],
+)
+def test_what_are_no_losses(losses: Mapping[str, None], said: str) -> None:
+    with pytest.raises(mtctl.BalanceError, match=said):
+        mtctl.balance(losses)
+
+
+def test_a_loss_of_one_element_in_any_shape() -> None:
+    model = mlp()
+    losses = {task: loss.reshape(1, 1) for task, loss in model.losses(inputs(16, 5)).items()}
+    report = mtctl.balance(losses, balancer=mtctl.Balancer("pcgrad"))
+    want = by_hand(model.losses(inputs(16, 5)), report, model.shared, list(model.parameters()))
+    torch.testing.assert_close(gradients(list(model.parameters())), want)
+
+
+def test_losses_whose_graph_is_gone_say_so() -> None:
+    losses = mlp().losses(inputs(16, 5))
+    balancer = mtctl.Balancer("pcgrad")
+    mtctl.balance(losses, balancer=balancer)
+    with pytest.raises(RuntimeError, match="retain_graph=True"):
+        mtctl.balance(losses, balancer=balancer)
