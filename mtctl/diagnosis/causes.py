@@ -23,10 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 from typing import Final
 
 from mtctl.diagnosis import variations
-from mtctl.diagnosis.course import LEARNED
+from mtctl.diagnosis.course import LEARNED, SPIKE
 from mtctl.diagnosis.laboratory import (
     FASTER,
     KNOWN_BY_HEART,
@@ -50,6 +51,9 @@ MUCH_FASTER: Final = 5.0
 """Speed-up with ten times the learning rate that makes the rate the cause, not the number of updates."""
 UNSTABLE: Final = 1.25
 """Training loss, relative to the larger of the start's and the constant's, from which a task got worse."""
+OPPOSED: Final = -0.3
+"""Mean cosine from which tasks that cannot learn together are in conflict, whatever their shares. Over the
+first epochs of tasks that share a trunk in peace, means are above −0.1."""
 COMMON_RATES: Final = (30.0, 1000.0, 0.1, 0.01)
 """Factors on the learning rate of a run in which no task learns."""
 LOWER_RATES: Final = (0.1, 0.01)
@@ -86,7 +90,7 @@ def held_back(laboratory: Laboratory, task: str) -> list[Finding]:
     """Return what costs a task something that learns late, or that it is slow."""
     within = laboratory.as_is(task) <= laboratory.budget
     if within and laboratory.skill(task) < LEARNED:
-        return [_lost(laboratory, task)]
+        return _lost(laboratory, task)
     if laboratory.budget < FEW_UPDATES:
         return [] if within else [_few(laboratory, task)]
     return _two_by_two(laboratory, task, "warning") or ([] if within else [_slow(laboratory, task)])
@@ -105,20 +109,27 @@ def _slow(laboratory: Laboratory, task: str) -> Finding:
     return Finding("slow", task, "info", "measured", text, (evidence,))
 
 
-def _lost(laboratory: Laboratory, task: str) -> Finding:
-    """Tell what a task had learned and lost again: by heart instead, or by steps that are too long."""
+def _lost(laboratory: Laboratory, task: str) -> list[Finding]:
+    """Tell what a task had learned and lost again: by heart instead, or by steps that are too long.
+
+    Nothing if it comes back within another budget: single looks go up and down.
+    """
     joint = laboratory.joint
-    training = joint.relatives(task)
-    best = max(point.skill for point in joint.points[task])
+    joint.run(2 * laboratory.recipe.training.epochs)
+    points = joint.points[task]
+    after = [point.skill for point in points if point.updates >= laboratory.as_is(task)]
+    if median(after) >= LEARNED:
+        return []
+    training = joint.relatives(task)[-1]
     evidence = (
-        Evidence("best skill", 100 * best, "%"),
-        Evidence("skill at the end of the budget", 100 * laboratory.skill(task), "%"),
-        Evidence("training loss relative to the best constant's", training[-1]),
+        Evidence("best skill", 100 * max(after), "%"),
+        Evidence("skill since then, median", 100 * median(after), "%"),
+        Evidence("training loss relative to the best constant's", training),
     )
     text = f"{task} had learned and lost it again on windows that it is not trained on"
-    if training[-1] < 1 - best:
-        return Finding("overfitting", task, "warning", "measured", text, evidence)
-    return Finding("learning-rate", task, "warning", "likely", f"{text}, and on the others", evidence)
+    if training < 1 - max(after):
+        return [Finding("overfitting", task, "warning", "measured", text, evidence)]
+    return [Finding("learning-rate", task, "warning", "likely", f"{text}, and on the others", evidence)]
 
 
 # ----- what would mislead the 2 × 2
@@ -153,7 +164,7 @@ def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | No
 def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
     """Return the learning rate as the cause if a task got worse with it and learns with a lower one."""
     worst = laboratory.worst(task)
-    if worst < UNSTABLE:
+    if not UNSTABLE <= worst <= SPIKE:  # after a spike, lower rates have been tried
         return None
     for factor in LOWER_RATES:
         overrides = variations.learning_rate(laboratory.recipe, factor)
@@ -194,17 +205,26 @@ def _of_others(laboratory: Laboratory, task: str, alone: float, both: float) -> 
     """Tell dominance from conflict: the task learns without the others."""
     if alone < FASTER:
         return _dominance(laboratory, task, both, None, beside=True)
-    equal = laboratory.equalised(task)
-    if equal >= FASTER or laboratory.standardised(task) >= FASTER:
-        return _dominance(laboratory, task, alone, equal)
-    return _finding(
-        "conflict",
-        task,
-        f"{task} learns alone and not beside the others, and equal shares of the trunk's gradient do not "
-        "help: the tasks pull the same parameters in opposite directions",
-        laboratory.evidence(task, "alone", alone),
-        laboratory.evidence(task, "with equal gradient shares", equal),
-    )
+    other, cosine = _most_opposed(laboratory, task)
+    if cosine > OPPOSED:
+        equal = laboratory.equalised(task)
+        if equal >= FASTER or laboratory.standardised(task) >= FASTER:
+            return _dominance(laboratory, task, alone, equal)
+        how = laboratory.evidence(task, "with equal gradient shares", equal)
+        why = "and equal shares of the trunk's gradient do not help"
+    else:
+        how = Evidence(f"mean cosine with {other}'s gradient", cosine, "", f"below {OPPOSED:g}")
+        why = f"and its gradient points away from {other}'s"
+    text = f"{task} learns alone and not beside the others, {why}: they pull the same parameters apart"
+    return _finding("conflict", task, text, laboratory.evidence(task, "alone", alone), how)
+
+
+def _most_opposed(laboratory: Laboratory, task: str) -> tuple[str, float]:
+    """Return the other task whose gradient has the lowest mean cosine with this one's, and that cosine."""
+    joint = laboratory.joint
+    found = {other: joint.cosine(task, other) for other in joint.problem.tasks if other != task}
+    other = min(found, key=lambda one: found[one] or 0.0)
+    return other, found[other] or 0.0
 
 
 def _reach(laboratory: Laboratory, task: str, effect: float, *, beside: bool = False) -> Finding:

@@ -6,9 +6,8 @@ and with it the data, their order, the initial weights and dropout: what differs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import fmean
 from typing import Any, Final
 
@@ -22,6 +21,8 @@ from mtctl.recipes.recipe import WindowsRecipe
 LEARNED: Final = 0.10
 """Skill from which a task counts as learning: a tenth of what the best constant prediction leaves. Runs
 without any signal reach ±0.03 on 128 windows."""
+CLEARLY: Final = 0.20
+"""Skill that counts at once; one between LEARNED and this must still be LEARNED at the next look."""
 SPIKE: Final = 2.0
 """An epoch's training loss above this many times the larger of the first and the constant's is a spike."""
 
@@ -94,21 +95,29 @@ class Course:
         return self
 
     def steps(self, task: str) -> float | None:
-        """Return τ: updates until the task's skill reached LEARNED, interpolated; None if it did not."""
+        """Return τ: updates until the task's skill reached LEARNED, interpolated; None if it did not.
+
+        One look above it is noise unless it is CLEARLY above, or the next look is above it too.
+        """
         points = self.points[task]
-        if points[0].skill >= LEARNED:
-            return 0.0
-        for before, after in pairwise(points):
-            if after.skill >= LEARNED:
-                share = (LEARNED - before.skill) / (after.skill - before.skill)
-                return before.updates + share * (after.updates - before.updates)
-        return None
+        place = next((place for place in range(len(points)) if _there(points[place : place + 2])), None)
+        if not place:
+            return None if place is None else 0.0
+        before, after = points[place - 1], points[place]
+        share = (LEARNED - before.skill) / (after.skill - before.skill)
+        return before.updates + share * (after.updates - before.updates)
 
     def signal(self, name: str, task: str) -> float | None:
         """Return the mean of a recorded signal over the epochs that have it; None if there is none."""
         found = [record["signals"][name].get(task) for record in self.records if name in record["signals"]]
         known = [value for value in found if value is not None]
         return fmean(known) if known else None
+
+    def cosine(self, task: str, other: str) -> float | None:
+        """Return the mean cosine of two tasks' gradients on the trunk; None where none was measured."""
+        found = [record["signals"]["cosine"] for record in self.records]
+        known = [pairs.get(f"{task}|{other}", pairs.get(f"{other}|{task}")) for pairs in found]
+        return fmean(values) if (values := [one for one in known if one is not None]) else None
 
     def relatives(self, task: str) -> list[float]:
         """Return each epoch's mean training loss, relative to the best constant's."""
@@ -126,6 +135,13 @@ class Course:
         """
         start = max(1.0, 1 - self.points[task][0].skill)
         return max(self.relatives(task), default=0.0) > SPIKE * start
+
+
+def _there(points: Sequence[Point]) -> bool:
+    """Say whether a task counts as learning at the first of these looks, of which the second is the next."""
+    if points[0].skill >= CLEARLY:
+        return True
+    return len(points) > 1 and all(point.skill >= LEARNED for point in points)
 
 
 def scores(problem: Windows, split: SeedList) -> Mapping[str, tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""Remedies, proven: each is trained from the same seeds for the same budget as the recipe as is, and ranked."""
+"""Remedies, proven: each is trained from the same seeds and budget as the recipe as is, and ranked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mtctl.errors import MtctlError
 from mtctl.recipes.recipe import WindowsRecipe
 
 NOTHING: Final = 0.01
-"""Mean improvement of the stuck task's loss, relative, below which a remedy has no effect; the documented 1 %."""
+"""Mean relative improvement of the stuck task's loss below which a remedy has no effect: documented."""
 _NEVER: Final = 10**9
 
 
@@ -92,7 +92,7 @@ def verify(
     deadline: float | None,
     say: Callable[[str], None],
 ) -> tuple[list[Trial], list[Check]]:
-    """Train every remedy from every seed; return what they did, the best first, and what there was no time for.
+    """Train every remedy from every seed; return what they did, the best first, and what was left out.
 
     Args:
         recipe: as is.

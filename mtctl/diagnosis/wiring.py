@@ -1,4 +1,4 @@
-"""What is certain before any training: parameters, gradients and targets, read off the problem and one batch."""
+"""What is certain before any training: targets, parameters, and one batch's gradients."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ from mtctl.problems.windows.network import CLASSES
 from mtctl.problems.windows.problem import Windows
 
 NO_GRADIENT = 1e-7
-"""Norm below which a gradient is none: float32 rounding of a connected task's is orders above, at 1e-4 and more."""
-
+"""Norm below which a gradient is none: a connected task's is orders above, at 1e-4 and more."""
 IGNORED = 0.02
 """Change of the loss, relative, below which other windows' inputs show that nobody looks at them."""
+DEALS = 8
+"""Ways in which inputs are dealt to other windows: one alone changes the loss of a head that looks at nothing
+useful by up to 10 %, either way."""
+BEYOND_CHANCE = 3.0
+"""Standard errors over windows from which a change is more than chance; without looking: −2.4 to 1.4."""
+FEWEST_WINDOWS = 8
+"""Windows below which there is no telling what is chance."""
 
 
 def examine(problem: Windows) -> tuple[list[Finding], list[Check]]:
@@ -58,8 +64,8 @@ def _targets(problem: Windows) -> Iterator[Finding]:
                 task,
                 "error",
                 "certain",
-                f"{int(rows.sum())} of {len(rows)} training windows have a {task} target that is missing, not finite "
-                "or outside what its loss can take",
+                f"{int(rows.sum())} of {len(rows)} training windows have a {task} target that is missing, "
+                "not finite or outside what its loss can take",
                 (Evidence("windows with a bad target", int(rows.sum()), "", f"of {len(rows)}"),),
             )
         elif len(target) > 1 and bool((target == target[:1]).all()) and _flat_in_time(target):
@@ -118,7 +124,7 @@ def _gradients(problem: Windows, gradients: TaskGradients, broken: set[str | Non
     for place, task in enumerate(problem.tasks):
         if task in broken:
             continue
-        if problem.head(task) and not float(own[place]) >= NO_GRADIENT:
+        if problem.head(task) and float(own[place]) < NO_GRADIENT:
             yield Finding(
                 "dead-head",
                 task,
@@ -139,12 +145,23 @@ def _gradients(problem: Windows, gradients: TaskGradients, broken: set[str | Non
 
 
 def ignores_input(problem: Windows, task: str) -> float:
-    """Return by how much a trained task's validation loss changes when inputs are dealt to other windows, relative.
+    """Return by how much a task's validation loss rises when inputs are dealt to other windows, relative.
 
-    About 0 for a head that does not look at the prices, for example one that answers by the bar's position only.
+    0 for a head that does not look at the prices, for example one that answers by the bar's position only,
+    and for a rise that may be chance.
     """
     split = problem.splits.validation
-    order = torch.arange(len(split)).roll(len(split) // 2)
-    as_is = problem.window_losses(problem.answers(split.inputs), split)[task].mean()
-    dealt = problem.window_losses(problem.answers(split.inputs[order]), split)[task].mean()
-    return float((dealt - as_is) / as_is)
+    count = len(split)
+    answers = problem.answers(split.inputs)
+    as_is = problem.window_losses(answers, split)[task].double()
+    dealt = torch.zeros_like(as_is)
+    for deal in range(1, DEALS + 1):
+        order = torch.arange(count).roll(max(1, deal * count // (DEALS + 1)))
+        dealt += (
+            problem.window_losses({head: one[order] for head, one in answers.items()}, split)[task] / DEALS
+        )
+    rise = dealt - as_is
+    error = rise.std() / count**0.5
+    if count >= FEWEST_WINDOWS and float(rise.mean()) < BEYOND_CHANCE * float(error):
+        return 0.0
+    return float(rise.mean() / as_is.mean())
