@@ -8,7 +8,7 @@ import pytest
 from mtctl.analysis.statistics import estimate
 from mtctl.diagnosis import remedies, variations
 from mtctl.diagnosis.remedies import Crew, Result
-from mtctl.diagnosis.report import Check, Remedy, Trial
+from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
 from tests.diagnosis.small_recipes import small
 
 RECIPE = small("model.standardise=[]", "training.epochs=1")
@@ -84,9 +84,14 @@ def test_seeds_that_failed_as_is_are_left_out() -> None:
 
 
 def test_what_helps_comes_first_then_the_lower_loss() -> None:
+    told: list[tuple[Verdict, float | None]] = [
+        ("failed", None),
+        ("unclear", 3.0),
+        ("helps", 8.0),
+        ("helps", 7.0),
+    ]
     trials = [
-        Trial(REMEDY, verdict, loss=None if loss is None else estimate([loss]))
-        for verdict, loss in [("failed", None), ("unclear", 3.0), ("helps", 8.0), ("helps", 7.0)]
+        Trial(REMEDY, verdict, loss=None if loss is None else estimate([loss])) for verdict, loss in told
     ]
     ordered = sorted(trials, key=remedies._rank)
     assert [(one.verdict, one.loss and one.loss.mean) for one in ordered] == [

@@ -1,0 +1,93 @@
+"""The gallery's rules, and a small part of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.gallery import Call, call, confusion, line, rates
+from benchmarks.gallery_cases import CASES, WHOLE_RUN, Case, cases, half_of
+from mtctl.diagnosis.codes import CODES
+
+GOOD = Call(
+    case="x",
+    half="held_out",
+    seed=0,
+    task="type",
+    planted=("unlearnable",),
+    harm="stopped",
+    tau=(None, 30.0),
+    named=("unlearnable", "slow"),
+    errors=("unlearnable",),
+    bystanders=(),
+    seconds=1.0,
+)
+
+
+def case(name: str) -> Case:
+    return next(one for one in CASES if one.name == name)
+
+
+def test_there_are_enough_cases_and_every_cause_in_both_halves() -> None:
+    faults = [one for one in CASES if one.planted]
+    assert len(faults) >= 15
+    assert len(CASES) - len(faults) >= 8
+    assert len({one.name for one in CASES}) == len(CASES)
+    planted = {
+        half: {cause for one in cases(half) for causes in one.planted.values() for cause in causes}
+        for half in ("thresholds", "held_out")
+    }
+    assert planted["thresholds"] | {"diverged"} == planted["held_out"] | {"diverged"}
+    assert planted["held_out"] <= set(CODES)
+
+
+def test_every_case_is_a_recipe_with_its_tasks() -> None:
+    for one in CASES:
+        assert one.recipe != one.control_recipe or not one.planted
+        assert set(one.planted) <= {*one.recipe.problem.tasks, WHOLE_RUN}
+
+
+def test_the_halves_share_no_case() -> None:
+    halves = [cases("thresholds"), cases("held_out")]
+    assert sorted(one.name for half in halves for one in half) == sorted(one.name for one in CASES)
+    assert {half_of(one) for one in halves[0]} == {"thresholds"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "right"),
+    [
+        ({}, True),
+        ({"named": ("slow", "unlearnable")}, False),
+        ({"named": ()}, False),
+        ({"harm": "harmless"}, False),
+        ({"harm": "harmless", "errors": ()}, True),
+        ({"harm": "control", "planted": (), "named": ("slow",), "errors": ()}, True),
+        ({"planted": ("conflict", "unlearnable")}, True),
+    ],
+)
+def test_what_counts_as_right(changes: dict[str, object], right: bool) -> None:
+    one = replace(GOOD, **changes)  # type: ignore[arg-type]
+    assert one.right is right
+    assert line(one).startswith("✗") is not right
+
+
+def test_tables_count_first_names_and_alarms() -> None:
+    alarm = replace(GOOD, harm="control", planted=(), task=None)
+    table = confusion([GOOD, GOOD, replace(GOOD, named=("conflict",)), alarm])
+    assert [list(column.cells) for column in table.columns] == [
+        ["unlearnable", "nothing"],
+        ["1", ""],
+        ["2", "1"],
+    ]
+    cells = {str(column.header): list(column.cells)[1] for column in rates([GOOD, alarm]).columns}
+    assert cells["faults named first"] == "1 of 1"
+    assert cells["alarms on healthy"] == "1 of 1"
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("name", ["saturated sigmoid", "type at weight 0.003", "as it is"])
+def test_a_part_of_the_gallery_is_called_rightly(name: str) -> None:
+    for one in call(case(name), 0):
+        assert one.right, line(one)
+        assert one.is_fault is bool(one.planted)
