@@ -25,7 +25,7 @@ from mtctl.errors import ExitCode, MtctlError
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Need = Literal["norms", "gramian"]
-Space = Literal["last_shared", "all_shared"]
+Space = Literal["last_shared", "all_shared", "features"]
 Scope = Literal["loss", "shared"]
 State = dict[str, Array]
 """A method's memory: named arrays, [..., T] each, or [..., T·T] for what belongs to pairs."""
