@@ -72,8 +72,12 @@ def _at_least_float32(values: Tensor) -> Tensor:
 
 
 def _exact(blocks: Sequence[Rows], squares: Tensor) -> bool:
-    """Say whether no square left float32's range. A length of 0 may be one that underflowed."""
+    """Say whether no square left float32's range; those of gradients that are 0 did not."""
     if all(block.values.dtype == torch.float64 for block in blocks):
         return True
-    present = squares[sorted({task for block in blocks for task in block.tasks})]
-    return bool(((present > _SMALLEST) & (present < _LARGEST)).all())
+    lost = ((squares <= _SMALLEST) | ~(squares < _LARGEST)).tolist()
+    return not any(
+        lost[task] and bool(values.any())
+        for block in blocks
+        for task, values in zip(block.tasks, block.values, strict=True)
+    )
