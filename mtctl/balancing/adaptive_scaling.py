@@ -34,6 +34,11 @@ class AdaptiveScaling(Balancer):
     task of base weight 0 stays at 0 in either mode. So does, after the warm-up, a task whose gradient has
     always been 0: it would take the largest scale, and with it nearly the whole sum, from the others.
 
+    Helps: where base weights should keep their meaning while gradient norms drift, within bounds.
+
+    Fails: where all norms lie beyond one bound, so that nothing is balanced, and where `preserve_importance`
+    is taken for equal shares. Conflicts are not seen.
+
     Needs norms: T backward passes through `space`.
 
     Args:

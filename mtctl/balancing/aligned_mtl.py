@@ -46,8 +46,11 @@ class AlignedMTL(Balancer):
     each other, the step vanishes for every task, and jumps back once a direction is so weak that it counts
     as 0. Weights may be negative.
 
-    Helps where tasks conflict and dominate each other but all gradients stay of some size. Costs T backward
-    passes through the shared parameters and two T×T decompositions.
+    Helps: where tasks conflict and dominate each other but all gradients stay of some size.
+
+    Fails: when one gradient vanishes or two become parallel: the step then vanishes for every task.
+
+    Costs T backward passes through the shared parameters and two T×T decompositions.
 
     Args:
         reduction: p = 1/T (`mean`, over the active tasks: a convex combination as in the paper) or 1 (`sum`,

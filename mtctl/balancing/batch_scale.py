@@ -26,6 +26,10 @@ class BatchScale(Balancer):
 
     The scale is a constant of the step: differentiating through it would give L/|L| = ±1 the gradient 0.
 
+    Helps: where losses are in different units and change faster than a running mean follows (`own_loss`).
+
+    Fails: where batches are small: their noise goes into the weights. `spread` balances nothing.
+
     Costs nothing besides the backward pass of the weighted sum.
 
     Args:

@@ -185,6 +185,11 @@ class CAGrad(Balancer):
 
         d = g₀ + c·‖g₀‖ · g_v/‖g_v‖,   v = argmin_{v ∈ Δ} g_v·g₀ + c·‖g₀‖·‖g_v‖
 
+    Helps: where tasks of one scale conflict and the mean must not suffer: `c` says how far to move from it.
+
+    Fails: where scales differ: within c·‖g₀‖ of the mean there is little room for the task with the short
+    gradient.
+
     Args:
         c: radius of the search in units of ‖g₀‖; 0.5. At 0, d is the mean gradient.
         rescale: divide by 1 + c², as some libraries do by default; off, as in the paper's equation.

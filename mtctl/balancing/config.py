@@ -25,8 +25,11 @@ class ConFIG(Balancer):
     depend on each other, angles are as equal as they can be, and some may exceed 90°; d is 0 where the unit
     gradients add up to 0.
 
-    Helps with a few tasks in conflict whose losses are on different scales (physics-informed networks are
-    where it comes from). With many tasks, or nearly opposite ones, the direction that suits all suits none.
+    Helps: with a few tasks in conflict whose losses are on different scales (physics-informed networks are
+    where it comes from).
+
+    Fails: with many tasks, or nearly opposite ones: the direction that suits all suits none.
+
     Costs T backward passes through the shared parameters; closed form.
 
     Source: Liu, Chu & Thuerey, ConFIG, 2025 (arXiv 2408.11104).

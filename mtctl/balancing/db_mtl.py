@@ -17,13 +17,19 @@ _EPSILON = 1e-8
 
 
 def db_mtl(momentum: float = 0.9, space: Space = "all_shared") -> tuple[Balancer, Balancer]:
-    """Return DB-MTL as the two methods in a row that it is.
+    """DB-MTL: losses evened out by their logarithm, then gradients by the longest. Two methods in a row.
 
         d = Σᵢ (maxⱼ mⱼ / mᵢ)·∇ log(Lᵢ + ε),   mᵢ = EMA of ‖∇ log(Lᵢ + ε)‖
 
     The logarithm weighs whole losses, a task's own parameters included; the lengths are evened out on the
     shared ones. The paper averages the gradients, P numbers for each task; here their lengths are averaged,
     so that d stays a combination of this step's gradients. With momentum 0 the two are the same.
+
+    Helps: where losses are positive and on different scales: no setting needs tuning, and no task is turned
+    down.
+
+    Fails: where a task is nearly solved: its noise is brought to the length of the longest gradient.
+    Conflicts are not seen.
 
     Args:
         momentum: β of the average, 0 ≤ β < 1; 0.9 as in the authors' code.

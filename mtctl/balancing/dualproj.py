@@ -50,9 +50,12 @@ class DualProj(Balancer):
     Without conflict between mean and tasks d is the mean itself. Unlike PCGrad the promise holds for any
     number of tasks.
 
-    Helps where now and then the mean harms a short-gradient task. It does not otherwise protect such a task:
-    its product with d is then exactly 0, so that it does not get worse and does not learn either; UPGrad
-    gives it a part of its own. Costs T backward passes through the shared parameters and a T×T problem.
+    Helps: where now and then the mean harms a task with a short gradient.
+
+    Fails: to protect such a task any further: its product with d is then exactly 0, so that it does not get
+    worse and does not learn either; UPGrad gives it a part of its own.
+
+    Costs T backward passes through the shared parameters and a T×T problem.
 
     Args:
         reduction: p = 1/T (`mean`, over the active tasks, as the paper's preference vector) or 1 (`sum`,

@@ -25,6 +25,11 @@ class DWA(Balancer):
     The rule is blind to scale: a loss a million times larger still gets the weight of its rate. Rates are
     near 1, so that with τ = 2 weights stay near 1 as well, unless a loss explodes: rᵢ = 20 takes everything.
 
+    Helps: where losses are on one scale and some tasks learn faster than others.
+
+    Fails: where scales differ, which it does not see, and where losses are noisy or rise, as in reinforcement
+    learning.
+
     Costs nothing besides the backward pass of the weighted sum.
 
     Args:

@@ -29,6 +29,12 @@ class Encodec(Balancer):
     The average starts without bias: after n steps it is divided by 1 − βⁿ, without which the first update
     would be 1/(1 − β) = 1000 times too long. A task whose gradient has always been 0 gets weight 0.
 
+    Helps: where losses have scales that drift, and it is known which share of the update each task should
+    have.
+
+    Fails: towards the end: a solved task keeps its share, noise and all, and steps do not get shorter by
+    themselves. Conflicts are not seen.
+
     Needs norms: T backward passes through `space`.
 
     Args:

@@ -33,9 +33,13 @@ class FairGrad(Balancer):
     Where no step improves every task there is no solution; weights of tasks in full conflict then grow to
     1e4 and more times their usual size and cancel each other.
 
-    Helps where Nash-MTL does and a task still stays behind (α = 2), or noisy short gradients get too much
-    attention (α = 0.5). Costs T backward passes through the shared parameters and half a dozen T×T systems,
-    more where α is far from 1 and lengths differ a lot.
+    Helps: where Nash-MTL does and a task still stays behind (α = 2), or noisy short gradients get too much
+    attention (α = 0.5).
+
+    Fails: as Nash-MTL does; at α > 1 steps get longer as gradients vanish.
+
+    Costs T backward passes through the shared parameters and half a dozen T×T systems, more where α is far
+    from 1 and lengths differ a lot.
 
     Args:
         alpha: α > 0; 1. Beyond 10 or below 0.1 the equation may not be solvable in double precision.

@@ -17,6 +17,10 @@ class Equal(Balancer):
         wᵢ = 1
 
     A sum, not a mean: the step is T times as long as with the mean of the losses.
+
+    Helps: as what every other method has to beat, and where losses are on one scale and tasks agree.
+
+    Fails: where scales differ: the task with the longest gradient has the shared network to itself.
     """
 
     def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
@@ -28,6 +32,10 @@ class Manual(Balancer):
     """Weights given by hand.
 
         wᵢ = weightsᵢ
+
+    Helps: where it is known what each task is worth, and the losses' scales stay what they are.
+
+    Fails: where scales drift during training. T tasks have T − 1 numbers to be searched, each by a training.
 
     Args:
         weights: one for each task, in the order of the tasks; used as they are, not normalised.

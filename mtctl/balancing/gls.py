@@ -21,6 +21,10 @@ class GLS(Balancer):
     losses down, as that of the mean of losses does. One loss near 0 slows all tasks down with it. T and the
     mean are over the active tasks; a task whose loss is 0 has nothing left to learn and is left out.
 
+    Helps: with a few tasks whose losses are positive and in different units.
+
+    Fails: where one loss nears 0, which slows all tasks down, and where losses may be negative.
+
     Costs nothing besides the backward pass of the weighted sum.
 
     Raises:

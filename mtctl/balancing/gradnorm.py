@@ -41,6 +41,11 @@ class GradNorm(Balancer):
     in closed form (∂/∂wᵢ = sign(Gᵢ − tᵢ)·‖∇Lᵢ‖), so that a step costs one forward and one backward pass.
     Inactive tasks are left out of T and of all means.
 
+    Helps: in long trainings whose tasks learn at different rates and share one last layer.
+
+    Fails: in short ones: at `lr` 0.01 weights take 700 steps to a factor of 1000. With a floor of 0.05 the
+    weights of two tasks differ 39-fold at most. Also where L(0) is not typical of a task.
+
     Args:
         alpha: strength of the pull towards tasks that lag; 1.5 as in the paper. 0 equalises all norms.
         lr: Adam's learning rate of the log-weights s; 0.01.

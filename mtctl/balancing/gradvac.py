@@ -71,8 +71,13 @@ class GradVac(Balancer):
     Between tasks that nearly always agree (φ̂ near 1) a single step that does not is corrected with a multiple
     of the other's gradient, φ̂/√(1 − φ̂²) times its length and more.
 
-    Helps with many related tasks, such as languages. Costs T backward passes through the shared parameters,
-    T rounds of vector algebra on T×T numbers, and a state of T×T numbers.
+    Helps: with many related tasks, such as languages.
+
+    Fails: with T ≥ 3 it promises nothing, as PCGrad; between tasks that nearly always agree, one step that
+    does not is corrected with a multiple of the other's gradient.
+
+    Costs T backward passes through the shared parameters, T rounds of vector algebra on T×T numbers, and a
+    state of T×T numbers.
 
     Args:
         beta: β, what the moving average takes from each step; 0.01 as in the paper (libraries: 0.5).

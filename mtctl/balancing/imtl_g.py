@@ -48,8 +48,12 @@ class IMTLG(Balancer):
     weight, the sum of all weights can be negative or near 0, and d then leads every task uphill, or is very
     long. ConFIG takes the same line, never uphill, at a length that does not explode.
 
-    Helps with few tasks (two or three) whose losses are on different scales. Costs T backward passes through
-    the shared parameters; closed form.
+    Helps: with few tasks (two or three) whose losses are on different scales.
+
+    Fails: with many tasks, or with gradients that nearly depend on each other: weights turn negative and the
+    step long.
+
+    Costs T backward passes through the shared parameters; closed form.
 
     Raises:
         ConvergenceError: weights with equal projections sum to 0, so that no factor makes their sum 1.

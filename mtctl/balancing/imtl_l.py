@@ -21,6 +21,11 @@ class IMTLL(Balancer):
     is `Uncertainty` in other letters (twice its objective with s = −log σ²), except that weights start at 1.
     Nothing in the objective bounds s as a loss goes to 0, so s stays within ±`limit`.
 
+    Helps: in long trainings whose losses are in different units: weights follow slowly, past the noise of
+    batches.
+
+    Fails: in short ones, as `lr` says; the sum of logarithms (`log`) is where it leads, at once.
+
     Costs nothing besides the backward pass of the weighted sum.
 
     Args:

@@ -22,6 +22,11 @@ class LogLoss(Balancer):
     noise of a nearly solved task weighs as much as anybody's progress. With ε = 0, a task whose loss is 0 has
     nothing left to learn and is left out.
 
+    Helps: where losses are positive and in different units: the first method to try there.
+
+    Fails: where a loss nears 0 and its noise comes to weigh as much as anybody's progress, and where losses
+    may be negative.
+
     Costs nothing besides the backward pass of the weighted sum.
 
     Args:

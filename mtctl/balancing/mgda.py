@@ -66,8 +66,12 @@ class MGDA(Balancer):
     those of the others sets the step nearly alone, so that losses on different scales, or a task that has
     almost converged, stall the rest. A task whose gradient is 0 would stop every other; it is left out.
 
-    Helps where tasks conflict strongly and their losses are on one scale. Costs T backward passes through the
-    shared parameters and a T×T problem.
+    Helps: where tasks conflict strongly and their losses are on one scale.
+
+    Fails: where scales differ or one task has nearly converged: the shortest gradient sets the step, and the
+    others stall.
+
+    Costs T backward passes through the shared parameters and a T×T problem.
 
     Raises:
         ConvergenceError: the solution does not satisfy its optimality conditions.

@@ -36,8 +36,12 @@ class NashMTL(Balancer):
     The official solver, a sequence of convex programs, is wrong once lengths differ by a factor of 100, and
     then returns what it had before without a word. This is Newton's method on the T×T equation.
 
-    Helps where losses are on different scales and tasks conflict. Costs T backward passes through the shared
-    parameters and half a dozen T×T systems.
+    Helps: where losses are on different scales and tasks conflict.
+
+    Fails: with plain SGD at a constant learning rate: ‖d‖ = √T to the end. Tasks in full conflict cancel each
+    other.
+
+    Costs T backward passes through the shared parameters and half a dozen T×T systems.
 
     Args:
         max_norm: shorten d to this length if it is longer, as the official code does (1 there); None: never,

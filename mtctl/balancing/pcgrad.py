@@ -50,6 +50,11 @@ class PCGrad(Balancer):
 
     Projections are against the ORIGINAL gradients, so that for T ≥ 3 the result may still conflict with some.
 
+    Helps: with two or three tasks whose gradients are of similar length and often conflict.
+
+    Fails: where one gradient is much longer: it still leads. With T ≥ 3 tasks the result may conflict with
+    some.
+
     Args:
         reduction: `sum` of the projected gradients, as in the paper, or their `mean` over the active tasks.
 

@@ -20,6 +20,10 @@ class RLW(Balancer):
     not better than this has not balanced anything; that makes it a control as well as a method. T and the
     softmax are over the active tasks. The draws are the run's own, and a resumed run goes on with them.
 
+    Helps: as a control: a method that is no better has balanced nothing.
+
+    Fails: where scales differ: on average it is the plain sum.
+
     Costs nothing besides the backward pass of the weighted sum.
 
     Source: Lin, Ye, Zhang & Tsang, Reasonable Effectiveness of Random Weighting, 2022 (arXiv 2111.10603).

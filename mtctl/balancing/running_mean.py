@@ -30,6 +30,11 @@ class RunningMean(Balancer):
     Where mᵢ ≤ 1e-8 (a task that is solved, or has shown nothing but zeros) the loss is used as it is:
     wᵢ = bᵢ·dᵢ^p.
 
+    Helps: where losses are positive and in different units; cheap, and good from the first steps on.
+
+    Fails: where a loss nears 0 and its noise comes to weigh as much as anybody's progress. Conflicts are not
+    seen.
+
     Costs nothing besides the backward pass of the weighted sum.
 
     Args:

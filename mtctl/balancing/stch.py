@@ -27,6 +27,12 @@ class STCH(Balancer):
     its first losses, so that scale does not count; until every task at hand has its Nᵢ, the objective is
     Σ log L. λ sums to 1 over the active tasks.
 
+    Helps: where the worst task is what counts: furthest from where it began (`log`) or from its ideal
+    (`linear`).
+
+    Fails: with a small `mu`, where noise decides who is worst; as `linear`, where scales differ and one task
+    leads for ever.
+
     Costs nothing besides the backward pass of the weighted sum.
 
     Args:

@@ -42,9 +42,13 @@ class UPGrad(Balancer):
     What PCGrad approximates one pair at a time: with two tasks and p = 1 both are the same, with more only
     this one keeps the promise. Scaling one task's loss scales its share of d and nothing else.
 
-    Helps where tasks conflict and none may get worse. A task with the longest gradient still leads, as in the
-    plain sum; use it after a method on losses or norms where scales differ. Costs T backward passes through
-    the shared parameters and T problems of size T×T, none of them where no two gradients conflict.
+    Helps: where tasks conflict and none may get worse.
+
+    Fails: where scales differ: the longest gradient leads, as in the plain sum. Use it after a method on
+    losses or norms there.
+
+    Costs T backward passes through the shared parameters and T problems of size T×T, none of them where no
+    two gradients conflict.
 
     Args:
         reduction: p = 1/T (`mean`, over the active tasks, as in the paper) or 1 (`sum`, steps T times as
