@@ -40,7 +40,7 @@ define install
 	rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); fi
 @echo "installing $(1) into $(VENV) (once; torch is large)"
 @touch $(VENV)/.unfinished
-@$(PIP) install -c constraints.txt hatchling
+@$(PIP) install -c constraints.txt hatchling setuptools
 @$(PIP) install -c constraints.txt --no-build-isolation -e '$(1)'
 @rm $(VENV)/.unfinished
 endef

@@ -127,12 +127,23 @@ def t_quantile(probability: float, dof: int) -> float:
     low, high = 0.0, pi / 2
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _central(middle, dof) < 2 * probability - 1 else (low, middle)
+        low, high = (
+            (middle, high) if central_probability(middle, dof) < 2 * probability - 1 else (low, middle)
+        )
     return sqrt(dof) * tan(low)
 
 
-def _central(theta: float, dof: int) -> float:
-    """Return P(|T| ≤ √ν·tan θ): a sum in powers of cos² θ, each term one factor more than the last."""
+def central_probability(theta: float, dof: int) -> float:
+    """Return P(|T| ≤ √ν·tan θ) for Student's t.
+
+    A sum in powers of cos² θ, each term one factor more than the last.
+
+    Args:
+        theta: in [0, π/2].
+        dof: degrees of freedom ν, at least 1.
+
+    Source: Abramowitz & Stegun, "Handbook of Mathematical Functions" (1964), 26.7.3 and 26.7.4.
+    """
     odd = dof % 2
     term = cos(theta) if odd else 1.0
     total = 0.0
