@@ -24,7 +24,8 @@ class IMTLL(Balancer):
     Helps: in long trainings whose losses are in different units: weights follow slowly, past the noise of
     batches.
 
-    Fails: in short ones, as `lr` says; the sum of logarithms (`log`) is where it leads, at once.
+    Fails: in short ones, and where a loss begins in the hundreds, as `Uncertainty` does and for its reasons.
+    `log` is at once where this leads.
 
     Costs nothing besides the backward pass of the weighted sum.
 

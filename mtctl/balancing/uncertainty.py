@@ -21,8 +21,8 @@ class Uncertainty(Balancer):
 
     Helps: in long trainings whose losses differ in unit or in noise.
 
-    Fails: in short ones: at `lr` 5e-4 a weight takes some 1400 steps to double. A task that is hard rather
-    than noisy loses weight as well.
+    Fails: in short ones: at `lr` 5e-4 a weight takes some 1400 steps to double. Where a loss begins in the
+    hundreds, Adam's memory of the first gradients of s holds its weight back for thousands more.
 
     Args:
         lr: Adam's learning rate of s, without weight decay; 5e-4, the networks' own default.
