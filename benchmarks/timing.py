@@ -42,9 +42,19 @@ class Timings:
         """Return how many times longer `side` took than `base`, block by block."""
         return Spread.of(self.seconds[side] / self.seconds[base])
 
+    def overhead(self, side: str, peer: str, base: str) -> Spread:
+        """Return which part `side` adds to `base` of what `peer` adds to it, block by block."""
+        plain = self.seconds[base]
+        return Spread.of((self.seconds[side] - plain) / (self.seconds[peer] - plain))
+
 
 def interleave(
-    sides: Mapping[str, Callable[[int], None]], *, blocks: int, calls: int, warm_up: int
+    sides: Mapping[str, Callable[[int], None]],
+    *,
+    blocks: int,
+    calls: int,
+    warm_up: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Timings:
     """Time all sides in turn, block after block.
 
@@ -53,6 +63,8 @@ def interleave(
         blocks: how often every side is timed.
         calls: calls per side and block; enough that the clock's own cost vanishes.
         warm_up: calls per side that are not timed (lazy initialisation, caches).
+        clock: the time that passes; `time.process_time` counts only what this process is given of it, which
+            is the same for sides of one thread, and steadier on a machine with other work.
     """
     names = list(sides)
     for side in sides.values():
@@ -65,9 +77,9 @@ def interleave(
         for block in range(blocks):
             first = block % len(names)
             for name in names[first:] + names[:first]:
-                start = time.perf_counter()
+                start = clock()
                 sides[name](calls)
-                seconds[name][block] = (time.perf_counter() - start) / calls
+                seconds[name][block] = (clock() - start) / calls
     finally:
         if collecting:
             gc.enable()

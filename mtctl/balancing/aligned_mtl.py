@@ -10,7 +10,7 @@ import torch
 from mtctl.balancing._preference import Reduction, preference
 from mtctl.balancing._spectrum import spectrum
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 
 
 def alignment(gramian: Array) -> Array:
@@ -55,12 +55,14 @@ class AlignedMTL(Balancer):
     Args:
         reduction: p = 1/T (`mean`, over the active tasks: a convex combination as in the paper) or 1 (`sum`,
             steps T times as long).
+        space: where inner products are measured; all shared parameters.
 
     Source: Senushkin et al., Independent Component Alignment for Multi-Task Learning, 2023
     (arXiv 2305.19000).
     """
 
     reduction: Reduction = "mean"
+    space: Space = "all_shared"
 
     needs = frozenset({"gramian"})
     scope = "shared"

@@ -108,29 +108,30 @@ def _by_norms(recipe: recipes.NormMethod, tasks: tuple[str, ...]) -> Balancer:
 
 
 def _by_gramian(recipe: recipes.GramianMethod, tasks: tuple[str, ...]) -> Balancer:
+    layer = recipe.layer
     match recipe:
         case recipes.PCGrad():
-            return PCGrad(recipe.reduction)
+            return PCGrad(recipe.reduction, layer)
         case recipes.CAGrad():
-            return CAGrad(recipe.c, recipe.rescale)
+            return CAGrad(recipe.c, recipe.rescale, layer)
         case recipes.MGDA():
-            return MGDA()
+            return MGDA(layer)
         case recipes.GradVac():
-            return GradVac(recipe.beta)
+            return GradVac(recipe.beta, layer)
         case recipes.IMTLG():
-            return IMTLG()
+            return IMTLG(layer)
         case recipes.NashMTL():
-            return NashMTL(recipe.max_norm)
+            return NashMTL(recipe.max_norm, layer)
         case recipes.FairGrad():
-            return FairGrad(recipe.alpha)
+            return FairGrad(recipe.alpha, layer)
         case recipes.AlignedMTL():
-            return AlignedMTL(recipe.reduction)
+            return AlignedMTL(recipe.reduction, layer)
         case recipes.UPGrad():
-            return UPGrad(recipe.reduction)
+            return UPGrad(recipe.reduction, layer)
         case recipes.DualProj():
-            return DualProj(recipe.reduction)
+            return DualProj(recipe.reduction, layer)
         case recipes.ConFIG():
-            return ConFIG()
+            return ConFIG(layer)
         case _:
             assert_never(recipe)
 

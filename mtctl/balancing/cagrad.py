@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from mtctl.balancing.contract import Array, Balancer, ConvergenceError, Mask, Signals, State
+from mtctl.balancing.contract import Array, Balancer, ConvergenceError, Mask, Signals, Space, State
 
 # A unit gradient whose squared distance from the span of others is below this depends on them. Rounding
 # blurs it by about 1e-15, or by 1e-7 where the Gramian was formed in float32, which is tried next.
@@ -187,12 +187,13 @@ class CAGrad(Balancer):
 
     Helps: where tasks of one scale conflict and the mean must not suffer: `c` says how far to move from it.
 
-    Fails: where scales differ: within c·‖g₀‖ of the mean there is little room for the task with the short
-    gradient.
+    Fails: where scales differ or a task has nearly converged: the shortest gradient is the worst off, and
+    takes all the room that c leaves, whether its task needs it or not.
 
     Args:
         c: radius of the search in units of ‖g₀‖; 0.5. At 0, d is the mean gradient.
         rescale: divide by 1 + c², as some libraries do by default; off, as in the paper's equation.
+        space: where inner products are measured; all shared parameters.
 
     Raises:
         ConvergenceError: the solution does not satisfy its optimality conditions.
@@ -202,6 +203,7 @@ class CAGrad(Balancer):
 
     c: float = 0.5
     rescale: bool = False
+    space: Space = "all_shared"
 
     needs = frozenset({"gramian"})
     scope = "shared"

@@ -9,7 +9,7 @@ import torch
 
 from mtctl.balancing._spectrum import equiangular
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,13 @@ class ConFIG(Balancer):
 
     Costs T backward passes through the shared parameters; closed form.
 
+    Args:
+        space: where inner products are measured; all shared parameters.
+
     Source: Liu, Chu & Thuerey, ConFIG, 2025 (arXiv 2408.11104).
     """
+
+    space: Space = "all_shared"
 
     needs = frozenset({"gramian"})
     scope = "shared"

@@ -10,7 +10,7 @@ import torch
 from mtctl.balancing import _active_set
 from mtctl.balancing._preference import Reduction, preference
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 
 
 def project(cosines: Array, floors: Array, method: str) -> Array:
@@ -60,6 +60,7 @@ class DualProj(Balancer):
     Args:
         reduction: p = 1/T (`mean`, over the active tasks, as the paper's preference vector) or 1 (`sum`,
             steps T times as long, on the scale of the plain sum of losses).
+        space: where inner products are measured; all shared parameters.
 
     Raises:
         ConvergenceError: the solution does not satisfy its optimality conditions.
@@ -69,6 +70,7 @@ class DualProj(Balancer):
     """
 
     reduction: Reduction = "mean"
+    space: Space = "all_shared"
 
     needs = frozenset({"gramian"})
     scope = "shared"

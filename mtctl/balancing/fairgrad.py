@@ -8,7 +8,7 @@ import torch
 
 from mtctl.balancing import _newton
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 
 
 def kkt_residual(gramian: Array, weights: Array, alpha: float) -> Array:
@@ -43,6 +43,7 @@ class FairGrad(Balancer):
 
     Args:
         alpha: α > 0; 1. Beyond 10 or below 0.1 the equation may not be solvable in double precision.
+        space: where inner products are measured; all shared parameters.
 
     Raises:
         ConvergenceError: the solution does not satisfy the equation.
@@ -51,6 +52,7 @@ class FairGrad(Balancer):
     """
 
     alpha: float = 1.0
+    space: Space = "all_shared"
 
     needs = frozenset({"gramian"})
     scope = "shared"

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from mtctl.balancing._unit import UnitGradients, unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 
 # Targets end here: at cosine 1 no finite correction reaches them. A correction is then no longer than 700
 # times the gradient, where a task has been a copy of another for a long time and suddenly is not.
@@ -81,11 +81,13 @@ class GradVac(Balancer):
 
     Args:
         beta: β, what the moving average takes from each step; 0.01 as in the paper (libraries: 0.5).
+        space: where inner products are measured; all shared parameters.
 
     Source: Wang et al., Gradient Vaccine, 2021 (arXiv 2010.05874).
     """
 
     beta: float = 0.01
+    space: Space = "all_shared"
 
     needs = frozenset({"gramian"})
     scope = "shared"

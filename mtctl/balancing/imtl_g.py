@@ -9,7 +9,7 @@ import torch
 
 from mtctl.balancing._spectrum import ROUNDING, equiangular
 from mtctl.balancing._unit import condition, unit_gradients
-from mtctl.balancing.contract import Array, Balancer, ConvergenceError, Signals, State
+from mtctl.balancing.contract import Array, Balancer, ConvergenceError, Signals, Space, State
 
 
 def equal_projections(gramian: Array) -> Array:
@@ -55,11 +55,16 @@ class IMTLG(Balancer):
 
     Costs T backward passes through the shared parameters; closed form.
 
+    Args:
+        space: where inner products are measured; all shared parameters.
+
     Raises:
         ConvergenceError: weights with equal projections sum to 0, so that no factor makes their sum 1.
 
     Source: Liu et al., Towards Impartial Multi-Task Learning, 2021 (ICLR).
     """
+
+    space: Space = "all_shared"
 
     needs = frozenset({"gramian"})
     scope = "shared"

@@ -9,7 +9,7 @@ import torch
 
 from mtctl.balancing import _active_set
 from mtctl.balancing._unit import UnitGradients, unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 
 
 def shortest(gramian: Array) -> Array:
@@ -73,11 +73,16 @@ class MGDA(Balancer):
 
     Costs T backward passes through the shared parameters and a T×T problem.
 
+    Args:
+        space: where inner products are measured; all shared parameters.
+
     Raises:
         ConvergenceError: the solution does not satisfy its optimality conditions.
 
     Source: Sener & Koltun, Multi-Task Learning as Multi-Objective Optimization, 2018 (arXiv 1810.04650).
     """
+
+    space: Space = "all_shared"
 
     needs = frozenset({"gramian"})
     scope = "shared"

@@ -9,7 +9,7 @@ import torch
 
 from mtctl.balancing import _newton
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 
 
 def kkt_residual(gramian: Array, weights: Array) -> Array:
@@ -46,6 +46,7 @@ class NashMTL(Balancer):
     Args:
         max_norm: shorten d to this length if it is longer, as the official code does (1 there); None: never,
             as in the paper.
+        space: where inner products are measured; all shared parameters.
 
     Raises:
         ConvergenceError: the solution does not satisfy the equation.
@@ -54,6 +55,7 @@ class NashMTL(Balancer):
     """
 
     max_norm: float | None = None
+    space: Space = "all_shared"
 
     needs = frozenset({"gramian"})
     scope = "shared"

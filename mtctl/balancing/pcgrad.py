@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 
 # Below the smallest normal number 1/‖g‖² overflows; such a gradient is 0 next to any other.
 _TINY = np.finfo(np.float64).tiny
@@ -57,11 +57,13 @@ class PCGrad(Balancer):
 
     Args:
         reduction: `sum` of the projected gradients, as in the paper, or their `mean` over the active tasks.
+        space: where inner products are measured; all shared parameters.
 
     Source: Yu et al., Gradient Surgery for Multi-Task Learning, 2020 (arXiv 2001.06782).
     """
 
     reduction: Literal["sum", "mean"] = "sum"
+    space: Space = "all_shared"
 
     needs = frozenset({"gramian"})
     scope = "shared"

@@ -10,7 +10,7 @@ import torch
 from mtctl.balancing import dualproj
 from mtctl.balancing._preference import Reduction, preference
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 
 
 def project_each(cosines: Array) -> Array:
@@ -53,6 +53,7 @@ class UPGrad(Balancer):
     Args:
         reduction: p = 1/T (`mean`, over the active tasks, as in the paper) or 1 (`sum`, steps T times as
             long, on the scale of the plain sum of losses).
+        space: where inner products are measured; all shared parameters.
 
     Raises:
         ConvergenceError: a solution does not satisfy its optimality conditions.
@@ -61,6 +62,7 @@ class UPGrad(Balancer):
     """
 
     reduction: Reduction = "mean"
+    space: Space = "all_shared"
 
     needs = frozenset({"gramian"})
     scope = "shared"

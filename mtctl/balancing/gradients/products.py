@@ -76,7 +76,7 @@ def _exact(blocks: Sequence[Rows], squares: Tensor) -> bool:
     if all(block.values.dtype == torch.float64 for block in blocks):
         return True
     lost = ((squares <= _SMALLEST) | ~(squares < _LARGEST)).tolist()
-    return not any(
+    return not any(lost) or not any(
         lost[task] and bool(values.any())
         for block in blocks
         for task, values in zip(block.tasks, block.values, strict=True)

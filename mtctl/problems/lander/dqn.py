@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from mtctl.balancing.contract import Space
+from mtctl.errors import MtctlError
 from mtctl.problems.lander.adam import Adam
 from mtctl.problems.lander.network import QNetwork, Workspace
 from mtctl.problems.lander.replay import Batch
@@ -66,7 +67,7 @@ class ReplayGradients:
         """Return ‖∇Lᵢ‖ on the last hidden layer's weights, or on all parameters the tasks share."""
         if space == "all_shared":
             return self.gramian(space).diagonal().sqrt()
-        layer = self._jacobian[:, self._network.last_shared()]
+        layer = self._jacobian[:, self._layer(space)]
         norms: Tensor = torch.linalg.vector_norm(layer, dim=1)
         return norms.double()
 
@@ -74,9 +75,16 @@ class ReplayGradients:
     def gramian(self, space: Space) -> Tensor:
         """Return gᵢ·gⱼ; with independent networks, which share nothing, the diagonal alone."""
         if space not in self._gramians:
-            layers = slice(None) if space == "all_shared" else self._network.last_shared()
-            self._gramians[space] = self._inner_products(self._jacobian[:, layers])
+            self._gramians[space] = self._inner_products(self._jacobian[:, self._layer(space)])
         return self._gramians[space]
+
+    def _layer(self, space: Space) -> slice:
+        if space == "features":
+            raise MtctlError(
+                "`layer: features`: every task has rows of its own, whose features no other task reads",
+                hint="`layer: last_shared` or `layer: all_shared`, which cost no extra pass here",
+            )
+        return slice(None) if space == "all_shared" else self._network.last_shared()
 
     def _inner_products(self, rows: Tensor) -> Tensor:
         products = torch.mm(rows, rows.t()).double()

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mtctl.recipes.balancers.method import AdaptiveMethod
+from mtctl.recipes.balancers.method import AdaptiveMethod, Space
 from mtctl.recipes.base import Fraction, NonNegativeFloat, PositiveFloat
 
 Reduction = Literal["sum", "mean"]
 """How the tasks' parts of an update are put together."""
 
 
-class PCGrad(AdaptiveMethod):
+class GradientMethod(AdaptiveMethod):
+    """A method on inner products of the tasks' gradients."""
+
+    layer: Space = "all_shared"
+    """Where they are measured: all shared parameters as in the papers, the last shared layer's, or what the
+    heads read (`features`), which takes no backward pass of single tasks through the shared parameters."""
+
+
+class PCGrad(GradientMethod):
     """Projects conflicting gradients onto each other's normal plane (Yu et al., 2020)."""
 
     kind: Literal["pcgrad"]
@@ -19,7 +27,7 @@ class PCGrad(AdaptiveMethod):
     """How projected gradients are combined: `sum` as in the paper, `mean` as in the published study."""
 
 
-class CAGrad(AdaptiveMethod):
+class CAGrad(GradientMethod):
     """Conflict-averse gradient: the best worst-task improvement near the mean gradient (Liu et al., 2021)."""
 
     kind: Literal["cagrad"]
@@ -29,13 +37,13 @@ class CAGrad(AdaptiveMethod):
     """Divide by 1 + c² (LibMTL's default form); off: the paper's equation."""
 
 
-class MGDA(AdaptiveMethod):
+class MGDA(GradientMethod):
     """The shortest vector in the convex hull of the gradients, solved exactly (Sener & Koltun, 2018)."""
 
     kind: Literal["mgda"]
 
 
-class GradVac(AdaptiveMethod):
+class GradVac(GradientMethod):
     """Gradient surgery towards the angles that tasks usually have (Wang et al., 2021)."""
 
     kind: Literal["gradvac"]
@@ -43,13 +51,13 @@ class GradVac(AdaptiveMethod):
     """What the moving average of the cosines takes from each step; the paper's value (libraries: 0.5)."""
 
 
-class IMTLG(AdaptiveMethod):
+class IMTLG(GradientMethod):
     """The update with equal projections on all gradients (Liu et al., 2021); weights may be negative."""
 
     kind: Literal["imtl_g"]
 
 
-class NashMTL(AdaptiveMethod):
+class NashMTL(GradientMethod):
     """Nash's bargaining solution between the tasks, solved exactly (Navon et al., 2022)."""
 
     kind: Literal["nash_mtl"]
@@ -57,7 +65,7 @@ class NashMTL(AdaptiveMethod):
     """Shorten the update to this length, as the official code does (1); null: ‖d‖ = √T, as in the paper."""
 
 
-class FairGrad(AdaptiveMethod):
+class FairGrad(GradientMethod):
     """The update that is α-fair to the tasks' improvements (Ban & Ji, 2024)."""
 
     kind: Literal["fairgrad"]
@@ -65,7 +73,7 @@ class FairGrad(AdaptiveMethod):
     """α: 1 is Nash-MTL; towards 0 the plain sum, towards infinity the best worst case."""
 
 
-class AlignedMTL(AdaptiveMethod):
+class AlignedMTL(GradientMethod):
     """Gradients made orthogonal and equally long before they are added (Senushkin et al., 2023)."""
 
     kind: Literal["aligned_mtl"]
@@ -73,7 +81,7 @@ class AlignedMTL(AdaptiveMethod):
     """`mean` of the aligned gradients as in the paper, or their `sum`."""
 
 
-class UPGrad(AdaptiveMethod):
+class UPGrad(GradientMethod):
     """Each gradient moved until it conflicts with no task, then combined (Quinton & Rey, 2024)."""
 
     kind: Literal["upgrad"]
@@ -81,7 +89,7 @@ class UPGrad(AdaptiveMethod):
     """`mean` of the projected gradients as in the paper, or their `sum`."""
 
 
-class DualProj(AdaptiveMethod):
+class DualProj(GradientMethod):
     """The mean gradient, moved until it conflicts with no task (Lopez-Paz & Ranzato, 2017)."""
 
     kind: Literal["dualproj"]
@@ -89,7 +97,7 @@ class DualProj(AdaptiveMethod):
     """What is moved: the `mean` of the gradients, or their `sum`."""
 
 
-class ConFIG(AdaptiveMethod):
+class ConFIG(GradientMethod):
     """The direction with equal angles to all gradients (Liu et al., 2025); weights may be negative."""
 
     kind: Literal["config"]

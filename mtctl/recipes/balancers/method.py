@@ -9,8 +9,9 @@ from pydantic import Field
 
 from mtctl.recipes.base import Misfit, NonNegativeFloat, Part, PositiveInt
 
-Space = Literal["last_shared", "all_shared"]
-"""Where gradients are measured: on the last layer that all tasks share, or on everything that they share."""
+Space = Literal["last_shared", "all_shared", "features"]
+"""Where gradients are measured: on the last layer that all tasks share, on everything that they share, or on
+what the heads read: the last shared layer's output instead of its parameters."""
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 """Of an exponential moving average: the part of the old value that a step keeps."""
