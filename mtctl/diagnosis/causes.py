@@ -5,7 +5,7 @@ weights and order. With r(run) = τ(as is)/τ(run), and 1 for runs that are not 
 
     multiplier-dominance   r(alone) ≥ 2 or r(both)/r(standardised) ≥ 2: the others' end makes the difference
     target-out-of-reach    r(standardised) ≥ 2 or r(both)/r(alone) ≥ 2: the unit makes the difference
-    conflict               in place of dominance where equal shares of the trunk's gradient do not help either
+    conflict               in place of dominance where the task's gradient points away from another one's
 
 and if none of the three is twice as fast, the task is its own problem:
 
@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import median
 from typing import Final
 
 from mtctl.diagnosis import variations
@@ -35,6 +34,7 @@ from mtctl.diagnosis.laboratory import (
     WATCHED,
     Laboratory,
     OutOfTime,
+    lasts,
 )
 from mtctl.diagnosis.report import Confidence, Evidence, Finding, Severity
 
@@ -52,8 +52,8 @@ MUCH_FASTER: Final = 5.0
 UNSTABLE: Final = 1.25
 """Training loss, relative to the larger of the start's and the constant's, from which a task got worse."""
 OPPOSED: Final = -0.3
-"""Mean cosine from which tasks that cannot learn together are in conflict, whatever their shares. Over the
-first epochs of tasks that share a trunk in peace, means are above −0.1."""
+"""Mean cosine from which tasks that do not learn together are in conflict, whatever their shares of the
+trunk's gradient: with opposite targets on one output, equal shares have helped by chance."""
 COMMON_RATES: Final = (30.0, 1000.0, 0.1, 0.01)
 """Factors on the learning rate of a run in which no task learns."""
 LOWER_RATES: Final = (0.1, 0.01)
@@ -110,26 +110,26 @@ def _slow(laboratory: Laboratory, task: str) -> Finding:
 
 
 def _lost(laboratory: Laboratory, task: str) -> list[Finding]:
-    """Tell what a task had learned and lost again: by heart instead, or by steps that are too long.
+    """Tell why a task that had learned lost it again: by heart instead, or for what else keeps tasks back.
 
     Nothing if it comes back within another budget: single looks go up and down.
     """
     joint = laboratory.joint
     joint.run(2 * laboratory.recipe.training.epochs)
-    points = joint.points[task]
-    after = [point.skill for point in points if point.updates >= laboratory.as_is(task)]
-    if median(after) >= LEARNED:
+    if lasts(joint, task):
         return []
+    best = max(point.skill for point in joint.points[task])
     training = joint.relatives(task)[-1]
+    if training >= 1 - best:
+        laboratory.lost.add(task)
+        return decide(laboratory, task)
     evidence = (
-        Evidence("best skill", 100 * max(after), "%"),
-        Evidence("skill since then, median", 100 * median(after), "%"),
+        Evidence("best skill", 100 * best, "%"),
+        Evidence("skill at the end of the budget", 100 * laboratory.skill(task), "%"),
         Evidence("training loss relative to the best constant's", training),
     )
     text = f"{task} had learned and lost it again on windows that it is not trained on"
-    if training < 1 - max(after):
-        return [Finding("overfitting", task, "warning", "measured", text, evidence)]
-    return [Finding("learning-rate", task, "warning", "likely", f"{text}, and on the others", evidence)]
+    return [Finding("overfitting", task, "warning", "measured", text, evidence)]
 
 
 # ----- what would mislead the 2 × 2
@@ -164,7 +164,7 @@ def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | No
 def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
     """Return the learning rate as the cause if a task got worse with it and learns with a lower one."""
     worst = laboratory.worst(task)
-    if not UNSTABLE <= worst <= SPIKE:  # after a spike, lower rates have been tried
+    if not UNSTABLE <= worst <= SPIKE and task not in laboratory.lost:  # spikes have had lower rates tried
         return None
     for factor in LOWER_RATES:
         overrides = variations.learning_rate(laboratory.recipe, factor)
@@ -174,8 +174,8 @@ def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
             return _finding(
                 "learning-rate",
                 task,
-                f"{task} gets worse in training; it learns {speedup:.1f} times as fast with a learning rate "
-                f"of {rate:g}",
+                f"{task} gets worse in training, or loses again what it learned; with a learning rate of "
+                f"{rate:g} it learns {speedup:.1f} times as fast",
                 Evidence("highest training loss over the first", worst, "×", f"from {UNSTABLE:g}"),
                 laboratory.evidence(task, f"with {factor:g} × the learning rate", speedup),
             )
@@ -207,16 +207,15 @@ def _of_others(laboratory: Laboratory, task: str, alone: float, both: float) -> 
         return _dominance(laboratory, task, both, None, beside=True)
     other, cosine = _most_opposed(laboratory, task)
     if cosine > OPPOSED:
-        equal = laboratory.equalised(task)
-        if equal >= FASTER or laboratory.standardised(task) >= FASTER:
-            return _dominance(laboratory, task, alone, equal)
-        how = laboratory.evidence(task, "with equal gradient shares", equal)
-        why = "and equal shares of the trunk's gradient do not help"
-    else:
-        how = Evidence(f"mean cosine with {other}'s gradient", cosine, "", f"below {OPPOSED:g}")
-        why = f"and its gradient points away from {other}'s"
-    text = f"{task} learns alone and not beside the others, {why}: they pull the same parameters apart"
-    return _finding("conflict", task, text, laboratory.evidence(task, "alone", alone), how)
+        return _dominance(laboratory, task, alone, laboratory.equalised(task))
+    return _finding(
+        "conflict",
+        task,
+        f"{task} learns alone and not beside the others, and its gradient points away from {other}'s: they "
+        "pull the same parameters apart",
+        laboratory.evidence(task, "alone", alone),
+        Evidence(f"mean cosine with {other}'s gradient", cosine, "", f"below {OPPOSED:g}"),
+    )
 
 
 def _most_opposed(laboratory: Laboratory, task: str) -> tuple[str, float]:
@@ -277,7 +276,7 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
 
     if faster(10.0) and tried[10.0] >= MUCH_FASTER:
         return _rate(laboratory, task, 10.0, tried)
-    if laboratory.joint.steps(task) is not None or tried[10.0] >= FASTER or faster(3.0):
+    if laboratory.steps(laboratory.joint, task) is not None or tried[10.0] >= FASTER or faster(3.0):
         return _few(laboratory, task, tried)
     for factor in (100.0, 0.3, 0.03):
         if faster(factor):
@@ -305,7 +304,7 @@ def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, f
 
 
 def _few(laboratory: Laboratory, task: str, tried: dict[float, float] | None = None) -> Finding:
-    budget, steps = laboratory.budget, laboratory.joint.steps(task)
+    budget, steps = laboratory.budget, laboratory.steps(laboratory.joint, task)
     evidence = [Evidence("updates in the budget", budget)]
     if steps is not None:
         evidence.append(Evidence("updates to skill 10 %", steps))

@@ -143,6 +143,8 @@ class _Windows:
         if (finding := divergence.examine(self._recipe, joint, task, self._say)) is None:
             return False
         self._findings.append(finding)
+        if finding.severity != "error":
+            return False
         self._checks.append(Check("other causes and remedies", "not_run", "the training diverges"))
         return True
 

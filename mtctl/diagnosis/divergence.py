@@ -7,8 +7,8 @@ from typing import Final
 
 from mtctl.diagnosis import variations
 from mtctl.diagnosis.causes import NEVER
-from mtctl.diagnosis.course import Course
-from mtctl.diagnosis.report import Evidence, Finding
+from mtctl.diagnosis.course import LEARNED, Course
+from mtctl.diagnosis.report import Evidence, Finding, Severity
 from mtctl.recipes.recipe import WindowsRecipe
 
 LOWER: Final = (0.1, 0.01, 0.001)
@@ -16,16 +16,21 @@ LOWER: Final = (0.1, 0.01, 0.001)
 
 
 def diverged(course: Course) -> str | None:
-    """Return the task whose loss is not finite, or rose far above where it began; None if there is none."""
+    """Return the task whose loss is not finite, or rose far above where it began; None if there is none.
+
+    Of several, one that has not recovered by the end of the course.
+    """
     if course.diverged is not None:
         return course.diverged.task
-    return next((task for task in course.problem.tasks if course.spiked(task)), None)
+    spiked = [task for task in course.problem.tasks if course.spiked(task)]
+    return min(spiked, key=lambda task: course.points[task][-1].skill, default=None)
 
 
 def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str], None]) -> Finding | None:
     """Return what makes a run diverge; None if its loss is high and finite, whatever the learning rate.
 
     A lower rate is to blame only if the task learns with it: one so low that nothing moves does not diverge.
+    A warning if the task recovered.
 
     Args:
         recipe: as is.
@@ -34,6 +39,7 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str]
         say: gets a line about what is being done.
     """
     error = joint.diverged
+    lost = error is not None or joint.points[task][-1].skill < LEARNED
     found = f"{task}'s loss rose far above where it began" if error is None else error.message
     evidence = []
     for factor in LOWER:
@@ -46,5 +52,6 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str]
         )
         if trains:
             text = f"{found}; with a learning rate of {lower.training.lr:g} it learns"
-            return Finding("learning-rate", task, "error", "measured", text, tuple(evidence))
+            severity: Severity = "error" if lost else "warning"
+            return Finding("learning-rate", task, severity, "measured", text, tuple(evidence))
     return None if error is None else Finding("diverged", task, "error", "measured", found, tuple(evidence))

@@ -11,7 +11,7 @@ from statistics import fmean, median
 from typing import Final
 
 from mtctl.diagnosis import variations
-from mtctl.diagnosis.course import Course
+from mtctl.diagnosis.course import LEARNED, Course
 from mtctl.diagnosis.report import Evidence, Experiment
 from mtctl.recipes.recipe import WindowsRecipe
 
@@ -53,6 +53,8 @@ class Laboratory:
         self.recipe, self.seed, self.joint = recipe, seed, joint
         self.budget = joint.updates
         self.experiments: list[Experiment] = []
+        self.lost: set[str] = set()
+        """Tasks that learned and lost it again: for them only what lasts for a budget counts."""
         self._deadline, self._say = deadline, say
         self._courses: dict[str, Course] = {}
 
@@ -63,9 +65,13 @@ class Laboratory:
         self.joint.run(epochs, lambda course: all(course.steps(task) is not None for task in tasks))
 
     def as_is(self, task: str) -> float:
-        """Return τ of the run as is; what was watched where it never came."""
-        found = self.joint.steps(task)
+        """Return τ of the run as is; what was watched where it never came, or did not last."""
+        found = self.steps(self.joint, task)
         return float(self.joint.updates) if found is None else found
+
+    def steps(self, course: Course, task: str) -> float | None:
+        """Return τ of a course; None if it did not come, or did not last where that is asked for."""
+        return None if task in self.lost and not lasts(course, task) else course.steps(task)
 
     def skill(self, task: str) -> float:
         """Return a task's skill at the end of the budget, as is."""
@@ -94,9 +100,11 @@ class Laboratory:
         course, reference = self._courses[name], self.as_is(task)
         per_epoch = course.problem.planned_updates / recipe.training.epochs
         epochs = max(1, int(-(-(reference / FASTER) // per_epoch)))
-        if course.steps(task) is None:
-            course.run(epochs, lambda one: one.steps(task) is not None)
-        steps = course.steps(task)
+        lost = task in self.lost
+        if lost or course.steps(task) is None:
+            epochs = max(epochs, recipe.training.epochs) if lost else epochs
+            course.run(epochs, lambda one: not lost and one.steps(task) is not None)
+        steps = self.steps(course, task)
         speedup = None if steps is None else reference / max(steps, 1.0)
         return Experiment(name, task, steps, course.updates, speedup, course.at(task, self.budget).skill)
 
@@ -158,7 +166,7 @@ class Laboratory:
 
     def evidence(self, task: str, name: str, speedup: float) -> Evidence:
         """Return a speed-up as a figure."""
-        as_is = self.joint.steps(task)
+        as_is = self.steps(self.joint, task)
         against = (
             f"as is {as_is:.0f} updates"
             if as_is is not None
@@ -170,6 +178,13 @@ class Laboratory:
         """Return the highest training loss of an epoch, relative to the start's or the constant's."""
         start = max(1.0, 1 - self.joint.points[task][0].skill)
         return max(self.joint.relatives(task), default=start) / start
+
+
+def lasts(course: Course, task: str) -> bool:
+    """Say whether a task that has learned goes on to be better than a constant, single looks apart."""
+    start = course.steps(task)
+    since = [point.skill for point in course.points[task] if start is not None and point.updates >= start]
+    return bool(since) and median(since) >= LEARNED
 
 
 def _left(course: Course, task: str) -> float:

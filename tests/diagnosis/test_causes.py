@@ -73,7 +73,7 @@ def codes(findings: Sequence[Finding]) -> list[str]:
             {"alone": 5, "alone and standardised": 6, "with equal gradient shares": 3},
             ["multiplier-dominance"],
         ),
-        ({"alone": 5, "alone and standardised": 6}, ["conflict"]),
+        ({"alone": 5, "alone and standardised": 6}, ["multiplier-dominance"]),
         ({"standardised": 5, "alone and standardised": 6}, ["target-out-of-reach"]),
         (
             {"standardised": 3, "alone": 8, "alone and standardised": 20},
@@ -184,13 +184,29 @@ def test_a_task_that_is_there_soon_after_the_budget_is_slow() -> None:
     assert few.code == "budget-too-small"
 
 
-@pytest.mark.parametrize(("training", "code"), [(0.3, "overfitting"), (1.1, "learning-rate")])
-def test_a_task_that_lost_what_it_had_learned(training: float, code: str) -> None:
-    lost = laboratory(ptr=[0.0, 0.3, 0.2, 0.0, -0.2, *[-0.3] * 9])
-    lost.joint.records[-1]["signals"]["relative_loss"]["ptr"] = training
+LOST = [0.0, 0.3, 0.2, 0.0, -0.2, *[-0.3] * 9]
+
+
+def test_what_is_lost_while_the_training_loss_falls_was_learned_by_heart() -> None:
+    lost = laboratory(ptr=LOST)
+    still(lost.joint).records[-1]["signals"]["relative_loss"]["ptr"] = 0.3
+    (found,) = causes.held_back(lost, "ptr")
+    assert (found.code, found.severity) == ("overfitting", "warning")
+
+
+@pytest.mark.parametrize(
+    ("speedups", "code"),
+    [
+        ({"learning rate × 0.1": 3.0}, "learning-rate"),
+        ({"alone": 3.0, "alone and standardised": 3.0}, "multiplier-dominance"),
+    ],
+)
+def test_what_is_lost_on_all_windows_has_a_cause(speedups: dict[str, float], code: str) -> None:
+    lost = laboratory(speedups, ptr=LOST)
     still(lost.joint)
     (found,) = causes.held_back(lost, "ptr")
-    assert (found.code, found.severity) == (code, "warning")
+    assert (found.code, found.severity) == (code, "error")
+    assert lost.as_is("ptr") == lost.joint.updates
 
 
 def test_a_dip_at_the_end_of_the_budget_is_nothing() -> None:
