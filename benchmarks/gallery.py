@@ -200,15 +200,16 @@ def calls(chosen: Sequence[Case], seeds: int, jobs: int) -> Iterator[list[Call]]
 
 
 def confusion(found: Sequence[Call]) -> Table:
-    """Return how often each cause was named first for each planted cause, as Markdown."""
-    counted = Counter((_label(one), _shown(one)) for one in found)
-    columns = sorted({first for _, first in counted})
+    """Return which causes were named first for each planted cause, and how often, as Markdown."""
     view = Table(box=box.MARKDOWN)
-    view.add_column("planted ↓ named first →", no_wrap=True)
-    for column in columns:
-        view.add_column(column, justify="right", overflow="fold")
+    view.add_column("planted", no_wrap=True)
+    view.add_column("calls", justify="right")
+    view.add_column("named first", no_wrap=True)
     for row in dict.fromkeys(_label(one) for one in found):
-        view.add_row(row, *(str(counted[row, column] or "") for column in columns))
+        counted = Counter(_shown(one) for one in found if _label(one) == row)
+        view.add_row(
+            row, str(counted.total()), ", ".join(f"{cause} {n}" for cause, n in counted.most_common())
+        )
     return view
 
 
@@ -229,16 +230,29 @@ def rates(found: Sequence[Call]) -> Table:
     for half in get_args(Half):
         faults = [one for one in found if one.half == half and one.is_fault]
         healthy = [one for one in found if one.half == half and not one.is_fault]
-        named, alarms = sum(one.right for one in faults), sum(not one.right for one in healthy)
-        view.add_row(
-            half,
-            f"{named} of {len(faults)}",
-            f"{named / len(faults):.0%}" if faults else "",
-            _verdict(named >= NAMED_BAR * len(faults)) if faults else "",
-            f"{alarms} of {len(healthy)}",
-            _verdict(not alarms) if healthy else "",
-        )
+        alarms = sum(not one.right for one in healthy)
+        if faults or healthy:
+            view.add_row(
+                half,
+                *_rate(faults),
+                f"{alarms} of {len(healthy)}",
+                _verdict(not alarms) if healthy else "",
+            )
+        if measured := [one for one in faults if one.harm != "certain"]:
+            view.add_row("… those that are not certain", *_rate(measured))
     return view
+
+
+def _rate(faults: Sequence[Call]) -> tuple[str, str, str]:
+    """Return how many faults were named first, which share that is, and whether it is enough."""
+    named = sum(one.right for one in faults)
+    if not faults:
+        return "0 of 0", "", ""
+    return (
+        f"{named} of {len(faults)}",
+        f"{named / len(faults):.0%}",
+        _verdict(named >= NAMED_BAR * len(faults)),
+    )
 
 
 def _verdict(met: bool) -> str:

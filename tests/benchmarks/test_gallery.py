@@ -77,12 +77,18 @@ def test_tables_count_first_names_and_alarms() -> None:
     table = confusion([GOOD, GOOD, replace(GOOD, named=("conflict",)), alarm])
     assert [list(column.cells) for column in table.columns] == [
         ["unlearnable", "nothing"],
-        ["1", ""],
-        ["2", "1"],
+        ["3", "1"],
+        ["unlearnable 2, conflict 1", "unlearnable 1"],
     ]
-    cells = {str(column.header): list(column.cells)[1] for column in rates([GOOD, alarm]).columns}
-    assert cells["faults named first"] == "1 of 1"
-    assert cells["alarms on healthy"] == "1 of 1"
+    columns = rates([GOOD, replace(GOOD, harm="certain", named=()), alarm]).columns
+    assert [list(column.cells) for column in columns] == [
+        ["held_out", "… those that are not certain"],
+        ["1 of 2", "1 of 1"],
+        ["50%", "100%"],
+        ["missed", "met"],
+        ["1 of 1", ""],
+        ["missed", ""],
+    ]
 
 
 @pytest.mark.learning
