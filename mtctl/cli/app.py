@@ -18,6 +18,7 @@ from mtctl.cli.compare import compare
 from mtctl.cli.diagnose import diagnose
 from mtctl.cli.errors import excepthook, guarded
 from mtctl.cli.eval import evaluate
+from mtctl.cli.explain import explain
 from mtctl.cli.train import train
 
 _VERBOSE = ("-v", "--verbose")
@@ -53,6 +54,7 @@ app.command("train", rich_help_panel="Run")(train)
 app.command("eval", rich_help_panel="Run")(evaluate)
 app.command("compare", rich_help_panel="Understand")(compare)
 app.command("diagnose", rich_help_panel="Understand")(diagnose)
+app.command("explain", rich_help_panel="Understand")(explain)
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Set up")
 
 

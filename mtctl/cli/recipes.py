@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mtctl.cli.errors import show as show_error
+from mtctl.cli.explain import list_methods
 from mtctl.errors import ExitCode, MtctlError
 
 if TYPE_CHECKING:
@@ -39,8 +40,14 @@ def _help_without_verb(context: typer.Context) -> None:
 
 
 @app.command("list")
-def list_(as_json: _Json = False) -> None:
+def list_(
+    methods: Annotated[bool, typer.Option("--methods", help="List the balancing methods instead.")] = False,
+    as_json: _Json = False,
+) -> None:
     """List the built-in recipes: what each shows, and how it trains."""
+    if methods:
+        list_methods(as_json=as_json)
+        return
     from mtctl.recipes import builtin
     from mtctl.recipes.loading import load
 

@@ -17,7 +17,7 @@ from mtctl.library.report import Report
 from mtctl.library.settings import Spec
 from mtctl.library.sharing import checked
 
-SPACES: Final[tuple[Space, ...]] = ("all_shared", "last_shared")
+SPACES: Final[tuple[Space, ...]] = ("all_shared", "features", "last_shared")
 """Where gradients may have been measured, the most telling first."""
 
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from mtctl.balancing.contract import Space
+from mtctl.balancing.gradients import products
+from mtctl.balancing.gradients.products import Rows
 from mtctl.library import graph
 from mtctl.library.errors import BalanceError
 from mtctl.library.sharing import Parameters, Sharing
@@ -49,6 +51,7 @@ class LossGradients:
         self.active = torch.tensor([task in losses for task in tasks])
         self.losses = torch.zeros(len(tasks), dtype=torch.float64)
         self.gramians: dict[Space, Tensor] = {}
+        self._tasks = tasks
         self._losses = {place: losses[task] for place, task in enumerate(tasks) if task in losses}
         for place, loss in self._losses.items():
             self.losses[place] = loss.detach()
@@ -69,20 +72,38 @@ class LossGradients:
             BalanceError: no shared parameter is known.
         """
         if space not in self.gramians:
-            parameters = self.parameters(space)
-            # On all shared parameters is on all that is common: then no pass is left for `combine`.
-            self._differentiate(parameters if space == "last_shared" else self._parts.common)
-            total = torch.zeros(len(self.active), len(self.active), dtype=torch.float64)
-            for gradients in map(self._rows.get, parameters):
-                if gradients:
-                    rows = torch.stack([row.to_dense().flatten() for row in gradients.values()]).double()
-                    tasks = torch.tensor(list(gradients))
-                    total[tasks[:, None], tasks] += (rows @ rows.T).cpu()
-            self.gramians[space] = total
+            self.gramians[space] = products.gramian(self._blocks(space), len(self.active))
         return self.gramians[space]
 
+    def _blocks(self, space: Space) -> list[Rows]:
+        """Return the per-task gradients on a space, one block for each tensor that any task uses."""
+        if space == "features":
+            return self._at_edges()
+        parameters = self.parameters(space)
+        # To know all that is common is to leave no pass for `combine`.
+        self._differentiate(parameters if space == "last_shared" else self._parts.common)
+        return [
+            Rows(tuple(rows), torch.stack([row.to_dense().flatten() for row in rows.values()]))
+            for rows in map(self._rows.get, parameters)
+            if rows
+        ]
+
+    def _at_edges(self) -> list[Rows]:
+        """Return the tasks' gradients where their graphs meet."""
+        meeting: dict[GradientEdge, dict[int, Tensor]] = {}
+        for task, found in self._arriving.items():
+            for edge, gradient in found.items():
+                meeting.setdefault(edge, {})[task] = gradient.flatten()
+        if self._parts.uncut:
+            uncut = self._tasks[list(self._losses)[self._parts.uncut[0]]]
+            raise BalanceError(
+                f"task `{uncut}`: there are no features to measure at: it also uses what they are made from",
+                hint="`layer: last_shared` and `layer: all_shared` work with any model",
+            )
+        return [Rows(tuple(rows), torch.stack(list(rows.values()))) for rows in meeting.values()]
+
     def parameters(self, space: Space) -> Parameters:
-        """Return the parameters of a space.
+        """Return the parameters of a space; those behind features are all.
 
         Raises:
             BalanceError: no shared parameter is known.
@@ -95,7 +116,7 @@ class LossGradients:
                 "no parameter is reached by more than one loss of this step, so that nothing is shared",
                 hint="name what tasks share: balance(…, shared=list(model.trunk.parameters()))",
             )
-        if space == "all_shared":
+        if space != "last_shared":
             return self._shared
         if self._last is None:
             self._last = self._sharing.last(
@@ -107,6 +128,8 @@ class LossGradients:
         """Return how the parameters of a space were chosen."""
         if space == "last_shared":
             return "the last shared layer, given" if self._last_given else self._sharing.reason
+        if space == "features":
+            return "the features: what heads read, where the tasks' graphs meet"
         how = "given" if self._given else "found"
         return f"all {len(self.parameters(space))} shared parameters, {how}"
 

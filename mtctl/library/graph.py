@@ -22,12 +22,14 @@ class Parts:
         own: for each loss, the leaves of its own part.
         edges: for each loss, where its own part ends and the common part begins.
         common: the leaves of the common part: the shared ones, and those of losses that could not be cut.
+        uncut: the losses that could not be cut.
     """
 
     shared: tuple[Tensor, ...]
     own: tuple[tuple[Tensor, ...], ...]
     edges: tuple[tuple[GradientEdge, ...], ...]
     common: tuple[Tensor, ...]
+    uncut: tuple[int, ...]
 
 
 def split(losses: Sequence[Tensor]) -> Parts:
@@ -43,12 +45,12 @@ def split(losses: Sequence[Tensor]) -> Parts:
         _claim(root.node, task, owner)
     edges = _edges(roots, owner)
     shared = _leaves(owner, _COMMON)
-    for task, root in enumerate(roots):
-        if _nested(edges[task]):
-            owner.update(dict.fromkeys(_below([root.node]), _COMMON))
-            edges[task] = (root,)
+    uncut = tuple(task for task, ends in enumerate(edges) if _nested(ends))
+    for task in uncut:
+        owner.update(dict.fromkeys(_below([roots[task].node]), _COMMON))
+        edges[task] = (roots[task],)
     own = tuple(_leaves(owner, task) for task in range(len(losses)))
-    return Parts(shared, own, tuple(edges), _leaves(owner, _COMMON))
+    return Parts(shared, own, tuple(edges), _leaves(owner, _COMMON), uncut)
 
 
 def _claim(root: Node, task: int, owner: dict[Node, int]) -> None:

@@ -23,7 +23,7 @@ class Report:
         losses: before weighting.
         weights: of the gradients on shared parameters.
         own_weights: of the gradients on all other parameters.
-        space: where gradients were measured: "last_shared" or "all_shared".
+        space: where gradients were measured: "last_shared", "all_shared" or "features".
         gramian: [n, n] float64 inner products of the n present tasks' gradients there.
         parameters: those that they were measured on.
         reason: how these were chosen.

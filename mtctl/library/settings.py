@@ -46,6 +46,19 @@ def described(spec: Spec, settings: Mapping[str, object]) -> tuple[Method, ...]:
     raise BalanceError(f"balancer: {spec!r} is no method", hint=f"choose from: {', '.join(KINDS)}")
 
 
+def known_kind(word: object) -> str:
+    """Return a method's kind.
+
+    Raises:
+        BalanceError: there is no such method; with the closest.
+    """
+    if isinstance(word, str) and word in KINDS:
+        return word
+    raise BalanceError(
+        f"there is no balancing method {word!r}", hint=suggestion(str(word or ""), list(KINDS))
+    )
+
+
 def refuse_misnamed(methods: Sequence[Method], tasks: tuple[str, ...]) -> None:
     """Raise where a setting that is given by task names other tasks than these.
 
@@ -64,11 +77,7 @@ def refuse_misnamed(methods: Sequence[Method], tasks: tuple[str, ...]) -> None:
 
 
 def _part(values: Mapping[str, object]) -> Method:
-    kind = values.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise BalanceError(
-            f"there is no balancing method {kind!r}", hint=suggestion(str(kind or ""), list(KINDS))
-        )
+    kind = known_kind(values.get("kind"))
     try:
         return KINDS[kind].model_validate(dict(values))  # type: ignore[return-value]
     except ValidationError as error:

@@ -269,3 +269,23 @@ def test_sparse_gradients_of_an_embedding() -> None:
     assert all(norm > 0 for norm in (report.norms or {}).values())
     assert table.weight.grad is not None
     assert table.weight.grad.to_dense().any(1).tolist() == [False, True, False, False, True, False]
+
+
+def test_features_are_where_the_graphs_meet() -> None:
+    model = mlp()
+    report = mtctl.balance(
+        model.losses(inputs(16, 5)), balancer=mtctl.Balancer("encodec", layer="features", momentum=0.0)
+    )
+    features = model.trunk(inputs(16, 5))
+    red, blue = ((head(features) - 1 - i).square().mean() for i, head in enumerate(model.heads.values()))
+    rows = [torch.autograd.grad(loss, features, retain_graph=True)[0].flatten() for loss in (red, blue)]
+    assert report.space == "features"
+    assert report.norms == pytest.approx({"red": float(rows[0].norm()), "blue": float(rows[1].norm())})
+    want = by_hand(model.losses(inputs(16, 5)), report, model.shared, list(model.parameters()))
+    torch.testing.assert_close(gradients(list(model.parameters())), want)
+
+
+def test_a_graph_without_features_says_so() -> None:
+    balancer = mtctl.Balancer("encodec", layer="features")
+    with pytest.raises(mtctl.BalanceError, match="task `red`: there are no features"):
+        mtctl.balance(two_depths(Parts()), balancer=balancer)

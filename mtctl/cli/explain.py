@@ -1,0 +1,67 @@
+"""`mtctl explain`: what a balancing method does, when it helps and when it fails."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from mtctl.cli.console import out
+from mtctl.errors import MtctlError
+
+
+def explain(
+    method: Annotated[
+        str | None,
+        typer.Argument(metavar="METHOD", help="Its kind, such as gradnorm; all of them if left out."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Explain a balancing method: equation, settings, cost, when it helps and when it fails."""
+    if method is None:
+        list_methods(as_json=as_json)
+        return
+    from dataclasses import asdict
+
+    _refuse_codes(method)
+    # Torch takes a second to load: a name that is no method is told before.
+    from mtctl.library.settings import known_kind
+
+    kind = known_kind(method)
+    from mtctl.cli.screens.methods import method_screen
+    from mtctl.library.catalogue import card
+
+    found = card(kind)
+    if as_json:
+        typer.echo(json.dumps({"schema": 1, "method": asdict(found)}, indent=2, ensure_ascii=False))
+    else:
+        out().print(*method_screen(found), sep="\n", crop=False)
+
+
+def list_methods(*, as_json: bool) -> None:
+    """Print all balancing methods, by what they look at."""
+    from mtctl.library.families import families
+
+    found = families()
+    if as_json:
+        rows = [
+            {"kind": kind, "group": group, "summary": summary}
+            for group, methods in found.items()
+            for kind, summary in methods.items()
+        ]
+        typer.echo(json.dumps({"schema": 1, "methods": rows}, indent=2, ensure_ascii=False))
+        return
+    from mtctl.cli.screens.methods import methods_screen
+
+    out().print(*methods_screen(found), sep="\n", crop=False)
+
+
+def _refuse_codes(word: str) -> None:
+    from mtctl.diagnosis.codes import CODES
+
+    if word in CODES:
+        raise MtctlError(
+            f"`{word}` is no balancing method, but a finding of a diagnosis",
+            hint=f"`mtctl diagnose --explain {word}` says what it means",
+        )
