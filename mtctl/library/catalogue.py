@@ -130,6 +130,8 @@ def _cost(methods: Sequence[Method]) -> str:
     looking = [method for method in methods if method.needs]
     if not looking:
         return "1 backward pass: that of the weighted sum of losses"
+    if all(method.space == "features" for method in looking):
+        return "1 backward pass, in which heads are passed one by one"
     if all(method.space == "last_shared" for method in looking):
         return "1 backward pass, and one per task through its head and the last shared layer"
     return "1 backward pass per task through the shared parameters"

@@ -18,7 +18,7 @@ def test_all_methods(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", ["gradnorm", "manual"])
+@pytest.mark.parametrize("kind", ["dwa", "manual"])
 def test_one_method(kind: str, width: int) -> None:
     assert_screen(f"method_{kind}_{width}", render(*method_screen(card(kind)), width=width))
 
