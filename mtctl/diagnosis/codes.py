@@ -194,12 +194,12 @@ _ALL: Final = (
         "Adam a small share alone does no harm (tasks with a weight of 0.002 learned as well as their "
         "controls); it does where the trunk has to move for this task within few updates.",
         "Measured: alone, from the same start and with the same batches, the task reaches a skill of 10 "
-        "% in half the updates or fewer (once standardised, if it needs that too), and so it does "
-        "jointly with equal shares of the trunk's gradient or with a standardised head. Likely, from "
-        "records: the task does not learn, has less than 1 % of the trunk's gradient, and another's "
+        "% in half the updates or fewer (once standardised, if it needs that too), and no other task's "
+        "gradient points away from its own; equal shares of the trunk's gradient are tried as well, and "
+        "told. Likely, from records: the task does not learn, has less than 1 % of the trunk's gradient, and another's "
         "multiplier or gradient norm is more than 30 times its own.",
-        "It is as slow alone: then the others are not to blame. Or equal shares do not help: then it is "
-        "`conflict`.",
+        "It is as slow alone: then the others are not to blame. Or its gradient points away from "
+        "another's: then it is `conflict`.",
         (
             "weights of 1 on standardised targets, or fixed weights that equalise the trunk's gradients",
             "a method that equalises: uncertainty, gradnorm, imtl_l, db_mtl",
@@ -211,12 +211,12 @@ _ALL: Final = (
         "Another task pulls the shared network the other way",
         "The gradients of two tasks on the trunk point in opposite directions more than chance would have "
         "it, so that progress of one undoes the other's.",
-        "Measured: alone, the task reaches a skill of 10 % in half the updates or fewer, and jointly "
-        "neither equal shares of the trunk's gradient nor a standardised head help. Likely, from "
+        "Measured: alone, the task reaches a skill of 10 % in half the updates or fewer, and its mean "
+        "cosine with another task's gradient is −0.3 or less over the run as is. Likely, from "
         "records: the task is flat, and its mean cosine with another is below −0.1 and below 0 within "
         "its 95 % interval over the records. The sign in a single batch is chance: a task's gradients do "
         "not even agree with themselves from batch to batch.",
-        "A mean cosine within its noise; learning once the shares are equal.",
+        "A mean cosine within its noise.",
         (
             "surgery: balancer kinds pcgrad or cagrad",
             "let the tasks share less: larger heads, or a trunk of its own",
