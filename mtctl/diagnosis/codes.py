@@ -195,9 +195,9 @@ _ALL: Final = (
         "controls); it does where the trunk has to move for this task within few updates.",
         "Measured: alone, from the same start and with the same batches, the task reaches a skill of 10 "
         "% in half the updates or fewer (once standardised, if it needs that too), and no other task's "
-        "gradient points away from its own; equal shares of the trunk's gradient are tried as well, and "
-        "told. Likely, from records: the task does not learn, has less than 1 % of the trunk's gradient, and another's "
-        "multiplier or gradient norm is more than 30 times its own.",
+        "gradient points away from its own; equal shares of the trunk's gradient are tried as well. "
+        "Likely, from records: the task does not learn, has less than 1 % of the trunk's gradient, and "
+        "another's multiplier or gradient norm is more than 30 times its own.",
         "It is as slow alone: then the others are not to blame. Or its gradient points away from "
         "another's: then it is `conflict`.",
         (
