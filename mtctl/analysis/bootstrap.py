@@ -112,8 +112,9 @@ def improvement_interval(
     if min(len(method), len(reference)) == 1:
         return None
     wins = _wins(method, reference).transpose(2, 0, 1)
-    own, others = (_shares(len(scores), scores.shape[1], rng, resamples) for scores in (method, reference))
-    return percentile_interval(((own @ wins) * others).sum(-1).mean(0), level)
+    own, others = (_counts(len(scores), scores.shape[1], rng, resamples) for scores in (method, reference))
+    pairs = len(method) * len(reference)
+    return percentile_interval((((own @ wins) * others).sum(-1) / pairs).mean(0), level)
 
 
 def performance_profile(
@@ -135,7 +136,7 @@ def performance_profile(
     seeds, tasks = scores.shape
     if seeds == 1:
         return shares, None
-    drawn = (_shares(seeds, tasks, rng, resamples) @ above.transpose(1, 0, 2)).mean(0)
+    drawn = (_counts(seeds, tasks, rng, resamples) @ above.transpose(1, 0, 2) / seeds).mean(0)
     return shares, np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
 
 
@@ -144,6 +145,6 @@ def _wins(method: Array, reference: Array) -> Array:
     return (np.sign(method[:, None] - reference[None]) + 1) / 2
 
 
-def _shares(seeds: int, tasks: int, rng: np.random.Generator, resamples: int) -> Array:
-    """Return how much of each task's resample is each seed: [tasks, resamples, seeds]."""
-    return rng.multinomial(seeds, np.full(seeds, 1 / seeds), (tasks, resamples)) / seeds
+def _counts(seeds: int, tasks: int, rng: np.random.Generator, resamples: int) -> Array:
+    """Return how often each seed is in each task's resample: [tasks, resamples, seeds]."""
+    return rng.multinomial(seeds, np.full(seeds, 1 / seeds), (tasks, resamples)).astype(np.float64)
