@@ -1,8 +1,8 @@
 """Whether tasks pull the trunk in opposite directions, beyond what the noise of single batches explains.
 
 One batch's cosine between two tasks is mostly noise. So the gradients of several batches are taken at one
-point of the training: between two tasks the cosine is averaged over batches, with its interval, and the cosine
-of a task with itself across batches says how much of a gradient is signal at all.
+point of the training: between two tasks the cosine is averaged over batches, with its interval, and a task's
+cosine with itself across batches says how much of a gradient is signal at all.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ def measure(problem: Windows, seed: int) -> Angles:
 
 def _unit(rows: Tensor) -> Tensor:
     """Return rows of length 1; 0 for tasks without a gradient."""
-    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    lengths: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return rows / lengths.clamp(min=torch.finfo(rows.dtype).tiny)
 
 
 def check(angles: Angles) -> Check:
     """Return what the angles say, in a line."""
-    name = "tasks' gradients point apart beyond their noise"
+    name = "no two tasks pull apart beyond their noise"
     found = angles.conflicts()
     if not found:
         lowest = min(angles.between.items(), key=lambda item: item[1].mean, default=None)
