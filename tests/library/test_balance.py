@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import doctest
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -229,6 +231,15 @@ def test_the_examples_in_docstrings_run(name: str) -> None:
     found = doctest.testmod(import_module(f"mtctl.library.{name}"))
     assert found.attempted > 0
     assert found.failed == 0
+
+
+def test_the_example_in_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (Path(mtctl.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        exec(example, {})
+    assert capsys.readouterr().out.startswith("pcgrad\n")
 
 
 def test_the_package_is_light_until_it_is_used() -> None:
