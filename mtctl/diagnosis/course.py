@@ -23,6 +23,8 @@ LEARNED: Final = 0.10
 without any signal reach ±0.03 on 128 windows."""
 CLEARLY: Final = 0.20
 """Skill that counts at once; one between LEARNED and this must still be LEARNED at the next look."""
+LOOKS: Final = 5
+"""Looks at the tasks in a budget, at least: τ is no more exact than the distance between them."""
 SPIKE: Final = 2.0
 """An epoch's training loss above this many times the larger of the first and the constant's is a spike."""
 
@@ -42,6 +44,17 @@ class Point:
     skill: float
 
 
+class Watched(Windows):
+    """Windows that somebody looks at after every update."""
+
+    look: Callable[[], None] | None = None
+
+    def update(self) -> None:
+        super().update()
+        if self.look is not None:
+            self.look()
+
+
 class Course:
     """One run of a windows recipe.
 
@@ -49,14 +62,14 @@ class Course:
         recipe: `training.epochs` is the budget.
         seed: of the run.
         measure_every: updates between two measurements of gradients; the recipe's if left out.
-        watched: whether to score every epoch.
+        watched: whether to score every epoch; where they are few, also LOOKS times in a budget.
     """
 
     def __init__(
         self, recipe: WindowsRecipe, seed: int, measure_every: int | None = None, *, watched: bool = True
     ) -> None:
         self.recipe, self.seed = recipe, seed
-        self.problem = Windows(recipe.problem, recipe.model, recipe.training, seed)
+        self.problem = Watched(recipe.problem, recipe.model, recipe.training, seed)
         tasks = self.problem.tasks
         self._balancing = Balancing(build_chain(recipe.chain, tasks), len(tasks), seed)
         every = recipe.monitor.every if measure_every is None else measure_every
@@ -66,6 +79,10 @@ class Course:
         self.diverged: Diverged | None = None
         self._watched = watched
         self._note()
+        per_epoch = self.problem.planned_updates // recipe.training.epochs
+        self._interval = max(1, self.problem.planned_updates // LOOKS)
+        if watched and per_epoch > self._interval:
+            self.problem.look = self._look
 
     @property
     def updates(self) -> int:
@@ -76,6 +93,11 @@ class Course:
         """Look at every task; called by the engine's loop."""
         self.records.append(record)
         self._note()
+
+    def _look(self) -> None:
+        per_epoch = self.problem.planned_updates // self.recipe.training.epochs
+        if self.updates % per_epoch % self._interval == 0 and self.updates % per_epoch:
+            self._note()
 
     def _note(self) -> None:
         if not self._watched:

@@ -56,7 +56,7 @@ class Laboratory:
         self.lost: set[str] = set()
         """Tasks that learned and lost it again: for them only what lasts for a budget counts."""
         self._deadline, self._say = deadline, say
-        self._courses: dict[str, Course] = {}
+        self._courses: list[Course] = []
 
     def watch(self, tasks: Sequence[str]) -> None:
         """Go on with the run as is until these tasks learn, or the budgets to watch it for are spent."""
@@ -80,8 +80,8 @@ class Laboratory:
     def speedup(self, task: str, name: str, overrides: Sequence[str]) -> float:
         """Return r of a variation for a task; 1 for one that is not FASTER, or that changes nothing.
 
-        A run is stopped once the task has learned, or once it cannot be FASTER any more. Tasks share the runs
-        whose name does not begin with a task's.
+        A run is stopped once the task has learned, or once it cannot be FASTER any more. Variations that come
+        to the same recipe share a run, and so do tasks.
         """
         found = next((one for one in self.experiments if (one.task, one.name) == (task, name)), None)
         if found is None:
@@ -95,9 +95,11 @@ class Laboratory:
 
     def _make(self, task: str, name: str, recipe: WindowsRecipe) -> Experiment:
         self._start(name if task in name else f"{task}: {name}")
-        if name not in self._courses:
-            self._courses[name] = Course(recipe, self.seed, measure_every=NEVER)
-        course, reference = self._courses[name], self.as_is(task)
+        course = next((one for one in self._courses if one.recipe == recipe), None)
+        if course is None:
+            course = Course(recipe, self.seed, measure_every=NEVER)
+            self._courses.append(course)
+        reference = self.as_is(task)
         per_epoch = course.problem.planned_updates / recipe.training.epochs
         epochs = max(1, int(-(-(reference / FASTER) // per_epoch)))
         lost = task in self.lost

@@ -12,7 +12,28 @@ def test_a_course_goes_on_as_if_it_had_never_stopped() -> None:
     parts = Course(small(), 1).run(1).run(3)
     assert parts.points == whole.points
     assert parts.updates == whole.updates == 6
-    assert [point.updates for point in whole.points["type"]] == [0, 2, 4, 6]
+    assert [point.updates for point in whole.points["type"]] == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_long_epochs_are_looked_into() -> None:
+    long = ("training.epochs=1", "training.batch_size=2")
+    looked = Course(small(*long), 0).run(2)
+    assert [point.updates for point in looked.points["ptr"]] == [
+        0,
+        3,
+        6,
+        9,
+        12,
+        15,
+        16,
+        19,
+        22,
+        25,
+        28,
+        31,
+        32,
+    ]
+    assert Course(small(*long), 0, watched=False).run(2).records == looked.records
 
 
 def test_a_course_stops_when_it_is_enough() -> None:
