@@ -58,8 +58,10 @@ class LossGradients:
         self._sharing, self._shared, self._last = sharing, shared, last_shared
         self._given, self._last_given = shared is not None, last_shared is not None
         self._retain = retain_graph
-        # Gradients by parameter and task, of what has been asked; a task that does not use one has no entry.
-        self._rows: dict[Tensor, dict[int, Tensor]] = {}
+        # Of what has been asked: gradients of leaves that one task alone reaches, with the task; and per-task
+        # gradients of the common leaves, None where no task uses one.
+        self._heads: dict[Tensor, tuple[int, Tensor]] = {}
+        self._rows: dict[Tensor, Rows | None] = {}
 
     def norms(self, space: Space) -> Tensor:
         """Return [T] float64 norms of the per-task gradients on `space`."""
@@ -82,10 +84,11 @@ class LossGradients:
         parameters = self.parameters(space)
         # To know all that is common is to leave no pass for `combine`.
         self._differentiate(parameters if space == "last_shared" else self._parts.common)
+        blocks = [self._rows.get(one) for one in parameters]
+        alone = [self._heads[one] for one in parameters if one in self._heads]
         return [
-            Rows(tuple(rows), torch.stack([row.to_dense().flatten() for row in rows.values()]))
-            for rows in map(self._rows.get, parameters)
-            if rows
+            *(block for block in blocks if block is not None),
+            *(Rows((task,), gradient.to_dense().flatten().unsqueeze(0)) for task, gradient in alone),
         ]
 
     def _at_edges(self) -> list[Rows]:
@@ -138,12 +141,9 @@ class LossGradients:
         """Tasks whose loss is known to depend on no shared parameter; none as long as nothing was asked."""
         if not self.gramians:
             return ()
-        shared, parts = (
-            set(self.parameters("all_shared")),
-            zip(self._parts.own, self._parts.edges, strict=True),
-        )
-        places = zip(self._losses, parts, strict=True)
-        return tuple(task for task, (own, edges) in places if not edges and not shared.intersection(own))
+        shared = set(self.parameters("all_shared"))
+        parts = zip(self._losses, self._parts.own, self._parts.edges, strict=True)
+        return tuple(task for task, own, edges in parts if not edges and not shared.intersection(own))
 
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Add Σᵢ sharedᵢ·∇Lᵢ to the `.grad` of shared parameters and Σᵢ ownᵢ·∇Lᵢ to that of all others.
@@ -169,10 +169,10 @@ class LossGradients:
             )
         found = {leaf: gradient.clone() for leaf, gradient in found.items()}  # some are one tensor, or views
         for leaf, rows in self._rows.items():
-            weights = shared if leaf in is_shared else own
-            for task, row in rows.items():
-                part = float(weights[task]) * row
-                found[leaf] = found[leaf] + part if leaf in found else part
+            if rows is not None:
+                found[leaf] = _sum(shared if leaf in is_shared else own, rows).view_as(leaf)
+        for leaf, (task, gradient) in self._heads.items():
+            found[leaf] = float((shared if leaf in is_shared else own)[task]) * gradient
         for leaf, gradient in found.items():
             leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
 
@@ -192,10 +192,10 @@ class LossGradients:
                 continue
             ends = [*map(get_gradient_edge, own), *edges]
             found = torch.autograd.grad(loss, ends, retain_graph=self._retain, allow_unused=True)
-            for leaf, gradient in zip(own, found, strict=False):
-                self._rows[leaf] = {} if gradient is None else {task: gradient}
-            pairs = zip(edges, found[len(own) :], strict=True)
-            arriving[task] = {edge: gradient for edge, gradient in pairs if gradient is not None}
+            pairs = zip(own, found, strict=False)
+            self._heads |= {leaf: (task, gradient) for leaf, gradient in pairs if gradient is not None}
+            at_edges = zip(edges, found[len(own) :], strict=True)
+            arriving[task] = {edge: gradient for edge, gradient in at_edges if gradient is not None}
         return arriving
 
     def _pull(
@@ -224,13 +224,18 @@ class LossGradients:
         wanted, common = set(parameters), self._parts.common
         missing = [leaf for leaf in common if leaf in wanted and leaf not in self._rows]
         complete = all(leaf in self._rows or leaf in wanted for leaf in common)
-        for leaf in missing:
-            self._rows[leaf] = {}
+        found: dict[Tensor, dict[int, Tensor]] = {leaf: {} for leaf in missing}
         for task in tasks if missing else []:
             retain = self._retain or not complete or task != tasks[-1]
             for leaf, gradient in self._pull({task: 1.0}, missing, retain=retain).items():
-                self._rows[leaf][task] = gradient
+                found[leaf][task] = gradient.to_dense().flatten()
+        for leaf, rows in found.items():
+            self._rows[leaf] = Rows(tuple(rows), torch.stack(list(rows.values()))) if rows else None
 
     def _of(self, weights: Tensor) -> list[float]:
         """Return the weights of the tasks that are present."""
         return [float(weights[task]) for task in self._losses]
+
+
+def _sum(weights: Tensor, rows: Rows) -> Tensor:
+    return torch.mv(rows.values.t(), weights[list(rows.tasks)].to(rows.values))
