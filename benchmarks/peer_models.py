@@ -14,6 +14,8 @@ INPUTS: Final = 64
 WIDTH: Final = 256
 SEED: Final = 0
 LR: Final = 1e-3
+COMMON: Final = 4
+"""Directions that gradients have in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +70,15 @@ class Model(nn.Module):
             for head, part, target in zip(self.heads, parts, self.targets, strict=True)
         ]
         return Pass(features, dict(zip(self.tasks, losses, strict=True)))
+
+
+def jacobian(tasks: int, size: int) -> Tensor:
+    """Return [T, size] gradients as tasks of one network have them.
+
+    Half of the pairs conflict, most cosines are within ±0.5, and lengths differ by up to a factor of 10.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    common = torch.randn(COMMON, size, generator=generator)
+    mixed = torch.randn(tasks, COMMON, generator=generator) @ common / COMMON**0.5
+    rows = mixed + torch.randn(tasks, size, generator=generator)
+    return rows * 10 ** torch.rand(tasks, 1, generator=generator)

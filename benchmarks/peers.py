@@ -35,9 +35,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import peer_sides
+from benchmarks import peer_models, peer_sides
 from benchmarks.peer_literal import LITERAL
-from benchmarks.peer_models import SEED, Model
+from benchmarks.peer_models import Model
 from benchmarks.peer_sides import Side
 from benchmarks.timing import Spread, Timings, interleave
 from mtctl.engine.processor import use_one_thread
@@ -155,10 +155,7 @@ def own_rows(tasks: int, size: Size) -> Iterator[Line]:
 
 def given(tasks: int, size: Size) -> Iterator[Line]:
     """Compare what methods make of a Jacobian that is there already."""
-    generator = torch.Generator().manual_seed(SEED)
-    jacobian = torch.randn(tasks, peer_sides.SIZE, generator=generator)
-    # A common part, as tasks of one network have: some pairs conflict, some do not.
-    jacobian += 0.1 * torch.randn(1, peer_sides.SIZE, generator=generator)
+    jacobian = peer_models.jacobian(tasks, peer_sides.SIZE)
     for kind in GIVEN:
         if kind in SLOW and tasks >= SLOW_FROM:
             continue
