@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from mtctl.diagnosis import variations
-from mtctl.diagnosis.causes import NEVER
 from mtctl.diagnosis.course import LEARNED, Course
+from mtctl.diagnosis.laboratory import NEVER, lasts
 from mtctl.diagnosis.report import Evidence, Finding, Severity
 from mtctl.recipes.recipe import WindowsRecipe
 
@@ -29,8 +29,8 @@ def diverged(course: Course) -> str | None:
 def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str], None]) -> Finding | None:
     """Return what makes a run diverge; None if its loss is high and finite, whatever the learning rate.
 
-    A lower rate is to blame only if the task learns with it: one so low that nothing moves does not diverge.
-    A warning if the task recovered.
+    The rate is to blame only if with a lower one the task learns, and so do all that learn as is: one so low
+    that nothing moves does not diverge. A warning if the task recovered.
 
     Args:
         recipe: as is.
@@ -41,12 +41,13 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str]
     error = joint.diverged
     lost = error is not None or joint.points[task][-1].skill < LEARNED
     found = f"{task}'s loss rose far above where it began" if error is None else error.message
+    learned = set() if error is not None else _learned(joint)
     evidence = []
     for factor in LOWER:
         say(f"experiment: learning rate × {factor:g}")
         lower = variations.varied(recipe, variations.learning_rate(recipe, factor))
         course = Course(lower, joint.seed, NEVER).run(recipe.training.epochs)
-        trains = diverged(course) is None and course.steps(task) is not None
+        trains = diverged(course) is None and learned | {task} <= _learned(course)
         evidence.append(
             Evidence(f"with {factor:g} × the learning rate", "learns" if trains else "does not learn either")
         )
@@ -55,3 +56,7 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str]
             severity: Severity = "error" if lost else "warning"
             return Finding("learning-rate", task, severity, "measured", text, tuple(evidence))
     return None if error is None else Finding("diverged", task, "error", "measured", found, tuple(evidence))
+
+
+def _learned(course: Course) -> set[str]:
+    return {task for task in course.problem.tasks if lasts(course, task)}
