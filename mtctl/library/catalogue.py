@@ -18,6 +18,8 @@ from mtctl.recipes.resolved import text
 from mtctl.recipes.shapes import literals
 
 _SECTIONS: Final = ("Args", "Raises", "Helps", "Fails", "Source")
+_ON_COST: Final = ("Costs ", "Needs ")
+"""How paragraphs begin of which a card's cost, worked out from the method's attributes, is the short form."""
 _ONE_TASK: Final = ("task",)
 
 
@@ -117,7 +119,7 @@ def _read(docstring: str) -> _Written:
             sections[word] = _in_one_line(rest)
         elif not equation and all(line.startswith("    ") for line in paragraph.splitlines()):
             equation = tuple(inspect.cleandoc(paragraph).splitlines())
-        else:
+        elif not paragraph.startswith(_ON_COST):
             about.append(_in_one_line(paragraph))
     return _Written(_in_one_line(summary), equation, tuple(about), sections)
 

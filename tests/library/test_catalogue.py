@@ -59,6 +59,7 @@ def test_costs(kind: str, cost: str, acts_on: str) -> None:
     found = card(kind)
     assert found.cost.startswith(cost)
     assert found.acts_on.startswith(acts_on)
+    assert not any(paragraph.startswith("Costs") for paragraph in found.about)
 
 
 def test_an_unknown_method() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,17 @@ from mtctl.cli.screens.tables import Column, StackedTable
 if TYPE_CHECKING:
     from mtctl.library.catalogue import Card
 
+_CLAUSES = re.compile(r"(?<=[,;])\s{2,}")
+"""What stands between the clauses of an equation: on a screen, each has its line."""
+
 
 def method_screen(card: Card) -> Iterator[RenderableType]:
     """Yield what is known of one method."""
     yield Sentence(card.summary, f"{card.kind}:", "bold")
     yield ""
     for line in card.equation:
-        yield Sentence(line, indent=4, tone="cyan")
+        for clause in _CLAUSES.split(line):
+            yield Sentence(clause, indent=4, tone="cyan")
     for paragraph in card.about:
         yield ""
         yield Sentence(paragraph)
