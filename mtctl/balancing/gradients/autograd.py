@@ -25,7 +25,8 @@ class AutogradGradients:
     With the tensors that the heads read (`features`), a head is passed once, and what T tasks cost is T
     passes through the shared part, made as a batch; only methods that look at shared parameters pay that.
     Without them, each of the T passes starts at a loss. Weights of whole losses cost one backward pass, whose
-    gradients are bit for bit those of Σ wᵢ·Lᵢ, whatever was asked before: looking changes nothing.
+    gradients are those of Σ wᵢ·Lᵢ: bit for bit, whatever was asked before, except that with features a head
+    that has been passed is not passed again, so that the last digits differ if something was asked.
 
     Args:
         tasks: names of the T tasks.
@@ -118,11 +119,12 @@ class AutogradGradients:
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Write Σᵢ sharedᵢ·∇Lᵢ (shared parameters) and ownᵢ·∇Lᵢ (a task's own parameters) into `.grad`.
 
-        Parameters that no active task uses get None. Where both weights are equal, the gradients are bit for
-        bit those of the weighted sum of losses.
+        Parameters that no active task uses get None. Where both weights are equal this is one backward pass
+        of the weighted sum of losses, or what is left of it if features let the heads be passed before.
         """
         trunk = self._parameters["all_shared"]
-        if torch.equal(shared, own):
+        halfway = bool(self._features) and "_heads" in self.__dict__
+        if torch.equal(shared, own) and not halfway:
             _write(trunk + self._leaves, self._backward(own, trunk + self._leaves))
             return
         self._combine_own(own)
@@ -145,9 +147,10 @@ class AutogradGradients:
             _write(parameters, torch._foreach_mul(gradients, factors))
 
     def _weighted(self, weights: Tensor, parameters: list[Parameter]) -> Sequence[Tensor | None]:
-        """Return Σᵢ wᵢ·∇Lᵢ for shared parameters, the same whatever has been asked before."""
+        """Return Σᵢ wᵢ·∇Lᵢ for shared parameters: of their rows if these are there, else by one more pass."""
         if self._counts is not None:
             self._differentiate(parameters)
+        if all(parameter in self._rows for parameter in parameters):
             found = [self._rows[parameter] for parameter in parameters]
             return [
                 None if rows is None else _sum(weights, rows).view_as(parameter)

@@ -21,14 +21,14 @@ def block(values: Tensor) -> Rows:
 
 
 def compare(values: Tensor) -> None:
-    """Within 1e-6 of the product of the two lengths, and symmetric."""
+    """Within 2e-6 of the product of the two lengths, and symmetric."""
     exact = values.double() @ values.double().T
     lengths = exact.diagonal().sqrt()
     found = gramian([block(values)], len(values))
     scale = lengths[:, None] * lengths
     assert torch.equal(found, found.T)
-    assert ((found - exact).abs() <= 1e-6 * scale).all()
-    assert ((norms([block(values)], len(values)) - lengths).abs() <= 1e-6 * lengths).all()
+    assert ((found - exact).abs() <= 2e-6 * scale).all()
+    assert ((norms([block(values)], len(values)) - lengths).abs() <= 2e-6 * lengths).all()
 
 
 @given(st.lists(st.floats(-30, 30), min_size=1, max_size=40))
