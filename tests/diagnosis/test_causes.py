@@ -11,7 +11,7 @@ import pytest
 from mtctl.diagnosis import causes, variations
 from mtctl.diagnosis.course import Course
 from mtctl.diagnosis.laboratory import Laboratory, OutOfTime
-from mtctl.diagnosis.report import Finding
+from mtctl.diagnosis.report import Experiment, Finding
 from mtctl.recipes.recipe import WindowsRecipe
 from tests.diagnosis.small_recipes import course, small
 
@@ -27,15 +27,21 @@ class Scripted(Laboratory):
         joint: the run as is, with a budget of 40 updates of the 130 that it was watched for.
         speedups: of the ptr task by what was changed; others are 1.
         heart: relative training loss after learning by heart.
+        patience: τ of a long training with everything done for the task.
     """
 
     def __init__(
-        self, joint: Course, speedups: dict[str, float], heart: float = 0.1, budget: int = 40
+        self,
+        joint: Course,
+        speedups: dict[str, float],
+        heart: float = 0.1,
+        budget: int = 40,
+        patience: float | None = None,
     ) -> None:
         super().__init__(joint.recipe, 0, joint, None, lambda _: None)
         self.budget = budget
         self.asked: list[str] = []
-        self._speedups, self._heart = speedups, heart
+        self._speedups, self._heart, self._patience = speedups, heart, patience
 
     def watch(self, tasks: Sequence[str]) -> None:
         pass
@@ -45,6 +51,9 @@ class Scripted(Laboratory):
         self.asked.append(what)
         found = self._speedups.get(what, 1.0)
         return found if found >= 2 else 1.0
+
+    def patiently(self, task: str) -> Experiment:
+        return Experiment("patiently", task, self._patience, 400, None, None)
 
     def by_heart(self, task: str) -> float:
         return self._heart

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -63,7 +65,12 @@ def test_what_is_wired_well_passes(overrides: tuple[str, ...]) -> None:
 
 def test_a_target_outside_what_its_loss_takes_is_bad() -> None:
     spoiled = problem()
-    spoiled.splits.training.targets["binary"][3, 7] = 20.0
+    training = spoiled.splits.training
+    masks = training.targets["binary"].clone()  # problems of one process share their data
+    masks[3, 7] = 20.0
+    spoiled.splits = replace(
+        spoiled.splits, training=replace(training, targets={**training.targets, "binary": masks})
+    )
     (found,) = wiring.examine(spoiled)[0]
     assert (found.code, found.task, found.evidence[0].value) == ("bad-targets", "binary", 1)
 
