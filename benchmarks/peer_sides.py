@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.peer_literal import LITERAL
-from benchmarks.peer_models import SEED, Model
 from mtctl.balancing.build import build
 from mtctl.balancing.contract import Signals, observe
-from mtctl.balancing.gradients import AutogradGradients
 from mtctl.balancing.gradients.products import Rows, gramian
 from mtctl.engine.fit import Balancing
+from mtctl.engine.reference import SEED, ReferenceNetwork
 from mtctl.recipes.balancers import Method
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def repeated(step: Callable[[], None]) -> Side:
     return run
 
 
-def plain(model: Model) -> Side:
+def plain(model: ReferenceNetwork) -> Side:
     """Return the step with the plain sum of losses: what nobody can be faster than."""
 
     def step() -> None:
@@ -48,22 +47,12 @@ def plain(model: Model) -> Side:
     return repeated(step)
 
 
-def ours(model: Model, method: Method) -> Side:
+def ours(model: ReferenceNetwork, method: Method) -> Side:
     """Return the step with a method of mtctl's."""
     balancing = Balancing(build((method,), model.tasks), len(model.tasks), SEED)
-    last_shared = list(model.last.parameters())
 
     def step() -> None:
-        made = model()
-        gradients = AutogradGradients(
-            model.tasks,
-            made.losses,
-            shared=model.shared,
-            own=model.own,
-            last_shared=last_shared,
-            features=[made.features],
-            rows=model.counts,
-        )
+        gradients = model.gradients()
         decision = balancing.balance(gradients)
         gradients.combine(decision.shared, decision.own)
         model.optimizer.step()
@@ -71,7 +60,7 @@ def ours(model: Model, method: Method) -> Side:
     return repeated(step)
 
 
-def torchjd(model: Model, kind: str) -> Side:
+def torchjd(model: ReferenceNetwork, kind: str) -> Side:
     """Return the step with torchjd's method of that name; all gradients in one batched pass, its default."""
     from torchjd.autojac import jac_to_grad, mtl_backward  # noqa: PLC0415 - the peer is needed here only
 
@@ -113,7 +102,7 @@ def torchjd_aggregator(kind: str, tasks: int) -> Aggregator:
     return made
 
 
-def literal(model: Model, kind: str) -> Side:
+def literal(model: ReferenceNetwork, kind: str) -> Side:
     """Return the step as a method is usually written: one backward pass per task through the whole graph."""
     aggregate, order = LITERAL[kind], random.Random(SEED)
     sizes = [parameter.numel() for parameter in model.shared]

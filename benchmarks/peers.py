@@ -1,12 +1,12 @@
 """What per-task gradients cost: mtctl beside torchjd and beside methods written literally.
 
     make bench                                       or, in an environment with the extra `test`:
-    python -m benchmarks.peers [--tasks 4,10,40] [--json PATH] [--quick]
+    python -m benchmarks.peers [--tasks 4,10,40] [--fused] [--json PATH] [--quick]
 
 One process, one torch thread, denormals flushed, for all sides alike. All sides of a comparison run in every
 block, in changing order; times are the processor's, and every figure is the median over blocks of that
 block's ratio, with its quartiles. Reference network: three shared layers of 256, a linear head per task, 64
-inputs, 128 rows, fused Adam; see peer_models.py.
+inputs, 128 rows, torch.optim.Adam as it is; with --fused its faster form, beside which overhead weighs more.
 
     one input       all tasks read the same 128 rows. Cost of a step over the plain sum's.
     own rows        each task has 64 rows of its own.
@@ -22,9 +22,10 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Literal
@@ -37,16 +38,15 @@ from rich.table import Table
 
 from benchmarks import peer_models, peer_sides
 from benchmarks.peer_literal import LITERAL
-from benchmarks.peer_models import Model
 from benchmarks.peer_sides import Side
-from benchmarks.timing import Spread, Timings, interleave
 from mtctl.engine.processor import use_one_thread
+from mtctl.engine.reference import ReferenceNetwork
+from mtctl.engine.timing import Spread, Timings, interleave
 from mtctl.recipes.balancers import Method
 
 Kind = Literal["torchjd", "overhead", "plain"]
 """What mtctl's cost is held against: torchjd's, torchjd's overhead, or the plain step's."""
 
-ROWS: Final = 128
 OWN_ROWS: Final = 64
 METHODS: Final = ("pcgrad", "upgrad", "cagrad", "aligned_mtl", "mgda")
 GIVEN: Final = (*METHODS, "imtl_g", "dualproj", "config", "gradvac", "fairgrad", "nash_mtl")
@@ -62,10 +62,12 @@ class Size:
     Args:
         blocks: timed blocks.
         seconds: how long a side's part of a block takes at least, as far as one call is shorter.
+        fused: whether Adam is fused.
     """
 
     blocks: int
     seconds: float
+    fused: bool = False
 
 
 FULL: Final = Size(blocks=21, seconds=0.05)
@@ -116,8 +118,8 @@ def method(kind: str, **settings: object) -> Method:
 def one_input(tasks: int, size: Size) -> Iterator[Line]:
     """Compare training steps in which all tasks read the same rows."""
 
-    def model() -> Model:
-        return Model(tasks, ROWS)
+    def model() -> ReferenceNetwork:
+        return ReferenceNetwork(tasks, fused=size.fused)
 
     sides: dict[str, Side] = {"plain": peer_sides.plain(model())}
     for kind in (*METHODS, *(("nash_mtl",) if tasks < SLOW_FROM else ())):
@@ -141,8 +143,8 @@ def one_input(tasks: int, size: Size) -> Iterator[Line]:
 def own_rows(tasks: int, size: Size) -> Iterator[Line]:
     """Compare training steps in which each task has rows of its own."""
 
-    def model() -> Model:
-        return Model(tasks, OWN_ROWS, own_rows=True)
+    def model() -> ReferenceNetwork:
+        return ReferenceNetwork(tasks, OWN_ROWS, own_rows=True, fused=size.fused)
 
     sides: dict[str, Side] = {"plain": peer_sides.plain(model())}
     for kind in ("pcgrad", "upgrad"):
@@ -177,7 +179,7 @@ def _time(sides: dict[str, Side], size: Size) -> Timings:
         side(1)
         slowest = max(slowest, time.process_time() - start)
     calls = max(1, round(size.seconds / max(slowest, 1e-6)))
-    return interleave(sides, blocks=size.blocks, calls=calls, warm_up=1, clock=time.process_time)
+    return interleave(sides, blocks=size.blocks, calls=calls, warm_up=1, settle=1, clock=time.process_time)
 
 
 def _lines(
@@ -257,16 +259,16 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--tasks", default="4,10,40", help="numbers of tasks, separated by commas")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the figures to PATH")
+    parser.add_argument("--fused", action="store_true", help="Adam in one operation for all parameters")
     parser.add_argument("--quick", action="store_true", help="a few calls only: shows that it runs")
     options = parser.parse_args(arguments)
-    size = QUICK if options.quick else FULL
+    size = replace(QUICK if options.quick else FULL, fused=options.fused)
     use_one_thread()
-    lines = [
-        line
-        for tasks in map(int, options.tasks.split(","))
-        for compare in (one_input, own_rows, given)
-        for line in compare(tasks, size)
-    ]
+    lines: list[Line] = []
+    for tasks in map(int, options.tasks.split(",")):
+        for compare in (one_input, own_rows, given):
+            print(f"{tasks} tasks: {compare.__name__.replace('_', ' ')} …", file=sys.stderr)
+            lines += compare(tasks, size)
     Console(width=170).print(table(lines))
     if options.json is not None:
         text = json.dumps(document(size, lines), indent=2, ensure_ascii=False)

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from mtctl import __version__
 from mtctl.cli import recipes
+from mtctl.cli.bench import bench
 from mtctl.cli.compare import compare
 from mtctl.cli.diagnose import diagnose
 from mtctl.cli.errors import excepthook, guarded
@@ -55,6 +56,7 @@ app.command("eval", rich_help_panel="Run")(evaluate)
 app.command("compare", rich_help_panel="Understand")(compare)
 app.command("diagnose", rich_help_panel="Understand")(diagnose)
 app.command("explain", rich_help_panel="Understand")(explain)
+app.command("bench", rich_help_panel="Measure")(bench)
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Set up")
 
 

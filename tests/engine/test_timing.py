@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from benchmarks.timing import Spread, Timings, interleave
+from mtctl.engine.timing import Spread, Timings, interleave
 
 
 def test_every_side_runs_in_every_block_and_takes_turns_to_be_first() -> None:

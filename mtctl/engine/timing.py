@@ -54,6 +54,7 @@ def interleave(
     blocks: int,
     calls: int,
     warm_up: int,
+    settle: int = 0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Timings:
     """Time all sides in turn, block after block.
@@ -63,6 +64,8 @@ def interleave(
         blocks: how often every side is timed.
         calls: calls per side and block; enough that the clock's own cost vanishes.
         warm_up: calls per side that are not timed (lazy initialisation, caches).
+        settle: calls before each timed part that are not timed either: what the side before has left in
+            caches and the allocator is its own cost.
         clock: the time that passes; `time.process_time` counts only what this process is given of it, which
             is the same for sides of one thread, and steadier on a machine with other work.
     """
@@ -77,6 +80,8 @@ def interleave(
         for block in range(blocks):
             first = block % len(names)
             for name in names[first:] + names[:first]:
+                if settle:
+                    sides[name](settle)
                 start = clock()
                 sides[name](calls)
                 seconds[name][block] = (clock() - start) / calls

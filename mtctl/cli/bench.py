@@ -1,0 +1,97 @@
+"""`mtctl bench`: what balancing methods cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtctl.errors import MtctlError
+
+if TYPE_CHECKING:
+    from mtctl.engine.bench import Cost
+    from mtctl.recipes.balancers import Method
+
+_METHODS = "Their kinds, separated by commas. [default: all that need no settings]"
+_TASKS = "Numbers of tasks of the reference network, separated by commas."
+_RECIPE = "Measure in this recipe's training, in place of its own method, instead of the reference network."
+_BLOCKS = "How often each method is timed; they take turns."
+_MOST_TASKS = 1000
+
+
+def bench(
+    methods: Annotated[str | None, typer.Option(metavar="KIND,…", help=_METHODS)] = None,
+    tasks: Annotated[str, typer.Option(metavar="T,…", help=_TASKS)] = "2,4,10,40",
+    recipe: Annotated[str | None, typer.Option(metavar="RECIPE", help=_RECIPE)] = None,
+    blocks: Annotated[int, typer.Option(min=1, help=_BLOCKS)] = 7,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Measure what balancing methods cost: time of an update over equal weights, and memory.
+
+    The reference network has three shared layers of 256 and a linear head for each task, and learns from
+    batches of 128 rows that all tasks share. Times are of one processor core; other programs hardly change
+    their ratios.
+    """
+    chosen, numbers = _methods(methods), _tasks(tasks)
+    # Torch takes a second to load: what is misspelled is told before.
+    from mtctl.cli.console import err, out
+    from mtctl.engine.bench import on_recipe, on_reference
+    from mtctl.recipes.loading import load
+
+    found: dict[str, list[Cost]] = {}
+    if recipe is None:
+        for number in numbers:
+            if not as_json:
+                err().print(f"{number} tasks: {len(chosen)} methods …", soft_wrap=True)
+            found[f"{number} tasks"] = on_reference(chosen, number, blocks)
+    else:
+        loaded = load(recipe)
+        found[loaded.name] = on_recipe(chosen, loaded, blocks)
+    if as_json:
+        _print_json(found)
+        return
+    from mtctl.cli.screens.bench import cost_tables
+
+    out().print(*cost_tables(found), sep="\n\n", crop=False)
+
+
+def _methods(text: str | None) -> dict[str, Method]:
+    from pydantic import ValidationError
+
+    from mtctl.library.settings import KINDS, described, known_kind
+
+    if text is not None:
+        kinds = [known_kind(word.strip()) for word in text.split(",")]
+        return {kind: described(kind, {})[0] for kind in kinds}
+    found = {}
+    for kind, part in KINDS.items():
+        try:
+            found[kind] = part.model_validate({"kind": kind})
+        except ValidationError:  # it cannot do without settings
+            continue
+    return found  # type: ignore[return-value]  # every part with a kind is one of the union
+
+
+def _tasks(text: str) -> list[int]:
+    numbers = []
+    for word in text.split(","):
+        if not word.strip().isdecimal() or not 1 <= int(word) <= _MOST_TASKS:
+            raise MtctlError(
+                f"--tasks {text}: `{word}` is not a number of tasks from 1 to {_MOST_TASKS:,}",
+                hint="write --tasks 2,4,10,40",
+            )
+        numbers.append(int(word))
+    return list(dict.fromkeys(numbers))
+
+
+def _print_json(found: dict[str, list[Cost]]) -> None:
+    import json
+    from dataclasses import asdict
+
+    document = {
+        "schema": 1,
+        "measured": [
+            {"on": place, "methods": [asdict(cost) for cost in costs]} for place, costs in found.items()
+        ],
+    }
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
