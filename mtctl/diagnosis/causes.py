@@ -11,7 +11,8 @@ and if none of the three is twice as fast, the task is its own problem:
 
     learning-rate          another one is much faster
     budget-too-small       it learns as is within four budgets, or a somewhat higher learning rate helps
-    unlearnable            a few windows are learned by heart, and nothing that holds on others
+    unlearnable            a few windows are learned by heart, and nothing that holds on others, not even in
+                           a long training with everything done for it
     dead-head              not even those
 
 Before the 2 × 2 comes what would mislead it: hardly any updates at all; a learning rate with which no task
@@ -36,7 +37,7 @@ from mtctl.diagnosis.laboratory import (
     OutOfTime,
     lasts,
 )
-from mtctl.diagnosis.report import Confidence, Evidence, Finding, Severity
+from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Severity
 
 __all__ = ["NEVER", "WATCHED", "Laboratory", "OutOfTime", "decide", "held_back", "suspects"]
 
@@ -54,6 +55,8 @@ UNSTABLE: Final = 1.25
 OPPOSED: Final = -0.3
 """Mean cosine from which tasks that do not learn together are in conflict, whatever their shares of the
 trunk's gradient: with opposite targets on one output, equal shares have helped by chance."""
+CLEAR: Final = 0.05
+"""Standard error of a skill up to which its being below a tenth is no accident of the windows scored."""
 COMMON_RATES: Final = (30.0, 1000.0, 0.1, 0.01)
 """Factors on the learning rate of a run in which no task learns."""
 LOWER_RATES: Final = (0.1, 0.01)
@@ -281,15 +284,23 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
     for factor in (100.0, 0.3, 0.03):
         if faster(factor):
             return _rate(laboratory, task, factor, tried)
+    patience = laboratory.patiently(task)
+    if patience.steps is not None:
+        return _few(laboratory, task, tried, patience)
+    noise = laboratory.noise(task)
     left = laboratory.by_heart(task)
     known = f"known by heart below {KNOWN_BY_HEART:g}"
     fact = Evidence(f"training loss of {variations.FEW_WINDOWS} windows over the constant's", left, "", known)
     if left < KNOWN_BY_HEART:
         text = (
-            f"{task} learns a few windows by heart and nothing that holds on others, in any company and at "
-            "any learning rate: its targets do not follow from these inputs"
+            f"{task} learns a few windows by heart and nothing that holds on others, in any company, at any "
+            f"learning rate, in up to {patience.watched} updates: its targets do not follow from these inputs"
         )
-        return _finding("unlearnable", task, text, fact, *_tried(tried))
+        figures = (fact, Evidence("standard error of the skill", 100 * noise, "%"), *_tried(tried))
+        if noise > CLEAR:
+            text += "; with so few windows to score it on, that is not certain"
+            return Finding("unlearnable", task, "warning", "likely", text, figures)
+        return _finding("unlearnable", task, text, *figures)
     text = f"{task} does not even learn {variations.FEW_WINDOWS} windows by heart: its head is stuck"
     return _finding("dead-head", task, text, fact, *_tried(tried))
 
@@ -303,16 +314,26 @@ def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, f
     return _finding("learning-rate", task, text, *_tried(tried))
 
 
-def _few(laboratory: Laboratory, task: str, tried: dict[float, float] | None = None) -> Finding:
+def _few(
+    laboratory: Laboratory,
+    task: str,
+    tried: dict[float, float] | None = None,
+    patience: Experiment | None = None,
+) -> Finding:
     budget, steps = laboratory.budget, laboratory.steps(laboratory.joint, task)
     evidence = [Evidence("updates in the budget", budget)]
     if steps is not None:
         evidence.append(Evidence("updates to skill 10 %", steps))
-    text = (
-        f"{budget} updates are too few for {task}: nothing but more of them, or longer ones, gets it further"
-        if tried
-        else f"{budget} updates are too few to learn anything, or to find out what else is wrong with {task}"
-    )
+    if patience is not None and patience.steps is not None:
+        evidence.append(Evidence("updates to skill 10 % with everything done for it", patience.steps))
+    if patience is not None:
+        text = f"{budget} updates are too few for {task}: it learns with everything done for it at once only"
+    elif tried:
+        text = f"{budget} updates are too few for {task}: only more of them, or longer ones, get it further"
+    else:
+        text = (
+            f"{budget} updates are too few to learn anything, or to find out what else is wrong with {task}"
+        )
     confidence: Confidence = "measured" if tried else "likely"
     return Finding("budget-too-small", task, "warning", confidence, text, (*evidence, *_tried(tried or {})))
 

@@ -77,20 +77,24 @@ def summed(recipe: WindowsRecipe, task: str) -> list[str]:
     return [f"problem.faults={_flow([*faults, factor])}"]
 
 
-def by_heart(recipe: WindowsRecipe, task: str) -> list[str]:
-    """Learn a few windows by heart: alone, standardised, without dropout, with Adam at a rate of its own."""
+def pampered(recipe: WindowsRecipe, task: str) -> list[str]:
+    """Do everything for one task: alone, standardised, no dropout, Adam at a rate of its own, clipped."""
     return [
         *alone(task),
         *standardised(recipe, task),
-        f"problem.limit={FEW_WINDOWS}",
-        f"training.batch_size={FEW_WINDOWS}",
         "training.optimizer=adam",
         f"training.lr={HEART_LR!r}",
         f"training.head_lr={{{task}: 1.0}}",
-        "training.gradient_clip=null",
+        "training.gradient_clip=1.0",
         "model.dropout=0.0",
         "model.head_dropout=0.0",
     ]
+
+
+def by_heart(recipe: WindowsRecipe, task: str) -> list[str]:
+    """Learn a few windows by heart, with everything done for it."""
+    few = [f"problem.limit={FEW_WINDOWS}", f"training.batch_size={FEW_WINDOWS}"]
+    return [*pampered(recipe, task), *few, "training.gradient_clip=null"]
 
 
 # ----- remedies
