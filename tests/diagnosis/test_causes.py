@@ -55,6 +55,9 @@ class Scripted(Laboratory):
     def patiently(self, task: str) -> Experiment:
         return Experiment("patiently", task, self._patience, 400, None, None)
 
+    def noise(self, task: str) -> float:
+        return 0.01
+
     def by_heart(self, task: str) -> float:
         return self._heart
 
