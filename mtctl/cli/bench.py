@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mtctl.recipes.balancers import Method
 
 _METHODS = "Their kinds, separated by commas. [default: all that need no settings]"
-_TASKS = "Numbers of tasks of the reference network, separated by commas."
+_TASKS = "Numbers of tasks of the reference network, separated by commas. [default: 2,4,10,40]"
 _RECIPE = "Measure in this recipe's training, in place of its own method, instead of the reference network."
 _BLOCKS = "How often each method is timed; they take turns."
 _MOST_TASKS = 1000
@@ -21,7 +21,7 @@ _MOST_TASKS = 1000
 
 def bench(
     methods: Annotated[str | None, typer.Option(metavar="KIND,…", help=_METHODS)] = None,
-    tasks: Annotated[str, typer.Option(metavar="T,…", help=_TASKS)] = "2,4,10,40",
+    tasks: Annotated[str | None, typer.Option(metavar="T,…", help=_TASKS)] = None,
     recipe: Annotated[str | None, typer.Option(metavar="RECIPE", help=_RECIPE)] = None,
     blocks: Annotated[int, typer.Option(min=1, help=_BLOCKS)] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -32,7 +32,9 @@ def bench(
     batches of 128 rows that all tasks share. Times are of one processor core; other programs hardly change
     their ratios.
     """
-    chosen, numbers = _methods(methods), _tasks(tasks)
+    if recipe is not None and tasks is not None:
+        raise MtctlError("--tasks and --recipe exclude each other: a recipe has the tasks that it has")
+    chosen, numbers = _methods(methods), _tasks(tasks or "2,4,10,40")
     # Torch takes a second to load: what is misspelled is told before.
     from mtctl.cli.console import err, out
     from mtctl.engine.bench import on_recipe, on_reference
@@ -46,6 +48,8 @@ def bench(
             found[f"{number} tasks"] = on_reference(chosen, number, blocks)
     else:
         loaded = load(recipe)
+        if not as_json:
+            err().print(f"{loaded.name}: {len(chosen)} methods …", soft_wrap=True)
         found[loaded.name] = on_recipe(chosen, loaded, blocks)
     if as_json:
         _print_json(found)

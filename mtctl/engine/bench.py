@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from mtctl.balancing.build import build as build_chain
+from mtctl.balancing.contract import SignalError
 from mtctl.engine.fit import Balancing
 from mtctl.engine.memory import peak_memory
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.reference import SEED, ReferenceNetwork
 from mtctl.engine.timing import Spread, interleave
+from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.build import build as build_problem
 from mtctl.recipes.balancers import Equal, Method
 from mtctl.recipes.recipe import Recipe
@@ -61,6 +63,9 @@ def on_recipe(methods: Mapping[str, Method], recipe: Recipe, blocks: int) -> lis
         methods: by the name they are shown under.
         recipe: resolved; its problem is built for each of them.
         blocks: how often each is timed; they take turns.
+
+    Raises:
+        MtctlError: a method cannot work with the recipe's losses.
     """
     use_one_thread()
     return _measure({name: _recipe_update(method, recipe) for name, method in _all(methods)}, blocks)
@@ -92,7 +97,14 @@ def _recipe_update(method: Method, recipe: Recipe) -> Update:
         while gradients is None:
             problem.advance()
             gradients = problem.gradients()
-        decision = balancing.balance(gradients)
+        try:
+            decision = balancing.balance(gradients)
+        except SignalError as error:
+            raise MtctlError(
+                f"{method.kind}: task `{gradients.tasks[error.task]}`: {error.problem}",
+                hint="--methods names the methods to measure",
+                code=ExitCode.FAILED,
+            ) from error
         gradients.combine(decision.shared, decision.own)
         problem.update()
 

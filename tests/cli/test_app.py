@@ -91,8 +91,8 @@ def test_verbs_are_listed_under_what_they_are_for(run: Run) -> None:
     code, out, err = run("--help")
     assert (code, err) == (0, "")
     sections = [line for line in out.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert sections == ["Options:", "Run:", "Understand:", "Set up:"]
-    for verb in ("train", "eval", "compare", "recipes"):
+    assert sections == ["Options:", "Run:", "Understand:", "Measure:", "Set up:"]
+    for verb in ("train", "eval", "compare", "bench", "recipes"):
         assert f"\n  {verb} " in out
 
 
