@@ -7,6 +7,7 @@ from typing import Final
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 
 from mtctl.balancing.gradients.products import Rows
 
@@ -15,6 +16,7 @@ _BATCH: Final = 2**21
 each call, a factor of 2 to 10 on small networks. Above this size the products themselves take the time (the
 two ways are within 15 % with 32 to 512 rows and 16 to 512 units), and a batch would only take memory."""
 
+Place = Tensor | GradientEdge
 Arriving = Sequence[Rows]
 """For each feature, the gradients of the losses that depend on it: [tasks, *feature's shape]."""
 
@@ -23,16 +25,18 @@ class Passes:
     """Backward passes from features down to parameters.
 
     Args:
-        features: where passes start.
+        features: where passes start: tensors, or edges of their graph.
         arriving: what arrives there of each task.
 
     Attributes:
         how: how the last passes of single tasks were made, and why.
     """
 
-    def __init__(self, features: Sequence[Tensor], arriving: Arriving) -> None:
-        self._features = features
-        self._arriving = arriving
+    def __init__(self, features: Sequence[Place], arriving: Arriving) -> None:
+        # Where no task arrives, no pass has to start.
+        used = [(feature, rows) for feature, rows in zip(features, arriving, strict=True) if rows.tasks]
+        self._features = [feature for feature, _ in used]
+        self._arriving = [rows for _, rows in used]
         self.how = ""
 
     def weighted(self, weights: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
@@ -42,12 +46,11 @@ class Passes:
             weights: [T].
             leaves: parameters.
         """
-        outputs, sums = [], []
-        for feature, (tasks, gradients) in zip(self._features, self._arriving, strict=True):
-            if tasks:
-                outputs.append(feature)
-                sums.append(torch.tensordot(weights[list(tasks)].to(gradients), gradients, dims=1))
-        return _pull(outputs, leaves, sums, batched=False)
+        sums = [
+            torch.tensordot(weights[list(tasks)].to(gradients), gradients, dims=1)
+            for tasks, gradients in self._arriving
+        ]
+        return _pull(self._features, leaves, sums, batched=False)
 
     def single(self, leaves: Sequence[Tensor], *, batched: bool = True) -> list[Rows | None]:
         """Return the tasks' gradients on every leaf, None where no task reaches it.
@@ -57,7 +60,7 @@ class Passes:
             batched: whether passes of several tasks may be made at once.
         """
         tasks = sorted({task for rows in self._arriving for task in rows.tasks})
-        size = max(1, sum(feature.numel() for feature in self._features))
+        size = max(1, sum(rows.values[0].numel() for rows in self._arriving))
         together = min(max(1, _BATCH // size), len(tasks))
         reason = f"{size:,} numbers at the features are too many to batch" if batched else "no features given"
         if batched and (together > 1 or len(tasks) == 1):
@@ -111,10 +114,15 @@ def _of(rows: Rows, tasks: list[int]) -> Tensor:
 
 
 def _pull(
-    outputs: Sequence[Tensor], leaves: Sequence[Tensor], arriving: Sequence[Tensor], *, batched: bool
+    outputs: Sequence[Place], leaves: Sequence[Tensor], arriving: Sequence[Tensor], *, batched: bool
 ) -> tuple[Tensor | None, ...]:
     if not outputs or not leaves:
         return (None,) * len(leaves)
     return torch.autograd.grad(
-        outputs, leaves, arriving, retain_graph=True, allow_unused=True, is_grads_batched=batched
+        list(outputs),  # type: ignore[arg-type]  # tensors and edges may be mixed, which torch does not declare
+        leaves,
+        arriving,
+        retain_graph=True,
+        allow_unused=True,
+        is_grads_batched=batched,
     )

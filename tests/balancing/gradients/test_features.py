@@ -7,10 +7,13 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 from torch.nn import Parameter
 
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import AutogradGradients, passes, refuse_detours
+from mtctl.balancing.gradients.passes import Passes
+from mtctl.balancing.gradients.products import Rows
 from mtctl.errors import MtctlError
 from tests.balancing.gradients.models import SHARED_INPUT, TASKS, Case, mlp, two_features, unbatchable
 
@@ -204,3 +207,36 @@ def test_a_task_that_reads_no_feature_has_no_gradient_there() -> None:
     gradients.combine(SHARED, OWN)
     assert lonely.grad is not None
     assert lonely.grad.item() == 2
+
+
+def test_passes_may_start_at_edges_of_the_graph() -> None:
+    torch.manual_seed(0)
+    case = mlp()
+    made = case.make()
+    (features,) = made.features
+    arriving = [torch.autograd.grad(loss, features, retain_graph=True)[0] for loss in made.losses.values()]
+    rows = [Rows((0, 1, 2), torch.stack(arriving))]
+    found = Passes([get_gradient_edge(features)], rows).single(case.shared)
+    expected = Passes([features], rows).single(case.shared)
+    for one, other in zip(found, expected, strict=True):
+        assert one is not None
+        assert other is not None
+        assert torch.equal(one.values, other.values)
+
+
+def test_a_feature_that_nobody_reads_does_not_matter() -> None:
+    torch.manual_seed(0)
+    case = mlp()
+    made = case.make()
+    gradients = AutogradGradients(
+        TASKS,
+        made.losses,
+        shared=case.shared,
+        own=case.own,
+        last_shared=[],
+        features=[*made.features, case.trunk(torch.randn(3, 5))],
+    )
+    close(gradients.jacobian("all_shared"), case.rows(case.shared))
+    assert gradients.how == "batched, 3 tasks at a time"
+    assert gradients.gramian("last_shared").tolist() == [[0.0] * 3] * 3
+    assert gradients.jacobian("features").shape == (3, 16 * 6 + 3 * 6)
