@@ -34,3 +34,19 @@ def test_the_garbage_collector_is_back_on_after_a_failing_side() -> None:
     with pytest.raises(ZeroDivisionError):
         interleave({"fails": fail}, blocks=1, calls=5, warm_up=1)
     assert gc.isenabled()
+
+
+def test_settling_calls_are_not_timed() -> None:
+    ticks = iter(range(100))
+    seen: list[int] = []
+    timings = interleave(
+        {"a": seen.append}, blocks=2, calls=4, warm_up=3, settle=2, clock=lambda: float(next(ticks))
+    )
+    assert seen == [3, 2, 4, 2, 4]
+    assert timings.seconds["a"].tolist() == [0.25, 0.25]
+
+
+def test_overhead_is_the_part_of_what_a_peer_adds() -> None:
+    plain = np.array([1.0, 10.0])
+    timings = Timings({"plain": plain, "side": 1.5 * plain, "peer": 3.0 * plain})
+    assert timings.overhead("side", "peer", "plain") == Spread(0.25, 0.25, 0.25)

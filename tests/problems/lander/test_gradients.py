@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mtctl.balancing.build import build
 from mtctl.balancing.contract import Space
+from mtctl.errors import MtctlError
 from mtctl.engine.fit import Balancing
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.lander.replay import Batch
@@ -110,6 +111,14 @@ def test_norms_and_gramians_are_those_of_autograd(agent: dict[str, Any], space: 
     found = problem.dqn.gradients(batch)
     assert_near(found.gramian(space), rows @ rows.T)
     assert_near(found.norms(space), rows.norm(dim=1))
+
+
+def test_tasks_with_rows_of_their_own_have_no_features_in_common() -> None:
+    problem, settings = started(next(iter(AGENTS.values())))
+    found = problem.dqn.gradients(batch_of(problem, settings))
+    for measure in (found.norms, found.gramian):
+        with pytest.raises(MtctlError, match="every task has rows of its own"):
+            measure("features")
 
 
 def last_hidden_weights(agent: DQNAgent, problem: Lander) -> slice:
