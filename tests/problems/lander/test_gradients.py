@@ -11,8 +11,8 @@ from torch import Tensor
 
 from mtctl.balancing.build import build
 from mtctl.balancing.contract import Space
-from mtctl.errors import MtctlError
 from mtctl.engine.fit import Balancing
+from mtctl.errors import MtctlError
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.lander.replay import Batch
 from mtctl.recipes.agents import DQNAgent
