@@ -27,7 +27,8 @@ def alignment(gramian: Array) -> Array:
     relative = unit.lengths / unit.lengths.max(-1, keepdims=True)
     factor = relative[..., :, None] * vectors * np.sqrt(values)[..., None, :]
     left, singular, _ = np.linalg.svd(factor)
-    kept = np.arange(values.shape[-1]) < np.count_nonzero(values, axis=-1)[..., None]
+    present = np.arange(values.shape[-1]) < np.count_nonzero(values, axis=-1)[..., None]
+    kept = present & (singular > 0)  # beyond a spread of about 1e16 a short gradient's is rounded to 0
     smallest = np.where(kept, singular, np.inf).min(-1, keepdims=True)
     shrunk = np.where(kept, np.where(kept, smallest, 0.0) / np.where(kept, singular, 1.0), 0.0)
     # Rounding may leave the row of a gradient that is 0 a little beside 0.
