@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from mtctl.analysis.statistics import LEVEL, Interval
 
 Array: TypeAlias = NDArray[np.float64]
-RESAMPLES = 5_000
-"""Ends of an interval then move by some hundredths of its width from one generator to another."""
+RESAMPLES = 2_000
+"""Ends of an interval then move by one or two hundredths of its width from one generator to another."""
 _TRIMMED = 0.25
 
 

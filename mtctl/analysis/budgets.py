@@ -14,6 +14,23 @@ policy, so that even the seeds of one recipe differ by some per cent."""
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What a run had spent when it was scored.
+
+    Args:
+        units: units of training (episodes, epochs).
+        environment_steps: steps of the environments, all tasks together; None where nothing is played.
+        updates: gradient updates.
+        seconds: wall-clock, evaluations included.
+    """
+
+    units: int
+    environment_steps: float | None
+    updates: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Spending:
     """A method's budget per run: means over its runs.
 
@@ -23,6 +40,9 @@ class Spending:
         updates: gradient updates.
         samples_per_update: rows in one update.
         seconds: wall-clock.
+        pace: environment steps, or updates where nothing is played, per second of training; None if no second
+            of it was measured.
+        memory_mb: the largest memory of any run; None if none says.
     """
 
     units: float
@@ -30,20 +50,37 @@ class Spending:
     updates: float
     samples_per_update: float
     seconds: float
+    pace: float | None
+    memory_mb: float | None
 
 
-def spending(runs: Sequence[Run]) -> Spending:
-    """Return the mean budget of a method's runs."""
-    steps = [run.budget.environment_steps for run in runs]
+def spent_in_all(run: Run) -> Spent:
+    """Return what a run has spent until it stopped."""
+    budget = run.budget
+    return Spent(budget.done, budget.environment_steps, budget.updates, run.seconds.total)
+
+
+def spending(runs: Sequence[Run], spent: Sequence[Spent]) -> Spending:
+    """Return the mean budget of a method's runs, which had spent `spent` when they were scored."""
+    steps = [each.environment_steps for each in spent]
+    paces = [_amount(run) / run.seconds.training for run in runs if run.seconds.training > 0]
     return Spending(
-        units=mean_of([run.budget.done for run in runs]),
+        units=mean_of([each.units for each in spent]),
         environment_steps=mean_of([each for each in steps if each is not None])
         if None not in steps
         else None,
-        updates=mean_of([run.budget.updates for run in runs]),
+        updates=mean_of([each.updates for each in spent]),
         samples_per_update=mean_of([run.budget.samples_per_update for run in runs]),
-        seconds=mean_of([run.seconds.total for run in runs]),
+        seconds=mean_of([each.seconds for each in spent]),
+        pace=mean_of(paces) if paces else None,
+        memory_mb=max((run.peak_memory_mb for run in runs if run.peak_memory_mb is not None), default=None),
     )
+
+
+def _amount(run: Run) -> int:
+    """Return what a run's pace counts."""
+    steps = run.budget.environment_steps
+    return run.budget.updates if steps is None else steps
 
 
 def budget_warnings(methods: Mapping[str, Spending], unit: str) -> list[str]:

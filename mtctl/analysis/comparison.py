@@ -2,75 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtctl.analysis.budgets import Spending, budget_warnings, spending
-from mtctl.analysis.evaluation import Outcomes
-from mtctl.analysis.formats import Parameters, Score
+from mtctl.analysis.budgets import budget_warnings
+from mtctl.analysis.course import Course, recorded_course
+from mtctl.analysis.efficiency import Arrival, Reaching, arrival, followed, reaching, thresholds
+from mtctl.analysis.formats import EvaluationRecord, Score
 from mtctl.analysis.grouping import Group, find_baseline, group_runs
+from mtctl.analysis.matching import Budget, Matched, match_notes, match_runs
+from mtctl.analysis.methods import Method, build_methods
 from mtctl.analysis.mismatch import Mismatch, MismatchError, find_mismatches
 from mtctl.analysis.notes import notes
 from mtctl.analysis.scores import LeftOut, ScoredRun, score_runs
-from mtctl.analysis.statistics import Estimate, Interval, estimate, mean_of
+from mtctl.analysis.sharing import sharing
 from mtctl.errors import MtctlError
 
-
-@dataclass(frozen=True, slots=True)
-class TaskScore:
-    """A method's scores on one task: the mean over its seeds' means, and what became of all their items."""
-
-    score: Estimate
-    outcomes: Outcomes
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A method's average minus the baseline's.
-
-    Args:
-        mean: paired by seed where the two share seeds, else the difference of the means.
-        interval: the paired 95 % interval; None below two common seeds.
-        common_seeds: how many seeds the two share.
-    """
-
-    mean: float
-    interval: Interval | None
-    common_seeds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A recipe and its runs.
-
-    Args:
-        label: its name, with a piece of its hash where several recipes have that name.
-        name: the recipe's name.
-        recipe_hash: the recipe's hash.
-        seeds: the seeds that were run.
-        paths: the runs' directories, in the order of the seeds.
-        tasks: scores by task.
-        average: the mean over tasks of each seed's scores, over seeds.
-        outcomes: what became of the items of all tasks and seeds.
-        spending: mean budget per run.
-        parameters: trainable numbers.
-        difference: to the baseline; None for the baseline itself.
-        verdict: "baseline", "better", "worse", or why there is no telling.
-    """
-
-    label: str
-    name: str
-    recipe_hash: str
-    seeds: tuple[int, ...]
-    paths: tuple[Path, ...]
-    tasks: Mapping[str, TaskScore]
-    average: Estimate
-    outcomes: Outcomes
-    spending: Spending
-    parameters: Parameters
-    difference: Difference | None
-    verdict: str
+SEED = 0
+"""Of the generator that resamples: the same runs always have the same intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +28,14 @@ class Comparison:
     """Methods side by side.
 
     Args:
+        problem: what was trained on.
         score: what is compared.
         unit: the name of a unit of training.
+        played: whether environment steps are counted; else updates are.
         tasks: the tasks that are compared.
         item: the name of what was scored one by one, such as "episode".
-        items: how many of them are compared, held-out ones of each task.
+        items: how many of them are compared, of each task.
+        matched: the budget at which runs are compared; None if each is compared where it ended.
         baseline: the baseline's label.
         methods: the methods, best average first.
         left_out: runs that could not be used.
@@ -91,11 +44,14 @@ class Comparison:
         notes: what else a reader should know.
     """
 
+    problem: str
     score: Score
     unit: str
+    played: bool
     tasks: tuple[str, ...]
     item: str
     items: int
+    matched: Matched | None
     baseline: str
     methods: tuple[Method, ...]
     left_out: tuple[LeftOut, ...]
@@ -105,48 +61,79 @@ class Comparison:
 
 
 def compare(
-    paths: Iterable[Path], baseline: str | None = None, *, allow_mismatch: bool = False
+    paths: Iterable[Path],
+    baseline: str | None = None,
+    *,
+    allow_mismatch: bool = False,
+    include_partial: bool = False,
+    match: Budget | None = None,
+    threshold: float | None = None,
+    seed: int = SEED,
 ) -> Comparison:
     """Compare the runs under `paths`.
 
     Runs are grouped into methods by recipe (name and hash). A method's score on a task is the mean over
-    its seeds of each seed's mean over the held-out items; intervals are t intervals over seeds.
+    its seeds of each seed's mean over the held-out items; the intervals around it are t intervals over seeds.
 
     Args:
         paths: run directories, recipe folders or results roots.
         baseline: name or label of the method that others are compared with; one of
             `grouping.DEFAULT_BASELINES` if it is there, else the first one found.
         allow_mismatch: compare the common tasks of runs that measure different things.
+        include_partial: use runs that are not completed too.
+        match: compare at the largest budget that all runs reached, by their evaluations during training.
+        threshold: the score whose reaching is timed; the score's own threshold of success if left out, and
+            without one where the baseline ends.
+        seed: of the generator that resamples.
 
     Raises:
         MismatchError: if the runs measure different things and that was not allowed.
         MtctlError: if no run can be used, the baseline is unknown, or a file is corrupt.
     """
-    scored, left_out = score_runs(paths)
+    matched: Matched | None = None
+    if match is None:
+        scored, left_out = score_runs(paths, include_partial=include_partial)
+    else:
+        scored, left_out, matched = match_runs(paths, match, include_partial=include_partial)
     if not scored:
         raise _nothing_to_compare(left_out)
     mismatches = find_mismatches(scored)
     if mismatches and not allow_mismatch:
         raise MismatchError(mismatches)
     tasks = _common_tasks(scored)
-    items = min(entry.evaluation.items for entry in scored)
+    items = min(entry.items for entry in scored)
     groups = group_runs(scored, tasks, items)
     reference = find_baseline(groups, baseline, left_out)
-    methods = [_method(group, reference) for group in groups]
+    known = [[entry.course or recorded_course(entry.run) for entry in group.runs] for group in groups]
+    courses = [[course for course in each if course is not None] for each in known]
+    methods = build_methods(
+        groups,
+        reference,
+        reaching=_reaching(courses, groups.index(reference), reference, threshold),
+        sharing=[sharing(each, tasks) for each in courses],
+        seed=seed,
+    )
+    unknown = sum(course is None for each in known for course in each)
     first = scored[0].run
     methods.sort(key=lambda method: method.average.mean, reverse=first.score.higher_is_better)
     return Comparison(
+        problem=first.problem,
         score=first.score,
         unit=first.unit,
+        played=first.is_played,
         tasks=tasks,
         item=first.item,
         items=items,
+        matched=matched,
         baseline=reference.label,
         methods=tuple(methods),
         left_out=tuple(left_out),
         mismatches=mismatches,
         warnings=tuple(budget_warnings({method.label: method.spending for method in methods}, first.unit)),
-        notes=tuple(notes(scored, groups, reference)),
+        notes=(
+            *(match_notes(matched, scored) if matched else ()),
+            *notes(scored, groups, reference, unknown),
+        ),
     )
 
 
@@ -169,39 +156,19 @@ def _common_tasks(scored: Sequence[ScoredRun]) -> tuple[str, ...]:
     return tasks
 
 
-def _method(group: Group, reference: Group) -> Method:
-    first, averages = group.runs[0].run, group.averages()
-    difference = None if group is reference else _difference(averages, reference.averages())
-    return Method(
-        label=group.label,
-        name=first.name,
-        recipe_hash=first.recipe_hash,
-        seeds=tuple(averages),
-        paths=tuple(entry.run.path for entry in group.runs),
-        tasks={task: TaskScore(estimate(group.scores(task)), group.outcomes([task])) for task in group.tasks},
-        average=estimate(list(averages.values())),
-        outcomes=group.outcomes(group.tasks),
-        spending=spending([entry.run for entry in group.runs]),
-        parameters=first.parameters,
-        difference=difference,
-        verdict=_verdict(difference, higher_is_better=first.score.higher_is_better),
-    )
+def _reaching(
+    courses: Sequence[Sequence[Course]], baseline: int, reference: Group, threshold: float | None
+) -> list[dict[str, Reaching]]:
+    """Return how much training each method needed, to the average's threshold and to each task's."""
+    tasks, score = reference.tasks, reference.runs[0].run.score
+    read = [followed([course.evaluations for course in each], tasks) for each in courses]
+    wanted = thresholds(score.success if threshold is None else threshold, read[baseline], tasks)
 
+    def arrivals(runs: Sequence[Sequence[EvaluationRecord]], name: str) -> list[Arrival]:
+        part = (name,) if name in tasks else tasks
+        return [arrival(each, part, wanted[name], higher_is_better=score.higher_is_better) for each in runs]
 
-def _difference(method: Mapping[int, float], reference: Mapping[int, float]) -> Difference:
-    paired = [method[seed] - reference[seed] for seed in method if seed in reference]
-    if not paired:
-        return Difference(mean_of(list(method.values())) - mean_of(list(reference.values())), None, 0)
-    found = estimate(paired)
-    return Difference(found.mean, found.interval, found.n)
-
-
-def _verdict(difference: Difference | None, *, higher_is_better: bool) -> str:
-    if difference is None:
-        return "baseline"
-    if difference.interval is None:
-        return f"{'one' if difference.common_seeds else 'no common'} seed: no verdict"
-    low, high = difference.interval.low, difference.interval.high
-    if low <= 0 <= high:
-        return f"not distinguishable with {difference.common_seeds} seeds"
-    return "better" if (low > 0) == higher_is_better else "worse"
+    return [
+        {name: reaching(wanted[name], arrivals(runs, name)) for name in wanted} if runs else {}
+        for runs in read
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mtctl.analysis.formats import Evaluation, Score, TaskScores
+from mtctl.analysis.formats import Evaluation, Score, TaskMeans, TaskScores
 from mtctl.analysis.statistics import Estimate, Interval, estimate, mean_of, wilson_interval
 
 
@@ -42,6 +42,30 @@ def count_outcomes(tasks: Iterable[TaskScores], score: Score) -> Outcomes:
     for end in (end for task in evaluated for end in task.outcomes or ()):
         ends[end] = ends.get(end, 0) + 1
     return Outcomes(len(scores), successes, ends)
+
+
+def outcomes_of_means(tasks: Iterable[TaskMeans], score: Score) -> Outcomes:
+    """Count what became of the items of tasks of which an evaluation during training kept the counts."""
+    evaluated = list(tasks)
+    rates = [task.success_rate for task in evaluated]
+    successes = [
+        round(rate * task.items) for rate, task in zip(rates, evaluated, strict=True) if rate is not None
+    ]
+    ends = dict.fromkeys(score.outcomes, 0)
+    for task in evaluated:
+        for end, count in (task.outcomes or {}).items():
+            ends[end] = ends.get(end, 0) + count
+    items = sum(task.items for task in evaluated)
+    return Outcomes(items, None if None in rates else sum(successes), ends)
+
+
+def merge_outcomes(counted: Iterable[Outcomes]) -> Outcomes:
+    """Return what became of all items together."""
+    parts = list(counted)
+    successes = [part.successes for part in parts if part.successes is not None]
+    ends = {end: sum(part.ends.get(end, 0) for part in parts) for end in ends_of(parts)}
+    everywhere = len(successes) == len(parts)
+    return Outcomes(sum(part.items for part in parts), sum(successes) if everywhere else None, ends)
 
 
 def ends_of(counted: Iterable[Outcomes]) -> tuple[str, ...]:

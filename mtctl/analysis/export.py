@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from mtctl.analysis.comparison import Comparison, Method
+from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.evaluation import Outcomes
+from mtctl.analysis.methods import Aggregate, Method
+from mtctl.analysis.published import EPISODES, PublishedRow
 from mtctl.analysis.statistics import Estimate, Interval
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the JSON document; goes up when a key changes its meaning or goes away."""
 
 
-def as_document(comparison: Comparison) -> dict[str, Any]:
-    """Return the comparison as JSON values."""
+def as_document(comparison: Comparison, reference: Sequence[PublishedRow] = ()) -> dict[str, Any]:
+    """Return the comparison as JSON values, with published figures apart."""
+    matched = comparison.matched
     return {
         "schema": SCHEMA,
+        "problem": comparison.problem,
         "score": comparison.score.model_dump(),
         "tasks": list(comparison.tasks),
         "item": comparison.item,
         "items": comparison.items,
+        "unit": comparison.unit,
+        "matched": asdict(matched) if matched else None,
         "baseline": comparison.baseline,
         "methods": [_method(method) for method in comparison.methods],
+        "reference": [
+            {**asdict(row), "average": row.average, "runs": 1, "items": EPISODES} for row in reference
+        ],
         "left_out": [
             {"path": str(entry.run.path), "reason": entry.reason, "remedy": entry.remedy}
             for entry in comparison.left_out
@@ -44,8 +54,9 @@ def as_document(comparison: Comparison) -> dict[str, Any]:
 def as_csv(comparison: Comparison) -> str:
     """Return CSV: a line for each method, and a column for each value of its entry in the document."""
     rows = [dict(_flat("", _method(method))) for method in comparison.methods]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
@@ -75,8 +86,18 @@ def _method(method: Method) -> dict[str, Any]:
             "mean": difference.mean if difference else None,
             **_interval(difference.interval if difference else None),
             "common_seeds": difference.common_seeds if difference else None,
+            "p_value": difference.p_value if difference else None,
+            "p_holm": difference.adjusted if difference else None,
+            "seeds_needed": difference.seeds_needed if difference else None,
         },
+        "aggregates": {name: _aggregate(found) for name, found in method.aggregates.items()},
+        "probability_of_improvement": _aggregate(method.improvement),
+        "mean_rank": method.rank,
+        "relative_change_percent": method.relative_change,
         "verdict": method.verdict,
+        "reaching": {name: asdict(found) for name, found in method.reaching.items()},
+        "sharing": asdict(method.sharing) if method.sharing else None,
+        "score_per_1000_parameters": method.per_thousand_parameters,
         "parameters": method.parameters.model_dump(),
         "budget": {
             "units": spending.units,
@@ -85,11 +106,17 @@ def _method(method: Method) -> dict[str, Any]:
             "samples_per_update": spending.samples_per_update,
         },
         "seconds": spending.seconds,
+        "per_second": spending.pace,
+        "peak_memory_mb": spending.memory_mb,
     }
 
 
 def _estimate(found: Estimate) -> dict[str, float | None]:
     return {"n": found.n, "mean": found.mean, "sd": found.sd, **_interval(found.interval)}
+
+
+def _aggregate(found: Aggregate | None) -> dict[str, float | None]:
+    return {"value": found.value if found else None, **_interval(found.interval if found else None)}
 
 
 def _interval(found: Interval | None) -> dict[str, float | None]:

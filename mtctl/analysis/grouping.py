@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from mtctl.analysis.evaluation import Outcomes, count_outcomes
+from mtctl.analysis.evaluation import Outcomes, merge_outcomes
 from mtctl.analysis.scores import LeftOut, ScoredRun
 from mtctl.analysis.statistics import mean_of
 from mtctl.errors import MtctlError
@@ -28,7 +28,7 @@ class Group:
 
     def scores(self, task: str) -> list[float]:
         """Return a mean per seed."""
-        return [mean_of(entry.evaluation.tasks[task].scores[: self.items]) for entry in self.runs]
+        return [entry.mean(task, self.items) for entry in self.runs]
 
     def averages(self) -> dict[int, float]:
         """Return the mean over tasks by seed."""
@@ -37,8 +37,7 @@ class Group:
 
     def outcomes(self, tasks: Sequence[str]) -> Outcomes:
         """Count what became of all seeds' items of some tasks."""
-        scores = (entry.evaluation.tasks[task].first(self.items) for entry in self.runs for task in tasks)
-        return count_outcomes(scores, self.runs[0].run.score)
+        return merge_outcomes(entry.outcomes(tasks, self.items) for entry in self.runs)
 
 
 def group_runs(scored: Sequence[ScoredRun], tasks: tuple[str, ...], items: int) -> list[Group]:

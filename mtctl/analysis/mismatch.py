@@ -51,7 +51,7 @@ def find_mismatches(runs: Sequence[ScoredRun]) -> tuple[Mismatch, ...]:
         "score.name": lambda entry: entry.run.score.name,
         "score.higher_is_better": lambda entry: entry.run.score.higher_is_better,
         "score.success": lambda entry: entry.run.score.success,
-        "evaluation.seeds": lambda entry: entry.evaluation.seeds,
+        "evaluation.seeds": lambda entry: entry.seeds,
     }
     found = [
         mismatch

@@ -5,25 +5,67 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from mtctl.analysis.formats import TaskMeans
 from mtctl.analysis.grouping import Group
-from mtctl.analysis.scores import ScoredRun
+from mtctl.analysis.scores import ScoredRun, how_it_stopped
+from mtctl.analysis.statistics import mean_of
 from mtctl.engine import layout
 
+FEW_SEEDS = 5
+"""Below, percentile intervals are too narrow: simulated with three tasks, those of three seeds hold the truth
+in 81 % of the cases, of five in 88 %, of ten in 91 %."""
 
-def notes(scored: Sequence[ScoredRun], groups: Sequence[Group], baseline: Group) -> Iterator[str]:
-    """Tell what was cut, kept apart, or could not be estimated."""
-    yield from _cut_items(scored)
+
+def notes(
+    scored: Sequence[ScoredRun], groups: Sequence[Group], baseline: Group, unrecorded: int
+) -> Iterator[str]:
+    """Tell what was cut, kept apart, or could not be estimated.
+
+    Args:
+        scored: all runs.
+        groups: the methods.
+        baseline: the one that others are compared with.
+        unrecorded: how many runs have no records of their training.
+    """
+    if not any(isinstance(task, TaskMeans) for entry in scored for task in entry.tasks.values()):
+        yield from _cut_items(scored)
+    yield from _partial(scored)
     yield from _namesakes(groups)
     yield from _unpaired(groups, baseline)
+    yield from _small_baseline(groups, baseline)
+    few = [group.label for group in groups if 1 < len(group.runs) < FEW_SEEDS]
+    if few:
+        yield (
+            f"bootstrap intervals of fewer than {FEW_SEEDS} seeds are too narrow ({', '.join(few)}); "
+            f"verdicts come from t tests of differences paired by seed, which allow for that"
+        )
+    if unrecorded:
+        runs = "one run has" if unrecorded == 1 else f"{unrecorded} runs have"
+        yield f"{runs} no {layout.METRICS}: what is said of training is without them"
     if single := [group.label for group in groups if len(group.runs) == 1]:
         yield f"no interval over seeds, with one seed each: {', '.join(single)}"
 
 
+def _partial(scored: Sequence[ScoredRun]) -> Iterator[str]:
+    for entry in scored:
+        if entry.run.status != "completed":
+            yield f"{entry.run.path} {how_it_stopped(entry.run)}, and is compared as it is"
+
+
+def _small_baseline(groups: Sequence[Group], baseline: Group) -> Iterator[str]:
+    odd = [task for task in baseline.tasks if mean_of(baseline.scores(task)) <= 0]
+    if odd and len(groups) > 1:
+        yield (
+            f"Δm divides by the size of {baseline.label}'s scores, which are not positive on "
+            f"{', '.join(odd)}: read the difference instead"
+        )
+
+
 def _cut_items(scored: Sequence[ScoredRun]) -> Iterator[str]:
-    counts = [entry.evaluation.items for entry in scored]
+    counts = [entry.items for entry in scored]
     fewest, most = min(counts), max(counts)
     if fewest < most:
-        same = len({entry.evaluation.seeds for entry in scored}) == 1
+        same = len({entry.seeds for entry in scored}) == 1
         yield (
             f"runs have {fewest} to {most} held-out {scored[0].run.item}s of each task; "
             f"the first {fewest} are compared{', which all runs share' if same else ''}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from mtctl.analysis.documents import check, decode, parse, read_bytes, read_document
-from mtctl.analysis.formats import Evaluation, Record, Run, RunDocument
+from mtctl.analysis.formats import Evaluation, EvaluationRecord, Record, Run, RunDocument
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
 from mtctl.recipes import builtin
@@ -22,6 +22,8 @@ _DEPTH = 3
 _TRACES = (layout.RECIPE, layout.METRICS)
 """What shows that a directory without run.json was meant to be a run."""
 _WHAT_A_RUN_IS = "name the directory of a run, such as results/gradnorm_blind/seed0"
+_UNITS = (b'{"kind":"episode"', b'{"kind": "episode"', b'{"kind":"epoch"', b'{"kind": "epoch"')
+"""How the line of a unit of training begins; most lines are such."""
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 
 
@@ -127,6 +129,29 @@ def metrics(path: Path) -> Metrics:
                 raise
             return Metrics(tuple(records), f"{file}:{len(lines) + 1} is cut off and was left out")
     return Metrics(tuple(records), None)
+
+
+def evaluations_and_lines(path: Path) -> tuple[tuple[EvaluationRecord, ...], list[bytes]]:
+    """Return a run's evaluations during training, and the lines of its units of training, not parsed.
+
+    Units are nearly all of a file of megabytes, and a reader may need little of them. A last line that is cut
+    off counts for nothing: the run was killed while it wrote.
+
+    Args:
+        path: the run directory.
+
+    Raises:
+        MtctlError: names file, line and what is wrong there.
+    """
+    file, remedy = path / layout.METRICS, "restore it from a copy, or train this run again with --force"
+    units, evaluations = [], []
+    for number, line in enumerate(read_bytes(file, remedy=remedy).split(b"\n")[:-1], 1):
+        record = None if line.startswith(_UNITS) else _record(line, file, number, remedy)
+        if isinstance(record, EvaluationRecord):
+            evaluations.append(record)
+        else:
+            units.append(line)
+    return tuple(evaluations), units
 
 
 def _record(line: bytes, file: Path, number: int, remedy: str) -> Record:

@@ -1,30 +1,63 @@
-"""Which runs can be compared: complete and evaluated ones. The others are named with their reason."""
+"""Which runs can be compared, and their scores. The others are named with their reason."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from mtctl.analysis.formats import Evaluation, Run
+from mtctl.analysis.budgets import Spent, spent_in_all
+from mtctl.analysis.course import Course
+from mtctl.analysis.evaluation import Outcomes, count_outcomes, outcomes_of_means
+from mtctl.analysis.formats import Evaluation, Run, TaskMeans, TaskScores
 from mtctl.analysis.runs import evaluation, find_runs, read_run
+from mtctl.analysis.statistics import mean_of
 from mtctl.engine import layout
 
 _DEFAULT_RESULTS = Path("results")
+Usable = TypeVar("Usable")
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredRun:
-    """A completed run with its held-out evaluation."""
+    """A run with an evaluation.
+
+    Args:
+        run: the run.
+        seeds: the name of the list of seeds, or of the windows, that it was evaluated on.
+        items: how many of each task.
+        tasks: item by item where the evaluation was at the end of training; else means over items.
+        spent: what it had spent by then.
+        course: its training, where that was read already.
+    """
 
     run: Run
-    evaluation: Evaluation
+    seeds: str
+    items: int
+    tasks: Mapping[str, TaskScores | TaskMeans]
+    spent: Spent
+    course: Course | None = None
 
     @property
     def identity(self) -> tuple[str, str, int]:
         """Return what decides a run: its recipe's name and hash, and its seed."""
-        return self.run.name, self.run.recipe_hash, self.run.seed
+        return identity(self.run)
+
+    def mean(self, task: str, items: int) -> float:
+        """Return a task's mean score over its first items; over all of them where only the mean is known."""
+        found = self.tasks[task]
+        return found.mean if isinstance(found, TaskMeans) else mean_of(found.scores[:items])
+
+    def outcomes(self, tasks: Iterable[str], items: int) -> Outcomes:
+        """Count what became of some tasks' first items; of all where they are counted already."""
+        found = [self.tasks[task] for task in tasks]
+        means = [each for each in found if isinstance(each, TaskMeans)]
+        if means:
+            return outcomes_of_means(means, self.run.score)
+        scores = [each.first(items) for each in found if isinstance(each, TaskScores)]
+        return count_outcomes(scores, self.run.score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +75,55 @@ class LeftOut:
     remedy: str | None
 
 
-def score_runs(paths: Iterable[Path]) -> tuple[list[ScoredRun], list[LeftOut]]:
+def identity(run: Run) -> tuple[str, str, int]:
+    """Return what decides a run: its recipe's name and hash, and its seed."""
+    return run.name, run.recipe_hash, run.seed
+
+
+def score_runs(
+    paths: Iterable[Path], *, include_partial: bool = False
+) -> tuple[list[ScoredRun], list[LeftOut]]:
     """Read the runs under `paths` and tell those with comparable scores from the rest.
 
-    A second copy of a run (same recipe, same seed) is left out: it would count one seed twice.
+    Args:
+        paths: run directories, recipe folders or results roots.
+        include_partial: use runs that are not completed too, if they were evaluated where they stopped.
 
     Raises:
         MtctlError: where a path holds no run or a file is corrupt.
     """
-    scored: dict[tuple[str, str, int], ScoredRun] = {}
+    found, left_out = judge_runs(paths, _score, include_partial=include_partial)
+    return [scored for _, scored in found], left_out
+
+
+def judge_runs(
+    paths: Iterable[Path], judge: Callable[[Run], Usable | LeftOut], *, include_partial: bool
+) -> tuple[list[tuple[Run, Usable]], list[LeftOut]]:
+    """Read the runs under `paths` and tell those that can be used from the rest.
+
+    A second copy of a run (same recipe, same seed) is left out: it would count one seed twice.
+
+    Args:
+        paths: run directories, recipe folders or results roots.
+        judge: returns what a comparison uses of a run, or why it cannot.
+        include_partial: let it judge runs that are not completed too.
+    """
+    used: dict[tuple[str, str, int], tuple[Run, Usable]] = {}
     left_out = []
     for path in find_runs(paths):
-        found = _score(read_run(path))
-        if isinstance(found, ScoredRun) and (first := scored.get(found.identity)):
-            found = LeftOut(found.run, f"is a second copy of {first.run.path}", None)
+        run = read_run(path)
+        stopped = run.status != "completed" and not include_partial
+        found = LeftOut(run, how_it_stopped(run), _resume(run)) if stopped else judge(run)
+        if not isinstance(found, LeftOut) and (first := used.get(identity(run))):
+            found = LeftOut(run, f"is a second copy of {first[0].path}", None)
         if isinstance(found, LeftOut):
             left_out.append(found)
         else:
-            scored[found.identity] = found
-    return list(scored.values()), left_out
+            used[identity(run)] = run, found
+    return list(used.values()), left_out
 
 
 def _score(run: Run) -> ScoredRun | LeftOut:
-    if run.status != "completed":
-        return LeftOut(run, _how_it_stopped(run), _resume(run))
     scores = evaluation(run.path)
     if scores is None:
         reason = f"has not been evaluated: it has no {layout.EVALUATION}"
@@ -76,11 +134,16 @@ def _score(run: Run) -> ScoredRun | LeftOut:
     elif missing := [task for task in run.tasks if task not in scores.tasks]:
         reason = f"was not evaluated on {', '.join(missing)}"
     else:
-        return ScoredRun(run, scores)
+        return _held_out(run, scores)
     return LeftOut(run, reason, f"mtctl eval {shlex.quote(str(run.path))}")
 
 
-def _how_it_stopped(run: Run) -> str:
+def _held_out(run: Run, scores: Evaluation) -> ScoredRun:
+    return ScoredRun(run, scores.seeds, scores.items, scores.tasks, spent_in_all(run))
+
+
+def how_it_stopped(run: Run) -> str:
+    """Return how a run that is not completed stopped, as the end of a sentence."""
     if run.status == "running":
         return "is still running, or was killed"
     at = f"at {run.unit} {run.budget.done} of {run.budget.units}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import atan, floor, sqrt
+from math import atan, ceil, sqrt
 from statistics import NormalDist
 
-from mtctl.analysis.statistics import central_probability, estimate, t_quantile
+from mtctl.analysis.statistics import central_probability, estimate
 
 POWER = 0.8
 """Chance of finding a difference that is there, for which seeds are counted: Cohen's convention."""
@@ -58,7 +58,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def seeds_needed(mean: float, sd: float, level: float, power: float = POWER) -> int | None:
     """Return about how many seeds a paired t test needs to find a difference as large as the one seen.
 
-    The least n ≥ ((t₁₋ₐ⸝₂ + t_power)·s/d̄)², both quantiles with n − 1 degrees of freedom, a = 1 − level.
+    n = ⌈((z₁₋ₐ⸝₂ + z_power)·s/d̄)² + z²₁₋ₐ⸝₂/2⌉, with normal quantiles z and a = 1 − level: within one of the
+    exact number.
 
     Args:
         mean: d̄, the difference seen, in the score's units.
@@ -71,14 +72,8 @@ def seeds_needed(mean: float, sd: float, level: float, power: float = POWER) -> 
 
     Source: Guenther, "Sample size formulas for normal theory t tests" (1981).
     """
-    if sd == 0:
-        return 2 if mean else None
-    two_sided = (1 + level) / 2
-    ratio = (mean / sd) ** 2
-    normal = (NormalDist().inv_cdf(two_sided) + NormalDist().inv_cdf(power)) ** 2
-    if normal > MOST_SEEDS * ratio:
+    two_sided, chance = NormalDist().inv_cdf((1 + level) / 2), NormalDist().inv_cdf(power)
+    least = two_sided**2 / 2
+    if (two_sided + chance) * sd > sqrt(MOST_SEEDS - least) * abs(mean):
         return None
-    n = max(2, floor(normal / ratio))
-    while n * ratio < (t_quantile(two_sided, n - 1) + t_quantile(power, n - 1)) ** 2:
-        n += 1
-    return n if n <= MOST_SEEDS else None
+    return max(2, ceil(((two_sided + chance) * sd / mean) ** 2 + least)) if mean else None

@@ -192,6 +192,56 @@ def epochs(number: int = 2) -> list[dict[str, Any]]:
     return lines
 
 
+def course(
+    run: Mapping[str, Any], averages: Sequence[float], every: int = 50, steps: int = 400
+) -> list[dict[str, Any]]:
+    """Return lines of metrics.jsonl: units of training, and every so often an evaluation with that average.
+
+    Conflict rates go from 0 to 1, and the first task's weight from 1 to 3.
+    """
+    tasks, unit = run["tasks"], run["unit"]
+    played, last = unit == "episode", every * len(averages)
+    lines: list[dict[str, Any]] = []
+    for number in range(1, last + 1):
+        spent = {"environment_steps": steps * number} if played else {}
+        spent["updates"] = steps * number
+        share = (number - 1) / max(1, last - 1)
+        weight = {task: 1.0 + 2 * share * (index == 0) for index, task in enumerate(tasks)}
+        signals = {
+            "updates": steps,
+            "measured": steps,
+            **{name: dict.fromkeys(tasks, 1.0) for name in ("loss", "gradient_norm", "gradient_share")},
+            "weight": weight,
+            "cosine": {},
+            "cosine_sd": {},
+            "conflict_rate": share,
+        }
+        kind = {"task": tasks[0], "return": 1.0, "steps": steps, "outcome": "landed", "epsilon": 0.1}
+        own = kind if played else {"loss": dict.fromkeys(tasks, 1.0)}
+        lines.append({"kind": unit, unit: number, **own, **spent, "signals": signals})
+        if number % every == 0:
+            mean = averages[number // every - 1]
+            task = {
+                "mean": mean,
+                "sd": 1.0,
+                "success_rate": 0.4 if played else None,
+                "items": 5,
+                "outcomes": {"landed": 2, "crashed": 3, "timed_out": 0} if played else None,
+                "steps": 100.0 if played else None,
+                "measures": {},
+            }
+            by_task = dict.fromkeys(tasks, task)
+            lines.append({"kind": "evaluation", unit: number, **spent, "tasks": by_task, "average": mean})
+    return lines
+
+
+def write_course(path: Path, averages: Sequence[float], **changes: int) -> None:
+    """Replace a run's metrics.jsonl, written as a training writes it."""
+    lines = course(json.loads((path / "run.json").read_text()), averages, **changes)
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    (path / "metrics.jsonl").write_text(text)
+
+
 def write_windows_run(root: Path, name: str = "windows_documented", seed: int = 0, **changes: Any) -> Path:
     """Write a completed, evaluated run of the windows problem; `changes` as for `write_run`."""
     rules = {"data": {"kind": "synthetic", "held_out": 256}, "tasks": list(WINDOWS_TASKS)}

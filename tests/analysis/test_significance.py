@@ -72,3 +72,4 @@ def test_too_many_seeds_are_not_counted() -> None:
     assert seeds_needed(0.0, 0.0, 0.95) is None
     assert seeds_needed(0.05, 1.0, 0.95) is None
     assert seeds_needed(1.0, 0.0, 0.95) == 2
+    assert seeds_needed(1e-300, 1e100, 0.95) is None

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,21 @@ from typer import Typer
 from typer.testing import CliRunner, Result
 
 from mtctl.analysis.comparison import compare as run_comparison
+from mtctl.analysis.published import ROWS
 from mtctl.cli.compare import compare
 from mtctl.cli.screens.compare import comparison_tables, mismatch_table, remarks
+from mtctl.cli.screens.compare_training import published_table
+from mtctl.cli.screens.latex import latex
+from mtctl.cli.screens.tables import Column, StackedTable
 from mtctl.errors import MtctlError
-from tests.analysis.runs_factory import TASKS, WINDOWS_TASKS, scores, write_run, write_windows_run
+from tests.analysis.runs_factory import (
+    TASKS,
+    WINDOWS_TASKS,
+    scores,
+    write_course,
+    write_run,
+    write_windows_run,
+)
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 
 app = Typer()
@@ -44,9 +56,10 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, average in averages.items():
         for seed in range(5):
             task = {name: average + rng.gauss(0, 8) for name in TASKS}
-            write_run(
-                root, name, seed, returns={name: scores(mean, (name,))[name] for name, mean in task.items()}
-            )
+            returns = {name: scores(mean, (name,))[name] for name, mean in task.items()}
+            run = write_run(root, name, seed, returns=returns)
+            if name != "pcgrad_aware":
+                write_course(run, [average + 30 * seed - 180 + 60 * part for part in range(4)])
     spent = {
         "units": 4500,
         "done": 4500,
@@ -93,7 +106,8 @@ def windows_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for seed in range(3):
             means = {task: average + rng.gauss(0, 4) for task in WINDOWS_TASKS}
             returns = {task: scores(mean, (task,))[task] for task, mean in means.items()}
-            write_windows_run(root, name, seed, returns=returns)
+            run = write_windows_run(root, name, seed, returns=returns)
+            write_course(run, [average * part / 4 for part in range(1, 5)], every=5, steps=6)
     return root
 
 
@@ -103,11 +117,11 @@ def test_screen_of_windows(windows_results: Path, width: int) -> None:
     assert_screen(f"compare_windows_{width}", "\n".join(parts))
 
 
-@pytest.mark.parametrize("option", ["--json", "--csv", "--markdown"])
+@pytest.mark.parametrize("option", ["--json", "--csv", "--markdown", "--latex"])
 def test_windows_in_every_format(windows_results: Path, option: str) -> None:
     result = invoke(windows_results, option)
     assert result.exit_code == 0
-    assert "windows_gradnorm" in result.stdout
+    assert "windows_gradnorm" in result.stdout.replace("\\_", "_")
     assert "landed" not in result.stdout
     assert "environment steps" not in result.stdout
 
@@ -145,7 +159,7 @@ def test_tables_go_to_stdout_and_remarks_to_stderr(results: Path) -> None:
 
 def test_json_is_one_document(results: Path) -> None:
     document = json.loads(invoke(results, "--json").stdout)
-    assert (document["schema"], document["baseline"], document["tasks"]) == (2, "shared_aware", list(TASKS))
+    assert (document["schema"], document["baseline"], document["tasks"]) == (3, "shared_aware", list(TASKS))
     best = document["methods"][0]
     assert (best["label"], best["seeds"], best["verdict"]) == ("gradnorm_blind", [0, 1, 2, 3, 4], "better")
     assert best["average"]["low"] < best["average"]["mean"] < best["average"]["high"]
@@ -176,7 +190,7 @@ def test_csv_has_the_documents_values(results: Path) -> None:
 
 def test_markdown_has_a_line_for_each_method(results: Path) -> None:
     text = invoke(results, "--markdown").stdout
-    assert text.count("| gradnorm_pcgrad_blind |") == 3
+    assert text.count("| gradnorm_pcgrad_blind |") == 6
     assert "| method | seeds | standard | windy | heavy | average |" in text
 
 
@@ -220,7 +234,7 @@ def test_the_largest_numbers_are_shown(tmp_path: Path, value: float) -> None:
     for seed in range(3):
         write_run(tmp_path, "a", seed, returns=dict.fromkeys(TASKS, (value, -value, value * (seed + 1) / 4)))
         write_run(tmp_path, "b", seed)
-    for option in ([], ["--json"], ["--csv"], ["--markdown"]):
+    for option in ([], ["--json"], ["--csv"], ["--markdown"], ["--latex"]):
         assert invoke(tmp_path, *option).exit_code == 0
 
 
@@ -258,3 +272,85 @@ def test_the_baseline_option(results: Path) -> None:
     document = json.loads(invoke(results, "--json", "--baseline", "gradnorm_blind").stdout)
     assert document["methods"][0]["verdict"] == "baseline"
     assert document["methods"][-1]["verdict"] == "worse"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_screen_of_published_figures(width: int) -> None:
+    assert_screen(f"compare_published_{width}", render(published_table(ROWS), width=width))
+
+
+def test_published_figures_stand_apart(results: Path) -> None:
+    result = invoke(results, "--reference", "published")
+    assert result.stdout.index("Budgets") < result.stdout.index("Published, not measured here")
+    assert "published figures are those of ONE run each" in result.stderr
+    document = json.loads(invoke(results, "--reference", "published", "--json").stdout)
+    assert document["reference"][0]["method"] == "independent"
+    assert document["reference"][0]["runs"] == 1
+    assert json.loads(invoke(results, "--json").stdout)["reference"] == []
+
+
+def test_there_are_no_published_windows(windows_results: Path) -> None:
+    result = invoke(windows_results, "--reference", "published")
+    assert isinstance(result.exception, MtctlError)
+
+
+def test_matching_says_what_is_compared(results: Path) -> None:
+    for folder in ("independent", "pcgrad_aware"):
+        shutil.rmtree(results / folder)
+    result = invoke(results, "--match", "steps")
+    assert result.exit_code == 0
+    assert "matched at 80,000 environment steps, which every run reached" in result.stderr
+    assert "Scores: mean return over 5 episodes per task" in result.stdout
+    document = json.loads(invoke(results, "--match", "steps", "--json").stdout)
+    assert document["matched"]["by"] == "steps"
+    assert document["matched"]["limit"] == 80_000
+
+
+def test_the_document_tells_how_sure_it_is(results: Path) -> None:
+    best = json.loads(invoke(results, "--json").stdout)["methods"][0]
+    assert best["difference"]["p_value"] <= best["difference"]["p_holm"] <= 0.05
+    assert best["difference"]["seeds_needed"] is None
+    assert (
+        best["aggregates"]["iqm"]["low"]
+        < best["aggregates"]["iqm"]["value"]
+        < best["aggregates"]["iqm"]["high"]
+    )
+    assert best["probability_of_improvement"]["value"] == 1.0
+    assert best["mean_rank"] == 1.0
+    assert best["relative_change_percent"] > 0
+    assert best["reaching"]["average"]["reached"] == 5
+    assert best["sharing"]["conflict_rate"] == pytest.approx(0.5)
+    assert best["per_second"] > 0
+    assert best["peak_memory_mb"] == 512.0
+
+
+def test_latex_has_a_table_for_each_on_the_screen(results: Path) -> None:
+    text = invoke(results, "--latex").stdout
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 6
+    assert r"gradnorm\_pcgrad\_blind & 5 & 202.2 $\pm$ 14.9 &" in text
+    assert r"100 \%" in text
+    assert text.count("{") == text.count("}")
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=30))
+def test_latex_escapes_what_is_special(cell: str) -> None:
+    column = Column("h", (cell,), text=True)
+    text = latex(StackedTable("t", column, ()))
+    body = text[text.index("\\midrule") : text.index("\\bottomrule")]
+    for special in "&%#_":
+        assert body.count(special) == body.count("\\" + special) == cell.count(special)
+
+
+def test_figures_are_written_where_asked(results: Path) -> None:
+    result = invoke(results, "--plot", "figures/new", "--plot-format", "svg")
+    assert result.exit_code == 0
+    assert {file.name for file in Path("figures/new").iterdir()} >= {"learning_curves.svg", "conflicts.svg"}
+    assert "wrote figures/new/learning_curves.svg" in result.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named(results: Path) -> None:
+    Path("file").write_text("")
+    result = invoke(results, "--plot", "file/folder")
+    assert isinstance(result.exception, MtctlError)
+    assert "--plot" in (result.exception.hint or "")

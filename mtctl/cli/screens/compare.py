@@ -1,4 +1,4 @@
-"""What `mtctl compare` shows: scores, differences to the baseline, budgets, and what differs between runs."""
+"""What `mtctl compare` shows: scores, differences to the baseline, training, costs, and what differs."""
 
 from __future__ import annotations
 
@@ -10,26 +10,32 @@ from rich.text import Text
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.documents import show_text
 from mtctl.analysis.evaluation import Outcomes, ends_of
+from mtctl.analysis.methods import Aggregate
 from mtctl.analysis.mismatch import Mismatch
-from mtctl.cli.screens.figures import NOTHING, duration, estimates, in_words, interval, number, percent
+from mtctl.cli.screens.compare_training import budgets, reaching, sharing
+from mtctl.cli.screens.figures import NOTHING, estimates, in_words, interval, number, percent
 from mtctl.cli.screens.tables import Column, StackedTable
+
+_SMALLEST_P = 0.001
+"""Below, a p value is only said to be smaller: a t test's far tails mean little with few seeds."""
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[StackedTable]:
-    """Yield the tables of a comparison: scores, differences where there is a second method, budgets."""
+    """Yield the tables of a comparison: scores, differences if there is a second method, training, costs."""
     names = Column("method", tuple(method.label for method in comparison.methods), text=True)
     yield _scores(comparison, names)
     if len(comparison.methods) > 1:
         yield _differences(comparison, names)
-    yield _budgets(comparison, names)
+    yield _aggregates(comparison, names)
+    yield from reaching(comparison, names)
+    yield from sharing(comparison, names)
+    yield budgets(comparison, names)
 
 
 def _scores(comparison: Comparison, names: Column) -> StackedTable:
     score, methods = comparison.score, comparison.methods
-    title = (
-        f"Scores: mean {score.name} over {comparison.items:,} held-out {comparison.item}s per task, "
-        "± 95 % interval over seeds"
-    )
+    items = f"{comparison.items:,} {'held-out ' if comparison.matched is None else ''}{comparison.item}s"
+    title = f"Scores: mean {score.name} over {items} per task, ± 95 % interval over seeds"
     if score.success is not None:
         title += f"; success is {'≥' if score.higher_is_better else '≤'} {score.success:g}"
     tasks = (
@@ -63,37 +69,52 @@ def _differences(comparison: Comparison, names: Column) -> StackedTable:
     found = [method.difference for method in comparison.methods]
     means = (NOTHING if each is None else number(each.mean, sign=True) for each in found)
     intervals = (NOTHING if each is None else interval(each.interval, sign=True) for each in found)
+    chances = [method.improvement for method in comparison.methods]
     return StackedTable(
-        f"Average against {comparison.baseline}, paired by seed",
+        f"Average against {comparison.baseline}, paired by seed; p by Holm's method for all of them",
         names,
         (
             (
                 Column("difference", tuple(means)),
                 Column("95 % interval", tuple(intervals)),
+                Column("p", tuple(_p_value(None if each is None else each.adjusted) for each in found)),
+                Column("P(better)", tuple(_aggregate(each, 2) for each in chances)),
                 Column("verdict", tuple(method.verdict for method in comparison.methods), text=True),
             ),
         ),
     )
 
 
-def _budgets(comparison: Comparison, names: Column) -> StackedTable:
-    spent = [method.spending for method in comparison.methods]
-    steps = Column("environment steps", tuple(number(each.environment_steps, 0) for each in spent))
-    played = any(each.environment_steps is not None for each in spent)
-    return StackedTable(
-        "Budgets: means per run",
-        names,
-        (
-            (
-                Column(f"{comparison.unit}s", tuple(f"{each.units:,.0f}" for each in spent)),
-                *([steps] if played else []),
-                Column("updates", tuple(f"{each.updates:,.0f}" for each in spent)),
-                Column("samples per update", tuple(f"{each.samples_per_update:,.0f}" for each in spent)),
-                Column("parameters", tuple(f"{method.parameters.total:,}" for method in comparison.methods)),
-                Column("wall clock", tuple(duration(each.seconds) for each in spent)),
-            ),
-        ),
+def _aggregates(comparison: Comparison, names: Column) -> StackedTable:
+    methods = comparison.methods
+    titles = {"iqm": "interquartile mean"}
+    figures = (
+        Column(titles.get(name, name), tuple(_aggregate(method.aggregates[name], 1) for method in methods))
+        for name in methods[0].aggregates
     )
+    several = len(methods) > 1
+    relative = (
+        Column("mean rank", tuple(number(method.rank, 2) for method in methods)),
+        Column("Δm %", tuple(number(method.relative_change, sign=True) for method in methods)),
+    )
+    title = "Over seeds and tasks, with stratified bootstrap 95 % intervals"
+    if several:
+        title += f"; Δm is the mean relative change to {comparison.baseline}, + is better"
+    return StackedTable(title, names, (tuple(figures), relative if several else ()))
+
+
+def _aggregate(found: Aggregate | None, digits: int) -> str:
+    if found is None:
+        return NOTHING
+    ends = found.interval
+    text = number(found.value, digits)
+    return text if ends is None else f"{text} [{number(ends.low, digits)}, {number(ends.high, digits)}]"
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return f"< {_SMALLEST_P:g}" if value < _SMALLEST_P else f"{value:.3f}"
 
 
 def mismatch_table(mismatches: Iterable[Mismatch]) -> StackedTable:
@@ -123,12 +144,13 @@ def remarks(comparison: Comparison) -> Iterator[Text]:
     """Yield a line for everything that a reader must know besides the numbers."""
     for entry in comparison.left_out:
         remedy = f" (`{entry.remedy}`)" if entry.remedy else ""
-        yield _remark("left out", "yellow", f"{entry.run.path} {entry.reason}{remedy}")
+        yield remark("left out", "yellow", f"{entry.run.path} {entry.reason}{remedy}")
     for warning in comparison.warnings:
-        yield _remark("warning", "bold yellow", warning)
+        yield remark("warning", "bold yellow", warning)
     for note in comparison.notes:
-        yield _remark("note", "cyan", note)
+        yield remark("note", "cyan", note)
 
 
-def _remark(label: str, style: str, sentence: str) -> Text:
+def remark(label: str, style: str, sentence: str) -> Text:
+    """Return a labelled sentence."""
     return Text.assemble((f"{label}: ", style), show_text(sentence))

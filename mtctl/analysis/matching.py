@@ -1,0 +1,141 @@
+"""Runs compared at the same cost: by their evaluations during training, not by where each of them ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from mtctl.analysis.budgets import Spent
+from mtctl.analysis.course import Course, read_course
+from mtctl.analysis.formats import EvaluationRecord, Run
+from mtctl.analysis.scores import LeftOut, ScoredRun, judge_runs
+from mtctl.errors import MtctlError
+
+DURING = "monitor"
+"""The list of seeds that evaluations during training use."""
+
+
+class Budget(StrEnum):
+    """What runs can be matched by."""
+
+    STEPS = "steps"
+    UPDATES = "updates"
+    TIME = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """Runs at one budget.
+
+    Args:
+        by: what the budget counts.
+        limit: the largest that all runs reached, in steps, updates or seconds of training.
+        first: the earliest unit of training that a run is scored at.
+        last: the latest.
+        fewest: the fewest items of each task that an evaluation scored.
+        most: the most.
+    """
+
+    by: Budget
+    limit: float
+    first: int
+    last: int
+    fewest: int
+    most: int
+
+
+def match_runs(
+    paths: Iterable[Path], by: Budget, *, include_partial: bool = False
+) -> tuple[list[ScoredRun], list[LeftOut], Matched | None]:
+    """Score each run by its last evaluation during training within the largest budget that all runs reached.
+
+    The seconds that an evaluation came after are not recorded: they are the run's seconds of training in
+    proportion to its environment steps, or to its updates where nothing is played.
+
+    Args:
+        paths: run directories, recipe folders or results roots.
+        by: what the budget counts.
+        include_partial: use runs that are not completed too.
+
+    Returns:
+        The runs, those that cannot be used, and the budget; no budget without a run.
+
+    Raises:
+        MtctlError: where a path holds no run, a file is corrupt, or a run does not count `by`.
+    """
+    found, left_out = judge_runs(paths, _evaluated, include_partial=include_partial)
+    if not found:
+        return [], left_out, None
+    limit = min(_spent(run, _complete(run, course)[-1], by) for run, course in found)
+    scored = []
+    for run, course in found:
+        within = [record for record in _complete(run, course) if _spent(run, record, by) <= limit]
+        if within:
+            scored.append(_scored(run, course, within[-1]))
+        else:
+            reason = f"has no evaluation within {amount(by, limit)}, which is all that another run reached"
+            left_out.append(LeftOut(run, reason, None))
+    places, items = [each.spent.units for each in scored], [each.items for each in scored]
+    return scored, left_out, Matched(by, limit, min(places), max(places), min(items), max(items))
+
+
+def amount(by: Budget, value: float) -> str:
+    """Return an amount of what runs are matched by, in words."""
+    words = {Budget.STEPS: "environment steps", Budget.UPDATES: "updates", Budget.TIME: "seconds of training"}
+    return f"{value:,.0f} {words[by]}"
+
+
+def match_notes(matched: Matched, runs: Sequence[ScoredRun]) -> Iterator[str]:
+    """Say what is compared."""
+    run = runs[0].run
+    first, last = f"{matched.first:,}", f"{matched.last:,}"
+    where = f"at {run.unit} {first}" if first == last else f"at {run.unit}s {first} to {last}"
+    count = f"{matched.fewest}" if matched.fewest == matched.most else f"{matched.fewest} to {matched.most}"
+    yield (
+        f"matched at {amount(matched.by, matched.limit)}, which every run reached: scores are those of the "
+        f"last evaluation during training before that, {where}, over {count} {run.item}s of each task that "
+        f"are not the held-out ones"
+    )
+    if matched.by is Budget.TIME:
+        counted = "updates" if run.budget.environment_steps is None else "environment steps"
+        yield f"the time of an evaluation is the run's time of training in proportion to its {counted}"
+
+
+def _evaluated(run: Run) -> Course | LeftOut:
+    course = read_course(run)
+    if _complete(run, course):
+        return course
+    return LeftOut(run, "was not evaluated during training (`evaluation.every`)", None)
+
+
+def _complete(run: Run, course: Course) -> list[EvaluationRecord]:
+    """Return the evaluations of all tasks."""
+    return [record for record in course.evaluations if all(task in record.tasks for task in run.tasks)]
+
+
+def _scored(run: Run, course: Course, record: EvaluationRecord) -> ScoredRun:
+    place = record.episode if record.episode is not None else record.epoch or 0
+    seconds = _spent(run, record, Budget.TIME)
+    spent = Spent(place, record.environment_steps, record.updates, seconds)
+    return ScoredRun(
+        run, DURING, min(task.items for task in record.tasks.values()), record.tasks, spent, course
+    )
+
+
+def _spent(run: Run, record: EvaluationRecord, by: Budget) -> float:
+    if by is Budget.UPDATES:
+        return record.updates
+    steps, all_steps = record.environment_steps, run.budget.environment_steps
+    if by is Budget.STEPS:
+        if steps is None:
+            raise MtctlError(
+                f"--match steps: {run.path} plays nothing and counts no environment steps",
+                hint="use `--match updates` or `--match time`",
+            )
+        return steps
+    done, total = (
+        (record.updates, run.budget.updates) if steps is None or not all_steps else (steps, all_steps)
+    )
+    return run.seconds.training * done / total if total else 0.0

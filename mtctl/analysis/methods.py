@@ -1,0 +1,305 @@
+"""What is said about one method: scores over seeds, aggregates, the difference to the baseline, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mtctl.analysis import bootstrap
+from mtctl.analysis.budgets import Spending, spending
+from mtctl.analysis.efficiency import Reaching
+from mtctl.analysis.evaluation import Outcomes
+from mtctl.analysis.formats import Parameters
+from mtctl.analysis.grouping import Group
+from mtctl.analysis.sharing import Sharing
+from mtctl.analysis.significance import MOST_SEEDS, holm, paired_p_value, seeds_needed
+from mtctl.analysis.statistics import LEVEL, Estimate, Interval, estimate, mean_of
+
+AGGREGATES = {
+    "mean": bootstrap.mean_score,
+    "median": bootstrap.median_score,
+    "iqm": bootstrap.interquartile_mean,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskScore:
+    """A method's scores on one task: the mean over its seeds' means, and what became of all their items."""
+
+    score: Estimate
+    outcomes: Outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A figure over seeds and tasks, and its stratified bootstrap interval; None for one seed."""
+
+    value: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A method's average minus the baseline's.
+
+    Args:
+        mean: paired by seed where the two share seeds, else the difference of the means.
+        interval: the paired 95 % interval, for this method alone; None below two common seeds.
+        common_seeds: how many seeds the two share.
+        p_value: of the paired t test, for this method alone; None below two common seeds.
+        adjusted: the p value adjusted by Holm for all methods that are tested against the baseline.
+        seeds_needed: about how many seeds would find a difference as large; None where it was found, where
+            nothing can be tested, and where more than `MOST_SEEDS` would be needed.
+    """
+
+    mean: float
+    interval: Interval | None
+    common_seeds: int
+    p_value: float | None
+    adjusted: float | None = None
+    seeds_needed: int | None = None
+
+    @property
+    def found(self) -> bool:
+        """Say whether the difference is more than chance, all methods taken together."""
+        return self.adjusted is not None and self.adjusted <= 1 - LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A recipe and its runs.
+
+    Args:
+        label: its name, with a piece of its hash where several recipes have that name.
+        name: the recipe's name.
+        recipe_hash: the recipe's hash.
+        seeds: the seeds that were run.
+        paths: the runs' directories, in the order of the seeds.
+        tasks: scores by task.
+        average: the mean over tasks of each seed's scores, over seeds.
+        matrix: the scores, [seeds][tasks].
+        aggregates: mean, median and interquartile mean ("iqm") over seeds and tasks.
+        rank: mean over tasks of the method's place by mean score: 1 is best, ties share their mean place.
+        relative_change: Δm, the mean over tasks of the change relative to the baseline, in per cent, positive
+            for better; None for the baseline, and where the baseline scores 0 on a task.
+        improvement: the chance that a run of it scores higher than one of the baseline, over tasks; None for
+            the baseline itself.
+        outcomes: what became of the items of all tasks and seeds.
+        spending: mean budget per run.
+        parameters: trainable numbers.
+        reaching: training until the threshold, by task and for the average; empty where nothing is known.
+        sharing: conflicts and weights; None where records were not asked for.
+        difference: to the baseline; None for the baseline itself.
+        verdict: "baseline", "better", "worse", or why there is no telling.
+    """
+
+    label: str
+    name: str
+    recipe_hash: str
+    seeds: tuple[int, ...]
+    paths: tuple[Path, ...]
+    tasks: Mapping[str, TaskScore]
+    average: Estimate
+    matrix: tuple[tuple[float, ...], ...]
+    aggregates: Mapping[str, Aggregate]
+    rank: float
+    relative_change: float | None
+    improvement: Aggregate | None
+    outcomes: Outcomes
+    spending: Spending
+    parameters: Parameters
+    reaching: Mapping[str, Reaching]
+    sharing: Sharing | None
+    difference: Difference | None
+    verdict: str
+
+    @property
+    def per_thousand_parameters(self) -> float:
+        """Return the average score for every 1,000 trainable numbers."""
+        return 1000 * self.average.mean / max(1, self.parameters.total)
+
+
+def build_methods(
+    groups: Sequence[Group],
+    reference: Group,
+    *,
+    reaching: Sequence[Mapping[str, Reaching]],
+    sharing: Sequence[Sharing | None],
+    seed: int,
+) -> list[Method]:
+    """Return what is said about each method.
+
+    Args:
+        groups: the methods' runs.
+        reference: the baseline among them.
+        reaching: of each method.
+        sharing: of each method.
+        seed: of the generator that resamples. Every interval draws from one of its own, so that it does not
+            depend on which methods are compared.
+    """
+    differences = _differences(groups, reference)
+    ranks = mean_ranks([_means(group) for group in groups], higher_is_better=_higher(reference))
+    return [
+        _method(group, reference, difference, rank, reached, shared, seed)
+        for group, difference, rank, reached, shared in zip(
+            groups, differences, ranks, reaching, sharing, strict=True
+        )
+    ]
+
+
+def _method(
+    group: Group,
+    reference: Group,
+    difference: Difference | None,
+    rank: float,
+    reaching: Mapping[str, Reaching],
+    sharing: Sharing | None,
+    seed: int,
+) -> Method:
+    first, averages, matrix = group.runs[0].run, group.averages(), _matrix(group)
+    return Method(
+        label=group.label,
+        name=first.name,
+        recipe_hash=first.recipe_hash,
+        seeds=tuple(averages),
+        paths=tuple(entry.run.path for entry in group.runs),
+        tasks={task: TaskScore(estimate(group.scores(task)), group.outcomes([task])) for task in group.tasks},
+        average=estimate(list(averages.values())),
+        matrix=tuple(map(tuple, matrix.tolist())),
+        aggregates={
+            name: Aggregate(
+                float(statistic(matrix)),
+                bootstrap.bootstrap_interval(matrix, statistic, np.random.default_rng(seed)),
+            )
+            for name, statistic in AGGREGATES.items()
+        },
+        rank=rank,
+        relative_change=None
+        if group is reference
+        else relative_change(_means(group), _means(reference), higher_is_better=_higher(reference)),
+        improvement=None if group is reference else _improvement(matrix, reference, seed),
+        outcomes=group.outcomes(group.tasks),
+        spending=spending([entry.run for entry in group.runs], [entry.spent for entry in group.runs]),
+        parameters=first.parameters,
+        reaching=reaching,
+        sharing=sharing,
+        difference=difference,
+        verdict=_verdict(difference, higher_is_better=_higher(reference)),
+    )
+
+
+def _higher(group: Group) -> bool:
+    return group.runs[0].run.score.higher_is_better
+
+
+def _matrix(group: Group) -> bootstrap.Array:
+    return np.array([group.scores(task) for task in group.tasks], dtype=np.float64).T
+
+
+def _means(group: Group) -> list[float]:
+    return [mean_of(group.scores(task)) for task in group.tasks]
+
+
+def relative_change(
+    method: Sequence[float], baseline: Sequence[float], *, higher_is_better: bool
+) -> float | None:
+    """Return Δm in per cent: positive is better than the baseline.
+
+    Δm = 100/T · Σₜ s·(Mₜ − Bₜ)/|Bₜ|, s = 1 where higher is better and −1 elsewhere.
+
+    Args:
+        method: Mₜ, mean scores by task.
+        baseline: Bₜ, those of the baseline.
+        higher_is_better: the score's direction.
+
+    Returns:
+        The change; None if a Bₜ is 0, of which no change has a ratio.
+
+    Source: Maninis et al., "Attentive single-tasking of multiple tasks" (CVPR 2019), with their sign turned.
+    """
+    if 0 in baseline:
+        return None
+    sign = 1 if higher_is_better else -1
+    return (
+        100 * sign * mean_of([(own - base) / abs(base) for own, base in zip(method, baseline, strict=True)])
+    )
+
+
+def mean_ranks(means: Sequence[Sequence[float]], *, higher_is_better: bool) -> list[float]:
+    """Return each method's mean place over tasks: 1 is best, and equal scores share the mean of their places.
+
+    Args:
+        means: [methods][tasks].
+        higher_is_better: the score's direction.
+    """
+    scores = np.array(means) * (1 if higher_is_better else -1)
+    above = (scores[None] > scores[:, None]).sum(1)
+    equal = (scores[None] == scores[:, None]).sum(1)
+    return [float(rank) for rank in (above + (equal + 1) / 2).mean(1)]
+
+
+def _improvement(matrix: bootstrap.Array, reference: Group, seed: int) -> Aggregate:
+    sign = 1 if _higher(reference) else -1
+    own, base = sign * matrix, sign * _matrix(reference)
+    interval = bootstrap.improvement_interval(own, base, np.random.default_rng(seed))
+    return Aggregate(bootstrap.probability_of_improvement(own, base), interval)
+
+
+def _differences(groups: Sequence[Group], reference: Group) -> list[Difference | None]:
+    """Return each method's difference to the baseline, adjusted for how many there are."""
+    base = reference.averages()
+    pairs = [None if group is reference else _paired(group.averages(), base) for group in groups]
+    alone = [
+        None if group is reference or values is None else _alone(group.averages(), base, values)
+        for group, values in zip(groups, pairs, strict=True)
+    ]
+    tested = [each.p_value for each in alone if each is not None and each.p_value is not None]
+    adjusted = iter(holm(tested))
+    return [
+        each
+        if each is None or values is None or each.p_value is None
+        else _adjusted(each, values, next(adjusted), len(tested))
+        for each, values in zip(alone, pairs, strict=True)
+    ]
+
+
+def _paired(method: Mapping[int, float], reference: Mapping[int, float]) -> list[float]:
+    return [method[seed] - reference[seed] for seed in method if seed in reference]
+
+
+def _alone(
+    method: Mapping[int, float], reference: Mapping[int, float], paired: Sequence[float]
+) -> Difference:
+    if not paired:
+        return Difference(mean_of(list(method.values())) - mean_of(list(reference.values())), None, 0, None)
+    found = estimate(paired)
+    return Difference(found.mean, found.interval, found.n, paired_p_value(paired))
+
+
+def _adjusted(difference: Difference, paired: Sequence[float], adjusted: float, tests: int) -> Difference:
+    """Add what depends on how many methods are tested.
+
+    Seeds are counted for the level that Holm asks of the smallest p value, which is enough for any.
+    """
+    known = replace(difference, adjusted=adjusted)
+    sd = estimate(paired).sd
+    if known.found or sd is None:
+        return known
+    return replace(known, seeds_needed=seeds_needed(difference.mean, sd, 1 - (1 - LEVEL) / tests))
+
+
+def _verdict(difference: Difference | None, *, higher_is_better: bool) -> str:
+    if difference is None:
+        return "baseline"
+    seeds = difference.common_seeds
+    if difference.p_value is None:
+        return f"{'one' if seeds else 'no common'} seed: no verdict"
+    if difference.found:
+        return "better" if (difference.mean > 0) == higher_is_better else "worse"
+    needed = difference.seeds_needed
+    # More seeds of a small sample may be enough by chance alone: never fewer than one more.
+    about = f"about {max(needed, seeds + 1):,}" if needed is not None else f"more than {MOST_SEEDS:,}"
+    return f"not distinguishable with {seeds} seeds, {about} would be needed"

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtctl.analysis.comparison import Comparison, compare
+from mtctl.analysis.plot_data import BINS, read_trainings
+from mtctl.analysis.plots import FORMATS, require_matplotlib, write_plots
+from mtctl.analysis.statistics import estimate
+from mtctl.errors import MtctlError
+from tests.analysis.runs_factory import scores, write_course, write_run, write_windows_run
+
+FIGURES = (
+    "learning_curves",
+    "task_scores",
+    "performance_profiles",
+    "sample_efficiency",
+    "weights",
+    "conflicts",
+)
+BEGINNINGS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Comparison:
+    for seed in range(3):
+        for name, gain in {"shared_aware": 0.0, "gradnorm_blind": 50.0}.items():
+            run = write_run(tmp_path, name, seed, returns=scores(100 + gain + 10 * seed))
+            write_course(run, [gain, gain + 50, gain + 100 + 10 * seed], every=10, steps=100 + 10 * seed)
+    return compare([tmp_path])
+
+
+def test_every_figure_is_written_in_every_format(found: Comparison, tmp_path: Path) -> None:
+    files = list(write_plots(found, tmp_path, FORMATS))
+    assert [file.name for file in files] == [f"{name}.{form}" for name in FIGURES for form in FORMATS]
+    for file in files:
+        assert file.read_bytes().startswith(BEGINNINGS[file.suffix[1:]])
+
+
+def test_the_same_comparison_draws_the_same_bytes(found: Comparison, tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        list(write_plots(found, folder, ("svg",)))
+    assert all(
+        (folders[0] / f"{name}.svg").read_bytes() == (folders[1] / f"{name}.svg").read_bytes()
+        for name in FIGURES
+    )
+
+
+def test_what_is_not_known_is_not_drawn(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (write_windows_run(tmp_path, name) / "metrics.jsonl").unlink()
+    found = compare([tmp_path])
+    assert [file.stem for file in write_plots(found, tmp_path)] == ["task_scores", "performance_profiles"]
+    assert "2 runs have no metrics.jsonl: what is said of training is without them" in found.notes
+
+
+def test_learning_curves_are_means_with_t_intervals(found: Comparison) -> None:
+    curve = read_trainings(found)["gradnorm_blind"].learning_curve(found.tasks)
+    assert curve is not None
+    assert curve.x.tolist() == [10, 20, 30]
+    assert curve.y.tolist() == [50, 100, 160]
+    last = estimate([150.0, 160.0, 170.0]).interval
+    assert last is not None
+    assert (curve.low[-1], curve.high[-1]) == pytest.approx((last.low, last.high))
+
+
+def test_efficiency_is_followed_as_far_as_all_runs_came(found: Comparison) -> None:
+    curve = read_trainings(found)["shared_aware"].efficiency_curve(found.tasks)
+    assert curve is not None
+    assert (curve.x[0], curve.x[-1]) == (1200, 3000)
+    assert (curve.low <= curve.y).all()
+    assert (curve.y <= curve.high).all()
+
+
+def test_stretches_of_training_keep_their_means(tmp_path: Path) -> None:
+    write_course(write_run(tmp_path, budget={"done": 100}, evaluation={"done": 100}), [1.0, 2.0])
+    training = read_trainings(compare([tmp_path]))["gradnorm_blind"]
+    rates = training.conflicts()
+    assert rates.shape == (BINS,)
+    assert rates == pytest.approx((np.arange(0, 100, 2) + 0.5) / 99)
+    assert training.weights(["standard", "none"])["standard"] == pytest.approx(1 + 2 * rates)
+    assert set(training.weights(["standard", "none"])) == {"standard"}
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name.startswith("matplotlib"):
+            raise ImportError("No module named 'matplotlib'")
+        return find(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MtctlError, match="--plot needs matplotlib") as caught:
+        require_matplotlib()
+    assert caught.value.hint == 'pip install "mtctl[plot]"'
