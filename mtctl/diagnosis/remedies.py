@@ -51,7 +51,8 @@ def train(recipe: WindowsRecipe, seed: int) -> Result:
         return Result({}, failure=error.message)
     if course.diverged is not None:
         return Result({}, failure=course.diverged.message)
-    looks = {task: ignores_input(course.problem, task) for task in course.problem.tasks}
+    answers = course.problem.answers(course.problem.splits.validation.inputs)
+    looks = {task: ignores_input(course.problem, task, answers) for task in course.problem.tasks}
     scalar = recipe.model.countdown == "scalar"
     blind = {"countdown": constant_start_loss(course.problem)} if scalar else {}
     return Result(dict(scores(course.problem, "held_out")), looks, blind)

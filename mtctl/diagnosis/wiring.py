@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -144,15 +144,20 @@ def _gradients(problem: Windows, gradients: TaskGradients, broken: set[str | Non
             )
 
 
-def ignores_input(problem: Windows, task: str) -> float:
+def ignores_input(problem: Windows, task: str, answers: Mapping[str, Tensor] | None = None) -> float:
     """Return by how much a task's validation loss rises when inputs are dealt to other windows, relative.
 
     0 for a head that does not look at the prices, for example one that answers by the bar's position only,
     and for a rise that may be chance.
+
+    Args:
+        problem: trained.
+        task: its name.
+        answers: the heads' raw outputs on the validation windows, where they are known already.
     """
     split = problem.splits.validation
     count = len(split)
-    answers = problem.answers(split.inputs)
+    answers = problem.answers(split.inputs) if answers is None else answers
     as_is = problem.window_losses(answers, split)[task].double()
     dealt = torch.zeros_like(as_is)
     for deal in range(1, DEALS + 1):
