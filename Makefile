@@ -28,6 +28,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.learner $(ARGS)
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.monitor
+	$(BIN)/python -m benchmarks.comparison
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

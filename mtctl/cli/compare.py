@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,6 +82,8 @@ def compare(
         raise MtctlError(
             "--json, --csv, --markdown and --latex exclude each other", hint="choose one of them"
         )
+    if threshold is not None and not isfinite(threshold):
+        raise MtctlError(f"--threshold {threshold} is no score", hint="give a number, such as 200")
     if plot is not None:
         _require_plots(plot)
     try:

@@ -354,3 +354,10 @@ def test_a_folder_that_cannot_be_written_is_named(results: Path) -> None:
     result = invoke(results, "--plot", "file/folder")
     assert isinstance(result.exception, MtctlError)
     assert "--plot" in (result.exception.hint or "")
+
+
+@pytest.mark.parametrize("score", ["nan", "inf"])
+def test_a_threshold_is_a_number(results: Path, score: str) -> None:
+    result = invoke(results, "--threshold", score)
+    assert isinstance(result.exception, MtctlError)
+    assert "is no score" in result.exception.message

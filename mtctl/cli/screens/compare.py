@@ -70,8 +70,10 @@ def _differences(comparison: Comparison, names: Column) -> StackedTable:
     means = (NOTHING if each is None else number(each.mean, sign=True) for each in found)
     intervals = (NOTHING if each is None else interval(each.interval, sign=True) for each in found)
     chances = [method.improvement for method in comparison.methods]
+    tested = any(each is not None and each.adjusted is not None for each in found)
+    title = f"Average against {comparison.baseline}, paired by seed"
     return StackedTable(
-        f"Average against {comparison.baseline}, paired by seed; p by Holm's method for all of them",
+        f"{title}; p by Holm's method for all of them" if tested else title,
         names,
         (
             (
@@ -97,7 +99,9 @@ def _aggregates(comparison: Comparison, names: Column) -> StackedTable:
         Column("mean rank", tuple(number(method.rank, 2) for method in methods)),
         Column("Δm %", tuple(number(method.relative_change, sign=True) for method in methods)),
     )
-    title = "Over seeds and tasks, with stratified bootstrap 95 % intervals"
+    title = "Over seeds and tasks"
+    if any(len(method.seeds) > 1 for method in methods):
+        title += ", with stratified bootstrap 95 % intervals"
     if several:
         title += f"; Δm is the mean relative change to {comparison.baseline}, + is better"
     return StackedTable(title, names, (tuple(figures), relative if several else ()))

@@ -20,11 +20,11 @@ def reaching(comparison: Comparison, names: Column) -> Iterator[StackedTable]:
         return
     sign = "≥" if comparison.score.higher_is_better else "≤"
     alike = len({each.threshold for each in known.values()}) == 1
-    aim = f"{sign} {known[AVERAGE].threshold:g}" if alike else f"where {comparison.baseline} ends"
+    aim = f"{sign} {known[AVERAGE].threshold:g}" if alike else f"the score where {comparison.baseline} ends"
     averages = [each.get(AVERAGE) for each in found]
     counted = "environment steps" if comparison.played else "updates"
     yield StackedTable(
-        f"Training until {aim}: median over runs of the first evaluation there, late runs counted in",
+        f"Training until {aim}: median over runs of the first evaluation there, others censored",
         names,
         (
             (
