@@ -329,6 +329,8 @@ def test_latex_has_a_table_for_each_on_the_screen(results: Path) -> None:
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 6
     assert r"gradnorm\_pcgrad\_blind & 5 & 202.2 $\pm$ 14.9 &" in text
     assert r"100 \%" in text
+    assert "$-$834.2 & [$-$844.3, $-$824.1] & $<$ 0.001" in text
+    assert "a-recipe-with.a" in text
     assert text.count("{") == text.count("}")
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from mtctl.cli.screens.tables import StackedTable
 
+_MINUS = re.compile(r"(?<![\w-])-(?=\d)")
 _SPECIAL = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -48,10 +51,5 @@ def latex(table: StackedTable) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text as LaTeX writes it. A minus sign is one, and not a hyphen, before a digit."""
-    words = (f"${word}$" if _is_negative(word) else word.translate(_SPECIAL) for word in text.split())
-    return " ".join(words)
-
-
-def _is_negative(word: str) -> bool:
-    return word[0] == "-" and word[1:].replace(",", "").replace(".", "").isdecimal()
+    """Return text as LaTeX writes it: with a minus before a number, which is longer than a hyphen."""
+    return _MINUS.sub("$-$", " ".join(text.translate(_SPECIAL).split()))
