@@ -13,6 +13,8 @@ from mtctl.recipes.recipe import WindowsRecipe
 
 OUTPUTS: Final = {"type": 3, "ptr": 2, "binary": 105, "countdown": 105}
 """Elements of each head's output, as the documented fixes count them."""
+FAST: Final = 5.0
+"""Factor on the learning rate that standardised heads and a clipped gradient bear: `windows_fixed`'s."""
 FEW_WINDOWS: Final = 16
 """What any head that works can learn by heart."""
 HEART_LR: Final = 5e-3
@@ -140,6 +142,18 @@ def remedies(recipe: WindowsRecipe, task: str) -> list[Remedy]:
             "standardise_all_raw",
             "all heads standardised, raw losses",
             (*standardised(recipe, *every), "balancer={kind: equal}"),
+        ),
+        Remedy(
+            "standardise_all_fast",
+            "all heads standardised, raw losses, no dropout, clipped and faster",
+            (
+                *standardised(recipe, *every),
+                "balancer={kind: equal}",
+                "model.dropout=0.0",
+                "model.head_dropout=0.0",
+                f"training.lr={FAST * recipe.training.lr!r}",
+                "training.gradient_clip=1.0",
+            ),
         ),
     ]
     return [one for one in found if _applies(one, task) and varied(recipe, one.overrides) != recipe]
