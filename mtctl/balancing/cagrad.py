@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +13,11 @@ import torch
 from mtctl.balancing.contract import Array, Balancer, ConvergenceError, Mask, Signals, Space, State
 
 # A unit gradient whose squared distance from the span of others is below this depends on them. Rounding
-# blurs it by about 1e-15, or by 1e-7 where the Gramian was formed in float32, which is tried next.
-DEPENDENT = (1e-12, 1e-6)
+# blurs it by about 1e-15, or by 1e-7 and more where the Gramian was formed in float32, which is tried next.
+DEPENDENT = (1e-12, 1e-6, 1e-4)
+# Added to the unit diagonal where that does not solve it: the path of a Gramian that rounding has made
+# indefinite can cycle, and its neighbour's does not. What comes out has to solve the problem as given.
+RIDGES = (0.0, 1e-7, 1e-6, 1e-5)
 # Largest KKT residual (see `kkt_residual`) that counts as solved. Degenerate problems reach 1e-7, others
 # 1e-14; a Gramian formed in float32 may cost a few digits more.
 TOLERANCE = 1e-4
@@ -62,8 +66,8 @@ def conflict_averse(gramian: Array, c: float) -> Array:
     problem = _scale(gramian, moving, c)
     if problem.radius == 0:
         return weights
-    for dependent in DEPENDENT:
-        v = _follow(problem, dependent)
+    for ridge, dependent in product(RIDGES, DEPENDENT):
+        v = _follow(_firmer(problem, ridge), dependent)
         residual = _residual(problem, v)
         if residual <= TOLERANCE:
             weights[moving] += v / problem.lengths
@@ -96,13 +100,20 @@ def _scale(gramian: Array, moving: Mask, c: float) -> _Problem:
     return _Problem(unit, lengths, pull, c * mean_norm, (1 + c) * mean_norm)
 
 
+def _firmer(problem: _Problem, ridge: float) -> _Problem:
+    """Return the problem of gradients that are each turned a little into a direction of their own."""
+    if ridge == 0:
+        return problem
+    return problem._replace(unit=(problem.unit + ridge * np.eye(len(problem.unit))) / (1 + ridge))
+
+
 def _residual(problem: _Problem, v: Array) -> float:
-    product, bounds = problem.unit @ v, 1 / problem.lengths
-    improvement = problem.pull + product
+    moved, bounds = problem.unit @ v, 1 / problem.lengths
+    improvement = problem.pull + moved
     total = float(v @ bounds)
     level = float(v @ improvement) / total if total > 0 else float((improvement / bounds).min())
     complementarity = float(np.abs(np.minimum(v, improvement - level * bounds)).max())
-    reach = abs(math.sqrt(max(float(v @ product), 0.0)) - problem.radius)
+    reach = abs(math.sqrt(max(float(v @ moved), 0.0)) - problem.radius)
     return max(complementarity, min(reach, abs(level))) / problem.size
 
 

@@ -69,7 +69,7 @@ def test_eval_then_compare(workplace: Path) -> None:
     compared = mtctl("compare", "results", cwd=workplace)
     assert all(name in compared.out for name in ("shared_blind", "gradnorm_blind"))
     found = json.loads(mtctl("compare", "results", "--json", cwd=workplace).out)
-    assert found["schema"] == 2
+    assert found["schema"] == 3
 
 
 def test_a_failed_run_does_not_stop_the_others(tmp_path: Path) -> None:
