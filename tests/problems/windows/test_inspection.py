@@ -85,7 +85,9 @@ class TestReach:
         features = problem.network.features(problem.splits.training.inputs, None)
         found = signals(problem)["reach"]
         for task in ("ptr", "countdown"):
-            length = float(features[task].detach().abs().sum(-1).mean())
+            seen = features[task].detach()
+            seen = seen[:, ::7] if task == "countdown" else seen  # every seventh bar tells enough
+            length = float(seen.abs().sum(-1).mean())
             distance = problem.objective.distance(task, problem.splits.training)
             assert found[task] == pytest.approx(distance / (0.01 * (length + 1) * 1), rel=1e-4)
 
