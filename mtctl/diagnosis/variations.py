@@ -61,10 +61,13 @@ def standardised(recipe: WindowsRecipe, *tasks: str) -> list[str]:
 def equalised(length: float = 1.0) -> list[str]:
     """Give every task the same share of the trunk's gradient: weights 1/‖∇Lᵢ‖, averaged over some ten steps.
 
+    Lengths change slowly, and measuring them costs a pass for each task: every third step is looked at.
+
     Args:
         length: the sum of the shares' lengths; it matters to SGD only.
     """
-    return [f"balancer={{kind: encodec, layer: all_shared, momentum: 0.9, total_norm: {length!r}}}"]
+    settings = f"layer: all_shared, momentum: 0.7, every: 3, total_norm: {length!r}"
+    return [f"balancer={{kind: encodec, {settings}}}"]
 
 
 def learning_rate(recipe: WindowsRecipe, factor: float) -> list[str]:
