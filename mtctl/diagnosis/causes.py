@@ -27,19 +27,19 @@ from dataclasses import replace
 from typing import Final
 
 from mtctl.diagnosis import variations
-from mtctl.diagnosis.course import LEARNED, SPIKE
+from mtctl.diagnosis.course import SPIKE
 from mtctl.diagnosis.laboratory import (
     FASTER,
     KNOWN_BY_HEART,
-    NEVER,
     WATCHED,
     Laboratory,
     OutOfTime,
     lasts,
 )
 from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Severity
+from mtctl.diagnosis.thresholds import LEARNED
 
-__all__ = ["NEVER", "WATCHED", "Laboratory", "OutOfTime", "decide", "held_back", "suspects"]
+__all__ = ["WATCHED", "Laboratory", "OutOfTime", "decide", "held_back", "suspects"]
 
 SLOW: Final = 1.5
 """Budgets within which a task that learns is only slow."""

@@ -12,15 +12,13 @@ from statistics import fmean
 from typing import Any, Final
 
 from mtctl.balancing.build import build as build_chain
+from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import SeedList
 from mtctl.problems.windows.problem import Windows
 from mtctl.recipes.recipe import WindowsRecipe
 
-LEARNED: Final = 0.10
-"""Skill from which a task counts as learning: a tenth of what the best constant prediction leaves. Runs
-without any signal reach ±0.03 on 128 windows."""
 CLEARLY: Final = 0.20
 """Skill that counts at once; one between LEARNED and this must still be LEARNED at the next look."""
 LOOKS: Final = 5

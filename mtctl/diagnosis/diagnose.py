@@ -18,7 +18,7 @@ from mtctl.diagnosis import (
     wiring,
 )
 from mtctl.diagnosis.causes import Laboratory, OutOfTime
-from mtctl.diagnosis.course import LEARNED, Course
+from mtctl.diagnosis.course import Course
 from mtctl.diagnosis.remedies import Crew
 from mtctl.diagnosis.report import (
     Check,
@@ -28,6 +28,8 @@ from mtctl.diagnosis.report import (
     Subject,
     Trial,
 )
+from mtctl.diagnosis.rules.losses import symptom
+from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.processor import use_one_thread
 from mtctl.errors import MtctlError
 from mtctl.problems.windows.problem import Windows
@@ -276,7 +278,7 @@ class _Windows:
                 tasks,
             ),
             states=found,
-            symptom=states.symptom(found, laboratory.budget),
+            symptom=symptom(found, laboratory.budget),
             signals={name: {task: joint.signal(name, task) for task in tasks} for name in names},
             findings=tuple(sorted(self._findings, key=lambda one: severity[one.severity])),
             checks=tuple(self._checks),

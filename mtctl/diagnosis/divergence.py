@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from mtctl.diagnosis import variations
-from mtctl.diagnosis.course import LEARNED, Course
+from mtctl.diagnosis.course import Course
 from mtctl.diagnosis.laboratory import NEVER, lasts
 from mtctl.diagnosis.report import Evidence, Finding, Severity
+from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.recipes.recipe import WindowsRecipe
 
 LOWER: Final = (0.1, 0.01, 0.001)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mtctl.diagnosis import wiring
-from mtctl.diagnosis.course import LEARNED, Course
+from mtctl.diagnosis.course import Course
 from mtctl.diagnosis.report import Evidence, Finding
-from mtctl.diagnosis.states import AT_FLOOR, FLAT
+from mtctl.diagnosis.thresholds import AT_FLOOR, FLAT, LEARNED
 from mtctl.problems.windows.losses import countdown_from_start, window_losses
 from mtctl.problems.windows.problem import Windows
 

@@ -12,8 +12,9 @@ from statistics import fmean, median
 from typing import Final
 
 from mtctl.diagnosis import variations
-from mtctl.diagnosis.course import LEARNED, Course
+from mtctl.diagnosis.course import Course
 from mtctl.diagnosis.report import Evidence, Experiment
+from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.recipes.recipe import WindowsRecipe
 
 WATCHED: Final = 4

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from mtctl.diagnosis import variations
-from mtctl.diagnosis.causes import NEVER
-from mtctl.diagnosis.course import LEARNED, Course
+from mtctl.diagnosis.course import Course
+from mtctl.diagnosis.laboratory import NEVER
 from mtctl.diagnosis.report import Evidence, Finding
+from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.recipes.balancers import BatchScale, RunningMean
 from mtctl.recipes.recipe import WindowsRecipe
 

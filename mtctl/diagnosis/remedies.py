@@ -12,6 +12,7 @@ from typing import Final
 from mtctl.analysis.statistics import Estimate, estimate
 from mtctl.diagnosis.course import Course, scores
 from mtctl.diagnosis.inputs import constant_start_loss
+from mtctl.diagnosis.laboratory import NEVER
 from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
 from mtctl.diagnosis.variations import varied
 from mtctl.diagnosis.wiring import IGNORED, ignores_input
@@ -21,7 +22,6 @@ from mtctl.recipes.recipe import WindowsRecipe
 
 NOTHING: Final = 0.01
 """Mean relative improvement of the stuck task's loss below which a remedy has no effect: documented."""
-_NEVER: Final = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def train(recipe: WindowsRecipe, seed: int) -> Result:
     """Train for the recipe's budget and score on the held-out windows."""
     use_one_thread()
     try:
-        course = Course(recipe, seed, measure_every=_NEVER, watched=False).run(recipe.training.epochs)
+        course = Course(recipe, seed, measure_every=NEVER, watched=False).run(recipe.training.epochs)
     except MtctlError as error:
         return Result({}, failure=error.message)
     if course.diverged is not None:

@@ -1,19 +1,12 @@
-"""How each task did in the budget, read off a watched run; and the documented symptom check."""
+"""How each task did in the budget, read off a watched run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
-from mtctl.diagnosis.course import LEARNED, Course
-from mtctl.diagnosis.report import State, Symptom, TaskState
-
-FLAT: Final = 0.01
-"""Relative change of a loss that counts as none; documented."""
-IMPROVING: Final = 0.20
-"""Relative improvement that counts as learning in the documented check."""
-AT_FLOOR: Final = 0.5
-"""Skill from which a task that does not move any more has arrived."""
+from mtctl.diagnosis.course import Course
+from mtctl.diagnosis.report import State, TaskState
+from mtctl.diagnosis.thresholds import AT_FLOOR, FLAT, LEARNED
 
 
 def state(course: Course, task: str, budget: int, measures: Mapping[str, float]) -> TaskState:
@@ -55,10 +48,3 @@ def _trend(losses: Sequence[float]) -> float | None:
     """Return the relative change over the last third."""
     third = len(losses) // 3
     return losses[-1] / losses[-1 - third] - 1 if third else None
-
-
-def symptom(states: Sequence[TaskState], updates: int) -> Symptom:
-    """Check for the documented symptom: one task flat while another improves."""
-    flat = tuple(one.task for one in states if abs(one.change) < FLAT)
-    improving = tuple(one.task for one in states if one.change < -IMPROVING)
-    return Symptom(bool(flat and improving), flat, improving, updates)

@@ -20,15 +20,8 @@ from mtctl.diagnosis.rules.trends import (
     relative,
     trend,
 )
+from mtctl.diagnosis.thresholds import AT_FLOOR, FLAT, IMPROVING, LEARNED
 
-FLAT: Final = 0.01
-"""Relative change below which the documented check calls a loss flat."""
-IMPROVING: Final = 0.20
-"""Relative improvement above which it calls a loss improving."""
-LEARNED: Final = 0.10
-"""Skill from which a task has learned something."""
-AT_FLOOR: Final = 0.50
-"""Skill from which a flat loss is one that has little left to learn."""
 BLOWN_UP: Final = 5.0
 """Factor over the first loss, and over the best constant's, that a healthy loss does not reach: unbalanced
 losses of healthy runs took one to 2.8 times its first epoch before it fell."""
