@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -22,7 +21,6 @@ from mtctl.engine.run import check_target
 from mtctl.recipes.loading import dump
 from mtctl.recipes.recipe import Recipe
 
-_ERROR = re.compile(r"^(internal )?error: .*", re.MULTILINE | re.DOTALL)
 _LINES = 15  # of each run: several runs print into one terminal
 
 
@@ -74,8 +72,7 @@ class _Watched:
         """How the run ended; a failure with its error, without the lines of progress before it."""
         if self.status != "failed":
             return f"{self.job.label}  {self.status}"
-        error = _ERROR.search(self.job.log)
-        return f"{self.job.label}  failed: {(error[0] if error else self.job.log).strip()}"
+        return f"{self.job.label}  failed: {self.job.error}"
 
 
 def train_many(
@@ -113,7 +110,7 @@ def train_many(
                 job = Job(
                     f"{recipe.name}/seed{seed}",
                     _directory(results_dir, recipe, seed),
-                    [str(resolved), *single, *flags, "--quiet"],
+                    ["train", str(resolved), *single, *flags, "--quiet"],
                 )
                 watched.append(_Watched(job, recipe, seed))
         stopped = _run(watched, parallel, live=not quiet and console.is_terminal)

@@ -27,15 +27,15 @@ time.sleep(60)
 
 @pytest.fixture
 def job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Job]:
-    """Return a maker of jobs that run a script in place of `mtctl train`."""
+    """Return a maker of jobs that run a script in place of `mtctl VERB`."""
     popen = subprocess.Popen
 
     def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        assert command[:4] == [sys.executable, "-m", "mtctl", "train"]
+        assert command[:4] == [sys.executable, "-m", "mtctl", "verb"]
         return popen([sys.executable, "-c", *command[4:]], **options)
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    return lambda script, label="run": Job(label, tmp_path, [script, str(tmp_path)])
+    return lambda script, label="run": Job(label, tmp_path, ["verb", script, str(tmp_path)])
 
 
 def never() -> bool:
@@ -52,6 +52,7 @@ def test_a_failed_run_does_not_stop_the_others(job: Callable[..., Job]) -> None:
     launch(jobs, 2, lambda: None, never)
     assert [one.code for one in jobs] == [2, 0, -9, 0]
     assert jobs[0].log == "error: no room\n"
+    assert [one.error for one in jobs[::2]] == ["error: no room", "killed by signal 9"]
     assert exit_code(jobs, stopped=False) == ExitCode.FAILED
     assert exit_code(jobs[1:2], stopped=False) == ExitCode.OK
 
@@ -97,3 +98,10 @@ def test_output_does_not_block_a_run(job: Callable[..., Job]) -> None:
     launch([noisy], 1, lambda: None, lambda: time.monotonic() - start > 60)
     assert noisy.code == 0
     assert len(noisy.log) == 1_000_000
+    assert noisy.output == "y" * 1_000_000 + "\n"
+
+
+def test_a_silent_failure_is_told_by_its_code(job: Callable[..., Job]) -> None:
+    silent = job("import sys; sys.exit(3)")
+    launch([silent], 1, lambda: None, never)
+    assert silent.error == "exit code 3"

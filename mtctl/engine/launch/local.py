@@ -1,7 +1,8 @@
-"""Runs as local processes: one process and one torch thread each, at most `jobs` at a time."""
+"""Commands as local processes: one process and one torch thread each, so many at a time."""
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -15,20 +16,22 @@ from typing import IO, Final
 from mtctl.errors import ExitCode
 
 _POLL_SECONDS: Final = 0.2
+_ERROR: Final = re.compile(r"^(internal )?error: .*", re.MULTILINE | re.DOTALL)
 
 
 @dataclass
 class Job:
-    """One run to launch.
+    """What is done with one run in a process of its own.
 
     Args:
         label: what a person calls it.
         directory: the run's directory.
-        arguments: of `mtctl train`, for exactly this run.
+        arguments: of `mtctl`, the verb first, for exactly this run.
 
     Attributes:
         started: when, in seconds since the epoch.
-        code: exit code once it has ended.
+        code: exit code once it has ended; negative after a signal, as `subprocess` has it.
+        output: what it wrote to stdout, once it has ended.
         log: what it wrote to stderr, once it has ended.
     """
 
@@ -37,23 +40,33 @@ class Job:
     arguments: Sequence[str]
     started: float | None = None
     code: int | None = None
+    output: str = ""
     log: str = ""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    _errors: IO[bytes] | None = field(default=None, repr=False)
+    _files: tuple[IO[bytes], IO[bytes]] | None = field(default=None, repr=False)
 
     @property
     def running(self) -> bool:
         return self.process is not None and self.code is None
 
+    @property
+    def error(self) -> str:
+        """What it said went wrong, without the lines of progress before it."""
+        found = _ERROR.search(self.log)
+        said = (found[0] if found else self.log).strip()
+        killed = self.code is not None and self.code < 0
+        return said or (f"killed by signal {-(self.code or 0)}" if killed else f"exit code {self.code}")
+
     def start(self) -> None:
         self.started = time.time()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by poll, when the process has ended
+        # Files, not pipes: a process may write more than a pipe holds before anybody reads it.
+        self._files = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - closed by poll
         # A session of its own: the terminal's Ctrl-C reaches the parent alone, which passes on one signal.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mtctl", "train", *self.arguments],
+            [sys.executable, "-m", "mtctl", *self.arguments],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._errors,
+            stdout=self._files[0],
+            stderr=self._files[1],
             start_new_session=True,
         )
 
@@ -65,12 +78,16 @@ class Job:
 
     def poll(self) -> None:
         """Note the end of the process, if it has ended."""
-        if not self.running or self.process is None or self._errors is None or self.process.poll() is None:
+        if not self.running or self.process is None or self._files is None or self.process.poll() is None:
             return
         self.code = self.process.returncode
-        self._errors.seek(0)
-        self.log = self._errors.read().decode(errors="replace")
-        self._errors.close()
+        self.output, self.log = map(_take, self._files)
+
+
+def _take(file: IO[bytes]) -> str:
+    with file:
+        file.seek(0)
+        return file.read().decode(errors="replace")
 
 
 def launch(
@@ -86,7 +103,7 @@ def launch(
         parallel: how many at a time.
         watch: called several times a second.
         stop: True passes SIGINT on to the running jobs once and starts no more; returns when those have
-            saved.
+            ended.
     """
     told = False
     try:
