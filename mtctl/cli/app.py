@@ -20,6 +20,7 @@ from mtctl.cli.diagnose import diagnose
 from mtctl.cli.errors import excepthook, guarded
 from mtctl.cli.eval import evaluate
 from mtctl.cli.explain import explain
+from mtctl.cli.report import report
 from mtctl.cli.train import train
 
 _VERBOSE = ("-v", "--verbose")
@@ -56,6 +57,7 @@ app.command("eval", rich_help_panel="Run")(evaluate)
 app.command("compare", rich_help_panel="Understand")(compare)
 app.command("diagnose", rich_help_panel="Understand")(diagnose)
 app.command("explain", rich_help_panel="Understand")(explain)
+app.command("report", rich_help_panel="Understand")(report)
 app.command("bench", rich_help_panel="Measure")(bench)
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Set up")
 

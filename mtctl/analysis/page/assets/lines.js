@@ -1,0 +1,119 @@
+// Lines with bands.
+
+const MARGIN = { left: 52, right: 10, top: 8, bottom: 40 };
+const MOST_PLACES = 160;
+
+// A panel: `series` are {label, style, x, mean, low, high}, arrays of the same length with null where nothing is.
+function linePanel({ title, series, xTitle, yTitle, width, height, xRange, yRange, xText = countText, yText = valueText, heading = true }) {
+  const panel = el("div", { class: "panel" }, heading ? el("h4", {}, title) : null);
+  const plot = el("div", { class: "plot" });
+  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": describeLines(title, series, xTitle, yTitle, yText) });
+  const xs = xRange ?? extent(series.flatMap((each) => each.x));
+  const ys = yRange ?? padded(extent(series.flatMap((each) => [...each.mean, ...(each.low ?? []), ...(each.high ?? [])])));
+  const x = linear(...xs, MARGIN.left, width - MARGIN.right);
+  const y = linear(...ys, height - MARGIN.bottom, MARGIN.top);
+  drawing.append(...axes({ x, y, xs, ys, width, height, xTitle, yTitle }));
+  for (const each of series) drawing.append(...bandOf(each, x, y));
+  series.forEach((each, number) => drawing.append(...lineOf(each, x, y, number)));
+  const cursor = svg("line", { class: "cursor", y1: MARGIN.top, y2: height - MARGIN.bottom, visibility: "hidden" });
+  drawing.append(cursor);
+  plot.append(drawing);
+  panel.append(plot);
+  if (series.length) {
+    const places = readingPlaces(series);
+    readable(plot, drawing, {
+      label: `${title}: ${yTitle} by ${xTitle}.`,
+      places: (index) => ({
+        x: x(places[index]) / width,
+        y: MARGIN.top,
+        title: `${xTitle} ${xText(places[index])}`,
+        rows: valuesAt(series, places[index], yText),
+      }),
+      moves: along(places.length, ["ArrowLeft", "ArrowDown"], ["ArrowRight", "ArrowUp"]),
+      nearest: (px) => nearestIndex(places, (px - MARGIN.left) / (width - MARGIN.right - MARGIN.left) * (xs[1] - xs[0]) + xs[0]),
+      mark: (index) => {
+        cursor.setAttribute("visibility", index === null ? "hidden" : "visible");
+        if (index !== null) filled(cursor, { x1: round(x(places[index])), x2: round(x(places[index])) }, []);
+      },
+    });
+  }
+  return panel;
+}
+
+function describeLines(title, series, xTitle, yTitle, text) {
+  const ends = series.map((each) => `${each.label} ends at ${text(each.mean.findLast((value) => value !== null) ?? null)}`);
+  return `${title}: ${yTitle} by ${xTitle}. ${ends.length ? `${ends.join("; ")}.` : "Nothing is shown."}`;
+}
+
+function axes({ x, y, xs, ys, width, height, xTitle, yTitle }) {
+  const bottom = height - MARGIN.bottom;
+  const across = ticks(...xs, Math.max(2, Math.floor(width / 90)));
+  const up = ticks(...ys, 5);
+  const middle = (MARGIN.top + bottom) / 2;
+  return [
+    ...up.map((value) => svg("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: round(y(value)), y2: round(y(value)) })),
+    ...up.map((value) => svg("text", { x: MARGIN.left - 6, y: round(y(value)) + 4, "text-anchor": "end" }, tickText(value, up))),
+    svg("line", { class: "axis", x1: MARGIN.left, x2: width - MARGIN.right, y1: bottom, y2: bottom }),
+    ...across.map((value) => svg("text", { x: round(x(value)), y: bottom + 16, "text-anchor": "middle" }, tickText(value, across))),
+    svg("text", { x: (MARGIN.left + width - MARGIN.right) / 2, y: height - 5, "text-anchor": "middle" }, xTitle),
+    svg("text", { x: 11, y: middle, "text-anchor": "middle", transform: `rotate(-90 11 ${middle})` }, yTitle),
+  ];
+}
+
+// The pieces of a line between places without a value: [[index, …], …].
+function pieces(values) {
+  const found = [[]];
+  values.forEach((value, index) => (value === null ? found.push([]) : found.at(-1).push(index)));
+  return found.filter((piece) => piece.length);
+}
+
+const pathOf = (indices, x, y, each, values) => indices.map((i) => `${round(x(each.x[i]))} ${round(y(values[i]))}`).join("L");
+
+function bandOf(each, x, y) {
+  if (!each.low || !each.high) return [];
+  return pieces(each.low).map((piece) => {
+    const there = pathOf(piece, x, y, each, each.high);
+    const back = pathOf([...piece].reverse(), x, y, each, each.low);
+    return svg("path", { class: "band", fill: each.style.colour, d: `M${there}L${back}Z` });
+  });
+}
+
+function lineOf(each, x, y, number) {
+  const { colour, dash, marker, base } = each.style;
+  const whole = pieces(each.mean);
+  const every = Math.max(1, Math.round(each.mean.length / 7));
+  const marked = whole.flat().filter((index) => index % every === number % every || each.mean.length === 1);
+  return [
+    svg("path", { class: base ? "curve base" : "curve", stroke: colour, "stroke-dasharray": dash, d: whole.map((piece) => `M${pathOf(piece, x, y, each, each.mean)}`).join("") }),
+    svg("path", { fill: colour, d: marked.map((i) => markerPath(marker, x(each.x[i]), y(each.mean[i]), 3)).join("") }),
+  ];
+}
+
+// Where a reader can stop: at every point, or at even distances where there are many.
+function readingPlaces(series) {
+  const all = [...new Set(series.flatMap((each) => each.x))].sort((a, b) => a - b);
+  if (all.length <= MOST_PLACES) return all;
+  const [first, last] = [all[0], all.at(-1)];
+  return Array.from({ length: MOST_PLACES / 2 }, (_, at) => first + ((last - first) * at) / (MOST_PLACES / 2 - 1));
+}
+
+function nearestIndex(values, wanted) {
+  let best = null;
+  values.forEach((value, index) => {
+    if (best === null || Math.abs(value - wanted) < Math.abs(values[best] - wanted)) best = index;
+  });
+  return best;
+}
+
+// Each line's nearest point, the highest first; nothing of a line that ends before, or begins after.
+function valuesAt(series, place, text) {
+  return series
+    .filter((each) => place >= each.x[0] && place <= each.x.at(-1))
+    .map((each) => ({ each, index: nearestIndex(each.x, place) }))
+    .sort((a, b) => (b.each.mean[b.index] ?? -Infinity) - (a.each.mean[a.index] ?? -Infinity))
+    .map(({ each, index }) => ({
+      style: each.style,
+      label: each.label,
+      value: withBand(each.mean[index], each.low?.[index], each.high?.[index], text),
+    }));
+}

@@ -1,0 +1,63 @@
+// From numbers to places and to text.
+
+const linear = (from, to, start, end) => (value) => start + ((value - from) / (to - from || 1)) * (end - start);
+
+// The least and the most of what is there; a range of no width is widened, so that it has a middle.
+function extent(values) {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const value of values) {
+    if (value === null || value === undefined) continue;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  if (low > high) return [0, 1];
+  if (low === high) return [low - (Math.abs(low) || 1) * 0.1, high + (Math.abs(high) || 1) * 0.1];
+  return [low, high];
+}
+
+function padded([low, high], share = 0.05) {
+  const pad = (high - low) * share;
+  return [low - pad, high + pad];
+}
+
+// Round numbers within a range, about as many as are wanted.
+function ticks(low, high, wanted) {
+  const raw = (high - low) / Math.max(1, wanted);
+  const size = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 2.5, 5, 10].map((times) => times * size).find((each) => each >= raw) ?? 10 * size;
+  if (!Number.isFinite(step) || step <= 0) return [low];
+  const found = [];
+  for (let at = Math.ceil(low / step); at * step <= high + step * 1e-9 && found.length < 50; at += 1) found.push(at * step);
+  return found;
+}
+
+const minus = (text) => text.replace(/-/g, "\u2212");
+const spelled = (value, options) => minus(value.toLocaleString("en-US", options));
+
+// A tick's text: as few digits as tell it from its neighbours.
+function tickText(value, all) {
+  const step = all.length > 1 ? Math.abs(all[1] - all[0]) : Math.abs(value) || 1;
+  const largest = Math.max(...all.map(Math.abs));
+  if (largest >= 1e6 || (largest > 0 && largest < 1e-3)) {
+    return largest < 1e15 && largest >= 1 ? spelled(value, { notation: "compact", maximumFractionDigits: 2 }) : minus(value.toPrecision(2));
+  }
+  const digits = Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
+  return spelled(Math.abs(value) < step * 1e-9 ? 0 : value, { maximumFractionDigits: Math.max(digits, step < 5 && step % 1 ? 1 : 0) });
+}
+
+// A value's text: one decimal as in the tables, or three significant digits where it is small.
+function valueText(value) {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  if (size >= 1e9) return minus(value.toPrecision(3));
+  if (size >= 100) return spelled(value, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  if (size >= 1e-3 || size === 0) return minus(value.toPrecision(3));
+  return minus(value.toExponential(2));
+}
+
+const percentText = (share) => (share === null ? "–" : `${Math.round(share * 100)} %`);
+const countText = (value) => spelled(Math.round(value), {});
+
+const withBand = (mean, low, high, text = valueText) =>
+  low === null || low === undefined || high === undefined ? text(mean) : `${text(mean)} [${text(low)}, ${text(high)}]`;

@@ -1,0 +1,200 @@
+"""A method's trainings as lines of few points: evaluations where they were made, everything else in stretches.
+
+A training is divided into `BINS` stretches of equal length, and what is shown of a stretch is the mean over
+the episodes or epochs in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from mtctl.analysis.course import moments, recorded_course
+from mtctl.analysis.formats import EpisodeRecord, EpochRecord, EvaluationRecord, Run
+from mtctl.analysis.methods import Method
+from mtctl.analysis.plot_data import BINS, Array, Training
+from mtctl.analysis.runs import evaluations_and_lines, metrics, read_run
+from mtctl.analysis.statistics import estimate
+
+Values = Mapping[str, float]
+_BEFORE_SIGNALS = b',"signals":'
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line with a band.
+
+    Args:
+        units: episodes or epochs, [P].
+        amounts: environment steps or updates, means over runs, [P]; None where that is not known.
+        mean: over runs, [P]; NaN where there is no value.
+        low: the lower end of the 95 % t interval over runs, [P]; None for one run, which has none.
+        high: the upper end.
+    """
+
+    units: Array
+    amounts: Array | None
+    mean: Array
+    low: Array | None
+    high: Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a method's runs recorded.
+
+    Args:
+        runs: how many runs have records.
+        evaluations: during training, of the average, then of each task; None where there are none.
+        training: mean return of training episodes, or training loss, of each task, after None for the average:
+            losses of different tasks have no common unit.
+        weights: mean weight in each stretch by task, [BINS]; without tasks that have none.
+        conflicts: mean conflict rate in each stretch, [BINS]; None where none was measured.
+    """
+
+    runs: int
+    evaluations: tuple[Line | None, ...]
+    training: tuple[Line | None, ...]
+    weights: Mapping[str, Array]
+    conflicts: Array | None
+
+
+def read_recorded(method: Method, tasks: Sequence[str]) -> Recorded:
+    """Return what a method's runs recorded.
+
+    Raises:
+        MtctlError: if a file is corrupt.
+    """
+    found = [(run, course) for run in map(read_run, method.paths) if (course := recorded_course(run))]
+    runs = [run for run, _ in found]
+    evaluated = [
+        tuple(each for each in course.evaluations if all(task in each.tasks for task in tasks))
+        for _, course in found
+    ]
+    length = max((run.budget.done for run in runs), default=0)
+    seen = [_stretches(run, length) for run in runs]
+    rates = _over_runs([rate for _, rate in seen])
+    return Recorded(
+        runs=len(runs),
+        evaluations=tuple(
+            _evaluations([each for each in evaluated if each], part)
+            for part in (tasks, *((task,) for task in tasks))
+        ),
+        training=(None, *_trainings(runs, tasks, length)),
+        weights={
+            task: values
+            for task in tasks
+            if not np.isnan(
+                values := _over_runs([by_task[task] for by_task, _ in seen if task in by_task])
+            ).all()
+        },
+        conflicts=None if np.isnan(rates).all() else rates,
+    )
+
+
+def _evaluations(runs: Sequence[tuple[EvaluationRecord, ...]], tasks: Sequence[str]) -> Line | None:
+    curve = Training((), tuple(runs)).learning_curve(tasks)
+    if curve is None:
+        return None
+    amounts = np.array([[_amount(each) for each in run[: len(curve.x)]] for run in runs], dtype=np.float64)
+    band = len(runs) > 1
+    return Line(curve.x, amounts.mean(0), curve.y, curve.low if band else None, curve.high if band else None)
+
+
+def _amount(record: EvaluationRecord) -> int:
+    return record.updates if record.environment_steps is None else record.environment_steps
+
+
+def _trainings(runs: Sequence[Run], tasks: Sequence[str], length: int) -> Iterator[Line | None]:
+    """Yield a line of each task. A stretch counts where all runs that know the task have a value."""
+    units = (np.arange(BINS) + 0.5) / BINS * length
+    read = [_trained(run, tasks, length) for run in runs]
+    for task in tasks:
+        rows = np.array([each[task] for each in read if not np.isnan(each[task]).all()]).reshape(-1, BINS)
+        complete = ~np.isnan(rows).any(0) if len(rows) else np.zeros(BINS, dtype=bool)
+        if not complete.any():
+            yield None
+            continue
+        found = [estimate(column) for column in rows.T[complete].tolist()]
+        mean = np.array([each.mean for each in found])
+        ends = np.array([(each.interval.low, each.interval.high) for each in found if each.interval])
+        low, high = ends.T if len(ends) else (None, None)
+        yield Line(units[complete], None, mean, low, high)
+
+
+def _trained(run: Run, tasks: Sequence[str], length: int) -> dict[str, Array]:
+    """Return the mean return or loss in each stretch, by task."""
+    values: dict[str, list[tuple[int, float]]] = {task: [] for task in tasks}
+    for unit, by_task in _records(run):
+        for task in values.keys() & by_task.keys():
+            values[task].append((_stretch(unit, length), by_task[task]))
+    return {task: _binned(pairs) for task, pairs in values.items()}
+
+
+def _records(run: Run) -> list[tuple[int, Values]]:
+    """Return each unit's number, and its return or losses by task.
+
+    A line's signals are most of it and are not needed here: it is read up to them. Where a line is not as
+    `mtctl.engine.metrics` writes it, the whole file is read and checked.
+    """
+    _, lines = evaluations_and_lines(run.path)
+    try:
+        return [_unit(json.loads(line[: line.index(_BEFORE_SIGNALS)] + b"}")) for line in lines]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        checked = (each for each in metrics(run.path) if isinstance(each, EpisodeRecord | EpochRecord))
+        return [
+            (each.episode, {each.task: each.episode_return})
+            if isinstance(each, EpisodeRecord)
+            else (each.epoch, each.loss)
+            for each in checked
+        ]
+
+
+def _unit(record: dict[str, Any]) -> tuple[int, Values]:
+    played = record["kind"] == "episode"
+    values = {record["task"]: record["return"]} if played else record["loss"]
+    unit = record[record["kind"]]
+    if not isinstance(unit, int) or unit < 1 or not all(isfinite(value) for value in values.values()):
+        raise ValueError("no record")
+    return unit, values
+
+
+def _stretches(run: Run, length: int) -> tuple[dict[str, Array], Array]:
+    """Return the mean weights by task, and the mean conflict rate, in each stretch."""
+    seen = [(_stretch(each.unit, length), each) for each in moments(run)]
+    tasks = dict.fromkeys(task for _, each in seen for task in each.weight)
+    weights = {
+        task: _binned((place, value) for place, each in seen if (value := each.weight.get(task)) is not None)
+        for task in tasks
+    }
+    rates = _binned((place, each.conflict_rate) for place, each in seen if each.conflict_rate is not None)
+    return weights, rates
+
+
+def _stretch(unit: int, length: int) -> int:
+    """Return which stretch a unit is in. A run that is under way may have gone on since."""
+    return min(BINS - 1, (unit - 1) * BINS // max(1, length))
+
+
+def _binned(pairs: Iterable[tuple[int, float]]) -> Array:
+    """Return the mean of the values in each stretch: [BINS], NaN without any."""
+    values = np.array(list(pairs), dtype=np.float64).reshape(-1, 2)
+    places = values[:, 0].astype(int)
+    sums, counts = np.bincount(places, values[:, 1], BINS), np.bincount(places, minlength=BINS)
+    means: Array = np.divide(sums, counts, out=np.full(BINS, np.nan), where=counts > 0)
+    return means
+
+
+def _over_runs(rows: Sequence[Array]) -> Array:
+    """Return the mean over the runs that have a value: [BINS], NaN where none has."""
+    values = np.array(rows, dtype=np.float64).reshape(-1, BINS)
+    known = ~np.isnan(values)
+    counts = known.sum(0)
+    sums = np.where(known, values, 0.0).sum(0)
+    means: Array = np.divide(sums, counts, out=np.full(BINS, np.nan), where=counts > 0)
+    return means

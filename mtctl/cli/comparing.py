@@ -1,0 +1,116 @@
+"""What the verbs that compare runs have in common: the flags that choose what is compared, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtctl.errors import MtctlError
+
+if TYPE_CHECKING:
+    from mtctl.analysis.comparison import Comparison
+
+
+class Match(StrEnum):
+    """What a budget counts."""
+
+    STEPS = "steps"
+    UPDATES = "updates"
+    TIME = "time"
+
+
+class Reference(StrEnum):
+    """Figures of others."""
+
+    PUBLISHED = "published"
+
+
+Paths = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="PATH...",
+        help="Runs, recipe folders or results roots, such as results/*.",
+        show_default=False,
+    ),
+]
+BaselineOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Method that the others are compared with. "
+        "[default: shared_aware or windows_documented, else the first]",
+    ),
+]
+MatchOption = Annotated[
+    Match | None,
+    typer.Option(
+        help="Compare at the largest budget that every run reached, by the evaluations during training."
+    ),
+]
+PartialOption = Annotated[
+    bool,
+    typer.Option("--include-partial", help="Compare runs that are not completed too, as they are."),
+]
+MismatchOption = Annotated[
+    bool,
+    typer.Option("--allow-mismatch", help="Compare the common tasks of runs that measure different things."),
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SCORE",
+        help="Score whose reaching is timed. [default: that of success, else where the baseline ends]",
+    ),
+]
+ReferenceOption = Annotated[
+    Reference | None, typer.Option(help="Show published figures beside, apart from the others.")
+]
+BootstrapSeedOption = Annotated[
+    int, typer.Option(min=0, help="Seed of the resampling that intervals come from.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is compared, and how; see `mtctl.analysis.comparison.compare`."""
+
+    paths: list[Path]
+    baseline: str | None = None
+    match: Match | None = None
+    include_partial: bool = False
+    allow_mismatch: bool = False
+    threshold: float | None = None
+    bootstrap_seed: int = 0
+
+
+def compared(choice: Choice) -> Comparison:
+    """Compare runs; where they measure different things, show what differs and refuse.
+
+    Raises:
+        MtctlError: the runs cannot be compared.
+    """
+    from mtctl.analysis import comparison, matching, mismatch
+    from mtctl.cli.console import err
+    from mtctl.cli.screens.compare import mismatch_table
+
+    threshold = choice.threshold
+    if threshold is not None and not isfinite(threshold):
+        raise MtctlError(f"--threshold {threshold} is no score", hint="give a number, such as 200")
+    try:
+        return comparison.compare(
+            choice.paths,
+            choice.baseline,
+            allow_mismatch=choice.allow_mismatch,
+            include_partial=choice.include_partial,
+            match=None if choice.match is None else matching.Budget(choice.match.value),
+            threshold=threshold,
+            seed=choice.bootstrap_seed,
+        )
+    except mismatch.MismatchError as error:
+        err().print(mismatch_table(error.mismatches), crop=False)
+        raise

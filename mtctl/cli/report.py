@@ -1,0 +1,106 @@
+"""`mtctl report`: a comparison, its curves and what diagnoses say, as one page."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mtctl.cli.comparing import (
+    BaselineOption,
+    BootstrapSeedOption,
+    Choice,
+    MatchOption,
+    MismatchOption,
+    PartialOption,
+    Paths,
+    ReferenceOption,
+    ThresholdOption,
+    compared,
+)
+from mtctl.errors import MtctlError
+
+_OUTPUT = Path("report.html")
+_ELSEWHERE = "choose another place with --output"
+
+
+def report(
+    paths: Paths,
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = _OUTPUT,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="The page's title.")] = None,
+    baseline: BaselineOption = None,
+    match: MatchOption = None,
+    include_partial: PartialOption = False,
+    allow_mismatch: MismatchOption = False,
+    threshold: ThresholdOption = None,
+    reference: ReferenceOption = None,
+    bootstrap_seed: BootstrapSeedOption = 0,
+    diagnosis: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Include a document of `mtctl diagnose --json`; repeatable."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite a file that is not a report of mtctl.")
+    ] = False,
+) -> None:
+    """Write one HTML page: verdicts, learning curves, scores, sharing, diagnosis, recipes, all figures.
+
+    The page needs no network and no other file, and carries its figures as JSON. Runs are chosen as by
+    `mtctl compare`; what their records say is what `mtctl diagnose RUN` finds, without training. A report
+    that is there already is written anew; any other file is kept unless --force.
+    """
+    from mtctl.analysis import published
+    from mtctl.analysis.page.page import page
+    from mtctl.cli.console import err
+    from mtctl.cli.report_diagnosis import diagnosed_files, diagnosed_runs
+    from mtctl.cli.screens.compare import remarks
+    from mtctl.cli.screens.report import Circumstances, parts
+    from mtctl.engine.files import explained, write_text
+
+    _require_place(output, force=force)
+    if title is not None and not title.strip():
+        raise MtctlError("--title is empty", hint="leave it out, or give the page a name")
+    files = diagnosed_files(diagnosis or [])
+    found = compared(
+        Choice(paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed)
+    )
+    rows = published.published_rows(found.problem) if reference else ()
+    whole = parts(
+        found,
+        rows,
+        Circumstances(
+            title=title,
+            command=shlex.join(["mtctl", *sys.argv[1:]]),
+            bootstrap_seed=bootstrap_seed,
+            runs_diagnosed=diagnosed_runs(found),
+            files_diagnosed=files,
+        ),
+    )
+    with explained(output.parent, hint=_ELSEWHERE):
+        write_text(output, page(whole))
+    for line in remarks(found):
+        err().print(line, soft_wrap=True)
+    err().print(f"wrote {output}", soft_wrap=True)
+
+
+def _require_place(output: Path, *, force: bool) -> None:
+    """Refuse a place that the page cannot be written to, before anything is read for nothing."""
+    from mtctl.analysis.page.page import is_report
+    from mtctl.engine.files import explained
+
+    with explained(output, hint=_ELSEWHERE):
+        if output.is_dir():
+            raise MtctlError(
+                f"--output {output}: it is a directory", hint=f"name a file: {output / _OUTPUT.name}"
+            )
+        if not output.parent.is_dir():
+            raise MtctlError(f"--output {output}: there is no folder {output.parent}", hint="make it first")
+        if output.exists() and not force and not is_report(output):
+            raise MtctlError(
+                f"--output {output}: it exists and is not a report of mtctl",
+                hint="--force overwrites it, or choose another place",
+            )

@@ -1,0 +1,54 @@
+"""A diagnosis read back from its JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from mtctl.analysis.documents import check, decode, parse, read_bytes, show
+from mtctl.diagnosis.document import SCHEMA
+from mtctl.diagnosis.report import Diagnosis
+from mtctl.errors import MtctlError
+
+_REMEDY: Final = "write it anew: `mtctl diagnose … --json > FILE`"
+_NOT_FINITE: Final = frozenset({"first", "last", "change", "mean", "low", "high"})
+"""Figures that are numbers in every diagnosis; JSON has null where they are not finite."""
+
+
+def read_diagnosis(path: Path) -> Diagnosis:
+    """Return the diagnosis in a document of `mtctl diagnose --json`.
+
+    Args:
+        path: the file.
+
+    Raises:
+        MtctlError: the file cannot be read, is cut off or corrupt, or is no diagnosis.
+    """
+    if path.is_dir():
+        raise MtctlError(f"{path} is a directory, not a diagnosis", hint=_REMEDY)
+    text = decode(read_bytes(path, remedy=_REMEDY), str(path), remedy=_REMEDY)
+    document = parse(text, path, remedy=_REMEDY)
+    if not isinstance(document, Mapping) or "subject" not in document or "schema" not in document:
+        raise MtctlError(f"{path} is no diagnosis: it lacks `schema` or `subject`", hint=_REMEDY)
+    if (found := document["schema"]) != SCHEMA or isinstance(found, bool):
+        raise MtctlError(
+            f"{path} has schema {show(found)}; this mtctl reads schema {SCHEMA} of a diagnosis", hint=_REMEDY
+        )
+    return check(TypeAdapter(Diagnosis), _restored(document), str(path), remedy=_REMEDY)
+
+
+def _restored(value: Any) -> Any:
+    """Return JSON values with the numbers that are not finite put back."""
+    match value:
+        case dict():
+            return {
+                key: float("nan") if item is None and key in _NOT_FINITE else _restored(item)
+                for key, item in value.items()
+            }
+        case list():
+            return [_restored(item) for item in value]
+        case _:
+            return value
