@@ -12,6 +12,7 @@ from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.evaluation import Outcomes
 from mtctl.analysis.methods import Aggregate, Method
 from mtctl.analysis.published import EPISODES, PublishedRow
+from mtctl.analysis.selection import Rescored, Selection
 from mtctl.analysis.statistics import Estimate, Interval
 
 SCHEMA = 3
@@ -79,9 +80,10 @@ def _method(method: Method) -> dict[str, Any]:
         "seeds": list(method.seeds),
         "runs": list(map(str, method.paths)),
         "tasks": {
-            name: {**_estimate(task.score), **_outcomes(task.outcomes)} for name, task in method.tasks.items()
+            name: {**estimate_entry(task.score), **_outcomes(task.outcomes)}
+            for name, task in method.tasks.items()
         },
-        "average": {**_estimate(method.average), **_outcomes(method.outcomes)},
+        "average": {**estimate_entry(method.average), **_outcomes(method.outcomes)},
         "difference": {
             "mean": difference.mean if difference else None,
             **_interval(difference.interval if difference else None),
@@ -111,8 +113,33 @@ def _method(method: Method) -> dict[str, Any]:
     }
 
 
-def _estimate(found: Estimate) -> dict[str, float | None]:
+def estimate_entry(found: Estimate) -> dict[str, float | None]:
+    """Return a mean with what is known of it."""
     return {"n": found.n, "mean": found.mean, "sd": found.sd, **_interval(found.interval)}
+
+
+def selection_entry(selection: Selection) -> dict[str, Any]:
+    """Return what a checkpoint was selected for and what it is worth on fresh items."""
+    last = selection.last
+    return {
+        "unit": selection.place,
+        "evaluations": selection.evaluations,
+        "ties": selection.ties,
+        "tasks": {task: _rescored(found) for task, found in selection.tasks.items()},
+        "average": _rescored(selection.average),
+        "last": None
+        if last is None
+        else {"unit": last.done, "mean": last.mean, "difference": estimate_entry(last.difference)},
+    }
+
+
+def _rescored(found: Rescored) -> dict[str, Any]:
+    return {
+        "selected_for": found.recorded,
+        "items": found.items,
+        "fresh": estimate_entry(found.fresh),
+        "bias": {"mean": found.bias, **_interval(found.interval)},
+    }
 
 
 def _aggregate(found: Aggregate | None) -> dict[str, float | None]:

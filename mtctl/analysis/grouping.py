@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -48,16 +48,30 @@ def group_runs(scored: Sequence[ScoredRun], tasks: tuple[str, ...], items: int) 
     recipes: dict[tuple[str, str], list[ScoredRun]] = {}
     for entry in scored:
         recipes.setdefault((entry.run.name, entry.run.recipe_hash), []).append(entry)
-    names = [name for name, _ in recipes]
+    labels = method_labels(recipes)
     return [
         Group(
-            label=name if names.count(name) == 1 else f"{name}@{recipe_hash[:_HASH_SHOWN]}",
+            label=labels[recipe],
             runs=tuple(sorted(runs, key=lambda entry: entry.run.seed)),
             tasks=tasks,
             items=items,
         )
-        for (name, recipe_hash), runs in recipes.items()
+        for recipe, runs in recipes.items()
     ]
+
+
+def method_labels(recipes: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return what each recipe's method is called: its name, with a piece of its hash among namesakes.
+
+    Args:
+        recipes: name and hash of each, in any number of copies.
+    """
+    distinct = list(dict.fromkeys(recipes))
+    names = [name for name, _ in distinct]
+    return {
+        (name, recipe_hash): name if names.count(name) == 1 else f"{name}@{recipe_hash[:_HASH_SHOWN]}"
+        for name, recipe_hash in distinct
+    }
 
 
 def find_baseline(groups: Sequence[Group], wanted: str | None, left_out: Sequence[LeftOut]) -> Group:

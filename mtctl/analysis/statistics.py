@@ -151,3 +151,39 @@ def central_probability(theta: float, dof: int) -> float:
         total += term
         term *= cos(theta) ** 2 * (2 * k - 1 + odd) / (2 * k + odd)
     return 2 / pi * (theta + sin(theta) * total) if odd else sin(theta) * total
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """How uncertain a mean is.
+
+    Args:
+        variance: of the mean: s²/n, in the square of its units.
+        dof: degrees of freedom that s was estimated with: n − 1, at least 1.
+    """
+
+    variance: float
+    dof: int
+
+
+def welch_interval(difference: float, noises: Sequence[Noise], level: float = LEVEL) -> Interval:
+    """Return the interval of a difference, or a mean, of means with noises of their own.
+
+    d ± t·√Σvᵢ, with t the (1 + level)/2 quantile of Student's distribution with ν = (Σvᵢ)² / Σ(vᵢ²/νᵢ)
+    degrees of freedom, rounded down: the interval is a trifle too wide rather than too narrow.
+
+    Args:
+        difference: d.
+        noises: of the means in it, which are independent of each other; weights are in the variances.
+        level: the interval's confidence.
+
+    Source: Welch, "The generalization of Student's problem when several different population variances are
+    involved" (1947).
+    """
+    variance = sum(noise.variance for noise in noises)
+    if not variance:
+        return Interval(difference, difference)
+    # In shares of the whole: squares of tiny variances would vanish.
+    dof = 1 / sum((noise.variance / variance) ** 2 / noise.dof for noise in noises)
+    half = t_quantile((1 + level) / 2, max(1, int(dof))) * sqrt(variance)
+    return Interval(difference - half, difference + half)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtctl.cli.console import err, out
-from mtctl.errors import ExitCode
+from mtctl.cli.console import out
+from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
     from mtctl.analysis.formats import Evaluation, Run
@@ -33,6 +33,10 @@ def evaluate(
             "--episodes", "--windows", min=1, help="How many of each task; 100 episodes, or all windows."
         ),
     ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option("-j", "--jobs", min=1, help="Runs at a time, one process and thread each, never parts."),
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
     render: Annotated[
@@ -47,13 +51,18 @@ def evaluate(
     """Evaluate on held-out episodes or windows; write eval.json into the run.
 
     Episodes are played greedily (ε = 0) under each task's time limit. Every run and method meets the same
-    seeds, or windows, which training never sees.
+    seeds, or windows, which training never sees. `--checkpoint best` also shows how much of the score that
+    it was selected for was selection. A run that cannot be evaluated does not stop the others.
     """
-    from mtctl.analysis.formats import Evaluation
     from mtctl.analysis.runs import find_runs, read_run
-    from mtctl.cli.rendering import film, require_episodes, require_films, require_window, show
-    from mtctl.engine.evaluate import evaluate_run
+    from mtctl.cli.eval_runs import Choice, evaluate_runs
+    from mtctl.cli.rendering import require_episodes, require_films, require_window
 
+    if render is not None and jobs > 1:
+        raise MtctlError(
+            "--render shows one run after another, and --jobs evaluates several at a time",
+            hint="leave out one of them; --video goes with --jobs",
+        )
     runs = [read_run(directory) for directory in find_runs(paths)]
     if render is not None or video is not None:
         require_episodes(runs)
@@ -61,25 +70,15 @@ def evaluate(
         require_window()
     if video is not None:
         require_films(video)
-    tasks = tuple(dict.fromkeys(task)) if task else None
-    shown = min(episodes or _SHOWN, _SHOWN)
-    documents = []
-    for run in runs:
-        directory = run.path
-        if not quiet:
-            number = "" if episodes is None else f"{episodes} "
-            err().print(f"{directory}: {number}held-out {run.item}s of each task …", soft_wrap=True)
-        document = evaluate_run(directory, name=checkpoint, items=episodes, tasks=tasks)
-        documents.append({"run": str(directory), **document})
-        if not as_json:
-            print_evaluation(run, Evaluation.model_validate(document))
-        if render is not None:
-            show(directory, checkpoint, tuple(document["tasks"]), shown)
-        if video is not None:
-            film(directory, checkpoint, tuple(document["tasks"]), shown, video)
-    if as_json:
-        _print_json(documents)
-    return int(ExitCode.OK)
+    choice = Choice(
+        checkpoint=checkpoint,
+        items=episodes,
+        tasks=tuple(dict.fromkeys(task)) if task else None,
+        window=render is not None,
+        video=video,
+        shown=min(episodes or _SHOWN, _SHOWN),
+    )
+    return evaluate_runs(runs, choice, jobs, quiet=quiet, as_json=as_json)
 
 
 def print_evaluation(run: Run, found: Evaluation) -> None:
@@ -92,9 +91,3 @@ def print_evaluation(run: Run, found: Evaluation) -> None:
     tables = evaluation_tables(summarise(found, run.score), title)
     for number, table in enumerate(tables):
         out().print(*([""] if number else []), table, sep="\n", crop=False)
-
-
-def _print_json(documents: list[dict[str, object]]) -> None:
-    import json
-
-    out().print_json(json.dumps({"schema": 2, "evaluations": documents}))

@@ -15,6 +15,7 @@ from mtctl.errors import MtctlError
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Problem
 from mtctl.recipes.loading import load, recipe_hash
+from mtctl.recipes.recipe import Recipe
 
 
 def restore(directory: Path, name: str = layout.LAST) -> tuple[Problem, dict[str, Any]]:
@@ -33,6 +34,8 @@ def restore(directory: Path, name: str = layout.LAST) -> tuple[Problem, dict[str
         raise MtctlError(f"{directory}: the run has no {layout.RECIPE}", hint="train it again with --force")
     recipe = load(stored)
     path = _path(directory, name)
+    if name == layout.BEST and not path.exists():
+        _refuse_unselected(path, recipe)
     content = checkpoint.load(path, recipe_hash=recipe_hash(recipe))
     problem = build_problem(recipe, content["seed"])
     if content["definition_hash"] != definition_hash(problem.definition):
@@ -83,6 +86,19 @@ def evaluate_run(
         with explained(directory, hint="evaluate a copy of the run, in a place that can be written"):
             RunDirectory(directory).write(file.name, merged)
     return document
+
+
+def _refuse_unselected(path: Path, recipe: Recipe) -> None:
+    """Explain a best checkpoint that is missing because no evaluation selects one."""
+    every, units = recipe.evaluation.every, recipe.units
+    if 0 < every <= units:
+        return
+    found = "are no evaluations" if every == 0 else f"is none within {units} units"
+    raise MtctlError(
+        f"{path}: no such checkpoint: evaluations during training select it, and there {found} "
+        f"(`evaluation.every` is {every})",
+        hint="evaluate the final policy with --checkpoint last",
+    )
 
 
 def _path(directory: Path, name: str) -> Path:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtctl.cli import rendering
+from mtctl.cli import eval_runs, rendering
+from mtctl.engine.evaluate import evaluate_run
+from mtctl.engine.launch.local import launch
 from tests.cli.conftest import Command
 from tests.engine.runs import WINDOWS, recipe, train, tree
 
@@ -264,3 +268,201 @@ def test_nothing_is_played_in_a_windows_run(mtctl: Command, windows: Path, optio
     assert f"error: {windows}: nothing is played in a windows run" in result.err
     assert "leave out --render and --video" in result.err
     assert tree(Path.cwd()) == before
+
+
+def documents(results: Path) -> dict[str, bytes]:
+    return {name: content for name, content in tree(results).items() if Path(name).name.startswith("eval")}
+
+
+@pytest.fixture
+def spawned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let processes find the package wherever they run."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+@pytest.mark.usefixtures("spawned")
+def test_runs_side_by_side_are_evaluated_like_one_after_the_other(mtctl: Command, results: Path) -> None:
+    arguments = ("eval", "results/shared_onehot", "results/equal_blind", "--episodes", 2)
+    alone = mtctl(*arguments)
+    written = documents(results)
+    for file in results.rglob("eval*.json"):
+        file.unlink()
+    together = mtctl(*arguments, "--jobs", 2)
+    assert (together.code, together.out) == (0, alone.out)
+    assert alone.out.index("shared_onehot/seed0") < alone.out.index("equal_blind/seed0")
+    assert documents(results) == written
+    lines = together.err.splitlines()
+    assert lines[0] == "2 runs, 2 at a time"
+    assert {line.split(": ")[0] for line in lines[1:]} == {RUN, "results/shared_onehot/seed0"}
+    assert lines[2].endswith(": evaluated (2 of 2)")
+
+
+@pytest.mark.usefixtures("spawned")
+def test_a_run_that_fails_does_not_stop_the_others(mtctl: Command, results: Path) -> None:
+    """Nor does it matter how many run at a time."""
+    (results / "equal_blind/seed0/checkpoints/last.pt").write_bytes(b"")
+    found = []
+    for jobs in (1, 2):
+        result = mtctl("eval", "results", "--episodes", 1, "--jobs", jobs, "--json", "-q")
+        assert result.code == 2
+        assert result.err.count("error: ") == result.err.count("hint: ") == 1
+        assert "last.pt: the checkpoint is corrupt or truncated" in result.err
+        assert result.err.endswith(f"1 of 2 runs could not be evaluated: {RUN}\n")
+        document = json.loads(result.out)
+        assert [one["run"] for one in document["evaluations"]] == ["results/shared_onehot/seed0"]
+        assert [one["run"] for one in document["failed"]] == [RUN]
+        found.append(document)
+    assert found[0] == found[1]
+
+
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Return scripts to fill in, by run, that stand in for the processes that evaluate it."""
+    scripts: dict[str, str] = {}
+    start = subprocess.Popen
+
+    def popen(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        assert command[:4] == [sys.executable, "-m", "mtctl", "eval"]
+        return start([sys.executable, "-c", scripts[command[-1]]], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    return scripts
+
+
+def answer(run: str) -> str:
+    """Return a script that prints what an evaluation of one episode prints."""
+    document = json.dumps({"evaluations": [evaluate_run(Path(run), items=1)]})
+    return f"print({document!r})"
+
+
+def test_a_process_that_is_killed_is_a_failure(
+    mtctl: Command, results: Path, stand_ins: dict[str, str]
+) -> None:
+    other = "results/shared_onehot/seed0"
+    stand_ins |= {RUN: "import os; os.kill(os.getpid(), 9)", other: answer(other)}
+    result = mtctl("eval", results, "-j", 2)
+    assert result.code == 1
+    assert f"error: {RUN}: killed by signal 9" in result.err
+    assert f"{RUN}: failed (" in result.err
+    assert result.out.startswith(f"{other} · last")
+
+
+def test_a_stop_leaves_what_was_done(
+    mtctl: Command, results: Path, stand_ins: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process has ended when Ctrl-C comes; the other one ends by it."""
+    ready = Path("ready").resolve()
+    stand_ins |= {
+        RUN: answer(RUN),
+        "results/shared_onehot/seed0": f"""
+import pathlib, signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+pathlib.Path({str(ready)!r}).touch()
+time.sleep(60)""",
+    }
+
+    def interrupt(jobs: Any, parallel: int, watch: Callable[[], None], stop: Callable[[], bool]) -> None:
+        def look() -> None:
+            watch()
+            if ready.exists() and jobs[0].code == 0 and not stop():
+                signal.raise_signal(signal.SIGINT)
+
+        launch(jobs, parallel, look, stop)
+
+    monkeypatch.setattr(eval_runs, "launch", interrupt)
+    before = tree(results)
+    result = mtctl("eval", "results", "--jobs", 2)
+    assert result.code == 130
+    assert result.out.startswith(f"{RUN} · last")
+    assert result.err.endswith("stopped; 1 of 2 runs have been evaluated\n")
+    assert "error" not in result.err
+    assert tree(results) == before
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "many", "1.5"])
+def test_wrong_number_of_jobs(refused: Refused, jobs: str) -> None:
+    refused(RUN, "--jobs", jobs, says="--jobs")
+
+
+def test_one_window_after_another(refused: Refused) -> None:
+    refused(
+        "results",
+        "--jobs",
+        2,
+        "--render",
+        "human",
+        says="--render shows one run after another",
+        hint="--video",
+    )
+
+
+def test_what_a_best_checkpoint_was_selected_for(mtctl: Command, results: Path) -> None:
+    result = mtctl("eval", RUN, "--episodes", 2, "--checkpoint", "best", "-q")
+    assert (result.code, result.err) == (0, "")
+    records = [json.loads(line) for line in (Path(RUN) / "metrics.jsonl").read_text().splitlines()]
+    (record,) = (one for one in records if one["kind"] == "evaluation")
+    assert "Selection: best of 1 evaluation during training, at episode 3" in result.out
+    assert f"selected for {record['average']:.1f} over 1 episode of each task; on 2 fresh ones" in result.out
+    assert "the best checkpoint is the final policy" in result.out
+    assert "over seeds" not in result.out
+
+
+def test_the_selection_in_json(mtctl: Command, results: Path) -> None:
+    arguments = ("eval", RUN, "--checkpoint", f"{RUN}/checkpoints/best.pt", "--episodes", 2, "--json", "-q")
+    document = json.loads(mtctl(*arguments).out)
+    assert document["schema"] == 2
+    (one,) = document["evaluations"]
+    found = one.pop("selection")
+    average, scored = found["average"], one["tasks"]
+    assert (found["unit"], found["evaluations"], found["ties"]) == (3, 1, 0)
+    fresh = [sum(task["scores"]) / 2 for task in scored.values()]
+    assert average["fresh"]["mean"] == pytest.approx(sum(fresh) / 3)
+    assert average["bias"]["mean"] == pytest.approx(average["selected_for"] - average["fresh"]["mean"])
+    assert average["bias"]["low"] < average["bias"]["mean"] < average["bias"]["high"]
+    assert found["tasks"].keys() == scored.keys()
+    assert found["last"]["difference"]["mean"] == 0
+    bias = document["selection_bias"]["equal_blind"]
+    assert (bias["n"], bias["mean"], bias["low"]) == (1, average["bias"]["mean"], None)
+    stored = json.loads((results / "equal_blind/seed0/eval-best.json").read_text())
+    assert one == {"run": RUN, **stored}
+
+
+def test_selections_of_several_runs(mtctl: Command, results: Path) -> None:
+    shutil.copytree(results / "equal_blind/seed0", results / "equal_blind/seed1")
+    result = mtctl("eval", "results", "--episodes", 1, "--checkpoint", "best", "-q")
+    assert result.code == 0
+    table = result.out[result.out.index("Selection over seeds") :].splitlines()
+    assert [line.split()[:2] for line in table[4:6]] == [["equal_blind", "2"], ["shared_onehot", "1"]]
+    assert table[-1] == "no interval over seeds, with one seed each: shared_onehot"
+
+
+def test_a_part_of_the_tasks_has_no_selection_bias(mtctl: Command, results: Path) -> None:
+    result = mtctl("eval", RUN, "--episodes", 1, "--checkpoint", "best", "--task", "windy", "--json", "-q")
+    assert json.loads(result.out)["evaluations"][0]["selection"] is None
+    assert "selected by the average over all of them: no selection bias" in result.err
+
+
+def test_records_that_are_gone(mtctl: Command, results: Path) -> None:
+    (results / "equal_blind/seed0/metrics.jsonl").unlink()
+    result = mtctl("eval", RUN, "--episodes", 1, "--checkpoint", "best", "-q")
+    assert result.code == 0
+    assert "Selection" not in result.out
+    assert f"note: {RUN} has no metrics.jsonl, which tells what its best checkpoint" in result.err
+
+
+@pytest.mark.parametrize(("every", "says"), [(0, "there are no evaluations"), (9, "is none within 3 units")])
+def test_without_evaluations_there_is_no_best(mtctl: Command, every: int, says: str) -> None:
+    short = recipe("equal_blind", "problem.episodes_per_task=1", f"evaluation.every={every}")
+    train(Path(RUN), short)
+    result = mtctl("eval", RUN, "--checkpoint", "best", "-q")
+    assert (result.code, result.out) == (2, "")
+    assert "best.pt: no such checkpoint: evaluations during training select it, and there" in result.err
+    assert f"{says} (`evaluation.every` is {every})" in result.err
+    assert "hint: evaluate the final policy with --checkpoint last" in result.err
+
+
+def test_selection_among_windows(mtctl: Command, windows: Path) -> None:
+    result = mtctl("eval", windows, "--checkpoint", "best", "-q")
+    assert "of 3 evaluations during training, at epoch" in result.out
+    assert "over 6 windows of each task; on 8 fresh ones" in result.out
+    assert "a difference between these splits counts as selection here" in " ".join(result.out.split())

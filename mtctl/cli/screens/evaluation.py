@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.console import RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from mtctl.analysis.evaluation import Summary, TaskSummary, ends_of
 from mtctl.cli.screens.figures import NOTHING, in_words, interval, measure, number, percent
 from mtctl.cli.screens.tables import Column, StackedTable
+from mtctl.engine.launch.local import Job
+
+_BAR: Final = 20  # cells of a bar
 
 
 def evaluation_tables(summary: Summary, title: str) -> Iterator[StackedTable]:
@@ -21,6 +30,21 @@ def evaluation_tables(summary: Summary, title: str) -> Iterator[StackedTable]:
     yield StackedTable(title, Column("task", names, text=True), tuple(group for group in groups if group))
     if summary.measures:
         yield _measures(summary)
+
+
+def evaluating_screen(jobs: Sequence[Job]) -> RenderableType:
+    """Show how far several evaluations are, and which are under way."""
+    ended, under_way = sum(job.code is not None for job in jobs), [job.label for job in jobs if job.running]
+    bar = Table.grid(padding=(0, 1))
+    bar.add_column(no_wrap=True)
+    bar.add_column(width=_BAR)
+    bar.add_column(overflow="fold")
+    bar.add_row(
+        f"{ended}/{len(jobs)} runs",
+        ProgressBar(total=len(jobs), completed=ended, width=_BAR),
+        Text(", ".join(under_way)),
+    )
+    return bar
 
 
 def _scores(summary: Summary) -> tuple[Column, ...]:

@@ -1,0 +1,243 @@
+"""What a best checkpoint's score owes to its selection, as fresh items tell.
+
+The checkpoint `best` is the one whose evaluation during training scored highest. Of many noisy scores the
+highest is also the luckiest, so that it says too much about its policy. Held-out items took no part in the
+selection: on them the same policy shows what it is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtctl.analysis.formats import Evaluation, EvaluationRecord, Run, TaskMeans
+from mtctl.analysis.runs import evaluations_and_lines
+from mtctl.analysis.statistics import Estimate, Interval, Noise, estimate, mean_of, welch_interval
+from mtctl.engine import layout
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """A score that a checkpoint was selected with, and its score on fresh items.
+
+    Args:
+        recorded: mean of the evaluation during training.
+        items: how many it scored, of each task.
+        fresh: mean over fresh items, and its interval over them.
+        bias: recorded − fresh, in the score's units: positive says too much where higher is better.
+        interval: Welch's 95 % interval of the bias, with the noise of both; None for one fresh item.
+    """
+
+    recorded: float
+    items: int
+    fresh: Estimate
+    bias: float
+    interval: Interval | None
+
+    @property
+    def half_width(self) -> float | None:
+        """Return half the interval's width: the number after ±."""
+        return None if self.interval is None else (self.interval.high - self.interval.low) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstLast:
+    """A best checkpoint against the final policy, on the same items.
+
+    Args:
+        done: units of training behind the final policy.
+        mean: its mean over tasks and common items.
+        difference: best − last, paired by item: of each item, the mean over tasks.
+    """
+
+    done: int
+    mean: float
+    difference: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A best checkpoint: what it was selected for, and what is left of it on fresh items.
+
+    Args:
+        place: unit of training at which it was selected.
+        evaluations: how many it was selected among.
+        ties: how many later ones scored the same; the first is kept.
+        tasks: by task.
+        average: over tasks, which the selection goes by.
+        last: against the final policy; None where that was not evaluated on the same items.
+    """
+
+    place: int
+    evaluations: int
+    ties: int
+    tasks: Mapping[str, Rescored]
+    average: Rescored
+    last: AgainstLast | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """That the records do not tell what a checkpoint was selected for.
+
+    Args:
+        reason: why not, as the end of a sentence that starts with the run's path.
+    """
+
+    reason: str
+
+
+def place_of(record: EvaluationRecord) -> int:
+    """Return the unit of training that an evaluation came after."""
+    return record.episode if record.episode is not None else record.epoch or 0
+
+
+def selected(run: Run, evaluations: Sequence[EvaluationRecord]) -> EvaluationRecord | None:
+    """Return the evaluation whose policy `best` is: the first of those with the best average.
+
+    None without an evaluation: there is no best checkpoint then.
+    """
+    if not evaluations:
+        return None
+    averages = [record.average for record in evaluations]
+    return evaluations[averages.index(max(averages) if run.score.higher_is_better else min(averages))]
+
+
+def read_selection(run: Run, best: Evaluation, last: Evaluation | None = None) -> Selection | Unknown:
+    """Compare a best checkpoint's scores on fresh items with those that it was selected for.
+
+    Args:
+        run: the run.
+        best: its best checkpoint's evaluation, of all tasks.
+        last: its final policy's, if there is one.
+
+    Raises:
+        MtctlError: if the records are corrupt.
+    """
+    if not (run.path / layout.METRICS).exists():
+        return Unknown(f"has no {layout.METRICS}, which tells what its best checkpoint was selected for")
+    evaluations, _ = evaluations_and_lines(run.path)
+    return judge_selection(run, evaluations, best, last)
+
+
+def judge_selection(
+    run: Run, evaluations: Sequence[EvaluationRecord], best: Evaluation, last: Evaluation | None = None
+) -> Selection | Unknown:
+    """Do the same with evaluations that have been read already."""
+    found = next((record for record in evaluations if place_of(record) == best.done), None)
+    if found is None or not found.tasks.keys() >= best.tasks.keys():
+        return Unknown(f"has no record of an evaluation at {run.unit} {best.done} (see `evaluation.every`)")
+    fresh = {task: estimate(scored.scores) for task, scored in best.tasks.items()}
+    noises = {task: _noise(found.tasks[task], fresh[task]) for task in fresh}
+    return Selection(
+        place=best.done,
+        evaluations=len(evaluations),
+        ties=sum(record.average == found.average for record in evaluations) - 1,
+        tasks={
+            task: _rescored(found.tasks[task].mean, found.tasks[task].items, fresh[task], [noises[task]])
+            for task in fresh
+        },
+        average=_average(run, [found.tasks[task] for task in fresh], list(noises.values()), _by_item(best)),
+        last=_against_last(run, best, last) if last is not None else None,
+    )
+
+
+def _rescored(recorded: float, items: int, fresh: Estimate, noises: Sequence[Noise]) -> Rescored:
+    bias = recorded - fresh.mean
+    if fresh.sd is None:
+        return Rescored(recorded, items, fresh, bias, None)
+    own = Noise(fresh.sd**2 / fresh.n, fresh.n - 1)
+    return Rescored(recorded, items, fresh, bias, welch_interval(bias, [own, *noises]))
+
+
+def _noise(recorded: TaskMeans, fresh: Estimate) -> Noise:
+    """Return the noise of a recorded mean; of one item no deviation is known, and fresh items' stands in."""
+    if recorded.sd is None or recorded.items == 1:
+        return Noise((fresh.sd or 0.0) ** 2, max(1, fresh.n - 1))
+    return Noise(recorded.sd**2 / recorded.items, recorded.items - 1)
+
+
+def _average(run: Run, found: Sequence[TaskMeans], noises: Sequence[Noise], items: np.ndarray) -> Rescored:
+    """Return what holds of the mean over tasks.
+
+    Episodes of different tasks have different seeds, so that their noises are independent. A window is scored
+    on every task: its scores go together in the records as they do on fresh windows.
+    """
+    tasks = len(found)
+    if run.is_played:
+        parts = [Noise(noise.variance / tasks**2, noise.dof) for noise in noises]
+    else:
+        deviations = np.sqrt([noise.variance for noise in noises])
+        variance = float(deviations @ _correlations(items) @ deviations) / tasks**2
+        parts = [Noise(max(0.0, variance), min(noise.dof for noise in noises))]
+    recorded = mean_of([each.mean for each in found])
+    return _rescored(recorded, min(each.items for each in found), estimate(items.mean(1).tolist()), parts)
+
+
+def _by_item(found: Evaluation) -> np.ndarray:
+    """Return scores, [items][tasks]."""
+    return np.array([task.scores for task in found.tasks.values()], dtype=np.float64).T
+
+
+def _correlations(items: np.ndarray) -> np.ndarray:
+    """Return the correlations between tasks over items, [tasks][tasks]; 0 where a task has one score only."""
+    tasks = items.shape[1]
+    if len(items) == 1:
+        return np.eye(tasks)
+    covariance = np.cov(items, rowvar=False).reshape(tasks, tasks)
+    deviations = np.sqrt(np.diag(covariance))
+    scale = np.outer(deviations, deviations)
+    found = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
+    np.fill_diagonal(found, 1.0)
+    return found
+
+
+def _against_last(run: Run, best: Evaluation, last: Evaluation) -> AgainstLast | None:
+    same = (best.seeds, best.definition_hash) == (last.seeds, last.definition_hash)
+    if not same or last.done != run.budget.done or not last.tasks.keys() >= best.tasks.keys():
+        return None
+    items = min(best.items, last.items)
+    finals = np.array([last.tasks[task].scores[:items] for task in best.tasks], dtype=np.float64).T
+    differences = (_by_item(best)[:items] - finals).mean(1)
+    return AgainstLast(last.done, float(finals.mean()), estimate(differences.tolist()))
+
+
+def mean_bias(selections: Sequence[Selection]) -> Estimate:
+    """Return the mean over seeds of the average's bias, with its t interval over seeds.
+
+    Args:
+        selections: one per seed, at least one.
+    """
+    return estimate([each.average.bias for each in selections])
+
+
+def selection_notes(
+    found: Mapping[str, Sequence[Selection]], item: str, items: int, *, higher_is_better: bool
+) -> Iterator[str]:
+    """Say how the policies that a comparison is of were selected, and what that did to their scores.
+
+    Args:
+        found: selections of each method's seeds, by its label.
+        item: the name of what is scored one by one.
+        items: how many fresh ones are compared, of each task.
+        higher_is_better: the score's direction.
+    """
+    everything = [each for several in found.values() for each in several]
+    counts = sorted({each.average.items for each in everything})
+    monitored = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+    yield (
+        f"scores are of best checkpoints: selected by evaluations during training ({monitored} {item}s of "
+        f"each task), and scored again on {items:,} held-out ones, which took no part in that"
+    )
+    sign = 1 if higher_is_better else -1
+    parts = [f"{_amount(mean_bias(several), sign)} ({label})" for label, several in found.items()]
+    yield f"selection bias, by how much they looked better than they are: {', '.join(parts)}"
+    if single := [label for label, several in found.items() if len(several) == 1]:
+        yield f"no interval of the selection bias over seeds, with one seed each: {', '.join(single)}"
+
+
+def _amount(found: Estimate, sign: int) -> str:
+    half = "" if found.half_width is None else f" ± {found.half_width:,.1f}"
+    return f"{sign * found.mean:,.1f}{half}"
