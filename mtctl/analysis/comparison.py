@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from mtctl.analysis.methods import Method, build_methods
 from mtctl.analysis.mismatch import Mismatch, MismatchError, find_mismatches
 from mtctl.analysis.notes import notes
 from mtctl.analysis.scores import LeftOut, ScoredRun, score_runs
+from mtctl.analysis.selection import selection_notes
 from mtctl.analysis.sharing import sharing
+from mtctl.engine import layout
 from mtctl.errors import MtctlError
 
 SEED = 0
@@ -42,6 +44,7 @@ class Comparison:
         mismatches: what makes the comparison undefined, where that was allowed.
         warnings: what makes the comparison unfair.
         notes: what else a reader should know.
+        checkpoint: whose scores are compared: `last`, the final policies', or `best`.
     """
 
     problem: str
@@ -58,6 +61,7 @@ class Comparison:
     mismatches: tuple[Mismatch, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    checkpoint: str = layout.LAST
 
 
 def compare(
@@ -69,6 +73,7 @@ def compare(
     match: Budget | None = None,
     threshold: float | None = None,
     seed: int = SEED,
+    checkpoint: str = layout.LAST,
 ) -> Comparison:
     """Compare the runs under `paths`.
 
@@ -85,14 +90,20 @@ def compare(
         threshold: the score whose reaching is timed; the score's own threshold of success if left out, and
             without one where the baseline ends.
         seed: of the generator that resamples.
+        checkpoint: compare final policies, `last`, or `best` checkpoints as scored again on held-out items.
 
     Raises:
         MismatchError: if the runs measure different things and that was not allowed.
         MtctlError: if no run can be used, the baseline is unknown, or a file is corrupt.
     """
+    if match is not None and checkpoint != layout.LAST:
+        raise MtctlError(
+            f"--match compares evaluations during training, and --checkpoint {checkpoint} held-out ones",
+            hint="leave out one of them",
+        )
     matched: Matched | None = None
     if match is None:
-        scored, left_out = score_runs(paths, include_partial=include_partial)
+        scored, left_out = score_runs(paths, include_partial=include_partial, checkpoint=checkpoint)
     else:
         scored, left_out, matched = match_runs(paths, match, include_partial=include_partial)
     if not scored:
@@ -132,9 +143,19 @@ def compare(
         warnings=tuple(budget_warnings({method.label: method.spending for method in methods}, first.unit)),
         notes=(
             *(match_notes(matched, scored) if matched else ()),
+            *_selection_notes(groups, items),
             *notes(scored, groups, reference, unknown),
         ),
+        checkpoint=checkpoint,
     )
+
+
+def _selection_notes(groups: Sequence[Group], items: int) -> Iterator[str]:
+    """Say how best checkpoints were selected, where they are compared."""
+    run = groups[0].runs[0].run
+    found = {group.label: group.selections for group in groups if group.selections}
+    if found:
+        yield from selection_notes(found, run.item, items, higher_is_better=run.score.higher_is_better)
 
 
 def _nothing_to_compare(left_out: Sequence[LeftOut]) -> MtctlError:

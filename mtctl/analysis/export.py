@@ -30,6 +30,7 @@ def as_document(comparison: Comparison, reference: Sequence[PublishedRow] = ()) 
         "item": comparison.item,
         "items": comparison.items,
         "unit": comparison.unit,
+        "checkpoint": comparison.checkpoint,
         "matched": asdict(matched) if matched else None,
         "baseline": comparison.baseline,
         "methods": [_method(method) for method in comparison.methods],
@@ -107,14 +108,17 @@ def _method(method: Method) -> dict[str, Any]:
             "updates": spending.updates,
             "samples_per_update": spending.samples_per_update,
         },
+        "selection_bias": estimate_entry(method.selection_bias),
         "seconds": spending.seconds,
         "per_second": spending.pace,
         "peak_memory_mb": spending.memory_mb,
     }
 
 
-def estimate_entry(found: Estimate) -> dict[str, float | None]:
-    """Return a mean with what is known of it."""
+def estimate_entry(found: Estimate | None) -> dict[str, float | None]:
+    """Return a mean with what is known of it; without values where there is none."""
+    if found is None:
+        return {**dict.fromkeys(("n", "mean", "sd")), **_interval(None)}
     return {"n": found.n, "mean": found.mean, "sd": found.sd, **_interval(found.interval)}
 
 

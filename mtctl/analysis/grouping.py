@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from mtctl.analysis.evaluation import Outcomes, merge_outcomes
 from mtctl.analysis.scores import LeftOut, ScoredRun
+from mtctl.analysis.selection import Selection
 from mtctl.analysis.statistics import mean_of
 from mtctl.errors import MtctlError
 
@@ -34,6 +35,11 @@ class Group:
         """Return the mean over tasks by seed."""
         columns = zip(*(self.scores(task) for task in self.tasks), strict=True)
         return {entry.run.seed: mean_of(means) for entry, means in zip(self.runs, columns, strict=True)}
+
+    @property
+    def selections(self) -> list[Selection]:
+        """Return how each seed's best checkpoint was selected; nothing where final policies are compared."""
+        return [entry.selection for entry in self.runs if entry.selection is not None]
 
     def outcomes(self, tasks: Sequence[str]) -> Outcomes:
         """Count what became of all seeds' items of some tasks."""

@@ -14,6 +14,7 @@ from mtctl.analysis.efficiency import Reaching
 from mtctl.analysis.evaluation import Outcomes
 from mtctl.analysis.formats import Parameters
 from mtctl.analysis.grouping import Group
+from mtctl.analysis.selection import mean_bias
 from mtctl.analysis.sharing import Sharing
 from mtctl.analysis.significance import MOST_SEEDS, holm, paired_p_value, seeds_needed
 from mtctl.analysis.statistics import LEVEL, Estimate, Interval, estimate, mean_of
@@ -94,6 +95,8 @@ class Method:
         sharing: conflicts and weights; None where records were not asked for.
         difference: to the baseline; None for the baseline itself.
         verdict: "baseline", "better", "worse", or why there is no telling.
+        selection_bias: mean over seeds of what the scores that best checkpoints were selected for exceed the
+            fresh ones by; None where final policies are compared.
     """
 
     label: str
@@ -115,6 +118,7 @@ class Method:
     sharing: Sharing | None
     difference: Difference | None
     verdict: str
+    selection_bias: Estimate | None = None
 
     @property
     def per_thousand_parameters(self) -> float:
@@ -188,6 +192,7 @@ def _method(
         sharing=sharing,
         difference=difference,
         verdict=_verdict(difference, higher_is_better=_higher(reference)),
+        selection_bias=mean_bias(group.selections) if group.selections else None,
     )
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from mtctl.analysis.budgets import Spent, spent_in_all
-from mtctl.analysis.course import Course
+from mtctl.analysis.course import Course, read_course
 from mtctl.analysis.evaluation import Outcomes, count_outcomes, outcomes_of_means
 from mtctl.analysis.formats import Evaluation, Run, TaskMeans, TaskScores
 from mtctl.analysis.runs import evaluation, find_runs, read_run
+from mtctl.analysis.selection import Selection, Unknown, judge_selection, place_of, selected
 from mtctl.analysis.statistics import mean_of
 from mtctl.engine import layout
 
@@ -31,6 +32,7 @@ class ScoredRun:
         tasks: item by item where the evaluation was at the end of training; else means over items.
         spent: what it had spent by then.
         course: its training, where that was read already.
+        selection: how its best checkpoint was selected, where that is what was scored.
     """
 
     run: Run
@@ -39,6 +41,7 @@ class ScoredRun:
     tasks: Mapping[str, TaskScores | TaskMeans]
     spent: Spent
     course: Course | None = None
+    selection: Selection | None = None
 
     @property
     def identity(self) -> tuple[str, str, int]:
@@ -81,18 +84,21 @@ def identity(run: Run) -> tuple[str, str, int]:
 
 
 def score_runs(
-    paths: Iterable[Path], *, include_partial: bool = False
+    paths: Iterable[Path], *, include_partial: bool = False, checkpoint: str = layout.LAST
 ) -> tuple[list[ScoredRun], list[LeftOut]]:
     """Read the runs under `paths` and tell those with comparable scores from the rest.
 
     Args:
         paths: run directories, recipe folders or results roots.
         include_partial: use runs that are not completed too, if they were evaluated where they stopped.
+        checkpoint: whose scores: `last`, the final policy's, or `best`, those of the checkpoint that
+            evaluations during training selected, on held-out items.
 
     Raises:
         MtctlError: where a path holds no run or a file is corrupt.
     """
-    found, left_out = judge_runs(paths, _score, include_partial=include_partial)
+    judges = {layout.LAST: _score, layout.BEST: _score_best}
+    found, left_out = judge_runs(paths, judges[checkpoint], include_partial=include_partial)
     return [scored for _, scored in found], left_out
 
 
@@ -136,6 +142,34 @@ def _score(run: Run) -> ScoredRun | LeftOut:
     else:
         return _held_out(run, scores)
     return LeftOut(run, reason, f"mtctl eval {shlex.quote(str(run.path))}")
+
+
+def _score_best(run: Run) -> ScoredRun | LeftOut:
+    """Return the scores of a run's best checkpoint; its cost is that of the whole training."""
+    file = f"eval-{layout.BEST}.json"
+    if not (run.path / layout.METRICS).exists():
+        return LeftOut(run, f"has no {layout.METRICS}, which tells what its best checkpoint is", None)
+    course = read_course(run)
+    if (best := selected(run, course.evaluations)) is None:
+        reason = "was not evaluated during training (`evaluation.every`): it has no best checkpoint"
+        return LeftOut(run, reason, None)
+    scores = evaluation(run.path, layout.BEST)
+    if scores is None:
+        reason = f"has no evaluation of its best checkpoint: it has no {file}"
+    elif scores.definition_hash != run.definition_hash:
+        reason = f"was evaluated under another definition of its tasks ({file})"
+    elif scores.done != place_of(best):
+        reason = (
+            f"has its best checkpoint at {run.unit} {place_of(best)}, and was evaluated when that was at "
+            f"{run.unit} {scores.done} ({file})"
+        )
+    elif missing := [task for task in run.tasks if task not in scores.tasks]:
+        reason = f"has no evaluation of its best checkpoint on {', '.join(missing)}"
+    elif isinstance(found := judge_selection(run, course.evaluations, scores), Unknown):
+        reason = found.reason
+    else:
+        return replace(_held_out(run, scores), course=course, selection=found)
+    return LeftOut(run, reason, f"mtctl eval {shlex.quote(str(run.path))} --checkpoint {layout.BEST}")
 
 
 def _held_out(run: Run, scores: Evaluation) -> ScoredRun:

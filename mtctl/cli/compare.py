@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtctl.cli.comparing import (
+    BaselineOption,
+    BootstrapSeedOption,
+    Checkpoint,
+    CheckpointOption,
+    Choice,
+    MatchOption,
+    MismatchOption,
+    PartialOption,
+    Paths,
+    ReferenceOption,
+    ThresholdOption,
+    compared,
+)
+from mtctl.errors import MtctlError
+
 if TYPE_CHECKING:
     from mtctl.analysis.comparison import Comparison
     from mtctl.analysis.published import PublishedRow
-
-_PATHS = "Runs, recipe folders or results roots, such as results/*."
-_BASELINE = (
-    "Method that the others are compared with. [default: shared_aware or windows_documented, else the first]"
-)
-_ALLOW = "Compare the common tasks of runs that measure different things."
-_PARTIAL = "Compare runs that are not completed too, as they are."
-_MATCH = "Compare at the largest budget that every run reached, by the evaluations during training."
-_THRESHOLD = "Score whose reaching is timed. [default: that of success, else where the baseline ends]"
-_REFERENCE = "Show published figures beside, apart from the others."
-_PLOT = "Write figures into this folder (needs the extra `plot`)."
-_SEED = "Seed of the resampling that intervals come from."
-
-
-class Match(StrEnum):
-    """What a budget counts."""
-
-    STEPS = "steps"
-    UPDATES = "updates"
-    TIME = "time"
-
-
-class Reference(StrEnum):
-    """Figures of others."""
-
-    PUBLISHED = "published"
 
 
 class PlotFormat(StrEnum):
@@ -49,16 +38,20 @@ class PlotFormat(StrEnum):
 
 
 def compare(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help=_PATHS, show_default=False)],
+    paths: Paths,
     *,
-    baseline: Annotated[str | None, typer.Option(metavar="NAME", help=_BASELINE)] = None,
-    match: Annotated[Match | None, typer.Option(help=_MATCH)] = None,
-    include_partial: Annotated[bool, typer.Option("--include-partial", help=_PARTIAL)] = False,
-    allow_mismatch: Annotated[bool, typer.Option("--allow-mismatch", help=_ALLOW)] = False,
-    threshold: Annotated[float | None, typer.Option(metavar="SCORE", help=_THRESHOLD)] = None,
-    reference: Annotated[Reference | None, typer.Option(help=_REFERENCE)] = None,
-    bootstrap_seed: Annotated[int, typer.Option(min=0, help=_SEED)] = 0,
-    plot: Annotated[Path | None, typer.Option(metavar="DIR", help=_PLOT)] = None,
+    baseline: BaselineOption = None,
+    checkpoint: CheckpointOption = Checkpoint.LAST,
+    match: MatchOption = None,
+    include_partial: PartialOption = False,
+    allow_mismatch: MismatchOption = False,
+    threshold: ThresholdOption = None,
+    reference: ReferenceOption = None,
+    bootstrap_seed: BootstrapSeedOption = 0,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write figures into this folder (needs the extra `plot`)."),
+    ] = None,
     plot_format: Annotated[list[PlotFormat] | None, typer.Option(help="Repeatable. [default: png]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one line per method.")] = False,
@@ -73,51 +66,39 @@ def compare(
     Runs that measure different things are refused; unequal budgets are shown and warned of. A verdict comes
     from a t test of differences paired by seed, adjusted for the number of methods.
     """
-    from mtctl.analysis import comparison, matching, mismatch, published
-    from mtctl.cli.console import err
-    from mtctl.cli.screens.compare import mismatch_table, remark, remarks
-    from mtctl.errors import MtctlError
+    form = _form(json=as_json, csv=as_csv, markdown=as_markdown, latex=as_latex)
+    if plot is not None:
+        _require_plots(plot)
+    found = compared(
+        Choice(paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint)
+    )
+    _tell(found, form, published=reference is not None)
+    if plot is not None:
+        _plot(found, plot, plot_format or [PlotFormat.PNG])
 
-    if as_json + as_csv + as_markdown + as_latex > 1:
+
+def _form(**asked: bool) -> str | None:
+    """Return the one format that was asked for; None for tables on a screen."""
+    forms = [form for form, given in asked.items() if given]
+    if len(forms) > 1:
         raise MtctlError(
             "--json, --csv, --markdown and --latex exclude each other", hint="choose one of them"
         )
-    if threshold is not None and not isfinite(threshold):
-        raise MtctlError(f"--threshold {threshold} is no score", hint="give a number, such as 200")
-    if plot is not None:
-        _require_plots(plot)
-    try:
-        found = comparison.compare(
-            paths,
-            baseline,
-            allow_mismatch=allow_mismatch,
-            include_partial=include_partial,
-            match=None if match is None else matching.Budget(match.value),
-            threshold=threshold,
-            seed=bootstrap_seed,
-        )
-    except mismatch.MismatchError as error:
-        err().print(mismatch_table(error.mismatches), crop=False)
-        raise
-    rows = published.published_rows(found.problem) if reference else ()
-    form = (
-        "json"
-        if as_json
-        else "csv"
-        if as_csv
-        else "markdown"
-        if as_markdown
-        else "latex"
-        if as_latex
-        else None
-    )
+    return forms[0] if forms else None
+
+
+def _tell(found: Comparison, form: str | None, *, published: bool) -> None:
+    """Print the comparison to stdout, and what a reader must know besides to stderr."""
+    from mtctl.analysis.published import published_notes, published_rows
+    from mtctl.cli.console import err
+    from mtctl.cli.screens.compare import remark, remarks
+
+    rows = published_rows(found.problem) if published else ()
     _print(found, rows, form)
     for line in remarks(found):
         err().print(line, soft_wrap=True)
-    for sentence in published.published_notes(found.tasks) if rows else ():
+    for sentence in published_notes(found.tasks) if rows else ():
         err().print(remark("note", "cyan", sentence), soft_wrap=True)
-    if plot is not None:
-        _plot(found, plot, plot_format or [PlotFormat.PNG])
 
 
 def _print(found: Comparison, rows: tuple[PublishedRow, ...], form: str | None) -> None:

@@ -24,6 +24,13 @@ class Match(StrEnum):
     TIME = "time"
 
 
+class Checkpoint(StrEnum):
+    """Whose scores are compared."""
+
+    LAST = "last"
+    BEST = "best"
+
+
 class Reference(StrEnum):
     """Figures of others."""
 
@@ -50,6 +57,12 @@ MatchOption = Annotated[
     Match | None,
     typer.Option(
         help="Compare at the largest budget that every run reached, by the evaluations during training."
+    ),
+]
+CheckpointOption = Annotated[
+    Checkpoint,
+    typer.Option(
+        help="Compare final policies, or best checkpoints as scored again by `mtctl eval --checkpoint best`."
     ),
 ]
 PartialOption = Annotated[
@@ -86,6 +99,7 @@ class Choice:
     allow_mismatch: bool = False
     threshold: float | None = None
     bootstrap_seed: int = 0
+    checkpoint: Checkpoint = Checkpoint.LAST
 
 
 def compared(choice: Choice) -> Comparison:
@@ -110,6 +124,7 @@ def compared(choice: Choice) -> Comparison:
             match=None if choice.match is None else matching.Budget(choice.match.value),
             threshold=threshold,
             seed=choice.bootstrap_seed,
+            checkpoint=choice.checkpoint.value,
         )
     except mismatch.MismatchError as error:
         err().print(mismatch_table(error.mismatches), crop=False)

@@ -106,7 +106,8 @@ def evaluate_runs(runs: Sequence[Run], choice: Choice, jobs: int, *, quiet: bool
         found: Found = _one_by_one(runs, choice, quiet=quiet)
     else:
         found, stopped = _side_by_side(runs, choice, jobs, quiet=quiet)
-    documents, failures = [], []
+    documents: list[dict[str, Any]] = []
+    failures: list[tuple[Run, Failed]] = []
     selections: list[tuple[Run, Selection]] = []
     for run, result in found:
         if isinstance(result, Failed):

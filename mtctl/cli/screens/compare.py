@@ -15,6 +15,7 @@ from mtctl.analysis.mismatch import Mismatch
 from mtctl.cli.screens.compare_training import budgets, reaching, sharing
 from mtctl.cli.screens.figures import NOTHING, estimates, in_words, interval, number, percent
 from mtctl.cli.screens.tables import Column, StackedTable
+from mtctl.engine import layout
 
 _SMALLEST_P = 0.001
 """Below, a p value is only said to be smaller: a t test's far tails mean little with few seeds."""
@@ -35,7 +36,8 @@ def comparison_tables(comparison: Comparison) -> Iterator[StackedTable]:
 def _scores(comparison: Comparison, names: Column) -> StackedTable:
     score, methods = comparison.score, comparison.methods
     items = f"{comparison.items:,} {'held-out ' if comparison.matched is None else ''}{comparison.item}s"
-    title = f"Scores: mean {score.name} over {items} per task, ± 95 % interval over seeds"
+    whose = "" if comparison.checkpoint == layout.LAST else f" of {comparison.checkpoint} checkpoints"
+    title = f"Scores{whose}: mean {score.name} over {items} per task, ± 95 % interval over seeds"
     if score.success is not None:
         title += f"; success is {'≥' if score.higher_is_better else '≤'} {score.success:g}"
     tasks = (
