@@ -69,6 +69,7 @@ def report(
         Choice(paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed)
     )
     rows = published.published_rows(found.problem) if reference else ()
+    overview, runs = diagnosed_runs(found)
     whole = parts(
         found,
         rows,
@@ -76,7 +77,8 @@ def report(
             title=title,
             command=shlex.join(["mtctl", *sys.argv[1:]]),
             bootstrap_seed=bootstrap_seed,
-            runs_diagnosed=diagnosed_runs(found),
+            found=overview,
+            runs_diagnosed=runs,
             files_diagnosed=files,
         ),
     )

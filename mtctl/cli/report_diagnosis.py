@@ -25,14 +25,17 @@ if TYPE_CHECKING:
 _SEVERITIES = ("error", "warning", "info")
 
 
-def diagnosed_runs(comparison: Comparison) -> tuple[Diagnosed, ...]:
-    """Return what the records of each method's runs say; methods without records are left out.
+def diagnosed_runs(comparison: Comparison) -> tuple[Table | None, tuple[Diagnosed, ...]]:
+    """Return every finding in a line, and what the records of each method's runs say.
+
+    Methods without records are left out.
 
     Raises:
         MtctlError: if a run's files are unusable.
     """
-    found = ((method, _by_seed(method)) for method in comparison.methods)
-    return tuple(_method(method, by_seed) for method, by_seed in found if by_seed)
+    read = ((method, _by_seed(method)) for method in comparison.methods)
+    by_method = {method.label: by_seed for method, by_seed in read if by_seed}
+    return _overview(by_method), tuple(_method(label, by_seed) for label, by_seed in by_method.items())
 
 
 def diagnosed_files(paths: Sequence[Path]) -> tuple[Diagnosed, ...]:
@@ -49,20 +52,63 @@ def _by_seed(method: Method) -> dict[int, Diagnosis]:
     return {seed: diagnose_run(path) for seed, path in pairs if (path / layout.METRICS).exists()}
 
 
-def _method(method: Method, by_seed: Mapping[int, Diagnosis]) -> Diagnosed:
-    healthy = sum(not _bad(each) for each in by_seed.values())
+def _overview(by_method: Mapping[str, Mapping[int, Diagnosis]]) -> Table | None:
+    """Return a line for each finding: whose it is, and in how many runs of which methods; the worst first."""
+    worst: dict[tuple[str, str], int] = {}
+    where: dict[tuple[str, str], dict[str, int]] = {}
+    for label, by_seed in by_method.items():
+        for finding in (finding for each in by_seed.values() for finding in each.findings):
+            key, severity = (finding.code, finding.task or "all"), _SEVERITIES.index(finding.severity)
+            worst[key] = min(severity, worst.get(key, severity))
+            by_label = where.setdefault(key, {})
+            by_label[label] = by_label.get(label, 0) + 1
+    if not where:
+        return None
+    keys = sorted(where, key=lambda key: (worst[key], -sum(where[key].values())))
+    runs = (
+        ", ".join(f"{label} {count} of {len(by_method[label])}" for label, count in where[key].items())
+        for key in keys
+    )
+    codes = (CODES[code].title if code in CODES else "" for code, _ in keys)
+    return Table(
+        "Findings, and in how many runs",
+        (
+            Column("finding", tuple(code for code, _ in keys), text=True),
+            Column("severity", tuple(_SEVERITIES[worst[key]] for key in keys), text=True),
+            Column("task", tuple(task for _, task in keys), text=True),
+            Column("which means", tuple(codes), text=True),
+            Column("runs", tuple(runs), text=True),
+        ),
+    )
+
+
+def _method(label: str, by_seed: Mapping[int, Diagnosis]) -> Diagnosed:
     runs = f"{len(by_seed)} run{'s' if len(by_seed) > 1 else ''}"
-    notes = dict.fromkeys(note for each in by_seed.values() for note in each.notes)
     return Diagnosed(
-        name=method.label,
+        name=label,
         lead=f"records of {runs}, {_seeds(by_seed)}",
-        summary=" ".join(summary(next(iter(by_seed.values()))))
-        if len(by_seed) == 1
-        else f"In {healthy} of {runs}, nothing is worth a warning.",
+        summary=_summary(list(by_seed.values())),
         findings=tuple(_merged(by_seed)),
         tables=tuple(_states(by_seed)),
-        notes=tuple(notes),
+        notes=tuple(_notes(by_seed)),
     )
+
+
+def _summary(found: Sequence[Diagnosis]) -> str:
+    if len(found) == 1:
+        return " ".join(summary(found[0]))
+    bad = sum(map(_bad, found))
+    return f"{bad or 'None'} of {len(found)} runs {'show' if bad > 1 else 'shows'} something worth a warning."
+
+
+def _notes(by_seed: Mapping[int, Diagnosis]) -> Iterable[str]:
+    """Yield notes; of several runs those that tell one from the others."""
+    common = set.intersection(*(set(each.notes) for each in by_seed.values()))
+    for seed, each in by_seed.items():
+        if len(by_seed) == 1:
+            yield from each.notes
+        else:
+            yield from (f"seed {seed}: {note}" for note in each.notes if note not in common)
 
 
 def _bad(diagnosis: Diagnosis) -> bool:

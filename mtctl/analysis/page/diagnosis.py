@@ -16,10 +16,13 @@ def diagnosis(report: Report) -> Iterable[Child]:
     """Yield what runs' records say, then what was diagnosed elsewhere."""
     yield element(
         "p",
-        "Read from what each run recorded; nothing was trained for it. A finding that several seeds share "
-        "is told once.",
+        "Read from what each run recorded; nothing was trained for it.",
         class_="lead",
     )
+    if report.found is not None:
+        yield table(report.found)
+    elif report.runs_diagnosed:
+        yield element("p", "Nothing was found in any run.")
     for found in report.runs_diagnosed:
         yield _diagnosed(found)
     if report.files_diagnosed:
@@ -45,7 +48,6 @@ def _diagnosed(found: Diagnosed) -> Markup:
         element("ul", map(_finding, found.findings), class_="findings") if count else None,
         map(table, found.tables),
         element("ul", (element("li", note) for note in found.notes), class_="quiet") if found.notes else None,
-        open=count > 0,
         class_="diagnosed",
     )
 

@@ -7,7 +7,9 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-_VOID: Final = frozenset({"meta"})
+_VOID: Final = frozenset({"meta", "wbr"})
+_SEEN: Final = frozenset("\n\u2007")
+"""What Python counts as not printable and yet belongs to text: new lines, and spaces as wide as a digit."""
 _UNSAFE: Final = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 """What could end a script element or begin a comment in it, as JSON spells it."""
 
@@ -53,8 +55,8 @@ def join(children: Child) -> Markup:
 
 
 def escape(text: str) -> str:
-    """Return text for an element or an attribute; what would not be seen, or steer the page, is spelled out."""
-    return html.escape("".join(c if c.isprintable() or c == "\n" else _spelled(c) for c in text))
+    """Return text for an element or an attribute; characters that nobody would see are spelled out."""
+    return html.escape("".join(c if c.isprintable() or c in _SEEN else _spelled(c) for c in text))
 
 
 def raw(text: str) -> Markup:

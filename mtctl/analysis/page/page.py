@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from mtctl.analysis.page.diagnosis import diagnosis
-from mtctl.analysis.page.markup import Child, Markup, data, element, raw
+from mtctl.analysis.page.markup import Markup, data, element, raw
 from mtctl.analysis.page.parts import Report
-from mtctl.analysis.page.summary import summary
-from mtctl.analysis.page.tables import table
+from mtctl.analysis.page.sections import Section, render, sections
 
 GENERATOR: Final = "mtctl report"
 """What the page says of itself; see `is_report`."""
@@ -38,16 +35,6 @@ _HEAD: Final = 2_000
 """Bytes within which a page says what made it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of the page: its name in addresses, its heading, its name in the list of contents, its content."""
-
-    name: str
-    heading: str
-    short: str
-    content: Callable[[Report], Iterable[Child]]
-
-
 def page(report: Report) -> str:
     """Return the page's HTML."""
     head = element(
@@ -61,12 +48,12 @@ def page(report: Report) -> str:
         element("title", report.title),
         element("style", raw(_assets(_STYLES))),
     )
-    shown = [section for section in _SECTIONS if section.name != "diagnosis" or _diagnosed(report)]
+    shown = sections(report)
     body = element(
         "body",
         element("a", "Skip to the verdicts", href="#summary", class_="skip"),
         _header(report, shown),
-        element("main", (_section(section, report) for section in shown), id="main"),
+        element("main", (render(section, report) for section in shown), id="main"),
         element("footer", element("p", report.written)),
         data("comparison", report.comparison),
         data("charts", report.charts),
@@ -85,10 +72,6 @@ def is_report(path: Path) -> bool:
         return f'name="generator" content="{GENERATOR}"'.encode() in file.read(_HEAD)
 
 
-def _diagnosed(report: Report) -> bool:
-    return bool(report.runs_diagnosed or report.files_diagnosed)
-
-
 def _assets(names: Iterable[str]) -> str:
     folder = resources.files("mtctl.analysis.page") / "assets"
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
@@ -104,109 +87,3 @@ def _header(report: Report, shown: Iterable[Section]) -> Markup:
         element("p", report.lead, class_="lead"),
         element("nav", element("ul", links), theme, aria_label="Contents"),
     )
-
-
-def _section(section: Section, report: Report) -> Markup:
-    heading = f"{section.name}-heading"
-    return element(
-        "section",
-        element("h2", section.heading, id=heading),
-        section.content(report),
-        id=section.name,
-        aria_labelledby=heading,
-        tabindex="-1",
-    )
-
-
-def _chart(name: str, title: str, about: str) -> Markup:
-    """Return the place of a chart, which the script fills."""
-    return element(
-        "figure",
-        element("figcaption", element("h3", title), element("p", about, class_="quiet")),
-        element("div", class_="controls"),
-        element("div", class_="panels"),
-        element(
-            "noscript", element("p", "This chart is drawn by a script; the tables below have its figures.")
-        ),
-        id=name,
-        class_="chart",
-    )
-
-
-def _curves(report: Report) -> Iterable[Child]:
-    yield _chart(
-        "learning",
-        "Learning curves",
-        "Means over seeds with 95 % t intervals, at every evaluation during training; a method with one seed "
-        "has no interval. Training episodes and losses are means over 50 stretches of the training.",
-    )
-
-
-def _scores(report: Report) -> Iterable[Child]:
-    yield _chart(
-        "task-scores",
-        "Scores by task",
-        "Means over seeds with 95 % t intervals; the line is the baseline's mean.",
-    )
-    yield _chart(
-        "profiles",
-        "Performance profiles",
-        "The share of runs and tasks that score above τ, with stratified bootstrap 95 % intervals: a curve "
-        "above another all along is better at every level.",
-    )
-
-
-def _sharing(report: Report) -> Iterable[Child]:
-    yield _chart(
-        "weights",
-        "Weights of the tasks",
-        "Mean over seeds in 50 stretches of the training; every panel has its own vertical scale.",
-    )
-    yield _chart(
-        "conflicts",
-        "Conflicts between gradients",
-        "The share of pairs of tasks whose gradients oppose each other, mean over seeds in 50 stretches of "
-        "the training.",
-    )
-
-
-def _recipes(report: Report) -> Iterable[Child]:
-    if report.recipes is None:
-        yield element("p", "There is nothing to tell: no key differs between recipes that can be read.")
-    else:
-        yield table(report.recipes)
-    if report.recipe_remarks:
-        yield element("ul", (element("li", each) for each in report.recipe_remarks), class_="quiet")
-
-
-def _tables(report: Report) -> Iterable[Child]:
-    return map(table, report.tables)
-
-
-def _method(report: Report) -> Iterable[Child]:
-    yield element(
-        "dl",
-        ((element("dt", each.what), element("dd", each.how)) for each in report.explanations),
-        class_="explanations",
-    )
-    yield element("p", "This page was written by", class_="quiet")
-    yield element("p", element("code", report.command, class_="command"))
-    yield element("details", element("summary", "The runs"), table(report.runs))
-    yield element(
-        "p",
-        "The page carries its figures: the element with the id “comparison” is the document of "
-        "`mtctl compare --json`, the one with the id “charts” is what is drawn.",
-        class_="quiet",
-    )
-
-
-_SECTIONS: Final = (
-    Section("summary", "Verdicts", "Verdicts", summary),
-    Section("curves", "Learning", "Learning", _curves),
-    Section("scores", "Scores", "Scores", _scores),
-    Section("sharing", "How tasks share the network", "Sharing", _sharing),
-    Section("diagnosis", "Diagnosis", "Diagnosis", diagnosis),
-    Section("recipes", "What differs between the recipes", "Recipes", _recipes),
-    Section("tables", "All figures", "Figures", _tables),
-    Section("method", "How it was computed", "Method", _method),
-)

@@ -1,4 +1,4 @@
-"""What a report says, as plain data in the order in which it is read: whoever knows the figures fills it in."""
+"""What a report says, as plain data in the order in which it is read."""
 
 from __future__ import annotations
 
@@ -147,6 +147,7 @@ class Report:
         tables: every figure.
         recipes: what differs between the methods' recipes; None if nothing does.
         recipe_remarks: recipes that cannot be read.
+        found: every finding of the methods' runs in a line; None if there is none.
         runs_diagnosed: what the records of each method's runs say.
         files_diagnosed: what was diagnosed elsewhere.
         explanations: how it was computed.
@@ -169,6 +170,7 @@ class Report:
     tables: tuple[Table, ...]
     recipes: Table | None
     recipe_remarks: tuple[str, ...]
+    found: Table | None
     runs_diagnosed: tuple[Diagnosed, ...]
     files_diagnosed: tuple[Diagnosed, ...]
     explanations: tuple[Explanation, ...]

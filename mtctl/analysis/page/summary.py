@@ -1,4 +1,4 @@
-"""The head of a report: figures, a verdict for each method with its interval, and what to be careful about."""
+"""The head of a report: figures, a verdict for each method, and what to be careful about."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from mtctl.analysis.page.markup import Child, Markup, element
 from mtctl.analysis.page.parts import Fact, Kind, Remark, Report, Verdict
-from mtctl.analysis.page.tables import figure, table
+from mtctl.analysis.page.tables import figure, name, table
 
 WORDS: Final[dict[Kind, tuple[str, str]]] = {
     "baseline": ("●", "baseline"),
@@ -25,7 +25,13 @@ def summary(report: Report) -> Iterable[Child]:
     """Yield the figures, the verdicts, and what to be careful about."""
     yield element("dl", map(_fact, report.facts), class_="facts")
     yield from _cautions(report)
+    if report.difference:
+        heads = ("method", "verdict", "average", report.difference)
+        yield element("p", (element("span", head) for head in heads), class_="heads", aria_hidden="true")
     yield element("ol", _verdicts(report.verdicts, report.difference), class_="verdicts")
+    if report.left_out:
+        count = len(report.left_out)
+        yield _caution(f"{count} {'run was' if count == 1 else 'runs were'} left out", report.left_out)
     yield from _notes(report)
 
 
@@ -50,8 +56,8 @@ def _verdicts(verdicts: Sequence[Verdict], difference: str) -> Iterable[Markup]:
         bar = _interval(each, low, high, difference) if difference else None
         yield element(
             "li",
-            element("h3", each.label),
-            element("p", badge, class_="which"),
+            element("h3", name(each.label)),
+            element("p", badge if difference else None, class_="which"),
             element("p", figure(each.average), class_="average"),
             element("div", bar, class_="bar"),
             element("p", figure(each.sentence), class_="sentence"),
@@ -80,7 +86,7 @@ def _interval(verdict: Verdict, low: float, high: float, difference: str) -> Mar
         element("circle", cx=place(verdict.mean), cy=middle, r="4", class_="dot"),
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
         role="img",
-        aria_label=f"{verdict.label}: {difference}, on a scale with the other methods",
+        aria_label=f"{difference}: {_told(verdict)}",
         class_=verdict.kind,
     )
 
@@ -97,9 +103,6 @@ def _cautions(report: Report) -> Iterable[Markup]:
         )
     if report.warnings:
         yield _caution("Read with care", (Remark(warning) for warning in report.warnings))
-    if report.left_out:
-        count = len(report.left_out)
-        yield _caution(f"{count} {'run was' if count == 1 else 'runs were'} left out", report.left_out)
 
 
 def _caution(title: str, remarks: Iterable[Remark]) -> Markup:
@@ -114,3 +117,9 @@ def _notes(report: Report) -> Iterable[Markup]:
     if report.notes:
         items = (element("li", note) for note in report.notes)
         yield element("div", element("h3", "Notes"), element("ul", items), class_="notes")
+
+
+def _told(verdict: Verdict) -> str:
+    if verdict.low is None or verdict.high is None:
+        return f"{verdict.mean:,.1f}, without an interval"
+    return f"{verdict.mean:,.1f}, 95 % interval {verdict.low:,.1f} to {verdict.high:,.1f}"

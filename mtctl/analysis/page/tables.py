@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from mtctl.analysis.page.markup import Markup, element
+from mtctl.analysis.page.markup import Markup, element, join
 from mtctl.analysis.page.parts import Column, Table
 
 _MINUS: Final = re.compile(r"(?<![\w-])-(?=\d)")
+_PIECES: Final = re.compile(r"[^-_./@]+[-_./@]*|[-_./@]+")
 _PADDING: Final = re.compile(r"(?<= ) |^ +| +$")
 _FIGURE_SPACE: Final = "\u2007"
 """As wide as a digit."""
@@ -27,8 +28,13 @@ def table(found: Table) -> Markup:
         )
         for row in zip(*(column.cells for column in found.columns), strict=True)
     )
-    whole = element("table", element("caption", found.title), element("thead", head), element("tbody", rows))
-    return element("div", whole, class_="scroll", role="region", tabindex="0", aria_label=found.title)
+    whole = element("table", element("thead", head), element("tbody", rows), aria_label=found.title)
+    return join(
+        (
+            element("h3", found.title, class_="title"),
+            element("div", whole, class_="scroll", role="region", tabindex="0", aria_label=found.title),
+        )
+    )
 
 
 def _header(column: Column) -> Markup:
@@ -38,7 +44,13 @@ def _header(column: Column) -> Markup:
 def _cell(column: Column, cell: str, *, first: bool) -> Markup:
     shown = cell if column.text else figure(cell)
     kind = None if column.text else "number"
-    return element("th", shown, scope="row") if first else element("td", shown, class_=kind)
+    return element("th", name(cell), scope="row") if first else element("td", shown, class_=kind)
+
+
+def name(text: str) -> Markup:
+    """Return a name that may be broken after its separators."""
+    first, *others = _PIECES.findall(text) or [""]
+    return join((first, ((element("wbr"), piece) for piece in others)))
 
 
 def figure(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A method's trainings as lines of few points: evaluations where they were made, everything else in stretches.
+"""A method's trainings as lines of few points: evaluations where they were made, the rest in stretches.
 
 A training is divided into `BINS` stretches of equal length, and what is shown of a stretch is the mean over
 the episodes or epochs in it.
@@ -51,8 +51,8 @@ class Recorded:
     Args:
         runs: how many runs have records.
         evaluations: during training, of the average, then of each task; None where there are none.
-        training: mean return of training episodes, or training loss, of each task, after None for the average:
-            losses of different tasks have no common unit.
+        training: mean return of training episodes, or training loss, of each task; before them, None for the
+            average: losses of different tasks have no common unit.
         weights: mean weight in each stretch by task, [BINS]; without tasks that have none.
         conflicts: mean conflict rate in each stretch, [BINS]; None where none was measured.
     """

@@ -1,4 +1,4 @@
-"""A comparison in the words of a report: verdicts in sentences, the screens' tables, and how it was computed."""
+"""A comparison in the words of a report: verdicts in sentences, and the screens' tables."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ class Circumstances:
         title: the page's; None for one made of what is compared.
         command: what was typed.
         bootstrap_seed: of the resampling that intervals come from.
+        found: every finding of the methods' runs in a line; None if there is none.
         runs_diagnosed: what the records of each method's runs say.
         files_diagnosed: what was diagnosed elsewhere.
     """
@@ -52,6 +53,7 @@ class Circumstances:
     title: str | None
     command: str
     bootstrap_seed: int
+    found: Table | None
     runs_diagnosed: tuple[Diagnosed, ...]
     files_diagnosed: tuple[Diagnosed, ...]
 
@@ -76,9 +78,7 @@ def parts(comparison: Comparison, rows: tuple[PublishedRow, ...], around: Circum
         lead=_lead(comparison, runs),
         facts=tuple(_facts(comparison, runs)),
         verdicts=tuple(_verdict(comparison, method) for method in comparison.methods),
-        difference=f"difference of the average {comparison.score.name} to {comparison.baseline}"
-        if several
-        else "",
+        difference=f"difference to {comparison.baseline}" if several else "",
         left_out=tuple(Remark(f"{each.run.path} {each.reason}", each.remedy) for each in comparison.left_out),
         warnings=comparison.warnings,
         notes=(*comparison.notes, *(published_notes(comparison.tasks) if rows else ())),
@@ -86,6 +86,7 @@ def parts(comparison: Comparison, rows: tuple[PublishedRow, ...], around: Circum
         tables=tuple(map(plain, tables)),
         recipes=recipes,
         recipe_remarks=unreadable,
+        found=around.found,
         runs_diagnosed=around.runs_diagnosed,
         files_diagnosed=around.files_diagnosed,
         explanations=tuple(explanations(comparison, runs, around.bootstrap_seed)),
@@ -169,8 +170,8 @@ def _sentence(comparison: Comparison, method: Method) -> str:
     by = f"{number(difference.mean, sign=True)} {comparison.score.name} on average"
     if difference.p_value is None:
         return (
-            f"It differs from {baseline} by {by}; with {'one seed' if difference.common_seeds else 'no seed'} "
-            "in common, that may be chance."
+            f"It differs from {baseline} by {by}; with "
+            f"{'one seed' if difference.common_seeds else 'no seed'} in common, that may be chance."
         )
     figures = f"{by}, 95 % interval {interval(difference.interval, sign=True)}, {_chance(difference)}"
     if difference.found:

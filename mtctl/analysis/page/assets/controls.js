@@ -4,7 +4,7 @@ const redraws = [];
 const redraw = () => redraws.forEach((draw) => draw());
 
 function choices(title, ...buttons) {
-  return el("div", { class: "choices", role: "group", "aria-label": title }, el("span", { class: "title", "aria-hidden": "true" }, title), ...buttons);
+  return el("div", { class: "choices", role: "group", "aria-label": title }, el("span", { class: "about", "aria-hidden": "true" }, title), ...buttons);
 }
 
 // A button that is pressed as long as `pressed` says so.
@@ -65,10 +65,10 @@ function asTable(figure, tables) {
         el(
           "div",
           { class: "scroll", role: "region", tabindex: 0, "aria-label": title },
+          el("p", { class: "title" }, title),
           el(
             "table",
-            {},
-            el("caption", {}, title),
+            { "aria-label": title },
             el("thead", {}, el("tr", {}, ...head.map((name, at) => el("th", { scope: "col", class: at ? "number" : null }, name)))),
             el("tbody", {}, ...rows.map((row) => el("tr", {}, ...row.map((cell, at) => el(at ? "td" : "th", at ? { class: "number" } : { scope: "row" }, cell))))),
           ),

@@ -4,7 +4,7 @@ const MARGIN = { left: 52, right: 10, top: 8, bottom: 40 };
 const MOST_PLACES = 160;
 
 // A panel: `series` are {label, style, x, mean, low, high}, arrays of the same length with null where nothing is.
-function linePanel({ title, series, xTitle, yTitle, width, height, xRange, yRange, xText = countText, yText = valueText, heading = true }) {
+function linePanel({ title, series, xTitle, yTitle, width, height, xRange, yRange, placeText, yText = valueText, heading = true }) {
   const panel = el("div", { class: "panel" }, heading ? el("h4", {}, title) : null);
   const plot = el("div", { class: "plot" });
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": describeLines(title, series, xTitle, yTitle, yText) });
@@ -26,7 +26,7 @@ function linePanel({ title, series, xTitle, yTitle, width, height, xRange, yRang
       places: (index) => ({
         x: x(places[index]) / width,
         y: MARGIN.top,
-        title: `${xTitle} ${xText(places[index])}`,
+        title: placeText(places[index]),
         rows: valuesAt(series, places[index], yText),
       }),
       moves: along(places.length, ["ArrowLeft", "ArrowDown"], ["ArrowRight", "ArrowUp"]),

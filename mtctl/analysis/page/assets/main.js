@@ -11,11 +11,17 @@ function chart(id, controls, draw, tables, wide = false) {
   const panels = figure.querySelector(".panels");
   panels.classList.toggle("wide", wide);
   figure.querySelector(".controls").append(...controls.filter(Boolean));
-  const paint = () => {
+  const width = () => {
     const columns = getComputedStyle(panels).gridTemplateColumns.split(" ").length;
-    const width = Math.max(240, Math.floor((panels.clientWidth - 20 * (columns - 1)) / columns));
-    const drawn = draw(width);
-    panels.replaceChildren(...(drawn.length ? drawn : [el("p", { class: "nothing" }, "Nothing is chosen.")]));
+    return Math.max(240, Math.floor((panels.clientWidth - 20 * (columns - 1)) / columns));
+  };
+  const paint = () => {
+    const before = width();
+    let drawn = draw(before);
+    // Two panels, or four, fill rows of two.
+    panels.classList.toggle("pairs", drawn.length === 2 || drawn.length === 4);
+    if (width() !== before) drawn = draw(width());
+    panels.replaceChildren(...(drawn.length ? drawn : [el("p", { class: "nothing" }, "Nothing of what is chosen was recorded.")]));
   };
   redraws.push(paint);
   asTable(figure, tables);
@@ -48,11 +54,13 @@ function learningTitles() {
   return { xTitle: state.axis === "amount" && !trained ? charts.counted : unitName, yTitle: trained ? charts.trained_on : scoreName };
 }
 
+const learningPlace = (value) => `${countText(value)} ${learningTitles().xTitle}`;
+
 function drawLearning(width) {
   return shownParts()
     .map((part) => ({ part, series: curves(part) }))
-    .filter(({ part, series }) => series.length || (part > 0 && state.methods.size))
-    .map(({ part, series }) => linePanel({ title: parts[part], series, width, height: HEIGHT, ...learningTitles() }));
+    .filter(({ series }) => series.length)
+    .map(({ part, series }) => linePanel({ title: parts[part], series, width, height: HEIGHT, placeText: learningPlace, ...learningTitles() }));
 }
 
 function learningTables() {
@@ -80,7 +88,7 @@ function learning() {
   ];
   const amounts = methods.some((method) => method.evaluations?.amount);
   const axes = [{ value: "unit", text: unitName }, ...(amounts ? [{ value: "amount", text: charts.counted }] : [])];
-  const controls = [methodChoices(), partChoices("Tasks", [...parts.keys()]), oneOf("Show", "source", sources), oneOf("By", "axis", axes)];
+  const controls = [partChoices("Tasks", [...parts.keys()]), oneOf("Show", "source", sources), oneOf("By", "axis", axes)];
   return chart("learning", controls, drawLearning, learningTables);
 }
 
@@ -110,7 +118,7 @@ function taskScores() {
       rows: shownMethods().map((method, at) => [method.label, ...shownParts().map((part) => withBand(...Object.values(figuresOf(scoreRows(part)[at]))))]),
     },
   ];
-  chart("task-scores", [methodChoices(), partChoices("Tasks", [...parts.keys()])], draw, tables);
+  chart("task-scores", [partChoices("Tasks", [...parts.keys()])], draw, tables);
 }
 
 const figuresOf = ({ mean, low, high }) => ({ mean, low, high });
@@ -123,7 +131,7 @@ function profiles() {
   const draw = (width) => {
     const series = profileSeries();
     const names = { title: "Performance profiles", xTitle: `${scoreName} τ`, yTitle: "share above τ" };
-    return series.length ? [linePanel({ ...names, series, width, height: 320, yRange: [0, 1], xText: valueText, yText: percentText, heading: false })] : [];
+    return series.length ? [linePanel({ ...names, series, width, height: 320, yRange: [0, 1], placeText: (value) => `τ = ${valueText(value)}`, yText: percentText, heading: false })] : [];
   };
   const tables = () => [
     {
@@ -135,7 +143,7 @@ function profiles() {
       ]).filter((_, at) => at % 5 === 0),
     },
   ];
-  chart("profiles", [methodChoices()], draw, tables, true);
+  chart("profiles", [], draw, tables, true);
 }
 
 // Sharing.
@@ -154,7 +162,7 @@ function weights() {
   if (!weighted.length) return missing("weights", "No weight was recorded.");
   const shown = () => shownMethods().filter((method) => weighted.includes(method));
   const draw = (width) =>
-    shown().map((method) => linePanel({ title: method.label, series: weightSeries(method), xTitle: "% of training", yTitle: "weight", width, height: 210, xRange: [0, 100], xText: shareText }));
+    shown().map((method) => linePanel({ title: method.label, series: weightSeries(method), xTitle: "% of training", yTitle: "weight", width, height: 210, xRange: [0, 100], placeText: (value) => `${shareText(value)} of training` }));
   const tables = () =>
     shown().map((method) => {
       const series = weightSeries(method);
@@ -162,7 +170,7 @@ function weights() {
       return { title: `Weights: ${method.label}`, head: ["training", ...series.map((each) => each.label)], rows };
     });
   const tasks = [...parts.keys()].slice(1);
-  return chart("weights", [methodChoices(), partChoices("Tasks", tasks, (part) => swatch(lineStyle(part)))], draw, tables);
+  return chart("weights", [partChoices("Tasks", tasks, (part) => swatch(lineStyle(part)))], draw, tables);
 }
 
 function conflicts() {
@@ -180,12 +188,13 @@ function conflicts() {
       rows: middles.map((place, bin) => [shareText(place), ...rows().map((row) => percentText(row.rates[bin]))]),
     },
   ];
-  chart("conflicts", [methodChoices()], draw, tables, true);
+  chart("conflicts", [], draw, tables, true);
   const ramp = el("p", { class: "ramp" }, el("span", {}, "0 %"), el("span"), el("span", {}, "100 % of pairs; outlined: not measured"));
   return document.getElementById("conflicts").querySelector(".panels").after(ramp);
 }
 
 themeButton();
+for (const place of document.querySelectorAll(".methods")) place.append(...[methodChoices()].filter(Boolean));
 learning();
 taskScores();
 profiles();

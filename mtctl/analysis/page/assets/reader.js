@@ -27,15 +27,15 @@ function readable(plot, drawing, { label, places, moves, nearest, mark }) {
     mark(null);
   }
 
-  plot.addEventListener("pointermove", (event) => {
+  const follow = (event) => {
     const box = drawing.getBoundingClientRect();
     const scale = drawing.viewBox.baseVal.width / box.width;
     const found = nearest((event.clientX - box.left) * scale, (event.clientY - box.top) * scale);
     if (found === null) hide();
     else show(found, false);
-  });
-  plot.addEventListener("pointerleave", hide);
-  plot.addEventListener("blur", hide);
+  };
+  for (const happens of ["pointermove", "pointerdown"]) plot.addEventListener(happens, follow);
+  for (const happens of ["pointerleave", "pointercancel", "blur"]) plot.addEventListener(happens, hide);
   plot.addEventListener("keydown", (event) => {
     if (event.key === "Escape") return hide();
     const to = moves(event.key, at);

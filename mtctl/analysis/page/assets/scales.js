@@ -42,8 +42,9 @@ function tickText(value, all) {
   if (largest >= 1e6 || (largest > 0 && largest < 1e-3)) {
     return largest < 1e15 && largest >= 1 ? spelled(value, { notation: "compact", maximumFractionDigits: 2 }) : minus(value.toPrecision(2));
   }
-  const digits = Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
-  return spelled(Math.abs(value) < step * 1e-9 ? 0 : value, { maximumFractionDigits: Math.max(digits, step < 5 && step % 1 ? 1 : 0) });
+  const told = (digits) => all.every((each) => Math.abs(each * 10 ** digits - Math.round(each * 10 ** digits)) < step * 10 ** digits * 1e-6);
+  const digits = [0, 1, 2, 3, 4, 5].find(told) ?? 6;
+  return spelled(Math.abs(value) < step * 1e-9 ? 0 : value, { maximumFractionDigits: digits });
 }
 
 // A value's text: one decimal as in the tables, or three significant digits where it is small.
