@@ -363,3 +363,24 @@ def test_a_threshold_is_a_number(results: Path, score: str) -> None:
     result = invoke(results, "--threshold", score)
     assert isinstance(result.exception, MtctlError)
     assert "is no score" in result.exception.message
+
+
+def test_best_checkpoints(results: Path) -> None:
+    refused = invoke(results, "--checkpoint", "best")
+    assert isinstance(refused.exception, MtctlError)
+    assert "gradnorm_blind/seed0 has no evaluation of its best checkpoint" in refused.exception.message
+    assert "mtctl eval results/gradnorm_blind/seed0 --checkpoint best" in (refused.exception.hint or "")
+    for folder in ("gradnorm_blind", "shared_aware"):
+        for run in sorted((results / folder).iterdir()):
+            document = json.loads((run / "eval.json").read_text())
+            document |= {"checkpoint": "best", "done": 200}
+            (run / "eval-best.json").write_text(json.dumps(document))
+    result = invoke(results, "--checkpoint", "best", "--match", "steps")
+    assert isinstance(result.exception, MtctlError)
+    result = invoke(results, "--checkpoint", "best")
+    assert result.exit_code == 0
+    assert "Scores of best checkpoints: mean return over 4 held-out episodes per task" in result.stdout
+    assert "note: selection bias, by how much they looked better than they are: " in result.stderr
+    assert "left out: results/pcgrad_aware/seed0 has no evaluation of its best checkpoint" in result.stderr
+    methods = json.loads(invoke(results, "--checkpoint", "best", "--json").stdout)["methods"]
+    assert [method["selection_bias"]["n"] for method in methods] == [5, 5]
