@@ -44,11 +44,12 @@ class Metrics:
         return iter(self.records)
 
 
-def find_runs(paths: Iterable[Path]) -> list[Path]:
+def find_runs(paths: Iterable[Path], *, may_be_none: bool = False) -> list[Path]:
     """Return the run directories that are meant: each once, in the order given, seeds counted upwards.
 
     Args:
         paths: run directories, recipe folders (results/gradnorm_blind) or results roots (results).
+        may_be_none: take a folder without runs for one that is still to be filled.
 
     Raises:
         MtctlError: for a path that does not exist, is a file, or holds no run.
@@ -57,7 +58,7 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         _require_directory(path)
         runs = list(_runs_below(path, _DEPTH))
-        if not runs:
+        if not runs and not may_be_none:
             raise MtctlError(
                 f"{path} is not a run and holds none",
                 hint=_WHAT_A_RUN_IS,

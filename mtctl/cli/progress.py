@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mtctl.problems.kinds import problem_class
 from mtctl.recipes.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mtctl.analysis import formats
+    from mtctl.problems import contract
 
 WINDOW: Final = 50
 """Episodes of a task that its running return and success rate are taken over."""
@@ -55,32 +61,63 @@ class TaskProgress:
         return sum(value >= self._success for value in self._recent) / len(self._recent)
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run sets out to do.
+
+    Args:
+        name: of its recipe.
+        seed: of the run.
+        tasks: their names.
+        unit: the name of a unit of training.
+        units: how many there will be.
+        score: what evaluations measure.
+        is_played: whether units are episodes of one task each; if not, they are epochs of all tasks.
+    """
+
+    name: str
+    seed: int
+    tasks: tuple[str, ...]
+    unit: str
+    units: int
+    score: contract.Score | formats.Score
+    is_played: bool
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe, seed: int) -> Plan:
+        """Return the plan of a run that is about to start."""
+        problem, played = problem_class(recipe), recipe.steps_per_unit is not None
+        tasks = tuple(recipe.problem.tasks)
+        return cls(recipe.name, seed, tasks, problem.unit, recipe.units, problem.score, played)
+
+    @classmethod
+    def of_run(cls, run: formats.Run) -> Plan:
+        """Return the plan of a run that is on disk."""
+        return cls(run.name, run.seed, run.tasks, run.unit, run.budget.units, run.score, run.is_played)
+
+
 class Progress:
     """A run's state as its records tell it; an observer of the engine.
 
     Args:
-        recipe: of the run.
-        seed: of the run.
+        plan: of the run.
         clock: seconds; replaced in tests.
 
     Attributes:
-        is_played: whether units are episodes of one task each; if not, they are epochs of all tasks.
         steps: environment steps, or updates where nothing is played.
-        evaluation: mean over tasks of the latest evaluation.
+        evaluations: of each evaluation, the unit that it came after and its mean over tasks.
     """
 
-    def __init__(self, recipe: Recipe, seed: int, clock: Callable[[], float] = time.monotonic) -> None:
-        problem = problem_class(recipe)
-        self.name, self.seed = recipe.name, seed
-        self.unit, self.units, self.score = problem.unit, recipe.units, problem.score
-        self.is_played = recipe.steps_per_unit is not None
+    def __init__(self, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name, self.seed = plan.name, plan.seed
+        self.unit, self.units, self.score, self.is_played = plan.unit, plan.units, plan.score, plan.is_played
         window = WINDOW if self.is_played else 1
-        self.tasks = {task: TaskProgress(window, self.score.success) for task in recipe.problem.tasks}
+        self.tasks = {task: TaskProgress(window, self.score.success) for task in plan.tasks}
         self.done = 0
         self.updates = 0
         self.steps = 0
         self.epsilon: float | None = None
-        self.evaluation: float | None = None
+        self.evaluations: list[tuple[int, float]] = []
         self._clock = clock
         self._started = self._paced = clock()
         self._first: tuple[int, int] | None = None
@@ -88,7 +125,7 @@ class Progress:
     def unit_ended(self, record: dict[str, Any]) -> None:
         """Take in one line of metrics.jsonl."""
         if record["kind"] == "evaluation":
-            self.evaluation = record["average"]
+            self.evaluations.append((self.done, record["average"]))
             for task, scored in record["tasks"].items():
                 self.tasks[task].score = scored["mean"]
             return
@@ -105,6 +142,11 @@ class Progress:
             for name, task in self.tasks.items():
                 task.weight = _latest(signals["weight"].get(name), task.weight)
                 task.share = _latest(signals["gradient_share"].get(name), task.share)
+
+    @property
+    def evaluation(self) -> float | None:
+        """Mean over tasks of the latest evaluation."""
+        return self.evaluations[-1][1] if self.evaluations else None
 
     def _take_episode(self, record: dict[str, Any]) -> None:
         self.steps, self.epsilon = record["environment_steps"], record["epsilon"]
@@ -153,18 +195,35 @@ def _latest(new: float | None, old: float | None) -> float | None:
 
 
 class Tail:
-    """Feeds a progress from a metrics file that another process writes."""
+    """Feeds a progress from a metrics file that another process writes.
+
+    Attributes:
+        lost: whether the file has become shorter than what was read, or is another one: the run has gone
+            back to a checkpoint or begun anew, and what the progress holds is no longer its course.
+    """
 
     def __init__(self, file: Path, progress: Progress) -> None:
         self._file, self._progress, self._offset = file, progress, 0
+        self._inode: int | None = None
+        self.lost = False
 
     def follow(self) -> None:
-        """Take in the complete lines that have come since the last call."""
+        """Take in the complete lines that have come since the last call.
+
+        Raises:
+            ValueError, KeyError: a line is no record.
+        """
         try:
             with self._file.open("rb") as file:
+                found = os.fstat(file.fileno())
+                self.lost = found.st_size < self._offset or self._inode not in (None, found.st_ino)
+                if self.lost:
+                    return
+                self._inode = found.st_ino
                 file.seek(self._offset)
                 content = file.read()
         except FileNotFoundError:
+            self.lost = self._offset > 0
             return
         end = content.rfind(b"\n") + 1
         first, self._offset = not self._offset, self._offset + end

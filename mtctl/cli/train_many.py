@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mtctl.cli.console import err
 from mtctl.cli.live import units_per_line
-from mtctl.cli.progress import Progress, Tail
+from mtctl.cli.progress import Plan, Progress, Tail
 from mtctl.cli.screens.train import line, runs_screen
 from mtctl.cli.train_one import print_runs
 from mtctl.engine import layout
@@ -29,7 +29,7 @@ class _Watched:
 
     def __init__(self, job: Job, recipe: Recipe, seed: int) -> None:
         self.job = job
-        self.progress = Progress(recipe, seed)
+        self.progress = Progress(Plan.of_recipe(recipe, seed))
         self._tail = Tail(job.directory / layout.METRICS, self.progress)
         self._said = False
         self._line_at = 0

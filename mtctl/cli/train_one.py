@@ -12,7 +12,7 @@ from mtctl.analysis.runs import evaluation, read_run
 from mtctl.cli.console import err, out
 from mtctl.cli.eval import print_evaluation
 from mtctl.cli.live import Lines, Live, method_of
-from mtctl.cli.progress import Progress
+from mtctl.cli.progress import Plan, Progress
 from mtctl.cli.screens.figures import duration
 from mtctl.engine import layout
 from mtctl.engine.interrupt import stop_on_signals
@@ -45,7 +45,7 @@ def train_one(
         as_json: one JSON document on stdout instead of the table.
     """
     console = err()
-    progress = Progress(recipe, seed)
+    progress = Progress(Plan.of_recipe(recipe, seed))
     live = not quiet and console.is_terminal
 
     def say_stopping() -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from mtctl.engine import layout
 from mtctl.engine.files import write_text
 from mtctl.errors import MtctlError
+
+_ATTEMPTS: Final = 5
+_PAUSE_SECONDS: Final = 0.02  # between them: `held` has the lock for an instant, which must not refuse a run
 
 
 class RunDirectory:
@@ -41,7 +45,12 @@ class RunDirectory:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = (self.path / layout.LOCK).open("ab")
-        if not _try_lock(self._lock):
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(_PAUSE_SECONDS)
+            if _try_lock(self._lock):
+                break
+        else:
             self._lock.close()
             self._lock = None
             raise MtctlError(
@@ -104,6 +113,19 @@ class RunDirectory:
         )
 
 
+def held(path: Path) -> bool:
+    """Say whether a process is training the run in this directory; its lock ends with it, however it ends.
+
+    Raises:
+        OSError: the lock cannot be read.
+    """
+    try:
+        with (path / layout.LOCK).open("rb") as file:
+            return not _try_share(file)
+    except FileNotFoundError:
+        return False
+
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -113,12 +135,20 @@ if sys.platform == "win32":
         except OSError:
             return False
         return True
+
+    _try_share = _try_lock  # there are no locks that several share
 else:
     import fcntl
 
     def _try_lock(file: IO[bytes]) -> bool:
+        return _try(file, fcntl.LOCK_EX)
+
+    def _try_share(file: IO[bytes]) -> bool:
+        return _try(file, fcntl.LOCK_SH)
+
+    def _try(file: IO[bytes], kind: int) -> bool:
         try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file.fileno(), kind | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from mtctl.analysis.runs import read_run
 from mtctl.cli.live import units_per_line
-from mtctl.cli.progress import Progress, Tail
+from mtctl.cli.progress import Plan, Progress, Tail
 from mtctl.cli.train_many import _Watched
 from mtctl.engine.launch.local import Job
 from mtctl.recipes.loading import load
-from tests.engine.runs import WINDOWS
+from tests.engine.runs import SHORT, WINDOWS, train
 
 TASKS = ("standard", "windy", "heavy")
 
@@ -35,7 +36,7 @@ def clock() -> Clock:
 @pytest.fixture
 def progress(clock: Clock) -> Progress:
     """Return the progress of 60 episodes."""
-    return Progress(load("equal_blind", ["problem.episodes_per_task=20"]), 3, clock)
+    return Progress(Plan.of_recipe(load("equal_blind", ["problem.episodes_per_task=20"]), 3), clock)
 
 
 def record(episode: int, value: float = -100.0, **signals: Any) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def test_pace_of_a_resumed_run_leaves_out_its_past(progress: Progress, clock: Cl
 @pytest.fixture
 def epochs(clock: Clock) -> Progress:
     """Return the progress of 3 epochs."""
-    return Progress(WINDOWS, 3, clock)
+    return Progress(Plan.of_recipe(WINDOWS, 3), clock)
 
 
 def test_epochs_have_losses_of_every_task(epochs: Progress) -> None:
@@ -156,7 +157,7 @@ def test_pace_of_epochs_is_that_of_updates(epochs: Progress, clock: Clock) -> No
 @pytest.mark.parametrize(("units", "every"), [(1, 1), (3, 1), (30, 1), (31, 2), (1500, 50), (1501, 51)])
 def test_a_run_prints_no_more_than_thirty_lines(units: int, every: int) -> None:
     recipe = load("equal_blind", ["problem.tasks=[heavy]", f"problem.episodes_per_task={units}"])
-    assert units_per_line(Progress(recipe, 0)) == every
+    assert units_per_line(Progress(Plan.of_recipe(recipe, 0))) == every
 
 
 def lines(*records: dict[str, Any]) -> str:
@@ -229,3 +230,42 @@ def test_what_an_earlier_run_has_left_is_not_shown(tmp_path: Path) -> None:
     os.utime(tmp_path / "run.json", (now + 6, now + 6))
     watched.follow()
     assert watched.progress.done == 1
+
+
+def test_tail_notices_that_a_run_has_gone_back(tmp_path: Path, progress: Progress) -> None:
+    """Resumed from a checkpoint the file is shorter; begun anew it is another."""
+    file = tmp_path / "metrics.jsonl"
+    file.write_text(lines(*map(record, range(1, 31))))
+    tail = Tail(file, progress)
+    tail.follow()
+    assert not tail.lost
+    file.write_text(lines(record(1)))
+    tail.follow()
+    assert tail.lost
+    assert progress.done == 30
+    again = Tail(file, progress)
+    again.follow()
+    (tmp_path / "new").write_text(lines(*map(record, range(1, 41))))
+    (tmp_path / "new").replace(file)
+    again.follow()
+    assert again.lost
+    file.unlink()
+    again.follow()
+    assert again.lost
+
+
+def test_evaluations_are_kept_with_their_place(progress: Progress) -> None:
+    for episode, average in ((3, 1.0), (6, 2.5)):
+        progress.unit_ended(record(episode))
+        progress.unit_ended(evaluated(average))
+    assert progress.evaluations == [(3, 1.0), (6, 2.5)]
+    assert progress.evaluation == 2.5
+
+
+def test_the_plan_of_a_run_is_that_of_its_recipe(tmp_path: Path) -> None:
+    for name, recipe in (("lander", load("equal_blind", SHORT)), ("windows", WINDOWS)):
+        train(tmp_path / name, recipe, seed=5)
+        found, planned = Plan.of_run(read_run(tmp_path / name)), Plan.of_recipe(recipe, 5)
+        for field in ("name", "seed", "tasks", "unit", "units", "is_played"):
+            assert getattr(found, field) == getattr(planned, field)
+        assert found.score.success == planned.score.success

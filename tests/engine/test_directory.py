@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mtctl.engine import layout
-from mtctl.engine.directory import RunDirectory
+from mtctl.engine import directory, layout
+from mtctl.engine.directory import RunDirectory, held
 from mtctl.errors import MtctlError
+from tests.engine.runs import tree
 
 
 def run_directory(tmp_path: Path) -> RunDirectory:
@@ -109,3 +110,22 @@ def test_clear_takes_what_a_run_has_left_that_was_killed_at_once(tmp_path: Path,
         (tmp_path / name).mkdir() if name == "checkpoints" else (tmp_path / name).write_text("")
     place.clear()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_is_seen_without_being_taken(tmp_path: Path) -> None:
+    assert not held(tmp_path / "run")
+    place = RunDirectory(tmp_path / "run")
+    place.acquire()
+    assert held(place.path)
+    place.release()
+    assert not held(place.path)
+    assert tree(tmp_path).keys() == {"run/lock"}
+
+
+def test_one_who_looks_does_not_refuse_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`held` has the lock for an instant: a run that begins just then tries again."""
+    place = RunDirectory(tmp_path / "run")
+    tries = iter([False, False, True])
+    monkeypatch.setattr(directory, "_try_lock", lambda _file: next(tries))
+    place.acquire()
+    place.release()

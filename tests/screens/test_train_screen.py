@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from mtctl.cli.progress import Progress
+from mtctl.cli.progress import Plan, Progress
 from mtctl.cli.screens.figures import duration, number
 from mtctl.cli.screens.train import line, run_screen, runs_screen, sparkline
 from mtctl.recipes.loading import load
@@ -39,7 +39,7 @@ def record(episode: int, tasks: tuple[str, ...]) -> dict[str, Any]:
 
 def progress(recipe: str, episodes: int, seconds: float, seed: int = 0) -> Progress:
     now = [0.0]
-    found = Progress(load(recipe), seed, clock=lambda: now[0])
+    found = Progress(Plan.of_recipe(load(recipe), seed), clock=lambda: now[0])
     for episode in range(1, episodes + 1):
         found.unit_ended(record(episode, tuple(found.tasks)))
     if episodes:
@@ -52,7 +52,7 @@ def windows_progress(epochs: int, seconds: float, name: str = "windows_documente
     now = [0.0]
     training = Training(epochs=20)
     recipe = WINDOWS.model_copy(update={"name": name, "training": training})
-    found = Progress(recipe, 0, clock=lambda: now[0])
+    found = Progress(Plan.of_recipe(recipe, 0), clock=lambda: now[0])
     losses = {"type": 1.08, "ptr": 0.0161, "binary": 0.686, "countdown": 15.69}
     for epoch in range(1, epochs + 1):
         now[0] = seconds * epoch / epochs
@@ -147,7 +147,7 @@ def test_no_figure_is_cut(
         "gradnorm_blind", [f"name={name}", f"problem.tasks={tasks}", f"problem.episodes_per_task={units}"]
     )
     now = [0.0]
-    found = Progress(recipe, 1234, clock=lambda: now[0])
+    found = Progress(Plan.of_recipe(recipe, 1234), clock=lambda: now[0])
     for episode in (1, 2, 3):
         ended = record(episode, tuple(found.tasks)) | {"return": value}
         ended["signals"]["weight"] = dict.fromkeys(found.tasks, weight)
