@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from mtctl.balancing.contract import Space
-from mtctl.balancing.gradients import products
-from mtctl.balancing.gradients.features import Heads
+from mtctl.balancing.gradients import lengths, products
+from mtctl.balancing.gradients.arriving import Arriving, Stacked
+from mtctl.balancing.gradients.heads import Heads, Own, through_heads
+from mtctl.balancing.gradients.layers import Linear
 from mtctl.balancing.gradients.passes import Passes
 from mtctl.balancing.gradients.products import Rows
 from mtctl.balancing.gradients.rows import closed_form
@@ -83,17 +85,56 @@ class AutogradGradients:
 
     def norms(self, space: Space) -> Tensor:
         """Return [T] float64 norms of the per-task gradients on `space`."""
-        return products.norms(self._blocks(space), len(self.tasks))
+        if space == "features":
+            parts = [here.norms(len(self.tasks)) for here in self._at_features]
+            return parts[0] if len(parts) == 1 else torch.stack(parts).square().sum(0).sqrt()
+        short = self._norms_of_short_layer(space)
+        return products.norms(self._blocks(space), len(self.tasks)) if short is None else short
+
+    def _norms_of_short_layer(self, space: Space) -> Tensor | None:
+        """Return the norms if they can be had for less than the gradients: see `lengths`."""
+        parameters = self._parameters.get(space, [])
+        if not self._features or self._counts is not None or any(one in self._rows for one in parameters):
+            return None
+        layer = lengths.short_layer(self._features, parameters)
+        if layer is None or (found := self._at_output(layer)) is None:
+            return None
+        squares = lengths.squared_lengths(layer, found.values)
+        if squares is None:
+            return None
+        norms = torch.zeros(len(self.tasks), dtype=torch.float64)
+        norms[list(found.tasks)] = squares.sqrt()
+        return norms
+
+    def _at_output(self, layer: Linear) -> Rows | None:
+        """Return the tasks' gradients [tasks, N, out] at a linear layer's outputs; None if there are none."""
+        if len(self._features) == 1 and (slopes := lengths.slopes(self._features[0], layer)) is not None:
+            (here,) = self._heads.arriving
+            self.how = "one pass for all tasks, through an activation to the output of a linear layer"
+            return Rows(here.tasks, here.rows(here.tasks) * slopes) if here.tasks else None
+        (found,) = self._passes.single([layer.output])
+        self.how = f"{self._passes.how}, to the output of a linear layer"
+        rows = 0 if layer.inputs is None else len(layer.inputs)
+        return None if found is None else Rows(found.tasks, found.values.unflatten(1, (rows, -1)))
 
     def gramian(self, space: Space) -> Tensor:
         """Return [T, T] float64 inner products of the per-task gradients on `space`."""
+        if space == "features":
+            return torch.stack([here.gramian(len(self.tasks)) for here in self._at_features]).sum(0)
         return products.gramian(self._blocks(space), len(self.tasks))
 
     def jacobian(self, space: Space) -> Tensor:
         """Return [T, P] the per-task gradients on the P numbers of `space`; 0 where a task uses none."""
         if space == "features":
-            pairs = zip(self._features, self._heads.arriving, strict=True)
-            return torch.cat([self._full(feature, rows) for feature, rows in pairs], dim=1)
+            everyone = range(len(self.tasks))
+            pairs = zip(self._features, self._at_features, strict=True)
+            return torch.cat(
+                [
+                    here.rows(everyone).flatten(1) if here.tasks else self._full(feature, None)
+                    for feature, here in pairs
+                ],
+                dim=1,
+            )
         self._differentiate(self._parameters[space])
         return torch.cat([self._full(one, self._rows[one]) for one in self._parameters[space]], dim=1)
 
@@ -106,7 +147,7 @@ class AutogradGradients:
     def own_norms(self) -> Tensor:
         """Return [T] float64 norms of ∇Lᵢ on each task's own parameters; NaN for a task without any."""
         norms = torch.full((len(self.tasks),), torch.nan, dtype=torch.float64)
-        for task, gradients in self._heads.own.items():
+        for task, gradients in self._own_gradients.items():
             if self._own[task]:
                 norms[task] = _norm([gradient for gradient in gradients if gradient is not None])
         return norms
@@ -138,7 +179,7 @@ class AutogradGradients:
         _write(self._leaves, [None] * len(self._leaves))
         found = [
             (parameter, scales[task], gradient)
-            for task, gradients in self._heads.own.items()
+            for task, gradients in self._own_gradients.items()
             for parameter, gradient in zip(self._own[task], gradients, strict=True)
             if gradient is not None
         ]
@@ -175,24 +216,32 @@ class AutogradGradients:
 
     @cached_property
     def _heads(self) -> Heads:
-        return Heads(self._losses, self._own, self._features)
+        return through_heads(self._losses, self._own, self._features)
+
+    @cached_property
+    def _own_gradients(self) -> Own:
+        # Rows of a batch are split between the heads: what arrives at their features is not wanted then.
+        needed = self._counts is None or "_heads" in self.__dict__
+        return (self._heads if needed else through_heads(self._losses, self._own, ())).own
 
     @cached_property
     def _passes(self) -> Passes:
         if self._features:
             return Passes(self._features, self._heads.arriving)
-        ones = [Rows((task,), torch.ones_like(loss).unsqueeze(0)) for task, loss in self._losses.items()]
+        ones = [Stacked((task,), torch.ones_like(loss).unsqueeze(0)) for task, loss in self._losses.items()]
         return Passes(list(self._losses.values()), ones)
 
+    @property
+    def _at_features(self) -> Sequence[Arriving]:
+        if not self._features:
+            raise MtctlError(
+                "`layer: features`: this problem does not say what its heads read",
+                hint="`layer: last_shared` and `layer: all_shared` work with any model",
+            )
+        return self._heads.arriving
+
     def _blocks(self, space: Space) -> list[Rows]:
-        """Return the per-task gradients on `space`, one block for each tensor that any task uses."""
-        if space == "features":
-            if not self._features:
-                raise MtctlError(
-                    "`layer: features`: this problem does not say what its heads read",
-                    hint="`layer: last_shared` and `layer: all_shared` work with any model",
-                )
-            return [Rows(rows.tasks, rows.values.flatten(1)) for rows in self._heads.arriving if rows.tasks]
+        """Return the per-task gradients on parameters, one block for each tensor that any task uses."""
         self._differentiate(self._parameters[space])
         found = (self._rows[parameter] for parameter in self._parameters[space])
         return [rows for rows in found if rows is not None]

@@ -1,46 +1,13 @@
-"""The tensors between what tasks share and their heads, and what the heads send back there."""
+"""The tensors between what tasks share and their heads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import torch
 from torch import Tensor
 from torch.autograd.graph import Node, get_gradient_edge
 
-from mtctl.balancing.gradients.products import Rows
 from mtctl.errors import MtctlError
-
-
-class Heads:
-    """One backward pass through each task's head, which yields two things at once.
-
-    Args:
-        losses: a differentiable scalar of each task that is present, by its index.
-        own: for each task, the parameters that only it uses.
-        features: where heads begin; none: the gradients of own parameters are all that is found.
-
-    Attributes:
-        own: by task, the gradients of its own parameters; None where its loss does not depend on one.
-        arriving: for each feature, the gradients [tasks, *feature's shape] of the tasks that read it.
-    """
-
-    def __init__(
-        self, losses: Mapping[int, Tensor], own: Sequence[Sequence[Tensor]], features: Sequence[Tensor]
-    ) -> None:
-        self.own: dict[int, tuple[Tensor | None, ...]] = {}
-        at: list[dict[int, Tensor]] = [{} for _ in features]
-        for task, loss in losses.items():
-            wanted = [*own[task], *features]
-            found = torch.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True) if wanted else ()
-            self.own[task] = found[: len(own[task])]
-            for of_feature, gradient in zip(at, found[len(own[task]) :], strict=True):
-                if gradient is not None:
-                    of_feature[task] = gradient
-        self.arriving = [
-            Rows(tuple(by_task), torch.stack(list(by_task.values())) if by_task else torch.zeros(0))
-            for by_task in at
-        ]
 
 
 def refuse_detours(

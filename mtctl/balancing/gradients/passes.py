@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
+from mtctl.balancing.gradients.arriving import Arriving
 from mtctl.balancing.gradients.products import Rows
 
 _BATCH: Final = 2**21
@@ -17,8 +18,6 @@ each call, a factor of 2 to 10 on small networks. Above this size the products t
 two ways are within 15 % with 32 to 512 rows and 16 to 512 units), and a batch would only take memory."""
 
 Place = Tensor | GradientEdge
-Arriving = Sequence[Rows]
-"""For each feature, the gradients of the losses that depend on it: [tasks, *feature's shape]."""
 
 
 class Passes:
@@ -26,41 +25,38 @@ class Passes:
 
     Args:
         features: where passes start: tensors, or edges of their graph.
-        arriving: what arrives there of each task.
+        arriving: for each feature, what arrives there of each task.
 
     Attributes:
         how: how the last passes of single tasks were made, and why.
     """
 
-    def __init__(self, features: Sequence[Place], arriving: Arriving) -> None:
+    def __init__(self, features: Sequence[Place], arriving: Sequence[Arriving]) -> None:
         # Where no task arrives, no pass has to start.
-        used = [(feature, rows) for feature, rows in zip(features, arriving, strict=True) if rows.tasks]
+        used = [(feature, here) for feature, here in zip(features, arriving, strict=True) if here.tasks]
         self._features = [feature for feature, _ in used]
-        self._arriving = [rows for _, rows in used]
+        self._arriving = [here for _, here in used]
         self.how = ""
 
-    def weighted(self, weights: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+    def weighted(self, weights: Tensor, leaves: Sequence[Place]) -> tuple[Tensor | None, ...]:
         """Return the gradient of Σᵢ wᵢ·Lᵢ on every leaf, None where no task reaches it, by one pass.
 
         Args:
             weights: [T].
             leaves: parameters.
         """
-        sums = [
-            torch.tensordot(weights[list(tasks)].to(gradients), gradients, dims=1)
-            for tasks, gradients in self._arriving
-        ]
+        sums = [here.weighted(weights) for here in self._arriving]
         return _pull(self._features, leaves, sums, batched=False)
 
-    def single(self, leaves: Sequence[Tensor], *, batched: bool = True) -> list[Rows | None]:
+    def single(self, leaves: Sequence[Place], *, batched: bool = True) -> list[Rows | None]:
         """Return the tasks' gradients on every leaf, None where no task reaches it.
 
         Args:
-            leaves: parameters.
+            leaves: parameters, or edges of the graph.
             batched: whether passes of several tasks may be made at once.
         """
-        tasks = sorted({task for rows in self._arriving for task in rows.tasks})
-        size = max(1, sum(rows.values[0].numel() for rows in self._arriving))
+        tasks = sorted({task for here in self._arriving for task in here.tasks})
+        size = max(1, sum(here.size for here in self._arriving))
         together = min(max(1, _BATCH // size), len(tasks))
         reason = f"{size:,} numbers at the features are too many to batch" if batched else "no features given"
         if batched and (together > 1 or len(tasks) == 1):
@@ -74,11 +70,11 @@ class Passes:
         self.how = f"one pass per task: {reason}"
         return self._one_by_one(tasks, leaves)
 
-    def _in_batches(self, tasks: list[int], leaves: Sequence[Tensor], together: int) -> list[Rows | None]:
+    def _in_batches(self, tasks: list[int], leaves: Sequence[Place], together: int) -> list[Rows | None]:
         parts = []
         for start in range(0, len(tasks), together):
             batch = tasks[start : start + together]
-            arriving = [_of(rows, batch) for rows in self._arriving]
+            arriving = [here.rows(batch) for here in self._arriving]
             parts.append(_pull(self._features, leaves, arriving, batched=True))
         found: list[Rows | None] = []
         for column in zip(*parts, strict=True):
@@ -88,13 +84,13 @@ class Passes:
             found.append(None if whole is None else Rows(tuple(tasks), whole.flatten(1)))
         return found
 
-    def _one_by_one(self, tasks: list[int], leaves: Sequence[Tensor]) -> list[Rows | None]:
+    def _one_by_one(self, tasks: list[int], leaves: Sequence[Place]) -> list[Rows | None]:
         rows: list[dict[int, Tensor]] = [{} for _ in leaves]
         for task in tasks:
             used = [
-                (feature, arriving.values[arriving.tasks.index(task)])
-                for feature, arriving in zip(self._features, self._arriving, strict=True)
-                if task in arriving.tasks
+                (feature, here.rows([task])[0])
+                for feature, here in zip(self._features, self._arriving, strict=True)
+                if task in here.tasks
             ]
             outputs, arriving_here = zip(*used, strict=True)
             for own, gradient in zip(rows, _pull(outputs, leaves, arriving_here, batched=False), strict=True):
@@ -103,24 +99,14 @@ class Passes:
         return [Rows(tuple(own), torch.stack(list(own.values()))) if own else None for own in rows]
 
 
-def _of(rows: Rows, tasks: list[int]) -> Tensor:
-    """Return the rows of `tasks`, 0 for those that have none."""
-    if list(rows.tasks) == tasks:
-        return rows.values
-    found = rows.values.new_zeros(len(tasks), *rows.values.shape[1:])
-    places = [place for place, task in enumerate(tasks) if task in rows.tasks]
-    found[places] = rows.values[[rows.tasks.index(tasks[place]) for place in places]]
-    return found
-
-
 def _pull(
-    outputs: Sequence[Place], leaves: Sequence[Tensor], arriving: Sequence[Tensor], *, batched: bool
+    outputs: Sequence[Place], leaves: Sequence[Place], arriving: Sequence[Tensor], *, batched: bool
 ) -> tuple[Tensor | None, ...]:
     if not outputs or not leaves:
         return (None,) * len(leaves)
     return torch.autograd.grad(
         list(outputs),  # type: ignore[arg-type]  # tensors and edges may be mixed, which torch does not declare
-        leaves,
+        leaves,  # type: ignore[arg-type]
         arriving,
         retain_graph=True,
         allow_unused=True,

@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-_SMALLEST: Final = 1e-24
+SMALLEST: Final = 1e-24
 """Of squared lengths in float32; below, parts of the sum have left its range (1e-38)."""
-_LARGEST: Final = 1e32
+LARGEST: Final = 1e32
 _COLUMNS: Final = 2**16
 """How many numbers are added up in float32: errors grow with the length of a sum, with 1e6 numbers to 6e-5 of
 the product of two lengths; in parts of this size they stay below 2e-6, at the same speed."""
@@ -56,7 +56,7 @@ def _sum_of_products(blocks: Sequence[Rows], tasks: int) -> Tensor:
     total = torch.zeros(tasks, tasks, dtype=torch.float64)
     for present, block in blocks:
         place = None if len(present) == tasks else torch.tensor(present)
-        for part in _at_least_float32(block).split(_COLUMNS, dim=1):
+        for part in at_least_float32(block).split(_COLUMNS, dim=1):
             products = _symmetric_product(part).double().cpu()
             if place is None:
                 total += products
@@ -82,13 +82,14 @@ def _symmetric_product(rows: Tensor) -> Tensor:
 def _sum_of_squares(blocks: Sequence[Rows], tasks: int) -> Tensor:
     squares = torch.zeros(tasks, dtype=torch.float64)
     for present, block in blocks:
-        for part in _at_least_float32(block).split(_COLUMNS, dim=1):
+        for part in at_least_float32(block).split(_COLUMNS, dim=1):
             lengths = torch.linalg.vector_norm(part, dim=1)
             squares[list(present)] += lengths.double().cpu().square()
     return squares
 
 
-def _at_least_float32(values: Tensor) -> Tensor:
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return values of half precision as float32, in which sums keep their digits."""
     return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
@@ -96,7 +97,7 @@ def _exact(blocks: Sequence[Rows], squares: Tensor) -> bool:
     """Say whether no square left float32's range; those of gradients that are 0 did not."""
     if all(block.values.dtype == torch.float64 for block in blocks):
         return True
-    lost = [not _SMALLEST < square < _LARGEST for square in squares.tolist()]
+    lost = [not SMALLEST < square < LARGEST for square in squares.tolist()]
     return not any(lost) or not any(
         lost[task] and bool(values.any())
         for block in blocks

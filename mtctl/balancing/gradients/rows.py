@@ -9,31 +9,12 @@ This costs what the gradient of the plain sum costs, in place of T times that.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
+from mtctl.balancing.gradients.layers import Linear, linear_layers
 from mtctl.balancing.gradients.products import Rows
-
-
-@dataclass(frozen=True, slots=True)
-class _Linear:
-    """One use of a linear layer.
-
-    Args:
-        output: where its output's derivative can be had.
-        inputs: [rows, in].
-        weight: [out, in], or None if it is not asked about.
-        bias: [out], or None.
-    """
-
-    output: GradientEdge
-    inputs: Tensor | None
-    weight: Tensor | None
-    bias: Tensor | None
 
 
 def closed_form(
@@ -46,7 +27,7 @@ def closed_form(
         parameters: weights and biases of linear layers.
         counts: for each task, its rows of the batch, which stand in the order of the tasks.
     """
-    layers = _layers(list(losses.values()), parameters)
+    layers = linear_layers(list(losses.values()), parameters, rows_apart=True)
     if isinstance(layers, str):
         return layers
     if any(layer.inputs is not None and len(layer.inputs) != sum(counts) for layer in layers):
@@ -64,7 +45,7 @@ def closed_form(
 
 
 def _gradients(
-    layer: _Linear, delta: Tensor, counts: Sequence[int], tasks: tuple[int, ...]
+    layer: Linear, delta: Tensor, counts: Sequence[int], tasks: tuple[int, ...]
 ) -> list[tuple[Tensor, Tensor]]:
     """Return the layer's parameters with their gradients [tasks, …]."""
     found = []
@@ -83,47 +64,3 @@ def _gradients(
             products = torch.stack([part.t() @ rows for part, rows in own])
         found.append((layer.weight, products))
     return found
-
-
-def _layers(losses: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[_Linear] | str:
-    """Return every use of the parameters in the graph of the losses, or what uses one in another way."""
-    leaves = {get_gradient_edge(parameter).node: parameter for parameter in parameters}
-    waiting = [get_gradient_edge(loss).node for loss in losses]
-    seen = set(waiting)
-    found: list[_Linear] = []
-    while waiting:
-        node = waiting.pop()
-        if "BatchNorm" in node.name():
-            return f"{node.name()} mixes the rows of tasks"
-        children = {child for child, _ in node.next_functions if child is not None}
-        layer, operands = _linear(node, leaves)
-        if layer is not None:
-            found.append(layer)
-            children -= operands
-        for child in children - seen:
-            if child in leaves:
-                return f"{node.name()} uses a shared parameter of shape {tuple(leaves[child].shape)}"
-            seen.add(child)
-            waiting.append(child)
-    return found
-
-
-def _linear(node: Any, leaves: Mapping[Node, Tensor]) -> tuple[_Linear | None, set[Node]]:
-    """Return the layer that a product is, and the nodes its parameters come from."""
-    operands = [child for child, _ in node.next_functions]
-    match node.name():
-        case "AddmmBackward0" if node._saved_alpha == node._saved_beta == 1:
-            start, _, transposed = operands
-        case "MmBackward0":
-            start, (_, transposed) = None, operands
-        case _:
-            return None, set()
-    bias, weight = leaves.get(start), None
-    if transposed is not None and transposed.name() == "TBackward0":
-        weight = leaves.get(transposed.next_functions[0][0])
-    if weight is None and bias is None:
-        return None, set()
-    used = ({start} if bias is not None else set()) | ({transposed} if weight is not None else set())
-    # What a node has saved for its own backward pass is documented under "saved tensors" in torch's notes.
-    saved = node._saved_mat1 if node.name() == "AddmmBackward0" else node._saved_self
-    return _Linear(GradientEdge(node, 0), saved if weight is not None else None, weight, bias), used

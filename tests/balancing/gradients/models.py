@@ -135,6 +135,97 @@ def two_features() -> Case:
     return Case(trunk, heads, make)
 
 
+def _wide(*activation: nn.Module) -> Case:
+    """More inputs of the last layer than rows, so that lengths come from products of rows."""
+    trunk = nn.Sequential(nn.Linear(5, 40), nn.ReLU(), nn.Linear(40, 6), *activation)
+    case = _simple(trunk, torch.randn(16, 5), 6)
+    return Case(trunk[:3], case.heads, case.make)
+
+
+def wide() -> Case:
+    return _wide()
+
+
+def wide_activated() -> Case:
+    return _wide(nn.GELU())
+
+
+def wide_mixed() -> Case:
+    """Rows and outputs are mixed between the last layer and the features."""
+    return _wide(nn.BatchNorm1d(6, affine=False), nn.Softmax(dim=1))
+
+
+class _Gated(nn.Module):
+    """Two layers that read the same, one of them twice and without a bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value, self.gate = nn.Linear(6, 2), nn.Linear(6, 2, bias=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        gated: Tensor = self.value(inputs) * self.gate(inputs).sigmoid() + self.gate(inputs)
+        return gated
+
+
+class _Penalised(nn.Module):
+    """A linear layer whose weight the loss also reaches past the features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.layer(inputs) + self.layer.weight.square().sum()
+        return outputs
+
+
+class _Elementwise(nn.Module):
+    """Reads the features twice in one operation, beside a column that is broadcast."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.randn(16, 1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs * inputs + inputs * self.scale
+
+
+def _with_heads(*heads: nn.Module) -> Case:
+    trunk, inputs = nn.Sequential(nn.Linear(5, 6), nn.Tanh()), torch.randn(16, 5)
+
+    def make() -> Made:
+        features = trunk(inputs)
+        pairs = zip(TASKS, heads, strict=True)
+        return Made({task: head(features).sub(1).square().mean() for task, head in pairs}, [features])
+
+    return Case(trunk, heads, make)
+
+
+def layers_with_a_past() -> Case:
+    return _with_heads(_Gated(), _Penalised(), nn.Linear(6, 9))
+
+
+def single_outputs() -> Case:
+    return _with_heads(nn.Linear(6, 1), nn.Linear(6, 1, bias=False), nn.Linear(6, 1))
+
+
+def no_layers() -> Case:
+    return _with_heads(_Elementwise(), nn.Sequential(nn.LayerNorm(6), nn.Linear(6, 2)), nn.Linear(6, 1))
+
+
+def entangled() -> Case:
+    """All tasks' losses are parts of one tensor."""
+    case = _with_heads(nn.Linear(6, 2), nn.Linear(6, 2), nn.Linear(6, 2))
+
+    def make() -> Made:
+        made = case.make()
+        return Made(
+            dict(zip(TASKS, torch.stack(list(made.losses.values())).log(), strict=True)), made.features
+        )
+
+    return Case(case.trunk, case.heads, make)
+
+
 class Unbatchable(torch.autograd.Function):
     """Twice its input. Its backward pass reads a number, so that torch cannot make it for several tasks."""
 
@@ -184,4 +275,19 @@ def own_rows(counts: tuple[int, ...], trunk: nn.Module | None = None) -> Case:
     return Case(trunk, heads, make, counts)
 
 
-SHARED_INPUT = (mlp, convolutions, batch_norm, used_twice, recurrent, two_features, unbatchable)
+SHARED_INPUT = (
+    mlp,
+    convolutions,
+    batch_norm,
+    used_twice,
+    recurrent,
+    two_features,
+    wide,
+    wide_activated,
+    wide_mixed,
+    layers_with_a_past,
+    single_outputs,
+    no_layers,
+    entangled,
+    unbatchable,
+)

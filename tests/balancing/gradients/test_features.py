@@ -12,8 +12,8 @@ from torch.nn import Parameter
 
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import AutogradGradients, passes, refuse_detours
+from mtctl.balancing.gradients.arriving import Stacked
 from mtctl.balancing.gradients.passes import Passes
-from mtctl.balancing.gradients.products import Rows
 from mtctl.errors import MtctlError
 from tests.balancing.gradients.models import SHARED_INPUT, TASKS, Case, mlp, two_features, unbatchable
 
@@ -215,7 +215,7 @@ def test_passes_may_start_at_edges_of_the_graph() -> None:
     made = case.make()
     (features,) = made.features
     arriving = [torch.autograd.grad(loss, features, retain_graph=True)[0] for loss in made.losses.values()]
-    rows = [Rows((0, 1, 2), torch.stack(arriving))]
+    rows = [Stacked((0, 1, 2), torch.stack(arriving))]
     found = Passes([get_gradient_edge(features)], rows).single(case.shared)
     expected = Passes([features], rows).single(case.shared)
     for one, other in zip(found, expected, strict=True):

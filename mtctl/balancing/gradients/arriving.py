@@ -1,0 +1,146 @@
+"""What arrives at a feature: each task's gradient there, as it is or as the factors of a product."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mtctl.balancing.gradients import products
+from mtctl.balancing.gradients.products import Rows
+
+
+class Arriving(Protocol):
+    """The gradients of some tasks' losses at one feature.
+
+    Attributes:
+        tasks: the tasks that read the feature, in order.
+        size: how many numbers the feature has.
+    """
+
+    @property
+    def tasks(self) -> tuple[int, ...]: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def rows(self, tasks: Sequence[int]) -> Tensor:
+        """Return the gradients [tasks, *feature's shape]; 0 for tasks that do not read the feature."""
+        ...
+
+    def weighted(self, weights: Tensor) -> Tensor:
+        """Return Σᵢ wᵢ·gᵢ in the feature's shape, for weights [T]."""
+        ...
+
+    def gramian(self, tasks: int) -> Tensor:
+        """Return [T, T] float64 inner products gᵢ·gⱼ of T tasks."""
+        ...
+
+    def norms(self, tasks: int) -> Tensor:
+        """Return [T] float64 lengths ‖gᵢ‖ of T tasks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """Gradients as they are.
+
+    Args:
+        tasks: which tasks.
+        values: [tasks, *feature's shape].
+    """
+
+    tasks: tuple[int, ...]
+    values: Tensor
+
+    @property
+    def size(self) -> int:
+        return self.values[0].numel() if self.tasks else 0
+
+    def rows(self, tasks: Sequence[int]) -> Tensor:
+        if tuple(tasks) == self.tasks:
+            return self.values
+        found = self.values.new_zeros(len(tasks), *self.values.shape[1:])
+        places = [place for place, task in enumerate(tasks) if task in self.tasks]
+        found[places] = self.values[[self.tasks.index(tasks[place]) for place in places]]
+        return found
+
+    def weighted(self, weights: Tensor) -> Tensor:
+        found: Tensor = torch.tensordot(weights[list(self.tasks)].to(self.values), self.values, dims=1)
+        return found
+
+    def gramian(self, tasks: int) -> Tensor:
+        return products.gramian(self._blocks, tasks)
+
+    def norms(self, tasks: int) -> Tensor:
+        return products.norms(self._blocks, tasks)
+
+    @property
+    def _blocks(self) -> list[Rows]:
+        return [Rows(self.tasks, self.values.flatten(1))] if self.tasks else []
+
+
+@dataclass(frozen=True, slots=True)
+class Factored:
+    """Gradients gᵢ = δᵢ·Wᵢ of heads that begin with a linear layer y = f·Wᵢᵀ + b on a feature f [N, in].
+
+    Neither their weighted sum nor their inner products need the T·N·in numbers of the gradients themselves:
+    gᵢ·gⱼ is the sum over (δᵢᵀδⱼ) ∘ (Wᵢ·Wⱼᵀ).
+
+    Args:
+        tasks: which tasks.
+        widths: for each of them, how many outputs its layer has: outᵢ.
+        deltas: [N, Σ outᵢ] the losses' gradients δᵢ at these outputs, side by side.
+        matrices: [in, Σ outᵢ] the layers' Wᵢᵀ, side by side.
+    """
+
+    tasks: tuple[int, ...]
+    widths: tuple[int, ...]
+    deltas: Tensor
+    matrices: Tensor
+
+    @property
+    def size(self) -> int:
+        return len(self.deltas) * len(self.matrices)
+
+    def rows(self, tasks: Sequence[int]) -> Tensor:
+        deltas, matrices = self.deltas.split(self.widths, 1), self.matrices.split(self.widths, 1)
+        if tuple(tasks) == self.tasks and sum(self.widths) == len(self.tasks):
+            # Laid out row after row: what comes of views keeps their order in memory.
+            return self.deltas.t().contiguous().unsqueeze(2) * self.matrices.t().contiguous().unsqueeze(1)
+        found = self.deltas.new_zeros(len(tasks), len(self.deltas), len(self.matrices))
+        for place, task in enumerate(tasks):
+            if task in self.tasks:
+                own = self.tasks.index(task)
+                torch.mm(deltas[own], matrices[own].t(), out=found[place])
+        return found
+
+    def weighted(self, weights: Tensor) -> Tensor:
+        scales = weights[list(self.tasks)].repeat_interleave(self._counts).to(self.deltas)
+        return torch.mm(self.deltas * scales, self.matrices.t())
+
+    def gramian(self, tasks: int) -> Tensor:
+        if self._costs_more_than_rows:
+            return Stacked(self.tasks, self.rows(self.tasks)).gramian(tasks)
+        deltas, matrices = self.deltas.double(), self.matrices.double()
+        pairs = torch.mm(deltas.t(), deltas).mul_(torch.mm(matrices.t(), matrices)).cpu()
+        place = torch.tensor(self.tasks).repeat_interleave(self._counts)
+        by_task = torch.zeros(tasks, len(place), dtype=torch.float64).index_add_(0, place, pairs)
+        return torch.zeros(tasks, tasks, dtype=torch.float64).index_add_(1, place, by_task)
+
+    def norms(self, tasks: int) -> Tensor:
+        # Rounding may leave a square of what is 0 a little below it.
+        return self.gramian(tasks).diagonal().clamp(min=0).sqrt()
+
+    @property
+    def _counts(self) -> Tensor:
+        return torch.tensor(self.widths)
+
+    @property
+    def _costs_more_than_rows(self) -> bool:
+        """Whether the products of all pairs of outputs take longer than the gradients."""
+        width, tasks = sum(self.widths), len(self.tasks)
+        return width**2 * (len(self.deltas) + len(self.matrices)) > self.size * (width + tasks**2)

@@ -1,0 +1,106 @@
+"""Where linear layers are used in an autograd graph, and what goes into them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """One use of a linear layer.
+
+    Args:
+        output: where its output's derivative can be had.
+        inputs: [rows, in].
+        weight: [out, in], or None if it is not asked about.
+        bias: [out], or None.
+    """
+
+    output: GradientEdge
+    inputs: Tensor | None
+    weight: Tensor | None
+    bias: Tensor | None
+
+
+def linear_layers(
+    tops: Sequence[Tensor], parameters: Sequence[Tensor], *, rows_apart: bool = False
+) -> list[Linear] | str:
+    """Return every use of the parameters in a graph, or what uses one in another way.
+
+    Args:
+        tops: where the graph begins, such as losses.
+        parameters: some of its leaves.
+        rows_apart: whether operations are refused that mix the rows of a batch.
+    """
+    leaves = {get_gradient_edge(parameter).node: parameter for parameter in parameters}
+    waiting = [get_gradient_edge(top).node for top in tops]
+    seen = set(waiting)
+    found: list[Linear] = []
+    while waiting:
+        node = waiting.pop()
+        if rows_apart and "BatchNorm" in node.name():
+            return f"{node.name()} mixes the rows of tasks"
+        children = {child for child, _ in node.next_functions if child is not None}
+        layer, operands = _linear(node, leaves)
+        if layer is not None:
+            found.append(layer)
+            children -= operands
+        for child in children - seen:
+            if child in leaves:
+                return f"{node.name()} uses a shared parameter of shape {tuple(leaves[child].shape)}"
+            seen.add(child)
+            waiting.append(child)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Operands:
+    """The parameters that a product is made with.
+
+    Args:
+        weight: [out, in], or None if it is none of those asked about.
+        bias: [out], or None.
+        nodes: those of the graph through which they get there.
+    """
+
+    weight: Tensor | None
+    bias: Tensor | None
+    nodes: set[Node]
+
+
+def parameters_of(node: Any, leaves: Mapping[Node, Tensor]) -> Operands | None:
+    """Return the parameters of a linear layer; None if a node is none.
+
+    Args:
+        node: an operation of the graph.
+        leaves: the parameters asked about, by their nodes.
+    """
+    operands = [child for child, _ in node.next_functions]
+    match node.name():
+        case "AddmmBackward0" if node._saved_alpha == node._saved_beta == 1:
+            start, _, transposed = operands
+        case "MmBackward0":
+            start, (_, transposed) = None, operands
+        case _:
+            return None
+    bias, weight = leaves.get(start), None
+    if transposed is not None and transposed.name() == "TBackward0":
+        weight = leaves.get(transposed.next_functions[0][0])
+    used = ({start} if bias is not None else set()) | ({transposed} if weight is not None else set())
+    return Operands(weight, bias, used)
+
+
+def _linear(node: Any, leaves: Mapping[Node, Tensor]) -> tuple[Linear | None, set[Node]]:
+    """Return the layer that a product is, and the nodes its parameters come from."""
+    found = parameters_of(node, leaves)
+    if found is None or (found.weight is None and found.bias is None):
+        return None, set()
+    # What a node has saved for its own backward pass is documented under "saved tensors" in torch's notes.
+    saved = node._saved_mat1 if node.name() == "AddmmBackward0" else node._saved_self
+    inputs = None if found.weight is None else saved.detach()
+    return Linear(GradientEdge(node, 0), inputs, found.weight, found.bias), found.nodes
