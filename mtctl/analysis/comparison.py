@@ -95,12 +95,10 @@ def compare(
     Raises:
         MismatchError: if the runs measure different things and that was not allowed.
         MtctlError: if no run can be used, the baseline is unknown, or a file is corrupt.
+        ValueError: if runs are to be matched, and a checkpoint other than the last is asked for.
     """
     if match is not None and checkpoint != layout.LAST:
-        raise MtctlError(
-            f"--match compares evaluations during training, and --checkpoint {checkpoint} held-out ones",
-            hint="leave out one of them",
-        )
+        raise ValueError(f"runs are matched by evaluations during training, not by those of {checkpoint}")
     matched: Matched | None = None
     if match is None:
         scored, left_out = score_runs(paths, include_partial=include_partial, checkpoint=checkpoint)

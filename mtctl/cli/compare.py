@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from mtctl.analysis.published import PublishedRow
 
 
+_INTERVAL = 2.0  # seconds between two looks of --watch
+_SHORTEST = 0.1
+_LONGEST = 3600
+
+
 class PlotFormat(StrEnum):
     """How figures are written."""
 
@@ -48,6 +53,12 @@ def compare(
     threshold: ThresholdOption = None,
     reference: ReferenceOption = None,
     bootstrap_seed: BootstrapSeedOption = 0,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow runs that are under way until they have ended.")
+    ] = False,
+    interval: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Between two looks of --watch. [default: 2]")
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write figures into this folder (needs the extra `plot`)."),
@@ -65,16 +76,37 @@ def compare(
     Runs count if they are completed and evaluated; the others are named with the command that mends them.
     Runs that measure different things are refused; unequal budgets are shown and warned of. A verdict comes
     from a t test of differences paired by seed, adjusted for the number of methods.
+
+    With --watch, runs under way and how methods do so far are shown on stderr, and the comparison is printed
+    once, when all have ended. Ctrl-C leaves (exit code 130) and does nothing to the runs.
     """
     form = _form(json=as_json, csv=as_csv, markdown=as_markdown, latex=as_latex)
     if plot is not None:
         _require_plots(plot)
-    found = compared(
-        Choice(paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint)
+    choice = Choice(
+        paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint
     )
+    _wait(paths, interval, watch=watch)
+    found = compared(choice)
     _tell(found, form, published=reference is not None)
     if plot is not None:
         _plot(found, plot, plot_format or [PlotFormat.PNG])
+
+
+def _wait(paths: list[Path], interval: float | None, *, watch: bool) -> None:
+    """Follow runs that are under way until they have ended, if that is asked for."""
+    if interval is not None and not watch:
+        raise MtctlError("--interval is for --watch, which was not asked for", hint="add --watch")
+    seconds = _INTERVAL if interval is None else interval
+    if not _SHORTEST <= seconds <= _LONGEST:
+        raise MtctlError(
+            f"--interval {seconds:g} is no time between two looks",
+            hint=f"give seconds from {_SHORTEST:g} to {_LONGEST:,}",
+        )
+    if watch:
+        from mtctl.cli import watch as watching
+
+        watching.watch(paths, seconds)
 
 
 def _form(**asked: bool) -> str | None:

@@ -90,7 +90,11 @@ BootstrapSeedOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is compared, and how; see `mtctl.analysis.comparison.compare`."""
+    """What is compared, and how; see `mtctl.analysis.comparison.compare`.
+
+    Raises:
+        MtctlError: flags that have no meaning, or none together.
+    """
 
     paths: list[Path]
     baseline: str | None = None
@@ -100,6 +104,16 @@ class Choice:
     threshold: float | None = None
     bootstrap_seed: int = 0
     checkpoint: Checkpoint = Checkpoint.LAST
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not isfinite(self.threshold):
+            raise MtctlError(f"--threshold {self.threshold} is no score", hint="give a number, such as 200")
+        if self.match is not None and self.checkpoint is not Checkpoint.LAST:
+            raise MtctlError(
+                f"--match compares evaluations during training, and --checkpoint {self.checkpoint} "
+                "held-out ones",
+                hint="leave out one of them",
+            )
 
 
 def compared(choice: Choice) -> Comparison:
@@ -112,9 +126,6 @@ def compared(choice: Choice) -> Comparison:
     from mtctl.cli.console import err
     from mtctl.cli.screens.compare import mismatch_table
 
-    threshold = choice.threshold
-    if threshold is not None and not isfinite(threshold):
-        raise MtctlError(f"--threshold {threshold} is no score", hint="give a number, such as 200")
     try:
         return comparison.compare(
             choice.paths,
@@ -122,7 +133,7 @@ def compared(choice: Choice) -> Comparison:
             allow_mismatch=choice.allow_mismatch,
             include_partial=choice.include_partial,
             match=None if choice.match is None else matching.Budget(choice.match.value),
-            threshold=threshold,
+            threshold=choice.threshold,
             seed=choice.bootstrap_seed,
             checkpoint=choice.checkpoint.value,
         )

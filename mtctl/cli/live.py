@@ -15,6 +15,8 @@ from mtctl.recipes.recipe import Recipe
 
 LINES: Final = 30
 """Lines that a run of one process prints, at most, where nothing is redrawn."""
+LINES_OF_SEVERAL: Final = 15
+"""Of each run where several print into one terminal."""
 _SECONDS: Final = 0.25  # between two pictures
 
 
@@ -54,6 +56,26 @@ class Lines:
 
     def __exit__(self, *exception: object) -> None:
         pass
+
+
+class Dues:
+    """The lines that one of several runs prints as it goes.
+
+    Args:
+        progress: of the run.
+        lines: how many there are in all, at most.
+    """
+
+    def __init__(self, progress: Progress, lines: int) -> None:
+        self._progress, self._every, self._at = progress, units_per_line(progress, lines), 0
+
+    def due(self) -> str | None:
+        """Return a line if one has become due since the last call."""
+        done = self._progress.done
+        if done < self._at + self._every:
+            return None
+        self._at = done - done % self._every
+        return line(self._progress)
 
 
 def units_per_line(progress: Progress, lines: int = LINES) -> int:

@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from mtctl.cli.console import err
-from mtctl.cli.live import units_per_line
+from mtctl.cli.live import LINES_OF_SEVERAL, Dues
 from mtctl.cli.progress import Plan, Progress, Tail
-from mtctl.cli.screens.train import line, runs_screen
+from mtctl.cli.screens.train import runs_screen
 from mtctl.cli.train_one import print_runs
 from mtctl.engine import layout
 from mtctl.engine.directory import RunDirectory
@@ -21,8 +21,6 @@ from mtctl.engine.run import check_target
 from mtctl.recipes.loading import dump
 from mtctl.recipes.recipe import Recipe
 
-_LINES = 15  # of each run: several runs print into one terminal
-
 
 class _Watched:
     """A job and what its metrics file tells."""
@@ -32,8 +30,7 @@ class _Watched:
         self.progress = Progress(Plan.of_recipe(recipe, seed))
         self._tail = Tail(job.directory / layout.METRICS, self.progress)
         self._said = False
-        self._line_at = 0
-        self._line_every = units_per_line(self.progress, _LINES)
+        self._dues = Dues(self.progress, LINES_OF_SEVERAL)
 
     @property
     def status(self) -> str:
@@ -59,9 +56,8 @@ class _Watched:
     def news(self) -> list[str]:
         """Return the lines that have become due: progress, and once, how it ended."""
         news = []
-        if self.progress.done >= self._line_at + self._line_every:
-            self._line_at = self.progress.done - self.progress.done % self._line_every
-            news.append(f"{self.job.label}  {line(self.progress)}")
+        if (due := self._dues.due()) is not None:
+            news.append(f"{self.job.label}  {due}")
         if self.job.code is not None and not self._said:
             self._said = True
             news.append(self.ending)
