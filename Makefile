@@ -1,5 +1,5 @@
 # make run    set up .venv and train recipes/gradnorm_blind.yaml; flags through ARGS="..."
-# make test   set up .venv and run every check
+# make test   set up .venv and run every check; pages are tested where Chromium is on PATH
 # make bench  set up .venv and measure mtctl against its peers
 # Needs python3 >= 3.11, git and make. Another interpreter: make run PYTHON=python3.13
 PYTHON ?= python3
@@ -29,6 +29,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.monitor
 	$(BIN)/python -m benchmarks.comparison
+	$(BIN)/python -m benchmarks.report
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

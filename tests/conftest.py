@@ -6,6 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which tests in a browser fail, instead of being skipped, where there is none."""
+    parser.addoption("--browser-required", action="store_true", help="fail where no Chromium is on PATH")
+
+
 @pytest.fixture(autouse=True)
 def _processor_as_found() -> Iterator[None]:
     """A run sets its process up for itself; tests of other things in this process must not notice."""

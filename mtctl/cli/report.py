@@ -12,6 +12,8 @@ import typer
 from mtctl.cli.comparing import (
     BaselineOption,
     BootstrapSeedOption,
+    Checkpoint,
+    CheckpointOption,
     Choice,
     MatchOption,
     MismatchOption,
@@ -33,6 +35,7 @@ def report(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = _OUTPUT,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="The page's title.")] = None,
     baseline: BaselineOption = None,
+    checkpoint: CheckpointOption = Checkpoint.LAST,
     match: MatchOption = None,
     include_partial: PartialOption = False,
     allow_mismatch: MismatchOption = False,
@@ -66,7 +69,7 @@ def report(
         raise MtctlError("--title is empty", hint="leave it out, or give the page a name")
     files = diagnosed_files(diagnosis or [])
     found = compared(
-        Choice(paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed)
+        Choice(paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint)
     )
     rows = published.published_rows(found.problem) if reference else ()
     overview, runs = diagnosed_runs(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +15,8 @@ from mtctl.diagnosis.report import Diagnosis
 from mtctl.errors import MtctlError
 
 _REMEDY: Final = "write it anew: `mtctl diagnose … --json > FILE`"
-_NOT_FINITE: Final = frozenset({"first", "last", "change", "mean", "low", "high"})
-"""Figures that are numbers in every diagnosis; JSON has null where they are not finite."""
+_NUMBERS: Final = frozenset({"first", "last", "change", "mean", "low", "high", "value"})
+"""Figures that every diagnosis has; the document has null where they are not finite."""
 
 
 def read_diagnosis(path: Path) -> Diagnosis:
@@ -45,10 +46,20 @@ def _restored(value: Any) -> Any:
     match value:
         case dict():
             return {
-                key: float("nan") if item is None and key in _NOT_FINITE else _restored(item)
+                key: _numbers(item)
+                if key == "measures"
+                else math.nan
+                if item is None and key in _NUMBERS
+                else _restored(item)
                 for key, item in value.items()
             }
         case list():
             return [_restored(item) for item in value]
         case _:
             return value
+
+
+def _numbers(measures: Any) -> Any:
+    if not isinstance(measures, dict):
+        return measures
+    return {name: math.nan if value is None else value for name, value in measures.items()}

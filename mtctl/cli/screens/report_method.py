@@ -14,6 +14,7 @@ from mtctl.analysis.page.parts import Explanation
 from mtctl.analysis.plot_data import BINS
 from mtctl.analysis.significance import POWER
 from mtctl.analysis.statistics import LEVEL
+from mtctl.engine import layout
 
 
 def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iterator[Explanation]:
@@ -61,8 +62,10 @@ def _scores(comparison: Comparison) -> str:
             f"A run's score is that of its last evaluation during training within the budget that all runs "
             f"reached ({comparison.matched.limit:,.0f} by {comparison.matched.by.value}). {tasks}"
         )
+    last = comparison.checkpoint == layout.LAST
+    weights = "last weights" if last else f"checkpoint `{comparison.checkpoint}`, scored again,"
     return (
-        f"A run's score on a task is the mean {comparison.score.name} of its last weights over "
+        f"A run's score on a task is the mean {comparison.score.name} of its {weights} over "
         f"{comparison.items:,} held-out {comparison.item}s, the same ones for every run. {tasks}"
     )
 
