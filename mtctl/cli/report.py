@@ -104,6 +104,8 @@ def _require_place(output: Path, *, force: bool) -> None:
             )
         if not output.parent.is_dir():
             raise MtctlError(f"--output {output}: there is no folder {output.parent}", hint="make it first")
+        if output.exists() and not output.is_file():
+            raise MtctlError(f"--output {output}: it is not a regular file", hint=_ELSEWHERE)
         if output.exists() and not force and not is_report(output):
             raise MtctlError(
                 f"--output {output}: it exists and is not a report of mtctl",

@@ -124,7 +124,7 @@ def load(browser: Browser, report: Path, **settings: Any) -> Seen:
     seen = Seen(page)
     page.on("console", lambda message: seen.complaints.append(message.text))
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (seen.complaints.append("a dialog"), dialog.dismiss()))
+    page.on("dialog", lambda dialog: seen.complaints.append(dialog.message))
     page.on("request", lambda request: seen.requests.append(request.url))
     page.goto(report.as_uri())
     return seen
@@ -139,7 +139,7 @@ def kept(browser: Browser, report: Path) -> Iterator[Seen]:
 
 @pytest.fixture
 def seen(kept: Seen, report: Path) -> Iterator[Seen]:
-    """Load the page anew; whatever a test does, the page asks for nothing else and complains about nothing."""
+    """Load the page anew; whatever a test does, it asks for nothing else and complains about nothing."""
     kept.requests.clear()
     kept.page.set_viewport_size({"width": 1280, "height": 900})
     kept.page.emulate_media(media="screen")
