@@ -5,9 +5,9 @@
 
 The runs are those of benchmarks.comparison, made up with files as `mtctl train` writes them. Writing is a
 process of its own, so that starting Python and importing mtctl count. Drawing is from the beginning of the
-navigation until the script has drawn every chart, in the Chromium on PATH without a window, every load in a new
-context; printed are medians and the longest. At first at most eight methods are shown: what it takes to draw
-all of them again is measured by a press of the button that shows them.
+navigation until the script has drawn every chart, in the Chromium on PATH without a window, every load in a
+new context; printed are medians and the longest. At first at most eight methods are shown: what it takes to
+draw all of them again is measured by a press of the button that shows them.
 """
 
 from __future__ import annotations

@@ -57,6 +57,13 @@ def test_every_module_is_in_the_wheel_and_marked_as_typed(wheel: zipfile.ZipFile
     assert modules | {"mtctl/py.typed"} <= set(wheel.namelist())
 
 
+def test_the_styles_and_scripts_of_reports_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    assets = sorted((ROOT / "mtctl" / "analysis" / "page" / "assets").iterdir())
+    assert {path.suffix for path in assets} == {".css", ".js"}
+    for path in assets:
+        assert wheel.read(path.relative_to(ROOT).as_posix()) == path.read_bytes()
+
+
 def test_the_wheel_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"mtctl"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -72,24 +73,30 @@ def report(
         Choice(paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint)
     )
     rows = published.published_rows(found.problem) if reference else ()
-    overview, runs = diagnosed_runs(found)
-    whole = parts(
-        found,
-        rows,
-        Circumstances(
+    with _waiting(f"reading what {sum(len(method.paths) for method in found.methods):,} runs recorded"):
+        overview, runs = diagnosed_runs(found)
+        around = Circumstances(
             title=title,
             command=shlex.join(["mtctl", *sys.argv[1:]]),
             bootstrap_seed=bootstrap_seed,
             found=overview,
             runs_diagnosed=runs,
             files_diagnosed=files,
-        ),
-    )
+        )
+        text = page(parts(found, rows, around))
     with explained(output.parent, hint=_ELSEWHERE):
-        write_text(output, page(whole))
+        write_text(output, text)
     for line in remarks(found):
         err().print(line, soft_wrap=True)
     err().print(f"wrote {output}", soft_wrap=True)
+
+
+def _waiting(sentence: str) -> AbstractContextManager[object]:
+    """Say on a terminal what takes a while."""
+    from mtctl.cli.console import err
+
+    console = err()
+    return console.status(sentence) if console.is_terminal else nullcontext()
 
 
 def _require_place(output: Path, *, force: bool) -> None:
