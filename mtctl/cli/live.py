@@ -69,13 +69,13 @@ class Dues:
     def __init__(self, progress: Progress, lines: int) -> None:
         self._progress, self._every, self._at = progress, units_per_line(progress, lines), 0
 
-    def due(self) -> str | None:
-        """Return a line if one has become due since the last call."""
+    def due(self) -> bool:
+        """Say whether one has become due since the last call."""
         done = self._progress.done
         if done < self._at + self._every:
-            return None
+            return False
         self._at = done - done % self._every
-        return line(self._progress)
+        return True
 
 
 def units_per_line(progress: Progress, lines: int = LINES) -> int:

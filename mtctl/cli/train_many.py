@@ -10,7 +10,7 @@ from pathlib import Path
 from mtctl.cli.console import err
 from mtctl.cli.live import LINES_OF_SEVERAL, Dues
 from mtctl.cli.progress import Plan, Progress, Tail
-from mtctl.cli.screens.train import runs_screen
+from mtctl.cli.screens.train import line, runs_screen
 from mtctl.cli.train_one import print_runs
 from mtctl.engine import layout
 from mtctl.engine.directory import RunDirectory
@@ -56,8 +56,8 @@ class _Watched:
     def news(self) -> list[str]:
         """Return the lines that have become due: progress, and once, how it ended."""
         news = []
-        if (due := self._dues.due()) is not None:
-            news.append(f"{self.job.label}  {due}")
+        if self._dues.due():
+            news.append(f"{self.job.label}  {line(self.progress)}")
         if self.job.code is not None and not self._said:
             self._said = True
             news.append(self.ending)

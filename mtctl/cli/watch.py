@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
@@ -13,8 +13,7 @@ from mtctl.cli.console import err
 from mtctl.cli.following import Followed, Following
 from mtctl.cli.live import LINES_OF_SEVERAL, Dues
 from mtctl.cli.progress import Progress
-from mtctl.cli.screens.train import line
-from mtctl.cli.screens.watch import summary, trouble, watch_screen
+from mtctl.cli.screens.watch import summary, trouble, watch_line, watch_screen
 
 PAUSE_SECONDS: Final = 15.0
 """Between the end of one run and the first trace of the next of the same command: a process that starts,
@@ -61,8 +60,8 @@ def watch(paths: Sequence[Path], interval: float) -> None:
 class _Pause:
     """How long no run has been under way."""
 
-    def __init__(self, following: Following, clock: Callable[[], float] = time.monotonic) -> None:
-        self._following, self._clock = following, clock
+    def __init__(self, following: Following) -> None:
+        self._following = following
         self._since: float | None = None
         self._first = True
 
@@ -74,8 +73,8 @@ class _Pause:
             return None
         if self._since is None:
             # What had ended before the first look ended then, not now.
-            self._since = self._clock() - (self._age() if first else 0.0)
-        return max(0.0, self._since + PAUSE_SECONDS - self._clock())
+            self._since = time.monotonic() - (self._age() if first else 0.0)
+        return max(0.0, self._since + PAUSE_SECONDS - time.monotonic())
 
     def _age(self) -> float:
         changes = [change for run in self._following.runs if (change := run.changed) is not None]
@@ -103,15 +102,15 @@ class _Lines:
         if self._status.get(run.path) != run.status:
             self._status[run.path] = run.status
             self._due(run)  # said with the status
-            far = f"  {line(run.progress)}" if run.progress is not None and run.under_way else ""
+            far = f"  {watch_line(run.progress)}" if run.progress is not None and run.under_way else ""
             found.append(trouble(run) or f"{run.path} {run.status}{far}")
-        elif run.under_way and (due := self._due(run)) is not None:
-            found.append(f"{run.path} {due}")
+        elif run.under_way and run.progress is not None and self._due(run):
+            found.append(f"{run.path} {watch_line(run.progress)}")
         return found
 
-    def _due(self, run: Followed) -> str | None:
+    def _due(self, run: Followed) -> bool:
         if run.progress is None:
-            return None
+            return False
         known = self._dues.get(run.path)
         if known is None or known[0] is not run.progress:
             self._dues[run.path] = run.progress, Dues(run.progress, LINES_OF_SEVERAL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -17,7 +18,7 @@ from mtctl.cli.following import Followed
 from mtctl.cli.progress import Progress
 from mtctl.cli.screens.figures import NOTHING, estimates, number
 from mtctl.cli.screens.tables import Column, StackedTable
-from mtctl.cli.screens.train import runs_screen
+from mtctl.cli.screens.train import line, runs_screen
 
 
 def watch_screen(runs: Sequence[Followed], seconds_left: float | None) -> RenderableType:
@@ -36,12 +37,17 @@ def watch_screen(runs: Sequence[Followed], seconds_left: float | None) -> Render
     return Group(*parts)
 
 
+def watch_line(progress: Progress) -> str:
+    """Say in one line how a run goes, its latest evaluation included."""
+    return line(progress) + (f"  eval {number(progress.evaluation)}" if progress.is_played else "")
+
+
 def summary(runs: Sequence[Followed], seconds_left: float | None) -> str:
     """Count the runs by how they are."""
     counts = Counter("under way" if run.under_way else run.status for run in runs)
     parts = [f"{count} {status}" for status, count in counts.items()] or ["waiting for a first run"]
     if seconds_left is not None and runs:
-        parts.append(f"ends in {seconds_left:.0f} s unless another run begins")
+        parts.append(f"ends in {ceil(seconds_left)} s unless another run begins")
     return " · ".join([*parts, "Ctrl-C leaves the runs alone"])
 
 
@@ -80,9 +86,12 @@ def _so_far(runs: Sequence[_Evaluated]) -> StackedTable:
     methods: dict[tuple[str, str], list[_Evaluated]] = {}
     for each in runs:
         methods.setdefault((each.run.name, each.run.recipe_hash), []).append(each)
-    labels = method_labels(methods)
-    first, several = runs[0].run, list(methods.values())
+    first, labels = runs[0].run, method_labels(methods)
     common = set.intersection(*({place for place, _ in each.progress.evaluations} for each in runs))
+    order = sorted(
+        methods, key=lambda each: mean_of(_averages(methods[each])), reverse=first.score.higher_is_better
+    )
+    several = [methods[each] for each in order]
     title = f"So far: mean {first.score.name} in the latest evaluation during training, over seeds"
     latest = (
         Column("seeds", tuple(f"{len(each):,}" for each in several)),
@@ -96,7 +105,9 @@ def _so_far(runs: Sequence[_Evaluated]) -> StackedTable:
         title += f"; and in that at {first.unit} {place:,}, the last that all runs have reached"
         values = [estimate([dict(one.progress.evaluations)[place] for one in each]) for each in several]
         alike = (Column(f"at {first.unit} {place:,}", estimates(values)),)
-    return StackedTable(title, Column("method", tuple(labels.values()), text=True), (latest, alike))
+    return StackedTable(
+        title, Column("method", tuple(labels[each] for each in order), text=True), (latest, alike)
+    )
 
 
 def _places(runs: Sequence[_Evaluated]) -> str:
