@@ -1,9 +1,14 @@
 """Quadratic minimisation over x ≥ 0 by the active-set method of Lawson and Hanson, many problems at once.
 
+With up to 4 variables, all supports that a solution can have are tried at once instead: 16 small systems in
+one call take less time than a method's first steps.
+
 Source: Lawson & Hanson, Solving Least Squares Problems, 1974, ch. 23, on normal equations.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +24,10 @@ ROUNDING = 1e-12
 # Largest KKT residual that counts as solved. Degenerate problems reach 1e-9, others 1e-14; a Gramian formed
 # in float32 may cost a few digits more.
 TOLERANCE = 1e-4
+# Up to so many variables all supports are tried: 2^T systems.
+FEW = 4
+# Largest KKT residual at which the best of them is taken for the solution; regular problems leave 1e-16.
+FOUND = 1e-12
 # A variable enters about once; many times more moves means that the method cycles.
 MOVES_PER_TASK = 30
 
@@ -38,6 +47,12 @@ def minimise(matrices: Array, pulls: Array, start: Array, method: str) -> Array:
     shape, tasks = pulls.shape, pulls.shape[-1]
     matrices, pulls = matrices.reshape(-1, tasks, tasks), pulls.reshape(-1, tasks)
     x, residuals, todo = start.reshape(-1, tasks).copy(), np.zeros(len(pulls)), np.arange(len(pulls))
+    if tasks <= FEW:
+        tried = _try_all(matrices, pulls)
+        found = residual(matrices, pulls, tried) <= FOUND
+        if found.all():
+            return tried.reshape(shape)
+        x[found], todo = tried[found], todo[~found]
     for ridge in RIDGES:
         x[todo] = _descend(matrices[todo], pulls[todo], x[todo], ridge)
         residuals[todo] = residual(matrices[todo], pulls[todo], x[todo])
@@ -61,6 +76,25 @@ def residual(matrices: Array, pulls: Array, x: Array) -> Array:
     largest = sizes.max(-1, initial=0.0)
     misses = np.abs(np.minimum(x, slopes)).max(-1, initial=0.0)
     return np.asarray(misses / np.where(largest > 0, largest, 1.0))
+
+
+def _try_all(matrices: Array, pulls: Array) -> Array:
+    """Return x [B, T], over all supports the minimiser that misses the optimality conditions least."""
+    supports = _supports(pulls.shape[-1])
+    systems = matrices[:, None] * (supports[:, :, None] & supports[:, None, :])
+    np.einsum("bsii->bsi", systems)[...] += np.where(supports, RIDGES[0], 1.0)
+    x = np.asarray(np.linalg.solve(systems, (pulls[:, None] * supports)[..., None])[..., 0], dtype=np.float64)
+    slopes = _times(matrices[:, None], x) - pulls[:, None]
+    misses = np.abs(np.minimum(x, slopes)).max(-1)
+    best = misses.argmin(-1)
+    return np.asarray(np.maximum(x[np.arange(len(x)), best], 0.0))
+
+
+@cache
+def _supports(tasks: int) -> Mask:
+    """Return [2ᵀ, T] all subsets of the tasks, small ones first: of equally good ones the first is taken."""
+    every: Mask = (np.arange(2**tasks)[:, None] >> np.arange(tasks)) & 1 == 1
+    return every[np.argsort(every.sum(1), kind="stable")]
 
 
 def _descend(matrices: Array, pulls: Array, start: Array, ridge: float) -> Array:

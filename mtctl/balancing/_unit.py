@@ -34,12 +34,14 @@ def unit_gradients(gramian: Array) -> UnitGradients:
     """Return directions and lengths of gradients with Gramian [..., T, T]."""
     squares = np.diagonal(gramian, axis1=-2, axis2=-1)
     moving = squares > _TINY
+    if np.logical_and.reduce(moving, axis=None):
+        lengths = np.sqrt(squares)
+        return UnitGradients(gramian / lengths[..., :, None] / lengths[..., None, :], lengths, moving)
     longest = np.maximum.reduce(squares, axis=-1, keepdims=True)
     lengths = np.sqrt(np.where(moving, squares, np.where(longest > _TINY, longest, 1.0)))
     # Divided one by one: the product of two small lengths may underflow.
     cosines = gramian / lengths[..., :, None] / lengths[..., None, :]
-    if not moving.all():
-        cosines *= moving[..., :, None] & moving[..., None, :]
+    cosines *= moving[..., :, None] & moving[..., None, :]
     return UnitGradients(cosines, lengths, moving)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal, Protocol
 
 import numpy as np
@@ -94,11 +95,14 @@ def observe(losses: Array, active: Mask, norms: Array = NOT_ASKED, gramian: Arra
     Raises:
         NonFiniteSignal: an active task's loss, norm or inner product is NaN or infinite.
     """
-    if not active.all():
+    if not np.logical_and.reduce(active, axis=None):
         losses = np.where(active, losses, 0.0)
         norms = np.where(active, norms, 0.0) if norms.size else norms
         pairs = active[..., :, None] & active[..., None, :]
         gramian = np.where(pairs, gramian, 0.0) if gramian.size else gramian
+    # In most steps all is finite, as one sum of everything tells; if that only overflows, nothing is refused.
+    if isfinite(sum(np.add.reduce(values, axis=None) for values in (losses, norms, gramian))):
+        return Signals(losses, active, norms, gramian)
     _refuse_non_finite(losses, "its loss is not finite")
     _refuse_non_finite(norms, "its gradient is not finite")
     if not np.isfinite(gramian).all():

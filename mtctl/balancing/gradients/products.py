@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from mtctl.balancing.contract import Array
 
 SMALLEST: Final = 1e-24
 """Of squared lengths in float32; below, parts of the sum have left its range (1e-38)."""
@@ -39,9 +42,9 @@ class Rows(NamedTuple):
 def gramian(blocks: Sequence[Rows], tasks: int) -> Tensor:
     """Return [T, T] float64 inner products of the gradients that the blocks make up side by side."""
     total = _sum_of_products(blocks, tasks)
-    if _exact(blocks, total.diagonal()):
-        return total
-    return _sum_of_products([block._replace(values=block.values.double()) for block in blocks], tasks)
+    if not _exact(blocks, total.diagonal()):
+        total = _sum_of_products([block._replace(values=block.values.double()) for block in blocks], tasks)
+    return torch.from_numpy(total)
 
 
 def norms(blocks: Sequence[Rows], tasks: int) -> Tensor:
@@ -49,25 +52,34 @@ def norms(blocks: Sequence[Rows], tasks: int) -> Tensor:
     squares = _sum_of_squares(blocks, tasks)
     if not _exact(blocks, squares):
         squares = _sum_of_squares([block._replace(values=block.values.double()) for block in blocks], tasks)
-    return squares.sqrt()
+    return torch.from_numpy(np.sqrt(squares))
 
 
-def _sum_of_products(blocks: Sequence[Rows], tasks: int) -> Tensor:
-    total = torch.zeros(tasks, tasks, dtype=torch.float64)
+def _sum_of_products(blocks: Sequence[Rows], tasks: int) -> Array:
+    # A handful of numbers: NumPy's calls cost a quarter of torch's.
+    total = np.zeros((tasks, tasks))
     for present, block in blocks:
-        place = None if len(present) == tasks else torch.tensor(present)
-        for part in at_least_float32(block).split(_COLUMNS, dim=1):
-            products = _symmetric_product(part).double().cpu()
-            if place is None:
+        for part in _parts(block):
+            products = _symmetric_product(part).cpu().numpy()
+            if len(present) == tasks:
                 total += products
             else:
-                total[place[:, None], place] += products
-    return (total + total.t()) / 2
+                total[np.ix_(present, present)] += products
+    return (total + total.T) / 2
+
+
+def _parts(values: Tensor) -> list[Tensor]:
+    """Return values [T, P] in parts that may be added up in their own precision."""
+    rows, size = at_least_float32(values), values.shape[1]
+    if size <= _COLUMNS:
+        return [rows]
+    return [rows[:, start : start + _COLUMNS] for start in range(0, size, _COLUMNS)]
 
 
 def _symmetric_product(rows: Tensor) -> Tensor:
     """Return [T, T] rows·rowsᵀ: some rows at a time with themselves and those before, then mirrored."""
-    tasks, height = len(rows), _FEW_ROWS if len(rows) <= 2 * _FEW_ROWS else 2 * _FEW_ROWS
+    tasks = rows.shape[0]
+    height = _FEW_ROWS if tasks <= 2 * _FEW_ROWS else 2 * _FEW_ROWS
     if tasks <= height:
         return torch.mm(rows, rows.t())
     product = rows.new_empty(tasks, tasks)
@@ -79,12 +91,12 @@ def _symmetric_product(rows: Tensor) -> Tensor:
     return product
 
 
-def _sum_of_squares(blocks: Sequence[Rows], tasks: int) -> Tensor:
-    squares = torch.zeros(tasks, dtype=torch.float64)
+def _sum_of_squares(blocks: Sequence[Rows], tasks: int) -> Array:
+    squares = np.zeros(tasks)
     for present, block in blocks:
-        for part in at_least_float32(block).split(_COLUMNS, dim=1):
-            lengths = torch.linalg.vector_norm(part, dim=1)
-            squares[list(present)] += lengths.double().cpu().square()
+        for part in _parts(block):
+            lengths = torch.linalg.vector_norm(part, dim=1).cpu().numpy()
+            squares[list(present)] += lengths.astype(np.float64) ** 2
     return squares
 
 
@@ -93,7 +105,7 @@ def at_least_float32(values: Tensor) -> Tensor:
     return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
-def _exact(blocks: Sequence[Rows], squares: Tensor) -> bool:
+def _exact(blocks: Sequence[Rows], squares: Array) -> bool:
     """Say whether no square left float32's range; those of gradients that are 0 did not."""
     if all(block.values.dtype == torch.float64 for block in blocks):
         return True
