@@ -16,7 +16,7 @@ from mtctl.cli.screens.figures import NOTHING, duration, measure, number, percen
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _SPARKS: Final = 12
-_BAR: Final = 8  # cells of a bar in a row
+_BAR: Final = 5  # cells of a bar in a row
 _FEW: Final = 10  # per second: below, a rate has a decimal
 
 
@@ -74,17 +74,18 @@ def runs_screen(runs: Sequence[tuple[Progress, str]], *, bars: bool = False) -> 
 
     Args:
         runs: with a word on how they are.
-        bars: draw how far they are.
+        bars: draw how far they are, in the place of their running returns.
     """
     units, paces = {each.unit for each, _ in runs}, {_steps(each) for each, _ in runs}
     scores, played = {each.score.name for each, _ in runs}, any(each.is_played for each, _ in runs)
+    returns = played and not bars
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold")
     table.add_column("status", no_wrap=True)
     table.add_column(units.pop() if len(units) == 1 else "done", justify="right", no_wrap=True, min_width=9)
     if bars:
         table.add_column("", width=_BAR)
-    if played:
+    if returns:
         table.add_column("return", justify="right", no_wrap=True, min_width=7)
     score = "eval" if played or len(scores) > 1 else scores.pop()
     table.add_column(score, justify="right", no_wrap=True, min_width=7)
@@ -98,7 +99,7 @@ def runs_screen(runs: Sequence[tuple[Progress, str]], *, bars: bool = False) -> 
             status,
             f"{progress.done}/{progress.units}",
             *([ProgressBar(total=progress.units, completed=progress.done, width=_BAR)] if bars else []),
-            *([number(progress.average)] if played else []),
+            *([number(progress.average)] if returns else []),
             number(progress.evaluation),
             _rate(progress) if moving else NOTHING,
             duration(progress.seconds_left) if moving else NOTHING,

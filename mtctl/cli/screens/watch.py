@@ -100,8 +100,7 @@ def _so_far(runs: Sequence[_Evaluated]) -> StackedTable:
         Column("average", estimates([estimate(_averages(each)) for each in several])),
     )
     alike: tuple[Column, ...] = ()
-    if common:
-        place = max(common)
+    if common and (place := max(common)) < max(each.last for each in runs):
         title += f"; and in that at {first.unit} {place:,}, the last that all runs have reached"
         values = [estimate([dict(one.progress.evaluations)[place] for one in each]) for each in several]
         alike = (Column(f"at {first.unit} {place:,}", estimates(values)),)
