@@ -208,6 +208,16 @@ def test_what_is_drawn_can_be_chosen(seen: Seen) -> None:
     assert seen.page.locator("#learning .panel h4").all_inner_texts() == ["standard"]
 
 
+def test_intervals_are_shown_and_hidden(seen: Seen) -> None:
+    bands = seen.page.locator("#learning .band")
+    assert bands.count() > 0
+    seen.button("#learning .controls", "95 %").click()
+    assert bands.count() == seen.page.locator("#profiles .band").count() == 0
+    assert seen.button("#profiles .controls", "95 %").get_attribute("aria-pressed") == "false"
+    seen.button("#profiles .controls", "95 %").click()
+    assert bands.count() > 0
+
+
 def test_the_pointer_shows_values(seen: Seen) -> None:
     plot = seen.plot("learning")
     plot.scroll_into_view_if_needed()

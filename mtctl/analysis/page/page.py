@@ -28,6 +28,10 @@ _SCRIPTS: Final = (
     "intervals.js",
     "heatmap.js",
     "controls.js",
+    "chart.js",
+    "learning.js",
+    "scores.js",
+    "sharing.js",
     "main.js",
 )
 """In this order they are one script."""

@@ -4,7 +4,12 @@ const redraws = [];
 const redraw = () => redraws.forEach((draw) => draw());
 
 function choices(title, ...buttons) {
-  return el("div", { class: "choices", role: "group", "aria-label": title }, el("span", { class: "about", "aria-hidden": "true" }, title), ...buttons);
+  return el(
+    "div",
+    { class: "choices", role: "group", "aria-label": title },
+    el("span", { class: "about", "aria-hidden": "true" }, title),
+    ...buttons,
+  );
 }
 
 // A button that is pressed as long as `pressed` says so.
@@ -38,21 +43,50 @@ function methodChoices() {
   const all = () => methods.forEach((method) => state.methods.add(method.index));
   return choices(
     "Methods",
-    ...methods.map((method) => toggle([swatch(method), el("span", {}, method.label)], () => state.methods.has(method.index), () => flip(state.methods, method.index))),
-    plainButton("all", all),
-    plainButton("none", () => state.methods.clear()),
+    ...methods.map((method) =>
+      toggle(
+        [swatch(method), el("span", {}, method.label)],
+        () => state.methods.has(method.index),
+        () => flip(state.methods, method.index),
+      ),
+    ),
+    el(
+      "span",
+      { class: "both" },
+      plainButton("all", all),
+      plainButton("none", () => state.methods.clear()),
+    ),
   );
 }
 
 function partChoices(title, shown, look = () => null) {
   if (shown.length < 2) return null;
-  return choices(title, ...shown.map((part) => toggle([look(part) ?? "", el("span", {}, parts[part])], () => state.parts.has(part), () => flip(state.parts, part))));
+  return choices(
+    title,
+    ...shown.map((part) =>
+      toggle(
+        [look(part) ?? "", el("span", {}, parts[part])],
+        () => state.parts.has(part),
+        () => flip(state.parts, part),
+      ),
+    ),
+  );
 }
 
 // One of several: `entries` are {value, text}.
 function oneOf(title, key, entries) {
   if (entries.length < 2) return null;
-  return choices(title, ...entries.map(({ value, text }) => toggle([text], () => state[key] === value, () => (state[key] = value), "one")));
+  return choices(
+    title,
+    ...entries.map(({ value, text }) =>
+      toggle(
+        [text],
+        () => state[key] === value,
+        () => (state[key] = value),
+        "one",
+      ),
+    ),
+  );
 }
 
 // The chart's figures as tables, made when they are asked for. `tables` returns [{title, head, rows}].
@@ -69,8 +103,28 @@ function asTable(figure, tables) {
           el(
             "table",
             { "aria-label": title },
-            el("thead", {}, el("tr", {}, ...head.map((name, at) => el("th", { scope: "col", class: at ? "number" : null }, name)))),
-            el("tbody", {}, ...rows.map((row) => el("tr", {}, ...row.map((cell, at) => el(at ? "td" : "th", at ? { class: "number" } : { scope: "row" }, cell))))),
+            el(
+              "thead",
+              {},
+              el(
+                "tr",
+                {},
+                ...head.map((name, at) => el("th", { scope: "col", class: at ? "number" : null }, name)),
+              ),
+            ),
+            el(
+              "tbody",
+              {},
+              ...rows.map((row) =>
+                el(
+                  "tr",
+                  {},
+                  ...row.map((cell, at) =>
+                    el(at ? "td" : "th", at ? { class: "number" } : { scope: "row" }, cell),
+                  ),
+                ),
+              ),
+            ),
           ),
         ),
       ),

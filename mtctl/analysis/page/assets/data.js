@@ -38,6 +38,7 @@ const state = {
   methods: new Set(firstShown()),
   parts: new Set(parts.keys()),
   axis: "unit",
+  bands: true,
   source: methods.some((method) => method.evaluations) ? "evaluations" : "training",
 };
 

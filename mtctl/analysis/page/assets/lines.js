@@ -1,47 +1,78 @@
 // Lines with bands.
 
-const MARGIN = { left: 52, right: 10, top: 8, bottom: 40 };
+const MARGIN = { left: 52, right: 20, top: 8, bottom: 40 };
 const MOST_PLACES = 160;
 
 // A panel: `series` are {label, style, x, mean, low, high}, arrays of the same length with null where nothing is.
-function linePanel({ title, series, xTitle, yTitle, width, height, xRange, yRange, placeText, yText = valueText, heading = true }) {
-  const panel = el("div", { class: "panel" }, heading ? el("h4", {}, title) : null);
-  const plot = el("div", { class: "plot" });
-  const drawing = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": describeLines(title, series, xTitle, yTitle, yText) });
+function linePanel({
+  title,
+  series,
+  xTitle,
+  yTitle,
+  width,
+  height,
+  xRange,
+  yRange,
+  placeText,
+  yText,
+  heading = true,
+}) {
+  const text = yText ?? writer(valuesOf(series));
   const xs = xRange ?? extent(series.flatMap((each) => each.x));
-  const ys = yRange ?? padded(extent(series.flatMap((each) => [...each.mean, ...(each.low ?? []), ...(each.high ?? [])])));
+  const ys = yRange ?? padded(extent(valuesOf(series)));
   const x = linear(...xs, MARGIN.left, width - MARGIN.right);
   const y = linear(...ys, height - MARGIN.bottom, MARGIN.top);
-  drawing.append(...axes({ x, y, xs, ys, width, height, xTitle, yTitle }));
-  for (const each of series) drawing.append(...bandOf(each, x, y));
-  series.forEach((each, number) => drawing.append(...lineOf(each, x, y, number)));
-  const cursor = svg("line", { class: "cursor", y1: MARGIN.top, y2: height - MARGIN.bottom, visibility: "hidden" });
-  drawing.append(cursor);
-  plot.append(drawing);
-  panel.append(plot);
+  const told = describeLines(title, series, xTitle, yTitle, text);
+  const drawing = svg(
+    "svg",
+    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": told },
+    ...axes({ x, y, xs, ys, width, height, xTitle, yTitle }),
+    ...series.map((each) => bandOf(each, x, y)),
+    ...series.map((each, number) => lineOf(each, x, y, number)),
+  );
+  const plot = el("div", { class: "plot" }, drawing);
   if (series.length) {
-    const places = readingPlaces(series);
-    readable(plot, drawing, {
-      label: `${title}: ${yTitle} by ${xTitle}.`,
-      places: (index) => ({
-        x: x(places[index]) / width,
-        y: MARGIN.top,
-        title: placeText(places[index]),
-        rows: valuesAt(series, places[index], yText),
-      }),
-      moves: along(places.length, ["ArrowLeft", "ArrowDown"], ["ArrowRight", "ArrowUp"]),
-      nearest: (px) => nearestIndex(places, (px - MARGIN.left) / (width - MARGIN.right - MARGIN.left) * (xs[1] - xs[0]) + xs[0]),
-      mark: (index) => {
-        cursor.setAttribute("visibility", index === null ? "hidden" : "visible");
-        if (index !== null) filled(cursor, { x1: round(x(places[index])), x2: round(x(places[index])) }, []);
-      },
-    });
+    const label = `${title}: ${yTitle} by ${xTitle}.`;
+    readLines(plot, drawing, { label, series, x, xs, width, height, placeText, text });
   }
-  return panel;
+  return el("div", { class: "panel" }, heading ? el("h4", {}, title) : null, plot);
 }
 
+function readLines(plot, drawing, { label, series, x, xs, width, height, placeText, text }) {
+  const cursor = svg("line", {
+    class: "cursor",
+    y1: MARGIN.top,
+    y2: height - MARGIN.bottom,
+    visibility: "hidden",
+  });
+  drawing.append(cursor);
+  const places = readingPlaces(series);
+  const value = linear(MARGIN.left, width - MARGIN.right, ...xs);
+  readable(plot, drawing, {
+    label,
+    places: (index) => ({
+      x: x(places[index]) / width,
+      y: MARGIN.top,
+      title: placeText(places[index]),
+      rows: valuesAt(series, places[index], text),
+    }),
+    moves: along(places.length, ["ArrowLeft", "ArrowDown"], ["ArrowRight", "ArrowUp"]),
+    nearest: (px) => nearestIndex(places, value(px)),
+    mark: (index) => {
+      if (index === null) return filled(cursor, { visibility: "hidden" }, []);
+      const place = round(x(places[index]));
+      return filled(cursor, { visibility: "visible", x1: place, x2: place }, []);
+    },
+  });
+}
+
+const valuesOf = (series) =>
+  series.flatMap((each) => [...each.mean, ...(each.low ?? []), ...(each.high ?? [])]);
+
 function describeLines(title, series, xTitle, yTitle, text) {
-  const ends = series.map((each) => `${each.label} ends at ${text(each.mean.findLast((value) => value !== null) ?? null)}`);
+  const ends = series.map(
+    (each) => `${each.label} ends at ${text(each.mean.findLast((value) => value !== null) ?? null)}`,
+  );
   return `${title}: ${yTitle} by ${xTitle}. ${ends.length ? `${ends.join("; ")}.` : "Nothing is shown."}`;
 }
 
@@ -51,11 +82,27 @@ function axes({ x, y, xs, ys, width, height, xTitle, yTitle }) {
   const up = ticks(...ys, 5);
   const middle = (MARGIN.top + bottom) / 2;
   return [
-    ...up.map((value) => svg("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: round(y(value)), y2: round(y(value)) })),
-    ...up.map((value) => svg("text", { x: MARGIN.left - 6, y: round(y(value)) + 4, "text-anchor": "end" }, tickText(value, up))),
+    ...up.map((value) =>
+      svg("line", {
+        class: "grid",
+        x1: MARGIN.left,
+        x2: width - MARGIN.right,
+        y1: round(y(value)),
+        y2: round(y(value)),
+      }),
+    ),
+    ...up.map((value) =>
+      svg("text", { x: MARGIN.left - 6, y: round(y(value)) + 4, "text-anchor": "end" }, tickText(value, up)),
+    ),
     svg("line", { class: "axis", x1: MARGIN.left, x2: width - MARGIN.right, y1: bottom, y2: bottom }),
-    ...across.map((value) => svg("text", { x: round(x(value)), y: bottom + 16, "text-anchor": "middle" }, tickText(value, across))),
-    svg("text", { x: (MARGIN.left + width - MARGIN.right) / 2, y: height - 5, "text-anchor": "middle" }, xTitle),
+    ...across.map((value) =>
+      svg("text", { x: round(x(value)), y: bottom + 16, "text-anchor": "middle" }, tickText(value, across)),
+    ),
+    svg(
+      "text",
+      { x: (MARGIN.left + width - MARGIN.right) / 2, y: height - 5, "text-anchor": "middle" },
+      xTitle,
+    ),
     svg("text", { x: 11, y: middle, "text-anchor": "middle", transform: `rotate(-90 11 ${middle})` }, yTitle),
   ];
 }
@@ -67,7 +114,8 @@ function pieces(values) {
   return found.filter((piece) => piece.length);
 }
 
-const pathOf = (indices, x, y, each, values) => indices.map((i) => `${round(x(each.x[i]))} ${round(y(values[i]))}`).join("L");
+const pathOf = (indices, x, y, each, values) =>
+  indices.map((i) => `${round(x(each.x[i]))} ${round(y(values[i]))}`).join("L");
 
 function bandOf(each, x, y) {
   if (!each.low || !each.high) return [];
@@ -84,8 +132,16 @@ function lineOf(each, x, y, number) {
   const every = Math.max(1, Math.round(each.mean.length / 7));
   const marked = whole.flat().filter((index) => index % every === number % every || each.mean.length === 1);
   return [
-    svg("path", { class: base ? "curve base" : "curve", stroke: colour, "stroke-dasharray": dash, d: whole.map((piece) => `M${pathOf(piece, x, y, each, each.mean)}`).join("") }),
-    svg("path", { fill: colour, d: marked.map((i) => markerPath(marker, x(each.x[i]), y(each.mean[i]), 3)).join("") }),
+    svg("path", {
+      class: base ? "curve base" : "curve",
+      stroke: colour,
+      "stroke-dasharray": dash,
+      d: whole.map((piece) => `M${pathOf(piece, x, y, each, each.mean)}`).join(""),
+    }),
+    svg("path", {
+      fill: colour,
+      d: marked.map((i) => markerPath(marker, x(each.x[i]), y(each.mean[i]), 3)).join(""),
+    }),
   ];
 }
 
@@ -94,7 +150,10 @@ function readingPlaces(series) {
   const all = [...new Set(series.flatMap((each) => each.x))].sort((a, b) => a - b);
   if (all.length <= MOST_PLACES) return all;
   const [first, last] = [all[0], all.at(-1)];
-  return Array.from({ length: MOST_PLACES / 2 }, (_, at) => first + ((last - first) * at) / (MOST_PLACES / 2 - 1));
+  return Array.from(
+    { length: MOST_PLACES / 2 },
+    (_, at) => first + ((last - first) * at) / (MOST_PLACES / 2 - 1),
+  );
 }
 
 function nearestIndex(values, wanted) {

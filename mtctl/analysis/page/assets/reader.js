@@ -9,7 +9,16 @@ document.body.append(spoken);
 function readable(plot, drawing, { label, places, moves, nearest, mark }) {
   const tip = el("div", { class: "tip", hidden: true });
   let at = null;
-  filled(plot, { tabindex: 0, role: "application", "aria-roledescription": "chart", "aria-label": `${label} Arrow keys tell values.` }, [tip]);
+  filled(
+    plot,
+    {
+      tabindex: 0,
+      role: "application",
+      "aria-roledescription": "chart",
+      "aria-label": `${label} Arrow keys tell values.`,
+    },
+    [tip],
+  );
 
   function show(index, aloud) {
     at = index;
@@ -18,7 +27,8 @@ function readable(plot, drawing, { label, places, moves, nearest, mark }) {
     tip.hidden = false;
     mark(index);
     settle(tip, plot, place);
-    if (aloud) spoken.textContent = `${place.title}. ${place.rows.map((row) => `${row.label}: ${row.value}`).join("; ")}`;
+    if (aloud)
+      spoken.textContent = `${place.title}. ${place.rows.map((row) => `${row.label}: ${row.value}`).join("; ")}`;
   }
 
   function hide() {
@@ -46,7 +56,11 @@ function readable(plot, drawing, { label, places, moves, nearest, mark }) {
 }
 
 function tipContent({ title, rows }) {
-  const lines = rows.map((row) => [el("dd", {}, row.style ? swatch(row.style) : ""), el("dt", {}, row.label), el("dd", {}, row.value)]);
+  const lines = rows.map((row) => [
+    el("dd", {}, row.style ? swatch(row.style) : ""),
+    el("dt", {}, row.label),
+    el("dd", {}, row.value),
+  ]);
   return [el("p", {}, title), el("dl", {}, ...lines)];
 }
 

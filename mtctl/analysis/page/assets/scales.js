@@ -1,6 +1,7 @@
 // From numbers to places and to text.
 
-const linear = (from, to, start, end) => (value) => start + ((value - from) / (to - from || 1)) * (end - start);
+const linear = (from, to, start, end) => (value) =>
+  start + ((value - from) / (to - from || 1)) * (end - start);
 
 // The least and the most of what is there; a range of no width is widened, so that it has a middle.
 function extent(values) {
@@ -28,7 +29,8 @@ function ticks(low, high, wanted) {
   const step = [1, 2, 2.5, 5, 10].map((times) => times * size).find((each) => each >= raw) ?? 10 * size;
   if (!Number.isFinite(step) || step <= 0) return [low];
   const found = [];
-  for (let at = Math.ceil(low / step); at * step <= high + step * 1e-9 && found.length < 50; at += 1) found.push(at * step);
+  for (let at = Math.ceil(low / step); at * step <= high + step * 1e-9 && found.length < 50; at += 1)
+    found.push(at * step);
   return found;
 }
 
@@ -40,25 +42,32 @@ function tickText(value, all) {
   const step = all.length > 1 ? Math.abs(all[1] - all[0]) : Math.abs(value) || 1;
   const largest = Math.max(...all.map(Math.abs));
   if (largest >= 1e6 || (largest > 0 && largest < 1e-3)) {
-    return largest < 1e15 && largest >= 1 ? spelled(value, { notation: "compact", maximumFractionDigits: 2 }) : minus(value.toPrecision(2));
+    return largest < 1e15 && largest >= 1
+      ? spelled(value, { notation: "compact", maximumFractionDigits: 2 })
+      : minus(value.toPrecision(2));
   }
-  const told = (digits) => all.every((each) => Math.abs(each * 10 ** digits - Math.round(each * 10 ** digits)) < step * 10 ** digits * 1e-6);
+  const told = (digits) =>
+    all.every(
+      (each) => Math.abs(each * 10 ** digits - Math.round(each * 10 ** digits)) < step * 10 ** digits * 1e-6,
+    );
   const digits = [0, 1, 2, 3, 4, 5].find(told) ?? 6;
   return spelled(Math.abs(value) < step * 1e-9 ? 0 : value, { maximumFractionDigits: digits });
 }
 
-// A value's text: one decimal as in the tables, or three significant digits where it is small.
-function valueText(value) {
-  if (value === null || value === undefined) return "–";
-  const size = Math.abs(value);
-  if (size >= 1e9) return minus(value.toPrecision(3));
-  if (size >= 100) return spelled(value, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
-  if (size >= 1e-3 || size === 0) return minus(value.toPrecision(3));
-  return minus(value.toExponential(2));
+// How values up to the largest of some are written: one decimal as in the tables, more where all are small.
+function writer(values) {
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value ?? 0)), 0);
+  if (largest >= 1e9 || (largest > 0 && largest < 1e-3))
+    return (value) => (value === null || value === undefined ? "–" : minus(value.toPrecision(3)));
+  const digits = largest > 0 ? Math.max(1, 2 - Math.floor(Math.log10(largest))) : 1;
+  const shape = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return (value) => (value === null || value === undefined ? "–" : spelled(value, shape));
 }
 
 const percentText = (share) => (share === null ? "–" : `${Math.round(share * 100)} %`);
 const countText = (value) => spelled(Math.round(value), {});
 
-const withBand = (mean, low, high, text = valueText) =>
-  low === null || low === undefined || high === undefined ? text(mean) : `${text(mean)} [${text(low)}, ${text(high)}]`;
+const withBand = (mean, low, high, text) =>
+  low === null || low === undefined || high === undefined
+    ? text(mean)
+    : `${text(mean)} [${text(low)}, ${text(high)}]`;
