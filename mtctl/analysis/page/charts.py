@@ -9,8 +9,7 @@ import numpy as np
 
 from mtctl.analysis.bootstrap import performance_profile
 from mtctl.analysis.comparison import SEED, Comparison
-from mtctl.analysis.page.trainings import Line, Recorded, read_recorded
-from mtctl.analysis.plot_data import BINS
+from mtctl.analysis.page.trainings import MOST_STRETCHES, Line, Recorded, read_recorded
 
 _THRESHOLDS = 101
 """Scores at which a performance profile is drawn: one for each per cent of their range."""
@@ -31,7 +30,7 @@ def charts(comparison: Comparison) -> dict[str, Any]:
     thresholds = _thresholds(comparison)
     return {
         "schema": 1,
-        "bins": BINS,
+        "most_stretches": MOST_STRETCHES,
         "counted": "environment steps" if comparison.played else "updates",
         "trained_on": "return of training episodes" if comparison.played else "training loss",
         "thresholds": _short(thresholds),

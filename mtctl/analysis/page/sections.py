@@ -11,6 +11,9 @@ from mtctl.analysis.page.markup import Child, Markup, element
 from mtctl.analysis.page.parts import Report
 from mtctl.analysis.page.summary import summary
 from mtctl.analysis.page.tables import table
+from mtctl.analysis.page.trainings import MOST_STRETCHES
+
+_STRETCHES: Final = f"at most {MOST_STRETCHES} stretches"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,12 @@ def _curves(report: Report) -> Iterable[Child]:
         "learning",
         "Learning curves",
         "Means over seeds with 95 % t intervals, at every evaluation during training; a method with one seed "
-        "has no interval. Training episodes and losses are means over 50 stretches of the training.",
+        f"has no interval. Training episodes and losses are means over {_STRETCHES} of the training.",
     )
 
 
 def _scores(report: Report) -> Iterable[Child]:
+    higher = report.comparison["score"]["higher_is_better"]
     yield _legend()
     yield _chart(
         "task-scores",
@@ -90,7 +94,7 @@ def _scores(report: Report) -> Iterable[Child]:
         "profiles",
         "Performance profiles",
         "The share of runs and tasks that score above τ, with stratified bootstrap 95 % intervals: a curve "
-        "above another all along is better at every level.",
+        f"{'above' if higher else 'below'} another all along is better at every level.",
     )
 
 
@@ -99,13 +103,13 @@ def _sharing(report: Report) -> Iterable[Child]:
     yield _chart(
         "weights",
         "Weights of the tasks",
-        "Mean over seeds in 50 stretches of the training; every panel has its own vertical scale.",
+        f"Mean over seeds in {_STRETCHES} of the training; every panel has its own vertical scale.",
     )
     yield _chart(
         "conflicts",
         "Conflicts between gradients",
-        "The share of pairs of tasks whose gradients oppose each other, mean over seeds in 50 stretches of "
-        "the training.",
+        "The share of pairs of tasks whose gradients oppose each other, mean over seeds in "
+        f"{_STRETCHES} of the training.",
     )
 
 

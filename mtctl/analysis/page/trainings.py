@@ -1,7 +1,7 @@
 """A method's trainings as lines of few points: evaluations where they were made, the rest in stretches.
 
-A training is divided into `BINS` stretches of equal length, and what is shown of a stretch is the mean over
-the episodes or epochs in it.
+A training is divided into stretches of equal length, and what is shown of a stretch is the mean over the
+episodes or epochs in it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,54 @@ from mtctl.analysis.runs import evaluations_and_lines, metrics, read_run
 from mtctl.analysis.statistics import estimate
 
 Values = Mapping[str, float]
+MOST_STRETCHES = BINS
+"""As many as the figures of `mtctl compare --plot` have."""
 _BEFORE_SIGNALS = b',"signals":'
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """A training in stretches of equal length: `MOST_STRETCHES`, or one for each unit of a short training.
+
+    Args:
+        length: units of training, of the longest run.
+    """
+
+    length: int
+
+    @property
+    def count(self) -> int:
+        """Return how many there are."""
+        return max(1, min(MOST_STRETCHES, self.length))
+
+    @property
+    def middles(self) -> Array:
+        """Return the mean number of the units in each: [count]."""
+        middles: Array = (np.arange(self.count) + 0.5) / self.count * self.length + 0.5
+        return middles
+
+    def means(self, pairs: Iterable[tuple[int, float]]) -> Array:
+        """Return the mean in each stretch of (unit, value) pairs: [count], NaN without any.
+
+        A run that is under way may have gone on since its length was read: what is beyond is in the last one.
+        """
+        values = np.array(list(pairs), dtype=np.float64).reshape(-1, 2)
+        places = (values[:, 0].astype(int) - 1) * self.count // max(1, self.length)
+        places = np.minimum(places, self.count - 1)
+        sums = np.bincount(places, values[:, 1], self.count).astype(np.float64)
+        return _quotients(sums, np.bincount(places, minlength=self.count))
+
+    def over_runs(self, rows: Sequence[Array]) -> Array:
+        """Return the mean over the runs that have a value: [count], NaN where none has."""
+        values = np.array(rows, dtype=np.float64).reshape(-1, self.count)
+        known = ~np.isnan(values)
+        return _quotients(np.where(known, values, 0.0).sum(0), known.sum(0))
+
+
+def _quotients(sums: Array, counts: Any) -> Array:
+    """Return sums over counts, NaN where nothing was counted."""
+    means: Array = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return means
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +100,8 @@ class Recorded:
         evaluations: during training, of the average, then of each task; None where there are none.
         training: mean return of training episodes, or training loss, of each task; before them, None for the
             average: losses of different tasks have no common unit.
-        weights: mean weight in each stretch by task, [BINS]; without tasks that have none.
-        conflicts: mean conflict rate in each stretch, [BINS]; None where none was measured.
+        weights: mean weight in each stretch by task, [stretches]; without tasks that have none.
+        conflicts: mean conflict rate in each stretch, [stretches]; None where none was measured.
     """
 
     runs: int
@@ -76,23 +123,20 @@ def read_recorded(method: Method, tasks: Sequence[str]) -> Recorded:
         tuple(each for each in course.evaluations if all(task in each.tasks for task in tasks))
         for _, course in found
     ]
-    length = max((run.budget.done for run in runs), default=0)
-    seen = [_stretches(run, length) for run in runs]
-    rates = _over_runs([rate for _, rate in seen])
+    stretches = Stretches(max((run.budget.done for run in runs), default=0))
+    seen = [_sharing(run, stretches) for run in runs]
+    rates = stretches.over_runs([rate for _, rate in seen])
+    weights = {
+        task: stretches.over_runs([by_task[task] for by_task, _ in seen if task in by_task]) for task in tasks
+    }
     return Recorded(
         runs=len(runs),
         evaluations=tuple(
             _evaluations([each for each in evaluated if each], part)
             for part in (tasks, *((task,) for task in tasks))
         ),
-        training=(None, *_trainings(runs, tasks, length)),
-        weights={
-            task: values
-            for task in tasks
-            if not np.isnan(
-                values := _over_runs([by_task[task] for by_task, _ in seen if task in by_task])
-            ).all()
-        },
+        training=(None, *_trainings(runs, tasks, stretches)),
+        weights={task: values for task, values in weights.items() if not np.isnan(values).all()},
         conflicts=None if np.isnan(rates).all() else rates,
     )
 
@@ -110,13 +154,12 @@ def _amount(record: EvaluationRecord) -> int:
     return record.updates if record.environment_steps is None else record.environment_steps
 
 
-def _trainings(runs: Sequence[Run], tasks: Sequence[str], length: int) -> Iterator[Line | None]:
+def _trainings(runs: Sequence[Run], tasks: Sequence[str], stretches: Stretches) -> Iterator[Line | None]:
     """Yield a line of each task. A stretch counts where all runs that know the task have a value."""
-    units = (np.arange(BINS) + 0.5) / BINS * length
-    read = [_trained(run, tasks, length) for run in runs]
+    read = [_trained(run, tasks, stretches) for run in runs]
     for task in tasks:
-        rows = np.array([each[task] for each in read if not np.isnan(each[task]).all()]).reshape(-1, BINS)
-        complete = ~np.isnan(rows).any(0) if len(rows) else np.zeros(BINS, dtype=bool)
+        rows = np.array([each[task] for each in read if not np.isnan(each[task]).all()])
+        complete = ~np.isnan(rows).any(0) if len(rows) else np.zeros(1, dtype=bool)
         if not complete.any():
             yield None
             continue
@@ -124,16 +167,16 @@ def _trainings(runs: Sequence[Run], tasks: Sequence[str], length: int) -> Iterat
         mean = np.array([each.mean for each in found])
         ends = np.array([(each.interval.low, each.interval.high) for each in found if each.interval])
         low, high = ends.T if len(ends) else (None, None)
-        yield Line(units[complete], None, mean, low, high)
+        yield Line(stretches.middles[complete], None, mean, low, high)
 
 
-def _trained(run: Run, tasks: Sequence[str], length: int) -> dict[str, Array]:
+def _trained(run: Run, tasks: Sequence[str], stretches: Stretches) -> dict[str, Array]:
     """Return the mean return or loss in each stretch, by task."""
     values: dict[str, list[tuple[int, float]]] = {task: [] for task in tasks}
     for unit, by_task in _records(run):
         for task in values.keys() & by_task.keys():
-            values[task].append((_stretch(unit, length), by_task[task]))
-    return {task: _binned(pairs) for task, pairs in values.items()}
+            values[task].append((unit, by_task[task]))
+    return {task: stretches.means(pairs) for task, pairs in values.items()}
 
 
 def _records(run: Run) -> list[tuple[int, Values]]:
@@ -164,37 +207,15 @@ def _unit(record: dict[str, Any]) -> tuple[int, Values]:
     return unit, values
 
 
-def _stretches(run: Run, length: int) -> tuple[dict[str, Array], Array]:
+def _sharing(run: Run, stretches: Stretches) -> tuple[dict[str, Array], Array]:
     """Return the mean weights by task, and the mean conflict rate, in each stretch."""
-    seen = [(_stretch(each.unit, length), each) for each in moments(run)]
-    tasks = dict.fromkeys(task for _, each in seen for task in each.weight)
+    seen = moments(run)
+    tasks = dict.fromkeys(task for each in seen for task in each.weight)
     weights = {
-        task: _binned((place, value) for place, each in seen if (value := each.weight.get(task)) is not None)
+        task: stretches.means(
+            (each.unit, value) for each in seen if (value := each.weight.get(task)) is not None
+        )
         for task in tasks
     }
-    rates = _binned((place, each.conflict_rate) for place, each in seen if each.conflict_rate is not None)
-    return weights, rates
-
-
-def _stretch(unit: int, length: int) -> int:
-    """Return which stretch a unit is in. A run that is under way may have gone on since."""
-    return min(BINS - 1, (unit - 1) * BINS // max(1, length))
-
-
-def _binned(pairs: Iterable[tuple[int, float]]) -> Array:
-    """Return the mean of the values in each stretch: [BINS], NaN without any."""
-    values = np.array(list(pairs), dtype=np.float64).reshape(-1, 2)
-    places = values[:, 0].astype(int)
-    sums, counts = np.bincount(places, values[:, 1], BINS), np.bincount(places, minlength=BINS)
-    means: Array = np.divide(sums, counts, out=np.full(BINS, np.nan), where=counts > 0)
-    return means
-
-
-def _over_runs(rows: Sequence[Array]) -> Array:
-    """Return the mean over the runs that have a value: [BINS], NaN where none has."""
-    values = np.array(rows, dtype=np.float64).reshape(-1, BINS)
-    known = ~np.isnan(values)
-    counts = known.sum(0)
-    sums = np.where(known, values, 0.0).sum(0)
-    means: Array = np.divide(sums, counts, out=np.full(BINS, np.nan), where=counts > 0)
-    return means
+    rates = ((each.unit, each.conflict_rate) for each in seen if each.conflict_rate is not None)
+    return weights, stretches.means(rates)

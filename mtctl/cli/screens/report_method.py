@@ -11,7 +11,7 @@ from mtctl.analysis.budgets import TOLERANCE
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.formats import Run
 from mtctl.analysis.page.parts import Explanation
-from mtctl.analysis.plot_data import BINS
+from mtctl.analysis.page.trainings import MOST_STRETCHES
 from mtctl.analysis.significance import POWER
 from mtctl.analysis.statistics import LEVEL
 from mtctl.engine import layout
@@ -44,7 +44,8 @@ def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iter
         "Curves",
         f"Evaluations are shown where they were made, as long as all seeds of a method were evaluated. "
         f"Environment steps and updates of a place are means over its seeds. Weights, conflicts, training "
-        f"episodes and losses are means over {BINS} stretches of equal length, however long a training was.",
+        f"episodes and losses are means over at most {MOST_STRETCHES} stretches of equal "
+        "length, however long a training was.",
     )
     yield Explanation(
         "Budgets",

@@ -11,7 +11,7 @@ import pytest
 
 from mtctl.analysis.comparison import Comparison, compare
 from mtctl.analysis.page.charts import charts
-from mtctl.analysis.page.trainings import Recorded, read_recorded
+from mtctl.analysis.page.trainings import Recorded, Stretches, read_recorded
 from mtctl.analysis.plot_data import BINS, read_trainings
 from mtctl.analysis.statistics import estimate
 from mtctl.errors import MtctlError
@@ -85,7 +85,7 @@ def test_training_episodes_are_means_over_stretches(tmp_path: Path) -> None:
     assert standard.mean[0] == pytest.approx(np.mean([1, 2]) + 1)
     assert standard.low is not None
     assert standard.low[0] < standard.mean[0]
-    assert standard.units[-1] == pytest.approx(60 * (BINS - 0.5) / BINS)
+    assert standard.units[-1] == pytest.approx(60 * (BINS - 0.5) / BINS + 0.5)
 
 
 def test_one_seed_has_no_band(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_losses_of_epochs(tmp_path: Path) -> None:
     first = found.training[1]
     assert first is not None
     assert set(first.mean.tolist()) == {1.0}
-    assert len(first.mean) == 20
+    assert first.units.tolist() == list(range(1, 21))
 
 
 def test_runs_without_records(tmp_path: Path) -> None:
@@ -169,4 +169,15 @@ def test_charts_are_json_of_few_numbers(tmp_path: Path) -> None:
     assert len(method["profile"]["mean"]) == len(document["thresholds"]) == 101
     assert method["profile"]["mean"][-1] == 0
     assert [part["mean"] for part in method["evaluations"]["parts"]] == [[10, 30, 40]] * 4
-    assert len(method["conflicts"]) == document["bins"] == BINS
+    assert len(method["conflicts"]) == document["most_stretches"] == BINS
+
+
+def test_a_short_training_has_a_stretch_for_each_unit() -> None:
+    assert Stretches(4).middles.tolist() == [1, 2, 3, 4]
+    assert Stretches(0).count == 1
+    pairs = [(1, 1.0), (2, 4.0), (2, 6.0), (9, 7.0)]
+    np.testing.assert_array_equal(Stretches(4).means(pairs), [1, 5, np.nan, 7])
+    np.testing.assert_array_equal(
+        Stretches(2).over_runs([np.array([1.0, np.nan]), np.array([3.0, np.nan])]), [2, np.nan]
+    )
+    assert Stretches(10_000).count == BINS

@@ -8,14 +8,7 @@ function heatPlaces(rows, width) {
   const beside = width >= BESIDE;
   const left = beside ? Math.min(240, 12 + 6.8 * Math.max(...rows.map((row) => row.label.length))) : 0;
   const pitch = beside ? 26 : 40;
-  return {
-    beside,
-    left,
-    pitch,
-    top: beside ? 2 : 18,
-    cell: (width - left - 2) / charts.bins,
-    bottom: rows.length * pitch,
-  };
+  return { beside, left, pitch, top: beside ? 2 : 18, whole: width - left - 2, bottom: rows.length * pitch };
 }
 
 function heatPanel({ title, rows, width }) {
@@ -32,8 +25,9 @@ function heatPanel({ title, rows, width }) {
   return el("div", { class: "panel" }, plot);
 }
 
-function heatRow(row, number, { beside, left, pitch, top, cell }, width) {
+function heatRow(row, number, { beside, left, pitch, top, whole }, width) {
   const y = number * pitch;
+  const cell = whole / row.rates.length;
   const name = fitted(row.label, beside ? left - 8 : width);
   return [
     svg("text", { class: "name", x: 0, y: y + (beside ? 17 : 13) }, name),
@@ -45,8 +39,7 @@ function heatRow(row, number, { beside, left, pitch, top, cell }, width) {
   ];
 }
 
-function heatAxis({ left, cell, bottom }) {
-  const whole = charts.bins * cell;
+function heatAxis({ left, whole, bottom }) {
   const anchor = (share) => (share === 0 ? "start" : share === 100 ? "end" : "middle");
   return [
     ...[0, 25, 50, 75, 100].map((share) =>
@@ -60,33 +53,36 @@ function heatAxis({ left, cell, bottom }) {
   ];
 }
 
+// A place is its row and its stretch; rows may have different numbers of stretches.
 function readHeat(plot, drawing, { title, rows, width, at }) {
-  const { left, pitch, top, cell } = at;
-  const bins = charts.bins;
-  const here = svg("rect", { class: "here", width: round(cell), height: CELL_HEIGHT, visibility: "hidden" });
+  const { left, pitch, top, whole } = at;
+  const here = svg("rect", { class: "here", height: CELL_HEIGHT, visibility: "hidden" });
   drawing.append(here);
   readable(plot, drawing, {
     label: `${title}.`,
-    places: (index) =>
-      heatPlace(rows[Math.floor(index / bins)], index % bins, {
-        x: (left + ((index % bins) + 0.5) * cell) / width,
-        y: ((Math.floor(index / bins) * pitch + top + 24) * plot.clientWidth) / width,
+    places: ([row, bin]) =>
+      heatPlace(rows[row], bin, {
+        x: (left + ((bin + 0.5) / rows[row].rates.length) * whole) / width,
+        y: ((row * pitch + top + 24) * plot.clientWidth) / width,
       }),
-    moves: heatMoves(rows.length, bins),
+    moves: heatMoves(rows.map((row) => row.rates.length)),
     nearest: (px, py) => {
-      const [row, bin] = [Math.floor(py / pitch), Math.floor((px - left) / cell)];
-      return row >= 0 && row < rows.length && bin >= 0 && bin < bins ? row * bins + bin : null;
+      const row = Math.floor(py / pitch);
+      const share = (px - left) / whole;
+      const inside = row >= 0 && row < rows.length && share >= 0 && share < 1;
+      return inside ? [row, Math.floor(share * rows[row].rates.length)] : null;
     },
-    mark: (index) => {
-      if (index === null) return filled(here, { visibility: "hidden" }, []);
-      const place = { x: round(left + (index % bins) * cell), y: Math.floor(index / bins) * pitch + top };
-      return filled(here, { visibility: "visible", ...place }, []);
+    mark: (place) => {
+      if (place === null) return filled(here, { visibility: "hidden" }, []);
+      const cell = whole / rows[place[0]].rates.length;
+      const box = { x: round(left + place[1] * cell), y: place[0] * pitch + top, width: round(cell) };
+      return filled(here, { visibility: "visible", ...box }, []);
     },
   });
 }
 
 function heatPlace(row, bin, place) {
-  const [from, to] = [bin, bin + 1].map((edge) => Math.round((edge * 100) / charts.bins));
+  const [from, to] = [bin, bin + 1].map((edge) => Math.round((edge * 100) / row.rates.length));
   const rate = row.rates[bin];
   const value = rate === null ? "not measured" : percentText(rate);
   return {
@@ -96,16 +92,17 @@ function heatPlace(row, bin, place) {
   };
 }
 
-function heatMoves(rows, bins) {
-  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -bins, ArrowDown: bins };
+function heatMoves(counts) {
+  const across = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
+  const down = { ArrowUp: -1, ArrowDown: 1 };
+  const within = (value, count) => Math.max(0, Math.min(count - 1, value));
   return (key, at) => {
-    if (key === "Home") return at === null ? 0 : at - (at % bins);
-    if (key === "End") return at === null ? bins - 1 : at - (at % bins) + bins - 1;
-    if (!(key in steps)) return null;
-    if (at === null) return 0;
-    const to = at + steps[key];
-    const across = Math.abs(steps[key]) === 1 && Math.floor(to / bins) !== Math.floor(at / bins);
-    return to < 0 || to >= rows * bins || across ? at : to;
+    if (!(key in across) && !(key in down)) return null;
+    if (at === null) return [0, 0];
+    const [row, bin] = at;
+    if (key in across) return [row, within(bin + across[key], counts[row])];
+    const to = within(row + down[key], counts.length);
+    return [to, Math.floor(((bin + 0.5) / counts[row]) * counts[to])];
   };
 }
 

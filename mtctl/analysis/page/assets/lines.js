@@ -130,7 +130,9 @@ function lineOf(each, x, y, number) {
   const { colour, dash, marker, base } = each.style;
   const whole = pieces(each.mean);
   const every = Math.max(1, Math.round(each.mean.length / 7));
-  const marked = whole.flat().filter((index) => index % every === number % every || each.mean.length === 1);
+  const marked = whole.flatMap((piece) =>
+    piece.filter((index) => piece.length === 1 || index % every === number % every),
+  );
   return [
     svg("path", {
       class: base ? "curve base" : "curve",

@@ -1,16 +1,18 @@
 // Sharing.
 
-const middles = Array.from({ length: charts.bins }, (_, bin) => ((bin + 0.5) * 100) / charts.bins);
+// The middles of so many stretches of a training, in per cent of it.
+const middles = (count) => Array.from({ length: count }, (_, at) => ((at + 0.5) * 100) / count);
 const shareText = (share) => `${Math.round(share)} %`;
 
 function weightSeries(method) {
   return shownParts()
     .filter((part) => part > 0 && method.weights[parts[part]])
-    .map((part) => ({
+    .map((part) => ({ part, mean: method.weights[parts[part]] }))
+    .map(({ part, mean }) => ({
       label: parts[part],
       style: lineStyle(part),
-      x: middles,
-      mean: method.weights[parts[part]],
+      x: middles(mean.length),
+      mean,
       low: null,
       high: null,
     }));
@@ -37,9 +39,9 @@ function weights() {
     shown().map((method) => {
       const series = weightSeries(method);
       const text = writer(valuesOf(series));
-      const rows = middles.map((place, bin) => [
+      const rows = (series[0]?.x ?? []).map((place, at) => [
         shareText(place),
-        ...series.map((each) => text(each.mean[bin])),
+        ...series.map((each) => text(each.mean[at])),
       ]);
       return {
         title: `Weights: ${method.label}`,
@@ -62,16 +64,21 @@ function conflicts() {
     const found = rows();
     return found.length ? [heatPanel({ title: "Conflicts between gradients", rows: found, width })] : [];
   };
-  const tables = () => [
-    {
-      title: "Share of conflicting pairs",
-      head: ["training", ...rows().map((row) => row.label)],
-      rows: middles.map((place, bin) => [
-        shareText(place),
-        ...rows().map((row) => percentText(row.rates[bin])),
-      ]),
-    },
-  ];
+  const tables = () => {
+    const found = rows();
+    const places = middles(Math.max(0, ...found.map((row) => row.rates.length)));
+    const lines = places.map((place) => [
+      shareText(place),
+      ...found.map(({ rates }) => percentText(rates[Math.floor((place / 100) * rates.length)])),
+    ]);
+    return [
+      {
+        title: "Share of conflicting pairs",
+        head: ["training", ...found.map((row) => row.label)],
+        rows: lines,
+      },
+    ];
+  };
   chart("conflicts", [], draw, tables, true);
   const ramp = el(
     "p",
