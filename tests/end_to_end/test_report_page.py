@@ -218,6 +218,16 @@ def test_intervals_are_shown_and_hidden(seen: Seen) -> None:
     assert bands.count() > 0
 
 
+def test_weights_have_a_logarithmic_scale(seen: Seen) -> None:
+    line = seen.page.locator("#weights .panel").first.locator(".curve").first
+    before = line.get_attribute("d")
+    seen.button("#weights .controls", "logarithmic").click()
+    assert line.get_attribute("d") != before
+    assert {"1", "2"} <= set(
+        seen.page.locator("#weights .panel").first.locator("svg > text").all_text_contents()
+    )
+
+
 def test_the_pointer_shows_values(seen: Seen) -> None:
     plot = seen.plot("learning")
     plot.scroll_into_view_if_needed()

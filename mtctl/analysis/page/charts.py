@@ -32,6 +32,7 @@ def charts(comparison: Comparison) -> dict[str, Any]:
         "schema": 1,
         "most_stretches": MOST_STRETCHES,
         "counted": "environment steps" if comparison.played else "updates",
+        "losses": not comparison.played,
         "trained_on": "return of training episodes" if comparison.played else "training loss",
         "thresholds": _short(thresholds),
         "methods": [

@@ -39,6 +39,7 @@ const state = {
   parts: new Set(parts.keys()),
   axis: "unit",
   bands: true,
+  weights: "linear",
   source: methods.some((method) => method.evaluations) ? "evaluations" : "training",
 };
 

@@ -30,6 +30,9 @@ function learningTitles() {
   };
 }
 
+// Losses may differ by orders of magnitude; scores are written as in the tables.
+const learningText = () => (state.source === "training" && charts.losses ? measureText : undefined);
+
 const learningPlace = (value) => `${countText(value)} ${learningTitles().xTitle}`;
 
 function drawLearning(width) {
@@ -43,6 +46,7 @@ function drawLearning(width) {
         width,
         height: HEIGHT,
         placeText: learningPlace,
+        yText: learningText(),
         ...learningTitles(),
       }),
     );
@@ -54,7 +58,7 @@ function learningTables() {
     const series = curves(part);
     if (!series.length) return [];
     const places = readingPlaces(series);
-    const text = writer(valuesOf(series));
+    const text = learningText() ?? writer(valuesOf(series));
     const at = (each, place) => {
       const index = each.x.indexOf(place);
       const nearest = index < 0 && places.length < MOST_PLACES ? -1 : nearestIndex(each.x, place);

@@ -16,17 +16,18 @@ function linePanel({
   placeText,
   yText,
   heading = true,
+  log = false,
 }) {
   const text = yText ?? writer(valuesOf(series));
   const xs = xRange ?? extent(series.flatMap((each) => each.x));
-  const ys = yRange ?? padded(extent(valuesOf(series)));
+  const ys = yRange ?? (log ? spread(extent(valuesOf(series))) : padded(extent(valuesOf(series))));
   const x = linear(...xs, MARGIN.left, width - MARGIN.right);
-  const y = linear(...ys, height - MARGIN.bottom, MARGIN.top);
+  const y = (log ? logarithmic : linear)(...ys, height - MARGIN.bottom, MARGIN.top);
   const told = describeLines(title, series, xTitle, yTitle, text);
   const drawing = svg(
     "svg",
     { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": told },
-    ...axes({ x, y, xs, ys, width, height, xTitle, yTitle }),
+    ...axes({ x, y, xs, ys, width, height, xTitle, yTitle, log }),
     ...series.map((each) => bandOf(each, x, y)),
     ...series.map((each, number) => lineOf(each, x, y, number)),
   );
@@ -76,10 +77,10 @@ function describeLines(title, series, xTitle, yTitle, text) {
   return `${title}: ${yTitle} by ${xTitle}. ${ends.length ? `${ends.join("; ")}.` : "Nothing is shown."}`;
 }
 
-function axes({ x, y, xs, ys, width, height, xTitle, yTitle }) {
+function axes({ x, y, xs, ys, width, height, xTitle, yTitle, log }) {
   const bottom = height - MARGIN.bottom;
   const across = ticks(...xs, Math.max(2, Math.floor(width / 90)));
-  const up = ticks(...ys, 5);
+  const up = log ? logTicks(...ys) : ticks(...ys, 5);
   const middle = (MARGIN.top + bottom) / 2;
   return [
     ...up.map((value) =>
@@ -92,7 +93,11 @@ function axes({ x, y, xs, ys, width, height, xTitle, yTitle }) {
       }),
     ),
     ...up.map((value) =>
-      svg("text", { x: MARGIN.left - 6, y: round(y(value)) + 4, "text-anchor": "end" }, tickText(value, up)),
+      svg(
+        "text",
+        { x: MARGIN.left - 6, y: round(y(value)) + 4, "text-anchor": "end" },
+        log ? logText(value) : tickText(value, up),
+      ),
     ),
     svg("line", { class: "axis", x1: MARGIN.left, x2: width - MARGIN.right, y1: bottom, y2: bottom }),
     ...across.map((value) =>

@@ -3,6 +3,11 @@
 const linear = (from, to, start, end) => (value) =>
   start + ((value - from) / (to - from || 1)) * (end - start);
 
+const logarithmic = (from, to, start, end) => {
+  const place = linear(Math.log10(from), Math.log10(to), start, end);
+  return (value) => place(Math.log10(value));
+};
+
 // The least and the most of what is there; a range of no width is widened, so that it has a middle.
 function extent(values) {
   let low = Infinity;
@@ -16,6 +21,9 @@ function extent(values) {
   if (low === high) return [low - (Math.abs(low) || 1) * 0.1, high + (Math.abs(high) || 1) * 0.1];
   return [low, high];
 }
+
+// The same on a logarithmic scale.
+const spread = ([low, high]) => (low > 0 ? [low / 1.2, high * 1.2] : [0.1, 10]);
 
 function padded([low, high], share = 0.05) {
   const pad = (high - low) * share;
@@ -34,8 +42,24 @@ function ticks(low, high, wanted) {
   return found;
 }
 
+// The same for a logarithmic scale: powers of ten, with twos and fives between, or any, where there are few.
+function logTicks(low, high) {
+  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  const powers = Array.from({ length: Math.min(60, last - first + 1) }, (_, at) => first + at);
+  const step = Math.ceil(powers.length / 8);
+  const times = powers.length > 3 ? [1] : [1, 2, 5];
+  const all = powers
+    .filter((_, at) => at % step === 0)
+    .flatMap((power) => times.map((each) => each * 10 ** power));
+  const within = all.filter((value) => value >= low && value <= high);
+  return within.length > 2 ? within : ticks(low, high, 4);
+}
+
 const minus = (text) => text.replace(/-/g, "\u2212");
 const spelled = (value, options) => minus(value.toLocaleString("en-US", options));
+
+const logText = (value) =>
+  value >= 1e-3 && value < 1e6 ? spelled(value, { maximumFractionDigits: 3 }) : minus(value.toExponential(0));
 
 // A tick's text: as few digits as tell it from its neighbours.
 function tickText(value, all) {
@@ -62,6 +86,14 @@ function writer(values) {
   const digits = largest > 0 ? Math.max(1, 2 - Math.floor(Math.log10(largest))) : 1;
   const shape = { minimumFractionDigits: digits, maximumFractionDigits: digits };
   return (value) => (value === null || value === undefined ? "–" : spelled(value, shape));
+}
+
+// A value of any size with three significant digits: a weight, a loss.
+function measureText(value) {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  if (size >= 1000 && size < 1e9) return spelled(Math.round(value), {});
+  return minus(size > 0 && size < 1e-3 ? value.toExponential(2) : value.toPrecision(3));
 }
 
 const percentText = (share) => (share === null ? "–" : `${Math.round(share * 100)} %`);

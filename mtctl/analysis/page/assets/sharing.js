@@ -32,16 +32,17 @@ function weights() {
         width,
         height: 210,
         xRange: [0, 100],
+        log: state.weights === "log",
+        yText: measureText,
         placeText: (value) => `${shareText(value)} of training`,
       }),
     );
   const tables = () =>
     shown().map((method) => {
       const series = weightSeries(method);
-      const text = writer(valuesOf(series));
       const rows = (series[0]?.x ?? []).map((place, at) => [
         shareText(place),
-        ...series.map((each) => text(each.mean[at])),
+        ...series.map((each) => measureText(each.mean[at])),
       ]);
       return {
         title: `Weights: ${method.label}`,
@@ -50,7 +51,16 @@ function weights() {
       };
     });
   const tasks = [...parts.keys()].slice(1);
-  return chart("weights", [partChoices("Tasks", tasks, (part) => swatch(lineStyle(part)))], draw, tables);
+  const all = weighted.flatMap((method) => Object.values(method.weights).flat());
+  const scales = [
+    { value: "linear", text: "linear" },
+    ...(all.every((value) => value === null || value > 0) ? [{ value: "log", text: "logarithmic" }] : []),
+  ];
+  const controls = [
+    partChoices("Tasks", tasks, (part) => swatch(lineStyle(part))),
+    oneOf("Scale", "weights", scales),
+  ];
+  return chart("weights", controls, draw, tables);
 }
 
 function conflicts() {
