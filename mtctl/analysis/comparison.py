@@ -97,15 +97,7 @@ def compare(
         MtctlError: if no run can be used, the baseline is unknown, or a file is corrupt.
         ValueError: if runs are to be matched, and a checkpoint other than the last is asked for.
     """
-    if match is not None and checkpoint != layout.LAST:
-        raise ValueError(f"runs are matched by evaluations during training, not by those of {checkpoint}")
-    matched: Matched | None = None
-    if match is None:
-        scored, left_out = score_runs(paths, include_partial=include_partial, checkpoint=checkpoint)
-    else:
-        scored, left_out, matched = match_runs(paths, match, include_partial=include_partial)
-    if not scored:
-        raise _nothing_to_compare(left_out)
+    scored, left_out, matched = _score(paths, match, checkpoint, include_partial=include_partial)
     mismatches = find_mismatches(scored)
     if mismatches and not allow_mismatch:
         raise MismatchError(mismatches)
@@ -146,6 +138,22 @@ def compare(
         ),
         checkpoint=checkpoint,
     )
+
+
+def _score(
+    paths: Iterable[Path], match: Budget | None, checkpoint: str, *, include_partial: bool
+) -> tuple[list[ScoredRun], list[LeftOut], Matched | None]:
+    """Return the runs that can be compared, at least one, those that cannot, and the common budget."""
+    if match is None:
+        scored, left_out = score_runs(paths, include_partial=include_partial, checkpoint=checkpoint)
+        matched = None
+    elif checkpoint != layout.LAST:
+        raise ValueError(f"runs are matched by evaluations during training, not by those of {checkpoint}")
+    else:
+        scored, left_out, matched = match_runs(paths, match, include_partial=include_partial)
+    if not scored:
+        raise _nothing_to_compare(left_out)
+    return scored, left_out, matched
 
 
 def _selection_notes(groups: Sequence[Group], items: int) -> Iterator[str]:

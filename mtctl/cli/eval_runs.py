@@ -128,10 +128,8 @@ def evaluate_runs(runs: Sequence[Run], choice: Choice, jobs: int, *, quiet: bool
         return int(ExitCode.INTERRUPTED)
     if as_json:
         _print_json(documents, by_method, failures)
-    elif len(selections) > 1:
-        out().print("", bias_table(by_method), sep="\n", crop=False)
-        if (sentence := bias_sentence(by_method)) is not None:
-            out().print("", Sentence(sentence), sep="\n")
+    elif selections:
+        _print_seeds(by_method, several=len(selections) > 1)
     if failures and len(runs) > 1:
         names = ", ".join(str(run.path) for run, _ in failures)
         text = f"{len(failures)} of {len(runs)} runs could not be evaluated: {names}"
@@ -253,6 +251,13 @@ def _print(run: Run, document: dict[str, Any], selection: Selection | None) -> N
         command = shlex.join(["mtctl", "eval", str(run.path)])
         text = f"`{command}` puts the final policy on the same {run.item}s beside it"
         err().print(remark("hint", "bold cyan", text), soft_wrap=True)
+
+
+def _print_seeds(by_method: dict[str, list[Selection]], *, several: bool) -> None:
+    if several:
+        out().print("", bias_table(by_method), "", sep="\n", crop=False)
+    if (sentence := bias_sentence(by_method)) is not None:
+        out().print(Sentence(sentence))
 
 
 def _entry(run: Run, document: dict[str, Any], selection: Selection | None, *, best: bool) -> dict[str, Any]:

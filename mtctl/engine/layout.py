@@ -5,7 +5,8 @@
       run.json        who, what, how far, how long (below)
       metrics.jsonl   one JSON object per line (below); free of wall-clock, so equal runs have equal files
       eval.json       evaluation on held-out data (below)
-      checkpoints/    last.pt, best.pt, ep0100.pt … (after 100 units: episodes or epochs)
+      checkpoints/    last.pt, best.pt, ep0100.pt … (after 100 units: episodes or epochs); best.pt is of the
+                      first evaluation during training with the best average, and missing without one
       lock            held by the process that trains
 
 A problem that is played counts episodes, and an evaluation scores episodes; one that learns from a data set

@@ -92,7 +92,9 @@ def test_one_task_has_welchs_interval(run: Run) -> None:
     monitored, held_out = rng.normal(230, 40, 5), rng.normal(180, 90, 100)
     one = run.model_copy(update={"tasks": ("standard",)})
     found = known(
-        judge_selection(one, [record({"standard": monitored.tolist()})], fresh(one, {"standard": held_out.tolist()}))
+        judge_selection(
+            one, [record({"standard": monitored.tolist()})], fresh(one, {"standard": held_out.tolist()})
+        )
     )
     theirs = stats.ttest_ind(monitored, held_out, equal_var=False)
     half = stats.t.ppf(0.975, int(theirs.df)) * math.hypot(

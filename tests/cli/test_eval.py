@@ -339,11 +339,13 @@ def test_a_process_that_is_killed_is_a_failure(
     mtctl: Command, results: Path, stand_ins: dict[str, str]
 ) -> None:
     other = "results/shared_onehot/seed0"
-    stand_ins |= {RUN: "import os; os.kill(os.getpid(), 9)", other: answer(other)}
+    wrote = "import sys; print('wrote films/heavy.mp4', file=sys.stderr)"
+    stand_ins |= {RUN: "import os; os.kill(os.getpid(), 9)", other: f"{wrote}; {answer(other)}"}
     result = mtctl("eval", results, "-j", 2)
     assert result.code == 1
     assert f"error: {RUN}: killed by signal 9" in result.err
     assert f"{RUN}: failed (" in result.err
+    assert "wrote films/heavy.mp4\n" in result.err
     assert result.out.startswith(f"{other} · last")
 
 
@@ -405,6 +407,7 @@ def test_what_a_best_checkpoint_was_selected_for(mtctl: Command, results: Path) 
     assert f"selected for {record['average']:.1f} over 1 episode of each task; on 2 fresh ones" in result.out
     assert "the best checkpoint is the final policy" in result.out
     assert "over seeds" not in result.out
+    assert result.out.endswith("takes several seeds; there is one of equal_blind\n")
 
 
 def test_the_selection_in_json(mtctl: Command, results: Path) -> None:
@@ -433,7 +436,7 @@ def test_selections_of_several_runs(mtctl: Command, results: Path) -> None:
     assert result.code == 0
     table = result.out[result.out.index("Selection over seeds") :].splitlines()
     assert [line.split()[:2] for line in table[4:6]] == [["equal_blind", "2"], ["shared_onehot", "1"]]
-    assert table[-1] == "no interval over seeds, with one seed each: shared_onehot"
+    assert table[-1] == "what selection does on average takes several seeds; there is one of shared_onehot"
 
 
 def test_a_part_of_the_tasks_has_no_selection_bias(mtctl: Command, results: Path) -> None:

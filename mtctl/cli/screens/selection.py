@@ -104,7 +104,9 @@ def bias_table(methods: Mapping[str, Sequence[Selection]]) -> StackedTable:
 def bias_sentence(methods: Mapping[str, Sequence[Selection]]) -> str | None:
     """Say which methods have no interval over seeds."""
     single = [label for label, found in methods.items() if len(found) == 1]
-    return f"no interval over seeds, with one seed each: {', '.join(single)}" if single else None
+    if not single:
+        return None
+    return f"what selection does on average takes several seeds; there is one of {', '.join(single)}"
 
 
 def _means(values: Sequence[Sequence[float]]) -> tuple[str, ...]:
