@@ -56,6 +56,7 @@ def ours(model: ReferenceNetwork, method: Method) -> Side:
         decision = balancing.balance(gradients)
         gradients.combine(decision.shared, decision.own)
         model.optimizer.step()
+        balancing.follow(gradients, decision, model.revisit)
 
     return repeated(step)
 

@@ -18,6 +18,7 @@ from mtctl.balancing.dwa import DWA
 from mtctl.balancing.encodec import Encodec
 from mtctl.balancing.every import Every
 from mtctl.balancing.fairgrad import FairGrad
+from mtctl.balancing.famo import FAMO
 from mtctl.balancing.fixed import Equal, Manual
 from mtctl.balancing.gls import GLS
 from mtctl.balancing.gradnorm import GradNorm
@@ -89,6 +90,9 @@ def _by_losses(recipe: recipes.LossMethod, tasks: tuple[str, ...]) -> Balancer:
         case recipes.STCH():
             base, ideal = _if_given(recipe.base_weights, tasks), _if_given(recipe.ideal, tasks)
             return STCH(recipe.form, recipe.mu, base, ideal, recipe.initial_window)
+        case recipes.FAMO():
+            ideal = _if_given(recipe.ideal, tasks)
+            return FAMO(recipe.lr, recipe.weight_decay, ideal, recipe.epsilon)
         case _:
             assert_never(recipe)
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtctl.balancing.contract import NOT_ASKED, Array, Balancer, Shown, Signals, State, observe
+from mtctl.balancing.contract import NOT_ASKED, Array, Balancer, Need, Shown, Signals, Space, State, observe
 
 ChainState = dict[str, Tensor]
 """Named float64 tensors; what `torch.save` keeps and `weights_only=True` loads."""
@@ -22,10 +22,18 @@ class Decision:
         shared: [T] float64 weights of the gradients on the shared parameters; 0 for inactive tasks.
         own: [T] float64 weights of the losses as each task's own parameters see them: the product over the
             methods whose scope is `loss`.
+        following: for each method that wants to see what the step does, the weights [T] of those before it;
+            None for the others.
     """
 
     shared: Tensor
     own: Tensor
+    following: tuple[Array | None, ...] = ()
+
+    @property
+    def wants_outcome(self) -> bool:
+        """Whether a method has to be shown the losses of the same batch after the step: see `follow`."""
+        return any(weights is not None for weights in self.following)
 
 
 @dataclass(frozen=True)
@@ -62,20 +70,50 @@ class Chain:
         """
         shared = own = gradients.active.numpy(force=True).astype(np.float64)
         after: ChainState = {}
+        following: list[Array | None] = []
         for place, method in enumerate(self.methods):
-            before = {
-                name.removeprefix(f"{place}."): value.numpy()
-                for name, value in state.items()
-                if name.startswith(f"{place}.")
-            }
-            weights, memory = method.weigh(_signals(gradients, method, before, shared), before, rng)
-            # Copied: a value that passes through unchanged would otherwise hold on to every state before it.
-            after.update(
-                {f"{place}.{name}": torch.from_numpy(value.copy()) for name, value in memory.items()}
-            )
+            before = _part(state, place)
+            needs = method.asks(gradients.active.numpy(force=True), before)
+            weights, memory = method.weigh(_signals(gradients, method.space, needs, shared), before, rng)
+            after |= _whole(memory, place)
+            following.append(shared if "outcome" in needs else None)
             shared = shared * weights
             own = own * weights if method.scope == "loss" else own
-        return Decision(torch.from_numpy(shared), torch.from_numpy(own)), after
+        return Decision(torch.from_numpy(shared), torch.from_numpy(own), tuple(following)), after
+
+    def follow(self, gradients: Shown, after: Tensor, decision: Decision, state: ChainState) -> ChainState:
+        """Return the state once methods have seen what the step did to the losses of its batch.
+
+        Args:
+            gradients: of the step.
+            after: [T] the same batch's losses with the parameters that the step has led to.
+            decision: what the step was made with.
+            state: as `balance` returned it.
+
+        Raises:
+            NonFiniteSignal: a loss is NaN or infinite.
+        """
+        active = gradients.active.numpy(force=True)
+        losses = (observe(each.numpy(force=True), active).losses for each in (gradients.losses, after))
+        before, now = losses
+        for place, (method, weights) in enumerate(zip(self.methods, decision.following, strict=True)):
+            if weights is not None:
+                memory = method.follow(before * weights, now * weights, active, _part(state, place))
+                state = state | _whole(memory, place)
+        return state
+
+
+def _part(state: ChainState, place: int) -> State:
+    """Return the state of one method."""
+    start = f"{place}."
+    return {
+        name.removeprefix(start): value.numpy() for name, value in state.items() if name.startswith(start)
+    }
+
+
+def _whole(memory: State, place: int) -> ChainState:
+    # Copied: a value that passes through unchanged would otherwise hold on to every state before it.
+    return {f"{place}.{name}": torch.from_numpy(value.copy()) for name, value in memory.items()}
 
 
 def learned_parameters(chain: Chain, tasks: int) -> int:
@@ -83,14 +121,12 @@ def learned_parameters(chain: Chain, tasks: int) -> int:
     return sum(method.parameters(tasks) for method in chain.methods)
 
 
-def _signals(gradients: Shown, method: Balancer, state: State, weights: Array) -> Signals:
-    active = gradients.active.numpy(force=True)
-    needs = method.asks(active, state)
+def _signals(gradients: Shown, space: Space, needs: frozenset[Need], weights: Array) -> Signals:
     seen = observe(
         gradients.losses.numpy(force=True),
-        active,
-        gradients.norms(method.space).numpy(force=True) if "norms" in needs else NOT_ASKED,
-        gradients.gramian(method.space).numpy(force=True) if "gramian" in needs else NOT_ASKED,
+        gradients.active.numpy(force=True),
+        gradients.norms(space).numpy(force=True) if "norms" in needs else NOT_ASKED,
+        gradients.gramian(space).numpy(force=True) if "gramian" in needs else NOT_ASKED,
     )
     return Signals(
         seen.losses * weights,

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from math import isfinite
 from typing import Literal, Protocol
 
 import numpy as np
@@ -25,7 +24,7 @@ from mtctl.errors import ExitCode, MtctlError
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Need = Literal["norms", "gramian"]
+Need = Literal["norms", "gramian", "outcome"]
 Space = Literal["last_shared", "all_shared", "features"]
 Scope = Literal["loss", "shared"]
 State = dict[str, Array]
@@ -100,12 +99,9 @@ def observe(losses: Array, active: Mask, norms: Array = NOT_ASKED, gramian: Arra
         norms = np.where(active, norms, 0.0) if norms.size else norms
         pairs = active[..., :, None] & active[..., None, :]
         gramian = np.where(pairs, gramian, 0.0) if gramian.size else gramian
-    # In most steps all is finite, as one sum of everything tells; if that only overflows, nothing is refused.
-    if isfinite(sum(np.add.reduce(values, axis=None) for values in (losses, norms, gramian))):
-        return Signals(losses, active, norms, gramian)
     _refuse_non_finite(losses, "its loss is not finite")
     _refuse_non_finite(norms, "its gradient is not finite")
-    if not np.isfinite(gramian).all():
+    if gramian.size and not np.logical_and.reduce(np.isfinite(gramian), axis=None):
         # A bad gradient spoils its task's row and column; only the diagonal tells whose it is.
         _refuse_non_finite(np.diagonal(gramian, axis1=-2, axis2=-1), "its gradient is not finite")
         _refuse_non_finite(gramian, "its gradient's inner products are not finite")
@@ -114,7 +110,7 @@ def observe(losses: Array, active: Mask, norms: Array = NOT_ASKED, gramian: Arra
 
 def _refuse_non_finite(values: Array, problem: str) -> None:
     finite = np.isfinite(values)
-    if not finite.all():
+    if not np.logical_and.reduce(finite, axis=None):
         raise NonFiniteSignal(int(finite.reshape(-1, values.shape[-1]).all(0).argmin()), problem)
 
 
@@ -122,7 +118,8 @@ class Balancer(ABC):
     """One method: a frozen dataclass of its settings.
 
     Attributes:
-        needs: what it must see besides the losses; no more than that is computed.
+        needs: what it must see besides the losses; no more than that is computed. `outcome` is what the step
+            does to the losses of its batch: see `follow`.
         space: where `needs` are measured.
         scope: what its weights act on: the whole `loss` of a task (its own parameters too), or only the
             gradient on the `shared` parameters (the task's own parameters then follow their own loss).
@@ -150,6 +147,17 @@ class Balancer(ABC):
 
         Nothing that comes in is changed. `rng` is the only source of randomness.
         """
+
+    def follow(self, before: Array, after: Array, active: Mask, state: State) -> State:
+        """Return the state after the step, for methods that need its `outcome`; nothing is changed.
+
+        Args:
+            before: [..., T] the losses that `weigh` saw.
+            after: [..., T] the losses of the same batch once the step is made, weighted in the same way.
+            active: [..., T]; losses of inactive tasks mean nothing.
+            state: as `weigh` returned it.
+        """
+        return state
 
 
 class Shown(Protocol):

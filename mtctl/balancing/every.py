@@ -60,6 +60,13 @@ class Every(Balancer):
         memory = {name: np.where(due, value, state[name]) for name, value in memory.items()}
         return weights * active, {**memory, _WEIGHTS: weights, _LEFT: left}
 
+    def follow(self, before: Array, after: Array, active: Mask, state: State) -> State:
+        inner = _inner(state)
+        # Asked in this step were those whose weights have their whole time before them.
+        asked = np.logical_or.reduce(active & (state[_LEFT] == self.steps - 1), axis=-1, keepdims=True)
+        learned = self.method.follow(before, after, active, inner)
+        return {**state, **{name: np.where(asked, value, inner[name]) for name, value in learned.items()}}
+
 
 def _due(active: Mask, state: State) -> Mask:
     """Say [..., 1] whether the method is asked: an active task has used up its weight, or has none."""

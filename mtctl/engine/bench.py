@@ -84,6 +84,7 @@ def _reference_update(method: Method, tasks: int) -> Update:
         decision = balancing.balance(gradients)
         gradients.combine(decision.shared, decision.own)
         network.optimizer.step()
+        balancing.follow(gradients, decision, network.revisit)
 
     return update
 
@@ -107,6 +108,7 @@ def _recipe_update(method: Method, recipe: Recipe) -> Update:
             ) from error
         gradients.combine(decision.shared, decision.own)
         problem.update()
+        balancing.follow(gradients, decision, problem.revisit)
 
     return update
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from mtctl.balancing.chain import Chain, Decision
 from mtctl.balancing.contract import NonFiniteSignal, SignalError, TaskGradients
@@ -40,6 +41,17 @@ class Balancing:
         """Return this step's weights and move the methods' state on."""
         decision, self._state = self._chain.balance(gradients, self._state, self._rng)
         return decision
+
+    def follow(self, gradients: TaskGradients, decision: Decision, revisit: Callable[[], Tensor]) -> None:
+        """Show the methods that want to see it what the step did to the losses of its batch.
+
+        Args:
+            gradients: of the step that has been made.
+            decision: its weights.
+            revisit: returns the batch's losses [T] as they are now; called only if a method wants them.
+        """
+        if decision.wants_outcome:
+            self._state = self._chain.follow(gradients, revisit(), decision, self._state)
 
     def state_dict(self) -> dict[str, Any]:
         return {"state": self._state, "rng": self._rng.get_state()}
@@ -78,7 +90,8 @@ def fit(
     """Train until the problem's units are done, or until `stop` says so at the end of a unit.
 
     Raises:
-        Diverged: a task's loss or gradient is not finite; nothing of that step has been applied.
+        Diverged: a task's loss or gradient is not finite; nothing of that step has been applied (unless a
+            method wants to see the losses after it, and one of these is not finite).
     """
     while problem.done < problem.units:
         record = problem.advance()
@@ -92,6 +105,8 @@ def fit(
             _refuse_gradients(gradients, problem, unit)
             signals.add(gradients, decision, problem.budget()["updates"])
             problem.update()
+            with _placed(gradients, problem, unit):
+                balancing.follow(gradients, decision, problem.revisit)
         if record is not None:
             record["updates"] = problem.budget()["updates"]
             record["signals"] = signals.flush()

@@ -74,6 +74,11 @@ class ReferenceNetwork(nn.Module):
         ]
         return Pass(features, dict(zip(self.tasks, losses, strict=True)))
 
+    @torch.no_grad()
+    def revisit(self) -> Tensor:
+        """Return [T] the losses as they are now."""
+        return torch.stack(list(self().losses.values())).double()
+
     def gradients(self) -> AutogradGradients:
         """Return the task gradients of a forward pass."""
         made = self()

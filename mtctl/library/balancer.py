@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mtctl.balancing.build import build
 from mtctl.balancing.chain import Chain, ChainState, Decision
@@ -62,6 +64,7 @@ class Balancer:
         self._rng = torch.Generator().manual_seed(seed)
         self._untouched = self._rng.get_state()
         self._state: ChainState = {}
+        self._open: tuple[LossGradients, Decision] | None = None
         self.sharing = Sharing()
         self.tasks: tuple[str, ...] = ()
         if tasks is not None:
@@ -101,14 +104,80 @@ class Balancer:
         Raises:
             BalanceError: a loss or a gradient that the method cannot work with, with the task's name.
         """
-        try:
+        if self._open is not None:
+            raise BalanceError(
+                f"{self.name} has not seen what its last step did",
+                hint="after optimizer.step(), show it the same batch's losses: with torch.no_grad(): "
+                "balancer.follow(losses)",
+            )
+        with self._named():
             decision, self._state = self._chain.balance(gradients, self._state, self._rng)
-        except SignalError as error:
-            raise BalanceError(f"task `{self.tasks[error.task]}`: {error.problem}") from error
+        if decision.wants_outcome:
+            self._open = gradients, decision
         return decision
 
+    @property
+    def follows(self) -> bool:
+        """Whether the last step's method, such as FAMO, waits to be shown what the step did: see `follow`."""
+        return self._open is not None
+
+    def follow(self, losses: Mapping[str, Tensor | float | None]) -> None:
+        """Show the method what its step did; call it after `optimizer.step()` if `follows` says so.
+
+        >>> import torch, mtctl
+        >>> model, data = torch.nn.Linear(4, 2), torch.randn(16, 4)
+        >>> def losses():
+        ...     left, right = model(data).square().mean(0)
+        ...     return {"left": left, "right": right}
+        >>> optimizer, balancer = torch.optim.SGD(model.parameters(), lr=0.1), mtctl.Balancer("famo")
+        >>> for _ in range(3):
+        ...     optimizer.zero_grad()
+        ...     report = mtctl.balance(losses(), balancer=balancer)
+        ...     optimizer.step()
+        ...     with torch.no_grad():
+        ...         balancer.follow(losses())
+
+        The losses must be those of the same batch: with dropout, under the same noise (`torch.manual_seed`
+        before both forward passes, or evaluation mode for both); batch normalisation may see the batch twice,
+        unless its layers are in evaluation mode the second time.
+
+        Args:
+            losses: by task, as in the step, after it.
+
+        Raises:
+            BalanceError: no step waits for it; a task of the step is missing, or its loss is not one finite
+                number.
+        """
+        if self._open is None:
+            raise BalanceError(
+                f"{self.name} waits for no losses",
+                hint="balancer.follow(…) comes after a step, once, if balancer.follows",
+            )
+        gradients, decision = self._open
+        after = torch.zeros(len(self.tasks), dtype=torch.float64)
+        for place, task in enumerate(self.tasks):
+            if gradients.active[place]:
+                after[place] = _number(task, losses.get(task))
+        with self._named():
+            self._state = self._chain.follow(gradients, after, decision, self._state)
+        self._open = None
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say of signals that a method cannot work with which task's they are."""
+        try:
+            yield
+        except SignalError as error:
+            raise BalanceError(f"task `{self.tasks[error.task]}`: {error.problem}") from error
+
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that decides the steps to come: tensors and plain values, for `torch.save`."""
+        """Return everything that decides the steps to come: tensors and plain values, for `torch.save`.
+
+        Raises:
+            BalanceError: a step is under way: its outcome has not been shown yet.
+        """
+        if self._open is not None:
+            raise BalanceError(f"{self.name} is between a step and its outcome", hint="call follow(…) first")
         return {
             "method": self.name,
             "tasks": list(self.tasks),
@@ -134,7 +203,7 @@ class Balancer:
             if fresh.keys() != state["state"].keys():
                 raise BalanceError(f"the state is of {self.name} with other settings")
             self._chain, self.tasks = chain, tasks
-        self._state = dict(state["state"])
+        self._state, self._open = dict(state["state"]), None
         self._rng.set_state(state["rng"])
 
     def _begin(self, tasks: tuple[str, ...]) -> None:
@@ -150,3 +219,13 @@ class Balancer:
             return chain, chain.init(len(tasks))
         except ValueError as error:
             raise BalanceError(f"{self.name}: {error}") from error
+
+
+def _number(task: str, loss: Tensor | float | None) -> float:
+    if loss is None or (isinstance(loss, Tensor) and loss.numel() != 1):
+        found = "none" if loss is None else f"a tensor of {loss.numel()} elements"
+        raise BalanceError(
+            f"task `{task}`: expected its loss after the step, found {found}",
+            hint="follow(…) takes the same losses as balance(…), computed again",
+        )
+    return float(loss.detach() if isinstance(loss, Tensor) else loss)

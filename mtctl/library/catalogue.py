@@ -130,6 +130,8 @@ def _in_one_line(paragraph: str) -> str:
 
 def _cost(methods: Sequence[Method]) -> str:
     looking = [method for method in methods if method.needs]
+    if any("outcome" in method.needs for method in looking):
+        return "1 backward pass: that of the weighted sum of losses; and 1 more forward pass after the step"
     if not looking:
         return "1 backward pass: that of the weighted sum of losses"
     if all(method.space == "features" for method in looking):

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from mtctl.balancing.contract import TaskGradients
 
@@ -108,6 +109,14 @@ class Problem(Protocol):
 
     def update(self) -> None:
         """Step the optimizer with the combined gradients, and do what follows an update (target networks)."""
+        ...
+
+    def revisit(self) -> Tensor:
+        """Return [T] float64 losses of the last batch with the parameters as they are now.
+
+        Everything else is as it was when they were differentiated (targets, dropout noise), and nothing that
+        decides the future changes. Tasks without rows have 0.
+        """
         ...
 
     def inspect(self) -> TaskSignals:

@@ -22,6 +22,7 @@ from mtctl.balancing.dwa import DWA
 from mtctl.balancing.encodec import Encodec
 from mtctl.balancing.every import Every
 from mtctl.balancing.fairgrad import FairGrad
+from mtctl.balancing.famo import FAMO
 from mtctl.balancing.fixed import Equal, Manual
 from mtctl.balancing.gls import GLS
 from mtctl.balancing.gradnorm import GradNorm
@@ -114,6 +115,10 @@ METHODS: dict[str, Callable[[Sequence[int]], Balancer]] = {
     "imtl_l": lambda tasks: IMTLL(lr=0.1, limit=0.25),
     "stch, linear": lambda tasks: STCH("linear", mu=0.1, base_weights=tuple(0.5 + task for task in tasks)),
     "stch, log": lambda tasks: STCH("log", mu=0.1, window=2),
+    "famo": lambda tasks: FAMO(lr=0.1),
+    "famo, bounded": lambda tasks: FAMO(
+        weight_decay=0.5, ideal=tuple(-0.5 - task for task in tasks), epsilon=1e-3
+    ),
     "adaptive_scaling": lambda tasks: AdaptiveScaling(warmup_steps=2),
     "adaptive_scaling, equalise": lambda tasks: AdaptiveScaling(
         "equalise", least=1e-20, most=1e20, warmup_steps=0, base_weights=tuple(0.5 + task for task in tasks)
@@ -157,12 +162,15 @@ def places(tasks: Sequence[int], among: int, size: int) -> NDArray[np.intp]:
 def steps(
     method: Balancer, seen: Sequence[Signals], seed: int = 0, state: State | None = None
 ) -> tuple[list[Array], State]:
-    """Weights of consecutive steps, and the last state."""
+    """Weights of consecutive steps, and the last state. A step brings its losses L to L/(1 + L)."""
     state = method.init(seen[0].active.shape[-1]) if state is None else state
     rng, weights = seeded(seed), []
     for step in seen:
+        needs = method.asks(step.active, state)
         now, state = method.weigh(step, state, rng)
         weights.append(now)
+        if "outcome" in needs:
+            state = method.follow(step.losses, step.losses / (1 + step.losses), step.active, state)
     return weights, state
 
 

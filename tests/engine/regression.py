@@ -101,6 +101,11 @@ class Regression:
         self._optimizer.step()
         self.updates += 1
 
+    def revisit(self) -> Tensor:
+        with torch.no_grad():
+            losses = self._losses(self._inputs)
+        return torch.stack([losses[task] for task in self.tasks]).double()
+
     def evaluate(
         self, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
     ) -> dict[str, TaskEvaluation]:

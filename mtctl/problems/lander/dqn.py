@@ -156,6 +156,7 @@ class DQN:
         self._target.copy_from(self.online)
         self._shares = torch.full((len(tasks),), 1 / len(tasks) if agent.replay.kind == "mixed" else 1.0)
         self.updates = 0
+        self._last: tuple[Batch, Tensor] | None = None
         self._leaves = self.online.leaves()
         self._optimizer = Adam(self._leaves, self._rates())
 
@@ -172,26 +173,33 @@ class DQN:
         The result shares memory with the next one: use it before the next call.
         """
         targets, actions = self._targets(batch), batch.actions
+        self._last = batch, targets
         values = self.online.forward(batch.observations, batch.counts)
         error = values.gather(1, actions).squeeze(1).sub_(targets)
         losses, slopes = self._loss(error)
+        task_losses = _means(losses, batch.counts)
         importance = self._shares
         if min(batch.counts) == max(batch.counts):
-            rows = batch.counts[0]
-            task_losses = losses.unflatten(0, (-1, rows)).mean(1).double()
-            slopes.div_(rows)
+            slopes.div_(batch.counts[0])
         else:
             counts = torch.tensor(batch.counts)
-            divisors = counts.clamp(min=1)
-            place = torch.repeat_interleave(counts)
-            task_losses = torch.zeros(len(counts)).index_add_(0, place, losses).div_(divisors).double()
-            slopes.div_(divisors[place])
+            slopes.div_(counts.clamp(min=1)[torch.repeat_interleave(counts)])
             importance = counts / counts.sum() if self._agent.replay.kind == "mixed" else self._shares
         delta = torch.zeros_like(values).scatter_(1, actions, slopes.unsqueeze(1))
         jacobian, codes = self.online.backward(batch.observations, delta, batch.counts)
         return ReplayGradients(
             self._tasks, task_losses, batch.counts, jacobian, codes, self.online, importance
         )
+
+    @torch.inference_mode()
+    def revisit(self) -> Tensor:
+        """Return [T] the last batch's losses as the network is now, against the same targets."""
+        if self._last is None:
+            raise RuntimeError("there has been no batch yet")
+        batch, targets = self._last
+        values = self.online.forward(batch.observations, batch.counts)
+        losses, _ = self._loss(values.gather(1, batch.actions).squeeze(1).sub_(targets))
+        return _means(losses, batch.counts)
 
     def _targets(self, batch: Batch) -> Tensor:
         following, counts = batch.next_observations, batch.counts
@@ -241,6 +249,16 @@ class DQN:
         self._target.load_state_dict(state["target"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]
+
+
+def _means(losses: Tensor, counts: tuple[int, ...]) -> Tensor:
+    """Return [T] float64 means of the tasks' rows, which stand in the order of the tasks; 0 without any."""
+    if min(counts) == max(counts):
+        means: Tensor = losses.unflatten(0, (-1, counts[0])).mean(1)
+        return means.double()
+    rows = torch.tensor(counts)
+    means = torch.zeros(len(counts)).index_add_(0, torch.repeat_interleave(rows), losses)
+    return means.div_(rows.clamp(min=1)).double()
 
 
 def _clip(gradients: list[Tensor], largest: float) -> None:

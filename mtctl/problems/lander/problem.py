@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mtctl.problems.contract import (
     Frame,
@@ -209,6 +210,9 @@ class Lander:
 
     def update(self) -> None:
         self.dqn.update()
+
+    def revisit(self) -> Tensor:
+        return self.dqn.revisit()
 
     def inspect(self) -> TaskSignals:
         """Return `replay_rows`, each task's transitions in replay, and `update_share`, its share of the rows

@@ -73,6 +73,7 @@ class Windows:
         self._updates = 0
         self._batches: list[Tensor] = []
         self._batch = self.splits.training
+        self._noise = self._dropout.get_state()
         self._totals: dict[str, float] = dict.fromkeys(self.tasks, 0.0)
         self._inspection = Inspection(self)
 
@@ -144,6 +145,7 @@ class Windows:
 
     def gradients(self) -> AutogradGradients:
         """Differentiate every task's loss on the batch."""
+        self._noise = self._dropout.get_state()
         raw = self.forward(self._batch.inputs, self._dropout)
         self._note(raw)
         return self.differentiate(self.objective.losses(raw, self._batch, self.tasks))
@@ -170,6 +172,18 @@ class Windows:
         features = self.network.features(inputs, dropout)
         if dropout is not None:
             self._inspection.see(features)
+        return self._outputs(features)
+
+    @torch.no_grad()
+    def revisit(self) -> Tensor:
+        """Return the last batch's losses, with the same dropout noise."""
+        noise = torch.Generator()
+        noise.set_state(self._noise)
+        raw = self._outputs(self.network.features(self._batch.inputs, noise))
+        losses = self.objective.losses(raw, self._batch, self.tasks)
+        return torch.stack([losses[task] for task in self.tasks]).double()
+
+    def _outputs(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         needed = {self.objective.tampering.contradicted.get(task, task) for task in self.tasks}
         wanted: dict[str, Tensor] = {head: features[head] for head in HEADS if head in needed}
         return self.network.outputs(wanted, self.objective.tampering.features)

@@ -23,6 +23,7 @@ from mtctl.recipes.balancers.gramian import (
 )
 from mtctl.recipes.balancers.losses import (
     DWA,
+    FAMO,
     GLS,
     IMTLL,
     RLW,
@@ -63,6 +64,7 @@ Balancer = Annotated[
 __all__ = [
     "DBMTL",
     "DWA",
+    "FAMO",
     "GLS",
     "IMTLG",
     "IMTLL",

@@ -153,4 +153,23 @@ class STCH(WeightedMethod):
             yield "ideal", self.ideal
 
 
-LossMethod = Uncertainty | RunningMean | BatchScale | DWA | RLW | GLS | LogLoss | IMTLL | STCH
+class FAMO(AdaptiveMethod):
+    """All losses fall equally fast, by what each step did to them (Liu et al., 2023)."""
+
+    kind: Literal["famo"]
+    lr: PositiveFloat = 0.025
+    """Adam's learning rate of the logits; the paper's."""
+    weight_decay: NonNegativeFloat = 1e-3
+    """Of the logits, towards equal shares; as in the paper's algorithm (the authors' code: 1e-5)."""
+    ideal: Annotated[dict[str, FiniteFloat], Field(min_length=1)] | None = None
+    """A loss that each task will not fall below, by name; null: 0 each."""
+    epsilon: PositiveFloat = 1e-8
+    """Added to each loss before its logarithm; the authors' code's."""
+
+    def per_task_values(self) -> Iterator[tuple[str, Mapping[str, float]]]:
+        yield from super().per_task_values()
+        if self.ideal is not None:
+            yield "ideal", self.ideal
+
+
+LossMethod = Uncertainty | RunningMean | BatchScale | DWA | RLW | GLS | LogLoss | IMTLL | STCH | FAMO
