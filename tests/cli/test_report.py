@@ -36,7 +36,7 @@ def add(name: str, average: float, seeds: int = 3, *, course: bool = True, **cha
         run = write_run(Path("results"), name, seed, returns=returns, **changes)
         (run / "recipe.yaml").write_text(dump(load(name)))
         if course:
-            write_course(run, [average - 180 + 60 * part + seed for part in range(4)])
+            write_course(run, [average - 180 + 60 * part + seed for part in range(4)], every=10)
 
 
 @pytest.fixture
