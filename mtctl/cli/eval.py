@@ -56,7 +56,6 @@ def evaluate(
     """
     from mtctl.analysis.runs import find_runs, read_run
     from mtctl.cli.eval_runs import Choice, evaluate_runs
-    from mtctl.cli.rendering import require_episodes, require_films, require_window
 
     if render is not None and jobs > 1:
         raise MtctlError(
@@ -65,11 +64,7 @@ def evaluate(
         )
     runs = [read_run(directory) for directory in find_runs(paths)]
     if render is not None or video is not None:
-        require_episodes(runs)
-    if render is not None:
-        require_window()
-    if video is not None:
-        require_films(video)
+        _require_pictures(runs, window=render is not None, video=video)
     choice = Choice(
         checkpoint=checkpoint,
         items=episodes,
@@ -79,6 +74,17 @@ def evaluate(
         shown=min(episodes or _SHOWN, _SHOWN),
     )
     return evaluate_runs(runs, choice, jobs, quiet=quiet, as_json=as_json)
+
+
+def _require_pictures(runs: list[Run], *, window: bool, video: Path | None) -> None:
+    """Refuse where nothing can be shown or filmed: before episodes are played for nothing."""
+    from mtctl.cli.rendering import require_episodes, require_films, require_window
+
+    require_episodes(runs)
+    if window:
+        require_window()
+    if video is not None:
+        require_films(video)
 
 
 def print_evaluation(run: Run, found: Evaluation) -> None:

@@ -20,7 +20,6 @@ from mtctl.analysis.selection import Selection, Unknown, mean_bias, read_selecti
 from mtctl.cli.console import err, out
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.eval import print_evaluation
-from mtctl.cli.rendering import film, show
 from mtctl.cli.screens.compare import remark
 from mtctl.cli.screens.evaluation import evaluating_screen
 from mtctl.cli.screens.prose import Sentence
@@ -146,6 +145,8 @@ def _exit_code(failures: Sequence[Failed]) -> int:
 
 def _one_by_one(runs: Sequence[Run], choice: Choice, *, quiet: bool) -> Found:
     """Evaluate in this process; what is shown of a run is shown when its result has been taken."""
+    # With torch, which whoever only waits for other processes does without.
+    from mtctl.cli.rendering import film, show
     from mtctl.engine.evaluate import evaluate_run
 
     for run in runs:

@@ -23,7 +23,6 @@ from mtctl.analysis.selection import (
     selected,
     selection_notes,
 )
-from mtctl.analysis.statistics import Noise, welch_interval
 from tests.analysis.runs_factory import (
     TASKS,
     WINDOWS_TASKS,
@@ -108,18 +107,6 @@ def test_one_task_has_welchs_interval(run: Run) -> None:
     assert found.average.interval is not None
     assert found.average.interval.low <= ends.low < ends.high <= found.average.interval.high
     assert found.average.half_width < 1.1 * (ends.high - ends.low) / 2
-
-
-def test_welchs_interval_of_two_samples_with_whole_degrees_of_freedom() -> None:
-    """Equal sizes and deviations: 2(n − 1) degrees of freedom, as in Student's own test."""
-    noise = Noise(4.0 / 10, 9)
-    found = welch_interval(1.0, [noise, noise])
-    half = stats.t.ppf(0.975, 18) * math.sqrt(0.8)
-    assert [found.low, found.high] == pytest.approx([1 - half, 1 + half])
-    without = welch_interval(1.0, [Noise(0.0, 4), Noise(0.0, 1)])
-    assert (without.low, without.high) == (1.0, 1.0)
-    tiny = welch_interval(0.0, [Noise(1e-200, 3), Noise(1e-200, 3)])
-    assert 0 < tiny.high < 1e-99
 
 
 def simulate(rng: np.random.Generator, run: Run, checkpoints: int, items: int) -> tuple[Selection, float]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import statistics
 
 import pytest
@@ -7,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mtctl.analysis.statistics import estimate, mean_of, t_quantile, wilson_interval
+from mtctl.analysis.statistics import (
+    Noise,
+    estimate,
+    mean_of,
+    t_quantile,
+    welch_interval,
+    wilson_interval,
+)
 
 samples = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
 
@@ -85,3 +93,30 @@ def test_wilson_is_scipys(counts: tuple[int, int]) -> None:
 def test_wilson_refuses_what_is_no_rate(successes: int, trials: int) -> None:
     with pytest.raises(ValueError, match="no rate"):
         wilson_interval(successes, trials)
+
+
+def test_welchs_interval_of_two_samples_with_whole_degrees_of_freedom() -> None:
+    """Equal sizes and deviations: 2(n − 1) degrees of freedom, as in Student's own test."""
+    noise = Noise(4.0 / 10, 9)
+    found = welch_interval(1.0, [noise, noise])
+    half = stats.t.ppf(0.975, 18) * math.sqrt(0.8)
+    assert [found.low, found.high] == pytest.approx([1 - half, 1 + half])
+    without = welch_interval(1.0, [Noise(0.0, 4), Noise(0.0, 1)])
+    assert (without.low, without.high) == (1.0, 1.0)
+    tiny = welch_interval(0.0, [Noise(1e-200, 3), Noise(1e-200, 3)])
+    assert 0 < tiny.high < 1e-99
+
+
+spreads = st.tuples(st.floats(1e-3, 1e3), st.integers(2, 200))
+
+
+@settings(deadline=None)
+@given(spreads, spreads)
+def test_welchs_interval_holds_what_scipys_test_does_not_refute(
+    first: tuple[float, int], second: tuple[float, int]
+) -> None:
+    """Where its end is, their p value is 5 %; less for degrees of freedom that were rounded down."""
+    noises = [Noise(sd**2 / n, n - 1) for sd, n in (first, second)]
+    end = welch_interval(0.0, noises).high
+    theirs = stats.ttest_ind_from_stats(end, *first, 0.0, *second, equal_var=False)
+    assert 0.0 < theirs.pvalue <= 0.05 * (1 + 1e-9)

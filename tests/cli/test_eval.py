@@ -297,24 +297,6 @@ def test_runs_side_by_side_are_evaluated_like_one_after_the_other(mtctl: Command
     assert lines[2].endswith(": evaluated (2 of 2)")
 
 
-@pytest.mark.usefixtures("spawned")
-def test_a_run_that_fails_does_not_stop_the_others(mtctl: Command, results: Path) -> None:
-    """Nor does it matter how many run at a time."""
-    (results / "equal_blind/seed0/checkpoints/last.pt").write_bytes(b"")
-    found = []
-    for jobs in (1, 2):
-        result = mtctl("eval", "results", "--episodes", 1, "--jobs", jobs, "--json", "-q")
-        assert result.code == 2
-        assert result.err.count("error: ") == result.err.count("hint: ") == 1
-        assert "last.pt: the checkpoint is corrupt or truncated" in result.err
-        assert result.err.endswith(f"1 of 2 runs could not be evaluated: {RUN}\n")
-        document = json.loads(result.out)
-        assert [one["run"] for one in document["evaluations"]] == ["results/shared_onehot/seed0"]
-        assert [one["run"] for one in document["failed"]] == [RUN]
-        found.append(document)
-    assert found[0] == found[1]
-
-
 @pytest.fixture
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Return scripts to fill in, by run, that stand in for the processes that evaluate it."""
@@ -333,6 +315,26 @@ def answer(run: str) -> str:
     """Return a script that prints what an evaluation of one episode prints."""
     document = json.dumps({"evaluations": [evaluate_run(Path(run), items=1)]})
     return f"print({document!r})"
+
+
+def test_a_run_that_fails_does_not_stop_the_others(
+    mtctl: Command, results: Path, stand_ins: dict[str, str]
+) -> None:
+    """Nor does it matter how many run at a time."""
+    other = "results/shared_onehot/seed0"
+    (results / "equal_blind/seed0/checkpoints/last.pt").write_bytes(b"")
+    alone = mtctl("eval", "results", "--episodes", 1, "--json", "-q")
+    failure = f"import sys; sys.stderr.write({alone.err.split('1 of 2')[0]!r}); sys.exit(2)"
+    stand_ins |= {RUN: failure, other: answer(other)}
+    for result in (alone, mtctl("eval", "results", "--episodes", 1, "--jobs", 2, "--json", "-q")):
+        assert result.code == 2
+        assert result.err.count("error: ") == result.err.count("hint: ") == 1
+        assert "last.pt: the checkpoint is corrupt or truncated" in result.err
+        assert result.err.endswith(f"1 of 2 runs could not be evaluated: {RUN}\n")
+        document = json.loads(result.out)
+        assert [one["run"] for one in document["evaluations"]] == [other]
+        assert [one["run"] for one in document["failed"]] == [RUN]
+        assert result.out == alone.out
 
 
 def test_a_process_that_is_killed_is_a_failure(
@@ -469,3 +471,9 @@ def test_selection_among_windows(mtctl: Command, windows: Path) -> None:
     assert "of 3 evaluations during training, at epoch" in result.out
     assert "over 6 windows of each task; on 8 fresh ones" in result.out
     assert "a difference between these splits counts as selection here" in " ".join(result.out.split())
+
+
+def test_who_waits_for_processes_does_without_torch() -> None:
+    code = "import sys, mtctl.cli.eval_runs; sys.exit('torch' in sys.modules)"
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
