@@ -366,6 +366,37 @@ def test_a_page_that_changes_its_width_is_drawn_anew(seen: Seen) -> None:
     )
 
 
+def test_extremes_are_drawn(browser: Browser, tmp_path: Path) -> None:
+    """Huge scores, tiny ones, all the same, lower is better, one task; hardly any records, and none."""
+    for name, value in {"huge": 1e100, "tiny": 1e-100, "zero": 0.0, "negative": -1e100}.items():
+        for seed in range(2):
+            returns = {"standard": (value, value * (seed + 1) / 2)}
+            run = write_run(
+                tmp_path / "results",
+                name,
+                seed,
+                tasks=("standard",),
+                returns=returns,
+                score={"higher_is_better": False, "success": None},
+            )
+            if name == "tiny":
+                (run / "metrics.jsonl").unlink()
+            if name == "huge":
+                write_course(run, [value, -value], every=1)
+    mtctl("report", "results", cwd=tmp_path)
+    seen = load(browser, tmp_path / "report.html")
+    assert "curve below another" in seen.page.locator("#scores").inner_text()
+    for chart in ("learning", "task-scores", "profiles", "conflicts"):
+        seen.plot(chart).focus()
+        for key in ("ArrowRight", "End"):
+            seen.page.keyboard.press(key)
+        assert seen.plot(chart).locator(".tip").is_visible()
+        assert "NaN" not in seen.page.locator(f"#{chart} .panels").inner_text()
+        assert "NaN" not in seen.page.locator(f"#{chart} .panels").inner_html()
+    seen.page.close()
+    assert seen.complaints == []
+
+
 def test_assistive_technology_is_told_what_there_is(seen: Seen) -> None:
     page = seen.page
     named = "button, a, summary, nav, [role=img], [role=application], [role=region], [role=group]"

@@ -19,6 +19,8 @@ WORDS: Final[dict[Kind, tuple[str, str]]] = {
 _WIDTH: Final = 200
 _HEIGHT: Final = 22
 _MARGIN: Final = 6
+_LARGE: Final = 1e9
+"""From here on numbers are written in powers of ten, as on the screens."""
 
 
 def summary(report: Report) -> Iterable[Child]:
@@ -120,6 +122,11 @@ def _notes(report: Report) -> Iterable[Markup]:
 
 
 def _told(verdict: Verdict) -> str:
-    if verdict.low is None or verdict.high is None:
-        return f"{verdict.mean:,.1f}, without an interval"
-    return f"{verdict.mean:,.1f}, 95 % interval {verdict.low:,.1f} to {verdict.high:,.1f}"
+    mean, low, high = (_number(end) for end in (verdict.mean, verdict.low, verdict.high))
+    return f"{mean}, without an interval" if verdict.low is None else f"{mean}, 95 % interval {low} to {high}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return figure(f"{value:,.1f}" if abs(value) < _LARGE else f"{value:.3g}")
