@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from mtctl.analysis.formats import Run
+from pydantic import TypeAdapter
+
+from mtctl.analysis.formats import Record, Run
 from mtctl.analysis.runs import find_runs, read_run
 from mtctl.cli.progress import Plan, Progress, Tail
 from mtctl.engine import layout
@@ -18,6 +21,7 @@ from mtctl.errors import MtctlError
 Status = Literal["starting", "running", "done", "interrupted", "failed", "stopped", "unreadable"]
 """`stopped`: its process is gone and did not say why: killed, or the machine went down."""
 
+_RECORD: Final[TypeAdapter[Record]] = TypeAdapter(Record)
 UNDER_WAY: Final = frozenset({"starting", "running"})
 
 
@@ -102,7 +106,7 @@ class Followed:
 
     def _begin(self, run: Run) -> None:
         self.progress = Progress(Plan.of_run(run), self._clock)
-        self._tail = Tail(self.path / layout.METRICS, self.progress)
+        self._tail = Tail(self.path / layout.METRICS, self.progress, _record)
         self._damage = ""
 
     def _follow(self, run: Run) -> None:
@@ -113,9 +117,17 @@ class Followed:
                 self._begin(run)
                 self._tail.follow()
         except (ValueError, KeyError, TypeError) as error:
-            self._damage = f"{self.path / layout.METRICS} has a line that is no record ({error!r})"
+            what = str(error).splitlines()[0]
+            self._damage = f"{self.path / layout.METRICS} has a line that is no record: {what}"
         if self._damage:
             raise MtctlError(self._damage)
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    """Return a record that was checked: what somebody else has written is shown only if it can be."""
+    record: dict[str, Any] = json.loads(line)
+    _RECORD.validate_python(record)
+    return record
 
 
 class Following:

@@ -197,13 +197,20 @@ def _latest(new: float | None, old: float | None) -> float | None:
 class Tail:
     """Feeds a progress from a metrics file that another process writes.
 
+    Args:
+        file: may not be there yet.
+        progress: gets every record.
+        read: turns a line into a record; ValueError where it is none.
+
     Attributes:
         lost: whether the file has become shorter than what was read, or is another one: the run has gone
             back to a checkpoint or begun anew, and what the progress holds is no longer its course.
     """
 
-    def __init__(self, file: Path, progress: Progress) -> None:
-        self._file, self._progress, self._offset = file, progress, 0
+    def __init__(
+        self, file: Path, progress: Progress, read: Callable[[bytes], dict[str, Any]] = json.loads
+    ) -> None:
+        self._file, self._progress, self._read, self._offset = file, progress, read, 0
         self._inode: int | None = None
         self.lost = False
 
@@ -228,7 +235,7 @@ class Tail:
         end = content.rfind(b"\n") + 1
         first, self._offset = not self._offset, self._offset + end
         for line in content[:end].splitlines():
-            self._progress.unit_ended(json.loads(line))
+            self._progress.unit_ended(self._read(line))
         if first and end:
             # What the file began with took a time that is not known.
             self._progress.measure_pace()

@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mtctl.cli.following import Followed, Following
+from mtctl.cli.screens.watch import watch_screen
 from mtctl.engine.directory import RunDirectory
 from mtctl.errors import MtctlError
-from tests.analysis.runs_factory import write_run
+from tests.analysis.runs_factory import records, write_run
 from tests.cli.watched import UnderWay, under_way
 from tests.engine.runs import tree
+from tests.screens.snapshots import render
 
+UNKNOWN_TASK = json.dumps(records(1)[0] | {"task": "calm"})
 Start = Callable[..., UnderWay]
 
 
@@ -130,7 +135,7 @@ def test_a_run_that_begins_anew(start: Start) -> None:
     assert len(followed.progress.tasks["standard"].history) == 100
 
 
-@pytest.mark.parametrize("line", ['{"kind": "episode"}', "[1]", "{", '{"kind":"episode","signals":null}'])
+@pytest.mark.parametrize("line", ['{"kind": "episode"}', "[1]", "{", "\xff", "9" * 5000, UNKNOWN_TASK])
 def test_records_that_are_none(start: Start, line: str) -> None:
     run = start()
     followed = Followed(run.path)
@@ -191,6 +196,27 @@ def test_paths_that_are_none(tmp_path: Path) -> None:
     for name in ("nowhere", "file"):
         with pytest.raises(MtctlError, match=name):
             Following([tmp_path / name])
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_damage_is_told_or_harmless(start: Start, tmp_path: Path, data: st.DataObject) -> None:
+    """Whatever happens to a byte: a run that is shown, or one that is said to be unreadable."""
+    path = tmp_path / "gradnorm_blind" / "seed0"
+    if not path.exists():
+        start().play([1.0])
+    file = path / data.draw(st.sampled_from(["run.json", "metrics.jsonl"]))
+    whole = file.read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    new = data.draw(st.sampled_from([b"9", b"e", b"-", b"x", b"", b"\n", b"null"]))
+    try:
+        file.write_bytes(whole[:place] + new + whole[place + 1 :])
+        run = Followed(path)
+        run.look()
+        text = render(watch_screen([run], None), width=80)
+        assert ("unreadable" in text) == (run.status == "unreadable")
+    finally:
+        file.write_bytes(whole)
 
 
 def test_only_what_is_new_is_read(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

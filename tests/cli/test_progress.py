@@ -15,7 +15,8 @@ from mtctl.cli.progress import Plan, Progress, Tail
 from mtctl.cli.train_many import _Watched
 from mtctl.engine.launch.local import Job
 from mtctl.recipes.loading import load
-from tests.engine.runs import SHORT, WINDOWS, train
+from tests.engine.runs import WINDOWS, train
+from tests.engine.runs import recipe as recipe_of
 
 TASKS = ("standard", "windy", "heavy")
 
@@ -263,7 +264,10 @@ def test_evaluations_are_kept_with_their_place(progress: Progress) -> None:
 
 
 def test_the_plan_of_a_run_is_that_of_its_recipe(tmp_path: Path) -> None:
-    for name, recipe in (("lander", load("equal_blind", SHORT)), ("windows", WINDOWS)):
+    for name, recipe in (
+        ("lander", recipe_of("equal_blind", "problem.episodes_per_task=1")),
+        ("windows", WINDOWS),
+    ):
         train(tmp_path / name, recipe, seed=5)
         found, planned = Plan.of_run(read_run(tmp_path / name)), Plan.of_recipe(recipe, 5)
         for field in ("name", "seed", "tasks", "unit", "units", "is_played"):
