@@ -9,7 +9,8 @@ from mtctl.analysis.page.markup import Markup, element, join
 from mtctl.analysis.page.parts import Column, Table
 
 _MINUS: Final = re.compile(r"(?<![\w-])-(?=\d)")
-_PIECES: Final = re.compile(r"[^-_./@]+[-_./@]*|[-_./@]+")
+_BREAKS: Final = re.compile(r"(?<=[-_./@])(?=[^\W\d_])")
+"""Where a name may be broken: after its separators, and never within a number."""
 _PADDING: Final = re.compile(r"(?<= ) |^ +| +$")
 _FIGURE_SPACE: Final = "\u2007"
 """As wide as a digit."""
@@ -42,14 +43,14 @@ def _header(column: Column) -> Markup:
 
 
 def _cell(column: Column, cell: str, *, first: bool) -> Markup:
-    shown = cell if column.text else figure(cell)
+    shown = name(cell) if column.text else figure(cell)
     kind = None if column.text else "number"
-    return element("th", name(cell), scope="row") if first else element("td", shown, class_=kind)
+    return element("th", shown, scope="row") if first else element("td", shown, class_=kind)
 
 
 def name(text: str) -> Markup:
     """Return a name that may be broken after its separators."""
-    first, *others = _PIECES.findall(text) or [""]
+    first, *others = _BREAKS.split(text)
     return join((first, ((element("wbr"), piece) for piece in others)))
 
 

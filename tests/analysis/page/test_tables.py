@@ -52,6 +52,19 @@ def test_figures(text: str, shown: str) -> None:
     assert figure(text) == shown
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("balancer.base_weights.a", "balancer.<wbr>base_<wbr>weights.<wbr>a"),
+        ("0.0005", "0.0005"),
+        ("1e-05", "1e-05"),
+        ("results/a-b/seed0", "results/<wbr>a-<wbr>b/<wbr>seed0"),
+    ],
+)
+def test_names_are_broken_after_separators_and_numbers_never(text: str, shown: str) -> None:
+    assert name(text) == shown
+
+
 @pytest.mark.parametrize("text", ["", "abc", "a_b-c.d/e@f", "__", "results/x"])
 def test_names_keep_their_letters(text: str) -> None:
     assert name(text).replace("<wbr>", "") == text
