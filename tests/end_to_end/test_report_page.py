@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,100 +10,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.browser import MISSING, find_browser, opened
-from tests.analysis.runs_factory import TASKS, scores, write_course, write_run
+from tests.analysis.runs_factory import TASKS, write_course, write_run
 from tests.end_to_end.command import mtctl
+from tests.end_to_end.pages import CONTRASTS, HOSTILE, METHODS, Seen, load, write_runs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser
 
-HOSTILE = ("</script><script>hacked=1</script>", "<img src=x onerror=hacked=2>", "<!--<script>'\"&amp;")
-METHODS = ("shared_aware", "gradnorm_blind", "one_seed", *HOSTILE)
 LEAST_CONTRAST = 4.5
 """Of text, by WCAG 2.2 AA."""
 LEAST_GRAPHICS = 3.0
 """Of lines, by the same."""
 
-CONTRASTS = """
-() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const known = new Map();
-  const rgba = (colour) => {
-    if (!known.has(colour)) known.set(colour, painted(colour));
-    return known.get(colour);
-  };
-  const painted = (colour) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = colour;
-    canvas.fillRect(0, 0, 1, 1);
-    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
-    return [r, g, b, a / 255];
-  };
-  const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3])).concat(1);
-  const ground = (node) => {
-    if (!node) return [255, 255, 255, 1];
-    const own = rgba(getComputedStyle(node).backgroundColor);
-    return own[3] === 1 ? own : over(own, ground(node.parentElement));
-  };
-  const light = ([r, g, b]) => {
-    const part = (v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-  };
-  const ratio = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
-  const texts = [];
-  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) {
-    const node = walk.currentNode.parentElement;
-    if (!walk.currentNode.data.trim() || ["SCRIPT", "NOSCRIPT"].includes(node.tagName)) continue;
-    if (!node.checkVisibility() || node.closest(".unseen")) continue;
-    const style = getComputedStyle(node);
-    const colour = rgba(node instanceof SVGElement ? style.fill : style.color);
-    const below = ground(node);
-    texts.push([ratio(over(colour, below), below), walk.currentNode.data.trim().slice(0, 40)]);
-  }
-  const page = ground(document.body);
-  const drawn = [...document.querySelectorAll(".curve, .whisker")];
-  const lines = drawn.map((node) => ratio(rgba(getComputedStyle(node).stroke), page));
-  return { texts, lines };
-}
-"""
-
-
-@dataclass
-class Seen:
-    """A page and what happened on it."""
-
-    page: Page
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    def json(self, name: str) -> Any:
-        return json.loads(self.page.locator(f"#{name}").text_content() or "")
-
-    def plot(self, chart: str, number: int = 0) -> Locator:
-        return self.page.locator(f"#{chart} .plot").nth(number)
-
-    def button(self, place: str, name: str) -> Locator:
-        return self.page.locator(place).get_by_role("button", name=name, exact=True)
-
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
-    """Return a page about six methods: hostile names, one seed, an unequal budget, a run left out."""
+    """Return a page about six methods; see `write_runs`."""
     if find_browser() is None:
         if pytestconfig.getoption("browser_required"):
             pytest.fail(MISSING)
         pytest.skip(MISSING)
-    folder, rng = tmp_path_factory.mktemp("report"), random.Random(0)
-    for number, name in enumerate(METHODS):
-        for seed in range(1 if name == "one_seed" else 3):
-            means = {task: 150 + 20 * number + rng.gauss(0, 8) for task in TASKS}
-            returns = {task: scores(mean, (task,))[task] for task, mean in means.items()}
-            run = write_run(folder / "results", f"method{number}", seed, returns=returns)
-            document = json.loads((run / "run.json").read_text())
-            document |= {"name": name, "command": f"mtctl train {name} \u2028 \x1b[2J"}
-            (run / "run.json").write_text(json.dumps(document))
-            write_course(run, [30 * part + 5 * seed - 60 + number for part in range(5)], every=20)
-    write_run(folder / "results", "unfinished", status="interrupted", budget={"done": 312})
+    folder = tmp_path_factory.mktemp("report")
+    write_runs(folder / "results")
     mtctl("report", "results", "--title", HOSTILE[0], cwd=folder)
     return folder / "report.html"
 
@@ -117,17 +42,6 @@ def browser(report: Path) -> Iterator[Browser]:
     assert path is not None
     with opened(path) as browser:
         yield browser
-
-
-def load(browser: Browser, report: Path, **settings: Any) -> Seen:
-    page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **settings})
-    seen = Seen(page)
-    page.on("console", lambda message: seen.complaints.append(message.text))
-    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    page.on("dialog", lambda dialog: seen.complaints.append(dialog.message))
-    page.on("request", lambda request: seen.requests.append(request.url))
-    page.goto(report.as_uri())
-    return seen
 
 
 @pytest.fixture(scope="module")
