@@ -4,6 +4,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("mtctl", deadline=None)
+settings.load_profile("mtctl")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,10 +7,12 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.autograd.graph import GradientEdge
 
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import products
+from mtctl.balancing.gradients.arriving import Arriving
+from mtctl.balancing.gradients.heads import through_heads
 from mtctl.balancing.gradients.products import Rows
 from mtctl.library import graph
 from mtctl.library.errors import BalanceError
@@ -74,13 +76,16 @@ class LossGradients:
             BalanceError: no shared parameter is known.
         """
         if space not in self.gramians:
-            self.gramians[space] = products.gramian(self._blocks(space), len(self.active))
+            tasks = len(self.active)
+            self.gramians[space] = (
+                torch.stack([here.gramian(tasks) for here in self._at_features()]).sum(0)
+                if space == "features"
+                else products.gramian(self._blocks(space), tasks)
+            )
         return self.gramians[space]
 
     def _blocks(self, space: Space) -> list[Rows]:
-        """Return the per-task gradients on a space, one block for each tensor that any task uses."""
-        if space == "features":
-            return self._at_edges()
+        """Return the per-task gradients on parameters, one block for each tensor that any task uses."""
         parameters = self.parameters(space)
         # To know all that is common is to leave no pass for `combine`.
         self._differentiate(parameters if space == "last_shared" else self._parts.common)
@@ -91,19 +96,15 @@ class LossGradients:
             *(Rows((task,), gradient.to_dense().flatten().unsqueeze(0)) for task, gradient in alone),
         ]
 
-    def _at_edges(self) -> list[Rows]:
+    def _at_features(self) -> Sequence[Arriving]:
         """Return the tasks' gradients where their graphs meet."""
-        meeting: dict[GradientEdge, dict[int, Tensor]] = {}
-        for task, found in self._arriving.items():
-            for edge, gradient in found.items():
-                meeting.setdefault(edge, {})[task] = gradient.flatten()
         if self._parts.uncut:
             uncut = self._tasks[list(self._losses)[self._parts.uncut[0]]]
             raise BalanceError(
                 f"task `{uncut}`: there are no features to measure at: it also uses what they are made from",
                 hint="`layer: last_shared` and `layer: all_shared` work with any model",
             )
-        return [Rows(tuple(rows), torch.stack(list(rows.values()))) for rows in meeting.values()]
+        return self._arriving
 
     def parameters(self, space: Space) -> Parameters:
         """Return the parameters of a space; those behind features are all.
@@ -181,46 +182,48 @@ class LossGradients:
         return graph.split(list(self._losses.values()))
 
     @cached_property
-    def _arriving(self) -> dict[int, dict[GradientEdge, Tensor]]:
-        """By task, its loss's gradient where the common part begins; on the way, the heads' own gradients."""
-        arriving = {}
-        for (task, loss), own, edges in zip(
-            self._losses.items(), self._parts.own, self._parts.edges, strict=True
-        ):
-            if edges and edges[0].node is get_gradient_edge(loss).node:
-                arriving[task] = {edges[0]: torch.ones_like(loss)}
-                continue
-            ends = [*map(get_gradient_edge, own), *edges]
-            found = torch.autograd.grad(loss, ends, retain_graph=self._retain, allow_unused=True)
-            pairs = zip(own, found, strict=False)
+    def _features(self) -> tuple[GradientEdge, ...]:
+        """Where the common part of the losses' graphs begins."""
+        edges = {(edge.node, edge.output_nr): edge for ends in self._parts.edges for edge in ends}
+        return tuple(edges.values())
+
+    @cached_property
+    def _arriving(self) -> tuple[Arriving, ...]:
+        """The losses' gradients where the common part begins; on the way, the heads' own gradients."""
+        own: list[Sequence[Tensor]] = [()] * len(self.active)
+        for task, leaves in zip(self._losses, self._parts.own, strict=True):
+            own[task] = leaves
+        heads = through_heads(self._losses, own, self._features, retain=self._retain)
+        for task, gradients in heads.own.items():
+            pairs = zip(own[task], gradients, strict=True)
             self._heads |= {leaf: (task, gradient) for leaf, gradient in pairs if gradient is not None}
-            at_edges = zip(edges, found[len(own) :], strict=True)
-            arriving[task] = {edge: gradient for edge, gradient in at_edges if gradient is not None}
-        return arriving
+        return heads.arriving
 
     def _pull(
         self, weights: Mapping[int, float], leaves: Sequence[Tensor], *, retain: bool
     ) -> dict[Tensor, Tensor]:
         """Return the gradient of Σᵢ wᵢ·Lᵢ on leaves of the common part, by one pass through it."""
         arriving = self._arriving
-        if not leaves:
-            return {}
-        sums: dict[GradientEdge, Tensor] = {}
-        for task, weight in weights.items():
-            for edge, gradient in arriving[task].items():
-                part = weight * gradient
-                sums[edge] = sums[edge] + part if edge in sums else part
-        if not sums:
+        here = [
+            (edge, part)
+            for edge, part in zip(self._features, arriving, strict=True)
+            if weights.keys() & set(part.tasks)
+        ]
+        if not leaves or not here:
             return {}
         found = torch.autograd.grad(
-            list(sums), leaves, list(sums.values()), retain_graph=retain, allow_unused=True
+            [edge for edge, _ in here],
+            leaves,
+            [_weighted(part, weights, len(self.active)) for _, part in here],
+            retain_graph=retain,
+            allow_unused=True,
         )
         pairs = zip(leaves, found, strict=True)
         return {leaf: gradient for leaf, gradient in pairs if gradient is not None}
 
     def _differentiate(self, parameters: Sequence[Tensor]) -> None:
         """Find the per-task gradients on parameters of the common part, as far as they are not known."""
-        tasks = list(self._arriving)
+        tasks = [task for task in self._losses if any(task in here.tasks for here in self._arriving)]
         wanted, common = set(parameters), self._parts.common
         missing = [leaf for leaf in common if leaf in wanted and leaf not in self._rows]
         complete = all(leaf in self._rows or leaf in wanted for leaf in common)
@@ -235,6 +238,17 @@ class LossGradients:
     def _of(self, weights: Tensor) -> list[float]:
         """Return the weights of the tasks that are present."""
         return [float(weights[task]) for task in self._losses]
+
+
+def _weighted(part: Arriving, weights: Mapping[int, float], tasks: int) -> Tensor:
+    """Return Σᵢ wᵢ·gᵢ at a feature; a single task's without the others, which may not be finite."""
+    if len(weights) == 1:
+        ((task, weight),) = weights.items()
+        return part.rows([task])[0] * weight
+    by_task = torch.zeros(tasks, dtype=torch.float64)
+    for task, weight in weights.items():
+        by_task[task] = weight
+    return part.weighted(by_task)
 
 
 def _sum(weights: Tensor, rows: Rows) -> Tensor:

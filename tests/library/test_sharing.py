@@ -301,3 +301,25 @@ def test_a_graph_without_features_says_so() -> None:
     balancer = mtctl.Balancer("encodec", layer="features")
     with pytest.raises(mtctl.BalanceError, match="task `red`: there are no features"):
         mtctl.balance(two_depths(Parts()), balancer=balancer)
+
+
+def test_hooks_are_called_as_in_a_plain_backward_pass() -> None:
+    """One that turns the gradient of what heads read around, and one on a head's own parameter."""
+
+    def hooked() -> tuple[Heads, dict[str, Tensor]]:
+        model = mlp()
+        features = model.trunk(inputs(16, 5))
+        features.register_hook(lambda gradient: -3 * gradient)
+        model.head("red").weight.register_hook(lambda gradient: 2 * gradient)
+        return model, {task: model.head(task)(features).square().mean() for task in ("red", "blue")}
+
+    model, losses = hooked()
+    report = mtctl.balance(losses, balancer=mtctl.Balancer("pcgrad"))
+    plain, losses = hooked()
+    torch.stack(list(losses.values())).sum().backward(inputs=list(plain.heads.parameters()))
+    plain_trunk, losses = hooked()
+    weighted = [report.weights[task] * loss for task, loss in losses.items()]
+    torch.stack(weighted).sum().backward(inputs=plain_trunk.shared)
+    want = gradients(plain_trunk.shared) + gradients(list(plain.heads.parameters()))
+    for one, other in zip(gradients(list(model.parameters())), want, strict=True):
+        torch.testing.assert_close(one, other)

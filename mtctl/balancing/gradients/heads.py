@@ -32,8 +32,15 @@ class Heads:
     how: str
 
 
+Place = Tensor | GradientEdge
+
+
 def through_heads(
-    losses: Mapping[int, Tensor], own: Sequence[Sequence[Tensor]], features: Sequence[Tensor]
+    losses: Mapping[int, Tensor],
+    own: Sequence[Sequence[Tensor]],
+    features: Sequence[Place],
+    *,
+    retain: bool = True,
 ) -> Heads:
     """Pass the heads backwards: once all together, if no operation in one is in another too.
 
@@ -44,17 +51,29 @@ def through_heads(
     Args:
         losses: a differentiable scalar of each task that is present, by its index.
         own: for each task, the parameters that only it uses.
-        features: where heads begin; none: the gradients of own parameters are all that is found.
+        features: where heads begin, tensors or edges of their graph; none: the gradients of own parameters
+            are all that is found. Heads end at the first of them on their way: a feature may be computed from
+            another one that other tasks read, unless heads have operations in common.
+        retain: whether to keep the heads' graph for further passes.
     """
     if not features:
-        return Heads(_grad(losses, own, ())[0], (), "one pass for all heads")
-    reading = _reading(losses, features)
+        return Heads(_grad(losses, own, (), retain)[0], (), "one pass for all heads")
+    edges = [one if isinstance(one, GradientEdge) else get_gradient_edge(one) for one in features]
+    reading = _reading(losses, edges)
     if isinstance(reading, str):
-        return _one_by_one(losses, own, features, reading)
+        # What one head's pass frees, another's would need.
+        return _one_by_one(losses, own, edges, dict.fromkeys(losses, range(len(edges))), reading, True)
     layers = [_layer(entry, reading.again, own[entry.task]) for entry in reading.entries]
-    if layers and None not in layers:
-        return _through_layers(losses, own, features, [layer for layer in layers if layer is not None])
-    return _together(losses, own, features, reading.entries)
+    if layers and None not in layers and not reading.themselves:
+        found = [layer for layer in layers if layer is not None]
+        return _through_layers(losses, own, len(edges), found, retain)
+    reads = {task: [entry.feature for entry in reading.entries if entry.task == task] for task in losses}
+    reads |= {task: [place] for task, place in reading.themselves.items()}
+    if reading.themselves:
+        return _one_by_one(losses, own, edges, reads, "a loss is a feature itself", retain)
+    if _nested(edges):
+        return _one_by_one(losses, own, edges, reads, "a feature is computed from another", retain)
+    return _together(losses, own, edges, reading.entries, retain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +100,26 @@ class _Reading:
     Args:
         entries: where.
         again: nodes in the heads that are reached by more than one way.
+        themselves: the tasks whose loss is a feature itself, with its place.
     """
 
     entries: list[_Entry]
     again: set[Node]
+    themselves: dict[int, int]
 
 
-def _reading(losses: Mapping[int, Tensor], features: Sequence[Tensor]) -> _Reading | str:
+def _reading(losses: Mapping[int, Tensor], edges: Sequence[GradientEdge]) -> _Reading | str:
     """Return how the heads read the features; or what keeps one pass from telling the heads apart."""
-    edges = [get_gradient_edge(feature) for feature in features]
     cut = {edge.node for edge in edges}
     places = {(edge.node, edge.output_nr): place for place, edge in enumerate(edges)}
     owner: dict[Node, int] = {}
-    found = _Reading([], set())
+    found = _Reading([], set(), {})
     for task, loss in losses.items():
-        waiting = [get_gradient_edge(loss).node]
-        if waiting[0] in cut:
-            return "a loss is a feature itself"
+        root = get_gradient_edge(loss)
+        if (root.node, root.output_nr) in places:
+            found.themselves[task] = places[root.node, root.output_nr]
+            continue
+        waiting = [root.node]
         while waiting:
             node = waiting.pop()
             if node in owner:
@@ -115,6 +137,23 @@ def _reading(losses: Mapping[int, Tensor], features: Sequence[Tensor]) -> _Readi
     return found
 
 
+def _nested(edges: Sequence[GradientEdge]) -> bool:
+    """Say whether a feature is computed from another one."""
+    ends = {edge.node for edge in edges}
+    if len(ends) < 2:
+        return False
+    waiting = [child for end in ends for child, _ in end.next_functions if child is not None]
+    seen = set(waiting)
+    while waiting:
+        node = waiting.pop()
+        if node in ends:
+            return True
+        fresh = {child for child, _ in node.next_functions if child is not None} - seen
+        seen |= fresh
+        waiting += fresh
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class _Layer:
     """A linear layer y = f·Wᵀ + b that a head begins with.
@@ -122,12 +161,15 @@ class _Layer:
     Args:
         entry: where it reads the feature f.
         matrix: [in, out] Wᵀ.
-        weight: W, if that is a parameter of the task's own and nothing else uses it.
+        inputs: [N, in] f; None if W has no gradient.
+        weight: W, if that is a parameter of the task's own, nothing else uses it, and no hook waits for its
+            gradient.
         bias: b, likewise.
     """
 
     entry: _Entry
     matrix: Tensor
+    inputs: Tensor | None
     weight: Tensor | None
     bias: Tensor | None
 
@@ -138,60 +180,62 @@ def _layer(entry: _Entry, again: set[Node], own: Sequence[Tensor]) -> _Layer | N
     operand = {"AddmmBackward0": 1, "MmBackward0": 0}.get(node.name())
     if operand != entry.operand:
         return None
-    leaves = {get_gradient_edge(parameter).node: parameter for parameter in own}
+    leaves = {get_gradient_edge(one).node: one for one in own if not one._backward_hooks}
     found = parameters_of(node, {leaf: one for leaf, one in leaves.items() if leaf not in again})
     if found is None:
         return None
     alone = not found.nodes & again
+    weight, bias = (found.weight, found.bias) if alone else (None, None)
     # What a node has saved for its own backward pass is documented under "saved tensors" in torch's notes.
-    matrix = node._saved_mat2.detach()
-    return _Layer(entry, matrix, found.weight if alone else None, found.bias if alone else None)
+    saved = node._saved_mat1 if node.name() == "AddmmBackward0" else node._saved_self
+    inputs = saved.detach() if weight is not None else None
+    return _Layer(entry, node._saved_mat2.detach(), inputs, weight, bias)
 
 
 def _through_layers(
     losses: Mapping[int, Tensor],
     own: Sequence[Sequence[Tensor]],
-    features: Sequence[Tensor],
+    features: int,
     layers: Sequence[_Layer],
+    retain: bool,
 ) -> Heads:
     """Pass all heads together, down to the outputs of the layers that they begin with."""
     begin = {id(one) for layer in layers for one in (layer.weight, layer.bias) if one is not None}
     rest = [[one for one in parameters if id(one) not in begin] for parameters in own]
-    of_rest, deltas = _grad(losses, rest, [GradientEdge(layer.entry.node, 0) for layer in layers])
+    of_rest, deltas = _grad(losses, rest, [GradientEdge(layer.entry.node, 0) for layer in layers], retain)
     known = {
         id(one): gradient for task in losses for one, gradient in zip(rest[task], of_rest[task], strict=True)
     }
     arriving = []
-    for place, feature in enumerate(features):
+    for place in range(features):
         pairs = zip(layers, deltas, strict=True)
         here = [(one, delta) for one, delta in pairs if one.entry.feature == place and delta is not None]
         here.sort(key=lambda pair: pair[0].entry.task)
         side_by_side = torch.cat([delta for _, delta in here], dim=1) if here else torch.zeros(0)
-        known |= _of_layers([layer for layer, _ in here], side_by_side, feature)
+        known |= _of_layers([layer for layer, _ in here], side_by_side)
         arriving.append(_factored([layer for layer, _ in here], side_by_side))
     gradients = {task: tuple(known.get(id(one)) for one in own[task]) for task in losses}
     return Heads(gradients, tuple(arriving), "one pass for all heads, to the layers that read the features")
 
 
-def _of_layers(layers: Sequence[_Layer], deltas: Tensor, feature: Tensor) -> dict[int, Tensor]:
+def _of_layers(layers: Sequence[_Layer], deltas: Tensor) -> dict[int, Tensor]:
     """Return the gradients of the layers' parameters, δᵀ·f and Σₙ δₙ, by the parameters' ids.
 
     Args:
         layers: those that read one feature.
         deltas: [N, Σ out] the gradients at their outputs, side by side.
-        feature: [N, in].
     """
     if not layers:
         return {}
     widths = [layer.matrix.shape[1] for layer in layers]
-    weights = torch.mm(deltas.t(), feature.detach().to(deltas)).split(widths)
-    biases = deltas.sum(0).split(widths)
-    found = {
-        id(one.weight): part for one, part in zip(layers, weights, strict=True) if one.weight is not None
-    }
-    return found | {
-        id(one.bias): part for one, part in zip(layers, biases, strict=True) if one.bias is not None
-    }
+    inputs = next((layer.inputs for layer in layers if layer.inputs is not None), None)
+    found = {}
+    if inputs is not None:
+        weights = torch.mm(deltas.t(), inputs.to(deltas)).split(widths)
+        pairs = zip(layers, weights, strict=True)
+        found = {id(one.weight): part for one, part in pairs if one.weight is not None}
+    pairs = zip(layers, deltas.sum(0).split(widths), strict=True)
+    return found | {id(one.bias): part for one, part in pairs if one.bias is not None}
 
 
 def _factored(layers: Sequence[_Layer], deltas: Tensor) -> Arriving:
@@ -207,11 +251,12 @@ def _factored(layers: Sequence[_Layer], deltas: Tensor) -> Arriving:
 def _together(
     losses: Mapping[int, Tensor],
     own: Sequence[Sequence[Tensor]],
-    features: Sequence[Tensor],
+    edges: Sequence[GradientEdge],
     entries: Sequence[_Entry],
+    retain: bool,
 ) -> Heads:
     """Pass all heads together; what goes into a feature is noted at the operations that read it."""
-    at: list[dict[int, Tensor]] = [{} for _ in features]
+    at: list[dict[int, Tensor]] = [{} for _ in edges]
     reading: dict[Node, list[_Entry]] = {}
     for entry in entries:
         reading.setdefault(entry.node, []).append(entry)
@@ -227,7 +272,7 @@ def _together(
 
     handles = [node.register_hook(note(here)) for node, here in reading.items()]
     try:
-        gradients, _ = _grad(losses, own, features)
+        gradients, _ = _grad(losses, own, edges, retain)
     finally:
         for handle in handles:
             handle.remove()
@@ -235,7 +280,10 @@ def _together(
 
 
 def _grad(
-    losses: Mapping[int, Tensor], own: Sequence[Sequence[Tensor]], ends: Sequence[Tensor | GradientEdge]
+    losses: Mapping[int, Tensor],
+    own: Sequence[Sequence[Tensor]],
+    ends: Sequence[GradientEdge],
+    retain: bool,
 ) -> tuple[Own, tuple[Tensor | None, ...]]:
     """Return the gradients of all losses on their own parameters and, added up, on where the heads end."""
     wanted = [parameter for task in losses for parameter in own[task]]
@@ -244,7 +292,7 @@ def _grad(
     found = torch.autograd.grad(
         list(losses.values()),
         [*wanted, *ends],  # type: ignore[arg-type]  # tensors and edges may be mixed, which torch does not declare
-        retain_graph=True,
+        retain_graph=retain,
         allow_unused=True,
     )
     gradients = iter(found)
@@ -252,16 +300,23 @@ def _grad(
 
 
 def _one_by_one(
-    losses: Mapping[int, Tensor], own: Sequence[Sequence[Tensor]], features: Sequence[Tensor], reason: str
+    losses: Mapping[int, Tensor],
+    own: Sequence[Sequence[Tensor]],
+    edges: Sequence[GradientEdge],
+    reads: Mapping[int, Sequence[int]],
+    reason: str,
+    retain: bool,
 ) -> Heads:
+    """Pass each head by itself, down to the features that it reads."""
     gradients: Own = {}
-    at: list[dict[int, Tensor]] = [{} for _ in features]
+    at: list[dict[int, Tensor]] = [{} for _ in edges]
     for task, loss in losses.items():
-        alone, found = _grad({task: loss}, own, features)
+        places = list(dict.fromkeys(reads[task]))
+        alone, found = _grad({task: loss}, own, [edges[place] for place in places], retain)
         gradients |= alone
-        for by_task, gradient in zip(at, found, strict=True):
+        for place, gradient in zip(places, found, strict=True):
             if gradient is not None:
-                by_task[task] = gradient
+                at[place][task] = gradient
     return Heads(gradients, _in_order(losses, at), f"one pass per head: {reason}")
 
 
@@ -270,6 +325,6 @@ def _in_order(tasks: Iterable[int], at: Sequence[Mapping[int, Tensor]]) -> tuple
     found = []
     for by_task in at:
         present = tuple(task for task in tasks if task in by_task)
-        values = [by_task[task] for task in present]
+        values = [by_task[task].to_dense() for task in present]  # an embedding's may be sparse
         found.append(Stacked(present, torch.stack(values) if values else torch.zeros(0)))
     return tuple(found)
