@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 import torch
+from threadpoolctl import threadpool_limits
 
 # Of glibc's mallopt(3): the size from which memory is mapped anew, and how much free memory is given back.
 _TRIM_THRESHOLD: Final = -1
@@ -18,10 +19,12 @@ _NEVER: Final = 2**31 - 1
 def use_one_thread() -> None:
     """Set this process up for one run: one thread, and numbers below 1e-38 count as 0.
 
-    Networks of this size gain nothing from a second thread, which another run can use. Adam's moments of a
+    One thread for NumPy too: what its BLAS starts for a decomposition goes on waiting for work, busily, at the
+    cost of another run. Networks of this size gain nothing from a second thread, which another run can use. Adam's moments of a
     unit that is dead decay into such tiny numbers, on which the processor is many times slower.
     """
     torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")
     torch.set_flush_denormal(True)
     _keep_memory()
 

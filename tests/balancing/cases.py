@@ -160,11 +160,15 @@ def places(tasks: Sequence[int], among: int, size: int) -> NDArray[np.intp]:
 
 
 def steps(
-    method: Balancer, seen: Sequence[Signals], seed: int = 0, state: State | None = None
+    method: Balancer,
+    seen: Sequence[Signals],
+    seed: int = 0,
+    state: State | None = None,
+    rng: torch.Generator | None = None,
 ) -> tuple[list[Array], State]:
     """Weights of consecutive steps, and the last state. A step brings its losses L to L/(1 + L)."""
     state = method.init(seen[0].active.shape[-1]) if state is None else state
-    rng, weights = seeded(seed), []
+    rng, weights = rng or seeded(seed), []
     for step in seen:
         needs = method.asks(step.active, state)
         now, state = method.weigh(step, state, rng)

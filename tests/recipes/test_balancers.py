@@ -25,6 +25,7 @@ BY_TASK = [
     ("adaptive_scaling", "base_weights", ""),
     ("stch", "base_weights", "form: linear, "),
     ("stch", "ideal", "form: linear, "),
+    ("famo", "ideal", ""),
 ]
 
 

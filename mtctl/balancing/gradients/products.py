@@ -68,12 +68,9 @@ def _sum_of_products(blocks: Sequence[Rows], tasks: int) -> Array:
     return (total + total.T) / 2
 
 
-def _parts(values: Tensor) -> list[Tensor]:
+def _parts(values: Tensor) -> Sequence[Tensor]:
     """Return values [T, P] in parts that may be added up in their own precision."""
-    rows, size = at_least_float32(values), values.shape[1]
-    if size <= _COLUMNS:
-        return [rows]
-    return [rows[:, start : start + _COLUMNS] for start in range(0, size, _COLUMNS)]
+    return at_least_float32(values).chunk(max(1, -(-values.shape[1] // _COLUMNS)), dim=1)
 
 
 def _symmetric_product(rows: Tensor) -> Tensor:
