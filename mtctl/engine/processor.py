@@ -19,9 +19,9 @@ _NEVER: Final = 2**31 - 1
 def use_one_thread() -> None:
     """Set this process up for one run: one thread, and numbers below 1e-38 count as 0.
 
-    One thread for NumPy too: what its BLAS starts for a decomposition goes on waiting for work, busily, at the
-    cost of another run. Networks of this size gain nothing from a second thread, which another run can use. Adam's moments of a
-    unit that is dead decay into such tiny numbers, on which the processor is many times slower.
+    Networks of this size gain nothing from a second thread, which another run can use. That goes for NumPy
+    too: the threads that its BLAS starts for a decomposition go on waiting busily for the next one. Adam's
+    moments of a unit that is dead decay into such tiny numbers, on which the processor is many times slower.
     """
     torch.set_num_threads(1)
     threadpool_limits(1, user_api="blas")
