@@ -7,11 +7,12 @@ and checked.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Final
+
+from pydantic_core import from_json
 
 from mtctl.analysis.formats import EvaluationRecord, Run
 from mtctl.analysis.runs import evaluations_and_lines, metrics
@@ -21,6 +22,7 @@ from mtctl.engine import layout
 ENDS = 0.1
 """Share of a training that counts as its beginning, and as its end: enough units to outweigh one's chance."""
 _NO_SIGNALS: Final = (b'"signals":null}', b'"signals": null}')
+_SIGNALS: Final = b'"signals":'
 _MEASURED: Final = b'"measured":'
 _CONFLICT_RATE: Final = b'"conflict_rate":'
 _WEIGHT: Final = b'"weight":'
@@ -105,32 +107,34 @@ def moments(run: Run) -> list[Moment]:
 
 def _moment(line: bytes, unit: str) -> Moment:
     rate, measured = _conflicts(line)
-    return Moment(int(_number(line, f'"{unit}":'.encode(), 0)), measured, rate, _weights(line))
+    key = f'"{unit}":'.encode()
+    start = line.index(key) + len(key)
+    return Moment(int(line[start : line.index(b",", start)]), measured, rate, _weights(line))
 
 
 def _conflicts(line: bytes) -> tuple[float | None, int]:
     """Return the conflict rate and the measured updates of a line. Raises ValueError where there is none."""
     if not line.endswith(b"}}"):
         raise ValueError("cut off")
-    begin = line.index(b'"signals":')
-    text = _number(line, _CONFLICT_RATE, begin)
-    rate = None if text.strip() == b"null" else float(text)
-    if rate is not None and not 0 <= rate <= 1:
-        raise ValueError("no share")
-    return rate, int(_number(line, _MEASURED, begin))
-
-
-def _number(line: bytes, key: bytes, begin: int) -> bytes:
-    """Return what stands after a key, up to the next comma or the end of the signals."""
-    start = line.index(key, begin) + len(key)
+    # Written out, without a function for each number: this is what a comparison of long runs consists of.
+    start = line.index(_MEASURED, line.index(_SIGNALS)) + len(_MEASURED)
+    end = line.index(b",", start)
+    measured = int(line[start:end])
+    start = line.index(_CONFLICT_RATE, end) + len(_CONFLICT_RATE)
     end = line.find(b",", start)
-    return line[start:end] if end >= 0 else line[start:-2]
+    text = line[start:end] if end >= 0 else line[start:-2]
+    if text in (b"null", b" null"):
+        return None, measured
+    rate = float(text)
+    if not 0 <= rate <= 1:
+        raise ValueError("no share")
+    return rate, measured
 
 
 def _weights(line: bytes) -> dict[str, float | None]:
     """Return the weights of a line. Raises ValueError or TypeError where they are not numbers."""
-    start = line.index(_WEIGHT, line.index(b'"signals":')) + len(_WEIGHT)
-    found: dict[str, Any] = json.loads(line[start : line.index(b"}", start) + 1])
+    start = line.index(_WEIGHT, line.index(_SIGNALS)) + len(_WEIGHT)
+    found: dict[str, Any] = from_json(line[start : line.index(b"}", start) + 1])
     if not all(value is None or isfinite(value) for value in found.values()):
         raise ValueError("not finite")
     return found
