@@ -116,14 +116,13 @@ def _conflicts(line: bytes) -> tuple[float | None, int]:
     """Return the conflict rate and the measured updates of a line. Raises ValueError where there is none."""
     if not line.endswith(b"}}"):
         raise ValueError("cut off")
-    # Written out, without a function for each number: this is what a comparison of long runs consists of.
-    start = line.index(_MEASURED, line.index(_SIGNALS)) + len(_MEASURED)
-    end = line.index(b",", start)
-    measured = int(line[start:end])
-    start = line.index(_CONFLICT_RATE, end) + len(_CONFLICT_RATE)
+    # Few calls, from the nearer end: a comparison of long runs consists of this.
+    start = line.index(_MEASURED) + len(_MEASURED)
+    measured = int(line[start : line.index(b",", start)])
+    start = line.rindex(_CONFLICT_RATE, start) + len(_CONFLICT_RATE)
     end = line.find(b",", start)
     text = line[start:end] if end >= 0 else line[start:-2]
-    if text in (b"null", b" null"):
+    if text.endswith(b"null"):
         return None, measured
     rate = float(text)
     if not 0 <= rate <= 1:
