@@ -7,7 +7,7 @@ and checked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Final
@@ -82,12 +82,12 @@ def read_course(run: Run) -> Course:
     try:
         seen = [line for line in lines if not line.endswith(_NO_SIGNALS)]
         end = max(1, round(ENDS * len(seen)))
-        rate = _mean_rate([_conflicts(line) for line in seen])
+        rate = _mean_rate(_conflicts(seen))
         first, last = _means(map(_weights, seen[:end])), _means(map(_weights, seen[-end:]))
     except (ValueError, TypeError, AttributeError):
         checked = list(_checked(run))
         end = max(1, round(ENDS * len(checked)))
-        rate = _mean_rate([(each.conflict_rate, each.measured) for each in checked])
+        rate = _mean_rate((each.conflict_rate, each.measured) for each in checked)
         first, last = (_means(each.weight for each in part) for part in (checked[:end], checked[-end:]))
     return Course(evaluations, rate, first, last)
 
@@ -100,34 +100,39 @@ def moments(run: Run) -> list[Moment]:
     """
     _, lines = evaluations_and_lines(run.path)
     try:
-        return [_moment(line, run.unit) for line in lines if not line.endswith(_NO_SIGNALS)]
+        seen = [line for line in lines if not line.endswith(_NO_SIGNALS)]
+        key = f'"{run.unit}":'.encode()
+        return [
+            Moment(_unit(line, key), measured, rate, _weights(line))
+            for line, (rate, measured) in zip(seen, _conflicts(seen), strict=True)
+        ]
     except (ValueError, TypeError, AttributeError):
         return list(_checked(run))
 
 
-def _moment(line: bytes, unit: str) -> Moment:
-    rate, measured = _conflicts(line)
-    key = f'"{unit}":'.encode()
+def _unit(line: bytes, key: bytes) -> int:
     start = line.index(key) + len(key)
-    return Moment(int(line[start : line.index(b",", start)]), measured, rate, _weights(line))
+    return int(line[start : line.index(b",", start)])
 
 
-def _conflicts(line: bytes) -> tuple[float | None, int]:
-    """Return the conflict rate and the measured updates of a line. Raises ValueError where there is none."""
-    if not line.endswith(b"}}"):
-        raise ValueError("cut off")
+def _conflicts(lines: Iterable[bytes]) -> Iterator[tuple[float | None, int]]:
+    """Yield each line's conflict rate and measured updates. Raises ValueError where there are none."""
     # Few calls, from the nearer end: a comparison of long runs consists of this.
-    start = line.index(_MEASURED) + len(_MEASURED)
-    measured = int(line[start : line.index(b",", start)])
-    start = line.rindex(_CONFLICT_RATE, start) + len(_CONFLICT_RATE)
-    end = line.find(b",", start)
-    text = line[start:end] if end >= 0 else line[start:-2]
-    if text.endswith(b"null"):
-        return None, measured
-    rate = float(text)
-    if not 0 <= rate <= 1:
-        raise ValueError("no share")
-    return rate, measured
+    for line in lines:
+        if not line.endswith(b"}}"):
+            raise ValueError("cut off")
+        start = line.index(_MEASURED) + len(_MEASURED)
+        measured = int(line[start : line.index(b",", start)])
+        start = line.rindex(_CONFLICT_RATE, start) + len(_CONFLICT_RATE)
+        end = line.find(b",", start)
+        text = line[start:end] if end >= 0 else line[start:-2]
+        if text.endswith(b"null"):
+            yield None, measured
+            continue
+        rate = float(text)
+        if not 0 <= rate <= 1:
+            raise ValueError("no share")
+        yield rate, measured
 
 
 def _weights(line: bytes) -> dict[str, float | None]:
@@ -139,11 +144,14 @@ def _weights(line: bytes) -> dict[str, float | None]:
     return found
 
 
-def _mean_rate(conflicts: Sequence[tuple[float | None, int]]) -> float | None:
+def _mean_rate(conflicts: Iterable[tuple[float | None, int]]) -> float | None:
     """Return the mean conflict rate, each unit counted by its measured updates."""
-    known = [(rate, count) for rate, count in conflicts if rate is not None]
-    measured = sum(count for _, count in known)
-    return sum(rate * count for rate, count in known) / measured if measured else None
+    total, measured = 0.0, 0
+    for rate, count in conflicts:
+        if rate is not None:
+            total += rate * count
+            measured += count
+    return total / measured if measured else None
 
 
 def _means(weights: Iterable[Mapping[str, float | None]]) -> dict[str, float]:
