@@ -27,6 +27,7 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.learner $(ARGS)
 	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.agreement
 	$(BIN)/python -m benchmarks.monitor
 	$(BIN)/python -m benchmarks.comparison
 	$(BIN)/python -m benchmarks.report
