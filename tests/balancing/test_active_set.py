@@ -42,19 +42,19 @@ def test_a_batch_is_its_members_bit_for_bit() -> None:
         assert np.array_equal(_active_set.minimise(matrix, pull, np.zeros(6), "it"), x)
 
 
-@given(tasks=st.integers(1, _active_set.FEW), width=st.integers(1, 6), seed=st.integers(0, 10_000))
-@settings(max_examples=60, deadline=None)
-def test_all_supports_and_one_after_the_other_come_to_the_same(tasks: int, width: int, seed: int) -> None:
+@given(tasks=st.integers(1, 12), width=st.integers(1, 12), seed=st.integers(0, 10_000))
+@settings(max_examples=60)
+def test_all_at_once_and_one_after_the_other_come_to_the_same(tasks: int, width: int, seed: int) -> None:
     rows, _, matrix, pull = problem(tasks, width, seed)
     at_once = _active_set.minimise(matrix, pull, np.zeros(tasks), "it")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_active_set, "FEW", 0)
+        patch.setattr(_active_set, "ROUNDS", 0)
         step_by_step = _active_set.minimise(matrix, pull, np.zeros(tasks), "it")
     # Of gradients that depend on each other, several weights give the same step.
     np.testing.assert_allclose(at_once @ rows, step_by_step @ rows, atol=1e-9)
 
 
-def test_what_no_support_solves_well_is_left_to_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_exchanges_do_not_solve_is_left_to_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_active_set, "FOUND", -1.0)
     rows, target, matrix, pull = problem(4, 6, 0)
     x = _active_set.minimise(matrix, pull, np.zeros(4), "it")
@@ -90,6 +90,6 @@ def test_an_unsolved_minimisation_is_an_error(
     constant: str, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_active_set, constant, value)
-    monkeypatch.setattr(_active_set, "FEW", 0)
+    monkeypatch.setattr(_active_set, "ROUNDS", 0)
     with pytest.raises(ConvergenceError, match=r"UPGrad did not solve .* \(condition number .*\)"):
         _active_set.minimise(np.eye(2), np.ones(2), np.zeros(2), "UPGrad")
