@@ -13,6 +13,9 @@ DEPENDENT = 1e-12
 BLUR = 10.0
 # Products this much smaller than their terms are 0.
 ROUNDING = 1e-12
+# Pivots and eigenvalues above this part of the largest leave no doubt that gradients are independent, and
+# cost equations three digits at most.
+INDEPENDENT = 1e-3
 
 
 def spectrum(cosines: Array) -> tuple[Array, Array]:
@@ -30,9 +33,21 @@ def equiangular(unit: UnitGradients) -> Array:
 
     It is 0 where no vector is nearer than 0, as with gradients that add up to 0.
     """
+    if _independent(unit.cosines):
+        ones = np.ones((*unit.lengths.shape, 1))
+        return np.asarray(np.linalg.solve(unit.cosines, ones)[..., 0])
     values, vectors = spectrum(unit.cosines)
     wanted = (unit.moving[..., None, :] @ vectors)[..., 0, :]
     known = (values > 0) & (np.abs(wanted) > ROUNDING)
     coordinates = np.where(known, wanted / np.where(known, values, 1.0), 0.0)
     # Rounding may leave the place of a gradient that is 0 a little beside 0.
     return np.asarray((vectors @ coordinates[..., None])[..., 0] * unit.moving)
+
+
+def _independent(cosines: Array) -> bool:
+    """Say whether Ĝ is regular beyond doubt, by the squares of its Cholesky factor's diagonal."""
+    try:
+        factor = np.linalg.cholesky(cosines)
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.minimum.reduce(np.diagonal(factor, axis1=-2, axis2=-1), axis=None) ** 2 > INDEPENDENT)

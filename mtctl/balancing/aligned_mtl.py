@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mtctl.balancing._preference import Reduction, preference
-from mtctl.balancing._spectrum import spectrum
+from mtctl.balancing._spectrum import INDEPENDENT, spectrum
 from mtctl.balancing._unit import unit_gradients
 from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
 
@@ -22,6 +22,9 @@ def alignment(gramian: Array) -> Array:
     Args:
         gramian: [..., T, T] G.
     """
+    direct = _of_independent(gramian)
+    if direct is not None:
+        return direct
     unit = unit_gradients(gramian)
     values, vectors = spectrum(unit.cosines)
     relative = unit.lengths / unit.lengths.max(-1, keepdims=True)
@@ -33,6 +36,16 @@ def alignment(gramian: Array) -> Array:
     shrunk = np.where(kept, np.where(kept, smallest, 0.0) / np.where(kept, singular, 1.0), 0.0)
     # Rounding may leave the row of a gradient that is 0 a little beside 0.
     return np.asarray(unit.moving[..., None] * left * shrunk[..., None, :] @ np.swapaxes(left, -1, -2))
+
+
+def _of_independent(gramian: Array) -> Array | None:
+    """Return B by G's own eigenvalues, if these are so close together that rounding spares all of them."""
+    values, vectors = np.linalg.eigh(gramian)
+    smallest = values[..., :1]
+    if not np.logical_and.reduce(smallest > INDEPENDENT * values[..., -1:], axis=None):
+        return None
+    shrunk = np.sqrt(smallest / values)
+    return np.asarray((vectors * shrunk[..., None, :]) @ np.swapaxes(vectors, -1, -2))
 
 
 @dataclass(frozen=True)

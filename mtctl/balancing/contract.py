@@ -100,7 +100,8 @@ def observe(losses: Array, active: Mask, norms: Array = NOT_ASKED, gramian: Arra
         pairs = active[..., :, None] & active[..., None, :]
         gramian = np.where(pairs, gramian, 0.0) if gramian.size else gramian
     _refuse_non_finite(losses, "its loss is not finite")
-    _refuse_non_finite(norms, "its gradient is not finite")
+    if norms.size:
+        _refuse_non_finite(norms, "its gradient is not finite")
     if gramian.size and not np.logical_and.reduce(np.isfinite(gramian), axis=None):
         # A bad gradient spoils its task's row and column; only the diagonal tells whose it is.
         _refuse_non_finite(np.diagonal(gramian, axis1=-2, axis2=-1), "its gradient is not finite")

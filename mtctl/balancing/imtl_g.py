@@ -25,10 +25,11 @@ def equal_projections(gramian: Array) -> Array:
     """
     unit = unit_gradients(gramian)
     # Relative to the shortest gradient, so that no weight overflows.
-    weights = equiangular(unit) * (unit.lengths.min(-1, keepdims=True) / unit.lengths)
-    total, size = weights.sum(-1, keepdims=True), np.abs(weights).sum(-1, keepdims=True)
+    weights = equiangular(unit) * (np.minimum.reduce(unit.lengths, axis=-1, keepdims=True) / unit.lengths)
+    total = np.add.reduce(weights, axis=-1, keepdims=True)
+    size = np.add.reduce(np.abs(weights), axis=-1, keepdims=True)
     lost = (np.abs(total) <= ROUNDING * size) & (size > 0)
-    if lost.any():
+    if np.logical_or.reduce(lost, axis=None):
         place = np.unravel_index(lost.argmax(), lost.shape)[:-1]
         miss = abs(float(total[*place, 0]) / float(size[*place, 0]) - 1)
         raise ConvergenceError("IMTL-G", miss, ROUNDING, condition(unit.cosines[place]))

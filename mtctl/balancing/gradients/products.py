@@ -104,10 +104,10 @@ def at_least_float32(values: Tensor) -> Tensor:
 
 def _exact(blocks: Sequence[Rows], squares: Array) -> bool:
     """Say whether no square left float32's range; those of gradients that are 0 did not."""
-    if all(block.values.dtype == torch.float64 for block in blocks):
-        return True
     lost = [not SMALLEST < square < LARGEST for square in squares.tolist()]
-    return not any(lost) or not any(
+    if not any(lost) or all(block.values.dtype == torch.float64 for block in blocks):
+        return True
+    return not any(
         lost[task] and bool(values.any())
         for block in blocks
         for task, values in zip(block.tasks, block.values, strict=True)
