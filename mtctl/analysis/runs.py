@@ -145,14 +145,14 @@ def evaluations_and_lines(path: Path) -> tuple[tuple[EvaluationRecord, ...], lis
         MtctlError: names file, line and what is wrong there.
     """
     file, remedy = path / layout.METRICS, "restore it from a copy, or train this run again with --force"
-    units, evaluations = [], []
-    for number, line in enumerate(read_bytes(file, remedy=remedy).split(b"\n")[:-1], 1):
-        record = None if line.startswith(_UNITS) else _record(line, file, number, remedy)
-        if isinstance(record, EvaluationRecord):
-            evaluations.append(record)
-        else:
-            units.append(line)
-    return tuple(evaluations), units
+    lines = read_bytes(file, remedy=remedy).split(b"\n")[:-1]
+    others = [(number, line) for number, line in enumerate(lines) if not line.startswith(_UNITS)]
+    records = {number: _record(line, file, number + 1, remedy) for number, line in others}
+    evaluations = {
+        number: record for number, record in records.items() if isinstance(record, EvaluationRecord)
+    }
+    units = [line for number, line in enumerate(lines) if number not in evaluations]
+    return tuple(evaluations.values()), units
 
 
 def _record(line: bytes, file: Path, number: int, remedy: str) -> Record:
