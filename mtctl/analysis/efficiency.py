@@ -76,9 +76,7 @@ def mean_over(record: EvaluationRecord, tasks: Sequence[str]) -> float:
 
 
 def _arrival(record: EvaluationRecord, *, reached: bool) -> Arrival:
-    units = record.episode if record.episode is not None else record.epoch
-    steps = record.environment_steps
-    return Arrival(reached, units or 0, record.updates if steps is None else steps)
+    return Arrival(reached, record.unit, record.amount)
 
 
 def reaching(threshold: float, arrivals: Sequence[Arrival]) -> Reaching:

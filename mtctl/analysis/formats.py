@@ -245,6 +245,16 @@ class EvaluationRecord(Checked):
             raise ValueError("an evaluation is at an episode or at an epoch")
         return self
 
+    @property
+    def unit(self) -> int:
+        """Return the number of the episode or epoch that it came after."""
+        return self.episode if self.episode is not None else self.epoch or 0
+
+    @property
+    def amount(self) -> int:
+        """Return how much training it came after: environment steps, or updates where nothing is played."""
+        return self.updates if self.environment_steps is None else self.environment_steps
+
 
 Record = Annotated[EpisodeRecord | EpochRecord | EvaluationRecord, Field(discriminator="kind")]
 """A line of metrics.jsonl."""

@@ -116,9 +116,8 @@ def _complete(run: Run, course: Course) -> list[EvaluationRecord]:
 
 
 def _scored(run: Run, course: Course, record: EvaluationRecord) -> ScoredRun:
-    place = record.episode if record.episode is not None else record.epoch or 0
     seconds = _spent(run, record, Budget.TIME)
-    spent = Spent(place, record.environment_steps, record.updates, seconds)
+    spent = Spent(record.unit, record.environment_steps, record.updates, seconds)
     return ScoredRun(
         run, DURING, min(task.items for task in record.tasks.values()), record.tasks, spent, course
     )

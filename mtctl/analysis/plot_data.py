@@ -61,7 +61,7 @@ class Training:
         if not self.evaluations:
             return None
         shortest = min(map(len, self.evaluations))
-        units = np.array([_unit(record) for record in self.evaluations[0][:shortest]], dtype=np.float64)
+        units = np.array([record.unit for record in self.evaluations[0][:shortest]], dtype=np.float64)
         values = np.array([_scores(records[:shortest], tasks).mean(1) for records in self.evaluations])
         found = [estimate(column) for column in values.T.tolist()]
         ends = [each.interval for each in found]
@@ -79,7 +79,7 @@ class Training:
         """
         if not self.evaluations:
             return None
-        places = [np.array([_amount(each) for each in run], dtype=np.float64) for run in self.evaluations]
+        places = [np.array([each.amount for each in run], dtype=np.float64) for run in self.evaluations]
         begin, end = max(each[0] for each in places), min(each[-1] for each in places)
         if end < begin:
             return None
@@ -150,14 +150,6 @@ def _moments(run: Run) -> list[Moment]:
 def _scores(records: Sequence[EvaluationRecord], tasks: Sequence[str]) -> Array:
     """Return means: [evaluations, tasks]."""
     return np.array([[record.tasks[task].mean for task in tasks] for record in records], dtype=np.float64)
-
-
-def _unit(record: EvaluationRecord) -> int:
-    return record.episode if record.episode is not None else record.epoch or 0
-
-
-def _amount(record: EvaluationRecord) -> int:
-    return record.updates if record.environment_steps is None else record.environment_steps
 
 
 def _stretch(moment: Moment, run: Run) -> int:

@@ -13,7 +13,7 @@ from mtctl.analysis.course import Course, read_course
 from mtctl.analysis.evaluation import Outcomes, count_outcomes, outcomes_of_means
 from mtctl.analysis.formats import Evaluation, Run, TaskMeans, TaskScores
 from mtctl.analysis.runs import evaluation, find_runs, read_run
-from mtctl.analysis.selection import Selection, Unknown, judge_selection, place_of, selected
+from mtctl.analysis.selection import Selection, Unknown, judge_selection, selected
 from mtctl.analysis.statistics import mean_of
 from mtctl.engine import layout
 
@@ -158,9 +158,9 @@ def _score_best(run: Run) -> ScoredRun | LeftOut:
         reason = f"has no evaluation of its best checkpoint: it has no {file}"
     elif scores.definition_hash != run.definition_hash:
         reason = f"was evaluated under another definition of its tasks ({file})"
-    elif scores.done != place_of(best):
+    elif scores.done != best.unit:
         reason = (
-            f"has its best checkpoint at {run.unit} {place_of(best)}, and was evaluated when that was at "
+            f"has its best checkpoint at {run.unit} {best.unit}, and was evaluated when that was at "
             f"{run.unit} {scores.done} ({file})"
         )
     elif missing := [task for task in run.tasks if task not in scores.tasks]:

@@ -91,11 +91,6 @@ class Unknown:
     reason: str
 
 
-def place_of(record: EvaluationRecord) -> int:
-    """Return the unit of training that an evaluation came after."""
-    return record.episode if record.episode is not None else record.epoch or 0
-
-
 def selected(run: Run, evaluations: Sequence[EvaluationRecord]) -> EvaluationRecord | None:
     """Return the evaluation whose policy `best` is: the first of those with the best average.
 
@@ -128,7 +123,7 @@ def judge_selection(
     run: Run, evaluations: Sequence[EvaluationRecord], best: Evaluation, last: Evaluation | None = None
 ) -> Selection | Unknown:
     """Do the same with evaluations that have been read already."""
-    found = next((record for record in evaluations if place_of(record) == best.done), None)
+    found = next((record for record in evaluations if record.unit == best.done), None)
     if found is None or not found.tasks.keys() >= best.tasks.keys():
         return Unknown(f"has no record of an evaluation at {run.unit} {best.done} (see `evaluation.every`)")
     fresh = {task: estimate(scored.scores) for task, scored in best.tasks.items()}

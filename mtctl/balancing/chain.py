@@ -94,8 +94,9 @@ class Chain:
             NonFiniteSignal: a loss is NaN or infinite.
         """
         active = gradients.active.numpy(force=True)
-        losses = (observe(each.numpy(force=True), active).losses for each in (gradients.losses, after))
-        before, now = losses
+        before, now = (
+            observe(losses.numpy(force=True), active).losses for losses in (gradients.losses, after)
+        )
         for place, (method, weights) in enumerate(zip(self.methods, decision.following, strict=True)):
             if weights is not None:
                 memory = method.follow(before * weights, now * weights, active, _part(state, place))

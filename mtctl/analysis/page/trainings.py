@@ -145,13 +145,9 @@ def _evaluations(runs: Sequence[tuple[EvaluationRecord, ...]], tasks: Sequence[s
     curve = Training((), tuple(runs)).learning_curve(tasks)
     if curve is None:
         return None
-    amounts = np.array([[_amount(each) for each in run[: len(curve.x)]] for run in runs], dtype=np.float64)
+    amounts = np.array([[each.amount for each in run[: len(curve.x)]] for run in runs], dtype=np.float64)
     band = len(runs) > 1
     return Line(curve.x, amounts.mean(0), curve.y, curve.low if band else None, curve.high if band else None)
-
-
-def _amount(record: EvaluationRecord) -> int:
-    return record.updates if record.environment_steps is None else record.environment_steps
 
 
 def _trainings(runs: Sequence[Run], tasks: Sequence[str], stretches: Stretches) -> Iterator[Line | None]:

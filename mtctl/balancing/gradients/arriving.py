@@ -8,9 +8,13 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 
 from mtctl.balancing.gradients import products
 from mtctl.balancing.gradients.products import Rows
+
+Place = Tensor | GradientEdge
+"""A feature: a tensor, or an edge of its graph."""
 
 
 class Arriving(Protocol):

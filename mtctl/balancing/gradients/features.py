@@ -29,7 +29,7 @@ def refuse_detours(
     cut = {get_gradient_edge(feature).node: place for place, feature in enumerate(features)}
     for place, feature in enumerate(features):
         start = get_gradient_edge(feature).node
-        for node in _below([child for child, _ in start.next_functions if child is not None], set()):
+        for node in below([child for child, _ in start.next_functions if child is not None], set()):
             if node in cut:
                 raise MtctlError(
                     f"features: number {cut[node]} is among what number {place} is computed from, so that it "
@@ -38,7 +38,7 @@ def refuse_detours(
                 )
     ends = {get_gradient_edge(parameter).node for parameter in shared}
     for task, loss in losses.items():
-        for node in _below([get_gradient_edge(loss).node], set(cut)):
+        for node in below([get_gradient_edge(loss).node], set(cut)):
             if node in ends:
                 raise MtctlError(
                     f"features: the loss of `{task}` reaches a shared parameter without passing them",
@@ -46,7 +46,7 @@ def refuse_detours(
                 )
 
 
-def _below(starts: Sequence[Node], stops: set[Node]) -> Iterator[Node]:
+def below(starts: Sequence[Node], stops: set[Node]) -> Iterator[Node]:
     """Yield the nodes that are reached from `starts` without passing `stops`."""
     waiting = [node for node in starts if node not in stops]
     seen = set(waiting)

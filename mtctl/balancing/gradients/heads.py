@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
-from mtctl.balancing.gradients.arriving import Arriving, Factored, Stacked
-from mtctl.balancing.gradients.layers import parameters_of
+from mtctl.balancing.gradients.arriving import Arriving, Factored, Place, Stacked
+from mtctl.balancing.gradients.features import below
+from mtctl.balancing.gradients.layers import inputs_of, parameters_of
 
 Own = dict[int, tuple[Tensor | None, ...]]
 """By task, the gradients of its own parameters; None where its loss does not depend on one."""
@@ -30,9 +31,6 @@ class Heads:
     own: Own
     arriving: tuple[Arriving, ...]
     how: str
-
-
-Place = Tensor | GradientEdge
 
 
 def through_heads(
@@ -142,16 +140,8 @@ def _nested(edges: Sequence[GradientEdge]) -> bool:
     ends = {edge.node for edge in edges}
     if len(ends) < 2:
         return False
-    waiting = [child for end in ends for child, _ in end.next_functions if child is not None]
-    seen = set(waiting)
-    while waiting:
-        node = waiting.pop()
-        if node in ends:
-            return True
-        fresh = {child for child, _ in node.next_functions if child is not None} - seen
-        seen |= fresh
-        waiting += fresh
-    return False
+    children = {child for end in ends for child, _ in end.next_functions if child is not None}
+    return any(node in ends for node in below(list(children), set()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +171,14 @@ def _layer(entry: _Entry, again: set[Node], own: Sequence[Tensor]) -> _Layer | N
     if operand != entry.operand:
         return None
     leaves = {get_gradient_edge(one).node: one for one in own if not one._backward_hooks}
-    found = parameters_of(node, {leaf: one for leaf, one in leaves.items() if leaf not in again})
+    for leaf in again & leaves.keys():
+        del leaves[leaf]
+    found = parameters_of(node, leaves)
     if found is None:
         return None
     alone = not found.nodes & again
     weight, bias = (found.weight, found.bias) if alone else (None, None)
-    # What a node has saved for its own backward pass is documented under "saved tensors" in torch's notes.
-    saved = node._saved_mat1 if node.name() == "AddmmBackward0" else node._saved_self
-    inputs = saved.detach() if weight is not None else None
+    inputs = None if weight is None else inputs_of(node)
     return _Layer(entry, node._saved_mat2.detach(), inputs, weight, bias)
 
 

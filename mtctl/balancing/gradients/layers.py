@@ -95,12 +95,17 @@ def parameters_of(node: Any, leaves: Mapping[Node, Tensor]) -> Operands | None:
     return Operands(weight, bias, used)
 
 
+def inputs_of(node: Any) -> Tensor:
+    """Return [rows, in] what went into a linear layer whose weight has a gradient."""
+    # What a node has saved for its own backward pass is documented under "saved tensors" in torch's notes.
+    saved: Tensor = node._saved_mat1 if node.name() == "AddmmBackward0" else node._saved_self
+    return saved.detach()
+
+
 def _linear(node: Any, leaves: Mapping[Node, Tensor]) -> tuple[Linear | None, set[Node]]:
     """Return the layer that a product is, and the nodes its parameters come from."""
     found = parameters_of(node, leaves)
     if found is None or (found.weight is None and found.bias is None):
         return None, set()
-    # What a node has saved for its own backward pass is documented under "saved tensors" in torch's notes.
-    saved = node._saved_mat1 if node.name() == "AddmmBackward0" else node._saved_self
-    inputs = None if found.weight is None else saved.detach()
+    inputs = None if found.weight is None else inputs_of(node)
     return Linear(GradientEdge(node, 0), inputs, found.weight, found.bias), found.nodes

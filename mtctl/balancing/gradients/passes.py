@@ -7,17 +7,14 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
 
-from mtctl.balancing.gradients.arriving import Arriving
+from mtctl.balancing.gradients.arriving import Arriving, Place
 from mtctl.balancing.gradients.products import Rows
 
 _BATCH: Final = 2**21
 """Numbers of the tasks' gradients at the features that one batched pass takes: 8 MB. Batches save the cost of
 each call, a factor of 2 to 10 on small networks. Above this size the products themselves take the time (the
 two ways are within 15 % with 32 to 512 rows and 16 to 512 units), and a batch would only take memory."""
-
-Place = Tensor | GradientEdge
 
 
 class Passes:

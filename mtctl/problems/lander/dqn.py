@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -177,13 +177,14 @@ class DQN:
         values = self.online.forward(batch.observations, batch.counts)
         error = values.gather(1, actions).squeeze(1).sub_(targets)
         losses, slopes = self._loss(error)
-        task_losses = _means(losses, batch.counts)
+        uneven = _Uneven.of(batch.counts)
+        task_losses = _means(losses, batch.counts, uneven)
         importance = self._shares
-        if min(batch.counts) == max(batch.counts):
+        if uneven is None:
             slopes.div_(batch.counts[0])
         else:
-            counts = torch.tensor(batch.counts)
-            slopes.div_(counts.clamp(min=1)[torch.repeat_interleave(counts)])
+            slopes.div_(uneven.divisors[uneven.place])
+            counts = uneven.counts
             importance = counts / counts.sum() if self._agent.replay.kind == "mixed" else self._shares
         delta = torch.zeros_like(values).scatter_(1, actions, slopes.unsqueeze(1))
         jacobian, codes = self.online.backward(batch.observations, delta, batch.counts)
@@ -199,7 +200,7 @@ class DQN:
         batch, targets = self._last
         values = self.online.forward(batch.observations, batch.counts)
         losses, _ = self._loss(values.gather(1, batch.actions).squeeze(1).sub_(targets))
-        return _means(losses, batch.counts)
+        return _means(losses, batch.counts, _Uneven.of(batch.counts))
 
     def _targets(self, batch: Batch) -> Tensor:
         following, counts = batch.next_observations, batch.counts
@@ -251,14 +252,35 @@ class DQN:
         self.updates = state["updates"]
 
 
-def _means(losses: Tensor, counts: tuple[int, ...]) -> Tensor:
+class _Uneven(NamedTuple):
+    """A batch whose tasks have different numbers of rows.
+
+    Args:
+        counts: [T] rows of each task.
+        divisors: [T] the same, at least 1.
+        place: [rows] the task of each row.
+    """
+
+    counts: Tensor
+    divisors: Tensor
+    place: Tensor
+
+    @classmethod
+    def of(cls, counts: tuple[int, ...]) -> _Uneven | None:
+        """Return a batch's; None if all tasks have the same number of rows."""
+        if min(counts) == max(counts):
+            return None
+        rows = torch.tensor(counts)
+        return cls(rows, rows.clamp(min=1), torch.repeat_interleave(rows))
+
+
+def _means(losses: Tensor, counts: tuple[int, ...], uneven: _Uneven | None) -> Tensor:
     """Return [T] float64 means of the tasks' rows, which stand in the order of the tasks; 0 without any."""
-    if min(counts) == max(counts):
+    if uneven is None:
         means: Tensor = losses.unflatten(0, (-1, counts[0])).mean(1)
         return means.double()
-    rows = torch.tensor(counts)
-    means = torch.zeros(len(counts)).index_add_(0, torch.repeat_interleave(rows), losses)
-    return means.div_(rows.clamp(min=1)).double()
+    sums = torch.zeros(len(counts)).index_add_(0, uneven.place, losses)
+    return sums.div_(uneven.divisors).double()
 
 
 def _clip(gradients: list[Tensor], largest: float) -> None:
