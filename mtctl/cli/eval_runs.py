@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mtctl.analysis.export import estimate_entry, selection_entry
 from mtctl.analysis.formats import Evaluation, Run
 from mtctl.analysis.grouping import method_labels
 from mtctl.analysis.runs import evaluation
+from mtctl.analysis.scores import how_it_stopped, resuming
 from mtctl.analysis.selection import Selection, Unknown, mean_bias, read_selection
 from mtctl.cli.console import err, out
 from mtctl.cli.errors import show as show_error
@@ -27,6 +29,7 @@ from mtctl.cli.screens.selection import bias_sentence, bias_table, selection_sen
 from mtctl.engine import layout
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.launch.local import Job, launch
+from mtctl.engine.lock import holder
 from mtctl.errors import ExitCode, MtctlError
 
 _SCHEMA = 2  # of the JSON document
@@ -40,6 +43,7 @@ class Choice:
         checkpoint: last, best, ep0100 … or a file.
         items: of each task; None for as many as a final score takes.
         tasks: None for all.
+        overrides: where the data is now.
         window: show episodes afterwards.
         video: film them into this folder afterwards.
         shown: how many episodes of each task are shown or filmed.
@@ -48,6 +52,7 @@ class Choice:
     checkpoint: str
     items: int | None
     tasks: tuple[str, ...] | None
+    overrides: tuple[str, ...]
     window: bool
     video: Path | None
     shown: int
@@ -56,8 +61,9 @@ class Choice:
         """Return the arguments of `mtctl` that evaluate one run so."""
         items = [] if self.items is None else ["--episodes", str(self.items)]
         tasks = [word for task in self.tasks or () for word in ("--task", task)]
+        changed = [word for override in self.overrides for word in ("-o", override)]
         video = [] if self.video is None else ["--video", str(self.video)]
-        options = ["--checkpoint", self.checkpoint, *items, *tasks, *video, "--json", "--quiet"]
+        options = ["--checkpoint", self.checkpoint, *items, *tasks, *changed, *video, "--json", "--quiet"]
         return ["eval", *options, "--", str(directory)]
 
     def of_best(self, directory: Path) -> bool:
@@ -150,11 +156,21 @@ def _one_by_one(runs: Sequence[Run], choice: Choice, *, quiet: bool) -> Found:
     from mtctl.engine.evaluate import evaluate_run
 
     for run in runs:
+        if holder(run.path).state == "free" and run.status == "running":
+            command = f": `{resuming(run)}` continues it" if resuming(run) else ""
+            _note(run, how_it_stopped(run) + command)
         if not quiet:
             number = "" if choice.items is None else f"{choice.items} "
             err().print(f"{run.path}: {number}held-out {run.item}s of each task …", soft_wrap=True)
         try:
-            document = evaluate_run(run.path, name=choice.checkpoint, items=choice.items, tasks=choice.tasks)
+            document = evaluate_run(
+                run.path,
+                name=choice.checkpoint,
+                items=choice.items,
+                tasks=choice.tasks,
+                overrides=choice.overrides,
+                say=partial(_note, run),
+            )
         except MtctlError as error:
             if len(runs) == 1:
                 raise
@@ -166,6 +182,10 @@ def _one_by_one(runs: Sequence[Run], choice: Choice, *, quiet: bool) -> Found:
             show(run.path, choice.checkpoint, tasks, choice.shown)
         if choice.video is not None:
             film(run.path, choice.checkpoint, tasks, choice.shown, choice.video)
+
+
+def _note(run: Run, text: str) -> None:
+    err().print(remark("note", "cyan", f"{run.path} {text}"), soft_wrap=True)
 
 
 def _side_by_side(runs: Sequence[Run], choice: Choice, parallel: int, *, quiet: bool) -> tuple[Found, bool]:
@@ -228,7 +248,7 @@ def _selection(run: Run, choice: Choice, document: dict[str, Any]) -> Selection 
     else:
         found = read_selection(run, Evaluation.model_validate(document), evaluation(run.path))
     if isinstance(found, Unknown):
-        err().print(remark("note", "cyan", f"{run.path} {found.reason}: no selection bias"), soft_wrap=True)
+        _note(run, f"{found.reason}: no selection bias")
         return None
     return found
 

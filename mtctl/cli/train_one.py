@@ -17,6 +17,7 @@ from mtctl.cli.screens.figures import duration
 from mtctl.engine import layout
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.run import execute
+from mtctl.engine.start import Note
 from mtctl.errors import ExitCode
 from mtctl.recipes.recipe import Recipe
 
@@ -51,6 +52,12 @@ def train_one(
     def say_stopping() -> None:
         console.print(f"stopping: this {progress.unit} is finished, then everything is saved", soft_wrap=True)
 
+    notes: list[Note] = []
+
+    def say(note: Note) -> None:
+        notes.append(note)
+        console.print(f"{directory} {note.text}", markup=False, soft_wrap=True)
+
     view = Live(progress, method_of(recipe)) if live else Lines(progress)
     with stop_on_signals(say_stopping) as stop, view:
         status = execute(
@@ -62,9 +69,12 @@ def train_one(
             force=force,
             observers=[progress, view],
             stop=stop,
+            say=say,
         )
     if as_json:
         print_runs([directory])
+    if any(note.kind == "idle" for note in notes):
+        return int(ExitCode.OK)
     return _conclude(status, progress, directory, table=not (quiet or as_json))
 
 
@@ -75,10 +85,7 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
         again = shlex.join(["mtctl", *arguments, *([] if "--resume" in arguments else ["--resume"])])
         console.print(f"stopped after {progress.unit} {progress.done}; go on with: {again}", soft_wrap=True)
         return int(ExitCode.INTERRUPTED)
-    if progress.done == 0:
-        console.print(f"{directory} is complete already; nothing to resume", soft_wrap=True)
-        return int(ExitCode.OK)
-    if progress.updates == 0:
+    if progress.done and progress.updates == 0:
         console.print(
             "warning: nothing was learned: the run ended before its first update; train longer, or lower "
             "what learning waits for (`agent.replay.learning_starts`)",

@@ -7,7 +7,7 @@
       eval.json       evaluation on held-out data (below)
       checkpoints/    last.pt, best.pt, ep0100.pt … (after 100 units: episodes or epochs); best.pt is of the
                       first evaluation during training with the best average, and missing without one
-      lock            held by the process that trains; names it ("pid host") while it does
+      lock            held by the process that trains; names the last one that did: "pid host"
       metrics-<hash>.jsonl  for a moment, while a run is prolonged: takes the place of metrics.jsonl once last.pt
                       is of the recipe with this hash
 

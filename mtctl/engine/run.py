@@ -126,6 +126,8 @@ class _Run:
         self._load(content["training"])
         done, prolonged = problem.done >= problem.units, past.units != problem.units
         self._evaluated, self._earlier = done and past.evaluated, past.earlier
+        if past.moved:
+            say(Note("moved", f"has its data at {past.moved} now"))
         if self._evaluated and past.complete and not prolonged:
             say(Note("idle", "is complete already; nothing to resume"))
             if past.moved:

@@ -46,7 +46,7 @@ class Past:
         earlier: units that were asked for at other times.
         evaluated: whether its final evaluation is there.
         complete: whether run.json says that it is completed.
-        moved: whether its data lies at another place than its recipe says.
+        moved: where its data lies now, if that is another place than its recipe says.
     """
 
     content: Mapping[str, Any]
@@ -54,7 +54,7 @@ class Past:
     earlier: tuple[int, ...]
     evaluated: bool
     complete: bool
-    moved: bool
+    moved: str | None
 
 
 def check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bool) -> Recipe:
@@ -120,6 +120,14 @@ def known_as_before(recipe: Recipe, before: Recipe) -> Recipe:
     return recipe
 
 
+def _moved(before: Recipe, recipe: Recipe) -> str | None:
+    if isinstance(recipe, WindowsRecipe) and isinstance(before, WindowsRecipe):
+        now, then = recipe.problem.data, before.problem.data
+        if isinstance(now, WindowsFile) and isinstance(then, WindowsFile) and now.path != then.path:
+            return now.path
+    return None
+
+
 def _refuse_changes(place: RunDirectory, before: Recipe, recipe: Recipe) -> None:
     """Refuse a recipe that differs in more than its budget."""
     alike = before.lasting(recipe.units) if type(before) is type(recipe) else before
@@ -172,7 +180,7 @@ def recall(place: RunDirectory, recipe: Recipe, seed: int, problem: Problem, say
         earlier=tuple(units for units in known.values() if units != recipe.units),
         evaluated=is_final(place.path / layout.EVALUATION, problem, recipe.units),
         complete=complete,
-        moved=load(place.path / layout.RECIPE).lasting(recipe.units) != recipe,
+        moved=_moved(load(place.path / layout.RECIPE), recipe),
     )
 
 
