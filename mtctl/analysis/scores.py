@@ -195,8 +195,9 @@ def how_it_stopped(run: Run) -> str:
 
 
 def resuming(run: Run) -> str | None:
-    """Return the command that continues a run; None while a process trains it, or may, and where it lies elsewhere than
-    training would look for it.
+    """Return the command that continues a run.
+
+    None while a process trains it, or may, and where it lies elsewhere than training would look for it.
     """
     root, state = run.path.parent.parent, holder(run.path).state
     trained = state == "held" or (state == "unknown" and run.status == "running")

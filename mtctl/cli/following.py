@@ -19,8 +19,8 @@ from mtctl.engine.lock import holder
 from mtctl.errors import MtctlError
 
 Status = Literal["starting", "running", "done", "interrupted", "failed", "stopped", "unknown", "unreadable"]
-"""`stopped`: its process is gone and did not say why: killed, or the machine went down. `unknown`: it may be so,
-or it is trained where this computer does not see it."""
+"""`stopped`: its process is gone and did not say why: killed, or the machine went down. `unknown`: it may be
+so, or it is trained where this computer does not see it."""
 
 _RECORD: Final[TypeAdapter[Record]] = TypeAdapter(Record)
 UNDER_WAY: Final = frozenset({"starting", "running"})

@@ -20,8 +20,8 @@ from mtctl.errors import MtctlError
 
 _ATTEMPTS: Final = 10
 _PAUSE_SECONDS: Final = 0.05
-"""Between attempts: who looks at a lock, or stores an evaluation, has it for an instant, which must not refuse
-a run."""
+"""Between attempts: who looks at a lock, or stores an evaluation, has it for an instant, which must not
+refuse a run."""
 _LONGEST: Final = 300
 """Bytes of the file that are read: a number and a host's name."""
 

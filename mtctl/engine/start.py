@@ -56,6 +56,11 @@ class Past:
     complete: bool
     moved: str | None
 
+    @property
+    def covered(self) -> int:
+        """How many bytes of the metrics the checkpoint covers."""
+        return int(self.content["training"]["metrics_bytes"])
+
 
 def check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bool) -> Recipe:
     """Refuse a directory that this run may not be written into.
@@ -112,7 +117,7 @@ def _about_to_begin(place: RunDirectory, recipe: Recipe) -> Recipe:
 
 
 def known_as_before(recipe: Recipe, before: Recipe) -> Recipe:
-    """Return the recipe with the name that the run has for its data: whether it is the same, its content says."""
+    """Return the recipe with the name that the run has for its data; its content says whether it is that."""
     if isinstance(recipe, WindowsRecipe) and isinstance(before, WindowsRecipe):
         now, then = recipe.problem.data, before.problem.data
         if isinstance(now, WindowsFile) and isinstance(then, WindowsFile):
@@ -135,13 +140,13 @@ def _refuse_changes(place: RunDirectory, before: Recipe, recipe: Recipe) -> None
         rows = "\n".join(f"  {key}: {then!r} in the run, {now!r} now" for key, then, now in changes)
         raise MtctlError(
             f"{place.path}: cannot resume with a changed recipe\n{rows}",
-            hint=f"resume with the recipe as it was, {place.path / layout.RECIPE}, or use `-o name=NEW` for a "
-            "run of its own",
+            hint=f"resume with the recipe as it was, {place.path / layout.RECIPE}, or use `-o name=NEW` for "
+            "a run of its own",
         )
     if before.units != recipe.units and (bound := recipe.bound_to_budget):
         raise MtctlError(
             f"{place.path}: its budget cannot change from {before.units:,} to {recipe.units:,}: "
-            f"`{bound[0]}` goes by the length of the whole run, so that the first part would have been another",
+            f"`{bound[0]}` goes by the length of the whole run, so that its first part would be another",
             hint="train the longer run from its start: `-o name=NEW` keeps this one, --force replaces it",
         )
 
@@ -170,8 +175,8 @@ def recall(place: RunDirectory, recipe: Recipe, seed: int, problem: Problem, say
     if content["done"] > recipe.units:
         least = -(-content["done"] * _amount(recipe) // recipe.units)
         raise MtctlError(
-            f"{place.path}: {content['done']:,} {problem.unit}s are done, more than the {recipe.units:,} that "
-            "are asked for now",
+            f"{place.path}: {content['done']:,} {problem.unit}s are done, more than the {recipe.units:,} "
+            "that are asked for now",
             hint=f"ask for at least as many: -o {recipe.budget_key}={least}",
         )
     return Past(

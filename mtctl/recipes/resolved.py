@@ -24,9 +24,7 @@ def dump(recipe: Recipe) -> str:
 
 def recipe_hash(recipe: Recipe) -> str:
     """Return the SHA-256 of the recipe's canonical JSON, in hexadecimal: equal for equal recipes."""
-    canonical = json.dumps(
-        _unsigned_zeros(recipe.identity()), sort_keys=True, separators=(",", ":")
-    )
+    canonical = json.dumps(_unsigned_zeros(recipe.identity()), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

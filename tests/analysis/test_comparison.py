@@ -247,7 +247,9 @@ def test_a_run_of_another_computer_may_be_trained_there(tmp_path: Path) -> None:
     assert entry.remedy is None
 
 
-def test_a_run_that_lies_elsewhere_is_not_resumed_by_a_command_that_would_train_another(tmp_path: Path) -> None:
+def test_a_run_that_lies_elsewhere_is_not_resumed_by_a_command_that_would_train_another(
+    tmp_path: Path,
+) -> None:
     write_run(tmp_path, "shared_aware")
     write_run(tmp_path, seed=3, status="interrupted").rename(tmp_path / "moved")
     (entry,) = compare([tmp_path]).left_out

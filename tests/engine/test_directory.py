@@ -95,7 +95,8 @@ OURS = (
 )  # fmt: skip
 THEIRS = (
     "notes.txt", "figures/plot.png", "eval-my.json", "metrics-old.jsonl", "recipe.yaml.orig", "last.pt",
-    ".notes.txt.tmp", "checkpoints/my.pt", "checkpoints/ep1.pt", "checkpoints/ep0100.pt.bak", "checkpoints/run.json",
+    ".notes.txt.tmp", "checkpoints/my.pt", "checkpoints/ep1.pt", "checkpoints/ep0100.pt.bak",
+    "checkpoints/run.json",
 )  # fmt: skip
 
 
@@ -139,7 +140,8 @@ def test_what_is_no_run_is_refused_and_named(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "left", [["metrics.jsonl"], ["metrics.jsonl", "recipe.yaml", "checkpoints", ".run.json.tmp"], ["run.json"]]
+    "left",
+    [["metrics.jsonl"], ["metrics.jsonl", "recipe.yaml", "checkpoints", ".run.json.tmp"], ["run.json"]],
 )
 def test_what_a_run_has_left_that_was_killed_at_once_is_a_run(tmp_path: Path, left: list[str]) -> None:
     place = RunDirectory(tmp_path)
@@ -169,7 +171,8 @@ def test_checkpoints_that_lead_nowhere_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["mtctl train a\nb", "x\x1b[2J", "\x7f", "a\u2028b\x85", "\udcff", "\t", "ü \N{SNOWMAN}", "\ufeff"]
+    "command",
+    ["mtctl train a\nb", "x\x1b[2J", "\x7f", "a\u2028b\x85", "\udcff", "\t", "ü \N{SNOWMAN}", "\ufeff"],
 )
 def test_any_command_can_be_stored(tmp_path: Path, command: str) -> None:
     place = RunDirectory(tmp_path)
@@ -201,7 +204,7 @@ def test_one_who_looks_does_not_refuse_a_run(tmp_path: Path, monkeypatch: pytest
 def test_who_waits_for_a_lock_that_is_removed_gets_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A probe removes the file that it has made: whoever opened that file before must not hold it for good."""
+    """A probe removes the file that it has made: who opened that file before must not hold it for good."""
     late, other = RunDirectory(tmp_path / "run"), RunDirectory(tmp_path / "run")
     take = lock._try_lock
 
@@ -246,7 +249,12 @@ def test_a_lock_names_its_process(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "state"),
-    [("", "free"), (f"4194303 {platform.node()}\n", "free"), ("17 elsewhere\n", "unknown"), ("\xff\xfe", "free")],
+    [
+        ("", "free"),
+        (f"4194303 {platform.node()}\n", "free"),
+        ("17 elsewhere\n", "unknown"),
+        ("\xff\xfe", "free"),
+    ],
 )
 def test_a_lock_that_nobody_here_holds(tmp_path: Path, text: str, state: str) -> None:
     """A killed process leaves its name; of another computer's, this one may not see the lock."""

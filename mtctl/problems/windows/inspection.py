@@ -87,7 +87,7 @@ class Inspection:
         return _ratio(self._distances[task], lr * (length + 1) * updates)
 
     def restated(self, reaches: Mapping[str, float | None], updates: int) -> dict[str, float | None]:
-        """Return what this run would have recorded as `reach` where one of so many updates recorded `reaches`.
+        """Return what this run would have recorded as `reach` where one of so many updates recorded this.
 
         Raises:
             MtctlError: that is not what such a run records.
@@ -99,7 +99,11 @@ class Inspection:
         if lr is not None:
             # ‖h‖₁ is of single precision and the record of double, so that one tells the other exactly.
             guess = np.float32(self._distances[task] / (reach * lr * updates) - 1)
-            for length in (guess, np.nextafter(guess, np.float32(0)), np.nextafter(guess, np.float32(np.inf))):
+            for length in (
+                guess,
+                np.nextafter(guess, np.float32(0)),
+                np.nextafter(guess, np.float32(np.inf)),
+            ):
                 if self._reach_of(task, lr, float(length), updates) == reach:
                     return self._reach_of(task, lr, float(length), self._problem.planned_updates)
         raise MtctlError(
