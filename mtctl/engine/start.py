@@ -175,8 +175,8 @@ def recall(place: RunDirectory, recipe: Recipe, seed: int, problem: Problem, say
     if content["done"] > recipe.units:
         least = -(-content["done"] * _amount(recipe) // recipe.units)
         raise MtctlError(
-            f"{place.path}: {content['done']:,} {problem.unit}s are done, more than the {recipe.units:,} "
-            "that are asked for now",
+            f"{place.path}: {content['done']:,} {problem.unit}s are done, and the recipe now asks for "
+            f"{recipe.units:,} only",
             hint=f"ask for at least as many: -o {recipe.budget_key}={least}",
         )
     return Past(

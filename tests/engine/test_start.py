@@ -402,7 +402,7 @@ def test_lander_runs_can_be_prolonged(tmp_path: Path) -> None:
 
 def test_what_is_done_cannot_be_undone(run: Path) -> None:
     error = refused(run, WINDOWS.lasting(2), resume=True)
-    assert "3 epochs are done, more than the 2 that are asked for now" in error.message
+    assert "3 epochs are done, and the recipe now asks for 2 only" in error.message
     assert "-o training.epochs=3" in str(error.hint)
 
 
