@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mtctl.recipes.base import Fraction, Misfit, Part, PositiveFloat, PositiveInt
+from mtctl.recipes.base import LATER, Fraction, Misfit, Part, PositiveFloat, PositiveInt
 
 
 class Replay(Part):
@@ -36,6 +36,44 @@ class Exploration(Part):
     def misfits(self) -> Iterator[Misfit]:
         if self.end > self.start:
             yield Misfit(("end",), f"`end` ({self.end}) is above `start` ({self.start})")
+
+
+class ConstantRate(Part):
+    """The learning rate stays what it is."""
+
+    kind: Literal["constant"]
+
+
+class FallingRate(Part):
+    """The learning rate falls from `lr` to `final · lr`, and stays there.
+
+    With x from 0 at the start to 1 at the end of the fall: `linear` lr · (1 − (1 − final)·x) (Defazio et al.,
+    2023, arXiv 2310.07831), `cosine` lr · (final + (1 − final)·(1 + cos πx)/2) (Loshchilov & Hutter, 2017,
+    arXiv 1608.03983).
+    """
+
+    kind: Literal["linear", "cosine"]
+    final: Fraction = 0.0
+    """What is left at the end, as a fraction of `lr`; 0, so that the last policy is no accident of its last
+    steps."""
+    episodes: PositiveInt | None = None
+    """Length of the fall in training episodes of all tasks; null, without `environment_steps` as well: the
+    whole run."""
+    environment_steps: PositiveInt | None = None
+    """Length of the fall in environment steps of all tasks, in place of `episodes`."""
+
+    @property
+    def depends_on_budget(self) -> bool:
+        """Whether its length is that of the run: a run with more episodes is another one from the start."""
+        return self.episodes is None and self.environment_steps is None
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.episodes is not None and self.environment_steps is not None:
+            text = "a fall has one length: `episodes` or `environment_steps`"
+            yield Misfit(("environment_steps",), text)
+
+
+RateSchedule = Annotated[ConstantRate | FallingRate, Field(discriminator="kind")]
 
 
 class EpisodeTarget(Part):
@@ -87,6 +125,8 @@ class DQNAgent(Part):
     """Units of the hidden layers (ReLU, He-normal initialisation, zero biases)."""
     lr: PositiveFloat = 5e-4
     """Adam's learning rate."""
+    lr_schedule: Annotated[RateSchedule, LATER] = ConstantRate(kind="constant")
+    """How all learning rates, those of single tasks too, change over the run; constant, as published."""
     gamma: Fraction = 0.99
     """Discount factor per environment step."""
     loss: Literal["mse", "huber"] = "mse"
@@ -110,6 +150,11 @@ class DQNAgent(Part):
     target: Target = EpisodeTarget(kind="episodes")
     per_task: dict[str, TaskSettings] = Field(default_factory=dict)
     """Settings of single tasks by name (independent networks only)."""
+
+    @property
+    def depends_on_budget(self) -> bool:
+        """Whether what it does in an episode depends on how many the run has."""
+        return isinstance(self.lr_schedule, FallingRate) and self.lr_schedule.depends_on_budget
 
     def misfits(self) -> Iterator[Misfit]:
         yield from self._independent_misfits() if self.network == "independent" else self._shared_misfits()

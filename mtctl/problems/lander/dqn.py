@@ -223,12 +223,16 @@ class DQN:
         return bounded * (error - 0.5 * bounded), bounded
 
     @torch.inference_mode()
-    def update(self) -> None:
-        """Step the optimizer with the gradients in `.grad`; move a target network that follows updates."""
+    def update(self, rate: float = 1.0) -> None:
+        """Step the optimizer with the gradients in `.grad`; move a target network that follows updates.
+
+        Args:
+            rate: what all learning rates are multiplied by in this step.
+        """
         if self._agent.gradient_clip is not None:
             for group in [[leaf] for leaf in self._leaves] if self.online.copies > 1 else [self._leaves]:
                 _clip([leaf.grad for leaf in group if leaf.grad is not None], self._agent.gradient_clip)
-        self._optimizer.step()
+        self._optimizer.step(rate)
         self.updates += 1
         target = self._agent.target
         if isinstance(target, SoftTarget):

@@ -20,7 +20,7 @@ from mtctl.problems.contract import (
     TaskEvaluation,
     TaskSignals,
 )
-from mtctl.problems.lander import environments
+from mtctl.problems.lander import environments, schedules
 from mtctl.problems.lander.dqn import DQN, ReplayGradients
 from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, SOLVED, Observation
 from mtctl.problems.lander.evaluation import evaluate, show
@@ -209,7 +209,14 @@ class Lander:
         return self._playing.task if self._playing else (self.done - 1) % len(self.tasks)
 
     def update(self) -> None:
-        self.dqn.update()
+        self.dqn.update(
+            schedules.rate(
+                self._agent.lr_schedule,
+                episodes=self.done,
+                all_episodes=self.units,
+                steps=self._environment_steps,
+            )
+        )
 
     def revisit(self) -> Tensor:
         return self.dqn.revisit()
