@@ -50,6 +50,7 @@ metrics.jsonl, in order of time
          own parameters see it, and gradient_share: of the sum that is learned from; both with the problem's
          own importance of a task in them: its share of the rows, with mixed replay.
          x is null where there is no value: the task was absent, or nothing was measured)
+    epsilon: of the episode's last step.
 
 eval.json
     {"schema": 2, "checkpoint": "last", "done": 1500, "seeds": "held_out", "items": 20,

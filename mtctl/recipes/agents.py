@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -23,19 +23,47 @@ class Replay(Part):
     at 64."""
 
 
+_DECAY: Final = 0.995
+"""The study's."""
+
+
 class Exploration(Part):
-    """ε-greedy: ε = max(end, start · decay^episodes)."""
+    """ε-greedy: ε = max(end, start · decay^n) after n episodes.
+
+    With a `length`, ε reaches `end` at n = length: `exponential` start · (end/start)^(n/length), `linear`
+    start + (end − start) · n/length (over environment steps, as Mnih et al., 2015).
+    """
 
     start: Fraction = 1.0
     end: Fraction = 0.01
-    decay: Annotated[float, Field(gt=0, le=1)] = 0.995
-    """Factor per episode; with 0.995, ε reaches 0.01 at episode 919."""
-    counts: Literal["all_episodes", "own_episodes"] = "all_episodes"
-    """Whose episodes count: of any task (one agent), or of the task that is played (independent agents)."""
+    decay: Annotated[float, Field(gt=0, le=1)] = _DECAY
+    """Factor per episode where there is no `length`; with 0.995, ε reaches 0.01 at episode 919."""
+    counts: Literal["all_episodes", "own_episodes", "all_steps", "own_steps"] = "all_episodes"
+    """What n counts: episodes or environment steps, of any task (one agent), or of the task that is played
+    (independent agents). Steps need a `length`."""
+    shape: Annotated[Literal["exponential", "linear"], LATER] = "exponential"
+    """How ε falls. `linear` needs a `length`."""
+    length: Annotated[PositiveInt | None, LATER] = None
+    """n at which ε reaches `end`, in what is counted; null: `decay` decides."""
 
     def misfits(self) -> Iterator[Misfit]:
         if self.end > self.start:
             yield Misfit(("end",), f"`end` ({self.end}) is above `start` ({self.start})")
+        if self.length is None:
+            if self.shape == "linear":
+                yield Misfit(("shape",), "`shape: linear` needs a `length`: when ε reaches `end`")
+            if self.counts.endswith("steps"):
+                text = f"`counts: {self.counts}` needs a `length`: after how many steps ε reaches `end`"
+                yield Misfit(("counts",), text)
+            return
+        if self.decay != _DECAY:
+            yield Misfit(
+                ("decay",), "`decay` has no effect where `length` says how fast ε falls: leave it out"
+            )
+        if self.shape == "exponential" and self.end == 0:
+            yield Misfit(
+                ("end",), "an exponential fall never reaches 0: set `end` above 0, or `shape: linear`"
+            )
 
 
 class ConstantRate(Part):
@@ -105,6 +133,7 @@ class TaskSettings(Part):
 
     lr: PositiveFloat | None = None
     epsilon_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Needs an `exploration` without a `length`."""
     target_every: PositiveInt | None = None
     """Episodes between hard target copies; needs `target: {kind: episodes}`."""
     learning_starts: PositiveInt | None = None
@@ -167,6 +196,11 @@ class DQNAgent(Part):
             yield Misfit(("task_encoding",), "independent networks see one task each: they need `none`")
         if self.replay.kind != "per_task":
             yield Misfit(("replay", "kind"), "independent networks need `kind: per_task`")
+        if self.exploration.length is not None:
+            for task, settings in self.per_task.items():
+                if settings.epsilon_decay is not None:
+                    text = "`epsilon_decay` has no effect where `exploration.length` says how fast ε falls"
+                    yield Misfit(("per_task", task, "epsilon_decay"), text)
         if self.target.kind != "episodes":
             for task, settings in self.per_task.items():
                 if settings.target_every is not None:

@@ -73,7 +73,7 @@ def test_equal_recipes_have_equal_hashes(tmp_path: Path) -> None:
 FIRST_HASH = "0195e2ec01ef9e35f6cca8d9975e5e908df14a1cb8ce730e257719c411d245e4"
 
 #: Keys that came later, each at a value that is not its default.
-LATER = ["agent.lr_schedule={kind: linear}"]
+LATER = ["agent.lr_schedule={kind: linear}", "agent.exploration={length: 900}"]
 AT_DEFAULTS = "{name: x, problem: {kind: lander}, agent: {kind: dqn}, balancer: {kind: equal}}"
 
 

@@ -40,14 +40,14 @@ class _Episode:
         task: its index.
         observation: the latest.
         exploring: per step, the random action to take instead of the greedy one, or −1.
-        epsilon: the exploration rate behind `exploring`.
+        epsilon: the exploration rate behind `exploring`: of each step, or one of all.
         pending: (observation, action, reward) of steps whose n-step return is not complete.
     """
 
     task: int
     observation: Observation
     exploring: list[int]
-    epsilon: float
+    epsilon: list[float]
     pending: deque[tuple[Observation, int, float]] = field(default_factory=deque)
     steps: int = 0
     total: float = 0.0
@@ -82,6 +82,7 @@ class Lander:
         self.replay = self._build_replay()
         self._environments = [environments.make(task) for task in self.tasks]
         self._environment_steps = 0
+        self._steps_by_task = [0] * len(self.tasks)
         self._rows_learned = [0] * len(self.tasks)
         self._playing: _Episode | None = None
         self._input = torch.zeros(OBSERVATIONS)
@@ -127,6 +128,7 @@ class Lander:
         episode.steps += 1
         episode.total += reward
         self._environment_steps += 1
+        self._steps_by_task[episode.task] += 1
         self._store(episode, terminated, ended=terminated or truncated)
         return self._end(episode, terminated, reward) if terminated or truncated else None
 
@@ -138,10 +140,11 @@ class Lander:
         observation = environment.reset(
             environments.training_seed(self._seed, self.tasks[task], own_episodes)
         )
-        epsilon = self._epsilon(task, own_episodes)
         limit = environment.time_limit
+        epsilon = self._epsilon(task, own_episodes, limit)
         random = torch.randint(ACTIONS, (limit,), generator=self._exploration)
-        greedy = torch.rand(limit, generator=self._exploration) >= epsilon
+        draws = torch.rand(limit, generator=self._exploration)
+        greedy = draws >= (epsilon[0] if len(epsilon) == 1 else torch.tensor(epsilon))
         self._playing = _Episode(task, observation, random.masked_fill_(greedy, -1).tolist(), epsilon)
         return self._playing
 
@@ -158,11 +161,15 @@ class Lander:
         elif self.done and self.done % target.every == 0:
             self.dqn.refresh_target()
 
-    def _epsilon(self, task: int, own_episodes: int) -> float:
+    def _epsilon(self, task: int, own_episodes: int, limit: int) -> list[float]:
+        """Return ε of an episode, or of each of its steps where steps are counted."""
         exploration = self._agent.exploration
-        decay = self._settings(task).epsilon_decay or exploration.decay
+        if exploration.counts.endswith("steps"):
+            own = exploration.counts == "own_steps"
+            before = self._steps_by_task[task] if own else self._environment_steps
+            return [schedules.epsilon(exploration, before + step) for step in range(limit)]
         episodes = self.done if exploration.counts == "all_episodes" else own_episodes
-        return max(exploration.end, exploration.start * float(decay) ** episodes)
+        return [schedules.epsilon(exploration, episodes, self._settings(task).epsilon_decay)]
 
     def _store(self, episode: _Episode, terminated: bool, *, ended: bool) -> None:
         """Move steps with a complete n-step return into replay; at the end of an episode, all of them."""
@@ -186,7 +193,7 @@ class Lander:
             "return": episode.total,
             "steps": episode.steps,
             "outcome": environments.outcome(terminated, last_reward),
-            "epsilon": episode.epsilon,
+            "epsilon": episode.epsilon[min(episode.steps, len(episode.epsilon)) - 1],
             "environment_steps": self._environment_steps,
         }
 
@@ -264,6 +271,7 @@ class Lander:
             "sampling": self._sampling.get_state(),
             "done": self.done,
             "environment_steps": self._environment_steps,
+            "steps_by_task": list(self._steps_by_task),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -273,4 +281,6 @@ class Lander:
         self._sampling.set_state(state["sampling"])
         self.done = state["done"]
         self._environment_steps = state["environment_steps"]
+        # Runs of before steps were counted by task do not explore by them.
+        self._steps_by_task = list(state.get("steps_by_task", self._steps_by_task))
         self._playing = None

@@ -1,10 +1,10 @@
-"""What changes over a run: the learning rate."""
+"""What changes over a run: the learning rate and exploration."""
 
 from __future__ import annotations
 
 import math
 
-from mtctl.recipes.agents import ConstantRate, FallingRate
+from mtctl.recipes.agents import ConstantRate, Exploration, FallingRate
 
 
 def rate(schedule: ConstantRate | FallingRate, *, episodes: int, all_episodes: int, steps: int) -> float:
@@ -24,3 +24,21 @@ def rate(schedule: ConstantRate | FallingRate, *, episodes: int, all_episodes: i
         progress = min(1.0, episodes / (schedule.episodes or all_episodes))
     left = 1 - progress if schedule.kind == "linear" else (1 + math.cos(math.pi * progress)) / 2
     return schedule.final + (1 - schedule.final) * left
+
+
+def epsilon(exploration: Exploration, counted: int, decay: float | None = None) -> float:
+    """Return the share of random actions.
+
+    Args:
+        exploration: the recipe's.
+        counted: n, episodes or environment steps as the recipe counts them.
+        decay: a task's own factor per episode; the recipe's if left out.
+    """
+    start, end, length = exploration.start, exploration.end, exploration.length
+    if length is None:
+        return max(end, start * float(decay or exploration.decay) ** counted)
+    if counted >= length or start == 0:
+        return end
+    if exploration.shape == "linear":
+        return start + (end - start) * (counted / length)
+    return start * float((end / start) ** (counted / length))

@@ -116,6 +116,7 @@ def test_state_in_the_midst_of_an_episode_is_refused() -> None:
         {"replay": {"kind": "mixed", "learning_starts": 16}, "n_step": 3},
         independent(learn="active_task", target={"kind": "episodes", "every": 1}),
         {"lr": 1e-2, "lr_schedule": {"kind": "cosine", "environment_steps": 900}},
+        {"exploration": {"counts": "own_steps", "length": 300, "shape": "linear"}},
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""What changes over a run: the learning rate."""
+"""What changes over a run: the learning rate and exploration."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 import torch
 
-from mtctl.problems.lander.schedules import rate
-from mtctl.recipes.agents import DQNAgent
+from mtctl.problems.lander.schedules import epsilon, rate
+from mtctl.recipes.agents import DQNAgent, Exploration
 from mtctl.recipes.loading import load
-from tests.problems.lander.landers import SMALL, Script, independent, learn, scripted
+from tests.problems.lander.landers import (
+    SMALL,
+    Script,
+    ScriptedEnvironment,
+    independent,
+    learn,
+    scripted,
+)
 
 
 def rates(schedule: dict[str, Any], episodes: list[int], *, steps_each: int = 10) -> list[float]:
@@ -117,3 +124,93 @@ def test_a_recipe_knows_whether_it_depends_on_its_budget(overrides: list[str], d
 
 def test_windows_do_not_depend_on_their_budget() -> None:
     assert not load("windows_documented").depends_on_budget
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [1, 0.995**10, 0.995**50, 0.995**100, 0.01]),
+        ({"length": 100, "end": 0.25}, [1, 0.25**0.1, 0.5, 0.25, 0.25]),
+        ({"length": 100, "shape": "linear", "end": 0.2}, [1, 0.92, 0.6, 0.2, 0.2]),
+        ({"length": 20, "shape": "linear", "start": 0.8, "end": 0.0}, [0.8, 0.4, 0, 0, 0]),
+        ({"length": 20, "start": 0.0, "end": 0.0, "shape": "linear"}, [0, 0, 0, 0, 0]),
+        ({"length": 100, "start": 0.5, "end": 0.5}, [0.5, 0.5, 0.5, 0.5, 0.5]),
+    ],
+    ids=str,
+)
+def test_exploration_falls(settings: dict[str, Any], expected: list[float]) -> None:
+    exploration = Exploration.model_validate(settings)
+    assert [epsilon(exploration, n) for n in (0, 10, 50, 100, 1000)] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"shape": "linear"}, "shape: `shape: linear` needs a `length`"),
+        ({"counts": "all_steps"}, "counts: `counts: all_steps` needs a `length`"),
+        ({"length": 10, "decay": 0.9}, "decay: `decay` has no effect"),
+        ({"length": 10, "end": 0.0}, "end: an exponential fall never reaches 0"),
+    ],
+    ids=str,
+)
+def test_exploration_that_does_not_go_together(settings: dict[str, Any], found: str) -> None:
+    with pytest.raises(ValueError, match=found):
+        Exploration.model_validate(settings)
+
+
+def test_a_task_s_own_decay_needs_an_exploration_that_decays() -> None:
+    agent = independent(exploration={"length": 10}, per_task={"heavy": {"epsilon_decay": 0.9}})
+    with pytest.raises(ValueError, match=r"per_task\.heavy\.epsilon_decay: `epsilon_decay` has no effect"):
+        DQNAgent.model_validate({"kind": "dqn", **agent})
+
+
+def played(problem: Any, patch: pytest.MonkeyPatch) -> tuple[list[bool], list[float]]:
+    """Say of each step of the run whether its action was a random one, and of each episode its record's ε."""
+    patch.setattr(problem.dqn.online, "act", lambda observation, task: -1)
+    found: list[bool] = []
+    original = ScriptedEnvironment.step
+
+    def step(self: ScriptedEnvironment, action: int) -> Any:
+        found.append(action >= 0)
+        return original(self, max(action, 0))
+
+    patch.setattr(ScriptedEnvironment, "step", step)
+    records = []
+    while problem.done < problem.units:
+        if (record := problem.advance()) is not None:
+            records.append(record["epsilon"])
+    return found, records
+
+
+@pytest.mark.parametrize(("counts", "length"), [("all_steps", 1200), ("own_steps", 400)])
+def test_exploration_by_steps_changes_within_an_episode(
+    monkeypatch: pytest.MonkeyPatch, counts: str, length: int
+) -> None:
+    exploration = {"counts": counts, "length": length, "shape": "linear", "end": 0.0}
+    problem = scripted(monkeypatch, Script((0.0,) * 400), episodes=2, hidden=SMALL, exploration=exploration)
+    random, epsilons = played(problem, monkeypatch)
+    thirds = [sum(random[start : start + 400]) / 400 for start in range(0, 2400, 400)]
+    by_all = [5 / 6, 3 / 6, 1 / 6, 0, 0, 0]
+    assert thirds == pytest.approx(by_all if counts == "all_steps" else [0.5] * 3 + [0.0] * 3, abs=0.08)
+    first, last = (sum(random[part]) / 100 for part in (slice(100), slice(300, 400)))
+    assert first - last > (0.1 if counts == "all_steps" else 0.5)
+    # The record says what the last step of the episode was played at.
+    at_last = (
+        [(length - n - 1) / length for n in (398, 798, 1198)] if counts == "all_steps" else [1 / 400] * 3
+    )
+    assert epsilons == pytest.approx(at_last + [0.0] * 3)
+
+
+def test_exploration_by_steps_of_an_episode_that_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = scripted(
+        monkeypatch,
+        Script((1.0,) * 3),
+        episodes=3,
+        hidden=SMALL,
+        exploration={"counts": "all_steps", "length": 12, "shape": "linear", "end": 0.0},
+    )
+    found = []
+    while problem.done < problem.units:
+        if (record := problem.advance()) is not None:
+            found.append(record["epsilon"])
+    assert found == pytest.approx([10 / 12, 7 / 12, 4 / 12, 1 / 12, 0, 0, 0, 0, 0])
