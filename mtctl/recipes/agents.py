@@ -66,6 +66,34 @@ class Exploration(Part):
             )
 
 
+class FixedScale(Part):
+    """Rewards are multiplied by one factor."""
+
+    kind: Literal["fixed"]
+    factor: PositiveFloat = 1.0
+    """In units of value per unit of reward. The lander's discounted returns span about −376 to 172: 0.01
+    brings values near 1, where Adam and a Huber loss of δ = 1 expect them."""
+
+
+class ReturnScale(Part):
+    """Rewards of each task are divided by the largest |return| that the task has shown so far.
+
+        rᵢ ← rᵢ · largest / max |Gᵢ|,   Gᵢ = discounted return from any step of a training episode to its end
+
+    Learning waits until every task that is learned has ended an episode. Where a network is not told the
+    task, tasks' values are then in different units on the same observations.
+
+    Source: Nauman et al., Bigger, Regularized, Categorical, 2025 (arXiv 2505.23150).
+    """
+
+    kind: Literal["running_return"]
+    largest: PositiveFloat = 10.0
+    """Where the largest |return| is brought to; 10 as in the source, whose values lie in ±10."""
+
+
+RewardScale = Annotated[FixedScale | ReturnScale, Field(discriminator="kind")]
+
+
 class ConstantRate(Part):
     """The learning rate stays what it is."""
 
@@ -160,7 +188,11 @@ class DQNAgent(Part):
     """Discount factor per environment step."""
     loss: Literal["mse", "huber"] = "mse"
     huber_delta: PositiveFloat = 1.0
-    """Where the Huber loss turns linear, in units of return; used with `loss: huber` only."""
+    """Where the Huber loss turns linear, in units of return (as scaled by `reward_scale`); used with
+    `loss: huber` only."""
+    reward_scale: Annotated[RewardScale, LATER] = FixedScale(kind="fixed")
+    """What rewards are multiplied with before they are learned from; 1, as published. Returns in records and
+    evaluations are not scaled."""
     gradient_clip: PositiveFloat | None = None
     """Largest Euclidean norm of the combined gradient; null: no clipping."""
     batch_size: PositiveInt = 64

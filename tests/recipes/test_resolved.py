@@ -73,7 +73,11 @@ def test_equal_recipes_have_equal_hashes(tmp_path: Path) -> None:
 FIRST_HASH = "0195e2ec01ef9e35f6cca8d9975e5e908df14a1cb8ce730e257719c411d245e4"
 
 #: Keys that came later, each at a value that is not its default.
-LATER = ["agent.lr_schedule={kind: linear}", "agent.exploration={length: 900}"]
+LATER = [
+    "agent.lr_schedule={kind: linear}",
+    "agent.exploration={length: 900}",
+    "agent.reward_scale={kind: fixed, factor: 0.1}",
+]
 AT_DEFAULTS = "{name: x, problem: {kind: lander}, agent: {kind: dqn}, balancer: {kind: equal}}"
 
 

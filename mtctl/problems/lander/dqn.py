@@ -1,6 +1,6 @@
 """Deep Q-learning on batches whose rows each belong to one task.
 
-For a row (o, a, R, o', β) with β = γⁿ, or 0 after a terminal step:
+For a row (o, a, R, o', β) with β = γⁿ, or 0 after a terminal step, R times its task's factor (rewards.py):
 
     target  y = R + β · max_a' Q⁻(o', a')                     (Mnih et al., 2015)
             y = R + β · Q⁻(o', argmax_a' Q(o', a'))           (double: van Hasselt et al., 2016)
@@ -169,12 +169,16 @@ class DQN:
         return [(settings and settings.lr) or self._agent.lr for settings in own]
 
     @torch.inference_mode()
-    def gradients(self, batch: Batch) -> ReplayGradients:
+    def gradients(self, batch: Batch, reward_factors: Tensor | None = None) -> ReplayGradients:
         """Return every task's loss and gradient on a batch: one forward, one backward.
 
         The result shares memory with the next one: use it before the next call.
+
+        Args:
+            batch: rows of replay.
+            reward_factors: [T] what the tasks' rewards are multiplied with; 1 if left out.
         """
-        targets, actions = self._targets(batch), batch.actions
+        targets, actions = self._targets(batch, reward_factors), batch.actions
         self._last = batch, targets
         values = self.online.forward(batch.observations, batch.counts)
         error = values.gather(1, actions).squeeze(1).sub_(targets)
@@ -205,14 +209,17 @@ class DQN:
         losses, _ = self._loss(values.gather(1, batch.actions).squeeze(1).sub_(targets))
         return _means(losses, batch.counts, _Uneven.of(batch.counts))
 
-    def _targets(self, batch: Batch) -> Tensor:
+    def _targets(self, batch: Batch, reward_factors: Tensor | None) -> Tensor:
         following, counts = batch.next_observations, batch.counts
         if self._agent.double:
             best = self.online.forward(following, counts).argmax(1, keepdim=True)
             value = self._target.forward(following, counts).gather(1, best).squeeze(1)
         else:
             value = self._target.forward(following, counts).amax(1)
-        return torch.addcmul(batch.rewards, batch.bootstraps, value)
+        rewards = batch.rewards
+        if reward_factors is not None:
+            rewards = rewards * reward_factors.repeat_interleave(torch.tensor(counts))
+        return torch.addcmul(rewards, batch.bootstraps, value)
 
     def _loss(self, error: Tensor) -> tuple[Tensor, Tensor]:
         """Return each row's loss and its derivative."""

@@ -25,6 +25,7 @@ from mtctl.problems.lander.dqn import DQN, ReplayGradients
 from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, SOLVED, Observation
 from mtctl.problems.lander.evaluation import evaluate, show
 from mtctl.problems.lander.replay import Replay
+from mtctl.problems.lander.rewards import RewardFactors
 from mtctl.recipes.agents import DQNAgent, EpisodeTarget, TaskSettings
 from mtctl.recipes.problems import LanderProblem
 
@@ -42,6 +43,7 @@ class _Episode:
         exploring: per step, the random action to take instead of the greedy one, or −1.
         epsilon: the exploration rate behind `exploring`: of each step, or one of all.
         pending: (observation, action, reward) of steps whose n-step return is not complete.
+        rewards: of every step, where their scale follows returns.
     """
 
     task: int
@@ -51,6 +53,7 @@ class _Episode:
     pending: deque[tuple[Observation, int, float]] = field(default_factory=deque)
     steps: int = 0
     total: float = 0.0
+    rewards: list[float] = field(default_factory=list)
 
 
 class Lander:
@@ -80,6 +83,7 @@ class Lander:
         )
         self.dqn = DQN(agent, self.tasks, OBSERVATIONS, ACTIONS, initial)
         self.replay = self._build_replay()
+        self._rewards = RewardFactors(agent.reward_scale, len(self.tasks), agent.gamma)
         self._environments = [environments.make(task) for task in self.tasks]
         self._environment_steps = 0
         self._steps_by_task = [0] * len(self.tasks)
@@ -127,6 +131,8 @@ class Lander:
         episode.observation = observation
         episode.steps += 1
         episode.total += reward
+        if self._rewards.follows_returns:
+            episode.rewards.append(reward)
         self._environment_steps += 1
         self._steps_by_task[episode.task] += 1
         self._store(episode, terminated, ended=terminated or truncated)
@@ -185,6 +191,8 @@ class Lander:
 
     def _end(self, episode: _Episode, terminated: bool, last_reward: float) -> Record:
         self._playing = None
+        if self._rewards.follows_returns:
+            self._rewards.see(episode.task, episode.rewards)
         self.done += 1
         return {
             "kind": self.unit,
@@ -202,12 +210,12 @@ class Lander:
         if self._environment_steps % self._agent.update_every:
             return None
         task = self._learning_task()
-        if not self.replay.ready(task):
+        if not (self.replay.ready(task) and self._rewards.ready(task)):
             return None
         batch = self.replay.sample(self._agent.batch_size, task)
         for index, rows in enumerate(batch.counts):
             self._rows_learned[index] += rows
-        return self.dqn.gradients(batch)
+        return self.dqn.gradients(batch, self._rewards.factors)
 
     def _learning_task(self) -> int | None:
         """Return the only task that this step trains, or None for all of them."""
@@ -272,6 +280,7 @@ class Lander:
             "done": self.done,
             "environment_steps": self._environment_steps,
             "steps_by_task": list(self._steps_by_task),
+            "largest_returns": self._rewards.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -281,6 +290,7 @@ class Lander:
         self._sampling.set_state(state["sampling"])
         self.done = state["done"]
         self._environment_steps = state["environment_steps"]
-        # Runs of before steps were counted by task do not explore by them.
+        # Runs of before these were kept do not depend on them.
         self._steps_by_task = list(state.get("steps_by_task", self._steps_by_task))
+        self._rewards.load_state_dict(state.get("largest_returns", ()))
         self._playing = None
