@@ -37,6 +37,7 @@ class LossGradients:
     Attributes:
         losses: [T] float64, detached; 0 for absent tasks.
         active: [T] bool; False for absent tasks.
+        importance: [T] float64 1: losses are as their owner has weighted them.
         gramians: [T, T] float64 inner products of the per-task gradients, by the spaces asked about so far.
     """
 
@@ -52,6 +53,7 @@ class LossGradients:
     ) -> None:
         self.active = torch.tensor([task in losses for task in tasks])
         self.losses = torch.zeros(len(tasks), dtype=torch.float64)
+        self.importance = torch.ones(len(tasks), dtype=torch.float64)
         self.gramians: dict[Space, Tensor] = {}
         self._tasks = tasks
         self._losses = {place: losses[task] for place, task in enumerate(tasks) if task in losses}

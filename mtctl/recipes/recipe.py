@@ -69,6 +69,13 @@ class Recipe(Part):
         raise NotImplementedError
 
     @property
+    def depends_on_budget(self) -> bool:
+        """Whether a unit of training depends on how many there are, as with a learning rate that falls over
+        the whole run: with more units it is another training from the start, and cannot be resumed.
+        """
+        return False
+
+    @property
     def evaluated(self) -> tuple[int | None, int | None]:
         """How many items an evaluation scores during and at the end of training; None: all there are."""
         return None, None
@@ -116,6 +123,10 @@ class LanderRecipe(Recipe):
     @property
     def units(self) -> int:
         return self.problem.episodes
+
+    @property
+    def depends_on_budget(self) -> bool:
+        return self.agent.depends_on_budget
 
     @property
     def evaluated(self) -> tuple[int | None, int | None]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from mtctl.recipes.base import IDENTITY
 from mtctl.recipes.recipe import Recipe
 from mtctl.recipes.syntax import scalar
 
@@ -23,10 +24,12 @@ def dump(recipe: Recipe) -> str:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Return the SHA-256 of the recipe's canonical JSON, in hexadecimal: equal for equal recipes."""
-    canonical = json.dumps(
-        _unsigned_zeros(recipe.model_dump(mode="json")), sort_keys=True, separators=(",", ":")
-    )
+    """Return the SHA-256 of the recipe's canonical JSON, in hexadecimal: equal for equal recipes.
+
+    Keys of later versions (`LATER`) count only where they are not at their defaults.
+    """
+    values = _unsigned_zeros(recipe.model_dump(mode="json", context=IDENTITY))
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
