@@ -16,6 +16,11 @@ _SPECIAL = str.maketrans(
         "±": r"$\pm$",
         "≥": r"$\geq$",
         "≤": r"$\leq$",
+        "[": "{[}",  # after the end of a line, LaTeX would read an argument
+        "*": "{*}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        "`": r"\textasciigrave{}",
         "<": "$<$",
         ">": "$>$",
         "→": r"$\to$",
