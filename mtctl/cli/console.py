@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mtctl.text import show_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mtctl.cli.terminal import Terminal
 
 
@@ -24,6 +26,11 @@ def err() -> Terminal:
     from mtctl.cli.terminal import Terminal
 
     return Terminal(stderr=True)
+
+
+def redraws(console: Console) -> bool:
+    """Say whether a picture can be drawn over: not in a file, nor on a terminal that only adds lines."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def write(document: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mtctl.cli.console import err, out, write_json
+from mtctl.cli.console import err, out, redraws, write_json
 from mtctl.cli.diagnose_cure import require_place, winner, write_cure
 from mtctl.cli.diagnose_target import Kind, columns_of, kind_of, recipes_of, refuse_flags, refuse_for_problem
 from mtctl.cli.train import parse_seeds
@@ -219,7 +219,7 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
     console = err()
     if quiet:
         yield lambda _: None
-    elif console.redraws:
+    elif redraws(console):
         with console.status(Text("starting")) as status:
             yield lambda text: status.update(Text(text))
     else:

@@ -15,7 +15,7 @@ from mtctl.analysis.formats import Evaluation, Run
 from mtctl.analysis.grouping import method_labels
 from mtctl.analysis.runs import evaluation
 from mtctl.analysis.selection import Selection, Unknown, mean_bias, read_selection
-from mtctl.cli.console import err, out, write_json
+from mtctl.cli.console import err, out, redraws, write_json
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.eval import print_evaluation
 from mtctl.cli.screens.compare import remark
@@ -177,7 +177,7 @@ def _side_by_side(runs: Sequence[Run], choice: Choice, parallel: int, *, quiet: 
     if not quiet:
         at_a_time = min(parallel, len(jobs))
         console.print(f"{len(jobs)} runs, {at_a_time} at a time", soft_wrap=True)
-        if console.redraws:
+        if redraws(console):
             screen = Live(console=console, auto_refresh=False, transient=True)
     said: set[str] = set()
 

@@ -95,10 +95,10 @@ def _waiting(sentence: str) -> AbstractContextManager[object]:
     """Say on a terminal what takes a while."""
     from rich.text import Text
 
-    from mtctl.cli.console import err
+    from mtctl.cli.console import err, redraws
 
     console = err()
-    return console.status(Text(sentence)) if console.redraws else nullcontext()
+    return console.status(Text(sentence)) if redraws(console) else nullcontext()
 
 
 def _require_place(output: Path, *, force: bool) -> None:

@@ -28,11 +28,6 @@ class Terminal(Console):
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, _environ=_environment())
 
-    @property
-    def redraws(self) -> bool:
-        """Whether a picture can be drawn over: not in a file, and not on a terminal that only adds lines."""
-        return self.is_terminal and not self.is_dumb_terminal
-
     def print(self, *objects: Any, **options: Any) -> None:
         """Print, as rich does."""
         shown = (Text(show_text(each)) if isinstance(each, str) else each for each in objects)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from mtctl.cli.console import err
+from mtctl.cli.console import err, redraws
 from mtctl.cli.live import LINES_OF_SEVERAL, Dues
 from mtctl.cli.progress import Plan, Progress, Tail
 from mtctl.cli.screens.train import line, runs_screen
@@ -109,7 +109,7 @@ def train_many(
                     ["train", str(resolved), *single, *flags, "--quiet"],
                 )
                 watched.append(_Watched(job, recipe, seed))
-        stopped = _run(watched, parallel, live=not quiet and console.redraws)
+        stopped = _run(watched, parallel, live=not quiet and redraws(console))
     jobs = [one.job for one in watched]
     failed = [job for job in jobs if job.code not in (0, None)]
     if as_json:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mtctl.analysis.runs import evaluation, read_run
-from mtctl.cli.console import err, write_json
+from mtctl.cli.console import err, redraws, write_json
 from mtctl.cli.eval import print_evaluation
 from mtctl.cli.faults import ending_a_run
 from mtctl.cli.live import Lines, Live, method_of
@@ -48,7 +48,7 @@ def train_one(
     """
     console = err()
     progress = Progress(Plan.of_recipe(recipe, seed))
-    live = not quiet and console.redraws
+    live = not quiet and redraws(console)
 
     def say_stopping() -> None:
         console.print(f"stopping: this {progress.unit} is finished, then everything is saved", soft_wrap=True)

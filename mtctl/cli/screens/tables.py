@@ -21,8 +21,8 @@ _NARROW_TEXT = 14
 _LONGEST_HEADER = 16
 """Longest word of a header that is not broken: as long as the longest built-in task's name."""
 _WORDS = re.compile(r"\S+\s*")
-_MARKDOWN = re.compile(r"[\\`*_\[\]<>|~#&$]")
-"""What could be read as Markdown or HTML inside a line."""
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~#&$]|(?<![^\W_])_|_(?![^\W_])")
+"""What could be read as Markdown or HTML within a line; an underscore inside a word is one everywhere."""
 _PIECES = re.compile(r"[^-_./@]+[-_./@]?|[-_./@]")
 
 
@@ -156,18 +156,19 @@ def fold(text: str, width: int) -> str:
 
 def markdown(table: StackedTable) -> str:
     """Return the table in Markdown, in one piece."""
+    columns = table.columns
     lines = [
-        [column.header for column in table.columns],
-        ["---" if column.text else "---:" for column in table.columns],
-        *zip(*(column.cells for column in table.columns), strict=True),
+        [_as_markdown(column.header) for column in columns],
+        ["---" if column.text else "---:" for column in columns],
+        *zip(
+            *(map(_as_markdown, column.cells) if column.text else column.cells for column in columns),
+            strict=True,
+        ),
     ]
-    head, rule, *body = lines
-    written = [list(map(_as_markdown, head)), rule, *(list(map(_as_markdown, line)) for line in body)]
-    return "\n".join(
-        [f"**{_as_markdown(table.title)}**", "", *(f"| {' | '.join(line)} |" for line in written), ""]
-    )
+    body = [f"| {' | '.join(cell.strip() for cell in line)} |" for line in lines]
+    return "\n".join([f"**{_as_markdown(table.title)}**", "", *body, ""])
 
 
 def _as_markdown(text: str) -> str:
     """Return text that a reader of Markdown shows as it is."""
-    return _MARKDOWN.sub(r"\\\g<0>", text.strip())
+    return _MARKDOWN.sub(r"\\\g<0>", text)
