@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from mtctl.engine.layout import SCHEMA
 from mtctl.errors import MtctlError
+from mtctl.text import show_text
 
 _LARGEST = 1e100
 """Numbers beyond are corrupt: sums and squares of what is accepted stay finite."""
@@ -146,11 +147,6 @@ def show(value: object) -> str:
         return "a huge integer"  # Python refuses to print thousands of digits
     text = json.dumps(value, ensure_ascii=False)
     return show_text(text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…")
-
-
-def show_text(text: str) -> str:
-    """Return text that any terminal can take: control characters and lone surrogates spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from mtctl.analysis.export import estimate_entry, selection_entry
 from mtctl.analysis.formats import Evaluation, Run
 from mtctl.analysis.grouping import method_labels
 from mtctl.analysis.runs import evaluation
 from mtctl.analysis.selection import Selection, Unknown, mean_bias, read_selection
-from mtctl.cli.console import err, out
+from mtctl.cli.console import err, out, redraws, write_json
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.eval import print_evaluation
 from mtctl.cli.screens.compare import remark
@@ -171,6 +169,7 @@ def _one_by_one(runs: Sequence[Run], choice: Choice, *, quiet: bool) -> Found:
 def _side_by_side(runs: Sequence[Run], choice: Choice, parallel: int, *, quiet: bool) -> tuple[Found, bool]:
     """Evaluate in processes; return what those that ended have found, and whether the user stopped it."""
     from rich.live import Live
+    from rich.text import Text
 
     console = err()
     jobs = [Job(str(run.path), run.path, choice.arguments(run.path)) for run in runs]
@@ -178,7 +177,7 @@ def _side_by_side(runs: Sequence[Run], choice: Choice, parallel: int, *, quiet: 
     if not quiet:
         at_a_time = min(parallel, len(jobs))
         console.print(f"{len(jobs)} runs, {at_a_time} at a time", soft_wrap=True)
-        if console.is_terminal:
+        if redraws(console):
             screen = Live(console=console, auto_refresh=False, transient=True)
     said: set[str] = set()
 
@@ -197,7 +196,7 @@ def _side_by_side(runs: Sequence[Run], choice: Choice, parallel: int, *, quiet: 
         stopped = stop()
     for job in jobs:
         if job.code == 0 and job.log:
-            console.print(job.log.rstrip(), markup=False, soft_wrap=True)
+            console.print(Text(job.log.rstrip()), soft_wrap=True)
     ended = [
         (run, _result(job))
         for run, job in zip(runs, jobs, strict=True)
@@ -277,4 +276,4 @@ def _print_json(
         "selection_bias": {label: estimate_entry(mean_bias(found)) for label, found in by_method.items()},
         "failed": [{"run": str(run.path), "message": failure.message} for run, failure in failures],
     }
-    typer.echo(json.dumps(document, indent=2))
+    write_json(document)

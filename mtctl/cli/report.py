@@ -93,10 +93,12 @@ def report(
 
 def _waiting(sentence: str) -> AbstractContextManager[object]:
     """Say on a terminal what takes a while."""
-    from mtctl.cli.console import err
+    from rich.text import Text
+
+    from mtctl.cli.console import err, redraws
 
     console = err()
-    return console.status(sentence) if console.is_terminal else nullcontext()
+    return console.status(Text(sentence)) if redraws(console) else nullcontext()
 
 
 def _require_place(output: Path, *, force: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from mtctl.cli.console import err
+from mtctl.cli.console import err, redraws
 from mtctl.cli.live import LINES_OF_SEVERAL, Dues
 from mtctl.cli.progress import Plan, Progress, Tail
 from mtctl.cli.screens.train import line, runs_screen
@@ -109,7 +109,7 @@ def train_many(
                     ["train", str(resolved), *single, *flags, "--quiet"],
                 )
                 watched.append(_Watched(job, recipe, seed))
-        stopped = _run(watched, parallel, live=not quiet and console.is_terminal)
+        stopped = _run(watched, parallel, live=not quiet and redraws(console))
     jobs = [one.job for one in watched]
     failed = [job for job in jobs if job.code not in (0, None)]
     if as_json:
@@ -131,6 +131,7 @@ def _directory(results_dir: Path, recipe: Recipe, seed: int) -> Path:
 def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
     """Launch and show; return whether the user has stopped it."""
     from rich.live import Live
+    from rich.text import Text
 
     console = err()
 
@@ -143,7 +144,7 @@ def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
         for one in watched:
             one.follow()
             for text in one.news() if screen is None else ():
-                console.print(text, markup=False, soft_wrap=True)
+                console.print(Text(text), soft_wrap=True)
         if screen is not None:
             screen.update(runs_screen([(one.progress, one.status) for one in watched]), refresh=True)
 
@@ -152,5 +153,5 @@ def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
         stopped = stop()
     for one in watched if screen is not None else ():
         if one.status == "failed":
-            console.print(one.ending, markup=False, soft_wrap=True)
+            console.print(Text(one.ending), soft_wrap=True)
     return stopped

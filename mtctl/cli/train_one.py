@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mtctl.analysis.runs import evaluation, read_run
-from mtctl.cli.console import err, out
+from mtctl.cli.console import err, redraws, write_json
 from mtctl.cli.eval import print_evaluation
+from mtctl.cli.faults import ending_a_run
 from mtctl.cli.live import Lines, Live, method_of
 from mtctl.cli.progress import Plan, Progress
 from mtctl.cli.screens.figures import duration
+from mtctl.cli.streams import dispensable
 from mtctl.engine import layout
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.run import execute
@@ -46,13 +48,13 @@ def train_one(
     """
     console = err()
     progress = Progress(Plan.of_recipe(recipe, seed))
-    live = not quiet and console.is_terminal
+    live = not quiet and redraws(console)
 
     def say_stopping() -> None:
         console.print(f"stopping: this {progress.unit} is finished, then everything is saved", soft_wrap=True)
 
     view = Live(progress, method_of(recipe)) if live else Lines(progress)
-    with stop_on_signals(say_stopping) as stop, view:
+    with stop_on_signals(say_stopping) as stop, view, ending_a_run():
         status = execute(
             recipe,
             seed,
@@ -87,7 +89,8 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
         )
     found = evaluation(directory)
     if table and found is not None:
-        print_evaluation(read_run(directory), found)
+        with dispensable():
+            print_evaluation(read_run(directory), found)
     console.print(
         f"✔ done in {duration(progress.elapsed)} → {directory}      next: `mtctl eval {directory}`",
         soft_wrap=True,
@@ -98,6 +101,7 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
 def print_runs(directories: Iterable[Path]) -> None:
     """Print one JSON document: every run's run.json and where it is."""
     runs = [
-        {"directory": str(place), **json.loads((place / layout.RUN).read_text())} for place in directories
+        {"directory": str(place), **json.loads((place / layout.RUN).read_text(encoding="utf-8"))}
+        for place in directories
     ]
-    out().print_json(json.dumps({"schema": 1, "runs": runs}))
+    write_json({"schema": 1, "runs": runs})

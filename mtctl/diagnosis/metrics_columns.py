@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mtctl.analysis.documents import show_text
 from mtctl.errors import MtctlError
 from mtctl.recipes.mistakes import closest
+from mtctl.text import show_text
 
 STEP: Final = "step"
 """The name by which a user says which column counts the steps: `--tasks step=COLUMN,…`."""

@@ -13,9 +13,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from mtctl.analysis.documents import decode, read_bytes, show, show_text
+from mtctl.analysis.documents import decode, read_bytes, show
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
+from mtctl.text import show_text
 
 DELIMITERS: Final = ",;\t"
 _WHAT_IT_IS: Final = "a metrics file is CSV with a line of names on top, or JSONL with an object in each line"
