@@ -190,12 +190,21 @@ def _train(
     proof: bool,
     quiet: bool,
 ) -> Diagnosis:
-    with _progress(quiet=quiet) as say:
-        from mtctl.diagnosis import diagnose as diagnosing
+    from mtctl.engine.interrupt import stop_on_signals
 
-        return diagnosing.diagnose_recipe(
-            recipe, seeds=seeds, verify=proof, task=task, jobs=jobs, seconds=budget, say=say
+    try:
+        with stop_on_signals() as stop, stop.leaving(1), _progress(quiet=quiet) as say:
+            from mtctl.diagnosis import diagnose as diagnosing
+
+            return diagnosing.diagnose_recipe(
+                recipe, seeds=seeds, verify=proof, task=task, jobs=jobs, seconds=budget, say=say
+            )
+    except KeyboardInterrupt:
+        text = (
+            "stopped: half a diagnosis is none, and nothing was written; --budget SECONDS ends with a result"
         )
+        err().print(text, soft_wrap=True)
+        raise
 
 
 def _read(kind: Kind, path: Path, tasks: str | None, *, quiet: bool) -> Diagnosis:

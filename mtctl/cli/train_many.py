@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Final
 
 from mtctl.cli.console import err, redraws
 from mtctl.cli.live import LINES_OF_SEVERAL, Dues
@@ -21,6 +22,14 @@ from mtctl.engine.run import check_target
 from mtctl.recipes.loading import dump
 from mtctl.recipes.recipe import Recipe
 
+_ANSWERS: Final = (
+    "stopping: every run ends its episode or epoch and saves everything; Ctrl-C again leaves these, and "
+    "saves all before them",
+    "stopping now: every run saves everything up to the end of its last complete episode or epoch",
+    "leaving at once",
+)
+"""What a request to stop does, by its number."""
+
 
 class _Watched:
     """A job and what its metrics file tells."""
@@ -29,15 +38,16 @@ class _Watched:
         self.job = job
         self.progress = Progress(Plan.of_recipe(recipe, seed))
         self._tail = Tail(job.directory / layout.METRICS, self.progress)
-        self._said = False
+        self._said = self._delayed = False
         self._dues = Dues(self.progress, LINES_OF_SEVERAL)
 
     @property
     def status(self) -> str:
         if self.job.process is None:
             return "waiting"
-        names = {None: "running", 0: "done", 130: "stopped"}
-        return names.get(self.job.code, "failed")
+        if self.job.code is None:
+            return "running"
+        return "done" if self.job.code == 0 else "stopped" if self.job.stopped else "failed"
 
     def follow(self) -> None:
         if self._written:
@@ -56,6 +66,9 @@ class _Watched:
     def news(self) -> list[str]:
         """Return the lines that have become due: progress, and once, how it ended."""
         news = []
+        if self.job.delay and not self._delayed:
+            self._delayed = True
+            news.append(f"{self.job.label}  {self.job.delay}")
         if self._dues.due():
             news.append(f"{self.job.label}  {line(self.progress)}")
         if self.job.code is not None and not self._said:
@@ -111,15 +124,16 @@ def train_many(
                 watched.append(_Watched(job, recipe, seed))
         stopped = _run(watched, parallel, live=not quiet and redraws(console))
     jobs = [one.job for one in watched]
-    failed = [job for job in jobs if job.code not in (0, None)]
+    stopped = stopped and any(job.code != 0 for job in jobs)
+    failed = [job for job in jobs if job.code not in (0, None) and not (stopped and job.stopped)]
     if as_json:
         print_runs([job.directory for job in jobs if (job.directory / layout.RUN).is_file()])
     if stopped:
         console.print("stopped; go on with the same command and --resume", soft_wrap=True)
-    elif failed:
+    if failed:
         names = ", ".join(job.label for job in failed)
         console.print(f"{len(failed)} of {len(jobs)} runs failed: {names}", style="red", soft_wrap=True)
-    else:
+    elif not stopped:
         console.print(f"✔ {len(jobs)} runs done      next: `mtctl compare {results_dir}`", soft_wrap=True)
     return int(exit_code(jobs, stopped=stopped))
 
@@ -135,8 +149,8 @@ def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
 
     console = err()
 
-    def say_stopping() -> None:
-        console.print("stopping: every run ends its episode or epoch and saves everything", soft_wrap=True)
+    def say(request: int) -> None:
+        console.print(_ANSWERS[min(request, len(_ANSWERS)) - 1], soft_wrap=True)
 
     screen = Live(console=console, auto_refresh=False) if live else None
 
@@ -148,9 +162,10 @@ def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
         if screen is not None:
             screen.update(runs_screen([(one.progress, one.status) for one in watched]), refresh=True)
 
-    with stop_on_signals(say_stopping) as stop, screen or nullcontext():
+    # The third request is raised, once all have ended.
+    with suppress(KeyboardInterrupt), stop_on_signals(say) as stop, screen or nullcontext():
         launch([one.job for one in watched], parallel, watch, stop)
-        stopped = stop()
+    stopped = stop() > 0
     for one in watched if screen is not None else ():
         if one.status == "failed":
             console.print(Text(one.ending), soft_wrap=True)

@@ -50,32 +50,55 @@ def train_one(
     progress = Progress(Plan.of_recipe(recipe, seed))
     live = not quiet and redraws(console)
 
-    def say_stopping() -> None:
-        console.print(f"stopping: this {progress.unit} is finished, then everything is saved", soft_wrap=True)
+    def say(request: int) -> None:
+        console.print(_answer(request, progress), soft_wrap=True)
 
     view = Live(progress, method_of(recipe)) if live else Lines(progress)
-    with stop_on_signals(say_stopping) as stop, view, ending_a_run():
-        status = execute(
-            recipe,
-            seed,
-            directory,
-            command=command,
-            resume=resume,
-            force=force,
-            observers=[progress, view],
-            stop=stop,
-        )
+    try:
+        with stop_on_signals(say) as stop, view, ending_a_run():
+            status = execute(
+                recipe,
+                seed,
+                directory,
+                command=command,
+                resume=resume,
+                force=force,
+                observers=[progress, view],
+                stop=stop,
+            )
+    except KeyboardInterrupt:
+        console.print(f"left at once; go on from what was saved last with: {_again()}", soft_wrap=True)
+        return int(ExitCode.INTERRUPTED)
     if as_json:
         print_runs([directory])
     return _conclude(status, progress, directory, table=not (quiet or as_json))
 
 
+def _answer(request: int, progress: Progress) -> str:
+    """Return what a request to stop does now."""
+    if request == 1 and progress.done < progress.units:
+        return (
+            f"stopping: this {progress.unit} is finished, then everything is saved; "
+            f"Ctrl-C again leaves it, and saves all before it"
+        )
+    if request == 1:
+        return "stopping: the training is complete and saved; its final evaluation is left to --resume"
+    if request == 2:
+        return f"stopping now: everything up to the end of the last complete {progress.unit} is saved"
+    return "leaving at once"
+
+
+def _again() -> str:
+    """Return the command that goes on with this one's run."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--force"]
+    return shlex.join(["mtctl", *arguments, *([] if "--resume" in arguments else ["--resume"])])
+
+
 def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) -> int:
     console = err()
     if status == "interrupted":
-        arguments = [argument for argument in sys.argv[1:] if argument != "--force"]
-        again = shlex.join(["mtctl", *arguments, *([] if "--resume" in arguments else ["--resume"])])
-        console.print(f"stopped after {progress.unit} {progress.done}; go on with: {again}", soft_wrap=True)
+        done = json.loads((directory / layout.RUN).read_text(encoding="utf-8"))["budget"]["done"]
+        console.print(f"stopped after {progress.unit} {done}; go on with: {_again()}", soft_wrap=True)
         return int(ExitCode.INTERRUPTED)
     if progress.done == 0:
         console.print(f"{directory} is complete already; nothing to resume", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -15,6 +16,8 @@ from mtctl.engine import layout
 from mtctl.engine.files import write_text
 from mtctl.errors import MtctlError
 
+_TEMPORARY: Final = re.compile(r"\.(recipe\.yaml|(run|eval)\.json|(last|best|ep\d+)\.pt)(\..+)?\.tmp")
+"""What `write_atomically` names the files that it has not finished."""
 _ATTEMPTS: Final = 5
 _PAUSE_SECONDS: Final = 0.02  # between them: `held` has the lock for an instant, which must not refuse a run
 
@@ -34,8 +37,15 @@ class RunDirectory:
 
     @property
     def used(self) -> bool:
-        """Whether something other than a lock is there already."""
-        return self.path.exists() and any(entry.name != layout.LOCK for entry in self.path.iterdir())
+        """Whether something is there already: more than a process leaves that died as it began a run."""
+        return self.path.exists() and not all(map(self._is_nothing, self.path.iterdir()))
+
+    def _is_nothing(self, entry: Path) -> bool:
+        if entry.name == layout.LOCK or _TEMPORARY.fullmatch(entry.name):
+            return True
+        if entry == self.checkpoints and entry.is_dir():
+            return not any(entry.iterdir())
+        return entry == self.metrics and entry.is_file() and entry.stat().st_size == 0
 
     def acquire(self) -> None:
         """Create the directory if need be and lock it.
@@ -98,8 +108,14 @@ class RunDirectory:
                 entry.unlink()
 
     def prepare(self, recipe_text: str, command: str) -> None:
-        """Write the resolved recipe, with the exact command on top."""
+        """Write the resolved recipe, with the exact command on top; needs the lock.
+
+        Temporary files of a process that was killed as it wrote are removed: whoever holds the lock is alone.
+        """
         self.checkpoints.mkdir(exist_ok=True)
+        for entry in [*self.path.iterdir(), *self.checkpoints.iterdir()]:
+            if _TEMPORARY.fullmatch(entry.name):
+                entry.unlink(missing_ok=True)
         write_text(self.path / layout.RECIPE, f"# {command}\n{recipe_text}")
 
     def checkpoint(self, name: str) -> Path:

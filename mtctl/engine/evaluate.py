@@ -10,7 +10,7 @@ from mtctl.engine import checkpoint, layout
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
 from mtctl.engine.processor import use_one_thread
-from mtctl.engine.scores import definition_hash, evaluation_document
+from mtctl.engine.scores import definition_hash, evaluate, evaluation_document
 from mtctl.errors import MtctlError
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Problem
@@ -76,7 +76,7 @@ def evaluate_run(
             f"{directory}: `{unknown[0]}` is no task of this run",
             hint=f"its tasks: {', '.join(problem.tasks)}",
         )
-    scores = problem.evaluate(items, "held_out", tasks)
+    scores = evaluate(problem, items, "held_out", tasks)
     label = Path(name).stem
     document = evaluation_document(scores, label, content["done"], problem)
     file = directory / (layout.EVALUATION if label == layout.LAST else f"eval-{label}.json")

@@ -6,6 +6,7 @@ for free, so they are measured in every k-th update only; their figures are mean
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -83,7 +84,7 @@ class SignalLog:
             "weight": self._by_task(_mean(weights, active)),
             "own_weight": self._by_task(_mean(torch.stack(self._own_weights) * importance, active)),
             **self._of_gradients(active, weights * importance),
-            **self._inspect(),
+            **{name: _finite(figures) for name, figures in self._inspect().items()},
         }
         self._clear()
         return signals
@@ -144,4 +145,11 @@ def _deviation(values: Tensor, present: Tensor) -> Tensor:
 
 
 def _numbers(values: Tensor) -> list[float | None]:
-    return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 - NaN is not itself
+    return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def _finite(figures: dict[str, float | None]) -> dict[str, float | None]:
+    return {
+        task: None if figure is None or not math.isfinite(figure) else figure
+        for task, figure in figures.items()
+    }

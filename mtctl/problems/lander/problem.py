@@ -89,6 +89,7 @@ class Lander:
         self._steps_by_task = [0] * len(self.tasks)
         self._rows_learned = [0] * len(self.tasks)
         self._playing: _Episode | None = None
+        self._marked: dict[str, Any] = {}
         self._input = torch.zeros(OBSERVATIONS)
         self._input_row = self._input.numpy()
 
@@ -270,11 +271,25 @@ class Lander:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that decides the future; complete at the end of an episode only."""
+        return {**self._state_but_replay(), "replay": self.replay.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._load_all_but_replay(state)
+        self.replay.load_state_dict(state["replay"])
+
+    def mark(self) -> None:
+        self._marked = self._state_but_replay()
+        self.replay.mark()
+
+    def rewind(self) -> None:
+        self._load_all_but_replay(self._marked)
+        self.replay.rewind()
+
+    def _state_but_replay(self) -> dict[str, Any]:
         if self._playing is not None:
             raise RuntimeError("an episode is being played; its environment's state cannot be saved")
         return {
             "dqn": self.dqn.state_dict(),
-            "replay": self.replay.state_dict(),
             "exploration": self._exploration.get_state(),
             "sampling": self._sampling.get_state(),
             "done": self.done,
@@ -283,9 +298,8 @@ class Lander:
             "largest_returns": self._rewards.state_dict(),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def _load_all_but_replay(self, state: Mapping[str, Any]) -> None:
         self.dqn.load_state_dict(state["dqn"])
-        self.replay.load_state_dict(state["replay"])
         self._exploration.set_state(state["exploration"])
         self._sampling.set_state(state["sampling"])
         self.done = state["done"]
@@ -293,4 +307,5 @@ class Lander:
         # Runs of before these were kept do not depend on them.
         self._steps_by_task = list(state.get("steps_by_task", self._steps_by_task))
         self._rewards.load_state_dict(state.get("largest_returns", ()))
+        self._rows_learned = [0] * len(self.tasks)
         self._playing = None

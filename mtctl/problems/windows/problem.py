@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any, Final
 
 import numpy as np
@@ -72,6 +73,7 @@ class Windows:
         self.optimizer = self._build_optimizer()
         self._updates = 0
         self._batches: list[Tensor] = []
+        self._marked: dict[str, Any] = {}
         self._batch = self.splits.training
         self._noise = self._dropout.get_state()
         self._totals: dict[str, float] = dict.fromkeys(self.tasks, 0.0)
@@ -287,7 +289,15 @@ class Windows:
         self._order.set_state(state["order"])
         self._dropout.set_state(state["dropout"])
         self.done, self._updates = state["done"], state["updates"]
+        self._batches = []
         self._inspection.restart()
+
+    def mark(self) -> None:
+        # The state's tensors are those that training moves.
+        self._marked = deepcopy(self.state_dict())
+
+    def rewind(self) -> None:
+        self.load_state_dict(self._marked)
 
 
 def _seeds(seed: int) -> tuple[int, int, int]:
