@@ -9,8 +9,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import stat
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +23,7 @@ from mtctl.engine.files import write_atomically
 from mtctl.engine.layout import SCHEMA
 from mtctl.errors import MtctlError
 
+_PUT_BACK: Final = "put this run's own checkpoint back from a copy, or start anew with --force"
 _KEYS: Final = frozenset({"schema", "recipe_hash", "definition_hash", "seed", "done", "policy", "training"})
 
 
@@ -31,24 +35,38 @@ def save(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
-def load(path: Path, *, recipe_hash: str | None = None) -> dict[str, Any]:
+def load(
+    path: Path,
+    *,
+    recipe_hash: str | Collection[str] | None = None,
+    remedy: str | None = None,
+) -> dict[str, Any]:
     """Read a checkpoint.
 
     Args:
         path: the file.
-        recipe_hash: what the checkpoint must have been made from; None accepts any.
+        recipe_hash: what the checkpoint must have been made from, or any of these; None accepts any.
+        remedy: what to do about one that is of no use, where it has to be this very one.
 
     Raises:
-        MtctlError: missing, corrupt, truncated, foreign, or of another recipe.
+        MtctlError: missing, unreadable, corrupt, truncated, foreign, or of another recipe.
     """
-    if not path.is_file():
-        raise MtctlError(f"{path}: no such checkpoint", hint=_what_is_there(path))
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise MtctlError(f"{path}: no such checkpoint, but something else", hint=_what_is_there(path))
+        path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MtctlError(f"{path}: no such checkpoint", hint=_what_is_there(path)) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
     try:
         content = _read(path)
     except Exception as error:  # what a damaged or foreign file makes its readers raise has no bounds
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: by its content
+            raise _unreadable(path, error) from error
         raise MtctlError(
             f"{path}: the checkpoint is corrupt or truncated, or no checkpoint at all",
-            hint="use another one with --checkpoint, or train again with --force",
+            hint=remedy or "use another one with --checkpoint, or train again with --force",
         ) from error
     if not isinstance(content, dict) or not content.keys() >= _KEYS:
         raise MtctlError(f"{path}: not a checkpoint of mtctl", hint=_what_is_there(path))
@@ -57,21 +75,24 @@ def load(path: Path, *, recipe_hash: str | None = None) -> dict[str, Any]:
             f"{path}: checkpoint format {content['schema']}; this version reads {SCHEMA}",
             hint="use the version of mtctl that wrote it",
         )
-    if recipe_hash is not None and content["recipe_hash"] != recipe_hash:
+    known = (recipe_hash,) if isinstance(recipe_hash, str) else recipe_hash
+    if known is not None and content["recipe_hash"] not in known:
         raise MtctlError(
             f"{path}: the checkpoint was made from another recipe",
-            hint="evaluate it in its own run directory",
+            hint=remedy or "evaluate it in its own run directory",
         )
     return content
 
 
-def load_to_resume(path: Path, *, recipe_hash: str, definition_hash: str, seed: int) -> dict[str, Any]:
+def load_to_resume(
+    path: Path, *, recipe_hash: str | Collection[str], definition_hash: str, seed: int
+) -> dict[str, Any]:
     """Read a checkpoint that training goes on from.
 
     Raises:
         MtctlError: as `load`; or it holds a policy only, or was made with another seed or other tasks.
     """
-    content = load(path, recipe_hash=recipe_hash)
+    content = load(path, recipe_hash=recipe_hash, remedy=_PUT_BACK)
     mistakes = {
         "holds a policy only, from which training cannot go on": content["training"] is None,
         f"was made with seed {content['seed']}, not {seed}": content["seed"] != seed,
@@ -79,10 +100,15 @@ def load_to_resume(path: Path, *, recipe_hash: str, definition_hash: str, seed: 
     }
     for mistake, made in mistakes.items():
         if made:
-            raise MtctlError(
-                f"{path}: the checkpoint {mistake}", hint="put the right one back, or use --force"
-            )
+            raise MtctlError(f"{path}: the checkpoint {mistake}", hint=_PUT_BACK)
     return content
+
+
+def _unreadable(path: Path, error: OSError) -> MtctlError:
+    return MtctlError(
+        f"{path}: the checkpoint cannot be read ({error.strerror or error}); nothing says that it is damaged",
+        hint="see to its permissions and its disk, then try again",
+    )
 
 
 def _read(path: Path) -> Any:

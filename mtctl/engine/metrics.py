@@ -34,8 +34,7 @@ class MetricsFile:
 
     def write(self, record: dict[str, Any]) -> None:
         """Append a record and hand it to the operating system, where others can read it."""
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        self._file.write(line.encode() + b"\n")
+        self._file.write(encoded(record))
         self._file.flush()
 
     def sync(self) -> int:
@@ -45,3 +44,9 @@ class MetricsFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+def encoded(record: dict[str, Any]) -> bytes:
+    """Return a record as its line in the file."""
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return line.encode() + b"\n"

@@ -79,6 +79,13 @@ class Part(BaseModel):
         """Yield what does not go together, once every value is valid by itself."""
         yield from ()
 
+    def tied_to_budget(self) -> Iterator[KeyPath]:
+        """Yield the keys of values that mean something else once the whole run is longer: a schedule over it.
+
+        A run whose recipe has one cannot be prolonged, as what it has done would have been done differently.
+        """
+        yield from ()
+
     @model_validator(mode="after")
     def _values_go_together(self, info: ValidationInfo) -> Self:
         if info.context != DEFERRED and (found := tuple(self.misfits())):
@@ -97,16 +104,22 @@ class Part(BaseModel):
         return values
 
 
-def all_misfits(value: object, path: KeyPath = ()) -> Iterator[Misfit]:
+def all_misfits(value: object) -> Iterator[Misfit]:
     """Yield the misfits of a part and of all parts inside it, with their paths from the outermost."""
+    for path, part in all_parts(value):
+        for one in part.misfits():
+            yield Misfit((*path, *one.path), one.text, one.choices)
+
+
+def all_parts(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Part]]:
+    """Yield a part and all parts inside it, innermost first, with their paths from the outermost."""
     if isinstance(value, Part):
         for name in type(value).model_fields:
-            yield from all_misfits(getattr(value, name), (*path, name))
-        for one in value.misfits():
-            yield Misfit((*path, *one.path), one.text, one.choices)
+            yield from all_parts(getattr(value, name), (*path, name))
+        yield path, value
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
-            yield from all_misfits(item, (*path, index))
+            yield from all_parts(item, (*path, index))
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from all_misfits(item, (*path, key))
+            yield from all_parts(item, (*path, key))

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mtctl.recipes.base import IDENTITY
 from mtctl.recipes.recipe import Recipe
 from mtctl.recipes.syntax import scalar
 
@@ -24,19 +23,14 @@ def dump(recipe: Recipe) -> str:
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Return the SHA-256 of the recipe's canonical JSON, in hexadecimal: equal for equal recipes.
-
-    Keys of later versions (`LATER`) count only where they are not at their defaults.
-    """
-    values = _unsigned_zeros(recipe.model_dump(mode="json", context=IDENTITY))
-    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    """Return the SHA-256 of the recipe's canonical JSON, in hexadecimal: equal for equal recipes."""
+    canonical = json.dumps(_unsigned_zeros(recipe.identity()), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def differences(a: Recipe, b: Recipe) -> list[tuple[str, Any, Any]]:
     """Return (dotted key, value in a, value in b) of every value that differs, in the order of the models."""
-    left = dict(_leaves(a.model_dump(mode="json")))
-    right = dict(_leaves(b.model_dump(mode="json")))
+    left, right = dict(_leaves(a.identity())), dict(_leaves(b.identity()))
     pairs = ((key, left.get(key, ABSENT), right.get(key, ABSENT)) for key in left | right)
     return [(key, one, other) for key, one, other in pairs if one != other]
 

@@ -82,7 +82,11 @@ class Windows:
     @property
     def planned_updates(self) -> int:
         """Updates of the whole run."""
-        return self._training.epochs * -(-len(self.splits.training) // self._training.batch_size)
+        return self._training.epochs * self._updates_per_epoch
+
+    @property
+    def _updates_per_epoch(self) -> int:
+        return -(-len(self.splits.training) // self._training.batch_size)
 
     def adam_step(self, task: str) -> float | None:
         """Return how far one update can move each of a head's parameters; None where nothing bounds it."""
@@ -221,6 +225,14 @@ class Windows:
 
     def inspect(self) -> TaskSignals:
         return self._inspection.take(self._totals)
+
+    def restated(self, record: Record, units: int) -> Record:
+        """Return an epoch's record of a run of `units` epochs as this run would have written it."""
+        signals = record.get("signals")
+        if not signals or "reach" not in signals:
+            return record
+        reaches = self._inspection.restated(signals["reach"], units * self._updates_per_epoch)
+        return {**record, "signals": {**signals, "reach": reaches}}
 
     def constant_losses(self, split: Dataset) -> dict[str, Tensor]:
         """Return each task's losses [N] on a split if it always answered its best constant."""
