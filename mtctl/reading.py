@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from mtctl.errors import MtctlError
 from mtctl.machine import memory, size
@@ -48,7 +49,7 @@ def read_bytes(
     return b"".join(parts)
 
 
-def open_file(path: Path, *, remedy: str | None, pipes: bool = False) -> BinaryIO:
+def open_file(path: Path, *, remedy: str | None, pipes: bool = False) -> BufferedReader:
     """Open a file to read it, without waiting for anybody, except for the writer of a pipe where they may be.
 
     Raises:

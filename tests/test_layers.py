@@ -14,7 +14,19 @@ import mtctl
 
 PACKAGE = Path(mtctl.__file__).parent
 #: From the ground up: a layer may import itself and what stands before it.
-LAYERS = ("errors", "machine", "reading", "recipes", "balancing", "library", "problems", "engine", "analysis", "diagnosis", "cli")
+LAYERS = (
+    "errors",
+    "machine",
+    "reading",
+    "recipes",
+    "balancing",
+    "library",
+    "problems",
+    "engine",
+    "analysis",
+    "diagnosis",
+    "cli",
+)
 HEAVY = {"torch", "numpy", "gymnasium"}
 
 

@@ -79,7 +79,7 @@ def choose(names: Sequence[str], wanted: Mapping[str, str] | None, place: str) -
         given = {task: _only(columns, task, place) for task, columns in training.items()}
     if len(given) > _MOST_TASKS:
         raise MtctlError(
-            f"{place} has {len(given):,} columns that look like losses of a task; at most {_MOST_TASKS} are read",
+            f"{place} has {len(given):,} columns like a task's loss; at most {_MOST_TASKS} are read",
             hint="name those that matter: --tasks x=COLUMN,y=COLUMN",
         )
     if not given:

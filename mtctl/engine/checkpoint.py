@@ -10,15 +10,17 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from mtctl.engine import archive
 from mtctl.engine.files import write_atomically
 from mtctl.engine.layout import SCHEMA
+from mtctl.engine.stored import require_facts, require_training
 from mtctl.errors import MtctlError
+from mtctl.recipes.mistakes import shortened
 
 _KEYS: Final = frozenset({"schema", "recipe_hash", "definition_hash", "seed", "done", "policy", "training"})
 
@@ -43,20 +45,20 @@ def load(path: Path, *, recipe_hash: str | None = None) -> dict[str, Any]:
     """
     if not path.is_file():
         raise MtctlError(f"{path}: no such checkpoint", hint=_what_is_there(path))
+    remedy = "use another one with --checkpoint, or train again with --force"
     try:
-        content = _read(path)
-    except Exception as error:  # what a damaged or foreign file makes its readers raise has no bounds
-        raise MtctlError(
-            f"{path}: the checkpoint is corrupt or truncated, or no checkpoint at all",
-            hint="use another one with --checkpoint, or train again with --force",
-        ) from error
+        content = archive.read(path, remedy=remedy)
+    except archive.Unusable as error:
+        text = f"{path}: the checkpoint is corrupt or truncated, or no checkpoint at all: {error}"
+        raise MtctlError(text, hint=remedy) from error
     if not isinstance(content, dict) or not content.keys() >= _KEYS:
         raise MtctlError(f"{path}: not a checkpoint of mtctl", hint=_what_is_there(path))
-    if content["schema"] != SCHEMA:
+    if type(content["schema"]) is not int or content["schema"] != SCHEMA:
         raise MtctlError(
-            f"{path}: checkpoint format {content['schema']}; this version reads {SCHEMA}",
+            f"{path}: checkpoint format {shortened(str(content['schema']))}; this version reads {SCHEMA}",
             hint="use the version of mtctl that wrote it",
         )
+    require_facts(path, content)
     if recipe_hash is not None and content["recipe_hash"] != recipe_hash:
         raise MtctlError(
             f"{path}: the checkpoint was made from another recipe",
@@ -82,15 +84,8 @@ def load_to_resume(path: Path, *, recipe_hash: str, definition_hash: str, seed: 
             raise MtctlError(
                 f"{path}: the checkpoint {mistake}", hint="put the right one back, or use --force"
             )
+    require_training(path, content["training"])
     return content
-
-
-def _read(path: Path) -> Any:
-    """Return a file's content; checksums first: torch loads flipped bits unasked."""
-    with zipfile.ZipFile(path) as archive:
-        if (damaged := archive.testzip()) is not None:
-            raise zipfile.BadZipFile(f"bad checksum of {damaged}")
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _what_is_there(path: Path) -> str:

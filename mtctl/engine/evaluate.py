@@ -11,6 +11,7 @@ from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.scores import definition_hash, evaluation_document
+from mtctl.engine.stored import fill_policy
 from mtctl.errors import MtctlError
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Problem
@@ -43,7 +44,7 @@ def restore(directory: Path, name: str = layout.LAST) -> tuple[Problem, dict[str
             f"{path}: the tasks have been defined differently when this checkpoint was made",
             hint="evaluate it with the version of mtctl that wrote it (see run.json), or train again",
         )
-    problem.load_policy_state(content["policy"])
+    fill_policy(path, content, problem)
     return problem, content
 
 

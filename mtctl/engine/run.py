@@ -22,6 +22,7 @@ from mtctl.engine.processor import use_one_thread
 from mtctl.engine.provenance import now, peak_memory_mb, versions
 from mtctl.engine.scores import definition_hash, evaluation_document, summary
 from mtctl.engine.signals import SignalLog
+from mtctl.engine.stored import fill_training
 from mtctl.errors import MtctlError
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Record
@@ -128,14 +129,14 @@ class _Run:
         path = self._place.checkpoint(layout.LAST)
         if not path.exists():
             return 0
-        training = checkpoint.load_to_resume(
+        content = checkpoint.load_to_resume(
             path,
             recipe_hash=recipe_hash(self._recipe),
             definition_hash=definition_hash(self._problem.definition),
             seed=self._seed,
-        )["training"]
-        self._problem.load_state_dict(training["problem"])
-        self._balancing.load_state_dict(training["balancing"])
+        )
+        fill_training(path, content, self._problem, self._balancing)
+        training = content["training"]
         self._best = training["best"]
         self._seconds = dict(training["seconds"])
         self._started = training["started"]

@@ -17,7 +17,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from mtctl.problems.lander.environments import OBSERVATIONS, Observation
+from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, Observation
 
 NEXT: Final = OBSERVATIONS
 ACTION: Final = 2 * OBSERVATIONS
@@ -150,11 +150,38 @@ class Replay:
         return {"rings": filled, "heads": list(self._heads)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take a state from a file.
+
+        Raises:
+            ValueError: it is not one that these rings can have.
+        """
+        if len(state["rings"]) != self.rings or len(state["heads"]) != self.rings:
+            raise ValueError(
+                f"{len(state['rings'])} rings with {len(state['heads'])} heads, not {self.rings}"
+            )
+        for ring, (rows, head) in enumerate(zip(state["rings"], state["heads"], strict=True)):
+            self._refuse_ring(ring, rows, head)
         self._heads = list(state["heads"])
         for ring, rows in enumerate(state["rings"]):
             self._ring(ring)[: len(rows)] = rows
             self._sizes[ring] = len(rows)
             self._size_column[ring, 0] = len(rows)
+
+    def _refuse_ring(self, ring: int, rows: Tensor, head: int) -> None:
+        if rows.dim() != 2 or rows.shape[1] != WIDTH or len(rows) > self.ring_capacity:
+            raise ValueError(f"ring {ring} of {list(rows.shape)}, not [0 to {self.ring_capacity}, {WIDTH}]")
+        full = len(rows) == self.ring_capacity
+        if type(head) is not int or not (0 <= head < len(rows) if full else head == len(rows)):
+            raise ValueError(f"ring {ring} goes on at {head!r:.40}, with {len(rows)} rows in it")
+        actions, tasks = rows[:, ACTION], rows[:, TASK]
+        known = (
+            tasks == ring
+            if self.rings > 1
+            else (tasks >= 0) & (tasks < self.tasks) & (tasks == tasks.floor())
+        )
+        valid = (actions >= 0) & (actions < ACTIONS) & (actions == actions.floor()) & known
+        if not (rows.isfinite().all() and valid.all()):
+            raise ValueError(f"ring {ring} holds rows that are no transitions")
 
     def _ring(self, ring: int) -> Tensor:
         return self._storage[ring * self.ring_capacity : (ring + 1) * self.ring_capacity]
