@@ -85,17 +85,16 @@ def _refuse_announced(file: BinaryIO, length: int) -> None:
 
 
 def _refuse_entries(entries: list[zipfile.ZipInfo], length: int) -> None:
+    names = [entry.filename for entry in entries]
+    if _SCRIPT in {name.partition("/")[2] for name in names}:
+        raise Unusable("it is a TorchScript archive")
     announced = sum(entry.file_size for entry in entries)
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or announced > length:
         raise Unusable(
             f"it unpacks from {size(length)} to {size(announced)}, and torch's archives are not compressed"
         )
-    names = [entry.filename for entry in entries]
     if len(set(names)) < len(names):
         raise Unusable("it has two entries of one name")
-    ends = {name.partition("/")[2] for name in names}
-    if _SCRIPT in ends:
-        raise Unusable("it is a TorchScript archive")
     if sum(name.endswith(f"/{_PICKLE}") for name in names) != 1:
         raise Unusable(f"it is a zip archive without torch's {_PICKLE}")
 

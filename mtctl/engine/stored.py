@@ -22,14 +22,20 @@ _HUGE: Final = 10**40
 def require_facts(path: Path, content: Mapping[str, Any]) -> None:
     """Refuse a checkpoint whose facts are of another kind than those that `save` writes."""
     _require(content, _FACTS, path)
-    for name, value in _tensors(content["policy"]):
-        if value.is_floating_point() and not value.isfinite().all():
-            raise _misfit(path, f"policy.{name} is not finite, as after a training that diverged")
+    for place, value in _tensors(content["policy"], "policy"):
+        if not value.isfinite().all():
+            raise _misfit(path, f"{place} is not finite, as after a training that diverged")
 
 
 def require_training(path: Path, training: Mapping[str, Any]) -> None:
-    """Refuse one whose state of training lacks something, or is of another kind."""
+    """Refuse one whose state of training lacks something, is of another kind, or holds NaN.
+
+    An infinity can be one of a squared gradient, which Adam can go on with.
+    """
     _require(training, _TRAINING, path, "training.")
+    for place, value in _tensors(training, "training"):
+        if value.isnan().any():
+            raise _misfit(path, f"{place} is not a number, as after a training that diverged")
 
 
 def fill_policy(path: Path, content: Mapping[str, Any], problem: Problem) -> None:
@@ -50,10 +56,9 @@ def fill_training(path: Path, content: Mapping[str, Any], problem: Problem, bala
     training = content["training"]
     for name, part in (("problem", problem), ("balancing", balancing)):
         _fill(path, f"training.{name}", training[name], part.load_state_dict, part.state_dict)
-    if problem.done != content["done"]:
-        raise _misfit(
-            path, f"training.problem is after {problem.unit} {problem.done}, done is {content['done']}"
-        )
+    if type(problem.done) is not int or problem.done != content["done"]:
+        found = f"training.problem is after {problem.unit} {_shown(problem.done)}, done is {content['done']}"
+        raise _misfit(path, found)
     for name, spent in problem.budget().items():
         if not _is_count(spent):
             raise _misfit(
@@ -143,9 +148,10 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_seconds(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        type(value.get(phase)) is float and 0 <= value[phase] < math.inf
-        for phase in ("training", "evaluation")
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"training", "evaluation"}
+        and all(type(seconds) is float and 0 <= seconds < math.inf for seconds in value.values())
     )
 
 
@@ -164,8 +170,17 @@ def _misfit(path: Path, what: str) -> MtctlError:
     )
 
 
-def _tensors(values: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
-    return ((str(name), value) for name, value in values.items() if isinstance(value, Tensor))
+def _tensors(value: Any, place: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield all tensors of floating point numbers with their places."""
+    match value:
+        case Tensor() if value.is_floating_point():
+            yield place, value
+        case dict():
+            for name, inner in value.items():
+                yield from _tensors(inner, f"{place}.{name}")
+        case list() | tuple():
+            for index, inner in enumerate(value):
+                yield from _tensors(inner, f"{place}.{index}")
 
 
 class _Stateful(Protocol):

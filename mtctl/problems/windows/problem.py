@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -313,8 +312,8 @@ def _refuse_moments(
                 raise ValueError(
                     f"the optimizer's {name} of parameter {place} has the shape {list(value.shape)}"
                 )
-            if name == "step" and not 0 <= float(value) < math.inf:
-                raise ValueError(f"the optimizer's step of parameter {place} is {float(value):g}")
+            if name != "exp_avg" and (value < 0).any():
+                raise ValueError(f"the optimizer's {name} of parameter {place} is negative")
 
 
 def _seeds(seed: int) -> tuple[int, int, int]:
