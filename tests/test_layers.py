@@ -17,6 +17,8 @@ PACKAGE = Path(mtctl.__file__).parent
 LAYERS = (
     "errors",
     "text",
+    "machine",
+    "reading",
     "recipes",
     "balancing",
     "library",
@@ -60,7 +62,7 @@ def test_every_folder_of_the_package_has_its_place() -> None:
     assert folders <= set(LAYERS)
 
 
-@pytest.mark.parametrize("layer", ["errors", "text", "recipes"])
+@pytest.mark.parametrize("layer", ["errors", "text", "machine", "reading", "recipes"])
 def test_the_ground_is_light(layer: str) -> None:
     for file in files(layer):
         assert not {name.split(".")[0] for name in imports(file)} & HEAVY, file

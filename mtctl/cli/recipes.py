@@ -123,20 +123,20 @@ def copy(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
     """Copy a recipe into a file of your own that needs no other."""
-    from mtctl.engine.files import write_text
+    from mtctl.engine.files import is_stream, write_output
     from mtctl.recipes import builtin
     from mtctl.recipes.loading import dump, load
     from mtctl.recipes.sources import read
 
     original = builtin.find(recipe)
     target = path / original.name if path.is_dir() else path
-    if target.exists() and not force:
+    if target.exists() and not (force or is_stream(target)):
         raise MtctlError(f"{target} exists", hint="--force overwrites it")
     own_command = f"mtctl train {shlex.quote(str(target))}"
     lines = (_TRAINS.sub(lambda _: own_command, line) for line in builtin.header(read(original).text))
     head = "".join(f"# {line}".rstrip() + "\n" for line in lines)
     try:
-        write_text(target, f"{head}\n{dump(load(original))}".lstrip())
+        write_output(target, f"{head}\n{dump(load(original))}".lstrip())
     except OSError as error:
         raise MtctlError(f"{target} cannot be written: {error.strerror}") from error
     err().print(f"wrote {target}", soft_wrap=True)

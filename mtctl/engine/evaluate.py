@@ -14,6 +14,7 @@ from mtctl.engine.lock import Taken, holder
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.scores import definition_hash, evaluate, evaluation_document
 from mtctl.engine.start import known_as_before, known_recipes, refuse_other_data
+from mtctl.engine.stored import fill_policy
 from mtctl.errors import MtctlError
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Problem
@@ -58,7 +59,7 @@ def restore(
             f"{path}: the tasks have been defined differently when this checkpoint was made",
             hint="evaluate it with the version of mtctl that wrote it (see run.json), or train again",
         )
-    problem.load_policy_state(content["policy"])
+    fill_policy(path, content, problem)
     return problem, content
 
 

@@ -24,6 +24,7 @@ from mtctl.engine.provenance import now, peak_memory_mb, versions
 from mtctl.engine.scores import definition_hash, evaluate, evaluation_document, summary
 from mtctl.engine.signals import SignalLog
 from mtctl.engine.start import Note, Past, Say, check_target, recall
+from mtctl.engine.stored import fill_training
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Record, TaskEvaluation
 from mtctl.recipes.loading import dump, recipe_hash
@@ -134,6 +135,8 @@ class _Run:
     def _take_up(self, past: Past, say: Say) -> bool:
         """Go on from what a run has done; return whether anything is left to do."""
         problem, content = self._problem, past.content
+        path = self._place.checkpoint(layout.LAST)
+        fill_training(path, content, problem, self._balancing)
         self._load(content["training"])
         done, prolonged = problem.done >= problem.units, past.units != problem.units
         self._evaluated, self._earlier = done and past.evaluated, past.earlier
@@ -155,8 +158,6 @@ class _Run:
         return True
 
     def _load(self, training: Mapping[str, Any]) -> None:
-        self._problem.load_state_dict(training["problem"])
-        self._balancing.load_state_dict(training["balancing"])
         self._best = training["best"]
         self._seconds = dict(training["seconds"])
         self._started = training["started"]

@@ -69,4 +69,6 @@ class Adam:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         for name, tensors in (("first", self._first), ("second", self._second), ("steps", self._steps)):
             for tensor, stored in zip(tensors, state[name], strict=True):
+                if name != "first" and (stored < 0).any():
+                    raise ValueError(f"the optimizer's {name} moments are negative")
                 tensor.copy_(stored)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mtctl.problems.lander.environments import OBSERVATIONS, Observation
+from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, Observation
 
 Row = npt.NDArray[np.float32]
 NEXT: Final = OBSERVATIONS
@@ -158,6 +158,17 @@ class Replay:
         return {"rings": filled, "heads": list(self._heads)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take a state from a file.
+
+        Raises:
+            ValueError: it is not one that these rings can have.
+        """
+        if len(state["rings"]) != self.rings or len(state["heads"]) != self.rings:
+            raise ValueError(
+                f"{len(state['rings'])} rings with {len(state['heads'])} heads, not {self.rings}"
+            )
+        for ring, (rows, head) in enumerate(zip(state["rings"], state["heads"], strict=True)):
+            self._refuse_ring(ring, rows, head)
         self._heads = list(state["heads"])
         self._marked, self._overwritten = None, []
         for ring, rows in enumerate(state["rings"]):
@@ -184,6 +195,22 @@ class Replay:
     def _resize(self, ring: int, size: int) -> None:
         self._sizes[ring] = size
         self._size_column[ring, 0] = size
+
+    def _refuse_ring(self, ring: int, rows: Tensor, head: int) -> None:
+        if rows.dim() != 2 or rows.shape[1] != WIDTH or len(rows) > self.ring_capacity:
+            raise ValueError(f"ring {ring} of {list(rows.shape)}, not [0 to {self.ring_capacity}, {WIDTH}]")
+        full = len(rows) == self.ring_capacity
+        if type(head) is not int or not (0 <= head < len(rows) if full else head == len(rows)):
+            raise ValueError(f"ring {ring} goes on at {head!r:.40}, with {len(rows)} rows in it")
+        actions, tasks = rows[:, ACTION], rows[:, TASK]
+        known = (
+            tasks == ring
+            if self.rings > 1
+            else (tasks >= 0) & (tasks < self.tasks) & (tasks == tasks.floor())
+        )
+        valid = (actions >= 0) & (actions < ACTIONS) & (actions == actions.floor()) & known
+        if not (rows.isfinite().all() and valid.all()):
+            raise ValueError(f"ring {ring} holds rows that are no transitions")
 
     def _ring(self, ring: int) -> Tensor:
         return self._storage[ring * self.ring_capacity : (ring + 1) * self.ring_capacity]
