@@ -150,8 +150,8 @@ class _Layer:
 
     Args:
         entry: where it reads the feature f.
-        matrix: [in, out] Wᵀ.
-        inputs: [N, in] f; None if W has no gradient.
+        matrix: [in, out] Wᴴ: what the gradient at y is multiplied with on its way to f.
+        inputs: [N, in] f̄; None if W has no gradient.
         weight: W, if that is a parameter of the task's own, nothing else uses it, and no hook waits for its
             gradient.
         bias: b, likewise.
@@ -179,7 +179,7 @@ def _layer(entry: _Entry, again: set[Node], own: Sequence[Tensor]) -> _Layer | N
     alone = not found.nodes & again
     weight, bias = (found.weight, found.bias) if alone else (None, None)
     inputs = None if weight is None else inputs_of(node)
-    return _Layer(entry, node._saved_mat2.detach(), inputs, weight, bias)
+    return _Layer(entry, node._saved_mat2.detach().conj(), inputs, weight, bias)
 
 
 def _through_layers(
@@ -209,7 +209,7 @@ def _through_layers(
 
 
 def _of_layers(layers: Sequence[_Layer], deltas: Tensor) -> dict[int, Tensor]:
-    """Return the gradients of the layers' parameters, δᵀ·f and Σₙ δₙ, by the parameters' ids.
+    """Return the gradients of the layers' parameters, δᵀ·f̄ and Σₙ δₙ, by the parameters' ids.
 
     Args:
         layers: those that read one feature.
