@@ -98,7 +98,7 @@ def balance(
             hint=f"make it once, before the loop: balancer = mtctl.Balancer({balancer!r})",
         )
     if measure:
-        gradients.gramian("all_shared")
+        gradients.measure()
     report = _report(keeper, gradients, decision)
     gradients.combine(decision.shared, decision.own)
     return report
