@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from mtctl.balancing.chain import Chain, Decision
 from mtctl.balancing.contract import Balancer as Method
 from mtctl.balancing.contract import Space
 from mtctl.library.balancer import Balancer
-from mtctl.library.errors import BalanceError
+from mtctl.library.errors import BalanceError, NonFiniteError
 from mtctl.library.gradients import LossGradients
 from mtctl.library.report import Report
+from mtctl.library.scaling import Scale, finite, spoil
 from mtctl.library.settings import Spec
 from mtctl.library.sharing import checked
 
@@ -29,6 +32,7 @@ def balance(
     last_shared: Iterable[Tensor] | None = None,
     measure: bool = False,
     retain_graph: bool = False,
+    scale: Scale | None = None,
 ) -> Report:
     """Add the balanced gradient of several losses to `.grad`, in place of `loss.backward()`.
 
@@ -83,25 +87,56 @@ def balance(
     """
     keeper = balancer if isinstance(balancer, Balancer) else Balancer(balancer)
     present = _present(losses)
+    tasks = keeper.admit(losses)
+    scaled_by = keeper.scaling.of(present, scale, len(tasks))
     gradients = LossGradients(
-        keeper.admit(losses),
-        present,
+        tasks,
+        {task: loss.reshape(()) if loss.dim() else loss for task, loss in present.items()},
         sharing=keeper.sharing,
         shared=checked("shared", shared),
         last_shared=checked("last_shared", last_shared),
         retain_graph=retain_graph,
+        scale=scaled_by or 1.0,
     )
+    if scaled_by is None:
+        return _step(keeper, gradients, balancer, measure)
+    memory = keeper.memory()
+    report = _scaled(keeper, gradients, balancer, measure)
+    if report.overflowed:
+        keeper.skip(memory)
+    return replace(report, scale=scaled_by)
+
+
+def _step(keeper: Balancer, gradients: LossGradients, asked: object, measure: bool) -> Report:
+    """Weigh, and add to `.grad`; `asked` is what the user gave as a balancer."""
     decision = keeper.weigh(gradients)
-    if keeper is not balancer and keeper.remembers:
+    if keeper is not asked and keeper.remembers:
         raise BalanceError(
             f"{keeper.name} builds on the steps before, and every call would begin anew",
-            hint=f"make it once, before the loop: balancer = mtctl.Balancer({balancer!r})",
+            hint=f"make it once, before the loop: balancer = mtctl.Balancer({asked!r})",
         )
     if measure:
         gradients.gramian("all_shared")
     report = _report(keeper, gradients, decision)
     gradients.combine(decision.shared, decision.own)
     return report
+
+
+def _scaled(keeper: Balancer, gradients: LossGradients, asked: object, measure: bool) -> Report:
+    """Make a step with scaled losses. If that overflows, the whole `.grad` becomes infinite."""
+    nobody = torch.zeros_like(gradients.losses)
+    try:
+        report = _step(keeper, gradients, asked, measure)
+        if finite(gradients.leaves):
+            return report
+    except NonFiniteError:
+        if gradients.scale <= 1 and not gradients.losses.isfinite().all():
+            raise  # no smaller scale mends that
+        report = _report(keeper, gradients, Decision(nobody, nobody))
+        gradients.combine(nobody + 1, nobody + 1)  # hooks and the graph see a step like any other
+    spoil(gradients.leaves)
+    weights = dict.fromkeys(report.weights, 0.0)
+    return replace(report, weights=weights, own_weights=weights, overflowed=True)
 
 
 def _present(losses: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
@@ -116,7 +151,7 @@ def _present(losses: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
         raise BalanceError("losses: no task has a loss in this step", hint="leave such a step out")
     for task, loss in present.items():
         _refuse(task, loss)
-    return {task: loss.reshape(()) if loss.dim() else loss for task, loss in present.items()}
+    return present
 
 
 def _refuse(task: str, loss: object) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtctl.balancing._positive import NegativeLoss
 from mtctl.balancing.build import build
 from mtctl.balancing.chain import Chain, ChainState, Decision
 from mtctl.balancing.contract import Balancer as Method
-from mtctl.balancing.contract import SignalError
-from mtctl.library.errors import BalanceError
+from mtctl.balancing.contract import NonFiniteSignal, SignalError
+from mtctl.library.errors import BalanceError, NonFiniteError
 from mtctl.library.gradients import LossGradients
+from mtctl.library.scaling import Scale, Scaling, number
 from mtctl.library.settings import Spec, described, refuse_misnamed
 from mtctl.library.sharing import Sharing
 from mtctl.recipes import balancers as recipes
@@ -65,7 +67,8 @@ class Balancer:
         self._untouched = self._rng.get_state()
         self._state: ChainState = {}
         self._open: tuple[LossGradients, Decision] | None = None
-        self.sharing = Sharing()
+        self._skipped = False
+        self.sharing, self.scaling = Sharing(), Scaling()
         self.tasks: tuple[str, ...] = ()
         if tasks is not None:
             self._begin(tuple(tasks))
@@ -110,18 +113,31 @@ class Balancer:
                 hint="after optimizer.step(), show it the same batch's losses: with torch.no_grad(): "
                 "balancer.follow(losses)",
             )
+        self._skipped = False
         with self._named():
-            decision, self._state = self._chain.balance(gradients, self._state, self._rng)
+            decision, state = self._chain.balance(gradients, self._state, self._rng)
+        self._refuse_too_large(decision, gradients)
+        self._state = state
         if decision.wants_outcome:
             self._open = gradients, decision
         return decision
+
+    def memory(self) -> tuple[ChainState, Tensor]:
+        """Return what the next step would move on, for `skip`."""
+        return self._state, self._rng.get_state()
+
+    def skip(self, memory: tuple[ChainState, Tensor]) -> None:
+        """Forget a step: the methods rest where they were before it, and wait for no outcome."""
+        self._state, rng = memory
+        self._rng.set_state(rng)
+        self._open, self._skipped = None, True
 
     @property
     def follows(self) -> bool:
         """Whether the last step's method, such as FAMO, waits to be shown what the step did: see `follow`."""
         return self._open is not None
 
-    def follow(self, losses: Mapping[str, Tensor | float | None]) -> None:
+    def follow(self, losses: Mapping[str, Tensor | float | None], *, scale: Scale = 1.0) -> None:
         """Show the method what its step did; call it after `optimizer.step()` if `follows` says so.
 
         >>> import torch, mtctl
@@ -141,13 +157,19 @@ class Balancer:
         before both forward passes, or evaluation mode for both); batch normalisation may see the batch twice,
         unless its layers are in evaluation mode the second time.
 
+        A step that overflowed, and that a GradScaler skips, has no outcome: nothing is looked at then.
+
         Args:
-            losses: by task, as in the step, after it.
+            losses: by task, after the step.
+            scale: what they are multiplied with; 1.0, the losses themselves, whether or not those of the step
+                were scaled: without a gradient, nothing can overflow.
 
         Raises:
             BalanceError: no step waits for it; a task of the step is missing, or its loss is not one finite
                 number.
         """
+        if self._skipped:
+            return
         if self._open is None:
             raise BalanceError(
                 f"{self.name} waits for no losses",
@@ -157,7 +179,7 @@ class Balancer:
         after = torch.zeros(len(self.tasks), dtype=torch.float64)
         for place, task in enumerate(self.tasks):
             if gradients.active[place]:
-                after[place] = _number(task, losses.get(task))
+                after[place] = _number(task, losses.get(task)) / number(scale)
         with self._named():
             self._state = self._chain.follow(gradients, after, decision, self._state)
         self._open = None
@@ -168,7 +190,21 @@ class Balancer:
         try:
             yield
         except SignalError as error:
-            raise BalanceError(f"task `{self.tasks[error.task]}`: {error.problem}") from error
+            kind = NonFiniteError if isinstance(error, NonFiniteSignal) else BalanceError
+            hint = error.remedy if isinstance(error, NegativeLoss) else None
+            raise kind(f"task `{self.tasks[error.task]}`: {error.problem}", hint=hint) from error
+
+    def _refuse_too_large(self, decision: Decision, gradients: LossGradients) -> None:
+        """Raise where a weight is infinite in the precision of the loss that it is for."""
+        weights = torch.maximum(decision.shared.abs(), decision.own.abs())
+        for place, task in enumerate(self.tasks):
+            if weights[place] > gradients.limits[place]:
+                raise BalanceError(
+                    f"task `{task}`: {self.name} gives it the weight {float(weights[place]):.1e}, "
+                    f"more than its loss's precision can hold; the loss is {float(gradients.losses[place]):.1e}",
+                    hint="leave out (None) a loss that has all but vanished, or its gradient; "
+                    "`log`, `batch_scale` and `famo` have an `epsilon` for it",
+                )
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that decides the steps to come: tensors and plain values, for `torch.save`.
@@ -183,6 +219,7 @@ class Balancer:
             "tasks": list(self.tasks),
             "state": dict(self._state),
             "rng": self._rng.get_state(),
+            "scaled": self.scaling.found,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -203,7 +240,8 @@ class Balancer:
             if fresh.keys() != state["state"].keys():
                 raise BalanceError(f"the state is of {self.name} with other settings")
             self._chain, self.tasks = chain, tasks
-        self._state, self._open = dict(state["state"]), None
+        self._state, self._open, self._skipped = dict(state["state"]), None, False
+        self.scaling.found = state.get("scaled")
         self._rng.set_state(state["rng"])
 
     def _begin(self, tasks: tuple[str, ...]) -> None:

@@ -33,9 +33,12 @@ class LossGradients:
         shared: the shared parameters.
         last_shared: the last shared layer's.
         retain_graph: whether to leave the graph for further passes.
+        scale: what all losses were multiplied with; the attributes are as if they had not been.
 
     Attributes:
         losses: [T] float64, detached; 0 for absent tasks.
+        scale: as given.
+        limits: [T] float64, the largest weight in the precision of each loss.
         active: [T] bool; False for absent tasks.
         gramians: [T, T] float64 inner products of the per-task gradients, by the spaces asked about so far.
     """
@@ -49,14 +52,18 @@ class LossGradients:
         shared: Parameters | None = None,
         last_shared: Parameters | None = None,
         retain_graph: bool = False,
+        scale: float = 1.0,
     ) -> None:
         self.active = torch.tensor([task in losses for task in tasks])
         self.losses = torch.zeros(len(tasks), dtype=torch.float64)
         self.gramians: dict[Space, Tensor] = {}
         self._tasks = tasks
         self._losses = {place: losses[task] for place, task in enumerate(tasks) if task in losses}
+        self.limits = torch.full_like(self.losses, torch.inf)
+        self.scale = scale
         for place, loss in self._losses.items():
-            self.losses[place] = loss.detach()
+            self.losses[place] = loss.detach().double() / scale
+            self.limits[place] = torch.finfo(loss.dtype).max
         self._sharing, self._shared, self._last = sharing, shared, last_shared
         self._given, self._last_given = shared is not None, last_shared is not None
         self._retain = retain_graph
@@ -77,11 +84,12 @@ class LossGradients:
         """
         if space not in self.gramians:
             tasks = len(self.active)
-            self.gramians[space] = (
+            scaled = (
                 torch.stack([here.gramian(tasks) for here in self._at_features()]).sum(0)
                 if space == "features"
                 else products.gramian(self._blocks(space), tasks)
             )
+            self.gramians[space] = scaled / self.scale**2
         return self.gramians[space]
 
     def _blocks(self, space: Space) -> list[Rows]:
@@ -145,6 +153,11 @@ class LossGradients:
         shared = set(self.parameters("all_shared"))
         parts = zip(self._losses, self._parts.own, self._parts.edges, strict=True)
         return tuple(task for task, own, edges in parts if not edges and not shared.intersection(own))
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        """Return all parameters that the losses reach."""
+        return [*self._parts.common, *(leaf for own in self._parts.own for leaf in own)]
 
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Add Σᵢ sharedᵢ·∇Lᵢ to the `.grad` of shared parameters and Σᵢ ownᵢ·∇Lᵢ to that of all others.
