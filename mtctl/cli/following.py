@@ -15,7 +15,7 @@ from mtctl.analysis.formats import Record, Run
 from mtctl.analysis.runs import find_runs, read_run
 from mtctl.cli.progress import Plan, Progress, Tail
 from mtctl.engine import layout
-from mtctl.engine.directory import held
+from mtctl.engine.lock import held
 from mtctl.errors import MtctlError
 
 Status = Literal["starting", "running", "done", "interrupted", "failed", "stopped", "unreadable"]

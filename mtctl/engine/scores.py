@@ -6,10 +6,33 @@ import hashlib
 import json
 import statistics
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from mtctl.engine import layout
-from mtctl.problems.contract import Problem, Score, TaskEvaluation
+from mtctl.engine.fit import Diverged, place_of
+from mtctl.problems.contract import Problem, Score, SeedList, TaskEvaluation
+
+_LARGEST: Final = 1e100
+"""Score beyond which squares overflow, and with them whatever a comparison computes."""
+
+
+def evaluate(
+    problem: Problem, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
+) -> dict[str, TaskEvaluation]:
+    """Score a problem as its own `evaluate` does, with figures that are finite.
+
+    Raises:
+        Diverged: a task's score or measure is not.
+    """
+    found = problem.evaluate(items, seeds, tasks)
+    for task, scored in found.items():
+        figures = [*((problem.score.name, value) for value in scored.scores), *scored.measures.items()]
+        bad = next(((name, value) for name, value in figures if not abs(value) < _LARGEST), None)
+        if bad is not None:
+            place = f"the evaluation after {place_of(problem, problem.done)}"
+            raise Diverged(task, place, f"{bad[0]} {bad[1]:g}")
+    return found
 
 
 def definition_hash(definition: Mapping[str, Any]) -> str:
@@ -59,3 +82,16 @@ def evaluation_document(
             for task, scored in evaluations.items()
         },
     }
+
+
+def is_final(file: Path, problem: Problem, units: int) -> bool:
+    """Say whether a file holds the evaluation of all a problem's tasks after so many units of training."""
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    if not isinstance(found, dict) or not isinstance(tasks := found.get("tasks"), dict):
+        return False
+    wanted = (layout.SCHEMA, layout.LAST, units, definition_hash(problem.definition))
+    keys = ("schema", "checkpoint", "done", "definition_hash")
+    return tuple(map(found.get, keys)) == wanted and tasks.keys() >= set(problem.tasks)

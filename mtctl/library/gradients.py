@@ -40,6 +40,7 @@ class LossGradients:
         scale: as given.
         limits: [T] float64, the largest weight in the precision of each loss.
         active: [T] bool; False for absent tasks.
+        importance: [T] float64 1: losses are as their owner has weighted them.
         gramians: [T, T] float64 inner products of the per-task gradients, by the spaces asked about so far.
     """
 
@@ -56,6 +57,7 @@ class LossGradients:
     ) -> None:
         self.active = torch.tensor([task in losses for task in tasks])
         self.losses = torch.zeros(len(tasks), dtype=torch.float64)
+        self.importance = torch.ones(len(tasks), dtype=torch.float64)
         self.gramians: dict[Space, Tensor] = {}
         self._tasks = tasks
         self._losses = {place: losses[task] for place, task in enumerate(tasks) if task in losses}

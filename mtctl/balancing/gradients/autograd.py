@@ -65,6 +65,7 @@ class AutogradGradients:
     ) -> None:
         self.tasks = tasks
         self.active = torch.ones(len(tasks), dtype=torch.bool) if active is None else active
+        self.importance = torch.ones(len(tasks), dtype=torch.float64)
         present = [task for task, is_active in enumerate(self.active.tolist()) if is_active]
         if missing := [tasks[task] for task in present if tasks[task] not in losses]:
             raise ValueError(f"losses: no loss for {', '.join(missing)}")
