@@ -16,7 +16,7 @@ from mtctl.library.balancer import Balancer
 from mtctl.library.errors import BalanceError, NonFiniteError
 from mtctl.library.gradients import LossGradients
 from mtctl.library.report import Report
-from mtctl.library.scaling import Scale, finite, spoil
+from mtctl.library.scaling import Scale, Unscaled, finite, spoil
 from mtctl.library.settings import Spec
 from mtctl.library.sharing import checked
 
@@ -96,45 +96,48 @@ def balance(
         shared=checked("shared", shared),
         last_shared=checked("last_shared", last_shared),
         retain_graph=retain_graph,
-        scale=scaled_by or 1.0,
     )
     if scaled_by is None:
-        return _step(keeper, gradients, balancer, measure)
+        return _step(keeper, Unscaled(gradients, 1.0), balancer, measure)
     memory = keeper.memory()
-    report = _scaled(keeper, gradients, balancer, measure)
+    report = _scaled(keeper, Unscaled(gradients, scaled_by), balancer, measure)
     if report.overflowed:
         keeper.skip(memory)
     return replace(report, scale=scaled_by)
 
 
-def _step(keeper: Balancer, gradients: LossGradients, asked: object, measure: bool) -> Report:
+def _step(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> Report:
     """Weigh, and add to `.grad`; `asked` is what the user gave as a balancer."""
-    decision = keeper.weigh(gradients)
+    decision = keeper.weigh(shown)
     if keeper is not asked and keeper.remembers:
         raise BalanceError(
             f"{keeper.name} builds on the steps before, and every call would begin anew",
             hint=f"make it once, before the loop: balancer = mtctl.Balancer({asked!r})",
         )
-    if measure:
-        gradients.gramian("all_shared")
-    report = _report(keeper, gradients, decision)
-    gradients.combine(decision.shared, decision.own)
+    wanted = measure or keeper.looks_at_gradients
+    unknown = wanted and shown.gradients.nothing_shared_yet
+    if measure and not unknown:
+        shown.gradients.gramian("all_shared")
+    report = _report(keeper, shown, decision)
+    if unknown:
+        report = replace(report, reason="nothing is known to be shared yet: methods on gradients rest")
+    shown.gradients.combine(decision.shared, decision.own)
     return report
 
 
-def _scaled(keeper: Balancer, gradients: LossGradients, asked: object, measure: bool) -> Report:
+def _scaled(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> Report:
     """Make a step with scaled losses. If that overflows, the whole `.grad` becomes infinite."""
-    nobody = torch.zeros_like(gradients.losses)
+    nobody = torch.zeros_like(shown.losses)
     try:
-        report = _step(keeper, gradients, asked, measure)
-        if finite(gradients.leaves):
+        report = _step(keeper, shown, asked, measure)
+        if finite(shown.gradients.leaves):
             return report
     except NonFiniteError:
-        if gradients.scale <= 1 and not gradients.losses.isfinite().all():
+        if shown.scale <= 1 and not shown.losses.isfinite().all():
             raise  # no smaller scale mends that
-        report = _report(keeper, gradients, Decision(nobody, nobody))
-        gradients.combine(nobody + 1, nobody + 1)  # hooks and the graph see a step like any other
-    spoil(gradients.leaves)
+        report = _report(keeper, shown, Decision(nobody, nobody))
+        shown.gradients.combine(nobody + 1, nobody + 1)  # hooks and the graph see a step like any other
+    spoil(shown.gradients.leaves)
     weights = dict.fromkeys(report.weights, 0.0)
     return replace(report, weights=weights, own_weights=weights, overflowed=True)
 
@@ -170,8 +173,8 @@ def _refuse(task: str, loss: object) -> None:
         )
 
 
-def _report(keeper: Balancer, gradients: LossGradients, decision: Decision) -> Report:
-    there = gradients.active
+def _report(keeper: Balancer, shown: Unscaled, decision: Decision) -> Report:
+    there, gradients = shown.active, shown.gradients
     tasks = [task for task, active in zip(keeper.tasks, there.tolist(), strict=True) if active]
 
     def by_task(values: Tensor) -> dict[str, float]:
@@ -180,11 +183,11 @@ def _report(keeper: Balancer, gradients: LossGradients, decision: Decision) -> R
     space = next((one for one in SPACES if one in gradients.gramians), None)
     return Report(
         keeper.name,
-        by_task(gradients.losses),
+        by_task(shown.losses),
         by_task(decision.shared),
         by_task(decision.own),
         space,
-        None if space is None else gradients.gramians[space][there][:, there],
+        None if space is None else shown.gramian(space)[there][:, there],
         () if space is None else gradients.parameters(space),
         "" if space is None else gradients.reason(space),
         tuple(keeper.tasks[task] for task in gradients.unshared),

@@ -33,11 +33,9 @@ class LossGradients:
         shared: the shared parameters.
         last_shared: the last shared layer's.
         retain_graph: whether to leave the graph for further passes.
-        scale: what all losses were multiplied with; the attributes are as if they had not been.
 
     Attributes:
         losses: [T] float64, detached; 0 for absent tasks.
-        scale: as given.
         limits: [T] float64, the largest weight in the precision of each loss.
         active: [T] bool; False for absent tasks.
         importance: [T] float64 1: losses are as their owner has weighted them.
@@ -53,7 +51,6 @@ class LossGradients:
         shared: Parameters | None = None,
         last_shared: Parameters | None = None,
         retain_graph: bool = False,
-        scale: float = 1.0,
     ) -> None:
         self.active = torch.tensor([task in losses for task in tasks])
         self.losses = torch.zeros(len(tasks), dtype=torch.float64)
@@ -62,9 +59,8 @@ class LossGradients:
         self._tasks = tasks
         self._losses = {place: losses[task] for place, task in enumerate(tasks) if task in losses}
         self.limits = torch.full_like(self.losses, torch.inf)
-        self.scale = scale
         for place, loss in self._losses.items():
-            self.losses[place] = loss.detach().double() / scale
+            self.losses[place] = loss.detach()
             self.limits[place] = torch.finfo(loss.dtype).max
         self._sharing, self._shared, self._last = sharing, shared, last_shared
         self._given, self._last_given = shared is not None, last_shared is not None
@@ -86,12 +82,11 @@ class LossGradients:
         """
         if space not in self.gramians:
             tasks = len(self.active)
-            scaled = (
+            self.gramians[space] = (
                 torch.stack([here.gramian(tasks) for here in self._at_features()]).sum(0)
                 if space == "features"
                 else products.gramian(self._blocks(space), tasks)
             )
-            self.gramians[space] = scaled / self.scale**2
         return self.gramians[space]
 
     def _blocks(self, space: Space) -> list[Rows]:
@@ -123,7 +118,7 @@ class LossGradients:
             BalanceError: no shared parameter is known.
         """
         if self._shared is None:
-            self._sharing.found.update(dict.fromkeys(self._parts.shared))
+            self._sharing.see(self._losses, self._parts.shared)
             self._shared = tuple(self._sharing.found)
         if not self._shared:
             raise BalanceError(
@@ -133,10 +128,16 @@ class LossGradients:
         if space != "last_shared":
             return self._shared
         if self._last is None:
-            self._last = self._sharing.last(
-                list(self._losses.values()), self._shared, all_present=bool(self.active.all())
-            )
+            self._last = self._sharing.last(self._losses, self._shared)
         return self._last
+
+    @property
+    def nothing_shared_yet(self) -> bool:
+        """Whether what tasks share is not known so far, but steps with other tasks may show it."""
+        if self._given or self._sharing.found or (len(self._losses) > 1 and bool(self.active.all())):
+            return False
+        self._sharing.see(self._losses, self._parts.shared)
+        return not self._sharing.found
 
     def reason(self, space: Space) -> str:
         """Return how the parameters of a space were chosen."""

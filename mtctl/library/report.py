@@ -26,7 +26,7 @@ class Report:
         space: where gradients were measured: "last_shared", "all_shared" or "features".
         gramian: [n, n] float64 inner products of the n present tasks' gradients there.
         parameters: those that they were measured on.
-        reason: how these were chosen.
+        reason: how these were chosen, or why there are none although they were asked for.
         unshared: tasks whose loss depends on no shared parameter: nothing balances them.
         scale: what the losses were multiplied with against underflow, None without; all numbers here are
             those without it.
@@ -86,7 +86,8 @@ class Report:
             lines.append(f"{name:<{width}}  {cells}")
         for first, second in self.conflicts or ():
             lines.append(f"{first} and {second} conflict")
-        lines += [f"gradients on {self.reason}"] if self.reason else []
+        if self.reason:
+            lines.append(f"gradients on {self.reason}" if self.space else self.reason)
         lines += [f"{task} depends on no shared parameter" for task in self.unshared]
         if self.overflowed:
             lines.append(f"overflow at a scale of {self.scale:g}: a step to be skipped; the balancer rests")

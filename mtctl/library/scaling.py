@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
+from mtctl.balancing.contract import Space
 from mtctl.library.errors import BalanceError
+from mtctl.library.gradients import LossGradients
 
 Scale = float | Tensor | GradScaler
 """A number, a tensor of one element, or what scales the losses."""
@@ -80,6 +82,28 @@ def number(scale: Scale) -> float:
             hint="scale=scaler, or the number that every loss was multiplied with",
         )
     return float(value)
+
+
+class Unscaled:
+    """Losses and gradients as they would be without the factor that all losses were multiplied with.
+
+    It shows what `LossGradients` does, whose gradients stay what they are.
+
+    Args:
+        gradients: of scaled losses.
+        scale: the factor; 1 without.
+    """
+
+    def __init__(self, gradients: LossGradients, scale: float) -> None:
+        self.losses, self.active = gradients.losses / scale, gradients.active
+        self.importance, self.limits = gradients.importance, gradients.limits
+        self.gradients, self.scale = gradients, scale
+
+    def norms(self, space: Space) -> Tensor:
+        return self.gradients.norms(space) / self.scale
+
+    def gramian(self, space: Space) -> Tensor:
+        return self.gradients.gramian(space) / self.scale**2
 
 
 def finite(parameters: Iterable[Tensor]) -> bool:
