@@ -76,11 +76,11 @@ class Chain:
         after: ChainState = {}
         following: list[Array | None] = []
         for place, method in enumerate(self.methods):
-            before = _part(state, place)
+            before = part(state, place)
             needs = method.asks(gradients.active.numpy(force=True), before)
             seen = importance * shared
             weights, memory = method.weigh(_signals(gradients, method.space, needs, seen), before, rng)
-            after |= _whole(memory, place)
+            after |= whole(memory, place)
             following.append(seen if "outcome" in needs else None)
             shared = shared * weights
             own = own * weights if method.scope == "loss" else own
@@ -104,20 +104,21 @@ class Chain:
         )
         for place, (method, weights) in enumerate(zip(self.methods, decision.following, strict=True)):
             if weights is not None:
-                memory = method.follow(before * weights, now * weights, active, _part(state, place))
-                state = state | _whole(memory, place)
+                memory = method.follow(before * weights, now * weights, active, part(state, place))
+                state = state | whole(memory, place)
         return state
 
 
-def _part(state: ChainState, place: int) -> State:
-    """Return the state of one method."""
+def part(state: ChainState, place: int) -> State:
+    """Return the state of one method of a chain."""
     start = f"{place}."
     return {
         name.removeprefix(start): value.numpy() for name, value in state.items() if name.startswith(start)
     }
 
 
-def _whole(memory: State, place: int) -> ChainState:
+def whole(memory: State, place: int) -> ChainState:
+    """Return one method's state as it stands in that of a chain."""
     # Copied: a value that passes through unchanged would otherwise hold on to every state before it.
     return {f"{place}.{name}": torch.from_numpy(value.copy()) for name, value in memory.items()}
 

@@ -124,11 +124,14 @@ class Balancer(ABC):
         space: where `needs` are measured.
         scope: what its weights act on: the whole `loss` of a task (its own parameters too), or only the
             gradient on the `shared` parameters (the task's own parameters then follow their own loss).
+        averages_gradients: whether its state holds averages of norms or angles, which mean nothing once they
+            are measured on other parameters.
     """
 
     needs: frozenset[Need] = frozenset()
     space: Space = "all_shared"
     scope: Scope = "loss"
+    averages_gradients: bool = False
 
     def init(self, tasks: int) -> State:
         """Return the state before the first step of `tasks` tasks: arrays [T] or [T·T]."""

@@ -61,6 +61,7 @@ class LossGradients:
 
     Attributes:
         losses: [T] float64, detached; 0 for absent tasks.
+        limits: [T] float64, the largest weight in the precision of each loss.
         active: [T] bool; False for absent tasks.
         importance: [T] float64 1: losses are as their owner has weighted them.
         gramians: [T, T] float64 inner products of the per-task gradients, by the spaces asked about so far.
@@ -82,8 +83,10 @@ class LossGradients:
         self.gramians: dict[Space, Tensor] = {}
         self._tasks = tasks
         self._losses = {place: losses[task] for place, task in enumerate(tasks) if task in losses}
+        self.limits = torch.full_like(self.losses, torch.inf)
         for place, loss in self._losses.items():
             self.losses[place] = loss.detach()
+            self.limits[place] = torch.finfo(loss.dtype).max
         self._sharing, self._shared, self._last = sharing, shared, last_shared
         self._given, self._last_given = shared is not None, last_shared is not None
         self._retain = retain_graph
@@ -101,9 +104,9 @@ class LossGradients:
         Raises:
             BalanceError: no shared parameter is known.
         """
-        self._asked = True
         if space in self.gramians:
             return self.gramians[space]
+        self._asked = True
         if space == "features":
             parts = [here.gramian(len(self.active)) for here in self._at_features()]
             self.gramians[space] = torch.stack(parts).sum(0)
@@ -159,7 +162,7 @@ class LossGradients:
         if self._shared is None:
             if self._parts.opaque is not None:
                 raise _opaque(self._parts.opaque, "shared parameters cannot be told from the tasks' own")
-            self._sharing.found.update(dict.fromkeys(self._parts.shared))
+            self._sharing.see(self._losses, self._parts.shared)
             self._shared = tuple(self._sharing.found)
         if not self._shared:
             raise BalanceError(
@@ -169,10 +172,18 @@ class LossGradients:
         if space != "last_shared":
             return self._shared
         if self._last is None:
-            self._last = self._sharing.last(
-                list(self._losses.values()), self._shared, all_present=bool(self.active.all())
-            )
+            self._last = self._sharing.last(self._losses, self._shared)
         return self._last
+
+    @property
+    def nothing_shared_yet(self) -> bool:
+        """Whether what tasks share is not known so far, but steps with other tasks may show it."""
+        if self._given or self._sharing.found or (len(self._losses) > 1 and bool(self.active.all())):
+            return False
+        if self._parts.opaque is not None:
+            return False  # and never will be: asking says so
+        self._sharing.see(self._losses, self._parts.shared)
+        return not self._sharing.found
 
     def reason(self, space: Space) -> str:
         """Return how the parameters of a space were chosen."""
@@ -191,6 +202,11 @@ class LossGradients:
         shared = set(self.parameters("all_shared"))
         parts = zip(self._losses, self._parts.own, self._parts.edges, strict=True)
         return tuple(task for task, own, edges in parts if not edges and not shared.intersection(own))
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        """Return all parameters that the losses reach."""
+        return [*self._parts.common, *(leaf for own in self._parts.own for leaf in own)]
 
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Add Σᵢ sharedᵢ·∇Lᵢ to the `.grad` of shared parameters and Σᵢ ownᵢ·∇Lᵢ to that of all others.

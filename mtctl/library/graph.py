@@ -161,6 +161,12 @@ def _leaf(node: Node) -> Tensor | None:
     return None if node.next_functions else getattr(node, "variable", None)
 
 
+def leaves(loss: Tensor) -> tuple[Tensor, ...]:
+    """Return what a loss accumulates gradients of."""
+    reached = (_leaf(node) for node in _below([get_gradient_edge(loss).node]))
+    return tuple(leaf for leaf in reached if leaf is not None)
+
+
 def last_layer(losses: Sequence[Tensor], shared: Collection[Tensor]) -> tuple[str, tuple[Tensor, ...]] | None:
     """Return the latest operation on shared parameters that every loss depends on, and these parameters.
 
