@@ -11,10 +11,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from mtctl.analysis.documents import check, decode, parse, read_bytes, read_document
+from mtctl.analysis.documents import NEEDS, check, decode, parse, read_document
 from mtctl.analysis.formats import Evaluation, EvaluationRecord, Record, Run, RunDocument
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
+from mtctl.reading import read_bytes
 from mtctl.recipes import builtin
 
 _DEPTH = 3
@@ -120,7 +121,7 @@ def metrics(path: Path) -> Metrics:
         MtctlError: names file, line and what is wrong there.
     """
     file, remedy = path / layout.METRICS, "restore it from a copy, or train this run again with --force"
-    *lines, tail = read_bytes(file, remedy=remedy).split(b"\n")
+    *lines, tail = read_bytes(file, remedy=remedy, needs=NEEDS).split(b"\n")
     records = [_record(line, file, number, remedy) for number, line in enumerate(lines, 1)]
     if tail:
         try:
@@ -145,7 +146,7 @@ def evaluations_and_lines(path: Path) -> tuple[tuple[EvaluationRecord, ...], lis
         MtctlError: names file, line and what is wrong there.
     """
     file, remedy = path / layout.METRICS, "restore it from a copy, or train this run again with --force"
-    lines = read_bytes(file, remedy=remedy).split(b"\n")[:-1]
+    lines = read_bytes(file, remedy=remedy, needs=NEEDS).split(b"\n")[:-1]
     others = [(number, line) for number, line in enumerate(lines) if not line.startswith(_UNITS)]
     records = {number: _record(line, file, number + 1, remedy) for number, line in others}
     evaluations = {

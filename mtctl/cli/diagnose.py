@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mtctl.cli.console import err, out
+from mtctl.cli.console import err, out, redraws, write_json
 from mtctl.cli.diagnose_cure import require_place, winner, write_cure
 from mtctl.cli.diagnose_target import Kind, columns_of, kind_of, recipes_of, refuse_flags, refuse_for_problem
 from mtctl.cli.train import parse_seeds
@@ -138,10 +137,12 @@ def diagnose(
     if played and len(numbers) > 1:
         raise MtctlError(f"--seeds {seeds}: the lander is trained once", hint="one seed is written 3..3")
     found = _train(short, task, numbers, jobs or 1, budget, proof=proof, quiet=quiet)
-    _print(found, _after_training(found, name, write_recipe), as_json=as_json)
-    if write_recipe is not None:
-        write_cure(write_recipe, full, found)
-        err().print(f"wrote {write_recipe}", soft_wrap=True)
+    try:
+        _print(found, _after_training(found, name, write_recipe), as_json=as_json)
+    finally:  # of minutes of training, whatever becomes of the screen
+        if write_recipe is not None:
+            write_cure(write_recipe, full, found)
+            err().print(f"wrote {write_recipe}", soft_wrap=True)
     return _gate(found, fail_on)
 
 
@@ -153,7 +154,7 @@ def _explain(code: str, *, as_json: bool) -> int:
 
     found = list(CODES.values()) if code == _ALL_CODES else [explain(code)]
     if as_json:
-        typer.echo(json.dumps({"schema": 1, "codes": [asdict(each) for each in found]}, indent=2))
+        write_json({"schema": 1, "codes": [asdict(each) for each in found]})
     else:
         screen = codes_screen(found) if code == _ALL_CODES else explanation_screen(found[0])
         out().print(*screen, sep="\n", crop=False)
@@ -189,12 +190,21 @@ def _train(
     proof: bool,
     quiet: bool,
 ) -> Diagnosis:
-    with _progress(quiet=quiet) as say:
-        from mtctl.diagnosis import diagnose as diagnosing
+    from mtctl.engine.interrupt import stop_on_signals
 
-        return diagnosing.diagnose_recipe(
-            recipe, seeds=seeds, verify=proof, task=task, jobs=jobs, seconds=budget, say=say
+    try:
+        with stop_on_signals() as stop, stop.leaving(1), _progress(quiet=quiet) as say:
+            from mtctl.diagnosis import diagnose as diagnosing
+
+            return diagnosing.diagnose_recipe(
+                recipe, seeds=seeds, verify=proof, task=task, jobs=jobs, seconds=budget, say=say
+            )
+    except KeyboardInterrupt:
+        text = (
+            "stopped: half a diagnosis is none, and nothing was written; --budget SECONDS ends with a result"
         )
+        err().print(text, soft_wrap=True)
+        raise
 
 
 def _read(kind: Kind, path: Path, tasks: str | None, *, quiet: bool) -> Diagnosis:
@@ -218,7 +228,7 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
     console = err()
     if quiet:
         yield lambda _: None
-    elif console.is_terminal:
+    elif redraws(console):
         with console.status(Text("starting")) as status:
             yield lambda text: status.update(Text(text))
     else:
@@ -230,7 +240,7 @@ def _print(found: Diagnosis, commands: list[str], *, as_json: bool) -> None:
     from mtctl.diagnosis.document import document
 
     if as_json:
-        typer.echo(json.dumps(document(found), indent=2, allow_nan=False))
+        write_json(document(found))
     else:
         out().print(*diagnosis_screen(found, commands), sep="\n", crop=False)
 

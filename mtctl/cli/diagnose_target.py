@@ -63,7 +63,7 @@ _PLAYED: Final[Mapping[str, str]] = {
 
 
 def kind_of(target: str) -> Kind:
-    """Return what a target is: a directory with a run in it, a file of figures, or else a recipe.
+    """Return what a target is: a directory with a run in it, figures in a file or a pipe, or else a recipe.
 
     Raises:
         MtctlError: there is nothing of that name, or it is nothing that can be diagnosed.
@@ -80,7 +80,7 @@ def kind_of(target: str) -> Kind:
     if path.is_dir():
         _require_run(path)
         return Kind.RUN
-    if path.suffix.lower() in _TABLES:
+    if path.suffix.lower() in _TABLES or (path.is_fifo() and path.suffix not in _RECIPES):
         return Kind.METRICS
     if path.suffix.lower() in _RECIPES:
         return Kind.RECIPE

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import typer
 
 from mtctl.analysis.export import estimate_entry, selection_entry
 from mtctl.analysis.formats import Evaluation, Run
@@ -19,7 +17,7 @@ from mtctl.analysis.grouping import method_labels
 from mtctl.analysis.runs import evaluation
 from mtctl.analysis.scores import how_it_stopped, resuming
 from mtctl.analysis.selection import Selection, Unknown, mean_bias, read_selection
-from mtctl.cli.console import err, out
+from mtctl.cli.console import err, out, redraws, write_json
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.eval import print_evaluation
 from mtctl.cli.screens.compare import remark
@@ -27,7 +25,7 @@ from mtctl.cli.screens.evaluation import evaluating_screen
 from mtctl.cli.screens.prose import Sentence
 from mtctl.cli.screens.selection import bias_sentence, bias_table, selection_sentences, selection_table
 from mtctl.engine import layout
-from mtctl.engine.interrupt import stop_on_signals
+from mtctl.engine.interrupt import Stop, Stopped, stop_on_signals
 from mtctl.engine.launch.local import Job, launch
 from mtctl.engine.lock import holder
 from mtctl.errors import ExitCode, MtctlError
@@ -106,11 +104,17 @@ def evaluate_runs(runs: Sequence[Run], choice: Choice, jobs: int, *, quiet: bool
     Raises:
         MtctlError: a single run cannot be evaluated.
     """
-    stopped = False
+    with stop_on_signals() as stop:
+        return _evaluate_runs(runs, choice, jobs, stop, quiet=quiet, as_json=as_json)
+
+
+def _evaluate_runs(
+    runs: Sequence[Run], choice: Choice, jobs: int, stop: Stop, *, quiet: bool, as_json: bool
+) -> int:
     if jobs == 1 or len(runs) == 1:
-        found: Found = _one_by_one(runs, choice, quiet=quiet)
+        found: Found = _one_by_one(runs, choice, stop, quiet=quiet)
     else:
-        found, stopped = _side_by_side(runs, choice, jobs, quiet=quiet)
+        found = _side_by_side(runs, choice, jobs, stop, quiet=quiet)
     documents: list[dict[str, Any]] = []
     failures: list[tuple[Run, Failed]] = []
     selections: list[tuple[Run, Selection]] = []
@@ -128,7 +132,7 @@ def evaluate_runs(runs: Sequence[Run], choice: Choice, jobs: int, *, quiet: bool
             _print(run, result, selection)
         documents.append(_entry(run, result, selection, best=choice.of_best(run.path)))
     by_method = _by_method(selections)
-    if stopped:
+    if stop() and len(documents) + len(failures) < len(runs):
         err().print(f"stopped; {len(documents)} of {len(runs)} runs have been evaluated", soft_wrap=True)
         return int(ExitCode.INTERRUPTED)
     if as_json:
@@ -149,13 +153,18 @@ def _exit_code(failures: Sequence[Failed]) -> int:
     return int(ExitCode.USAGE if explained else ExitCode.FAILED)
 
 
-def _one_by_one(runs: Sequence[Run], choice: Choice, *, quiet: bool) -> Found:
-    """Evaluate in this process; what is shown of a run is shown when its result has been taken."""
+def _one_by_one(runs: Sequence[Run], choice: Choice, stop: Stop, *, quiet: bool) -> Found:
+    """Evaluate in this process; what is shown of a run is shown when its result has been taken.
+
+    A request to stop ends what is under way: half an evaluation is none.
+    """
     # With torch, which whoever only waits for other processes does without.
     from mtctl.cli.rendering import film, show
     from mtctl.engine.evaluate import evaluate_run
 
     for run in runs:
+        if stop():
+            return
         if holder(run.path).state == "free" and run.status == "running":
             command = f": `{resuming(run)}` continues it" if resuming(run) else ""
             _note(run, how_it_stopped(run) + command)
@@ -163,14 +172,17 @@ def _one_by_one(runs: Sequence[Run], choice: Choice, *, quiet: bool) -> Found:
             number = "" if choice.items is None else f"{choice.items} "
             err().print(f"{run.path}: {number}held-out {run.item}s of each task …", soft_wrap=True)
         try:
-            document = evaluate_run(
-                run.path,
-                name=choice.checkpoint,
-                items=choice.items,
-                tasks=choice.tasks,
-                overrides=choice.overrides,
-                say=partial(_note, run),
-            )
+            with stop.leaving(1):
+                document = evaluate_run(
+                    run.path,
+                    name=choice.checkpoint,
+                    items=choice.items,
+                    tasks=choice.tasks,
+                    overrides=choice.overrides,
+                    say=partial(_note, run),
+                )
+        except Stopped:
+            return
         except MtctlError as error:
             if len(runs) == 1:
                 raise
@@ -178,18 +190,21 @@ def _one_by_one(runs: Sequence[Run], choice: Choice, *, quiet: bool) -> Found:
             continue
         yield run, document
         tasks = tuple(document["tasks"])
-        if choice.window:
-            show(run.path, choice.checkpoint, tasks, choice.shown)
-        if choice.video is not None:
-            film(run.path, choice.checkpoint, tasks, choice.shown, choice.video)
+        with suppress(Stopped), stop.leaving(1):
+            if choice.window:
+                show(run.path, choice.checkpoint, tasks, choice.shown)
+            if choice.video is not None:
+                film(run.path, choice.checkpoint, tasks, choice.shown, choice.video)
 
 
 def _note(run: Run, text: str) -> None:
     err().print(remark("note", "cyan", f"{run.path} {text}"), soft_wrap=True)
 
 
-def _side_by_side(runs: Sequence[Run], choice: Choice, parallel: int, *, quiet: bool) -> tuple[Found, bool]:
-    """Evaluate in processes; return what those that ended have found, and whether the user stopped it."""
+def _side_by_side(
+    runs: Sequence[Run], choice: Choice, parallel: int, stop: Stop, *, quiet: bool
+) -> list[tuple[Run, dict[str, Any] | Failed]]:
+    """Evaluate in processes; return what those that ended have found."""
     from rich.live import Live
 
     console = err()
@@ -198,12 +213,16 @@ def _side_by_side(runs: Sequence[Run], choice: Choice, parallel: int, *, quiet: 
     if not quiet:
         at_a_time = min(parallel, len(jobs))
         console.print(f"{len(jobs)} runs, {at_a_time} at a time", soft_wrap=True)
-        if console.is_terminal:
+        if redraws(console):
             screen = Live(console=console, auto_refresh=False, transient=True)
     said: set[str] = set()
+    delayed: set[str] = set()
 
     def watch() -> None:
         for job in jobs:
+            if job.delay and job.label not in delayed and not quiet:
+                delayed.add(job.label)
+                console.print(f"{job.label}: {job.delay}", soft_wrap=True)
             if job.code is None or job.label in said or quiet:
                 continue
             said.add(job.label)
@@ -212,18 +231,17 @@ def _side_by_side(runs: Sequence[Run], choice: Choice, parallel: int, *, quiet: 
         if screen is not None:
             screen.update(evaluating_screen(jobs), refresh=True)
 
-    with stop_on_signals() as stop, screen or nullcontext():
+    # The third request is raised, once all have ended.
+    with suppress(KeyboardInterrupt), screen or nullcontext():
         launch(jobs, parallel, watch, stop)
-        stopped = stop()
     for job in jobs:
         if job.code == 0 and job.log:
-            console.print(job.log.rstrip(), markup=False, soft_wrap=True)
-    ended = [
+            console.print(job.log.rstrip(), soft_wrap=True)
+    return [
         (run, _result(job))
         for run, job in zip(runs, jobs, strict=True)
-        if job.code == 0 or (job.code is not None and not stopped)
+        if job.code is not None and not (stop() and job.stopped)
     ]
-    return ended, stopped
 
 
 def _result(job: Job) -> dict[str, Any] | Failed:
@@ -297,4 +315,4 @@ def _print_json(
         "selection_bias": {label: estimate_entry(mean_bias(found)) for label, found in by_method.items()},
         "failed": [{"run": str(run.path), "message": failure.message} for run, failure in failures],
     }
-    typer.echo(json.dumps(document, indent=2))
+    write_json(document)

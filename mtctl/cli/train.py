@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtctl.cli.console import err, out
+from mtctl.cli.console import err, write
 from mtctl.errors import ExitCode, MtctlError
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
     from mtctl.recipes.loading import dump
 
     for recipe in recipes:
-        out().print(dump(recipe), end="", markup=False, soft_wrap=True)
+        write(dump(recipe))
         problem = build_problem(recipe, seeds[0])
         count = problem.parameter_count()
         learned = learned_parameters(build_chain(recipe.chain, problem.tasks), len(problem.tasks))
@@ -145,7 +145,7 @@ def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
         console.print(
             f"parameters   {count.total + learned:,} ({count.shared:,} shared, {learned} of the balancer)"
         )
-        console.print(f"samples      {problem.budget()['samples_per_update']} per update", highlight=False)
+        console.print(f"samples      {problem.budget()['samples_per_update']} per update")
         console.print(
             f"time         {duration(low)} to {duration(high)} per run on this machine (measured just now)"
         )

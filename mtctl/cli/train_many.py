@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Final
 
-from mtctl.cli.console import err
+from mtctl.cli.console import err, redraws
 from mtctl.cli.live import LINES_OF_SEVERAL, Dues
 from mtctl.cli.progress import Plan, Progress, Tail
 from mtctl.cli.screens.train import line, runs_screen
@@ -21,6 +22,14 @@ from mtctl.engine.start import check_target
 from mtctl.recipes.loading import dump
 from mtctl.recipes.recipe import Recipe
 
+_ANSWERS: Final = (
+    "stopping: every run ends its episode or epoch and saves everything; Ctrl-C again leaves these, and "
+    "saves all before them",
+    "stopping now: every run saves everything up to the end of its last complete episode or epoch",
+    "leaving at once",
+)
+"""What a request to stop does, by its number."""
+
 
 class _Watched:
     """A job and what its metrics file tells."""
@@ -28,7 +37,7 @@ class _Watched:
     def __init__(self, job: Job, recipe: Recipe, seed: int) -> None:
         self.job = job
         self._plan = Plan.of_recipe(recipe, seed)
-        self._said = False
+        self._said = self._delayed = False
         self._begin()
 
     def _begin(self) -> None:
@@ -40,8 +49,9 @@ class _Watched:
     def status(self) -> str:
         if self.job.process is None:
             return "waiting"
-        names = {None: "running", 0: "done", 130: "stopped"}
-        return names.get(self.job.code, "failed")
+        if self.job.code is None:
+            return "running"
+        return "done" if self.job.code == 0 else "stopped" if self.job.stopped else "failed"
 
     def follow(self) -> None:
         if not self._written:
@@ -65,6 +75,9 @@ class _Watched:
     def news(self) -> list[str]:
         """Return the lines that have become due: progress, and once, how it ended."""
         news = []
+        if self.job.delay and not self._delayed:
+            self._delayed = True
+            news.append(f"{self.job.label}  {self.job.delay}")
         if self._dues.due():
             news.append(f"{self.job.label}  {line(self.progress)}")
         if self.job.code is not None and not self._said:
@@ -123,17 +136,18 @@ def train_many(
                     ["train", str(resolved), *single, *flags, "--quiet"],
                 )
                 watched.append(_Watched(job, recipe, seed))
-        stopped = _run(watched, parallel, live=not quiet and console.is_terminal)
+        stopped = _run(watched, parallel, live=not quiet and redraws(console))
     jobs = [one.job for one in watched]
-    failed = [job for job in jobs if job.code not in (0, None)]
+    stopped = stopped and any(job.code != 0 for job in jobs)
+    failed = [job for job in jobs if job.code not in (0, None) and not (stopped and job.stopped)]
     if as_json:
         print_runs([job.directory for job in jobs if (job.directory / layout.RUN).is_file()])
     if stopped:
         console.print("stopped; go on with the same command and --resume", soft_wrap=True)
-    elif failed:
+    if failed:
         names = ", ".join(job.label for job in failed)
         console.print(f"{len(failed)} of {len(jobs)} runs failed: {names}", style="red", soft_wrap=True)
-    else:
+    elif not stopped:
         console.print(f"✔ {len(jobs)} runs done      next: `mtctl compare {results_dir}`", soft_wrap=True)
     return int(exit_code(jobs, stopped=stopped))
 
@@ -145,11 +159,12 @@ def _directory(results_dir: Path, recipe: Recipe, seed: int) -> Path:
 def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
     """Launch and show; return whether the user has stopped it."""
     from rich.live import Live
+    from rich.text import Text
 
     console = err()
 
-    def say_stopping() -> None:
-        console.print("stopping: every run ends its episode or epoch and saves everything", soft_wrap=True)
+    def say(request: int) -> None:
+        console.print(_ANSWERS[min(request, len(_ANSWERS)) - 1], soft_wrap=True)
 
     screen = Live(console=console, auto_refresh=False) if live else None
 
@@ -157,14 +172,15 @@ def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
         for one in watched:
             one.follow()
             for text in one.news() if screen is None else ():
-                console.print(text, markup=False, soft_wrap=True)
+                console.print(Text(text), soft_wrap=True)
         if screen is not None:
             screen.update(runs_screen([(one.progress, one.status) for one in watched]), refresh=True)
 
-    with stop_on_signals(say_stopping) as stop, screen or nullcontext():
+    # The third request is raised, once all have ended.
+    with suppress(KeyboardInterrupt), stop_on_signals(say) as stop, screen or nullcontext():
         launch([one.job for one in watched], parallel, watch, stop)
-        stopped = stop()
+    stopped = stop() > 0
     for one in watched if screen is not None else ():
         if one.status == "failed" or one.notes:
-            console.print(one.ending, markup=False, soft_wrap=True)
+            console.print(Text(one.ending), soft_wrap=True)
     return stopped

@@ -8,12 +8,16 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from rich.text import Text
+
 from mtctl.analysis.runs import evaluation, read_run
-from mtctl.cli.console import err, out
+from mtctl.cli.console import err, redraws, write_json
 from mtctl.cli.eval import print_evaluation
+from mtctl.cli.faults import ending_a_run
 from mtctl.cli.live import Lines, Live, method_of
 from mtctl.cli.progress import Plan, Progress
 from mtctl.cli.screens.figures import duration
+from mtctl.cli.streams import dispensable
 from mtctl.engine import layout
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.run import execute
@@ -47,30 +51,34 @@ def train_one(
     """
     console = err()
     progress = Progress(Plan.of_recipe(recipe, seed))
-    live = not quiet and console.is_terminal
+    live = not quiet and redraws(console)
 
-    def say_stopping() -> None:
-        console.print(f"stopping: this {progress.unit} is finished, then everything is saved", soft_wrap=True)
+    def say(request: int) -> None:
+        console.print(_answer(request, progress), soft_wrap=True)
 
     notes: list[Note] = []
 
-    def say(note: Note) -> None:
+    def told(note: Note) -> None:
         notes.append(note)
-        console.print(f"{directory} {note.text}", markup=False, soft_wrap=True)
+        console.print(Text(f"{directory} {note.text}"), soft_wrap=True)
 
     view = Live(progress, method_of(recipe)) if live else Lines(progress)
-    with stop_on_signals(say_stopping) as stop, view:
-        status = execute(
-            recipe,
-            seed,
-            directory,
-            command=command,
-            resume=resume,
-            force=force,
-            observers=[progress, view],
-            stop=stop,
-            say=say,
-        )
+    try:
+        with stop_on_signals(say) as stop, view, ending_a_run():
+            status = execute(
+                recipe,
+                seed,
+                directory,
+                command=command,
+                resume=resume,
+                force=force,
+                observers=[progress, view],
+                stop=stop,
+                say=told,
+            )
+    except KeyboardInterrupt:
+        console.print(f"left at once; go on from what was saved last with: {_again()}", soft_wrap=True)
+        return int(ExitCode.INTERRUPTED)
     if as_json:
         print_runs([directory])
     if any(note.kind == "idle" for note in notes):
@@ -78,12 +86,31 @@ def train_one(
     return _conclude(status, progress, directory, table=not (quiet or as_json))
 
 
+def _answer(request: int, progress: Progress) -> str:
+    """Return what a request to stop does now."""
+    if request == 1 and progress.done < progress.units:
+        return (
+            f"stopping: this {progress.unit} is finished, then everything is saved; "
+            f"Ctrl-C again leaves it, and saves all before it"
+        )
+    if request == 1:
+        return "stopping: the training is complete and saved; its final evaluation is left to --resume"
+    if request == 2:
+        return f"stopping now: everything up to the end of the last complete {progress.unit} is saved"
+    return "leaving at once"
+
+
+def _again() -> str:
+    """Return the command that goes on with this one's run."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--force"]
+    return shlex.join(["mtctl", *arguments, *([] if "--resume" in arguments else ["--resume"])])
+
+
 def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) -> int:
     console = err()
     if status == "interrupted":
-        arguments = [argument for argument in sys.argv[1:] if argument != "--force"]
-        again = shlex.join(["mtctl", *arguments, *([] if "--resume" in arguments else ["--resume"])])
-        console.print(f"stopped after {progress.unit} {progress.done}; go on with: {again}", soft_wrap=True)
+        done = json.loads((directory / layout.RUN).read_text(encoding="utf-8"))["budget"]["done"]
+        console.print(f"stopped after {progress.unit} {done}; go on with: {_again()}", soft_wrap=True)
         return int(ExitCode.INTERRUPTED)
     if progress.done and progress.updates == 0:
         console.print(
@@ -94,7 +121,8 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
         )
     found = evaluation(directory)
     if table and found is not None:
-        print_evaluation(read_run(directory), found)
+        with dispensable():
+            print_evaluation(read_run(directory), found)
     console.print(
         f"✔ done in {duration(progress.elapsed)} → {directory}      next: `mtctl eval {directory}`",
         soft_wrap=True,
@@ -105,6 +133,7 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
 def print_runs(directories: Iterable[Path]) -> None:
     """Print one JSON document: every run's run.json and where it is."""
     runs = [
-        {"directory": str(place), **json.loads((place / layout.RUN).read_text())} for place in directories
+        {"directory": str(place), **json.loads((place / layout.RUN).read_text(encoding="utf-8"))}
+        for place in directories
     ]
-    out().print_json(json.dumps({"schema": 1, "runs": runs}))
+    write_json({"schema": 1, "runs": runs})

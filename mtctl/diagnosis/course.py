@@ -14,6 +14,7 @@ from typing import Any, Final
 from mtctl.balancing.build import build as build_chain
 from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.fit import Balancing, Diverged, fit
+from mtctl.engine.scores import evaluate
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import SeedList
 from mtctl.problems.windows.problem import Windows
@@ -166,5 +167,5 @@ def _there(points: Sequence[Point]) -> bool:
 
 def scores(problem: Windows, split: SeedList) -> Mapping[str, tuple[float, float]]:
     """Return each task's mean loss in original units and its skill as a fraction."""
-    found = problem.evaluate(None, split)
+    found = evaluate(problem, None, split)
     return {task: (one.measures["loss"], fmean(one.scores) / 100) for task, one in found.items()}

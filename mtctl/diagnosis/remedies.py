@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Final
@@ -16,8 +17,9 @@ from mtctl.diagnosis.laboratory import NEVER
 from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
 from mtctl.diagnosis.variations import varied
 from mtctl.diagnosis.wiring import IGNORED, ignores_input
+from mtctl.engine.launch.lifeline import blocked_signals, end_with_parent
 from mtctl.engine.processor import use_one_thread
-from mtctl.errors import MtctlError
+from mtctl.errors import ExitCode, MtctlError
 from mtctl.recipes.recipe import WindowsRecipe
 
 NOTHING: Final = 0.01
@@ -59,27 +61,51 @@ def train(recipe: WindowsRecipe, seed: int) -> Result:
 
 
 class Crew:
-    """Trains recipes from several seeds: here, or in processes of their own.
+    """Trains recipes from several seeds: here, or in processes of their own, which end with this one.
 
     Args:
         jobs: processes; 1 stays in this one.
     """
 
     def __init__(self, jobs: int) -> None:
-        self._pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) if jobs > 1 else None
+        self._pool: ProcessPoolExecutor | None = None
+        if jobs > 1:
+            context = get_context("spawn")
+            self._reader, self._lifeline = context.Pipe(duplex=False)
+            self._pool = ProcessPoolExecutor(
+                jobs, mp_context=context, initializer=end_with_parent, initargs=(self._reader,)
+            )
 
     def __enter__(self) -> Crew:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._pool is None:
+            return
+        if kind is not None:
+            self._lifeline.close()  # what is being trained is not wanted any more
+        self._pool.shutdown(cancel_futures=True)
+        self._lifeline.close()
+        self._reader.close()
 
     def train(self, recipe: WindowsRecipe, seeds: Sequence[int]) -> list[Result]:
-        """Return the results in the order of the seeds."""
+        """Return the results in the order of the seeds.
+
+        Raises:
+            MtctlError: a process has been killed.
+        """
         if self._pool is None:
             return [train(recipe, seed) for seed in seeds]
-        return list(self._pool.map(train, [recipe] * len(seeds), seeds))
+        with blocked_signals():
+            results = self._pool.map(train, [recipe] * len(seeds), seeds)
+        try:
+            return list(results)
+        except BrokenProcessPool as error:
+            raise MtctlError(
+                "a process that trained a remedy was killed; the system may have run out of memory",
+                hint="fewer --jobs need less of it",
+                code=ExitCode.FAILED,
+            ) from error
 
 
 def verify(

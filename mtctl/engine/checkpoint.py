@@ -12,16 +12,18 @@ from __future__ import annotations
 import errno
 import io
 import stat
-import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from mtctl.engine import archive
 from mtctl.engine.files import write_atomically
 from mtctl.engine.layout import SCHEMA
+from mtctl.engine.stored import require_facts, require_training
 from mtctl.errors import MtctlError
+from mtctl.recipes.mistakes import shortened
 
 _PUT_BACK: Final = "put this run's own checkpoint back from a copy, or start anew with --force"
 _KEYS: Final = frozenset({"schema", "recipe_hash", "definition_hash", "seed", "done", "policy", "training"})
@@ -59,22 +61,23 @@ def load(
         raise MtctlError(f"{path}: no such checkpoint", hint=_what_is_there(path)) from error
     except OSError as error:
         raise _unreadable(path, error) from error
+    mending = remedy or "use another one with --checkpoint, or train again with --force"
     try:
-        content = _read(path)
-    except Exception as error:  # what a damaged or foreign file makes its readers raise has no bounds
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: by its content
-            raise _unreadable(path, error) from error
-        raise MtctlError(
-            f"{path}: the checkpoint is corrupt or truncated, or no checkpoint at all",
-            hint=remedy or "use another one with --checkpoint, or train again with --force",
-        ) from error
+        content = archive.read(path, remedy=mending)
+    except archive.Unusable as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno not in (None, errno.EINVAL):  # EINVAL: by its content
+            raise _unreadable(path, cause) from error
+        text = f"{path}: the checkpoint is corrupt or truncated, or no checkpoint at all: {error}"
+        raise MtctlError(text, hint=mending) from error
     if not isinstance(content, dict) or not content.keys() >= _KEYS:
         raise MtctlError(f"{path}: not a checkpoint of mtctl", hint=_what_is_there(path))
-    if content["schema"] != SCHEMA:
+    if type(content["schema"]) is not int or content["schema"] != SCHEMA:
         raise MtctlError(
-            f"{path}: checkpoint format {content['schema']}; this version reads {SCHEMA}",
+            f"{path}: checkpoint format {shortened(str(content['schema']))}; this version reads {SCHEMA}",
             hint="use the version of mtctl that wrote it",
         )
+    require_facts(path, content)
     known = (recipe_hash,) if isinstance(recipe_hash, str) else recipe_hash
     if known is not None and content["recipe_hash"] not in known:
         raise MtctlError(
@@ -101,6 +104,7 @@ def load_to_resume(
     for mistake, made in mistakes.items():
         if made:
             raise MtctlError(f"{path}: the checkpoint {mistake}", hint=_PUT_BACK)
+    require_training(path, content["training"])
     return content
 
 
@@ -109,14 +113,6 @@ def _unreadable(path: Path, error: OSError) -> MtctlError:
         f"{path}: the checkpoint cannot be read ({error.strerror or error}); nothing says that it is damaged",
         hint="see to its permissions and its disk, then try again",
     )
-
-
-def _read(path: Path) -> Any:
-    """Return a file's content; checksums first: torch loads flipped bits unasked."""
-    with zipfile.ZipFile(path) as archive:
-        if (damaged := archive.testzip()) is not None:
-            raise zipfile.BadZipFile(f"bad checksum of {damaged}")
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _what_is_there(path: Path) -> str:

@@ -108,9 +108,9 @@ class RunDirectory:
 
     def _entries(self) -> list[str]:
         """Return the names of what is there, but for the lock and the folder of checkpoints itself."""
-        entries = [each for each in _inside(self.path) if each.name not in (layout.LOCK, layout.CHECKPOINTS)]
+        entries = [each for each in _found(self.path) if each.name not in (layout.LOCK, layout.CHECKPOINTS)]
         names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
-        return [*names, *(f"{layout.CHECKPOINTS}/{entry.name}" for entry in _inside(self.checkpoints))]
+        return [*names, *(f"{layout.CHECKPOINTS}/{entry.name}" for entry in _found(self.checkpoints))]
 
     def _own(self, folder: Path, *, checkpoint: bool = False) -> Iterator[Path]:
         # The policy to resume from goes first: without it nothing is taken for a run that can go on.
@@ -118,8 +118,14 @@ class RunDirectory:
         yield from sorted(found, key=lambda entry: entry.stem != layout.LAST)
 
     def prepare(self, recipe_text: str, command: str) -> None:
-        """Write the resolved recipe, with the exact command on top."""
+        """Write the resolved recipe, with the exact command on top; needs the lock.
+
+        Temporary files of a process that was killed as it wrote are removed: whoever holds the lock is alone.
+        """
         self.checkpoints.mkdir(exist_ok=True)
+        for entry in [*self.path.iterdir(), *self.checkpoints.iterdir()]:
+            if layout.is_temporary(entry.name):
+                entry.unlink(missing_ok=True)
         write_text(self.path / layout.RECIPE, f"# {_one_line(command)}\n{recipe_text}")
 
     def checkpoint(self, name: str) -> Path:
@@ -135,6 +141,11 @@ class RunDirectory:
 
 def _inside(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _found(folder: Path) -> list[Path]:
+    """Return what is in a folder, but for what processes left that were killed as they wrote."""
+    return [entry for entry in _inside(folder) if not layout.is_temporary(entry.name)]
 
 
 def _is_own(entry: Path, *, checkpoint: bool) -> bool:

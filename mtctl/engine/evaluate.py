@@ -12,8 +12,9 @@ from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
 from mtctl.engine.lock import Taken, holder
 from mtctl.engine.processor import use_one_thread
-from mtctl.engine.scores import definition_hash, evaluation_document
+from mtctl.engine.scores import definition_hash, evaluate, evaluation_document
 from mtctl.engine.start import known_as_before, known_recipes, refuse_other_data
+from mtctl.engine.stored import fill_policy
 from mtctl.errors import MtctlError
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Problem
@@ -58,7 +59,7 @@ def restore(
             f"{path}: the tasks have been defined differently when this checkpoint was made",
             hint="evaluate it with the version of mtctl that wrote it (see run.json), or train again",
         )
-    problem.load_policy_state(content["policy"])
+    fill_policy(path, content, problem)
     return problem, content
 
 
@@ -98,7 +99,7 @@ def evaluate_run(
             f"{directory}: `{unknown[0]}` is no task of this run",
             hint=f"its tasks: {', '.join(problem.tasks)}",
         )
-    scores = problem.evaluate(items, "held_out", tasks)
+    scores = evaluate(problem, items, "held_out", tasks)
     label = Path(name).stem
     document = evaluation_document(scores, label, content["done"], problem)
     file = directory / (layout.EVALUATION if label == layout.LAST else f"eval-{label}.json")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mtctl.balancing.chain import Chain, Decision
 from mtctl.balancing.contract import NonFiniteSignal, SignalError, TaskGradients
+from mtctl.engine.interrupt import Stopped
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.contract import Problem, Record
@@ -57,8 +58,18 @@ class Balancing:
         return {"state": self._state, "rng": self._rng.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._state = dict(state["state"])
+        stored = dict(state["state"])
+        if (found := _layout(stored)) != (own := _layout(self._state)):
+            raise ValueError(f"state of {found or 'no method'}, not of {own or 'methods without any'}")
+        self._state = stored
         self._rng.set_state(state["rng"])
+
+
+def _layout(state: Mapping[str, Tensor]) -> str:
+    return ", ".join(
+        f"{name} {list(state[name].shape)} {str(state[name].dtype).removeprefix('torch.')}"
+        for name in sorted(state)
+    )
 
 
 class Diverged(MtctlError):  # noqa: N818 - named after what happened
@@ -85,15 +96,27 @@ def fit(
     balancing: Balancing,
     signals: SignalLog,
     observers: Iterable[Observer],
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], object] = lambda: False,
+    leave: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train until the problem's units are done, or until `stop` says so at the end of a unit.
 
+    Args:
+        problem: what is trained.
+        balancing: how its tasks share.
+        signals: collects what is recorded of every update.
+        observers: see the records.
+        stop: asked at the end of each unit.
+        leave: asked before each step, whether to end in the midst of a unit.
+
     Raises:
+        Stopped: `leave` says so; nothing has been left half done, and the unit is not complete.
         Diverged: a task's loss or gradient is not finite; nothing of that step has been applied (unless a
             method wants to see the losses after it, and one of these is not finite).
     """
     while problem.done < problem.units:
+        if leave():
+            raise Stopped
         record = problem.advance()
         gradients = problem.gradients()
         if gradients is not None:
@@ -108,6 +131,7 @@ def fit(
             with _placed(gradients, problem, unit):
                 balancing.follow(gradients, decision, problem.revisit)
         if record is not None:
+            _refuse_figures(record, problem)
             record["updates"] = problem.budget()["updates"]
             record["signals"] = signals.flush()
             for observer in observers:
@@ -119,7 +143,7 @@ def fit(
 def _refuse_losses(gradients: TaskGradients, problem: Problem, unit: int) -> None:
     for task, loss in zip(gradients.tasks, gradients.losses.tolist(), strict=True):
         if not math.isfinite(loss):
-            raise Diverged(task, _place(problem, unit), f"loss {loss:g}")
+            raise Diverged(task, place_of(problem, unit), f"loss {loss:g}")
 
 
 def _refuse_gradients(gradients: TaskGradients, problem: Problem, unit: int) -> None:
@@ -129,7 +153,14 @@ def _refuse_gradients(gradients: TaskGradients, problem: Problem, unit: int) -> 
     bad = [place for place, norm in enumerate(norms) if not math.isfinite(norm)]
     worst = bad[0] if bad else max(range(len(losses)), key=losses.__getitem__)
     found = f"loss {losses[worst]:g}, gradient norm {norms[worst]:g}"
-    raise Diverged(gradients.tasks[worst], _place(problem, unit), found)
+    raise Diverged(gradients.tasks[worst], place_of(problem, unit), found)
+
+
+def _refuse_figures(record: Record, problem: Problem) -> None:
+    for name, figures in record.items():
+        for task, figure in figures.items() if isinstance(figures, dict) else ():
+            if not math.isfinite(figure):
+                raise Diverged(task, place_of(problem, problem.done), f"{name} {figure:g}")
 
 
 @contextmanager
@@ -138,15 +169,16 @@ def _placed(gradients: TaskGradients, problem: Problem, unit: int) -> Iterator[N
     try:
         yield
     except NonFiniteSignal as error:
-        raise Diverged(gradients.tasks[error.task], _place(problem, unit), error.problem) from error
+        raise Diverged(gradients.tasks[error.task], place_of(problem, unit), error.problem) from error
     except SignalError as error:
         raise MtctlError(
-            f"{_place(problem, unit)}: task `{gradients.tasks[error.task]}`: {error.problem}",
+            f"{place_of(problem, unit)}: task `{gradients.tasks[error.task]}`: {error.problem}",
             hint="the last good checkpoint is kept; `balancer: {kind: equal}` works with any loss",
             code=ExitCode.FAILED,
         ) from error
 
 
-def _place(problem: Problem, unit: int) -> str:
+def place_of(problem: Problem, unit: int) -> str:
+    """Return where a problem is, as an error tells it."""
     budget = problem.budget()
     return f"{problem.unit} {unit}, step {budget.get('environment_steps', budget['updates'])}"

@@ -50,7 +50,11 @@ metrics.jsonl, in order of time
      "cosine": {"standard|windy": x, …}, "cosine_sd": {"standard|windy": x, …}, "conflict_rate": x,
      and further figures of each task, by name, as the problem knows them: "replay_rows": {task: x}, …}
         (measured: updates whose gradients were measured, which the figures of gradients are means over.
+         weight: the methods' on the shared network, 1 each for `equal`. own_weight: ∂total/∂loss as a task's
+         own parameters see it, and gradient_share: of the sum that is learned from; both with the problem's
+         own importance of a task in them: its share of the rows, with mixed replay.
          x is null where there is no value: the task was absent, or nothing was measured)
+    epsilon: of the episode's last step.
 
 eval.json
     {"schema": 2, "checkpoint": "last", "done": 1500, "seeds": "held_out", "items": 20,
@@ -87,6 +91,11 @@ def is_written(name: str, *, checkpoint: bool = False) -> bool:
     """
     own = _WEIGHTS if checkpoint else _FILES
     return any(re.fullmatch(pattern, name) for pattern in (own, _TEMPORARY.replace("{}", own)))
+
+
+def is_temporary(name: str) -> bool:
+    """Say whether a run gives a file this name until it is complete."""
+    return any(re.fullmatch(_TEMPORARY.replace("{}", own), name) for own in (_FILES, _WEIGHTS))
 
 
 def restated(recipe_hash: str) -> str:

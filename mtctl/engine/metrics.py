@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mtctl.engine.files import open_to_append
 from mtctl.errors import MtctlError
 
 
@@ -28,7 +29,7 @@ class MetricsFile:
                 f"{path}: shorter than when the checkpoint was saved ({found} of {keep} bytes are left)",
                 hint="put the file back, or train again with --force",
             )
-        self._file = path.open("ab")
+        self._file = open_to_append(path)
         self._file.truncate(keep)
         self._file.seek(0, os.SEEK_END)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from mtctl.balancing.build import build as build_chain
 from mtctl.balancing.chain import learned_parameters
@@ -16,20 +16,26 @@ from mtctl.engine import checkpoint, layout
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
 from mtctl.engine.fit import Balancing, Observer, fit
+from mtctl.engine.interrupt import Stop, Stopped
 from mtctl.engine.metrics import MetricsFile
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.prolong import replace_records, restated, settle
 from mtctl.engine.provenance import now, peak_memory_mb, versions
-from mtctl.engine.scores import definition_hash, evaluation_document, summary
+from mtctl.engine.scores import definition_hash, evaluate, evaluation_document, summary
 from mtctl.engine.signals import SignalLog
 from mtctl.engine.start import Note, Past, Say, check_target, recall
-from mtctl.errors import MtctlError
+from mtctl.engine.stored import fill_training
 from mtctl.problems.build import build as build_problem
-from mtctl.problems.contract import Record
+from mtctl.problems.contract import Record, TaskEvaluation
 from mtctl.recipes.loading import dump, recipe_hash
 from mtctl.recipes.recipe import Recipe
 
 Status = Literal["running", "completed", "interrupted", "failed"]
+
+SAVE_SECONDS: Final = 60.0
+"""Time after which a run is saved at the end of a unit, so that a crash costs no more than that …"""
+_SAVING_SHARE: Final = 0.02
+"""… unless saving would then take more than this share of the time: large networks, slow disks."""
 
 
 def execute(
@@ -41,7 +47,7 @@ def execute(
     resume: bool = False,
     force: bool = False,
     observers: Sequence[Observer] = (),
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], object] = lambda: False,
     say: Say = lambda _: None,
 ) -> Status:
     """Train one run into its directory; return how it ended.
@@ -58,7 +64,8 @@ def execute(
             completed one gets the evaluation that it lacks, or goes on if the recipe asks for more units.
         force: replace a run that is there; files in its directory that no run writes stay.
         observers: see every record after it has been written.
-        stop: asked at the end of each unit; True saves and stops.
+        stop: asked at the end of each unit; True saves and stops. A `Stop` can also ask for haste: then the
+            unit, or an evaluation, is left in its midst, and the end of the last unit is saved.
         say: told what the user should know of the run's beginning.
 
     Raises:
@@ -94,7 +101,12 @@ class _Run:
         self._best: float | None = None
         self._seconds = {"training": 0.0, "evaluation": 0.0}
         self._started = now()
-        self._mark = time.perf_counter()
+        self._clock = time.perf_counter()
+        self._open = False
+        self._saved: tuple[int, bool] | None = None
+        self._save_at = time.monotonic() + SAVE_SECONDS
+        self._marked: dict[str, Any] = {}
+        self._haste = Stop()
         self._metrics: MetricsFile
         self._begun = True
         self._evaluated = False
@@ -123,6 +135,8 @@ class _Run:
     def _take_up(self, past: Past, say: Say) -> bool:
         """Go on from what a run has done; return whether anything is left to do."""
         problem, content = self._problem, past.content
+        path = self._place.checkpoint(layout.LAST)
+        fill_training(path, content, problem, self._balancing)
         self._load(content["training"])
         done, prolonged = problem.done >= problem.units, past.units != problem.units
         self._evaluated, self._earlier = done and past.evaluated, past.earlier
@@ -153,17 +167,32 @@ class _Run:
         return True
 
     def _load(self, training: Mapping[str, Any]) -> None:
-        self._problem.load_state_dict(training["problem"])
-        self._balancing.load_state_dict(training["balancing"])
         self._best = training["best"]
         self._seconds = dict(training["seconds"])
         self._started = training["started"]
+        self._open = training.get("open", False)  # those of earlier versions were always closed
+        self._saved = self._state
 
     def _prepare(self, keep: int) -> None:
         self._place.prepare(dump(self._recipe), self._command)
         self._metrics = MetricsFile(self._place.metrics, keep)
 
-    def train(self, stop: Callable[[], bool]) -> Status:
+    def train(self, stop: Callable[[], object]) -> Status:
+        self._describe("running")
+        try:
+            status = self._train(stop, stop if isinstance(stop, Stop) else Stop())
+            self._describe(status)
+        except KeyboardInterrupt:
+            self._note("interrupted")
+            raise
+        except Exception as error:
+            self._note("failed", error)
+            raise
+        finally:
+            self._metrics.close()
+        return status
+
+    def _train(self, stop: Callable[[], object], haste: Stop) -> Status:
         problem = self._problem
         log = SignalLog(
             problem.tasks,
@@ -171,41 +200,64 @@ class _Run:
             every=self._recipe.monitor.every,
             inspect=problem.inspect,
         )
-        self._describe("running")
+        self._mark()
+        self._haste = haste
         try:
-            fit(problem, self._balancing, log, [self], stop)
-            if problem.done >= problem.units and not self._evaluated:
+            self._observe(self._close_unit())
+            fit(problem, self._balancing, log, [self], stop, haste.now)
+            self._save_unsaved()
+            if problem.done < problem.units:
+                return "interrupted"
+            if self._evaluated:
+                return "completed"
+            # Nothing is lost with an evaluation that is made again: a request from here on ends it.
+            with haste.leaving(haste.requests + 1):
                 self._evaluate_finally()
-            status: Status = "completed" if problem.done >= problem.units else "interrupted"
-            self._save()
-            self._describe(status)
-        except (MtctlError, OSError) as error:
-            with suppress(OSError):  # of a disk that is full, say
-                self._describe("failed", error=str(error))
-            raise
-        finally:
-            self._metrics.close()
-        return status
+        except Stopped:
+            problem.rewind()
+            self._balancing.load_state_dict(self._marked)
+            self._save_unsaved()
+            return "interrupted"
+        return "completed"
 
     def unit_ended(self, record: Record) -> None:
         """Write the record, then evaluate and save where due, then let the observers see it."""
         self._metrics.write(record)
         self._spend("training")
-        done, every = self._problem.done, self._recipe.evaluation.every
-        records = [record]
-        if every and done % every == 0:
-            records.append(self._evaluate())
-        if done % self._recipe.checkpoints.every == 0:
-            self._save()
-            checkpoint.save(self._place.checkpoint(f"ep{done:04d}"), self._content(training=None))
-            self._describe("running")
-        for observer in self._observers:
-            for seen in records:
-                observer.unit_ended(seen)
+        self._open = True
+        self._mark()
+        self._observe([record, *self._close_unit()])
 
-    def _evaluate(self) -> Record:
-        items, _ = self._recipe.evaluated
-        scores = self._problem.evaluate(items, "monitor")
+    def _close_unit(self) -> list[Record]:
+        """Evaluate and save where that is due and has not been done; return what was recorded."""
+        if not self._open:
+            return []
+        records: list[Record] = []
+        done, every = self._problem.done, self._recipe.evaluation.every
+        if every and done % every == 0:
+            with self._haste.leaving(2):
+                scores = evaluate(self._problem, self._recipe.evaluated[0], "monitor")
+            records.append(self._evaluation(scores))
+        self._open = False
+        kept = done % self._recipe.checkpoints.every == 0
+        if kept:  # before last.pt: what a run is resumed from has all that came before it
+            checkpoint.save(self._place.checkpoint(f"ep{done:04d}"), self._content(training=None))
+        if kept or time.monotonic() >= self._save_at:
+            self._save()
+            self._describe("running")
+        return records
+
+    def _observe(self, records: list[Record]) -> None:
+        for observer in self._observers:
+            for record in records:
+                observer.unit_ended(record)
+
+    def _mark(self) -> None:
+        """Remember the end of a unit, which a hasty stop goes back to."""
+        self._problem.mark()
+        self._marked = self._balancing.state_dict()
+
+    def _evaluation(self, scores: Mapping[str, TaskEvaluation]) -> Record:
         tasks = {task: summary(scored, self._problem.score) for task, scored in scores.items()}
         average = statistics.fmean(task["mean"] for task in tasks.values())
         budget = self._problem.budget()
@@ -228,26 +280,40 @@ class _Run:
 
     def _evaluate_finally(self) -> None:
         _, items = self._recipe.evaluated
-        scores = self._problem.evaluate(items, "held_out")
+        scores = evaluate(self._problem, items, "held_out")
         document = evaluation_document(scores, layout.LAST, self._problem.done, self._problem)
         self._place.write(layout.EVALUATION, document)
         self._spend("evaluation")
 
     def _spend(self, phase: str) -> None:
         moment = time.perf_counter()
-        self._seconds[phase] += moment - self._mark
-        self._mark = moment
+        self._seconds[phase] += moment - self._clock
+        self._clock = moment
 
     def _save(self) -> None:
+        began = time.monotonic()
         training = {
             "problem": self._problem.state_dict(),
             "balancing": self._balancing.state_dict(),
             "best": self._best,
+            "open": self._open,
             "seconds": dict(self._seconds),
             "started": self._started,
             "metrics_bytes": self._metrics.sync(),
         }
         checkpoint.save(self._place.checkpoint(layout.LAST), self._content(training))
+        self._saved = self._state
+        ended = time.monotonic()
+        self._save_at = ended + max(SAVE_SECONDS, (ended - began) / _SAVING_SHARE)
+
+    def _save_unsaved(self) -> None:
+        if self._saved != self._state:
+            self._save()
+
+    @property
+    def _state(self) -> tuple[int, bool]:
+        """What tells one moment that can be saved from another."""
+        return self._problem.done, self._open
 
     def _content(self, training: dict[str, Any] | None) -> dict[str, Any]:
         return {
@@ -258,6 +324,12 @@ class _Run:
             "policy": self._problem.policy_state(),
             "training": training,
         }
+
+    def _note(self, status: Status, error: Exception | None = None) -> None:
+        """Describe how a run ended whose end is about to be raised."""
+        message = None if error is None else getattr(error, "message", f"{type(error).__name__}: {error}")
+        with suppress(OSError, MemoryError):  # of a disk that is full, say: what is raised tells of it
+            self._describe(status, message)
 
     def _describe(self, status: Status, error: str | None = None) -> None:
         problem = self._problem

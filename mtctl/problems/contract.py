@@ -157,6 +157,14 @@ class Problem(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
+    def mark(self) -> None:
+        """Remember this end of a unit, or the start, in memory: what `rewind` goes back to; cheap."""
+        ...
+
+    def rewind(self) -> None:
+        """Go back to the last mark, as if nothing had happened since; needs one."""
+        ...
+
 
 @runtime_checkable
 class Restating(Protocol):

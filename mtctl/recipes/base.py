@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 #: No count in a recipe comes near; a larger one would only overflow somewhere else, unexplained.
 _MOST = 1_000_000_000
@@ -50,6 +59,17 @@ class MisfitError(ValueError):
 DEFERRED = {"misfits": "deferred"}
 
 
+class _Later:
+    """See `LATER`."""
+
+
+#: Marks a key that came after the first runs were kept: at its default it is no part of a recipe's identity,
+#: so that a run of before the key existed is one of the same recipe.
+LATER: Final = _Later()
+#: Serialisation context in which such keys are left out.
+IDENTITY: Final = {"keys": "identity"}
+
+
 class Part(BaseModel):
     """A part of a recipe: immutable, strict about types, closed to unknown keys."""
 
@@ -71,6 +91,17 @@ class Part(BaseModel):
         if info.context != DEFERRED and (found := tuple(self.misfits())):
             raise MisfitError(found)
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_later_keys(
+        self, serialise: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        values: dict[str, Any] = serialise(self)
+        if info.context == IDENTITY:
+            for name, field in type(self).model_fields.items():
+                if LATER in field.metadata and getattr(self, name) == field.get_default():
+                    values.pop(name)
+        return values
 
 
 def all_misfits(value: object) -> Iterator[Misfit]:

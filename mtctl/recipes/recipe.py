@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mtctl.recipes.agents import Agent
 from mtctl.recipes.balancers import Balancer, Equal, Manual, Method
-from mtctl.recipes.base import KeyPath, Misfit, NonNegativeInt, Part, PositiveInt, all_parts
+from mtctl.recipes.base import IDENTITY, KeyPath, Misfit, NonNegativeInt, Part, PositiveInt, all_parts
 from mtctl.recipes.problems import LanderProblem, Problem
 from mtctl.recipes.windows import SequenceModel, Training, WindowsFile, WindowsProblem
 
@@ -82,8 +82,18 @@ class Recipe(Part):
         return [".".join(map(str, keys)) for keys in found]
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides a run, as JSON values: not the place where its data lies at the moment."""
-        return self.model_dump(mode="json")
+        """Return what decides a run, as JSON values: not the place where its data lies at the moment.
+
+        Keys of later versions (`LATER`) are in it only where they are not at their defaults.
+        """
+        return self.model_dump(mode="json", context=IDENTITY)
+
+    @property
+    def depends_on_budget(self) -> bool:
+        """Whether a unit of training depends on how many there are, as with a learning rate that falls over
+        the whole run: with more units it is another training from the start, and cannot be resumed.
+        """
+        return False
 
     @property
     def evaluated(self) -> tuple[int | None, int | None]:
@@ -139,6 +149,10 @@ class LanderRecipe(Recipe):
     def lasting(self, units: int) -> Self:
         problem = self.problem.model_copy(update={"episodes_per_task": units // len(self.problem.tasks)})
         return self.model_copy(update={"problem": problem})
+
+    @property
+    def depends_on_budget(self) -> bool:
+        return self.agent.depends_on_budget
 
     @property
     def evaluated(self) -> tuple[int | None, int | None]:

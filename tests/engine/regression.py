@@ -143,3 +143,9 @@ class Regression:
         self._optimizer.load_state_dict(state["optimizer"])
         self._generator.set_state(state["generator"])
         self.done, self._batches, self.updates = state["counts"]
+
+    def mark(self) -> None:
+        raise NotImplementedError
+
+    def rewind(self) -> None:
+        raise NotImplementedError

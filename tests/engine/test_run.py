@@ -109,8 +109,8 @@ def test_a_stop_at_the_last_episode_completes(finished: Path, tmp_path: Path) ->
     assert_same_training(tmp_path, finished)
 
 
-class Crash(Exception):
-    """Ends a run as if the machine had lost its power: nothing is saved."""
+class Crash(BaseException):
+    """Ends a run as if the machine had lost its power: nothing is saved, nothing is noted."""
 
 
 class CrashAfter:

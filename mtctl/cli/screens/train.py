@@ -13,6 +13,7 @@ from rich.text import Text
 
 from mtctl.cli.progress import Progress
 from mtctl.cli.screens.figures import NOTHING, duration, measure, number, percent
+from mtctl.text import show_text
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _SPARKS: Final = 12
@@ -59,7 +60,7 @@ def _tasks(progress: Progress) -> Table:
     table.add_column("grad share", justify="right", no_wrap=True, min_width=10)
     for name, task in progress.tasks.items():
         table.add_row(
-            Text(name),
+            Text(show_text(name)),
             _figure(progress)(task.mean),
             Text(sparkline(task.history), style="cyan"),
             percent(task.success_rate) if rated else number(task.score),
@@ -95,7 +96,7 @@ def runs_screen(runs: Sequence[tuple[Progress, str]], *, bars: bool = False) -> 
     for progress, status in runs:
         moving = status == "running"
         table.add_row(
-            Text(f"{progress.name}/seed{progress.seed}"),
+            Text(show_text(f"{progress.name}/seed{progress.seed}")),
             status,
             f"{progress.done}/{progress.units}",
             *([ProgressBar(total=progress.units, completed=progress.done, width=_BAR)] if bars else []),

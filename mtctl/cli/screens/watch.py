@@ -10,7 +10,6 @@ from math import ceil
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from mtctl.analysis.documents import show_text
 from mtctl.analysis.formats import Run
 from mtctl.analysis.grouping import method_labels
 from mtctl.analysis.statistics import estimate, mean_of
@@ -19,6 +18,7 @@ from mtctl.cli.progress import Progress
 from mtctl.cli.screens.figures import NOTHING, estimates, number
 from mtctl.cli.screens.tables import Column, StackedTable
 from mtctl.cli.screens.train import line, runs_screen
+from mtctl.text import show_text
 
 
 def watch_screen(runs: Sequence[Followed], seconds_left: float | None) -> RenderableType:

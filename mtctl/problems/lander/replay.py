@@ -14,11 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mtctl.problems.lander.environments import OBSERVATIONS, Observation
+from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, Observation
 
+Row = npt.NDArray[np.float32]
 NEXT: Final = OBSERVATIONS
 ACTION: Final = 2 * OBSERVATIONS
 REWARD: Final = ACTION + 1
@@ -87,6 +90,8 @@ class Replay:
         self._size_column = torch.zeros(rings, 1, dtype=torch.int64)
         self._write_sizes = self._size_column.numpy()
         self._offsets = torch.arange(rings).unsqueeze(1) * self.ring_capacity
+        self._marked: list[tuple[int, int]] | None = None
+        self._overwritten: list[tuple[int, Row]] = []
 
     def ready(self, task: int | None = None) -> bool:
         """Whether every ring (or `task`'s) holds what learning starts with."""
@@ -105,14 +110,17 @@ class Replay:
         """Store a transition, over the oldest one of a full ring."""
         ring = task if self.rings > 1 else 0
         head = self._heads[ring]
-        row = self._write[ring * self.ring_capacity + head]
+        place = ring * self.ring_capacity + head
+        row = self._write[place]
+        if self._sizes[ring] < self.ring_capacity:
+            self._sizes[ring] += 1
+            self._write_sizes[ring, 0] = self._sizes[ring]
+        elif self._marked is not None:
+            self._overwritten.append((place, row.copy()))
         row[:NEXT] = observation
         row[NEXT:ACTION] = following
         row[ACTION:] = (action, reward, bootstrap, task)
         self._heads[ring] = (head + 1) % self.ring_capacity
-        if self._sizes[ring] < self.ring_capacity:
-            self._sizes[ring] += 1
-            self._write_sizes[ring, 0] = self._sizes[ring]
 
     def sample(self, size: int, task: int | None = None) -> Batch:
         """Draw with replacement: `size` rows of each task (or of `task` only), or `size` mixed rows."""
@@ -150,11 +158,59 @@ class Replay:
         return {"rings": filled, "heads": list(self._heads)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take a state from a file.
+
+        Raises:
+            ValueError: it is not one that these rings can have.
+        """
+        if len(state["rings"]) != self.rings or len(state["heads"]) != self.rings:
+            raise ValueError(
+                f"{len(state['rings'])} rings with {len(state['heads'])} heads, not {self.rings}"
+            )
+        for ring, (rows, head) in enumerate(zip(state["rings"], state["heads"], strict=True)):
+            self._refuse_ring(ring, rows, head)
         self._heads = list(state["heads"])
+        self._marked, self._overwritten = None, []
         for ring, rows in enumerate(state["rings"]):
             self._ring(ring)[: len(rows)] = rows
-            self._sizes[ring] = len(rows)
-            self._size_column[ring, 0] = len(rows)
+            self._resize(ring, len(rows))
+
+    def mark(self) -> None:
+        """Remember what is held now; from here on, what is written over is kept."""
+        self._marked = list(zip(self._sizes, self._heads, strict=True))
+        self._overwritten = []
+
+    def rewind(self) -> None:
+        """Hold again what was held at the last mark."""
+        if self._marked is None:
+            raise RuntimeError("nothing has been marked")
+        # The oldest copy of a row that was written over several times comes last.
+        for place, row in reversed(self._overwritten):
+            self._write[place] = row
+        for ring, (size, head) in enumerate(self._marked):
+            self._heads[ring] = head
+            self._resize(ring, size)
+        self._overwritten = []
+
+    def _resize(self, ring: int, size: int) -> None:
+        self._sizes[ring] = size
+        self._size_column[ring, 0] = size
+
+    def _refuse_ring(self, ring: int, rows: Tensor, head: int) -> None:
+        if rows.dim() != 2 or rows.shape[1] != WIDTH or len(rows) > self.ring_capacity:
+            raise ValueError(f"ring {ring} of {list(rows.shape)}, not [0 to {self.ring_capacity}, {WIDTH}]")
+        full = len(rows) == self.ring_capacity
+        if type(head) is not int or not (0 <= head < len(rows) if full else head == len(rows)):
+            raise ValueError(f"ring {ring} goes on at {head!r:.40}, with {len(rows)} rows in it")
+        actions, tasks = rows[:, ACTION], rows[:, TASK]
+        known = (
+            tasks == ring
+            if self.rings > 1
+            else (tasks >= 0) & (tasks < self.tasks) & (tasks == tasks.floor())
+        )
+        valid = (actions >= 0) & (actions < ACTIONS) & (actions == actions.floor()) & known
+        if not (rows.isfinite().all() and valid.all()):
+            raise ValueError(f"ring {ring} holds rows that are no transitions")
 
     def _ring(self, ring: int) -> Tensor:
         return self._storage[ring * self.ring_capacity : (ring + 1) * self.ring_capacity]

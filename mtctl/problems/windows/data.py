@@ -21,6 +21,7 @@ from mtctl.problems.windows.losses import MISSING
 from mtctl.problems.windows.splits import split
 from mtctl.problems.windows.targets import targets
 from mtctl.problems.windows.windows import Windows
+from mtctl.reading import open_file
 from mtctl.recipes.windows import (
     ConstantTargets,
     Fault,
@@ -138,7 +139,8 @@ def _read(path: str, _size: int, _changed: int) -> Windows:
 
 @lru_cache(maxsize=2)
 def _digest(path: str, _size: int, _changed: int) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with open_file(Path(path), remedy=None) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stamp(path: str) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +35,8 @@ _OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
 }
+_ADAM: Final = frozenset({"step", "exp_avg", "exp_avg_sq"})
+"""What Adam notes of each parameter; SGD without momentum notes nothing."""
 _ROWS: Final = 256
 """Windows of one forward pass in an evaluation: more would only cost memory."""
 _LEAST: Final = 1e-9
@@ -72,6 +75,7 @@ class Windows:
         self.optimizer = self._build_optimizer()
         self._updates = 0
         self._batches: list[Tensor] = []
+        self._marked: dict[str, Any] = {}
         self._batch = self.splits.training
         self._noise = self._dropout.get_state()
         self._totals: dict[str, float] = dict.fromkeys(self.tasks, 0.0)
@@ -295,11 +299,43 @@ class Windows:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        # Its settings are the recipe's; what it remembers of each parameter is state.
+        moments = state["optimizer"]["state"]
+        names = frozenset() if self._training.optimizer == "sgd" else _ADAM
+        _refuse_moments(moments, [p for group in self.optimizer.param_groups for p in group["params"]], names)
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self._order.set_state(state["order"])
         self._dropout.set_state(state["dropout"])
         self.done, self._updates = state["done"], state["updates"]
+        self._batches = []
         self._inspection.restart()
+
+    def mark(self) -> None:
+        # The state's tensors are those that training moves.
+        self._marked = deepcopy(self.state_dict())
+
+    def rewind(self) -> None:
+        self.load_state_dict(self._marked)
+
+
+def _refuse_moments(
+    stored: Mapping[int, Mapping[str, Tensor | None]], parameters: Sequence[Parameter], names: frozenset[str]
+) -> None:
+    """Refuse what an optimizer cannot have noted of its parameters: by place, a tensor for each name."""
+    for place, moments in stored.items():
+        noted = {name: value for name, value in moments.items() if value is not None}
+        if type(place) is not int or not 0 <= place < len(parameters) or noted.keys() != names:
+            raise ValueError(
+                f"the optimizer noted {', '.join(noted) or 'nothing'} of parameter {place!r:.40}"
+            )
+        for name, value in noted.items():
+            shape = [] if name == "step" else list(parameters[place].shape)
+            if value.dtype != torch.float32 or list(value.shape) != shape:
+                raise ValueError(
+                    f"the optimizer's {name} of parameter {place} has the shape {list(value.shape)}"
+                )
+            if name != "exp_avg" and (value < 0).any():
+                raise ValueError(f"the optimizer's {name} of parameter {place} is negative")
 
 
 def _seeds(seed: int) -> tuple[int, int, int]:
