@@ -266,6 +266,11 @@ def _recorded(metrics: Path, unit: str) -> int:
 
 def _refuse_damaged_metrics(place: RunDirectory, content: Mapping[str, Any], *, complete: bool) -> None:
     """Refuse records that lack what the checkpoint covers; of a completed run, also those with more."""
+    if place.metrics.is_symlink():
+        raise MtctlError(
+            f"{place.metrics} is a link, which a run does not write through",
+            hint="put the file itself there, or start anew with --force, which leaves what it points to",
+        )
     covered = content["training"]["metrics_bytes"]
     for file in (place.path / layout.restated(content["recipe_hash"]), place.metrics):
         size = file.stat().st_size if file.exists() else 0

@@ -77,8 +77,8 @@ class Recipe(Part):
 
     @property
     def bound_to_budget(self) -> list[str]:
-        """The dotted keys of what goes by how long the whole run is; a run with any cannot be prolonged."""
-        found = [(*path, *key) for path, part in all_parts(self) for key in part.tied_to_budget()]
+        """The dotted keys of the parts that go by how long the whole run is, the innermost first."""
+        found = [path for path, part in all_parts(self) if path and part.depends_on_budget]
         return [".".join(map(str, keys)) for keys in found]
 
     def identity(self) -> dict[str, Any]:

@@ -412,14 +412,22 @@ def test_what_is_done_cannot_be_undone_of_the_lander(tmp_path: Path) -> None:
     assert "-o problem.episodes_per_task=2" in str(refused(tmp_path / "run", short, resume=True).hint)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "bound"), [("{kind: linear}", True), ("{kind: cosine, episodes: 50}", False)]
+)
 def test_what_goes_by_the_length_of_the_whole_run_keeps_it(
-    run: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, schedule: str, bound: bool
 ) -> None:
-    training = type(WINDOWS.training)
-    monkeypatch.setattr(training, "tied_to_budget", lambda _: iter([("lr",)]))
-    error = refused(run, WINDOWS.lasting(5), resume=True)
-    assert "cannot change from 3 to 5: `training.lr` goes by the length of the whole run" in error.message
-    assert train(run, WINDOWS, resume=True) == "completed"
+    falling = recipe("equal_blind", f"agent.lr_schedule={schedule}")
+    train(tmp_path / "run", falling, stop=StopAfter(1))
+    if bound:
+        error = refused(tmp_path / "run", falling.lasting(9), resume=True)
+        assert "cannot change from 6 to 9: `agent.lr_schedule` goes by the length" in error.message
+        assert train(tmp_path / "run", falling, resume=True) == "completed"
+    else:
+        assert train(tmp_path / "run", falling.lasting(9), resume=True) == "completed"
+        train(tmp_path / "long", falling.lasting(9))
+        assert_prolonged(tmp_path / "run", tmp_path / "long", [6])
 
 
 def test_a_budget_does_not_hide_other_changes(run: Path) -> None:
