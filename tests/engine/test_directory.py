@@ -78,18 +78,18 @@ def test_a_probe_leaves_no_trace(tmp_path: Path) -> None:
 
 
 def test_clear_removes_a_run_and_keeps_the_lock(tmp_path: Path) -> None:
-    """And run.json, which says by now that another run has begun."""
+    """And run.json and the recipe, which are of the run that has begun by now."""
     place = run_directory(tmp_path)
     place.acquire()
     assert place.clear() == []
-    assert tree(place.path).keys() == {layout.LOCK, layout.RUN}
+    assert tree(place.path).keys() == {layout.LOCK, layout.RUN, layout.RECIPE}
     with pytest.raises(MtctlError):
         RunDirectory(place.path).acquire()
     place.release()
 
 
 OURS = (
-    "recipe.yaml", "metrics.jsonl", "eval.json", "eval-best.json", "eval-ep0100.json", ".run.json.tmp",
+    "metrics.jsonl", "eval.json", "eval-best.json", "eval-ep0100.json", ".run.json.tmp",
     ".eval.json.x7_q-1.tmp", f"metrics-{'0a' * 32}.jsonl", "checkpoints/last.pt", "checkpoints/best.pt",
     "checkpoints/ep0100.pt", "checkpoints/ep12345.pt", "checkpoints/.last.pt.tmp",
 )  # fmt: skip
@@ -106,7 +106,7 @@ def test_clear_removes_what_a_run_writes_and_nothing_else(tmp_path: Path) -> Non
         (place.path / name).parent.mkdir(exist_ok=True)
         (place.path / name).write_text(name)
     kept = place.clear()
-    assert tree(place.path).keys() == {layout.LOCK, layout.RUN, *THEIRS}
+    assert tree(place.path).keys() == {layout.LOCK, layout.RUN, layout.RECIPE, *THEIRS}
     assert set(kept) == {"figures/" if name.startswith("figures") else name for name in THEIRS}
 
 
@@ -149,7 +149,7 @@ def test_what_a_run_has_left_that_was_killed_at_once_is_a_run(tmp_path: Path, le
         (tmp_path / name).mkdir() if name == "checkpoints" else (tmp_path / name).write_text("")
     place.refuse_foreign()
     place.clear()
-    assert tree(tmp_path).keys() <= {"run.json"}
+    assert tree(tmp_path).keys() <= {"run.json", "recipe.yaml"}
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["empty", "link"])

@@ -145,3 +145,12 @@ def test_a_moved_results_folder_needs_nothing(
     shutil.move("results", tmp_path / "archive")
     monkeypatch.chdir(tmp_path)
     assert evaluate_run(tmp_path / "archive" / "run") == expected
+
+
+def test_a_place_that_no_recipe_can_hold_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("mine.yaml").write_text(dump(from_file()).replace(f"{home}/data/w.csv", "data/w.csv"))
+    folder = home / "latin\udce9"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with pytest.raises(MtctlError, match="its name is not UTF-8"):
+        load(home / "mine.yaml")
