@@ -272,3 +272,32 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert holder(tmp_path).state == "unknown"
     with pytest.raises(MtctlError, match="locks no files \\(No locks available\\)"):
         RunDirectory(tmp_path).acquire()
+
+
+def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / layout.LOCK).symlink_to(tmp_path / "thesis.tex")
+    with pytest.raises(MtctlError, match="lock is a link"):
+        RunDirectory(tmp_path / "run").acquire()
+    assert holder(tmp_path / "run").state == "unknown"
+    assert (tmp_path / "thesis.tex").read_text() == "years"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_who_looks_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / layout.LOCK)
+    assert holder(tmp_path).state in ("free", "unknown")
+
+
+def test_runs_copied_by_hard_links_have_locks_of_their_own(tmp_path: Path) -> None:
+    one, other = RunDirectory(tmp_path / "one"), RunDirectory(tmp_path / "other")
+    one.acquire()
+    one.release()
+    other.path.mkdir()
+    (other.path / layout.LOCK).hardlink_to(one.path / layout.LOCK)
+    one.acquire()
+    other.acquire()
+    assert holder(one.path).state == holder(other.path).state == "held"
+    one.release()
+    other.release()
