@@ -117,7 +117,7 @@ def _step(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> Re
     wanted = measure or keeper.looks_at_gradients
     unknown = wanted and shown.gradients.nothing_shared_yet
     if measure and not unknown:
-        shown.gradients.gramian("all_shared")
+        shown.gradients.measure()
     report = _report(keeper, shown, decision)
     if unknown:
         report = replace(report, reason="nothing is known to be shared yet: methods on gradients rest")
