@@ -16,6 +16,7 @@ from mtctl.cli.console import err, write, write_json, write_line
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.explain import list_methods
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.text import show_text
 
 if TYPE_CHECKING:
     from mtctl.recipes.recipe import Recipe
@@ -134,7 +135,7 @@ def copy(
         raise MtctlError(f"{target} exists", hint="--force overwrites it")
     own_command = f"mtctl train {shlex.quote(str(target))}"
     lines = (_TRAINS.sub(lambda _: own_command, line) for line in builtin.header(read(original).text))
-    head = "".join(f"# {line}".rstrip() + "\n" for line in lines)
+    head = "".join(f"# {show_text(line)}".rstrip() + "\n" for line in lines)
     try:
         write_output(target, f"{head}\n{dump(load(original))}".lstrip())
     except OSError as error:
