@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from mtctl.recipes.agents import Agent
 from mtctl.recipes.balancers import Balancer, Equal, Manual, Method
-from mtctl.recipes.base import KeyPath, Misfit, NonNegativeInt, Part, PositiveInt
+from mtctl.recipes.base import LATER, KeyPath, Misfit, NonNegativeInt, Part, PositiveFraction, PositiveInt
 from mtctl.recipes.problems import LanderProblem, Problem
 from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
 
@@ -30,6 +30,13 @@ class EpisodeEvaluation(Evaluation):
     """Episodes of each task at each of them, on fixed seeds of their own."""
     final_episodes: PositiveInt = 20
     """Episodes of each task at the end of training, on the first held-out seeds. `mtctl eval` plays more."""
+    policy: Annotated[Literal["online", "averaged"], LATER] = "online"
+    """Which weights play, in every evaluation and in `mtctl eval`: those that learn, as published, or their
+    running average θ̄ ← (1 − averaging)·θ̄ + averaging·θ after each update (Polyak & Juditsky, 1992).
+    Checkpoints hold what plays; training does not change."""
+    averaging: Annotated[PositiveFraction, LATER] = 0.005
+    """What the average takes from each update, with `policy: averaged`; 0.005, a half-life of 138 updates:
+    long beside the noise of batches, short beside a run."""
 
 
 class Checkpoints(Part):

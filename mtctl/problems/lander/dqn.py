@@ -123,9 +123,11 @@ class DQN:
         observations: width of an observation.
         actions: number of actions.
         generator: where initial values come from.
+        averaging: what a running average of the weights takes from each update; None: there is none.
 
     Attributes:
         online: the network that acts and learns.
+        played: the network that is evaluated: the running average, or `online`.
         updates: optimizer steps so far.
     """
 
@@ -136,6 +138,7 @@ class DQN:
         observations: int,
         actions: int,
         generator: torch.Generator,
+        averaging: float | None = None,
     ) -> None:
         workspace = Workspace()
 
@@ -155,6 +158,9 @@ class DQN:
         self.online = network()
         self._target = network()
         self._target.copy_from(self.online)
+        self._averaging = averaging
+        self.played = self.online if averaging is None else network()
+        self.played.copy_from(self.online)
         even = 1 / len(tasks) if agent.replay.kind == "mixed" else 1.0
         self._shares = torch.full((len(tasks),), even, dtype=torch.float64)
         self.updates = 0
@@ -241,6 +247,8 @@ class DQN:
                 _clip([leaf.grad for leaf in group if leaf.grad is not None], self._agent.gradient_clip)
         self._optimizer.step(rate)
         self.updates += 1
+        if self._averaging is not None:
+            self.played.move_towards(self.online, self._averaging)
         target = self._agent.target
         if isinstance(target, SoftTarget):
             self._target.move_towards(self.online, target.tau)
@@ -252,7 +260,9 @@ class DQN:
         self._target.copy_from(self.online, task)
 
     def state_dict(self) -> dict[str, Any]:
+        averaged = {} if self._averaging is None else {"averaged": self.played.state_dict()}
         return {
+            **averaged,
             "online": self.online.state_dict(),
             "target": self._target.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -261,6 +271,8 @@ class DQN:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.online.load_state_dict(state["online"])
+        if self._averaging is not None:
+            self.played.load_state_dict(state["averaged"])
         self._target.load_state_dict(state["target"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]
