@@ -180,6 +180,13 @@ class DQNAgent(Part):
     """Width of the learned embedding, drawn from N(0, 0.1²)."""
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)] = (256, 128)
     """Units of the hidden layers (ReLU, He-normal initialisation, zero biases)."""
+    layer_norm: Annotated[bool, LATER] = False
+    """Normalise every hidden layer before its ReLU (Ba et al., 2016, arXiv 1607.06450); off, as published. It
+    bounds what one update changes, so that larger learning rates stay stable."""
+    dueling: Annotated[bool, LATER] = False
+    """Two streams in place of the last hidden layer, of as many units each: one for the value of the state,
+    one for what each action is better than the mean of all (Wang et al., 2016, arXiv 1511.06581; without
+    their factor on gradients). Off, as published."""
     lr: PositiveFloat = 5e-4
     """Adam's learning rate."""
     lr_schedule: Annotated[RateSchedule, LATER] = ConstantRate(kind="constant")

@@ -77,6 +77,8 @@ LATER = [
     "agent.lr_schedule={kind: linear}",
     "agent.exploration={length: 900}",
     "evaluation.policy=averaged",
+    "agent.layer_norm=true",
+    "agent.dueling=true",
     "evaluation.averaging=0.1",
     "agent.reward_scale={kind: fixed, factor: 0.1}",
 ]

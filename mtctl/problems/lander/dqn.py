@@ -149,6 +149,8 @@ class DQN:
                 encoding=agent.task_encoding,
                 embedding_dim=agent.embedding_dim,
                 independent=agent.network == "independent",
+                layer_norm=agent.layer_norm,
+                dueling=agent.dueling,
                 generator=generator,
                 workspace=workspace,
             )

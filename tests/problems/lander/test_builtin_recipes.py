@@ -15,7 +15,7 @@ from mtctl.recipes import builtin
 from mtctl.recipes.agents import Exploration
 from mtctl.recipes.balancers import GradNorm, PCGrad
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import LanderRecipe
+from mtctl.recipes.recipe import EpisodeEvaluation, LanderRecipe
 from tests.recipes.samples import lander
 
 PARAMETERS = {
@@ -77,7 +77,7 @@ def test_budget_of_the_study(name: str) -> None:
     assert agent.target.model_dump() == {"kind": "episodes", "every": 10}
     assert agent.replay.capacity == 100_000
     assert (agent.replay.kind == "mixed") == name.startswith("shared")
-    assert recipe.evaluation.model_dump() == {"every": 50, "episodes": 5, "final_episodes": 20}
+    assert recipe.evaluation == EpisodeEvaluation(every=50, episodes=5, final_episodes=20)
     assert recipe.checkpoints.every == 100
 
 

@@ -32,6 +32,18 @@ AGENTS: dict[str, dict[str, Any]] = {
     "double-independent": independent(double=True),
     "one-hidden-layer": {"hidden": (16,)},
     "three-hidden-layers": {"hidden": (16, 12, 8), "task_encoding": "embedding"},
+    "norm": {"layer_norm": True},
+    "norm-mixed-embedding": {"layer_norm": True, "task_encoding": "embedding", **MIXED},
+    "norm-double-independent": independent(layer_norm=True, double=True),
+    "norm-independent-active": independent(layer_norm=True, learn="active_task"),
+    "dueling": {"dueling": True},
+    "dueling-mixed-embedding": {"dueling": True, "task_encoding": "embedding", **MIXED},
+    "dueling-independent": independent(dueling=True),
+    "dueling-independent-active": independent(dueling=True, learn="active_task"),
+    "dueling-norm-double": {"dueling": True, "layer_norm": True, "double": True, "task_encoding": "onehot"},
+    "dueling-norm-independent": independent(dueling=True, layer_norm=True),
+    "dueling-norm-three": {"dueling": True, "layer_norm": True, "hidden": (16, 12, 8), **MIXED},
+    "dueling-norm-one": {"dueling": True, "layer_norm": True, "hidden": (16,)},
 }
 
 
@@ -123,9 +135,9 @@ def test_tasks_with_rows_of_their_own_have_no_features_in_common() -> None:
 
 def last_hidden_weights(agent: DQNAgent, problem: Lander) -> slice:
     sizes = (8 + problem.policy_state()["codes"].shape[1], *agent.hidden)
-    blocks = [inputs * units + units for inputs, units in pairwise(sizes)]
+    blocks = [(inputs + (3 if agent.layer_norm else 1)) * units for inputs, units in pairwise(sizes)]
     start = sum(blocks[:-1])
-    return slice(start, start + sizes[-2] * sizes[-1])
+    return slice(start, start + sizes[-2] * sizes[-1] * (2 if agent.dueling else 1))
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
