@@ -79,6 +79,7 @@ LATER = [
     "evaluation.policy=averaged",
     "agent.layer_norm=true",
     "agent.dueling=true",
+    "agent.replay.priority={}",
     "evaluation.averaging=0.1",
     "agent.reward_scale={kind: fixed, factor: 0.1}",
 ]

@@ -39,6 +39,7 @@ class ReplayGradients:
         jacobian: [T, P].
         code_gradients: [T, d] of learned embeddings, each its own task's alone.
         network: whose leaves get the combined gradient.
+        errors: [N] the rows' temporal-difference errors Q(o, a) − y.
         importance: [T] float64 1 with per-task replay; in a mixed batch each task's share of the rows, so
             that equal weights give the mean over the batch.
     """
@@ -52,11 +53,13 @@ class ReplayGradients:
         code_gradients: Tensor | None,
         network: QNetwork,
         importance: Tensor,
+        errors: Tensor,
     ) -> None:
         self.tasks = tasks
         self.losses = losses
         self.active = _active(counts)
         self.importance = importance
+        self.errors = errors
         self._counts = counts
         self._jacobian = jacobian
         self._code_gradients = code_gradients
@@ -190,7 +193,7 @@ class DQN:
         self._last = batch, targets
         values = self.online.forward(batch.observations, batch.counts)
         error = values.gather(1, actions).squeeze(1).sub_(targets)
-        losses, slopes = self._loss(error)
+        losses, slopes = self._loss(error, batch.weights)
         uneven = _Uneven.of(batch.counts)
         task_losses = _means(losses, batch.counts, uneven)
         importance = self._shares
@@ -204,7 +207,7 @@ class DQN:
         delta = torch.zeros_like(values).scatter_(1, actions, slopes.unsqueeze(1))
         jacobian, codes = self.online.backward(batch.observations, delta, batch.counts)
         return ReplayGradients(
-            self._tasks, task_losses, batch.counts, jacobian, codes, self.online, importance
+            self._tasks, task_losses, batch.counts, jacobian, codes, self.online, importance, error
         )
 
     @torch.inference_mode()
@@ -214,7 +217,7 @@ class DQN:
             raise RuntimeError("there has been no batch yet")
         batch, targets = self._last
         values = self.online.forward(batch.observations, batch.counts)
-        losses, _ = self._loss(values.gather(1, batch.actions).squeeze(1).sub_(targets))
+        losses, _ = self._loss(values.gather(1, batch.actions).squeeze(1).sub_(targets), batch.weights)
         return _means(losses, batch.counts, _Uneven.of(batch.counts))
 
     def _targets(self, batch: Batch, reward_factors: Tensor | None) -> Tensor:
@@ -229,13 +232,15 @@ class DQN:
             rewards = rewards * reward_factors.repeat_interleave(torch.tensor(counts))
         return torch.addcmul(rewards, batch.bootstraps, value)
 
-    def _loss(self, error: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each row's loss and its derivative."""
+    def _loss(self, error: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return each row's loss and its derivative, both times the row's weight if it has one."""
         if self._agent.loss == "mse":
-            return error.square(), error.mul(2.0)
-        delta = self._agent.huber_delta
-        bounded = error.clamp(-delta, delta)
-        return bounded * (error - 0.5 * bounded), bounded
+            loss, slope = error.square(), error.mul(2.0)
+        else:
+            delta = self._agent.huber_delta
+            slope = error.clamp(-delta, delta)
+            loss = slope * (error - 0.5 * slope)
+        return (loss, slope) if weights is None else (loss.mul_(weights), slope.mul_(weights))
 
     @torch.inference_mode()
     def update(self, rate: float = 1.0) -> None:

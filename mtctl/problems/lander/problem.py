@@ -101,7 +101,7 @@ class Lander:
         rings = len(self.tasks) if wanted.kind == "per_task" else 1
         own = [self._settings(task).learning_starts for task in range(rings)]
         starts = tuple(start or wanted.learning_starts for start in own)
-        return Replay(len(self.tasks), rings, wanted.capacity, starts, self._sampling)
+        return Replay(len(self.tasks), rings, wanted.capacity, starts, self._sampling, wanted.priority)
 
     def _settings(self, task: int) -> TaskSettings:
         return self._agent.per_task.get(self.tasks[task], TaskSettings())
@@ -216,10 +216,20 @@ class Lander:
         task = self._learning_task()
         if not (self.replay.ready(task) and self._rewards.ready(task)):
             return None
-        batch = self.replay.sample(self._agent.batch_size, task)
+        batch = self.replay.sample(self._agent.batch_size, task, self._beta())
         for index, rows in enumerate(batch.counts):
             self._rows_learned[index] += rows
-        return self.dqn.gradients(batch, self._rewards.factors)
+        gradients = self.dqn.gradients(batch, self._rewards.factors)
+        self.replay.learned(batch, gradients.errors)
+        return gradients
+
+    def _beta(self) -> float:
+        priority = self._agent.replay.priority
+        if priority is None:
+            return 1.0
+        return schedules.beta(
+            priority, episodes=self.done, all_episodes=self.units, steps=self._environment_steps
+        )
 
     def _learning_task(self) -> int | None:
         """Return the only task that this step trains, or None for all of them."""

@@ -81,8 +81,10 @@ def _loss(
     own = values(online, task, batch.observations[rows].double(), sizes, **form)
     estimate = own.gather(1, batch.actions[rows]).squeeze(1)
     if agent.loss == "mse":
-        return functional.mse_loss(estimate, aim)
-    return functional.huber_loss(estimate, aim, delta=agent.huber_delta)
+        each = functional.mse_loss(estimate, aim, reduction="none")
+    else:
+        each = functional.huber_loss(estimate, aim, delta=agent.huber_delta, reduction="none")
+    return each.mean() if batch.weights is None else (batch.weights[rows].double() * each).mean()
 
 
 def values(

@@ -145,6 +145,8 @@ def test_state_in_the_midst_of_an_episode_is_refused() -> None:
         independent(learn="active_task", target={"kind": "episodes", "every": 1}),
         {"task_encoding": "embedding", "averaging": 0.1},
         {"layer_norm": True, "dueling": True, "double": True},
+        {"replay": {"learning_starts": 16, "capacity": 240, "priority": {"environment_steps": 500}}},
+        {"replay": {"kind": "mixed", "learning_starts": 16, "capacity": 150, "priority": {}}, "n_step": 3},
         independent(layer_norm=True, dueling=True, learn="active_task"),
         {"lr": 1e-2, "lr_schedule": {"kind": "cosine", "environment_steps": 900}},
         {"exploration": {"counts": "own_steps", "length": 300, "shape": "linear"}},

@@ -43,6 +43,10 @@ AGENTS: dict[str, dict[str, Any]] = {
     "dueling-norm-double": {"dueling": True, "layer_norm": True, "double": True, "task_encoding": "onehot"},
     "dueling-norm-independent": independent(dueling=True, layer_norm=True),
     "dueling-norm-three": {"dueling": True, "layer_norm": True, "hidden": (16, 12, 8), **MIXED},
+    "priority": {"replay": {"priority": {}}, "loss": "huber", "huber_delta": 0.7},
+    "priority-mixed-embedding": {"replay": {"kind": "mixed", "priority": {}}, "task_encoding": "embedding"},
+    "priority-independent": independent(replay={"priority": {"alpha": 1.0}}),
+    "priority-independent-active": independent(replay={"priority": {}}, learn="active_task"),
     "dueling-norm-one": {"dueling": True, "layer_norm": True, "hidden": (16,)},
 }
 
@@ -123,6 +127,16 @@ def test_norms_and_gramians_are_those_of_autograd(agent: dict[str, Any], space: 
     found = problem.dqn.gradients(batch)
     assert_near(found.gramian(space), rows @ rows.T)
     assert_near(found.norms(space), rows.norm(dim=1))
+
+
+@pytest.mark.parametrize("kind", ["per_task", "mixed"])
+def test_rows_drawn_by_priority_have_weights_of_their_own(kind: str) -> None:
+    problem, settings = started({"replay": {"kind": kind, "priority": {"alpha": 1.0}}})
+    batch = batch_of(problem, settings)
+    assert batch.weights is not None
+    assert float(batch.weights.min()) < 0.5 * float(batch.weights.max())
+    found = problem.dqn.gradients(batch)
+    torch.testing.assert_close(problem.revisit(), found.losses)
 
 
 def test_tasks_with_rows_of_their_own_have_no_features_in_common() -> None:
