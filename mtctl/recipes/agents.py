@@ -39,7 +39,8 @@ class Replay(Part):
     """Experience replay: one buffer per task, or one for all."""
 
     kind: Literal["per_task", "mixed"] = "per_task"
-    """`per_task`: every update sees `batch_size` rows of EACH task. `mixed`: `batch_size` rows in all."""
+    """`per_task`: every update sees `batch_size` rows of EACH task. `mixed`: `batch_size` rows in all, of
+    which a task has its share; that is what its loss counts, and what a balancing method sees."""
     capacity: PositiveInt = 100_000
     """Transitions in all; per-task buffers get an equal share each (100,000 / 3 = 33,333)."""
     learning_starts: PositiveInt = 256

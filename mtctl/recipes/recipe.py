@@ -168,6 +168,8 @@ class LanderRecipe(Recipe):
             if self.agent.network == "independent" and not isinstance(method, Equal | Manual):
                 text = f"independent networks share nothing that `{method.kind}` could balance: use `equal`"
                 yield Misfit((*path, "kind"), text)
+            if self.agent.replay.kind == "mixed":
+                yield from _known_losses(method, path)
         yield from self._buffers_too_small()
 
     def _buffers_too_small(self) -> Iterator[Misfit]:
@@ -182,6 +184,17 @@ class LanderRecipe(Recipe):
             if settings.learning_starts is not None and settings.learning_starts > share:
                 text = f"`learning_starts` is above one task's share of the replay `capacity` ({share})"
                 yield Misfit(("agent", "per_task", task, "learning_starts"), text)
+
+
+def _known_losses(method: Method, path: KeyPath) -> Iterator[Misfit]:
+    """Yield settings in units of a task's loss: a method sees it times the task's share of a mixed batch."""
+    for name in ("ideal", "theoretical_losses"):
+        if getattr(method, name, None) is not None:
+            text = (
+                f"`{name}` is of whole losses, and mixed replay shows each times its share of the batch: "
+                "use `agent.replay.kind: per_task`"
+            )
+            yield Misfit((*path, name), text)
 
 
 class WindowsRecipe(Recipe):
