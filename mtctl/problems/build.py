@@ -12,7 +12,9 @@ def build(recipe: Recipe, seed: int) -> Problem:
         case LanderRecipe():
             from mtctl.problems.lander.problem import Lander  # noqa: PLC0415 - Box2D is for lander recipes only
 
-            return Lander(recipe.problem, recipe.agent, seed)
+            evaluation = recipe.evaluation
+            averaging = evaluation.averaging if evaluation.policy == "averaged" else None
+            return Lander(recipe.problem, recipe.agent, seed, averaging=averaging)
         case WindowsRecipe():
             from mtctl.problems.windows.problem import Windows  # noqa: PLC0415 - as above, without Box2D
 

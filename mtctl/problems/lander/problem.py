@@ -64,13 +64,17 @@ class Lander:
         agent: the recipe's agent.
         seed: the run's seed; initial values, exploration, replay and episodes draw from separate streams of
             it.
+        averaging: what a running average of the weights takes from each update, if that is what evaluations
+            play; None: they play the weights that learn.
     """
 
     unit = "episode"
     item = "episode"
     score = Score(name="return", higher_is_better=True, success=SOLVED, outcomes=environments.OUTCOMES)
 
-    def __init__(self, problem: LanderProblem, agent: DQNAgent, seed: int) -> None:
+    def __init__(
+        self, problem: LanderProblem, agent: DQNAgent, seed: int, *, averaging: float | None = None
+    ) -> None:
         self.tasks: tuple[str, ...] = problem.tasks
         self.units = problem.episodes
         self.definition: Mapping[str, Any] = environments.definition(self.tasks)
@@ -81,7 +85,7 @@ class Lander:
         initial, self._exploration, self._sampling = (
             torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in streams
         )
-        self.dqn = DQN(agent, self.tasks, OBSERVATIONS, ACTIONS, initial)
+        self.dqn = DQN(agent, self.tasks, OBSERVATIONS, ACTIONS, initial, averaging)
         self.replay = self._build_replay()
         self._rewards = RewardFactors(agent.reward_scale, len(self.tasks), agent.gamma)
         self._environments = [environments.make(task) for task in self.tasks]
@@ -98,7 +102,7 @@ class Lander:
         rings = len(self.tasks) if wanted.kind == "per_task" else 1
         own = [self._settings(task).learning_starts for task in range(rings)]
         starts = tuple(start or wanted.learning_starts for start in own)
-        return Replay(len(self.tasks), rings, wanted.capacity, starts, self._sampling)
+        return Replay(len(self.tasks), rings, wanted.capacity, starts, self._sampling, wanted.priority)
 
     def _settings(self, task: int) -> TaskSettings:
         return self._agent.per_task.get(self.tasks[task], TaskSettings())
@@ -213,10 +217,20 @@ class Lander:
         task = self._learning_task()
         if not (self.replay.ready(task) and self._rewards.ready(task)):
             return None
-        batch = self.replay.sample(self._agent.batch_size, task)
+        batch = self.replay.sample(self._agent.batch_size, task, self._beta())
         for index, rows in enumerate(batch.counts):
             self._rows_learned[index] += rows
-        return self.dqn.gradients(batch, self._rewards.factors)
+        gradients = self.dqn.gradients(batch, self._rewards.factors)
+        self.replay.learned(batch, gradients.errors)
+        return gradients
+
+    def _beta(self) -> float:
+        priority = self._agent.replay.priority
+        if priority is None:
+            return 1.0
+        return schedules.beta(
+            priority, episodes=self.done, all_episodes=self.units, steps=self._environment_steps
+        )
 
     def _learning_task(self) -> int | None:
         """Return the only task that this step trains, or None for all of them."""
@@ -255,19 +269,19 @@ class Lander:
         """Play greedily (ε = 0) in environments of its own."""
         episodes = FINAL_EPISODES if items is None else items
         return {
-            task: evaluate(self.dqn.online, self.tasks.index(task), task, episodes, seeds)
+            task: evaluate(self.dqn.played, self.tasks.index(task), task, episodes, seeds)
             for task in tasks or self.tasks
         }
 
     def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
         """Play in a window, or hand over each frame."""
-        show(self.dqn.online, self.tasks.index(task), task, episodes, frame)
+        show(self.dqn.played, self.tasks.index(task), task, episodes, frame)
 
     def policy_state(self) -> dict[str, Any]:
-        return self.dqn.online.state_dict()
+        return self.dqn.played.state_dict()
 
     def load_policy_state(self, state: Mapping[str, Any]) -> None:
-        self.dqn.online.load_state_dict(state)
+        self.dqn.played.load_state_dict(state)
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that decides the future; complete at the end of an episode only."""
