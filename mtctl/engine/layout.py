@@ -46,7 +46,7 @@ metrics.jsonl, in order of time
      "cosine": {"standard|windy": x, …}, "cosine_sd": {"standard|windy": x, …}, "conflict_rate": x,
      and further figures of each task, by name, as the problem knows them: "replay_rows": {task: x}, …}
         (measured: updates whose gradients were measured, which the figures of gradients are means over.
-         x is null where there is no value: the task was absent, or nothing was measured)
+         x is null where there is no value: the task was absent, nothing was measured, or it overflowed)
 
 eval.json
     {"schema": 2, "checkpoint": "last", "done": 1500, "seeds": "held_out", "items": 20,
@@ -68,3 +68,5 @@ CHECKPOINTS = "checkpoints"
 LOCK = "lock"
 LAST = "last"
 BEST = "best"
+LARGEST = 1e100
+"""Numbers in these files are finite and lie within ± this: sums and squares of what is read stay finite."""

@@ -311,6 +311,7 @@ class _Run:
         problem = self._problem
         count = problem.parameter_count()
         learned = learned_parameters(self._chain, len(problem.tasks))
+        saved = 0 if self._saved is None else self._saved[0]
         self._place.write(
             layout.RUN,
             {
@@ -330,7 +331,7 @@ class _Run:
                 "item": problem.item,
                 "budget": {
                     "units": problem.units,
-                    "done": problem.done,
+                    "done": saved if status == "interrupted" else problem.done,
                     "environment_steps": None,
                     **problem.budget(),
                 },

@@ -215,7 +215,7 @@ class DQN:
         """Return each row's loss and its derivative."""
         if self._agent.loss == "mse":
             return error.square(), error.mul(2.0)
-        delta = self._agent.huber_delta
+        delta = min(self._agent.huber_delta, torch.finfo(error.dtype).max)
         bounded = error.clamp(-delta, delta)
         return bounded * (error - 0.5 * bounded), bounded
 
