@@ -132,8 +132,9 @@ class _Run:
         self._save_at = time.monotonic() + SAVE_SECONDS
         self._marked: dict[str, Any] = {}
         self._haste = Stop()
-        self._metrics = MetricsFile(place.metrics, keep=self._restore())
+        covered = self._restore()
         place.prepare(dump(recipe), command)
+        self._metrics = MetricsFile(place.metrics, keep=covered)
 
     def _restore(self) -> int:
         """Load the last checkpoint if there is one; return how many bytes of metrics it covers."""
@@ -156,8 +157,8 @@ class _Run:
         return int(training["metrics_bytes"])
 
     def train(self, stop: Callable[[], object]) -> Status:
-        self._describe("running")
         try:
+            self._describe("running")
             status = self._train(stop, stop if isinstance(stop, Stop) else Stop())
             self._describe(status)
         except KeyboardInterrupt:
