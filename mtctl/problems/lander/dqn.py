@@ -237,7 +237,7 @@ class DQN:
         if self._agent.loss == "mse":
             loss, slope = error.square(), error.mul(2.0)
         else:
-            delta = self._agent.huber_delta
+            delta = min(self._agent.huber_delta, torch.finfo(error.dtype).max)
             slope = error.clamp(-delta, delta)
             loss = slope * (error - 0.5 * slope)
         return (loss, slope) if weights is None else (loss.mul_(weights), slope.mul_(weights))

@@ -283,27 +283,17 @@ class Lander:
     def load_policy_state(self, state: Mapping[str, Any]) -> None:
         self.dqn.played.load_state_dict(state)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything that decides the future; complete at the end of an episode only."""
-        return {**self._state_but_replay(), "replay": self.replay.state_dict()}
+    def state_dict(self, *, replay: bool = True) -> dict[str, Any]:
+        """Return everything that decides the future; complete at the end of an episode only.
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._load_all_but_replay(state)
-        self.replay.load_state_dict(state["replay"])
-
-    def mark(self) -> None:
-        self._marked = self._state_but_replay()
-        self.replay.mark()
-
-    def rewind(self) -> None:
-        self._load_all_but_replay(self._marked)
-        self.replay.rewind()
-
-    def _state_but_replay(self) -> dict[str, Any]:
+        Args:
+            replay: whether its transitions are wanted, by far the most of it.
+        """
         if self._playing is not None:
             raise RuntimeError("an episode is being played; its environment's state cannot be saved")
         return {
             "dqn": self.dqn.state_dict(),
+            "replay": self.replay.state_dict() if replay else None,
             "exploration": self._exploration.get_state(),
             "sampling": self._sampling.get_state(),
             "done": self.done,
@@ -312,8 +302,10 @@ class Lander:
             "largest_returns": self._rewards.state_dict(),
         }
 
-    def _load_all_but_replay(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.dqn.load_state_dict(state["dqn"])
+        if state["replay"] is not None:
+            self.replay.load_state_dict(state["replay"])
         self._exploration.set_state(state["exploration"])
         self._sampling.set_state(state["sampling"])
         self.done = state["done"]
@@ -321,5 +313,13 @@ class Lander:
         # Runs of before these were kept do not depend on them.
         self._steps_by_task = list(state.get("steps_by_task", self._steps_by_task))
         self._rewards.load_state_dict(state.get("largest_returns", ()))
-        self._rows_learned = [0] * len(self.tasks)
         self._playing = None
+
+    def mark(self) -> None:
+        self._marked = self.state_dict(replay=False)
+        self.replay.mark()
+
+    def rewind(self) -> None:
+        self.load_state_dict(self._marked)
+        self.replay.rewind()
+        self._rows_learned = [0] * len(self.tasks)
