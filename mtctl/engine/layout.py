@@ -7,9 +7,9 @@
       eval.json       evaluation on held-out data (below)
       checkpoints/    last.pt, best.pt, ep0100.pt … (after 100 units: episodes or epochs); best.pt is of the
                       first evaluation during training with the best average, and missing without one
-      lock            held by the process that trains; names it ("pid host") while it does
-      metrics-<hash>.jsonl  for a moment, while a run is prolonged: takes the place of metrics.jsonl once last.pt
-                      is of the recipe with this hash
+      lock            held by the process that trains; names the last one that did: "pid host"
+      metrics-<hash>.jsonl  for a moment, while a run is prolonged: takes the place of metrics.jsonl once
+                      last.pt is of the recipe with this hash
 
 A problem that is played counts episodes, and an evaluation scores episodes; one that learns from a data set
 counts epochs, and an evaluation scores windows. `unit` and `item` say which. What only the former has is

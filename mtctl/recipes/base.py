@@ -80,12 +80,13 @@ class Part(BaseModel):
         """Yield what does not go together, once every value is valid by itself."""
         yield from ()
 
-    def tied_to_budget(self) -> Iterator[KeyPath]:
-        """Yield the keys of values that mean something else once the whole run is longer: a schedule over it.
+    @property
+    def depends_on_budget(self) -> bool:
+        """Whether it means something else once the whole run is longer, as a schedule over the run does.
 
-        A run whose recipe has one cannot be prolonged, as what it has done would have been done differently.
+        A run whose recipe has such a part cannot be prolonged: what it has done would have been another.
         """
-        yield from ()
+        return False
 
     @model_validator(mode="after")
     def _values_go_together(self, info: ValidationInfo) -> Self:

@@ -94,9 +94,9 @@ class Recipe(Part):
 
     @property
     def bound_to_budget(self) -> list[str]:
-        """The dotted keys of what depends on how long the whole run is; a run with any cannot be prolonged."""
-        found = (((*path, *key) for key in part.tied_to_budget()) for path, part in all_parts(self))
-        return [".".join(map(str, key)) for keys in found for key in keys]
+        """The dotted keys of the parts that go by how long the whole run is, the innermost first."""
+        found = [path for path, part in all_parts(self) if path and part.depends_on_budget]
+        return [".".join(map(str, keys)) for keys in found]
 
     def identity(self) -> dict[str, Any]:
         """Return what decides a run, as JSON values: not the place where its data lies at the moment.
