@@ -151,11 +151,13 @@ def check(
 ) -> int:
     """Check recipe files and show everything that is wrong with them."""
     from mtctl.recipes.loading import load
+    from mtctl.recipes.sizes import doubt, require_memory
 
     verdicts = []
     for file in files:
         try:
-            load(file)
+            recipe = load(file)
+            require_memory(recipe)
             verdicts.append({"file": file, "ok": True, "error": None, "hint": None})
         except MtctlError as error:
             verdicts.append({"file": file, "ok": False, "error": error.message, "hint": error.hint})
@@ -164,6 +166,8 @@ def check(
         else:
             if not as_json:
                 write_line(f"{file}: ok")
+                if found := doubt(recipe):
+                    err().print(f"warning: {found}", soft_wrap=True)
     if as_json:
         write_json(verdicts)
     return ExitCode.OK if all(verdict["ok"] for verdict in verdicts) else ExitCode.USAGE
