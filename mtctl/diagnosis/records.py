@@ -48,7 +48,8 @@ def diagnose_run(path: Path) -> Diagnosis:
     Raises:
         MtctlError: there is no run, or its files are unusable.
     """
-    run, found = read_run(path), metrics(path)
+    run = read_run(path)
+    found = metrics(path, run.tasks)
     subject = Subject(
         kind="run",
         name=str(path),

@@ -53,7 +53,8 @@ metrics.jsonl, in order of time
          weight: the methods' on the shared network, 1 each for `equal`. own_weight: ∂total/∂loss as a task's
          own parameters see it, and gradient_share: of the sum that is learned from; both with the problem's
          own importance of a task in them: its share of the rows, with mixed replay.
-         x is null where there is no value: the task was absent, or nothing was measured)
+         x is null where there is no value: the task was absent, nothing was measured, or it
+         overflowed)
     epsilon: of the episode's last step.
 
 eval.json
@@ -78,6 +79,8 @@ CHECKPOINTS = "checkpoints"
 LOCK = "lock"
 LAST = "last"
 BEST = "best"
+LARGEST = 1e100
+"""Numbers in these files are finite and lie within ± this: sums and squares of what is read stay finite."""
 
 _FILES = r"(recipe\.yaml|run\.json|metrics(-[0-9a-f]{64})?\.jsonl|eval(-(best|ep[0-9]{4,}))?\.json)"
 _WEIGHTS = r"(last|best|ep[0-9]{4,})\.pt"

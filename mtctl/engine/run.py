@@ -179,8 +179,8 @@ class _Run:
         self._metrics = MetricsFile(self._place.metrics, keep)
 
     def train(self, stop: Callable[[], object]) -> Status:
-        self._describe("running")
         try:
+            self._describe("running")
             status = self._train(stop, stop if isinstance(stop, Stop) else Stop())
             self._describe(status)
         except KeyboardInterrupt:
@@ -336,6 +336,7 @@ class _Run:
         problem = self._problem
         count = problem.parameter_count()
         learned = learned_parameters(self._chain, len(problem.tasks))
+        saved = 0 if self._saved is None else self._saved[0]
         self._place.write(
             layout.RUN,
             {
@@ -355,7 +356,7 @@ class _Run:
                 "item": problem.item,
                 "budget": {
                     "units": problem.units,
-                    "done": problem.done,
+                    "done": saved if status == "interrupted" else problem.done,
                     "environment_steps": None,
                     **problem.budget(),
                     **({"earlier": list(self._earlier)} if self._earlier else {}),

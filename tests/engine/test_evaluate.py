@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mtctl.engine import lock
 from mtctl.engine.directory import RunDirectory
@@ -56,6 +57,18 @@ def test_evaluation_is_written_into_the_run(run: Path) -> None:
 def test_training_ends_with_the_same_evaluation(trained: Path, run: Path) -> None:
     by_training = document(trained / "eval.json")
     assert evaluate_run(run, items=by_training["items"]) == by_training
+
+
+def test_a_run_is_evaluated_with_the_weights_that_its_recipe_lets_play(tmp_path: Path) -> None:
+    averaged = tmp_path / "averaged"
+    train(averaged, recipe("equal_blind", "evaluation.policy=averaged"))
+    by_training = document(averaged / "eval.json")
+    assert evaluate_run(averaged, items=by_training["items"]) == by_training
+    problem, content = restore(averaged)
+    trained = content["training"]["problem"]["dqn"]
+    assert torch.equal(content["policy"]["parameters"], trained["averaged"]["parameters"])
+    assert torch.equal(problem.policy_state()["parameters"], trained["averaged"]["parameters"])
+    assert not torch.equal(trained["averaged"]["parameters"], trained["online"]["parameters"])
 
 
 def test_other_checkpoints_have_files_of_their_own(run: Path) -> None:
