@@ -64,8 +64,8 @@ class _Watched:
     @property
     def _written(self) -> bool:
         """Whether the metrics file is this job's: until run.json is new, it is an earlier run's."""
-        if self.job.started is None or self.job.code is not None:
-            return self.job.code is not None
+        if self.job.started is None or self.job.code == 0:
+            return self.job.code == 0
         try:
             fresh = (self.job.directory / layout.RUN).stat().st_mtime >= self.job.started
         except FileNotFoundError:
