@@ -55,28 +55,42 @@ def balance(
     >>> sorted(report.weights)
     ['left', 'right']
 
-    Shared are the parameters that at least two losses of a step reach through the autograd graph, or have
-    reached before; the rest of a loss's parameters are its own. Leave a task's loss out, or None, where a
-    step has no data of it: it then has no part in the step, and its state rests. Call this several times
-    before `optimizer.step()` to accumulate gradients; the method then balances, and counts, each part by
-    itself.
+    Shared are the parameters that the losses of at least two tasks reach through the autograd graph, in this
+    step or in earlier ones; the rest of a loss's parameters are its own. Leave a task's loss out, or None,
+    where a step has no data of it: it then has no part in the step, and its state rests. As long as no step
+    has shown two tasks with a parameter in common, methods on gradients rest and a loss counts as it is, with
+    weight 1; give `shared` to have them from the first step on. Where a later step shows that more is shared,
+    or a task that does not depend on the last shared layer, averages of norms and angles begin anew.
+
+    Call this several times before `optimizer.step()` to accumulate gradients; the method then balances, and
+    counts, each part by itself.
+
+    With a GradScaler, hand in what would have had its `.backward()` called: `scaler.scale(loss)` for each
+    loss. The factor that all losses were multiplied with last is found and taken out before the method sees
+    losses and gradients, so that scaling changes nothing that is learned; the report is without it, `.grad`
+    is with it. A step that overflows leaves an infinite `.grad`, which `scaler.step(optimizer)` skips, and
+    the method rests: see `Report.overflowed`. A factor that is not one tensor for all, such as a number, is
+    not found: name it by `scale`.
 
     One pass through the model serves all methods, so that dropout, BatchNorm and recurrent layers see nothing
     unusual. Methods on gradients cost one backward pass through the shared parameters for each task; heads
-    are passed once. Under `torch.compile`, which makes one node of the whole model, name `shared`. Gradient
-    scaling for float16 and hooks that wait for `.grad` to be accumulated, such as those of
-    DistributedDataParallel, go with methods on losses alone.
+    are passed once. Under `torch.compile`, which makes one node of the whole model, name `shared`. Hooks that
+    wait for `.grad` to be accumulated, such as those of DistributedDataParallel, go with methods on losses
+    alone.
 
     Args:
         losses: scalars by task name, in any order.
         shared: the shared parameters; found if left out.
         balancer: a `Balancer`; or what it is made from, for methods that need no memory, such as "equal".
         last_shared: where methods such as GradNorm measure; if left out, the last operation of the forward
-            pass on a shared matrix that every loss depends on, or else all shared parameters. The report says
-            which it was.
+            pass on a shared matrix that the loss of every task so far depends on, or else all shared
+            parameters. The report says which it was.
         measure: also measure norms and angles of the tasks' gradients where the method does not, for the
             report: one backward pass through the shared parameters for each task.
         retain_graph: keep the graph for further backward passes.
+        scale: what every loss was multiplied with against underflow: a number, a tensor of one element, or
+            the `torch.amp.GradScaler` itself, against which the losses are then checked. If left out, the
+            tensor that all losses were multiplied with last, if there is one; 1.0 says that it is a weight.
 
     Returns:
         Losses, weights, and what was learned of the gradients.

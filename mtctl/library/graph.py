@@ -161,10 +161,17 @@ def _leaf(node: Node) -> Tensor | None:
     return None if node.next_functions else getattr(node, "variable", None)
 
 
-def leaves(loss: Tensor) -> tuple[Tensor, ...]:
-    """Return what a loss accumulates gradients of."""
-    reached = (_leaf(node) for node in _below([get_gradient_edge(loss).node]))
-    return tuple(leaf for leaf in reached if leaf is not None)
+def leaves(loss: Tensor) -> dict[Tensor, None] | None:
+    """Return what a loss depends on; None where one operation hides that: it may be that of all heads."""
+    nodes = list(_below([get_gradient_edge(loss).node]))
+    found = dict.fromkeys(leaf for leaf in map(_leaf, nodes) if leaf is not None)
+    for node in nodes:
+        if isinstance(node, BackwardCFunction) and len(_children(node)) > 1:
+            behind = {leaf for leaf in map(_leaf, _below(_children(node))) if leaf is not None}
+            whole = node.name() == "CompiledFunctionBackward" and behind == found.keys()
+            if whole or len(node._input_metadata) > 1:
+                return None
+    return found
 
 
 def last_layer(losses: Sequence[Tensor], shared: Collection[Tensor]) -> tuple[str, tuple[Tensor, ...]] | None:
