@@ -1,4 +1,4 @@
-"""Loss scaling for float16: what all losses of a step were multiplied with before their gradients are taken.
+"""Loss scaling for float16: what the losses of a step were multiplied with before their gradients are taken.
 
 `scaler.scale(loss)` multiplies each loss with the same tensor, as the last operation of its graph: there it is
 found. Where it cannot be, for it was a Python number or other operations came after it, `scale=` says it.

@@ -49,7 +49,7 @@ class Sharing:
             self._reached[task] = reached
 
     def last(self, losses: Mapping[int, Tensor], shared: Parameters) -> Parameters:
-        """Return the last shared layer, or all shared parameters where no layer is behind all tasks' losses."""
+        """Return the last shared layer; all shared parameters where no layer is behind every task's loss."""
         self.see(losses, ())
         if self._layer is None or not self._suits(self._reached.keys() - self._judges):
             self._layer = self._choose(list(losses.values()), shared)
