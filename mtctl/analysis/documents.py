@@ -40,7 +40,7 @@ Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 def _printable(text: str) -> str:
-    if not text or not text.isprintable():
+    if not text.strip() or not text.isprintable():
         raise ValueError("input should be printable text")
     return text
 

@@ -17,6 +17,7 @@ from mtctl.cli.diagnose_cure import require_place, winner, write_cure
 from mtctl.cli.diagnose_target import Kind, columns_of, kind_of, recipes_of, refuse_flags, refuse_for_problem
 from mtctl.cli.train import parse_seeds
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.text import show_text
 
 if TYPE_CHECKING:
     from mtctl.diagnosis.report import Diagnosis
@@ -230,9 +231,9 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
         yield lambda _: None
     elif redraws(console):
         with console.status(Text("starting")) as status:
-            yield lambda text: status.update(Text(text))
+            yield lambda text: status.update(Text(show_text(text)))
     else:
-        yield lambda text: console.print(Text(text), soft_wrap=True)
+        yield lambda text: console.print(text, soft_wrap=True)
 
 
 def _print(found: Diagnosis, commands: list[str], *, as_json: bool) -> None:

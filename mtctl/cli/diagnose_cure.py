@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.text import show_text
 
 if TYPE_CHECKING:
     from mtctl.diagnosis.report import Diagnosis, Trial
@@ -62,7 +63,9 @@ def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
         raise _nothing_to_write(path, diagnosis)
     name = _name(recipe.name, best.remedy.name)
     cured = revise(recipe, [*best.remedy.overrides, f"name={name}"])
-    head = "".join(f"# {line}".rstrip() + "\n" for line in _head(path, recipe, name, diagnosis, best))
+    head = "".join(
+        f"# {show_text(line)}".rstrip() + "\n" for line in _head(path, recipe, name, diagnosis, best)
+    )
     with explained(path.parent, "choose another place for --write-recipe"):
         write_output(path, f"{head}\n{dump(cured)}")
 

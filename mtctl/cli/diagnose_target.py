@@ -68,6 +68,7 @@ def kind_of(target: str) -> Kind:
     Raises:
         MtctlError: there is nothing of that name, or it is nothing that can be diagnosed.
     """
+    from mtctl.engine.files import is_stream
     from mtctl.recipes import builtin
 
     if not target:
@@ -80,7 +81,7 @@ def kind_of(target: str) -> Kind:
     if path.is_dir():
         _require_run(path)
         return Kind.RUN
-    if path.suffix.lower() in _TABLES or (path.is_fifo() and path.suffix not in _RECIPES):
+    if path.suffix.lower() in _TABLES or (is_stream(path) and path.suffix not in _RECIPES):
         return Kind.METRICS
     if path.suffix.lower() in _RECIPES:
         return Kind.RECIPE

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mtctl.analysis.export import estimate_entry, selection_entry
 from mtctl.analysis.formats import Evaluation, Run
 from mtctl.analysis.grouping import method_labels
 from mtctl.analysis.runs import evaluation
+from mtctl.analysis.scores import how_it_stopped, resuming
 from mtctl.analysis.selection import Selection, Unknown, mean_bias, read_selection
 from mtctl.cli.console import err, out, redraws, write_json
 from mtctl.cli.errors import show as show_error
@@ -25,6 +27,7 @@ from mtctl.cli.screens.selection import bias_sentence, bias_table, selection_sen
 from mtctl.engine import layout
 from mtctl.engine.interrupt import Stop, Stopped, stop_on_signals
 from mtctl.engine.launch.local import Job, launch
+from mtctl.engine.lock import holder
 from mtctl.errors import ExitCode, MtctlError
 
 _SCHEMA = 2  # of the JSON document
@@ -38,6 +41,7 @@ class Choice:
         checkpoint: last, best, ep0100 … or a file.
         items: of each task; None for as many as a final score takes.
         tasks: None for all.
+        overrides: where the data is now.
         window: show episodes afterwards.
         video: film them into this folder afterwards.
         shown: how many episodes of each task are shown or filmed.
@@ -46,6 +50,7 @@ class Choice:
     checkpoint: str
     items: int | None
     tasks: tuple[str, ...] | None
+    overrides: tuple[str, ...]
     window: bool
     video: Path | None
     shown: int
@@ -54,8 +59,9 @@ class Choice:
         """Return the arguments of `mtctl` that evaluate one run so."""
         items = [] if self.items is None else ["--episodes", str(self.items)]
         tasks = [word for task in self.tasks or () for word in ("--task", task)]
+        changed = [word for override in self.overrides for word in ("-o", override)]
         video = [] if self.video is None else ["--video", str(self.video)]
-        options = ["--checkpoint", self.checkpoint, *items, *tasks, *video, "--json", "--quiet"]
+        options = ["--checkpoint", self.checkpoint, *items, *tasks, *changed, *video, "--json", "--quiet"]
         return ["eval", *options, "--", str(directory)]
 
     def of_best(self, directory: Path) -> bool:
@@ -159,13 +165,21 @@ def _one_by_one(runs: Sequence[Run], choice: Choice, stop: Stop, *, quiet: bool)
     for run in runs:
         if stop():
             return
+        if holder(run.path).state == "free" and run.status == "running":
+            command = f": `{resuming(run)}` continues it" if resuming(run) else ""
+            _note(run, how_it_stopped(run) + command)
         if not quiet:
             number = "" if choice.items is None else f"{choice.items} "
             err().print(f"{run.path}: {number}held-out {run.item}s of each task …", soft_wrap=True)
         try:
             with stop.leaving(1):
                 document = evaluate_run(
-                    run.path, name=choice.checkpoint, items=choice.items, tasks=choice.tasks
+                    run.path,
+                    name=choice.checkpoint,
+                    items=choice.items,
+                    tasks=choice.tasks,
+                    overrides=choice.overrides,
+                    say=partial(_note, run),
                 )
         except Stopped:
             return
@@ -181,6 +195,10 @@ def _one_by_one(runs: Sequence[Run], choice: Choice, stop: Stop, *, quiet: bool)
                 show(run.path, choice.checkpoint, tasks, choice.shown)
             if choice.video is not None:
                 film(run.path, choice.checkpoint, tasks, choice.shown, choice.video)
+
+
+def _note(run: Run, text: str) -> None:
+    err().print(remark("note", "cyan", f"{run.path} {text}"), soft_wrap=True)
 
 
 def _side_by_side(
@@ -248,7 +266,7 @@ def _selection(run: Run, choice: Choice, document: dict[str, Any]) -> Selection 
     else:
         found = read_selection(run, Evaluation.model_validate(document), evaluation(run.path))
     if isinstance(found, Unknown):
-        err().print(remark("note", "cyan", f"{run.path} {found.reason}: no selection bias"), soft_wrap=True)
+        _note(run, f"{found.reason}: no selection bias")
         return None
     return found
 

@@ -16,6 +16,7 @@ from mtctl.cli.console import err, write, write_json, write_line
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.explain import list_methods
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.text import show_text
 
 if TYPE_CHECKING:
     from mtctl.recipes.recipe import Recipe
@@ -134,7 +135,7 @@ def copy(
         raise MtctlError(f"{target} exists", hint="--force overwrites it")
     own_command = f"mtctl train {shlex.quote(str(target))}"
     lines = (_TRAINS.sub(lambda _: own_command, line) for line in builtin.header(read(original).text))
-    head = "".join(f"# {line}".rstrip() + "\n" for line in lines)
+    head = "".join(f"# {show_text(line)}".rstrip() + "\n" for line in lines)
     try:
         write_output(target, f"{head}\n{dump(load(original))}".lstrip())
     except OSError as error:
@@ -150,11 +151,13 @@ def check(
 ) -> int:
     """Check recipe files and show everything that is wrong with them."""
     from mtctl.recipes.loading import load
+    from mtctl.recipes.sizes import doubt, require_memory
 
     verdicts = []
     for file in files:
         try:
-            load(file)
+            recipe = load(file)
+            require_memory(recipe)
             verdicts.append({"file": file, "ok": True, "error": None, "hint": None})
         except MtctlError as error:
             verdicts.append({"file": file, "ok": False, "error": error.message, "hint": error.hint})
@@ -163,6 +166,8 @@ def check(
         else:
             if not as_json:
                 write_line(f"{file}: ok")
+                if found := doubt(recipe):
+                    err().print(f"warning: {found}", soft_wrap=True)
     if as_json:
         write_json(verdicts)
     return ExitCode.OK if all(verdict["ok"] for verdict in verdicts) else ExitCode.USAGE

@@ -6,6 +6,7 @@ besides: where it cannot be written, nothing else changes.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -25,6 +26,8 @@ _STDERR: Final = 2
 _FILLERS: Final = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
 """How /dev/null stands in for a closed stdin, stdout and stderr: stdout refuses what is written to it."""
 
+_CLOSED: Final = "it is closed"
+
 
 class OutputError(MtctlError):
     """stdout cannot be written. No OSError, so that nobody takes it for a fault of the file at hand.
@@ -38,8 +41,8 @@ class OutputError(MtctlError):
 
     def __init__(self, error: OSError) -> None:
         super().__init__(
-            f"stdout cannot be written: {error.strerror or error}",
-            hint="give the output a place that takes it, such as > FILE on another disk",
+            f"stdout cannot be written: {_CLOSED if error.errno == errno.EBADF else error.strerror or error}",
+            hint="give the output a place that takes it, such as > FILE",
         )
         self.reader_left = isinstance(error, BrokenPipeError)
 

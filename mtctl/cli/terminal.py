@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
 from mtctl.text import show_text
 
 _SIZES: Final = ("COLUMNS", "LINES")
+_NARROWEST: Final = 20  # cells
 _LARGEST: Final = 4  # digits of a size: tables are padded to it, and memory ends
 
 
@@ -27,6 +28,12 @@ class Terminal(Console):
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, _environ=_environment())
+
+    @property  # type: ignore[misc]  # nobody sets it
+    def size(self) -> ConsoleDimensions:
+        """Return the size, and a width that a word fits into: what is narrower breaks lines by itself."""
+        found = super().size
+        return ConsoleDimensions(max(_NARROWEST, found.width), found.height)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print, as rich does."""

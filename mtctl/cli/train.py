@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,14 +54,20 @@ def train(
     command: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Train recipes, each with one or more seeds, into results/NAME/seedK."""
+    from mtctl.engine.provenance import command_line
     from mtctl.recipes.loading import load
+    from mtctl.recipes.sizes import doubt, require_memory
 
     if resume and force:
         raise MtctlError("--resume and --force exclude each other")
     numbers = parse_seeds(seed, seeds)
     loaded = [load(reference, overrides or []) for reference in recipes]
     _refuse_same_names(loaded)
-    typed = command or shlex.join(["mtctl", *sys.argv[1:]])
+    for recipe in loaded:
+        require_memory(recipe)
+        if found := doubt(recipe):
+            err().print(f"warning: {found}", style="yellow", soft_wrap=True)
+    typed = command or command_line(["mtctl", *sys.argv[1:]])
     if dry_run:
         return _dry_run(loaded, numbers, results_dir)
     if len(loaded) == len(numbers) == 1:

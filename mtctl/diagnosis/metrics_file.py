@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from mtctl.analysis.documents import decode, show
 from mtctl.engine import layout
+from mtctl.engine.files import is_stream
 from mtctl.errors import MtctlError
 from mtctl.reading import read_bytes
 from mtctl.text import show_text
@@ -112,7 +113,7 @@ def read_table(path: Path) -> Table:
     """
     readers = {".csv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl}
     reader = readers.get(path.suffix.lower())
-    if reader is None and not path.is_fifo():
+    if reader is None and not is_stream(path):
         raise MtctlError(
             f"{path} is no metrics file: its name does not end in .csv or .jsonl", hint=_WHAT_IT_IS
         )

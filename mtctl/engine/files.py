@@ -51,7 +51,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a text file atomically."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    # Names may hold bytes that are no UTF-8; they are kept spelled out, which JSON reads as what they were.
+    write_atomically(path, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def write_output(path: Path, text: str) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mtctl.balancing.chain import Chain, Decision
 from mtctl.balancing.contract import NonFiniteSignal, SignalError, TaskGradients
 from mtctl.engine.interrupt import Stopped
+from mtctl.engine.layout import LARGEST
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.contract import Problem, Record
@@ -159,7 +161,7 @@ def _refuse_gradients(gradients: TaskGradients, problem: Problem, unit: int) -> 
 def _refuse_figures(record: Record, problem: Problem) -> None:
     for name, figures in record.items():
         for task, figure in figures.items() if isinstance(figures, dict) else ():
-            if not math.isfinite(figure):
+            if not abs(figure) < LARGEST:
                 raise Diverged(task, place_of(problem, problem.done), f"{name} {figure:g}")
 
 
@@ -173,6 +175,13 @@ def _placed(gradients: TaskGradients, problem: Problem, unit: int) -> Iterator[N
     except SignalError as error:
         raise MtctlError(
             f"{place_of(problem, unit)}: task `{gradients.tasks[error.task]}`: {error.problem}",
+            hint="the last good checkpoint is kept; `balancer: {kind: equal}` works with any loss",
+            code=ExitCode.FAILED,
+        ) from error
+    except (ArithmeticError, np.linalg.LinAlgError) as error:
+        losses = ", ".join(f"{loss:.3g}" for loss in gradients.losses.tolist())
+        raise MtctlError(
+            f"{place_of(problem, unit)}: the balancing method cannot work with losses of {losses} ({error})",
             hint="the last good checkpoint is kept; `balancer: {kind: equal}` works with any loss",
             code=ExitCode.FAILED,
         ) from error

@@ -7,9 +7,9 @@
       eval.json       evaluation on held-out data (below)
       checkpoints/    last.pt, best.pt, ep0100.pt … (after 100 units: episodes or epochs); best.pt is of the
                       first evaluation during training with the best average, and missing without one
-      lock            held by the process that trains; names it ("pid host") while it does
-      metrics-<hash>.jsonl  for a moment, while a run is prolonged: takes the place of metrics.jsonl once last.pt
-                      is of the recipe with this hash
+      lock            held by the process that trains; names the last one that did: "pid host"
+      metrics-<hash>.jsonl  for a moment, while a run is prolonged: takes the place of metrics.jsonl once
+                      last.pt is of the recipe with this hash
 
 A problem that is played counts episodes, and an evaluation scores episodes; one that learns from a data set
 counts epochs, and an evaluation scores windows. `unit` and `item` say which. What only the former has is
@@ -53,7 +53,8 @@ metrics.jsonl, in order of time
          weight: the methods' on the shared network, 1 each for `equal`. own_weight: ∂total/∂loss as a task's
          own parameters see it, and gradient_share: of the sum that is learned from; both with the problem's
          own importance of a task in them: its share of the rows, with mixed replay.
-         x is null where there is no value: the task was absent, or nothing was measured)
+         x is null where there is no value: the task was absent, nothing was measured, or it
+         overflowed)
     epsilon: of the episode's last step.
 
 eval.json
@@ -78,6 +79,8 @@ CHECKPOINTS = "checkpoints"
 LOCK = "lock"
 LAST = "last"
 BEST = "best"
+LARGEST = 1e100
+"""Numbers in these files are finite and lie within ± this: sums and squares of what is read stay finite."""
 
 _FILES = r"(recipe\.yaml|run\.json|metrics(-[0-9a-f]{64})?\.jsonl|eval(-(best|ep[0-9]{4,}))?\.json)"
 _WEIGHTS = r"(last|best|ep[0-9]{4,})\.pt"

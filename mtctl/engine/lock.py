@@ -1,7 +1,7 @@
 """The lock of a run directory: one process trains a run, and others can tell whether one does.
 
-The operating system ends a lock with its process, however that ends. The file holds "pid host" while its
-process lives and after it was killed; who lets go empties it.
+The operating system ends a lock with its process, however that ends. The file names the last process that
+trained: "pid host".
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from mtctl.errors import MtctlError
 
 _ATTEMPTS: Final = 10
 _PAUSE_SECONDS: Final = 0.05
-"""Between attempts: who looks at a lock, or stores an evaluation, has it for an instant, which must not refuse
-a run."""
+"""Between attempts: who looks at a lock, or stores an evaluation, has it for an instant, which must not
+refuse a run."""
 _LONGEST: Final = 300
 """Bytes of the file that are read: a number and a host's name."""
 
@@ -64,11 +64,6 @@ def holder(path: Path) -> Holder:
         return Holder("held", pid, host)
     # Locks of some network file systems are seen on their own computer only.
     return Holder("free" if host in (None, platform.node()) else "unknown", pid, host)
-
-
-def held(path: Path) -> bool:
-    """Say whether a process is known to train the run in this directory."""
-    return holder(path).state == "held"
 
 
 class Taken(MtctlError):  # noqa: N818 - named after what happened
@@ -115,12 +110,9 @@ class Lock:
 
     def release(self) -> None:
         """Let it go, if it was taken."""
-        if self._file is None:
-            return
-        with suppress(OSError):  # a disk that has gone away
-            self._file.truncate(0)
-        self._file.close()
-        self._file = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _take(self) -> bool:
         self._path.mkdir(parents=True, exist_ok=True)

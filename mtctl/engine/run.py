@@ -19,7 +19,7 @@ from mtctl.engine.fit import Balancing, Observer, fit
 from mtctl.engine.interrupt import Stop, Stopped
 from mtctl.engine.metrics import MetricsFile
 from mtctl.engine.processor import use_one_thread
-from mtctl.engine.prolong import restate, settle
+from mtctl.engine.prolong import replace_records, restated, settle
 from mtctl.engine.provenance import now, peak_memory_mb, versions
 from mtctl.engine.scores import definition_hash, evaluate, evaluation_document, summary
 from mtctl.engine.signals import SignalLog
@@ -123,7 +123,7 @@ class _Run:
     def _begin(self, say: Say) -> None:
         """Start from the first unit, in the place of an earlier run if there is one.
 
-        Its run.json is replaced first, in one go: it is the earlier run until then, and this one from then on.
+        run.json is replaced first, in one go: this is the earlier run until then, and the new one after.
         """
         self._begun = False
         self._describe("running")
@@ -140,21 +140,30 @@ class _Run:
         self._load(content["training"])
         done, prolonged = problem.done >= problem.units, past.units != problem.units
         self._evaluated, self._earlier = done and past.evaluated, past.earlier
+        if past.moved:
+            say(Note("moved", f"has its data at {past.moved} now"))
         if self._evaluated and past.complete and not prolonged:
             say(Note("idle", "is complete already; nothing to resume"))
             if past.moved:
                 self._place.prepare(dump(self._recipe), self._command)
             return False
         settle(self._place, content["recipe_hash"])
-        keep = int(content["training"]["metrics_bytes"])
         if prolonged:
             say(Note("prolonged", f"is to have {problem.units:,} {problem.unit}s instead of {past.units:,}"))
-            self._describe("running")
-            keep = restate(self._place, content, problem, past.units, recipe_hash(self._recipe))
-        elif done:
+            return self._prolong(past)
+        if done:
             lacked = "to say so" if past.evaluated else "its final evaluation, which is made now"
             say(Note("evaluating", f"was trained to its end already, and lacked {lacked}"))
-        self._prepare(keep)
+        self._prepare(keep=past.covered)
+        return True
+
+    def _prolong(self, past: Past) -> bool:
+        records = self._place.metrics.read_bytes()[: past.covered]
+        longer = restated(records, self._problem, past.units)
+        self._describe("running")
+        if longer != records:
+            replace_records(self._place, past.content, longer, recipe_hash(self._recipe))
+        self._prepare(keep=len(longer))
         return True
 
     def _load(self, training: Mapping[str, Any]) -> None:
@@ -169,8 +178,8 @@ class _Run:
         self._metrics = MetricsFile(self._place.metrics, keep)
 
     def train(self, stop: Callable[[], object]) -> Status:
-        self._describe("running")
         try:
+            self._describe("running")
             status = self._train(stop, stop if isinstance(stop, Stop) else Stop())
             self._describe(status)
         except KeyboardInterrupt:
@@ -326,6 +335,7 @@ class _Run:
         problem = self._problem
         count = problem.parameter_count()
         learned = learned_parameters(self._chain, len(problem.tasks))
+        saved = 0 if self._saved is None else self._saved[0]
         self._place.write(
             layout.RUN,
             {
@@ -345,7 +355,7 @@ class _Run:
                 "item": problem.item,
                 "budget": {
                     "units": problem.units,
-                    "done": problem.done,
+                    "done": saved if status == "interrupted" else problem.done,
                     "environment_steps": None,
                     **problem.budget(),
                     **({"earlier": list(self._earlier)} if self._earlier else {}),

@@ -7,28 +7,25 @@ import json
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from mtctl.engine import layout
 from mtctl.engine.fit import Diverged, place_of
 from mtctl.problems.contract import Problem, Score, SeedList, TaskEvaluation
 
-_LARGEST: Final = 1e100
-"""Score beyond which squares overflow, and with them whatever a comparison computes."""
-
 
 def evaluate(
     problem: Problem, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
 ) -> dict[str, TaskEvaluation]:
-    """Score a problem as its own `evaluate` does, with figures that are finite.
+    """Score a problem as its own `evaluate` does, with figures that files may hold.
 
     Raises:
-        Diverged: a task's score or measure is not.
+        Diverged: a task's score or measure is not finite, or beyond all sense.
     """
     found = problem.evaluate(items, seeds, tasks)
     for task, scored in found.items():
         figures = [*((problem.score.name, value) for value in scored.scores), *scored.measures.items()]
-        bad = next(((name, value) for name, value in figures if not abs(value) < _LARGEST), None)
+        bad = next(((name, value) for name, value in figures if not abs(value) < layout.LARGEST), None)
         if bad is not None:
             place = f"the evaluation after {place_of(problem, problem.done)}"
             raise Diverged(task, place, f"{bad[0]} {bad[1]:g}")

@@ -6,7 +6,6 @@ for free, so they are measured in every k-th update only; their figures are mean
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from mtctl.balancing.chain import Decision
 from mtctl.balancing.contract import TaskGradients
 from mtctl.balancing.gradients import conflict_rate, cosines, gradient_shares
+from mtctl.engine.layout import LARGEST
 from mtctl.problems.contract import TaskSignals
 
 
@@ -40,7 +40,7 @@ class SignalLog:
         self._tasks = tasks
         self._shared = shared
         self._every = every
-        self._inspect = inspect
+        self._ask = inspect
         self._clear()
 
     def _clear(self) -> None:
@@ -84,10 +84,16 @@ class SignalLog:
             "weight": self._by_task(_mean(weights, active)),
             "own_weight": self._by_task(_mean(torch.stack(self._own_weights) * importance, active)),
             **self._of_gradients(active, weights * importance),
-            **{name: _finite(figures) for name, figures in self._inspect().items()},
+            **self._inspect(),
         }
         self._clear()
         return signals
+
+    def _inspect(self) -> TaskSignals:
+        return {
+            name: {task: _storable(figure) for task, figure in figures.items()}
+            for name, figures in self._ask().items()
+        }
 
     def _of_gradients(self, active: Tensor, factors: Tensor) -> dict[str, Any]:
         """Return the figures of gradients; `factors` [updates, T]: of the losses, in the sum."""
@@ -145,11 +151,8 @@ def _deviation(values: Tensor, present: Tensor) -> Tensor:
 
 
 def _numbers(values: Tensor) -> list[float | None]:
-    return [value if math.isfinite(value) else None for value in values.tolist()]
+    return [_storable(value) for value in values.tolist()]
 
 
-def _finite(figures: dict[str, float | None]) -> dict[str, float | None]:
-    return {
-        task: None if figure is None or not math.isfinite(figure) else figure
-        for task, figure in figures.items()
-    }
+def _storable(value: float | None) -> float | None:
+    return value if value is not None and abs(value) < LARGEST else None

@@ -46,7 +46,7 @@ class Past:
         earlier: units that were asked for at other times.
         evaluated: whether its final evaluation is there.
         complete: whether run.json says that it is completed.
-        moved: whether its data lies at another place than its recipe says.
+        moved: where its data lies now, if that is another place than its recipe says.
     """
 
     content: Mapping[str, Any]
@@ -54,7 +54,12 @@ class Past:
     earlier: tuple[int, ...]
     evaluated: bool
     complete: bool
-    moved: bool
+    moved: str | None
+
+    @property
+    def covered(self) -> int:
+        """How many bytes of the metrics the checkpoint covers."""
+        return int(self.content["training"]["metrics_bytes"])
 
 
 def check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bool) -> Recipe:
@@ -112,12 +117,20 @@ def _about_to_begin(place: RunDirectory, recipe: Recipe) -> Recipe:
 
 
 def known_as_before(recipe: Recipe, before: Recipe) -> Recipe:
-    """Return the recipe with the name that the run has for its data: whether it is the same, its content says."""
+    """Return the recipe with the name that the run has for its data; its content says whether it is that."""
     if isinstance(recipe, WindowsRecipe) and isinstance(before, WindowsRecipe):
         now, then = recipe.problem.data, before.problem.data
         if isinstance(now, WindowsFile) and isinstance(then, WindowsFile):
             return recipe.with_data(now.path, then.known_as or then.path)
     return recipe
+
+
+def _moved(before: Recipe, recipe: Recipe) -> str | None:
+    if isinstance(recipe, WindowsRecipe) and isinstance(before, WindowsRecipe):
+        now, then = recipe.problem.data, before.problem.data
+        if isinstance(now, WindowsFile) and isinstance(then, WindowsFile) and now.path != then.path:
+            return now.path
+    return None
 
 
 def _refuse_changes(place: RunDirectory, before: Recipe, recipe: Recipe) -> None:
@@ -127,13 +140,13 @@ def _refuse_changes(place: RunDirectory, before: Recipe, recipe: Recipe) -> None
         rows = "\n".join(f"  {key}: {then!r} in the run, {now!r} now" for key, then, now in changes)
         raise MtctlError(
             f"{place.path}: cannot resume with a changed recipe\n{rows}",
-            hint=f"resume with the recipe as it was, {place.path / layout.RECIPE}, or use `-o name=NEW` for a "
-            "run of its own",
+            hint=f"resume with the recipe as it was, {place.path / layout.RECIPE}, or use `-o name=NEW` for "
+            "a run of its own",
         )
     if before.units != recipe.units and (bound := recipe.bound_to_budget):
         raise MtctlError(
             f"{place.path}: its budget cannot change from {before.units:,} to {recipe.units:,}: "
-            f"`{bound[0]}` goes by the length of the whole run, so that the first part would have been another",
+            f"`{bound[0]}` goes by the length of the whole run, so that its first part would be another",
             hint="train the longer run from its start: `-o name=NEW` keeps this one, --force replaces it",
         )
 
@@ -162,8 +175,8 @@ def recall(place: RunDirectory, recipe: Recipe, seed: int, problem: Problem, say
     if content["done"] > recipe.units:
         least = -(-content["done"] * _amount(recipe) // recipe.units)
         raise MtctlError(
-            f"{place.path}: {content['done']:,} {problem.unit}s are done, more than the {recipe.units:,} that "
-            "are asked for now",
+            f"{place.path}: {content['done']:,} {problem.unit}s are done, and the recipe now asks for "
+            f"{recipe.units:,} only",
             hint=f"ask for at least as many: -o {recipe.budget_key}={least}",
         )
     return Past(
@@ -172,7 +185,7 @@ def recall(place: RunDirectory, recipe: Recipe, seed: int, problem: Problem, say
         earlier=tuple(units for units in known.values() if units != recipe.units),
         evaluated=is_final(place.path / layout.EVALUATION, problem, recipe.units),
         complete=complete,
-        moved=load(place.path / layout.RECIPE).lasting(recipe.units) != recipe,
+        moved=_moved(load(place.path / layout.RECIPE), recipe),
     )
 
 
@@ -253,6 +266,11 @@ def _recorded(metrics: Path, unit: str) -> int:
 
 def _refuse_damaged_metrics(place: RunDirectory, content: Mapping[str, Any], *, complete: bool) -> None:
     """Refuse records that lack what the checkpoint covers; of a completed run, also those with more."""
+    if place.metrics.is_symlink():
+        raise MtctlError(
+            f"{place.metrics} is a link, which a run does not write through",
+            hint="put the file itself there, or start anew with --force, which leaves what it points to",
+        )
     covered = content["training"]["metrics_bytes"]
     for file in (place.path / layout.restated(content["recipe_hash"]), place.metrics):
         size = file.stat().st_size if file.exists() else 0

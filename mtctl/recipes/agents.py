@@ -10,17 +10,45 @@ from pydantic import Field
 from mtctl.recipes.base import LATER, Fraction, Misfit, Part, PositiveFloat, PositiveInt
 
 
+class Priority(Part):
+    """Proportional prioritised replay: rows with large errors are drawn more often (Schaul et al., 2016).
+
+        P(i) ∝ (|δᵢ| + ε)^α,   loss of row i times wᵢ = (N·P(i))^(−β) / max w
+
+    δᵢ is the row's TD error when it was last learned from; new rows get the largest priority so far, 1 at
+    first; N rows and the largest w are those of each task's buffer and batch, or of the one buffer and batch
+    (arXiv 1511.05952).
+    """
+
+    alpha: Fraction = 0.6
+    """How much priorities count; 0.6 as in the source. 0: every row is as likely as any."""
+    beta: Fraction = 0.4
+    """How much the factors make up for it at first; 0.4 as in the source. It rises linearly to 1: all."""
+    environment_steps: PositiveInt | None = None
+    """Environment steps of all tasks until β is 1; null: the training episodes of the whole run."""
+    epsilon: PositiveFloat = 1e-6
+    """In units of value (as scaled by `reward_scale`): a row without an error is still drawn now and then."""
+
+    @property
+    def depends_on_budget(self) -> bool:
+        """Whether β rises over the whole run: a run with more episodes is another one from the start."""
+        return self.environment_steps is None and self.beta < 1
+
+
 class Replay(Part):
     """Experience replay: one buffer per task, or one for all."""
 
     kind: Literal["per_task", "mixed"] = "per_task"
-    """`per_task`: every update sees `batch_size` rows of EACH task. `mixed`: `batch_size` rows in all."""
+    """`per_task`: every update sees `batch_size` rows of EACH task. `mixed`: `batch_size` rows in all, of
+    which a task has its share; that is what its loss counts, and what a balancing method sees."""
     capacity: PositiveInt = 100_000
     """Transitions in all; per-task buffers get an equal share each (100,000 / 3 = 33,333)."""
     learning_starts: PositiveInt = 256
     """Transitions before the first update: in each task's buffer (`per_task`) or in the one buffer (`mixed`).
     256 = four batches, so that short runs learn too. The published study documents 2,000; its code began
     at 64."""
+    priority: Annotated[Priority | None, LATER] = None
+    """Which rows are drawn: by priority, or null: every row is as likely as any, as published."""
 
 
 _DECAY: Final = 0.995
@@ -180,6 +208,13 @@ class DQNAgent(Part):
     """Width of the learned embedding, drawn from N(0, 0.1²)."""
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)] = (256, 128)
     """Units of the hidden layers (ReLU, He-normal initialisation, zero biases)."""
+    layer_norm: Annotated[bool, LATER] = False
+    """Normalise every hidden layer before its ReLU (Ba et al., 2016, arXiv 1607.06450); off, as published. It
+    bounds what one update changes, so that larger learning rates stay stable."""
+    dueling: Annotated[bool, LATER] = False
+    """Two streams in place of the last hidden layer, of as many units each: one for the value of the state,
+    one for what each action is better than the mean of all (Wang et al., 2016, arXiv 1511.06581; without
+    their factor on gradients). Off, as published."""
     lr: PositiveFloat = 5e-4
     """Adam's learning rate."""
     lr_schedule: Annotated[RateSchedule, LATER] = ConstantRate(kind="constant")
@@ -215,7 +250,11 @@ class DQNAgent(Part):
     @property
     def depends_on_budget(self) -> bool:
         """Whether what it does in an episode depends on how many the run has."""
-        return isinstance(self.lr_schedule, FallingRate) and self.lr_schedule.depends_on_budget
+        return any(
+            part.depends_on_budget
+            for part in (self.lr_schedule, self.replay.priority)
+            if isinstance(part, FallingRate | Priority)
+        )
 
     def misfits(self) -> Iterator[Misfit]:
         yield from self._independent_misfits() if self.network == "independent" else self._shared_misfits()

@@ -20,11 +20,15 @@ from pydantic import (
 #: No count in a recipe comes near; a larger one would only overflow somewhere else, unexplained.
 _MOST = 1_000_000_000
 
+#: Networks compute with 32 bits, in which numbers above 3.4e38 are infinite.
+LARGEST = 1e38
+
 PositiveInt = Annotated[int, Field(ge=1, le=_MOST)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=_MOST)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+FiniteFloat = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+PositiveFraction = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 KeyPath = tuple[str | int, ...]
@@ -79,12 +83,13 @@ class Part(BaseModel):
         """Yield what does not go together, once every value is valid by itself."""
         yield from ()
 
-    def tied_to_budget(self) -> Iterator[KeyPath]:
-        """Yield the keys of values that mean something else once the whole run is longer: a schedule over it.
+    @property
+    def depends_on_budget(self) -> bool:
+        """Whether it means something else once the whole run is longer, as a schedule over the run does.
 
-        A run whose recipe has one cannot be prolonged, as what it has done would have been done differently.
+        A run whose recipe has such a part cannot be prolonged: what it has done would have been another.
         """
-        yield from ()
+        return False
 
     @model_validator(mode="after")
     def _values_go_together(self, info: ValidationInfo) -> Self:

@@ -15,7 +15,7 @@ from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, follow
 from mtctl.recipes.overrides import override
 from mtctl.recipes.recipe import Recipe, WindowsRecipe
 from mtctl.recipes.resolved import ABSENT, differences, dump, recipe_hash
-from mtctl.recipes.sources import Place, Source, read
+from mtctl.recipes.sources import LARGEST, Place, Source, read
 from mtctl.recipes.syntax import parse
 from mtctl.recipes.validation import validate
 from mtctl.recipes.windows import WindowsFile
@@ -23,6 +23,7 @@ from mtctl.recipes.windows import WindowsFile
 __all__ = ["ABSENT", "differences", "dump", "load", "recipe_hash", "revise"]
 
 _EXTENDS = "extends"
+_MOST_FILES = 32  # of a chain; the built-in recipes have three
 
 
 def load(reference: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -85,19 +86,27 @@ def _located(recipe: Recipe | None, tree: Node) -> Recipe | None:
 def _extended(path: Path, mistakes: list[Mistake]) -> Mapping:
     """Return a file's tree laid over its parent's, and so on up the chain of `extends:`."""
     trees: list[Mapping] = []
-    chain: list[Path] = []
+    chain: dict[Path, Path] = {}  # as they were named, by what they are
     named: Entry | None = None
+    length = 0
     while True:
         tree = _tree(path, named, mistakes)
-        chain.append(path)
+        chain[path.resolve()] = path
+        length += len(tree.place.source.text)
         named = tree.entries.get(_EXTENDS)
         trees.append(Mapping({key: one for key, one in tree.entries.items() if key != _EXTENDS}, tree.place))
         if named is None:
             break
         path = _parent(named, path)
-        if path.resolve() in {one.resolve() for one in chain}:
-            circle = " → ".join(map(str, [*chain, path]))
+        if path.resolve() in chain:
+            around = list(chain).index(path.resolve())
+            circle = " → ".join(map(str, [*list(chain.values())[around:], path]))
             raise Unreadable(Mistake(named.node.place, f"`extends` goes in a circle: {circle}"))
+        if len(chain) == _MOST_FILES or length > LARGEST:
+            most = (
+                f"{_MOST_FILES} files" if len(chain) == _MOST_FILES else f"{LARGEST // 1_000_000} MB of files"
+            )
+            raise Unreadable(Mistake(named.node.place, f"`extends` leads through more than {most}"))
     merged: Node = trees.pop()
     while trees:
         child = trees.pop()

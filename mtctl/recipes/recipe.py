@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field
 
 from mtctl.recipes.agents import Agent
 from mtctl.recipes.balancers import Balancer, Equal, Manual, Method
-from mtctl.recipes.base import IDENTITY, KeyPath, Misfit, NonNegativeInt, Part, PositiveInt, all_parts
+from mtctl.recipes.base import (
+    IDENTITY,
+    LATER,
+    KeyPath,
+    Misfit,
+    NonNegativeInt,
+    Part,
+    PositiveFraction,
+    PositiveInt,
+    all_parts,
+)
 from mtctl.recipes.problems import LanderProblem, Problem
 from mtctl.recipes.windows import SequenceModel, Training, WindowsFile, WindowsProblem
 
@@ -30,6 +40,13 @@ class EpisodeEvaluation(Evaluation):
     """Episodes of each task at each of them, on fixed seeds of their own."""
     final_episodes: PositiveInt = 20
     """Episodes of each task at the end of training, on the first held-out seeds. `mtctl eval` plays more."""
+    policy: Annotated[Literal["online", "averaged"], LATER] = "online"
+    """Which weights play, in every evaluation and in `mtctl eval`: those that learn, as published, or their
+    running average θ̄ ← (1 − averaging)·θ̄ + averaging·θ after each update (Polyak & Juditsky, 1992).
+    Checkpoints hold what plays; training does not change."""
+    averaging: Annotated[PositiveFraction, LATER] = 0.005
+    """What the average takes from each update, with `policy: averaged`; 0.005, a half-life of 138 updates:
+    long beside the noise of batches, short beside a run."""
 
 
 class Checkpoints(Part):
@@ -77,9 +94,9 @@ class Recipe(Part):
 
     @property
     def bound_to_budget(self) -> list[str]:
-        """The dotted keys of what depends on how long the whole run is; a run with any cannot be prolonged."""
-        found = (((*path, *key) for key in part.tied_to_budget()) for path, part in all_parts(self))
-        return [".".join(map(str, key)) for keys in found for key in keys]
+        """The dotted keys of the parts that go by how long the whole run is, the innermost first."""
+        found = [path for path, part in all_parts(self) if path and part.depends_on_budget]
+        return [".".join(map(str, keys)) for keys in found]
 
     def identity(self) -> dict[str, Any]:
         """Return what decides a run, as JSON values: not the place where its data lies at the moment.
@@ -187,6 +204,8 @@ class LanderRecipe(Recipe):
             if self.agent.network == "independent" and not isinstance(method, Equal | Manual):
                 text = f"independent networks share nothing that `{method.kind}` could balance: use `equal`"
                 yield Misfit((*path, "kind"), text)
+            if self.agent.replay.kind == "mixed":
+                yield from _known_losses(method, path)
         yield from self._buffers_too_small()
 
     def _buffers_too_small(self) -> Iterator[Misfit]:
@@ -201,6 +220,17 @@ class LanderRecipe(Recipe):
             if settings.learning_starts is not None and settings.learning_starts > share:
                 text = f"`learning_starts` is above one task's share of the replay `capacity` ({share})"
                 yield Misfit(("agent", "per_task", task, "learning_starts"), text)
+
+
+def _known_losses(method: Method, path: KeyPath) -> Iterator[Misfit]:
+    """Yield settings in units of a task's loss: a method sees it times the task's share of a mixed batch."""
+    for name in ("ideal", "theoretical_losses"):
+        if getattr(method, name, None) is not None:
+            text = (
+                f"`{name}` is of whole losses, and mixed replay shows each times its share of the batch: "
+                "use `agent.replay.kind: per_task`"
+            )
+            yield Misfit((*path, name), text)
 
 
 class WindowsRecipe(Recipe):

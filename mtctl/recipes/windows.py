@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from mtctl.recipes.base import (
+    LARGEST,
     Fraction,
     Misfit,
     NonNegativeFloat,
@@ -253,3 +254,5 @@ class Training(Part):
         for task in self.head_lr:
             if task not in (known := get_args(WindowsTask)):
                 yield Misfit(("head_lr", task), f"`{task}` has no head", choices=known)
+            elif self.lr * self.head_lr[task] > LARGEST:
+                yield Misfit(("head_lr", task), f"`lr` times this factor is above {LARGEST:g}")

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import shlex
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from mtctl.engine.directory import RunDirectory
+from mtctl.engine import checkpoint
+from mtctl.engine.directory import RunDirectory, held
 from mtctl.engine.run import execute
 from mtctl.recipes.loading import load
-from tests.end_to_end.command import SMALL, Result, episodes, finish, mtctl, overrides, start, wait_until
+from tests.end_to_end.command import (
+    PATIENCE,
+    SMALL,
+    Result,
+    episodes,
+    finish,
+    mtctl,
+    overrides,
+    start,
+    wait_until,
+)
 from tests.engine.runs import assert_same_training, metrics, run_json
 
 # Each has something of its own to restore: weights, a random stream, one buffer, several networks, codes.
@@ -20,7 +32,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 CASES = [
     *(("gradnorm_blind", number) for number in SIGNALS),
     ("pcgrad_blind", signal.SIGKILL),
-    ("shared_blind", signal.SIGTERM),
+    ("shared_blind", signal.SIGHUP),
     ("independent", signal.SIGINT),
     ("equal_aware", signal.SIGKILL),
 ]
@@ -40,7 +52,9 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def killed(name: str, number: signal.Signals, cwd: Path, at: int = 4) -> Result:
     """Start training and send a signal after some episodes; try again if it was too fast for that."""
     for _ in range(3):
+        ignored = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may use `nohup`
         process = start("train", name, *overrides(), "--force", cwd=cwd)
+        signal.signal(signal.SIGHUP, ignored)
         run = cwd / "results" / name / "seed0"
         wait_until(lambda run=run: episodes(run) >= at, process)  # type: ignore[misc]
         process.send_signal(number)
@@ -97,21 +111,39 @@ def test_runs_side_by_side_are_stopped_and_resumed_together(
         assert_same_training(run, uninterrupted[run.parent.name])
 
 
-def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
-    """So large a network needs many seconds for an episode: only what stops at once ends in its midst."""
-    process = start(
-        "train", "equal_blind", *overrides("agent.hidden=[2500,2500]", "agent.replay.learning_starts=1"),
-        cwd=tmp_path,
-    )  # fmt: skip
+def test_a_second_ctrl_c_leaves_the_episode_and_saves_those_before_it(tmp_path: Path) -> None:
+    """So large a network needs many seconds for an episode: only what is left in its midst ends soon."""
+    command = ["train", "equal_blind", *overrides("agent.hidden=[2500,2500]", "checkpoints.every=100")]
+    process = start(*command, cwd=tmp_path)
     run = tmp_path / "results" / "equal_blind" / "seed0"
-    wait_until((run / "run.json").exists, process)
+    wait_until(lambda: episodes(run) >= 1, process)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    said = process.stderr.readline()
-    assert said.startswith("stopping: this episode is finished")
+    while not (said := process.stderr.readline()).startswith("stopping: this episode is finished"):
+        assert said
     process.send_signal(signal.SIGINT)
-    assert finish(process).code == 130
-    assert not (run / "checkpoints" / "last.pt").exists()
+    result = finish(process)
+    assert result.code == 130
+    written = episodes(run)
+    assert f"stopped after episode {written}; go on with: " in result.err
+    assert (run_json(run)["status"], run_json(run)["budget"]["done"]) == ("interrupted", written)
+    assert checkpoint.load(run / "checkpoints" / "last.pt")["done"] == written
     lock = RunDirectory(run)
     lock.acquire()
     lock.release()
+
+
+def test_runs_side_by_side_are_saved_when_their_parent_is_killed(tmp_path: Path) -> None:
+    command = ["train", "gradnorm_blind", "shared_blind", *overrides("checkpoints.every=100"), "--jobs", "2"]
+    process = start(*command, cwd=tmp_path)
+    runs = [tmp_path / "results" / name / "seed0" for name in ("gradnorm_blind", "shared_blind")]
+    wait_until(lambda: min(map(episodes, runs)) >= 2, process)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + PATIENCE
+    while any(held(run) for run in runs):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert {run_json(run)["status"] for run in runs} <= {"interrupted", "completed"}
+    for run in runs:
+        assert checkpoint.load(run / "checkpoints" / "last.pt")["done"] == episodes(run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import time
@@ -11,8 +13,10 @@ from typing import Any
 
 import pytest
 
+import mtctl
+from mtctl.engine.launch import lifeline, local
 from mtctl.engine.launch.local import Job, exit_code, launch
-from mtctl.errors import ExitCode
+from mtctl.errors import ExitCode, MtctlError
 
 SLOW = "import time; time.sleep(3600)"
 # Ends as a training run does that is asked to stop: with 130, after having saved.
@@ -75,6 +79,136 @@ def test_a_stop_is_passed_on_once_and_nothing_more_is_started(
     assert [one.code for one in jobs] == [130, None]
     assert jobs[1].process is None
     assert exit_code(jobs, stopped=True) == ExitCode.INTERRUPTED
+
+
+def test_each_request_is_passed_on(job: Callable[..., Job], tmp_path: Path) -> None:
+    """The second one, too: a child leaves the unit that it was finishing."""
+    thorough = job("""
+import pathlib, signal, sys, time
+asked = []
+def ask(*_):
+    asked.append(1)
+    pathlib.Path(sys.argv[1], f'asked{len(asked)}').touch()
+    if len(asked) == 2: sys.exit(130)
+signal.signal(signal.SIGINT, ask)
+pathlib.Path(sys.argv[1], 'ready').touch()
+while True: time.sleep(60)
+""")
+    launch(
+        [thorough], 1, lambda: None, lambda: sum((tmp_path / name).exists() for name in ("ready", "asked1"))
+    )
+    assert (thorough.code, thorough.stopped) == (130, True)
+    assert (tmp_path / "asked2").exists()
+
+
+def test_who_does_not_leave_is_ended(job: Callable[..., Job], tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(local, "_PATIENCE", (0.1, 0.1))
+    deaf = job("""
+import pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path(sys.argv[1], 'ready').touch()
+time.sleep(600)
+""")
+
+    def watch() -> None:
+        if (tmp_path / "ready").exists():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launch([deaf], 1, watch, never)
+    assert deaf.code == -9
+
+
+PARENT = """
+import subprocess, sys, time
+from pathlib import Path
+from mtctl.engine.launch import local
+popen = subprocess.Popen
+subprocess.Popen = lambda command, **options: popen([sys.executable, "-c", *command[4:]], **options)
+jobs = [local.Job("run", Path(), ["verb", Path("child.py").read_text(), str(n)]) for n in range(2)]
+local.launch(jobs, 2, lambda: print("turn", flush=True), lambda: 0)
+"""
+CHILD = """
+import pathlib, signal, sys, time
+from mtctl.engine.launch.lifeline import follow_parent
+def leave(*_): pathlib.Path(f"saved{sys.argv[1]}").touch(); sys.exit(130)
+signal.signal(signal.SIGTERM, leave)
+follow_parent()
+pathlib.Path(f"ready{sys.argv[1]}").touch()
+while True: time.sleep(0.1)
+"""
+
+
+def test_children_stop_when_their_parent_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "child.py").write_text(CHILD)
+    environment = {**os.environ, "PYTHONPATH": str(Path(mtctl.__file__).parents[1])}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL
+    )
+    _wait_for([tmp_path / "ready0", tmp_path / "ready1"], parent)
+    parent.kill()
+    parent.wait()
+    _wait_for([tmp_path / "saved0", tmp_path / "saved1"])
+
+
+def _wait_for(files: list[Path], process: subprocess.Popen[bytes] | None = None) -> None:
+    deadline = time.monotonic() + 120
+    while not all(file.exists() for file in files):
+        assert time.monotonic() < deadline
+        assert process is None or process.poll() is None
+        time.sleep(0.02)
+
+
+def test_a_process_that_is_no_child_reads_no_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(lifeline.VARIABLE, raising=False)
+    monkeypatch.setattr(lifeline, "Thread", None)
+    lifeline.follow_parent()
+
+
+def scarce(most: int, monkeypatch: pytest.MonkeyPatch, jobs: list[Job]) -> None:
+    """Let the system refuse more processes than that at a time."""
+    popen = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> Any:
+        if sum(job.running for job in jobs) >= most:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return popen(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+
+
+def test_fewer_at_a_time_where_the_system_allows_no_more(
+    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [job("import time; time.sleep(0.3)") for _ in range(4)]
+    scarce(2, monkeypatch, jobs)
+    seen = []
+    launch(jobs, 4, lambda: seen.append(sum(one.running for one in jobs)), never)
+    assert [one.code for one in jobs] == [0] * 4
+    assert max(seen) == 2
+    assert [one.delay for one in jobs] == [
+        "", "", "only 2 at a time: no further process can be started (Too many open files)", "",
+    ]  # fmt: skip
+
+
+def test_no_process_at_all(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [job("pass")]
+    scarce(0, monkeypatch, jobs)
+    with pytest.raises(MtctlError, match="run: no process can be started") as refused:
+        launch(jobs, 1, lambda: None, never)
+    assert "ulimit" in str(refused.value.hint)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_descriptors_are_given_back(job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [job("import sys; sys.exit(1)") for _ in range(3)]
+    before = list(Path("/proc/self/fd").iterdir())
+    launch(jobs, 2, lambda: None, never)
+    jobs = [job("pass")]
+    scarce(0, monkeypatch, jobs)
+    with pytest.raises(MtctlError):
+        launch(jobs, 1, lambda: None, never)
+    assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
 
 
 def test_no_process_outlives_the_launcher(job: Callable[..., Job]) -> None:

@@ -220,4 +220,4 @@ def test_metrics_are_flushed_before_a_checkpoint_counts_them(
     monkeypatch.setattr(checkpoint, "save", saving)
     monkeypatch.setattr(MetricsFile, "sync", syncing)
     train(tmp_path, recipe("equal_blind", "problem.episodes_per_task=1", "evaluation.every=0"))
-    assert order == ["metrics", "last", "ep0002", "metrics", "last"]
+    assert order == ["ep0002", "metrics", "last", "metrics", "last"]

@@ -1,7 +1,8 @@
-"""Runs that are left in the midst of a unit or of an evaluation lose nothing before it, and go on the same."""
+"""Runs left in the midst of a unit or of an evaluation lose nothing before it, and go on the same."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,7 @@ def test_the_third_request_leaves_at_once(tmp_path: Path) -> None:
         train(tmp_path, stop=Impatient())
     assert not isinstance(left.value, Stopped)
     assert (run_json(tmp_path)["status"], run_json(tmp_path)["error"]) == ("interrupted", None)
+    assert run_json(tmp_path)["budget"]["done"] == 2
     assert last(tmp_path)["done"] == 2
     assert train(tmp_path, resume=True) == "completed"
 
@@ -180,7 +182,7 @@ def test_saved_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_saving_that_takes_long_is_rare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes no more than a fiftieth of the time."""
     clock, saves = [0.0], []
-    monkeypatch.setattr(run.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     save = checkpoint.save
 
     def slow(path: Path, content: dict[str, Any]) -> None:

@@ -76,6 +76,11 @@ FIRST_HASH = "0195e2ec01ef9e35f6cca8d9975e5e908df14a1cb8ce730e257719c411d245e4"
 LATER = [
     "agent.lr_schedule={kind: linear}",
     "agent.exploration={length: 900}",
+    "evaluation.policy=averaged",
+    "agent.layer_norm=true",
+    "agent.dueling=true",
+    "agent.replay.priority={}",
+    "evaluation.averaging=0.1",
     "agent.reward_scale={kind: fixed, factor: 0.1}",
 ]
 AT_DEFAULTS = "{name: x, problem: {kind: lander}, agent: {kind: dqn}, balancer: {kind: equal}}"

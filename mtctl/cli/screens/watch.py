@@ -53,9 +53,13 @@ def summary(runs: Sequence[Followed], seconds_left: float | None) -> str:
 
 def trouble(run: Followed) -> str | None:
     """Say what went wrong with a run; None if nothing did."""
-    if run.status not in ("failed", "stopped", "unreadable", "interrupted"):
+    if run.status not in ("failed", "stopped", "unknown", "unreadable", "interrupted"):
         return None
-    why = "its process is gone" if run.status == "stopped" else run.why
+    why = (
+        "its process is gone without a word (killed?); --resume continues it"
+        if run.status == "stopped"
+        else run.why
+    )
     return f"{run.path} {run.status}{f': {why}' if why else ''}"
 
 

@@ -39,6 +39,7 @@ class ReplayGradients:
         jacobian: [T, P].
         code_gradients: [T, d] of learned embeddings, each its own task's alone.
         network: whose leaves get the combined gradient.
+        errors: [N] the rows' temporal-difference errors Q(o, a) − y.
         importance: [T] float64 1 with per-task replay; in a mixed batch each task's share of the rows, so
             that equal weights give the mean over the batch.
     """
@@ -52,11 +53,13 @@ class ReplayGradients:
         code_gradients: Tensor | None,
         network: QNetwork,
         importance: Tensor,
+        errors: Tensor,
     ) -> None:
         self.tasks = tasks
         self.losses = losses
         self.active = _active(counts)
         self.importance = importance
+        self.errors = errors
         self._counts = counts
         self._jacobian = jacobian
         self._code_gradients = code_gradients
@@ -123,9 +126,11 @@ class DQN:
         observations: width of an observation.
         actions: number of actions.
         generator: where initial values come from.
+        averaging: what a running average of the weights takes from each update; None: there is none.
 
     Attributes:
         online: the network that acts and learns.
+        played: the network that is evaluated: the running average, or `online`.
         updates: optimizer steps so far.
     """
 
@@ -136,6 +141,7 @@ class DQN:
         observations: int,
         actions: int,
         generator: torch.Generator,
+        averaging: float | None = None,
     ) -> None:
         workspace = Workspace()
 
@@ -146,6 +152,8 @@ class DQN:
                 encoding=agent.task_encoding,
                 embedding_dim=agent.embedding_dim,
                 independent=agent.network == "independent",
+                layer_norm=agent.layer_norm,
+                dueling=agent.dueling,
                 generator=generator,
                 workspace=workspace,
             )
@@ -155,6 +163,9 @@ class DQN:
         self.online = network()
         self._target = network()
         self._target.copy_from(self.online)
+        self._averaging = averaging
+        self.played = self.online if averaging is None else network()
+        self.played.copy_from(self.online)
         even = 1 / len(tasks) if agent.replay.kind == "mixed" else 1.0
         self._shares = torch.full((len(tasks),), even, dtype=torch.float64)
         self.updates = 0
@@ -182,7 +193,7 @@ class DQN:
         self._last = batch, targets
         values = self.online.forward(batch.observations, batch.counts)
         error = values.gather(1, actions).squeeze(1).sub_(targets)
-        losses, slopes = self._loss(error)
+        losses, slopes = self._loss(error, batch.weights)
         uneven = _Uneven.of(batch.counts)
         task_losses = _means(losses, batch.counts, uneven)
         importance = self._shares
@@ -196,7 +207,7 @@ class DQN:
         delta = torch.zeros_like(values).scatter_(1, actions, slopes.unsqueeze(1))
         jacobian, codes = self.online.backward(batch.observations, delta, batch.counts)
         return ReplayGradients(
-            self._tasks, task_losses, batch.counts, jacobian, codes, self.online, importance
+            self._tasks, task_losses, batch.counts, jacobian, codes, self.online, importance, error
         )
 
     @torch.inference_mode()
@@ -206,7 +217,7 @@ class DQN:
             raise RuntimeError("there has been no batch yet")
         batch, targets = self._last
         values = self.online.forward(batch.observations, batch.counts)
-        losses, _ = self._loss(values.gather(1, batch.actions).squeeze(1).sub_(targets))
+        losses, _ = self._loss(values.gather(1, batch.actions).squeeze(1).sub_(targets), batch.weights)
         return _means(losses, batch.counts, _Uneven.of(batch.counts))
 
     def _targets(self, batch: Batch, reward_factors: Tensor | None) -> Tensor:
@@ -221,13 +232,15 @@ class DQN:
             rewards = rewards * reward_factors.repeat_interleave(torch.tensor(counts))
         return torch.addcmul(rewards, batch.bootstraps, value)
 
-    def _loss(self, error: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each row's loss and its derivative."""
+    def _loss(self, error: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return each row's loss and its derivative, both times the row's weight if it has one."""
         if self._agent.loss == "mse":
-            return error.square(), error.mul(2.0)
-        delta = self._agent.huber_delta
-        bounded = error.clamp(-delta, delta)
-        return bounded * (error - 0.5 * bounded), bounded
+            loss, slope = error.square(), error.mul(2.0)
+        else:
+            delta = min(self._agent.huber_delta, torch.finfo(error.dtype).max)
+            slope = error.clamp(-delta, delta)
+            loss = slope * (error - 0.5 * slope)
+        return (loss, slope) if weights is None else (loss.mul_(weights), slope.mul_(weights))
 
     @torch.inference_mode()
     def update(self, rate: float = 1.0) -> None:
@@ -241,6 +254,8 @@ class DQN:
                 _clip([leaf.grad for leaf in group if leaf.grad is not None], self._agent.gradient_clip)
         self._optimizer.step(rate)
         self.updates += 1
+        if self._averaging is not None:
+            self.played.move_towards(self.online, self._averaging)
         target = self._agent.target
         if isinstance(target, SoftTarget):
             self._target.move_towards(self.online, target.tau)
@@ -252,7 +267,9 @@ class DQN:
         self._target.copy_from(self.online, task)
 
     def state_dict(self) -> dict[str, Any]:
+        averaged = {} if self._averaging is None else {"averaged": self.played.state_dict()}
         return {
+            **averaged,
             "online": self.online.state_dict(),
             "target": self._target.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -261,6 +278,8 @@ class DQN:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.online.load_state_dict(state["online"])
+        if self._averaging is not None:
+            self.played.load_state_dict(state["averaged"])
         self._target.load_state_dict(state["target"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]

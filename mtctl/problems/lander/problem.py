@@ -64,13 +64,17 @@ class Lander:
         agent: the recipe's agent.
         seed: the run's seed; initial values, exploration, replay and episodes draw from separate streams of
             it.
+        averaging: what a running average of the weights takes from each update, if that is what evaluations
+            play; None: they play the weights that learn.
     """
 
     unit = "episode"
     item = "episode"
     score = Score(name="return", higher_is_better=True, success=SOLVED, outcomes=environments.OUTCOMES)
 
-    def __init__(self, problem: LanderProblem, agent: DQNAgent, seed: int) -> None:
+    def __init__(
+        self, problem: LanderProblem, agent: DQNAgent, seed: int, *, averaging: float | None = None
+    ) -> None:
         self.tasks: tuple[str, ...] = problem.tasks
         self.units = problem.episodes
         self.definition: Mapping[str, Any] = environments.definition(self.tasks)
@@ -81,7 +85,7 @@ class Lander:
         initial, self._exploration, self._sampling = (
             torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in streams
         )
-        self.dqn = DQN(agent, self.tasks, OBSERVATIONS, ACTIONS, initial)
+        self.dqn = DQN(agent, self.tasks, OBSERVATIONS, ACTIONS, initial, averaging)
         self.replay = self._build_replay()
         self._rewards = RewardFactors(agent.reward_scale, len(self.tasks), agent.gamma)
         self._environments = [environments.make(task) for task in self.tasks]
@@ -98,7 +102,7 @@ class Lander:
         rings = len(self.tasks) if wanted.kind == "per_task" else 1
         own = [self._settings(task).learning_starts for task in range(rings)]
         starts = tuple(start or wanted.learning_starts for start in own)
-        return Replay(len(self.tasks), rings, wanted.capacity, starts, self._sampling)
+        return Replay(len(self.tasks), rings, wanted.capacity, starts, self._sampling, wanted.priority)
 
     def _settings(self, task: int) -> TaskSettings:
         return self._agent.per_task.get(self.tasks[task], TaskSettings())
@@ -213,10 +217,20 @@ class Lander:
         task = self._learning_task()
         if not (self.replay.ready(task) and self._rewards.ready(task)):
             return None
-        batch = self.replay.sample(self._agent.batch_size, task)
+        batch = self.replay.sample(self._agent.batch_size, task, self._beta())
         for index, rows in enumerate(batch.counts):
             self._rows_learned[index] += rows
-        return self.dqn.gradients(batch, self._rewards.factors)
+        gradients = self.dqn.gradients(batch, self._rewards.factors)
+        self.replay.learned(batch, gradients.errors)
+        return gradients
+
+    def _beta(self) -> float:
+        priority = self._agent.replay.priority
+        if priority is None:
+            return 1.0
+        return schedules.beta(
+            priority, episodes=self.done, all_episodes=self.units, steps=self._environment_steps
+        )
 
     def _learning_task(self) -> int | None:
         """Return the only task that this step trains, or None for all of them."""
@@ -255,41 +269,31 @@ class Lander:
         """Play greedily (ε = 0) in environments of its own."""
         episodes = FINAL_EPISODES if items is None else items
         return {
-            task: evaluate(self.dqn.online, self.tasks.index(task), task, episodes, seeds)
+            task: evaluate(self.dqn.played, self.tasks.index(task), task, episodes, seeds)
             for task in tasks or self.tasks
         }
 
     def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
         """Play in a window, or hand over each frame."""
-        show(self.dqn.online, self.tasks.index(task), task, episodes, frame)
+        show(self.dqn.played, self.tasks.index(task), task, episodes, frame)
 
     def policy_state(self) -> dict[str, Any]:
-        return self.dqn.online.state_dict()
+        return self.dqn.played.state_dict()
 
     def load_policy_state(self, state: Mapping[str, Any]) -> None:
-        self.dqn.online.load_state_dict(state)
+        self.dqn.played.load_state_dict(state)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return everything that decides the future; complete at the end of an episode only."""
-        return {**self._state_but_replay(), "replay": self.replay.state_dict()}
+    def state_dict(self, *, replay: bool = True) -> dict[str, Any]:
+        """Return everything that decides the future; complete at the end of an episode only.
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._load_all_but_replay(state)
-        self.replay.load_state_dict(state["replay"])
-
-    def mark(self) -> None:
-        self._marked = self._state_but_replay()
-        self.replay.mark()
-
-    def rewind(self) -> None:
-        self._load_all_but_replay(self._marked)
-        self.replay.rewind()
-
-    def _state_but_replay(self) -> dict[str, Any]:
+        Args:
+            replay: whether its transitions are wanted, by far the most of it.
+        """
         if self._playing is not None:
             raise RuntimeError("an episode is being played; its environment's state cannot be saved")
         return {
             "dqn": self.dqn.state_dict(),
+            "replay": self.replay.state_dict() if replay else None,
             "exploration": self._exploration.get_state(),
             "sampling": self._sampling.get_state(),
             "done": self.done,
@@ -298,8 +302,10 @@ class Lander:
             "largest_returns": self._rewards.state_dict(),
         }
 
-    def _load_all_but_replay(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.dqn.load_state_dict(state["dqn"])
+        if state["replay"] is not None:
+            self.replay.load_state_dict(state["replay"])
         self._exploration.set_state(state["exploration"])
         self._sampling.set_state(state["sampling"])
         self.done = state["done"]
@@ -307,5 +313,13 @@ class Lander:
         # Runs of before these were kept do not depend on them.
         self._steps_by_task = list(state.get("steps_by_task", self._steps_by_task))
         self._rewards.load_state_dict(state.get("largest_returns", ()))
-        self._rows_learned = [0] * len(self.tasks)
         self._playing = None
+
+    def mark(self) -> None:
+        self._marked = self.state_dict(replay=False)
+        self.replay.mark()
+
+    def rewind(self) -> None:
+        self.load_state_dict(self._marked)
+        self.replay.rewind()
+        self._rows_learned = [0] * len(self.tasks)

@@ -1,10 +1,10 @@
-"""What changes over a run: the learning rate and exploration."""
+"""What changes over a run: the learning rate, exploration, and how far priorities are made up for."""
 
 from __future__ import annotations
 
 import math
 
-from mtctl.recipes.agents import ConstantRate, Exploration, FallingRate
+from mtctl.recipes.agents import ConstantRate, Exploration, FallingRate, Priority
 
 
 def rate(schedule: ConstantRate | FallingRate, *, episodes: int, all_episodes: int, steps: int) -> float:
@@ -19,11 +19,22 @@ def rate(schedule: ConstantRate | FallingRate, *, episodes: int, all_episodes: i
     if isinstance(schedule, ConstantRate):
         return 1.0
     if schedule.environment_steps is not None:
-        progress = min(1.0, steps / schedule.environment_steps)
+        progress = _progress(steps, schedule.environment_steps)
     else:
-        progress = min(1.0, episodes / (schedule.episodes or all_episodes))
+        progress = _progress(episodes, schedule.episodes or all_episodes)
     left = 1 - progress if schedule.kind == "linear" else (1 + math.cos(math.pi * progress)) / 2
     return schedule.final + (1 - schedule.final) * left
+
+
+def beta(priority: Priority, *, episodes: int, all_episodes: int, steps: int) -> float:
+    """Return the exponent of the factors that make up for priorities; arguments as for `rate`."""
+    length = priority.environment_steps
+    progress = _progress(episodes, all_episodes) if length is None else _progress(steps, length)
+    return priority.beta + (1 - priority.beta) * progress
+
+
+def _progress(done: int, length: int) -> float:
+    return min(1.0, done / length)
 
 
 def epsilon(exploration: Exploration, counted: int, decay: float | None = None) -> float:

@@ -87,7 +87,7 @@ class Inspection:
         return _ratio(self._distances[task], lr * (length + 1) * updates)
 
     def restated(self, reaches: Mapping[str, float | None], updates: int) -> dict[str, float | None]:
-        """Return what this run would have recorded as `reach` where one of so many updates recorded `reaches`.
+        """Return what this run would have recorded as `reach` where one of so many updates recorded this.
 
         Raises:
             MtctlError: that is not what such a run records.

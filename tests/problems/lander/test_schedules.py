@@ -1,4 +1,4 @@
-"""What changes over a run: the learning rate and exploration."""
+"""What changes over a run: the learning rate, exploration, and how far priorities are made up for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from mtctl.problems.lander.schedules import epsilon, rate
-from mtctl.recipes.agents import DQNAgent, Exploration
+from mtctl.problems.lander.schedules import beta, epsilon, rate
+from mtctl.recipes.agents import DQNAgent, Exploration, Priority
 from mtctl.recipes.loading import load
 from tests.problems.lander.landers import (
     SMALL,
@@ -116,6 +116,10 @@ def test_a_constant_rate_is_the_rate_of_before_the_schedule_bit_for_bit(
         (["agent.lr_schedule={kind: cosine, final: 0.1}"], True),
         (["agent.lr_schedule={kind: cosine, episodes: 100}"], False),
         (["agent.lr_schedule={kind: linear, environment_steps: 100000}"], False),
+        (["agent.replay.priority={}"], True),
+        (["agent.replay.priority={beta: 1.0}"], False),
+        (["agent.replay.priority={environment_steps: 100000}"], False),
+        (["agent.replay.priority={beta: 1.0}", "agent.lr_schedule={kind: linear}"], True),
     ],
 )
 def test_a_recipe_knows_whether_it_depends_on_its_budget(overrides: list[str], depends: bool) -> None:
@@ -162,6 +166,23 @@ def test_a_task_s_own_decay_needs_an_exploration_that_decays() -> None:
     agent = independent(exploration={"length": 10}, per_task={"heavy": {"epsilon_decay": 0.9}})
     with pytest.raises(ValueError, match=r"per_task\.heavy\.epsilon_decay: `epsilon_decay` has no effect"):
         DQNAgent.model_validate({"kind": "dqn", **agent})
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [0.4, 0.55, 0.7, 1.0]),
+        ({"beta": 0.0, "environment_steps": 500}, [0.0, 0.5, 1.0, 1.0]),
+        ({"beta": 1.0}, [1.0] * 4),
+    ],
+    ids=str,
+)
+def test_factors_come_to_make_up_for_priorities_wholly(
+    settings: dict[str, Any], expected: list[float]
+) -> None:
+    priority = Priority.model_validate(settings)
+    found = [beta(priority, episodes=done, all_episodes=100, steps=10 * done) for done in (0, 25, 50, 100)]
+    assert found == pytest.approx(expected)
 
 
 def played(problem: Any, patch: pytest.MonkeyPatch) -> tuple[list[bool], list[float]]:
