@@ -1,7 +1,7 @@
 """Loss scaling for float16: what the losses of a step were multiplied with before their gradients are taken.
 
-`scaler.scale(loss)` multiplies each loss with the same tensor, as the last operation of its graph: there it is
-found. Where it cannot be, for it was a Python number or other operations came after it, `scale=` says it.
+`scaler.scale(loss)` multiplies each loss with the same tensor, as the last operation of its graph, where it
+is found. Where it cannot be, for it was a Python number or other operations came after it, `scale=` says it.
 """
 
 from __future__ import annotations
