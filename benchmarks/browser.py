@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PATIENCE_MS: Final = 1_800_000  # after which a browser is taken to hang: a busy machine is no fault
 MISSING: Final = (
     "no Chromium on PATH (chromium or google-chrome); on Debian and Ubuntu: `apt-get install chromium`"
 )
@@ -32,7 +33,7 @@ def opened(path: str) -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         # Without --no-sandbox Chromium refuses to run as root, as in a container; pages here are our own.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"], timeout=PATIENCE_MS)
         try:
             yield browser
         finally:

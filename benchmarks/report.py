@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.browser import MISSING, find_browser, opened
+from benchmarks.browser import MISSING, PATIENCE_MS, find_browser, opened
 from benchmarks.comparison import Size, make_runs
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def measure(size: Size, browser: Browser | None) -> Cost:
 def _load(browser: Browser, page: Path) -> tuple[float, float]:
     """Return the seconds until a page is drawn, and until all its methods are."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
     try:
         loaded = context.new_page()
         loaded.goto(page.as_uri())

@@ -14,7 +14,20 @@ import mtctl
 
 PACKAGE = Path(mtctl.__file__).parent
 #: From the ground up: a layer may import itself and what stands before it.
-LAYERS = ("errors", "recipes", "balancing", "library", "problems", "engine", "analysis", "diagnosis", "cli")
+LAYERS = (
+    "errors",
+    "text",
+    "machine",
+    "reading",
+    "recipes",
+    "balancing",
+    "library",
+    "problems",
+    "engine",
+    "analysis",
+    "diagnosis",
+    "cli",
+)
 HEAVY = {"torch", "numpy", "gymnasium"}
 
 
@@ -49,7 +62,7 @@ def test_every_folder_of_the_package_has_its_place() -> None:
     assert folders <= set(LAYERS)
 
 
-@pytest.mark.parametrize("layer", ["errors", "recipes"])
+@pytest.mark.parametrize("layer", ["errors", "text", "machine", "reading", "recipes"])
 def test_the_ground_is_light(layer: str) -> None:
     for file in files(layer):
         assert not {name.split(".")[0] for name in imports(file)} & HEAVY, file

@@ -165,7 +165,7 @@ def _means(weights: Iterable[Mapping[str, float | None]]) -> dict[str, float]:
 
 
 def _checked(run: Run) -> Iterator[Moment]:
-    for record in metrics(run.path):
+    for record in metrics(run.path, run.tasks):
         if not isinstance(record, EvaluationRecord) and (signals := record.signals) is not None:
             unit = record.episode if record.kind == "episode" else record.epoch
             yield Moment(unit, signals.measured, signals.conflict_rate, signals.weight)

@@ -19,6 +19,8 @@ from pydantic_core import ErrorDetails
 
 from mtctl.engine.layout import SCHEMA
 from mtctl.errors import MtctlError
+from mtctl.reading import read_bytes
+from mtctl.text import show_text
 
 _LARGEST = 1e100
 """Numbers beyond are corrupt: sums and squares of what is accepted stay finite."""
@@ -28,6 +30,8 @@ _EXPECTED = {
     "tuple_type": "input should be a list",
 }
 """JSON's words for what pydantic calls by Python's."""
+NEEDS = 8.0
+"""Bytes of memory for a byte of JSON, measured on a run's records: as text, as values and checked."""
 _SHOWN_PROBLEMS = 5
 _SHOWN_CHARACTERS = 40
 
@@ -36,7 +40,7 @@ Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 def _printable(text: str) -> str:
-    if not text or not text.isprintable():
+    if not text.strip() or not text.isprintable():
         raise ValueError("input should be printable text")
     return text
 
@@ -65,7 +69,7 @@ def read_document(path: Path, model: type[Document], *, remedy: str) -> Document
     Raises:
         MtctlError: names the file, the place in it and the remedy.
     """
-    text = decode(read_bytes(path, remedy=remedy), str(path), remedy=remedy)
+    text = decode(read_bytes(path, remedy=remedy, needs=NEEDS), str(path), remedy=remedy)
     document = parse(text, path, remedy=remedy)
     if not isinstance(document, Mapping) or "schema" not in document:
         raise MtctlError(f"{path} was not written by mtctl: it states no `schema`", hint=remedy)
@@ -75,14 +79,6 @@ def read_document(path: Path, model: type[Document], *, remedy: str) -> Document
             hint=f"read it with the version of mtctl that wrote it, or {remedy}",
         )
     return check(TypeAdapter(model), document, str(path), remedy=remedy)
-
-
-def read_bytes(path: Path, *, remedy: str) -> bytes:
-    """Return a file's content, or say why it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise MtctlError(f"{path} cannot be read: {error.strerror or error}", hint=remedy) from error
 
 
 def decode(content: bytes, place: str, *, remedy: str) -> str:
@@ -146,11 +142,6 @@ def show(value: object) -> str:
         return "a huge integer"  # Python refuses to print thousands of digits
     text = json.dumps(value, ensure_ascii=False)
     return show_text(text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…")
-
-
-def show_text(text: str) -> str:
-    """Return text that any terminal can take: control characters and lone surrogates spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -14,6 +14,7 @@ from mtctl.analysis.methods import Aggregate, Method
 from mtctl.analysis.published import EPISODES, PublishedRow
 from mtctl.analysis.selection import Rescored, Selection
 from mtctl.analysis.statistics import Estimate, Interval
+from mtctl.text import show_text
 
 SCHEMA = 3
 """Version of the JSON document; goes up when a key changes its meaning or goes away."""
@@ -69,7 +70,13 @@ def _flat(place: str, value: Any) -> Iterator[tuple[str, str | float | None]]:
         for key, part in value.items():
             yield from _flat(f"{place}.{key}" if place else key, part)
     else:
-        yield place, " ".join(map(str, value)) if isinstance(value, list) else value
+        yield show_text(place), _cell(value)
+
+
+def _cell(value: Any) -> Any:
+    """Return text without what would steer a terminal, or begin a new line of the table."""
+    text = " ".join(map(str, value)) if isinstance(value, list) else value
+    return show_text(text) if isinstance(text, str) else text
 
 
 def _method(method: Method) -> dict[str, Any]:

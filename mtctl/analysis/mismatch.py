@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from mtctl.analysis.documents import show_text
 from mtctl.analysis.scores import ScoredRun
 from mtctl.errors import MtctlError
+from mtctl.text import show_text
 
 
 @dataclass(frozen=True, slots=True)

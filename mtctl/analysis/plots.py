@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,6 +12,7 @@ import numpy as np
 from mtctl.analysis.bootstrap import performance_profile
 from mtctl.analysis.comparison import SEED, Comparison
 from mtctl.analysis.plot_data import BINS, Curve, Training, read_trainings
+from mtctl.engine.files import write_atomically
 from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ def write_plots(comparison: Comparison, folder: Path, formats: Sequence[str] = (
                 file = folder / f"{name}.{form}"
                 undated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
                 assert figure is not None
-                figure.savefig(file, dpi=_DPI, metadata=undated[form])
+                save = partial(figure.savefig, format=form, dpi=_DPI, metadata=undated[form])
+                write_atomically(file, save)
                 yield file
 
 

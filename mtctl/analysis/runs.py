@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,10 +11,19 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from mtctl.analysis.documents import check, decode, parse, read_bytes, read_document
-from mtctl.analysis.formats import Evaluation, EvaluationRecord, Record, Run, RunDocument
+from mtctl.analysis.documents import NEEDS, check, decode, parse, read_document, show_text
+from mtctl.analysis.formats import (
+    EpisodeRecord,
+    EpochRecord,
+    Evaluation,
+    EvaluationRecord,
+    Record,
+    Run,
+    RunDocument,
+)
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
+from mtctl.reading import read_bytes
 from mtctl.recipes import builtin
 
 _DEPTH = 3
@@ -107,7 +116,7 @@ def evaluation(path: Path, checkpoint: str = layout.LAST) -> Evaluation | None:
     return found
 
 
-def metrics(path: Path) -> Metrics:
+def metrics(path: Path, tasks: Collection[str] | None = None) -> Metrics:
     """Return a run's records.
 
     A run that was killed may have its last line cut off: that line is left out and named. Anything else that
@@ -115,13 +124,18 @@ def metrics(path: Path) -> Metrics:
 
     Args:
         path: the run directory.
+        tasks: the run's; records of others are refused. None: any.
 
     Raises:
         MtctlError: names file, line and what is wrong there.
     """
     file, remedy = path / layout.METRICS, "restore it from a copy, or train this run again with --force"
-    *lines, tail = read_bytes(file, remedy=remedy).split(b"\n")
+    *lines, tail = read_bytes(file, remedy=remedy, needs=NEEDS).split(b"\n")
     records = [_record(line, file, number, remedy) for number, line in enumerate(lines, 1)]
+    for number, record in enumerate(records if tasks is not None else (), 1):
+        if foreign := next((task for task in _tasks_of(record) if task not in (tasks or ())), None):
+            text = f"{file}:{number} is of task `{show_text(foreign)}`, which the run does not have"
+            raise MtctlError(text, hint=remedy)
     if tail:
         try:
             records.append(_record(tail, file, len(lines) + 1, remedy))
@@ -145,7 +159,7 @@ def evaluations_and_lines(path: Path) -> tuple[tuple[EvaluationRecord, ...], lis
         MtctlError: names file, line and what is wrong there.
     """
     file, remedy = path / layout.METRICS, "restore it from a copy, or train this run again with --force"
-    lines = read_bytes(file, remedy=remedy).split(b"\n")[:-1]
+    lines = read_bytes(file, remedy=remedy, needs=NEEDS).split(b"\n")[:-1]
     others = [(number, line) for number, line in enumerate(lines) if not line.startswith(_UNITS)]
     records = {number: _record(line, file, number + 1, remedy) for number, line in others}
     evaluations = {
@@ -162,6 +176,22 @@ def _record(line: bytes, file: Path, number: int, remedy: str) -> Record:
     place = f"{file}:{number}"
     value = parse(decode(line, place, remedy=remedy), file, remedy=remedy, line=number)
     return check(_RECORD, value, place, remedy=remedy)
+
+
+def _tasks_of(record: Record) -> Iterator[str]:
+    match record:
+        case EpisodeRecord():
+            yield record.task
+        case EpochRecord():
+            yield from record.loss
+        case EvaluationRecord():
+            yield from record.tasks
+            return
+    if (means := record.signals) is not None:
+        for figures in (means.loss, means.weight, means.gradient_norm, means.gradient_share):
+            yield from figures
+        for figures in means.further.values():
+            yield from figures
 
 
 def _runs_below(path: Path, depth: int) -> Iterator[Path]:

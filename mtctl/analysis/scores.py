@@ -16,6 +16,8 @@ from mtctl.analysis.runs import evaluation, find_runs, read_run
 from mtctl.analysis.selection import Selection, Unknown, judge_selection, selected
 from mtctl.analysis.statistics import mean_of
 from mtctl.engine import layout
+from mtctl.engine.lock import holder
+from mtctl.engine.provenance import command_line
 
 _DEFAULT_RESULTS = Path("results")
 Usable = TypeVar("Usable")
@@ -119,7 +121,7 @@ def judge_runs(
     for path in find_runs(paths):
         run = read_run(path)
         stopped = run.status != "completed" and not include_partial
-        found = LeftOut(run, how_it_stopped(run), _resume(run)) if stopped else judge(run)
+        found = LeftOut(run, how_it_stopped(run), resuming(run)) if stopped else judge(run)
         if not isinstance(found, LeftOut) and (first := used.get(identity(run))):
             found = LeftOut(run, f"is a second copy of {first[0].path}", None)
         if isinstance(found, LeftOut):
@@ -178,17 +180,30 @@ def _held_out(run: Run, scores: Evaluation) -> ScoredRun:
 
 def how_it_stopped(run: Run) -> str:
     """Return how a run that is not completed stopped, as the end of a sentence."""
-    if run.status == "running":
-        return "is still running, or was killed"
     at = f"at {run.unit} {run.budget.done} of {run.budget.units}"
+    found = holder(run.path)
+    if found.state == "held":
+        return f"is being trained by {found}"
+    if run.status == "running":
+        if found.state == "unknown":
+            return "is still running, or was killed: its lock does not tell from here"
+        saved = f"its last checkpoint is {at}" if run.budget.done else "before its first checkpoint"
+        return f"ended without a word (killed?), {saved}"
     if run.status == "interrupted":
         return f"was interrupted {at}"
     return f"failed {at}" + (f": {run.error.message}" if run.error else "")
 
 
-def _resume(run: Run) -> str:
+def resuming(run: Run) -> str | None:
+    """Return the command that continues a run.
+
+    None while a process trains it, or may, and where it lies elsewhere than training would look for it.
+    """
+    root, state = run.path.parent.parent, holder(run.path).state
+    trained = state == "held" or (state == "unknown" and run.status == "running")
+    if trained or run.path.absolute().parts[-2:] != (run.name, f"seed{run.seed}"):
+        return None
     words = ["mtctl", "train", str(run.path / layout.RECIPE), "--seed", str(run.seed)]
-    root = run.path.parent.parent
     if root != _DEFAULT_RESULTS:
         words += ["--results-dir", str(root)]
-    return shlex.join([*words, "--resume"])
+    return command_line([*words, "--resume"])

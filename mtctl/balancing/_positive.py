@@ -8,16 +8,32 @@ from mtctl.balancing.contract import Array, SignalError
 NEGLIGIBLE = 1e-150
 
 
-def refuse_negative(losses: Array, consequence: str) -> None:
-    """Raise where a loss [..., T] is negative.
+REMEDY = (
+    "a loss that may be negative, such as a negative log-likelihood, goes with methods that look at gradients, "
+    "such as encodec, pcgrad or nash_mtl; or add a constant to it that it never falls below"
+)
+
+
+class NegativeLoss(SignalError):  # noqa: N818 - named after what was found
+    """A loss below 0, or below a bound that was set.
 
     Args:
-        losses: [..., T].
+        task: index of the (first) task concerned.
         consequence: what does not work then, e.g. "so that its logarithm does not exist".
+        remedy: what to do about it.
+    """
+
+    def __init__(self, task: int, consequence: str, remedy: str) -> None:
+        super().__init__(task, f"its loss is negative, {consequence}")
+        self.remedy = remedy
+
+
+def refuse_negative(losses: Array, consequence: str, remedy: str = REMEDY) -> None:
+    """Raise where a loss [..., T] is negative. Further arguments as of `NegativeLoss`.
 
     Raises:
-        SignalError: with the first such task.
+        NegativeLoss: with the first such task.
     """
     if losses.size and losses.min() < 0:
         task = int((losses < 0).reshape(-1, losses.shape[-1]).any(0).argmax())
-        raise SignalError(task, f"its loss is negative, {consequence}")
+        raise NegativeLoss(task, consequence, remedy)

@@ -67,6 +67,7 @@ class AdaptiveScaling(Balancer):
     space: Space = "all_shared"
 
     needs = frozenset({"norms"})
+    averages_gradients = True
 
     def init(self, tasks: int) -> State:
         _by_task.refuse_wrong_number(tasks, base_weights=self.base_weights)

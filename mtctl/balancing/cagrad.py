@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from mtctl.balancing import _active_set
 from mtctl.balancing.contract import Array, Balancer, ConvergenceError, Mask, Signals, Space, State
+from mtctl.balancing.mgda import shortest
 
 # A unit gradient whose squared distance from the span of others is below this depends on them. Rounding
 # blurs it by about 1e-15, or by 1e-7 and more where the Gramian was formed in float32, which is tried next.
@@ -18,8 +20,11 @@ DEPENDENT = (1e-12, 1e-6, 1e-4)
 # Added to the unit diagonal where that does not solve it: the path of a Gramian that rounding has made
 # indefinite can cycle, and its neighbour's does not. What comes out has to solve the problem as given.
 RIDGES = (0.0, 1e-7, 1e-6, 1e-5)
-# Largest KKT residual (see `kkt_residual`) that counts as solved. Degenerate problems reach 1e-7, others
-# 1e-14; a Gramian formed in float32 may cost a few digits more.
+# A KKT residual (see `kkt_residual`) up to here leaves nothing to gain; above it, the next of these is tried
+# and the best answer kept: on gradients that nearly depend on each other, too strict an idea of dependence
+# ends at weights of 1e7 and loses half of the digits.
+SOLVED = 1e-10
+# Largest residual of the best answer. A Gramian formed in float32 may cost this much, others 1e-9.
 TOLERANCE = 1e-4
 # A slope this small, relative to the numbers it was computed from, is 0.
 ROUNDING = 1e-12
@@ -66,13 +71,20 @@ def conflict_averse(gramian: Array, c: float) -> Array:
     problem = _scale(gramian, moving, c)
     if problem.radius == 0:
         return weights
-    for ridge, dependent in product(RIDGES, DEPENDENT):
-        v = _follow(_firmer(problem, ridge), dependent)
-        residual = _residual(problem, v)
-        if residual <= TOLERANCE:
-            weights[moving] += v / problem.lengths
-            return weights
-    raise ConvergenceError("CAGrad", residual, TOLERANCE, float(np.linalg.cond(problem.unit)))
+    best, least = problem.pull, math.inf
+    for ridge in RIDGES:
+        for v in _answers(problem, ridge):
+            residual = _residual(problem, v)
+            if residual < least:
+                best, least = v, residual
+            if least <= SOLVED:
+                break
+        if least <= TOLERANCE:
+            break
+    if least > TOLERANCE:
+        raise ConvergenceError("CAGrad", least, TOLERANCE, float(np.linalg.cond(problem.unit)))
+    weights[moving] += best / problem.lengths
+    return weights
 
 
 def kkt_residual(gramian: Array, weights: Array, c: float) -> float:
@@ -98,6 +110,30 @@ def _scale(gramian: Array, moving: Mask, c: float) -> _Problem:
     pull = unit @ lengths / tasks
     mean_norm = math.sqrt(max(float(lengths @ pull) / tasks, 0.0))
     return _Problem(unit, lengths, pull, c * mean_norm, (1 + c) * mean_norm)
+
+
+def _answers(problem: _Problem, ridge: float) -> Iterator[Array]:
+    """Yield v [T] by one way after another, the quickest first; NaN where a way leads nowhere."""
+    firmer = _firmer(problem, ridge)
+    yield from (_follow(firmer, dependent) for dependent in DEPENDENT)
+    if ridge == 0:
+        yield _harmless(problem)
+
+
+def _harmless(problem: _Problem) -> Array:
+    """Return v ≥ 0 [T] of the step that harms no task and is nearest to g₀; NaN where a step improves all.
+
+    That is the solution where λ = 0, which means that a convex combination of gradients is 0. The path gets
+    there on gradients that nearly depend on each other; this finds better ones.
+    """
+    start = np.maximum(-problem.pull, 0.0)
+    try:
+        balanced = shortest(problem.unit)
+        if float(balanced @ problem.unit @ balanced) <= DEPENDENT[0]:
+            return _active_set.minimise(problem.unit, -problem.pull, start, "CAGrad")
+    except ConvergenceError:
+        pass  # the other answers are left
+    return np.full(len(start), np.nan)
 
 
 def _firmer(problem: _Problem, ridge: float) -> _Problem:

@@ -19,11 +19,12 @@ class Decision:
     """How one step combines the tasks.
 
     Args:
-        shared: [T] float64 weights of the gradients on the shared parameters; 0 for inactive tasks.
+        shared: [T] float64 weights of the gradients on the shared parameters; 0 for inactive tasks. The
+            methods' alone: the problem's own importance a comes on top where gradients are combined.
         own: [T] float64 weights of the losses as each task's own parameters see them: the product over the
             methods whose scope is `loss`.
-        following: for each method that wants to see what the step does, the weights [T] of those before it;
-            None for the others.
+        following: for each method that wants to see what the step does, the factors [T] of the losses that it
+            has seen (a, times the weights of the methods before it); None for the others.
     """
 
     shared: Tensor
@@ -40,9 +41,11 @@ class Decision:
 class Chain:
     """One or more methods in a row; the total weight is the product of theirs.
 
-        w = w₁ ∘ w₂ ∘ …;   method k sees  p ∘ L,  |p| ∘ ‖∇L‖  and  diag(p)·G·diag(p),   p = w₁ ∘ … ∘ wₖ₋₁
+        w = w₁ ∘ w₂ ∘ …;   method k sees  p ∘ L,  |p| ∘ ‖∇L‖  and  diag(p)·G·diag(p),   p = a ∘ w₁ ∘ … ∘ wₖ₋₁
 
-    This is exact: weighting the losses by p weights the rows of J by p. Here tensors become arrays and back.
+    a is the problem's importance of its tasks: what is applied is a ∘ w, and a method that promises something
+    about the update, such as ⟨gᵢ, d⟩ ≥ 0, keeps its promise only about what it has seen. This is exact:
+    weighting the losses by p weights the rows of J by p. Here tensors become arrays and back.
 
     Args:
         methods: in order; at least one.
@@ -69,14 +72,16 @@ class Chain:
             NonFiniteSignal: a loss, norm or inner product that was needed is NaN or infinite.
         """
         shared = own = gradients.active.numpy(force=True).astype(np.float64)
+        importance = gradients.importance.numpy(force=True)
         after: ChainState = {}
         following: list[Array | None] = []
         for place, method in enumerate(self.methods):
-            before = _part(state, place)
+            before = part(state, place)
             needs = method.asks(gradients.active.numpy(force=True), before)
-            weights, memory = method.weigh(_signals(gradients, method.space, needs, shared), before, rng)
-            after |= _whole(memory, place)
-            following.append(shared if "outcome" in needs else None)
+            seen = importance * shared
+            weights, memory = method.weigh(_signals(gradients, method.space, needs, seen), before, rng)
+            after |= whole(memory, place)
+            following.append(seen if "outcome" in needs else None)
             shared = shared * weights
             own = own * weights if method.scope == "loss" else own
         return Decision(torch.from_numpy(shared), torch.from_numpy(own), tuple(following)), after
@@ -99,20 +104,21 @@ class Chain:
         )
         for place, (method, weights) in enumerate(zip(self.methods, decision.following, strict=True)):
             if weights is not None:
-                memory = method.follow(before * weights, now * weights, active, _part(state, place))
-                state = state | _whole(memory, place)
+                memory = method.follow(before * weights, now * weights, active, part(state, place))
+                state = state | whole(memory, place)
         return state
 
 
-def _part(state: ChainState, place: int) -> State:
-    """Return the state of one method."""
+def part(state: ChainState, place: int) -> State:
+    """Return the state of one method of a chain."""
     start = f"{place}."
     return {
         name.removeprefix(start): value.numpy() for name, value in state.items() if name.startswith(start)
     }
 
 
-def _whole(memory: State, place: int) -> ChainState:
+def whole(memory: State, place: int) -> ChainState:
+    """Return one method's state as it stands in that of a chain."""
     # Copied: a value that passes through unchanged would otherwise hold on to every state before it.
     return {f"{place}.{name}": torch.from_numpy(value.copy()) for name, value in memory.items()}
 
@@ -133,5 +139,5 @@ def _signals(gradients: Shown, space: Space, needs: frozenset[Need], weights: Ar
         seen.losses * weights,
         seen.active,
         seen.norms * np.abs(weights) if "norms" in needs else NOT_ASKED,
-        seen.gramian * weights[:, None] * weights if "gramian" in needs else NOT_ASKED,
+        seen.gramian * weights[..., :, None] * weights[..., None, :] if "gramian" in needs else NOT_ASKED,
     )

@@ -76,7 +76,7 @@ class Signals:
     """What one step shows a method: as made by `observe`, finite, and 0 for inactive tasks.
 
     Args:
-        losses: [..., T] task losses, as weighted by the methods before this one in a chain.
+        losses: [..., T] task losses, as weighted by the problem and the methods before this one in a chain.
         active: [..., T]; False for a task that this step has no data of.
         norms: [..., T] ‖∇Lᵢ‖ on the method's `space`; NOT_ASKED without a need for `norms`.
         gramian: [..., T, T] inner products gᵢ·gⱼ on the method's `space`; NOT_ASKED without a need for it.
@@ -124,11 +124,14 @@ class Balancer(ABC):
         space: where `needs` are measured.
         scope: what its weights act on: the whole `loss` of a task (its own parameters too), or only the
             gradient on the `shared` parameters (the task's own parameters then follow their own loss).
+        averages_gradients: whether its state holds averages of norms or angles, which mean nothing once they
+            are measured on other parameters.
     """
 
     needs: frozenset[Need] = frozenset()
     space: Space = "all_shared"
     scope: Scope = "loss"
+    averages_gradients: bool = False
 
     def init(self, tasks: int) -> State:
         """Return the state before the first step of `tasks` tasks: arrays [T] or [T·T]."""
@@ -165,12 +168,16 @@ class Shown(Protocol):
     """What one step shows of its losses and per-task gradients; computed when it is asked for.
 
     Attributes:
-        losses: [T] float64 mean losses, detached.
+        losses: [T] float64 mean losses Lᵢ, detached.
         active: [T] bool.
+        importance: [T] float64 aᵢ > 0, what the problem multiplies Lᵢ by in the sum Σ aᵢ·Lᵢ that it minimises
+            before anybody balances: 1, or a task's share of a batch that all tasks have drawn together.
+            Losses, norms and inner products are those of Lᵢ; a method sees them times a.
     """
 
     losses: Tensor
     active: Tensor
+    importance: Tensor
 
     def norms(self, space: Space) -> Tensor:
         """Return [T] float64 norms of the per-task gradients on `space`."""
@@ -191,7 +198,7 @@ class TaskGradients(Shown, Protocol):
     tasks: tuple[str, ...]
 
     def combine(self, shared: Tensor, own: Tensor) -> None:
-        """Write Σᵢ sharedᵢ·∇Lᵢ (shared parameters) and ownᵢ·∇Lᵢ (a task's own parameters) into `.grad`."""
+        """Write Σᵢ aᵢ·sharedᵢ·∇Lᵢ (shared parameters) and aᵢ·ownᵢ·∇Lᵢ (a task's own) into `.grad`."""
         ...
 
     def own_norms(self) -> Tensor:

@@ -63,6 +63,7 @@ class LongestNorm(Balancer):
 
     needs = frozenset({"norms"})
     scope = "shared"
+    averages_gradients = True
 
     def init(self, tasks: int) -> State:
         return _average.init(tasks)

@@ -57,6 +57,7 @@ class Encodec(Balancer):
 
     needs = frozenset({"norms"})
     scope = "shared"
+    averages_gradients = True
 
     def init(self, tasks: int) -> State:
         _by_task.refuse_wrong_number(tasks, base_weights=self.base_weights)

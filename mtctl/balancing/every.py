@@ -35,9 +35,10 @@ class Every(Balancer):
     needs: frozenset[Need] = field(init=False, repr=False, compare=False)
     space: Space = field(init=False, repr=False, compare=False)
     scope: Scope = field(init=False, repr=False, compare=False)
+    averages_gradients: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("needs", "space", "scope"):
+        for name in ("needs", "space", "scope", "averages_gradients"):
             object.__setattr__(self, name, getattr(self.method, name))
 
     def init(self, tasks: int) -> State:

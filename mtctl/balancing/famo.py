@@ -67,7 +67,9 @@ class FAMO(Balancer):
     def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
         above = self._above(signals.losses)
         refuse_negative(
-            np.where(signals.active, above, 0.0), "measured from its bound, so that it has no log"
+            np.where(signals.active, above, 0.0),
+            "measured from its bound, so that it has no log",
+            "give `ideal`, by task, a bound that no loss falls below; or take a method that looks at gradients",
         )
         learning = self._learning(above, signals.active)
         shares = softmax(state["logits"], learning) / np.where(learning, above + self.epsilon, 1.0)

@@ -91,6 +91,7 @@ class GradVac(Balancer):
 
     needs = frozenset({"gramian"})
     scope = "shared"
+    averages_gradients = True
 
     def init(self, tasks: int) -> State:
         return {"target_cosines": np.zeros(tasks * tasks)}

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mtctl.balancing import _adam
+from mtctl.balancing._positive import refuse_negative
 from mtctl.balancing.contract import Array, Balancer, Signals, State
 
 
@@ -19,7 +20,8 @@ class IMTLL(Balancer):
 
     The fixed point is e^{sᵢ} = 1/Lᵢ, every weighted loss 1: that of Σ log L, reached at the pace of Adam. It
     is `Uncertainty` in other letters (twice its objective with s = −log σ²), except that weights start at 1.
-    Nothing in the objective bounds s as a loss goes to 0, so s stays within ±`limit`.
+    Nothing in the objective bounds s as a loss goes to 0, so s stays within ±`limit`. A negative loss, which no
+    weight brings to 1, would drive s there.
 
     Helps: in long trainings whose losses are in different units: weights follow slowly, past the noise of
     batches.
@@ -34,6 +36,9 @@ class IMTLL(Balancer):
             double in 1400 steps.
         limit: largest |s|; 20, weights from 2e-9 to 5e8.
 
+    Raises:
+        SignalError: a loss is negative, so that no weight brings it to 1.
+
     Source: Liu et al., Towards Impartial Multi-Task Learning, ICLR 2021.
     """
 
@@ -47,6 +52,7 @@ class IMTLL(Balancer):
         return tasks
 
     def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+        refuse_negative(signals.losses, "so that no weight brings it to 1")
         s = state["log_weights"]
         weights = np.exp(s)
         s, adam = _adam.move(s, weights * signals.losses - 1, state, self.lr, signals.active)

@@ -6,7 +6,6 @@ Nothing heavy is imported here or at the top of a verb's file, so that `mtctl --
 from __future__ import annotations
 
 import sys
-from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -16,11 +15,13 @@ from mtctl import __version__
 from mtctl.cli import recipes
 from mtctl.cli.bench import bench
 from mtctl.cli.compare import compare
+from mtctl.cli.console import write_line
 from mtctl.cli.diagnose import diagnose
 from mtctl.cli.errors import excepthook, guarded
 from mtctl.cli.eval import evaluate
 from mtctl.cli.explain import explain
 from mtctl.cli.report import report
+from mtctl.cli.streams import prepare
 from mtctl.cli.train import train
 
 _VERBOSE = ("-v", "--verbose")
@@ -70,15 +71,14 @@ def _root(
     ] = False,
 ) -> None:
     if version:
-        typer.echo(f"mtctl {__version__}")
+        write_line(f"mtctl {__version__}")
         raise typer.Exit
 
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
     sys.excepthook = excepthook
-    if isinstance(sys.stdout, TextIOWrapper):  # not every terminal's encoding has every character of a table
-        sys.stdout.reconfigure(errors="backslashreplace")
+    prepare()
     before, after = _split_at_dashes(sys.argv[1:])
     arguments = [argument for argument in before if argument not in _VERBOSE] + after
     verbose = len(arguments) < len(before) + len(after)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,7 +36,7 @@ def bench(
         raise MtctlError("--tasks and --recipe exclude each other: a recipe has the tasks that it has")
     chosen, numbers = _methods(methods), _tasks(tasks or "2,4,10,40")
     # Torch takes a second to load: what is misspelled is told before.
-    from mtctl.cli.console import err, out
+    from mtctl.cli.console import err, out, write_json
     from mtctl.engine.bench import on_recipe, on_reference
     from mtctl.recipes.loading import load
 
@@ -52,7 +52,7 @@ def bench(
             err().print(f"{loaded.name}: {len(chosen)} methods …", soft_wrap=True)
         found[loaded.name] = on_recipe(chosen, loaded, blocks)
     if as_json:
-        _print_json(found)
+        write_json(_document(found))
         return
     from mtctl.cli.screens.bench import cost_tables
 
@@ -88,14 +88,12 @@ def _tasks(text: str) -> list[int]:
     return list(dict.fromkeys(numbers))
 
 
-def _print_json(found: dict[str, list[Cost]]) -> None:
-    import json
+def _document(found: dict[str, list[Cost]]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    document = {
+    return {
         "schema": 1,
         "measured": [
             {"on": place, "methods": [asdict(cost) for cost in costs]} for place, costs in found.items()
         ],
     }
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -134,27 +134,25 @@ def _tell(found: Comparison, form: str | None, *, published: bool) -> None:
 
 
 def _print(found: Comparison, rows: tuple[PublishedRow, ...], form: str | None) -> None:
-    import json
-
     from mtctl.analysis import export
-    from mtctl.cli.console import out
+    from mtctl.cli.console import out, write, write_json
     from mtctl.cli.screens.compare import comparison_tables, mismatch_table
     from mtctl.cli.screens.compare_training import published_table
     from mtctl.cli.screens.latex import latex
     from mtctl.cli.screens.tables import markdown
 
     if form == "json":
-        typer.echo(json.dumps(export.as_document(found, rows), indent=2))
+        write_json(export.as_document(found, rows))
         return
     if form == "csv":
-        typer.echo(export.as_csv(found), nl=False)
+        write(export.as_csv(found))
         return
     tables = [*comparison_tables(found), *([published_table(rows)] if rows else [])]
     if found.mismatches:
         tables.insert(0, mismatch_table(found.mismatches))
     if form is not None:
-        write = markdown if form == "markdown" else latex
-        typer.echo("\n".join(map(write, tables)), nl=False)
+        form_of = markdown if form == "markdown" else latex
+        write("\n".join(map(form_of, tables)))
         return
     for number, table in enumerate(tables):
         out().print(*([""] if number else []), table, sep="\n", crop=False)

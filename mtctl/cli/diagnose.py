@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -13,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mtctl.cli.console import err, out
+from mtctl.cli.console import err, out, redraws, write_json
 from mtctl.cli.diagnose_cure import require_place, winner, write_cure
 from mtctl.cli.diagnose_target import Kind, columns_of, kind_of, recipes_of, refuse_flags, refuse_for_problem
 from mtctl.cli.train import parse_seeds
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.text import show_text
 
 if TYPE_CHECKING:
     from mtctl.diagnosis.report import Diagnosis
@@ -138,10 +138,12 @@ def diagnose(
     if played and len(numbers) > 1:
         raise MtctlError(f"--seeds {seeds}: the lander is trained once", hint="one seed is written 3..3")
     found = _train(short, task, numbers, jobs or 1, budget, proof=proof, quiet=quiet)
-    _print(found, _after_training(found, name, write_recipe), as_json=as_json)
-    if write_recipe is not None:
-        write_cure(write_recipe, full, found)
-        err().print(f"wrote {write_recipe}", soft_wrap=True)
+    try:
+        _print(found, _after_training(found, name, write_recipe), as_json=as_json)
+    finally:  # of minutes of training, whatever becomes of the screen
+        if write_recipe is not None:
+            write_cure(write_recipe, full, found)
+            err().print(f"wrote {write_recipe}", soft_wrap=True)
     return _gate(found, fail_on)
 
 
@@ -153,7 +155,7 @@ def _explain(code: str, *, as_json: bool) -> int:
 
     found = list(CODES.values()) if code == _ALL_CODES else [explain(code)]
     if as_json:
-        typer.echo(json.dumps({"schema": 1, "codes": [asdict(each) for each in found]}, indent=2))
+        write_json({"schema": 1, "codes": [asdict(each) for each in found]})
     else:
         screen = codes_screen(found) if code == _ALL_CODES else explanation_screen(found[0])
         out().print(*screen, sep="\n", crop=False)
@@ -227,11 +229,11 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
     console = err()
     if quiet:
         yield lambda _: None
-    elif console.is_terminal:
+    elif redraws(console):
         with console.status(Text("starting")) as status:
-            yield lambda text: status.update(Text(text))
+            yield lambda text: status.update(Text(show_text(text)))
     else:
-        yield lambda text: console.print(Text(text), soft_wrap=True)
+        yield lambda text: console.print(text, soft_wrap=True)
 
 
 def _print(found: Diagnosis, commands: list[str], *, as_json: bool) -> None:
@@ -239,7 +241,7 @@ def _print(found: Diagnosis, commands: list[str], *, as_json: bool) -> None:
     from mtctl.diagnosis.document import document
 
     if as_json:
-        typer.echo(json.dumps(document(found), indent=2, allow_nan=False))
+        write_json(document(found))
     else:
         out().print(*diagnosis_screen(found, commands), sep="\n", crop=False)
 

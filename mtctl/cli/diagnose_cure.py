@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.text import show_text
 
 if TYPE_CHECKING:
     from mtctl.diagnosis.report import Diagnosis, Trial
@@ -27,6 +28,10 @@ def winner(diagnosis: Diagnosis) -> Trial | None:
 
 def require_place(path: Path, *, force: bool) -> None:
     """Refuse a place that a recipe cannot be written to, before anything is trained."""
+    from mtctl.engine.files import is_stream
+
+    if is_stream(path):
+        return
     if path.is_dir():
         raise MtctlError(
             f"--write-recipe {path}: it is a directory", hint=f"name a file: {path / 'fixed.yaml'}"
@@ -50,7 +55,7 @@ def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
     Raises:
         MtctlError: no remedy helped, or the file cannot be written.
     """
-    from mtctl.engine.files import explained, write_text
+    from mtctl.engine.files import explained, write_output
     from mtctl.recipes.loading import dump, revise
 
     best = winner(diagnosis)
@@ -58,9 +63,11 @@ def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
         raise _nothing_to_write(path, diagnosis)
     name = _name(recipe.name, best.remedy.name)
     cured = revise(recipe, [*best.remedy.overrides, f"name={name}"])
-    head = "".join(f"# {line}".rstrip() + "\n" for line in _head(path, recipe, name, diagnosis, best))
+    head = "".join(
+        f"# {show_text(line)}".rstrip() + "\n" for line in _head(path, recipe, name, diagnosis, best)
+    )
     with explained(path.parent, "choose another place for --write-recipe"):
-        write_text(path, f"{head}\n{dump(cured)}")
+        write_output(path, f"{head}\n{dump(cured)}")
 
 
 def _nothing_to_write(path: Path, diagnosis: Diagnosis) -> MtctlError:

@@ -63,11 +63,12 @@ _PLAYED: Final[Mapping[str, str]] = {
 
 
 def kind_of(target: str) -> Kind:
-    """Return what a target is: a directory with a run in it, a file of figures, or else a recipe.
+    """Return what a target is: a directory with a run in it, figures in a file or a pipe, or else a recipe.
 
     Raises:
         MtctlError: there is nothing of that name, or it is nothing that can be diagnosed.
     """
+    from mtctl.engine.files import is_stream
     from mtctl.recipes import builtin
 
     if not target:
@@ -80,7 +81,7 @@ def kind_of(target: str) -> Kind:
     if path.is_dir():
         _require_run(path)
         return Kind.RUN
-    if path.suffix.lower() in _TABLES:
+    if path.suffix.lower() in _TABLES or (is_stream(path) and path.suffix not in _RECIPES):
         return Kind.METRICS
     if path.suffix.lower() in _RECIPES:
         return Kind.RECIPE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -10,13 +10,12 @@ from types import TracebackType
 
 from typer import TyperException
 
+from mtctl import __version__
 from mtctl.cli.console import err
+from mtctl.cli.faults import explain
+from mtctl.cli.streams import OutputError, discard, settle
 from mtctl.errors import ExitCode, MtctlError
-
-#: Control characters would let a file's text steer the terminal; a new line is the one that messages need.
-_CONTROL = {
-    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != ord("\n")
-}
+from mtctl.text import show_lines, show_text
 
 
 def guarded(command: Callable[[], object], *, verbose: bool) -> int:
@@ -25,49 +24,93 @@ def guarded(command: Callable[[], object], *, verbose: bool) -> int:
     Args:
         command: an int that it returns is the exit code; anything else is 0.
         verbose: show the traceback as well.
+
+    Raises:
+        Exception: what is a mistake in mtctl.
     """
     try:
         result = command()
         sys.stdout.flush()
-    except MtctlError as error:
-        if verbose:
-            traceback.print_exc()
-        show("error", error.message, error.hint)
-        return int(error.code)
+    except OutputError as error:
+        discard()
+        # Whoever has left, as `head` does, wants to hear no more.
+        return int(ExitCode.FAILED) if error.reader_left else _told(error, error, verbose=verbose)
+    except KeyboardInterrupt:
+        settle()
+        return int(ExitCode.INTERRUPTED)
     except TyperException as error:
+        settle()
         message = error.format_message()
         show("error", message[:1].lower() + message[1:].rstrip("."), _help_hint(error))
         return error.exit_code
-    except KeyboardInterrupt:
-        return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has left. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.FAILED)
+    except Exception as error:
+        settle()
+        explained = error if isinstance(error, MtctlError) else explain(error)
+        if explained is None:
+            raise
+        return _told(explained, error, verbose=verbose)
     return result if isinstance(result, int) else int(ExitCode.OK)
 
 
 def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Stand in for Python's: one line for what is a mistake in mtctl itself, and how to see more."""
+    """Stand in for Python's: say in a few lines that mtctl has a mistake, and how to report it."""
     if not issubclass(kind, Exception):
         sys.__excepthook__(kind, error, trace)
         return
-    if "-v" in sys.argv or "--verbose" in sys.argv:
-        sys.__excepthook__(kind, error, trace)
     lines = str(error).splitlines()
-    first = lines[0] if lines else "no message"
-    show("internal error", f"{kind.__name__}: {first}", "add -v to see the traceback")
+    what = f"{kind.__name__}: {lines[0] if lines else 'no message'}"
+    if "-v" in sys.argv or "--verbose" in sys.argv:
+        _print_traceback(error)
+        place = "the traceback above"
+    else:
+        place = _keep_traceback(error)
+    show(
+        "internal error",
+        what,
+        f"this is a mistake in mtctl {__version__}; please report it with the command and {place}",
+    )
 
 
 def show(label: str, message: str, hint: str | None = None) -> None:
     """Print a labelled message, and a hint below it, to stderr."""
-    from rich.text import Text
+    message, hint = show_lines(message), show_lines(hint or "")
+    try:
+        from rich.text import Text
 
-    console = err()
-    text = Text.assemble((f"{label}: ", "bold red"), message.translate(_CONTROL))
-    if hint:
-        text.append("\nhint: ", "bold cyan").append(hint.translate(_CONTROL))
-    console.print(text, soft_wrap=True)
+        text = Text.assemble((f"{label}: ", "bold red"), message)
+        if hint:
+            text.append("\nhint: ", "bold cyan").append(hint)
+        err().print(text, soft_wrap=True)
+    except (OSError, MemoryError, ImportError):  # there may be no file descriptor left to load rich with
+        sys.stderr.write(f"{label}: {message}\n" + (f"hint: {hint}\n" if hint else ""))
+
+
+def _told(explained: MtctlError, error: BaseException, *, verbose: bool) -> int:
+    if verbose:
+        _print_traceback(error)
+    show("error", explained.message, explained.hint)
+    return int(explained.code)
+
+
+def _print_traceback(error: BaseException) -> None:
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    sys.stderr.write("\n".join(map(show_text, lines)) + "\n")
+
+
+def _keep_traceback(error: BaseException) -> str:
+    """Write the traceback to a file, so that the end of a training of hours is not lost; say where it is."""
+    import platform
+    import tempfile
+
+    head = f"mtctl {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    command = shlex.join(["mtctl", *sys.argv[1:]])
+    text = "\n".join([head, command, "", *traceback.format_exception(error)])
+    try:
+        with tempfile.NamedTemporaryFile(prefix="mtctl-traceback-", suffix=".txt", delete=False) as file:
+            file.write(text.encode(errors="backslashreplace"))
+    except OSError:
+        return "the traceback that -v shows"
+    return f"the traceback in {file.name}"
 
 
 def _help_hint(error: TyperException) -> str | None:

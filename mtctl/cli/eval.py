@@ -14,6 +14,7 @@ from mtctl.errors import MtctlError
 if TYPE_CHECKING:
     from mtctl.analysis.formats import Evaluation, Run
 
+_DATA = "problem.data.path="
 _SHOWN = 3  # episodes of each task that are rendered
 
 
@@ -31,6 +32,12 @@ def evaluate(
         int | None,
         typer.Option(
             "--episodes", "--windows", min=1, help="How many of each task; 100 episodes, or all windows."
+        ),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-o", "--override", metavar="KEY=VALUE", help="Where the data is now: -o problem.data.path=FILE."
         ),
     ] = None,
     jobs: Annotated[
@@ -62,6 +69,12 @@ def evaluate(
             "--render shows one run after another, and --jobs evaluates several at a time",
             hint="leave out one of them; --video goes with --jobs",
         )
+    for override in overrides or ():
+        if not override.startswith(_DATA):
+            raise MtctlError(
+                f"-o {override}: a run is evaluated with the recipe that it was trained with",
+                hint=f"-o {_DATA}FILE says where its data is now, and nothing else can change",
+            )
     runs = [read_run(directory) for directory in find_runs(paths)]
     if render is not None or video is not None:
         _require_pictures(runs, window=render is not None, video=video)
@@ -69,6 +82,7 @@ def evaluate(
         checkpoint=checkpoint,
         items=episodes,
         tasks=tuple(dict.fromkeys(task)) if task else None,
+        overrides=tuple(overrides or ()),
         window=render is not None,
         video=video,
         shown=min(episodes or _SHOWN, _SHOWN),

@@ -7,17 +7,17 @@ import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import typer
 
 from mtctl.analysis.export import estimate_entry, selection_entry
 from mtctl.analysis.formats import Evaluation, Run
 from mtctl.analysis.grouping import method_labels
 from mtctl.analysis.runs import evaluation
+from mtctl.analysis.scores import how_it_stopped, resuming
 from mtctl.analysis.selection import Selection, Unknown, mean_bias, read_selection
-from mtctl.cli.console import err, out
+from mtctl.cli.console import err, out, redraws, write_json
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.eval import print_evaluation
 from mtctl.cli.screens.compare import remark
@@ -27,6 +27,7 @@ from mtctl.cli.screens.selection import bias_sentence, bias_table, selection_sen
 from mtctl.engine import layout
 from mtctl.engine.interrupt import Stop, Stopped, stop_on_signals
 from mtctl.engine.launch.local import Job, launch
+from mtctl.engine.lock import holder
 from mtctl.errors import ExitCode, MtctlError
 
 _SCHEMA = 2  # of the JSON document
@@ -40,6 +41,7 @@ class Choice:
         checkpoint: last, best, ep0100 … or a file.
         items: of each task; None for as many as a final score takes.
         tasks: None for all.
+        overrides: where the data is now.
         window: show episodes afterwards.
         video: film them into this folder afterwards.
         shown: how many episodes of each task are shown or filmed.
@@ -48,6 +50,7 @@ class Choice:
     checkpoint: str
     items: int | None
     tasks: tuple[str, ...] | None
+    overrides: tuple[str, ...]
     window: bool
     video: Path | None
     shown: int
@@ -56,8 +59,9 @@ class Choice:
         """Return the arguments of `mtctl` that evaluate one run so."""
         items = [] if self.items is None else ["--episodes", str(self.items)]
         tasks = [word for task in self.tasks or () for word in ("--task", task)]
+        changed = [word for override in self.overrides for word in ("-o", override)]
         video = [] if self.video is None else ["--video", str(self.video)]
-        options = ["--checkpoint", self.checkpoint, *items, *tasks, *video, "--json", "--quiet"]
+        options = ["--checkpoint", self.checkpoint, *items, *tasks, *changed, *video, "--json", "--quiet"]
         return ["eval", *options, "--", str(directory)]
 
     def of_best(self, directory: Path) -> bool:
@@ -161,13 +165,21 @@ def _one_by_one(runs: Sequence[Run], choice: Choice, stop: Stop, *, quiet: bool)
     for run in runs:
         if stop():
             return
+        if holder(run.path).state == "free" and run.status == "running":
+            command = f": `{resuming(run)}` continues it" if resuming(run) else ""
+            _note(run, how_it_stopped(run) + command)
         if not quiet:
             number = "" if choice.items is None else f"{choice.items} "
             err().print(f"{run.path}: {number}held-out {run.item}s of each task …", soft_wrap=True)
         try:
             with stop.leaving(1):
                 document = evaluate_run(
-                    run.path, name=choice.checkpoint, items=choice.items, tasks=choice.tasks
+                    run.path,
+                    name=choice.checkpoint,
+                    items=choice.items,
+                    tasks=choice.tasks,
+                    overrides=choice.overrides,
+                    say=partial(_note, run),
                 )
         except Stopped:
             return
@@ -185,6 +197,10 @@ def _one_by_one(runs: Sequence[Run], choice: Choice, stop: Stop, *, quiet: bool)
                 film(run.path, choice.checkpoint, tasks, choice.shown, choice.video)
 
 
+def _note(run: Run, text: str) -> None:
+    err().print(remark("note", "cyan", f"{run.path} {text}"), soft_wrap=True)
+
+
 def _side_by_side(
     runs: Sequence[Run], choice: Choice, parallel: int, stop: Stop, *, quiet: bool
 ) -> list[tuple[Run, dict[str, Any] | Failed]]:
@@ -197,7 +213,7 @@ def _side_by_side(
     if not quiet:
         at_a_time = min(parallel, len(jobs))
         console.print(f"{len(jobs)} runs, {at_a_time} at a time", soft_wrap=True)
-        if console.is_terminal:
+        if redraws(console):
             screen = Live(console=console, auto_refresh=False, transient=True)
     said: set[str] = set()
     delayed: set[str] = set()
@@ -206,7 +222,7 @@ def _side_by_side(
         for job in jobs:
             if job.delay and job.label not in delayed and not quiet:
                 delayed.add(job.label)
-                console.print(f"{job.label}: {job.delay}", markup=False, soft_wrap=True)
+                console.print(f"{job.label}: {job.delay}", soft_wrap=True)
             if job.code is None or job.label in said or quiet:
                 continue
             said.add(job.label)
@@ -220,7 +236,7 @@ def _side_by_side(
         launch(jobs, parallel, watch, stop)
     for job in jobs:
         if job.code == 0 and job.log:
-            console.print(job.log.rstrip(), markup=False, soft_wrap=True)
+            console.print(job.log.rstrip(), soft_wrap=True)
     return [
         (run, _result(job))
         for run, job in zip(runs, jobs, strict=True)
@@ -250,7 +266,7 @@ def _selection(run: Run, choice: Choice, document: dict[str, Any]) -> Selection 
     else:
         found = read_selection(run, Evaluation.model_validate(document), evaluation(run.path))
     if isinstance(found, Unknown):
-        err().print(remark("note", "cyan", f"{run.path} {found.reason}: no selection bias"), soft_wrap=True)
+        _note(run, f"{found.reason}: no selection bias")
         return None
     return found
 
@@ -299,4 +315,4 @@ def _print_json(
         "selection_bias": {label: estimate_entry(mean_bias(found)) for label, found in by_method.items()},
         "failed": [{"run": str(run.path), "message": failure.message} for run, failure in failures],
     }
-    typer.echo(json.dumps(document, indent=2))
+    write_json(document)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from mtctl.cli.console import out
+from mtctl.cli.console import out, write_json
 from mtctl.errors import MtctlError
 
 
@@ -34,7 +33,7 @@ def explain(
 
     found = card(kind)
     if as_json:
-        typer.echo(json.dumps({"schema": 1, "method": asdict(found)}, indent=2, ensure_ascii=False))
+        write_json({"schema": 1, "method": asdict(found)})
     else:
         out().print(*method_screen(found), sep="\n", crop=False)
 
@@ -50,7 +49,7 @@ def list_methods(*, as_json: bool) -> None:
             for group, methods in found.items()
             for kind, summary in methods.items()
         ]
-        typer.echo(json.dumps({"schema": 1, "methods": rows}, indent=2, ensure_ascii=False))
+        write_json({"schema": 1, "methods": rows})
         return
     from mtctl.cli.screens.methods import methods_screen
 

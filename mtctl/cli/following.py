@@ -15,11 +15,12 @@ from mtctl.analysis.formats import Record, Run
 from mtctl.analysis.runs import find_runs, read_run
 from mtctl.cli.progress import Plan, Progress, Tail
 from mtctl.engine import layout
-from mtctl.engine.directory import held
+from mtctl.engine.lock import holder
 from mtctl.errors import MtctlError
 
-Status = Literal["starting", "running", "done", "interrupted", "failed", "stopped", "unreadable"]
-"""`stopped`: its process is gone and did not say why: killed, or the machine went down."""
+Status = Literal["starting", "running", "done", "interrupted", "failed", "stopped", "unknown", "unreadable"]
+"""`stopped`: its process is gone and did not say why: killed, or the machine went down. `unknown`: it may be
+so, or it is trained where this computer does not see it."""
 
 _RECORD: Final[TypeAdapter[Record]] = TypeAdapter(Record)
 UNDER_WAY: Final = frozenset({"starting", "running"})
@@ -70,7 +71,8 @@ class Followed:
 
     def _look(self) -> Status:
         # In this order: a process writes how it ended before it lets its lock go.
-        locked = held(self.path)
+        found = holder(self.path)
+        locked = found.state == "held"
         if not self._read():
             return "starting" if locked else "stopped"
         assert self.run is not None
@@ -78,6 +80,9 @@ class Followed:
         match self.run.status:
             case "completed":
                 return "done"
+            case "running" if found.state == "unknown":
+                self.why = "its lock does not tell from here whether its process lives"
+                return "unknown"
             case "running":
                 return "running" if locked else "stopped"
             case _ if locked:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtctl.cli.console import err, write, write_json, write_line
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.explain import list_methods
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.text import show_text
 
 if TYPE_CHECKING:
     from mtctl.recipes.recipe import Recipe
@@ -36,7 +39,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 @app.callback(invoke_without_command=True)
 def _help_without_verb(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        write(f"{context.get_help()}\n")
 
 
 @app.command("list")
@@ -53,12 +56,12 @@ def list_(
 
     recipes = {name: load(name) for name in builtin.names()}
     if as_json:
-        _print_json([{"name": name, **_summary(name, recipe)} for name, recipe in recipes.items()])
+        write_json([{"name": name, **_summary(name, recipe)} for name, recipe in recipes.items()])
         return
     kinds = dict.fromkeys(recipe.problem.kind for recipe in recipes.values())
     for number, kind in enumerate(kinds):
         if number:
-            typer.echo()
+            write_line("")
         _list_kind({name: recipe for name, recipe in recipes.items() if recipe.problem.kind == kind})
 
 
@@ -72,12 +75,13 @@ def _list_kind(recipes: Mapping[str, Recipe]) -> None:
             *((name, *(str(summary[key]) for key in columns)) for name, summary in summaries.items()),
         ]
     )
-    typer.echo(head)
+    write_line(head)
     for line, summary in zip(lines, summaries.values(), strict=True):
         indented = textwrap.fill(
             str(summary["shows"]), _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT
         )
-        typer.echo(f"{line}\n{indented}")
+        write_line(line)
+        write(f"{indented}\n")
 
 
 @app.command()
@@ -95,13 +99,22 @@ def show(
     if source and (overrides or as_json):
         raise MtctlError("--source prints the file as it is: it goes with neither -o nor --json")
     if source:
-        typer.echo(read(builtin.find(recipe)).text, nl=False)
+        _print_source(read(builtin.find(recipe)).text)
         return
     resolved = load(recipe, overrides or [])
     if as_json:
-        _print_json(resolved.model_dump(mode="json"))
+        write_json(resolved.model_dump(mode="json"))
     else:
-        typer.echo(dump(resolved), nl=False)
+        write(dump(resolved))
+
+
+def _print_source(text: str) -> None:
+    """Print a file as it is; on a terminal, without what would steer it."""
+    if not sys.stdout.isatty():
+        write(text)
+        return
+    for line in text.splitlines():
+        write_line(line.replace("\t", "    "))
 
 
 @app.command()
@@ -111,24 +124,24 @@ def copy(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
     """Copy a recipe into a file of your own that needs no other."""
-    from mtctl.engine.files import write_text
+    from mtctl.engine.files import is_stream, write_output
     from mtctl.recipes import builtin
     from mtctl.recipes.loading import dump, load
     from mtctl.recipes.sources import read
 
     original = builtin.find(recipe)
     target = path / original.name if path.is_dir() else path
-    if target.exists() and not force:
+    if target.exists() and not (force or is_stream(target)):
         raise MtctlError(f"{target} exists", hint="--force overwrites it")
     own_command = f"mtctl train {shlex.quote(str(target))}"
     lines = (_TRAINS.sub(lambda _: own_command, line) for line in builtin.header(read(original).text))
-    head = "".join(f"# {line}".rstrip() + "\n" for line in lines)
+    head = "".join(f"# {show_text(line)}".rstrip() + "\n" for line in lines)
     try:
-        write_text(target, f"{head}\n{dump(load(original))}".lstrip())
+        write_output(target, f"{head}\n{dump(load(original))}".lstrip())
     except OSError as error:
         raise MtctlError(f"{target} cannot be written: {error.strerror}") from error
-    typer.echo(f"wrote {target}", err=True)
-    typer.echo("hint: change its `name:` too: it is the folder of the results", err=True)
+    err().print(f"wrote {target}", soft_wrap=True)
+    err().print("hint: change its `name:` too: it is the folder of the results", soft_wrap=True)
 
 
 @app.command()
@@ -138,11 +151,13 @@ def check(
 ) -> int:
     """Check recipe files and show everything that is wrong with them."""
     from mtctl.recipes.loading import load
+    from mtctl.recipes.sizes import doubt, require_memory
 
     verdicts = []
     for file in files:
         try:
-            load(file)
+            recipe = load(file)
+            require_memory(recipe)
             verdicts.append({"file": file, "ok": True, "error": None, "hint": None})
         except MtctlError as error:
             verdicts.append({"file": file, "ok": False, "error": error.message, "hint": error.hint})
@@ -150,9 +165,11 @@ def check(
                 show_error("error", error.message, error.hint)
         else:
             if not as_json:
-                typer.echo(f"{file}: ok")
+                write_line(f"{file}: ok")
+                if found := doubt(recipe):
+                    err().print(f"warning: {found}", soft_wrap=True)
     if as_json:
-        _print_json(verdicts)
+        write_json(verdicts)
     return ExitCode.OK if all(verdict["ok"] for verdict in verdicts) else ExitCode.USAGE
 
 
@@ -161,7 +178,7 @@ def schema() -> None:
     """Print the JSON schema of recipe files, for editors."""
     from mtctl.recipes.schema import schema_text
 
-    typer.echo(schema_text(), nl=False)
+    write(schema_text())
 
 
 @app.command()
@@ -176,13 +193,13 @@ def diff(
 
     found = differences(load(a), load(b))
     if as_json:
-        _print_json([{"key": key, "a": one, "b": other} for key, one, other in found])
+        write_json([{"key": key, "a": one, "b": other} for key, one, other in found])
         return
     if not found:
-        typer.echo("no difference", err=True)
+        err().print("no difference")
         return
     for line in _aligned([("", a, b), *((key, text(one), text(other)) for key, one, other in found)]):
-        typer.echo(line)
+        write_line(line)
 
 
 def _summary(name: str, recipe: Recipe) -> dict[str, str | int]:
@@ -203,9 +220,3 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-
-
-def _print_json(document: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))

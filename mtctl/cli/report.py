@@ -63,7 +63,7 @@ def report(
     from mtctl.cli.report_diagnosis import diagnosed_files, diagnosed_runs
     from mtctl.cli.screens.compare import remarks
     from mtctl.cli.screens.report import Circumstances, parts
-    from mtctl.engine.files import explained, write_text
+    from mtctl.engine.files import explained, write_output
 
     _require_place(output, force=force)
     if title is not None and not title.strip():
@@ -85,7 +85,7 @@ def report(
         )
         text = page(parts(found, rows, around))
     with explained(output.parent, hint=_ELSEWHERE):
-        write_text(output, text)
+        write_output(output, text)
     for line in remarks(found):
         err().print(line, soft_wrap=True)
     err().print(f"wrote {output}", soft_wrap=True)
@@ -93,18 +93,22 @@ def report(
 
 def _waiting(sentence: str) -> AbstractContextManager[object]:
     """Say on a terminal what takes a while."""
-    from mtctl.cli.console import err
+    from rich.text import Text
+
+    from mtctl.cli.console import err, redraws
 
     console = err()
-    return console.status(sentence) if console.is_terminal else nullcontext()
+    return console.status(Text(sentence)) if redraws(console) else nullcontext()
 
 
 def _require_place(output: Path, *, force: bool) -> None:
     """Refuse a place that the page cannot be written to, before anything is read for nothing."""
     from mtctl.analysis.page.page import is_report
-    from mtctl.engine.files import explained
+    from mtctl.engine.files import explained, is_stream
 
     with explained(output, hint=_ELSEWHERE):
+        if is_stream(output):
+            return
         if output.is_dir():
             raise MtctlError(
                 f"--output {output}: it is a directory", hint=f"name a file: {output / _OUTPUT.name}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtctl.cli.console import err, out
+from mtctl.cli.console import err, write
 from mtctl.errors import ExitCode, MtctlError
 
 if TYPE_CHECKING:
@@ -55,14 +54,20 @@ def train(
     command: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Train recipes, each with one or more seeds, into results/NAME/seedK."""
+    from mtctl.engine.provenance import command_line
     from mtctl.recipes.loading import load
+    from mtctl.recipes.sizes import doubt, require_memory
 
     if resume and force:
         raise MtctlError("--resume and --force exclude each other")
     numbers = parse_seeds(seed, seeds)
     loaded = [load(reference, overrides or []) for reference in recipes]
     _refuse_same_names(loaded)
-    typed = command or shlex.join(["mtctl", *sys.argv[1:]])
+    for recipe in loaded:
+        require_memory(recipe)
+        if found := doubt(recipe):
+            err().print(f"warning: {found}", style="yellow", soft_wrap=True)
+    typed = command or command_line(["mtctl", *sys.argv[1:]])
     if dry_run:
         return _dry_run(loaded, numbers, results_dir)
     if len(loaded) == len(numbers) == 1:
@@ -136,7 +141,7 @@ def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
     from mtctl.recipes.loading import dump
 
     for recipe in recipes:
-        out().print(dump(recipe), end="", markup=False, soft_wrap=True)
+        write(dump(recipe))
         problem = build_problem(recipe, seeds[0])
         count = problem.parameter_count()
         learned = learned_parameters(build_chain(recipe.chain, problem.tasks), len(problem.tasks))
@@ -145,7 +150,7 @@ def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
         console.print(
             f"parameters   {count.total + learned:,} ({count.shared:,} shared, {learned} of the balancer)"
         )
-        console.print(f"samples      {problem.budget()['samples_per_update']} per update", highlight=False)
+        console.print(f"samples      {problem.budget()['samples_per_update']} per update")
         console.print(
             f"time         {duration(low)} to {duration(high)} per run on this machine (measured just now)"
         )

@@ -8,7 +8,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
-from mtctl.cli.console import err
+from mtctl.cli.console import err, redraws
 from mtctl.cli.live import LINES_OF_SEVERAL, Dues
 from mtctl.cli.progress import Plan, Progress, Tail
 from mtctl.cli.screens.train import line, runs_screen
@@ -18,7 +18,7 @@ from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.launch.local import Job, exit_code, launch
-from mtctl.engine.run import check_target
+from mtctl.engine.start import check_target
 from mtctl.recipes.loading import dump
 from mtctl.recipes.recipe import Recipe
 
@@ -36,9 +36,13 @@ class _Watched:
 
     def __init__(self, job: Job, recipe: Recipe, seed: int) -> None:
         self.job = job
-        self.progress = Progress(Plan.of_recipe(recipe, seed))
-        self._tail = Tail(job.directory / layout.METRICS, self.progress)
+        self._plan = Plan.of_recipe(recipe, seed)
         self._said = self._delayed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self.progress = Progress(self._plan)
+        self._tail = Tail(self.job.directory / layout.METRICS, self.progress)
         self._dues = Dues(self.progress, LINES_OF_SEVERAL)
 
     @property
@@ -50,7 +54,11 @@ class _Watched:
         return "done" if self.job.code == 0 else "stopped" if self.job.stopped else "failed"
 
     def follow(self) -> None:
-        if self._written:
+        if not self._written:
+            return
+        self._tail.follow()
+        if self._tail.lost:  # the run has put other records in the place of those that were there
+            self._begin()
             self._tail.follow()
 
     @property
@@ -59,9 +67,10 @@ class _Watched:
         if self.job.started is None or self.job.code is not None:
             return self.job.code is not None
         try:
-            return (self.job.directory / layout.RUN).stat().st_mtime >= self.job.started
+            fresh = (self.job.directory / layout.RUN).stat().st_mtime >= self.job.started
         except FileNotFoundError:
             return False
+        return fresh and RunDirectory(self.job.directory).told.get("begun") is not False
 
     def news(self) -> list[str]:
         """Return the lines that have become due: progress, and once, how it ended."""
@@ -77,10 +86,15 @@ class _Watched:
         return news
 
     @property
+    def notes(self) -> list[str]:
+        """What it said about its beginning: sentences that begin with its directory."""
+        return [line for line in self.job.log.splitlines() if line.startswith(f"{self.job.directory} ")]
+
+    @property
     def ending(self) -> str:
         """How the run ended; a failure with its error, without the lines of progress before it."""
         if self.status != "failed":
-            return f"{self.job.label}  {self.status}"
+            return "\n".join([*self.notes, f"{self.job.label}  {self.status}"])
         return f"{self.job.label}  failed: {self.job.error}"
 
 
@@ -122,7 +136,7 @@ def train_many(
                     ["train", str(resolved), *single, *flags, "--quiet"],
                 )
                 watched.append(_Watched(job, recipe, seed))
-        stopped = _run(watched, parallel, live=not quiet and console.is_terminal)
+        stopped = _run(watched, parallel, live=not quiet and redraws(console))
     jobs = [one.job for one in watched]
     stopped = stopped and any(job.code != 0 for job in jobs)
     failed = [job for job in jobs if job.code not in (0, None) and not (stopped and job.stopped)]
@@ -145,6 +159,7 @@ def _directory(results_dir: Path, recipe: Recipe, seed: int) -> Path:
 def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
     """Launch and show; return whether the user has stopped it."""
     from rich.live import Live
+    from rich.text import Text
 
     console = err()
 
@@ -157,7 +172,7 @@ def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
         for one in watched:
             one.follow()
             for text in one.news() if screen is None else ():
-                console.print(text, markup=False, soft_wrap=True)
+                console.print(Text(text), soft_wrap=True)
         if screen is not None:
             screen.update(runs_screen([(one.progress, one.status) for one in watched]), refresh=True)
 
@@ -166,6 +181,6 @@ def _run(watched: Sequence[_Watched], parallel: int, *, live: bool) -> bool:
         launch([one.job for one in watched], parallel, watch, stop)
     stopped = stop() > 0
     for one in watched if screen is not None else ():
-        if one.status == "failed":
-            console.print(one.ending, markup=False, soft_wrap=True)
+        if one.status == "failed" or one.notes:
+            console.print(Text(one.ending), soft_wrap=True)
     return stopped

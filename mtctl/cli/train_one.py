@@ -8,15 +8,20 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from rich.text import Text
+
 from mtctl.analysis.runs import evaluation, read_run
-from mtctl.cli.console import err, out
+from mtctl.cli.console import err, redraws, write_json
 from mtctl.cli.eval import print_evaluation
+from mtctl.cli.faults import ending_a_run
 from mtctl.cli.live import Lines, Live, method_of
 from mtctl.cli.progress import Plan, Progress
 from mtctl.cli.screens.figures import duration
+from mtctl.cli.streams import dispensable
 from mtctl.engine import layout
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.run import execute
+from mtctl.engine.start import Note
 from mtctl.errors import ExitCode
 from mtctl.recipes.recipe import Recipe
 
@@ -46,14 +51,20 @@ def train_one(
     """
     console = err()
     progress = Progress(Plan.of_recipe(recipe, seed))
-    live = not quiet and console.is_terminal
+    live = not quiet and redraws(console)
 
     def say(request: int) -> None:
         console.print(_answer(request, progress), soft_wrap=True)
 
+    notes: list[Note] = []
+
+    def told(note: Note) -> None:
+        notes.append(note)
+        console.print(Text(f"{directory} {note.text}"), soft_wrap=True)
+
     view = Live(progress, method_of(recipe)) if live else Lines(progress)
     try:
-        with stop_on_signals(say) as stop, view:
+        with stop_on_signals(say) as stop, view, ending_a_run():
             status = execute(
                 recipe,
                 seed,
@@ -63,12 +74,15 @@ def train_one(
                 force=force,
                 observers=[progress, view],
                 stop=stop,
+                say=told,
             )
     except KeyboardInterrupt:
         console.print(f"left at once; go on from what was saved last with: {_again()}", soft_wrap=True)
         return int(ExitCode.INTERRUPTED)
     if as_json:
         print_runs([directory])
+    if any(note.kind == "idle" for note in notes):
+        return int(ExitCode.OK)
     return _conclude(status, progress, directory, table=not (quiet or as_json))
 
 
@@ -98,10 +112,7 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
         done = json.loads((directory / layout.RUN).read_text(encoding="utf-8"))["budget"]["done"]
         console.print(f"stopped after {progress.unit} {done}; go on with: {_again()}", soft_wrap=True)
         return int(ExitCode.INTERRUPTED)
-    if progress.done == 0:
-        console.print(f"{directory} is complete already; nothing to resume", soft_wrap=True)
-        return int(ExitCode.OK)
-    if progress.updates == 0:
+    if progress.done and progress.updates == 0:
         console.print(
             "warning: nothing was learned: the run ended before its first update; train longer, or lower "
             "what learning waits for (`agent.replay.learning_starts`)",
@@ -110,7 +121,8 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
         )
     found = evaluation(directory)
     if table and found is not None:
-        print_evaluation(read_run(directory), found)
+        with dispensable():
+            print_evaluation(read_run(directory), found)
     console.print(
         f"✔ done in {duration(progress.elapsed)} → {directory}      next: `mtctl eval {directory}`",
         soft_wrap=True,
@@ -121,6 +133,7 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
 def print_runs(directories: Iterable[Path]) -> None:
     """Print one JSON document: every run's run.json and where it is."""
     runs = [
-        {"directory": str(place), **json.loads((place / layout.RUN).read_text())} for place in directories
+        {"directory": str(place), **json.loads((place / layout.RUN).read_text(encoding="utf-8"))}
+        for place in directories
     ]
-    out().print_json(json.dumps({"schema": 1, "runs": runs}))
+    write_json({"schema": 1, "runs": runs})

@@ -8,8 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
-from mtctl.analysis.documents import show_text
-from mtctl.cli.console import err
+from mtctl.cli.console import err, redraws
 from mtctl.cli.following import Followed, Following
 from mtctl.cli.live import LINES_OF_SEVERAL, Dues
 from mtctl.cli.progress import Progress
@@ -40,15 +39,15 @@ def watch(paths: Sequence[Path], interval: float) -> None:
     live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
     lines, pause = _Lines(), _Pause(following)
     try:
-        with live if console.is_terminal else nullcontext():
+        with live if redraws(console) else nullcontext():
             while True:
                 following.look()
                 left = pause.left()
-                if console.is_terminal:
+                if redraws(console):
                     live.update(watch_screen(following.runs, left), refresh=True)
                 else:
                     for text in lines.news(following.runs, left):
-                        console.print(show_text(text), markup=False, soft_wrap=True)
+                        console.print(text, soft_wrap=True)
                 if left == 0:
                     return
                 time.sleep(interval if left is None else min(interval, left))

@@ -11,7 +11,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from mtctl.analysis.documents import show_text
 from mtctl.diagnosis.metrics_columns import Columns, choose
 from mtctl.diagnosis.metrics_file import Table, read_table
 from mtctl.diagnosis.report import Check, Diagnosis, Outcome, Severity, Subject, Symptom, TaskState
@@ -20,6 +19,7 @@ from mtctl.diagnosis.rules.ranking import ranked
 from mtctl.diagnosis.rules.ruling import Ruling
 from mtctl.diagnosis.rules.trends import FEWEST, Values, finite, noise
 from mtctl.errors import MtctlError
+from mtctl.text import show_text
 
 _JUMP: Final = 8.0
 """Standard deviations of the noise that a spike stands out by; 1e5 records of noise reach 5.5."""

@@ -34,6 +34,7 @@ from mtctl.engine.processor import use_one_thread
 from mtctl.errors import MtctlError
 from mtctl.problems.windows.problem import Windows
 from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
+from mtctl.recipes.sizes import require_memory
 
 MEASURED: Final = 6
 """Measurements of gradients over the budget: enough for a mean, at about the cost of the training itself."""
@@ -104,6 +105,7 @@ class _Windows:
         """Return the diagnosis."""
         recipe, seed = self._recipe, self._seeds[0]
         self._say("wiring")
+        require_memory(recipe)
         fresh = Windows(recipe.problem, recipe.model, recipe.training, seed)
         self._findings, self._checks = wiring.examine(fresh)
         self._recipe = recipe = self._usable()

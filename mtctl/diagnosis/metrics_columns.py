@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mtctl.analysis.documents import show_text
 from mtctl.errors import MtctlError
 from mtctl.recipes.mistakes import closest
+from mtctl.text import show_text
 
 STEP: Final = "step"
 """The name by which a user says which column counts the steps: `--tasks step=COLUMN,…`."""
@@ -39,6 +40,8 @@ _SUFFIXES: Final = {"step", "epoch"}
 """What loggers append to a column that is logged twice."""
 _WORDS: Final = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
 _SHOWN: Final = 20
+_MOST_TASKS: Final = 500
+"""Tasks of the largest models that anybody diagnoses; a file with more has other things in its columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,11 @@ def choose(names: Sequence[str], wanted: Mapping[str, str] | None, place: str) -
     training, held_out = _by_task(names, held_out=False), _by_task(names, held_out=True)
     if not given:
         given = {task: _only(columns, task, place) for task, columns in training.items()}
+    if len(given) > _MOST_TASKS:
+        raise MtctlError(
+            f"{place} has {len(given):,} columns like a task's loss; at most {_MOST_TASKS} are read",
+            hint="name those that matter: --tasks x=COLUMN,y=COLUMN",
+        )
     if not given:
         raise MtctlError(
             f"{place} has no column that looks like the loss of one task, such as `loss_x` or `train/x_loss`",
@@ -84,9 +92,10 @@ def choose(names: Sequence[str], wanted: Mapping[str, str] | None, place: str) -
         if columns := held_out.get(_task(column) or task) or held_out.get(task):
             found[task] = columns[0]
     step = _found_step(names) if step is None else step
+    counts = Counter(names)
     for name in (*given.values(), *found.values(), *(() if step is None else (step,))):
-        if names.count(name) > 1:
-            text = f"{place} has {names.count(name)} columns `{show_text(name)}`"
+        if counts[name] > 1:
+            text = f"{place} has {counts[name]} columns `{show_text(name)}`"
             raise MtctlError(text, hint="give every column a name of its own")
     return Columns(step, given, found)
 

@@ -19,6 +19,7 @@ from mtctl.diagnosis.rules import losses, playing, sharing
 from mtctl.diagnosis.rules.history import History, history
 from mtctl.diagnosis.rules.ranking import ranked
 from mtctl.diagnosis.rules.ruling import NEEDS_TRAINING, Ruling
+from mtctl.engine.lock import holder
 
 _DIVERGED: Final = re.compile(r"task `(?P<task>[^`]+)` has (?P<found>(?:loss|gradient).*)")
 """How a run that diverged says so; see mtctl.engine.fit."""
@@ -47,7 +48,8 @@ def diagnose_run(path: Path) -> Diagnosis:
     Raises:
         MtctlError: there is no run, or its files are unusable.
     """
-    run, found = read_run(path), metrics(path)
+    run = read_run(path)
+    found = metrics(path, run.tasks)
     subject = Subject(
         kind="run",
         name=str(path),
@@ -69,7 +71,9 @@ def _unfinished(run: Run) -> list[str]:
     if run.status == "completed":
         return []
     done = f"{run.budget.done:,} of {run.budget.units:,} {run.unit}s"
-    return [f"the run is {run.status}: {done} are recorded, and what is said is about these"]
+    killed = run.status == "running" and holder(run.path).state == "free"
+    how = "ended without a word (killed?)" if killed else f"is {run.status}"
+    return [f"the run {how}: {done} are recorded, and what is said is about these"]
 
 
 def records_of(observed: Iterable[Mapping[str, Any]]) -> tuple[Record, ...]:

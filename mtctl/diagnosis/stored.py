@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from mtctl.analysis.documents import check, decode, parse, read_bytes, show
+from mtctl.analysis.documents import NEEDS, check, decode, parse, show
 from mtctl.diagnosis.document import SCHEMA
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.errors import MtctlError
+from mtctl.reading import read_bytes
 
 _REMEDY: Final = "write it anew: `mtctl diagnose … --json > FILE`"
 _NUMBERS: Final = frozenset({"first", "last", "change", "mean", "low", "high", "value"})
@@ -30,7 +31,7 @@ def read_diagnosis(path: Path) -> Diagnosis:
     """
     if path.is_dir():
         raise MtctlError(f"{path} is a directory, not a diagnosis", hint=_REMEDY)
-    text = decode(read_bytes(path, remedy=_REMEDY), str(path), remedy=_REMEDY)
+    text = decode(read_bytes(path, remedy=_REMEDY, needs=NEEDS, pipes=True), str(path), remedy=_REMEDY)
     document = parse(text, path, remedy=_REMEDY)
     if not isinstance(document, Mapping) or "subject" not in document or "schema" not in document:
         raise MtctlError(f"{path} is no diagnosis: it lacks `schema` or `subject`", hint=_REMEDY)

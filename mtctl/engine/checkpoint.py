@@ -9,17 +9,23 @@
 
 from __future__ import annotations
 
+import errno
 import io
-import zipfile
+import stat
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
+from mtctl.engine import archive
 from mtctl.engine.files import write_atomically
 from mtctl.engine.layout import SCHEMA
+from mtctl.engine.stored import require_facts, require_training
 from mtctl.errors import MtctlError
+from mtctl.recipes.mistakes import shortened
 
+_PUT_BACK: Final = "put this run's own checkpoint back from a copy, or start anew with --force"
 _KEYS: Final = frozenset({"schema", "recipe_hash", "definition_hash", "seed", "done", "policy", "training"})
 
 
@@ -31,47 +37,65 @@ def save(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
-def load(path: Path, *, recipe_hash: str | None = None) -> dict[str, Any]:
+def load(
+    path: Path,
+    *,
+    recipe_hash: str | Collection[str] | None = None,
+    remedy: str | None = None,
+) -> dict[str, Any]:
     """Read a checkpoint.
 
     Args:
         path: the file.
-        recipe_hash: what the checkpoint must have been made from; None accepts any.
+        recipe_hash: what the checkpoint must have been made from, or any of these; None accepts any.
+        remedy: what to do about one that is of no use, where it has to be this very one.
 
     Raises:
-        MtctlError: missing, corrupt, truncated, foreign, or of another recipe.
+        MtctlError: missing, unreadable, corrupt, truncated, foreign, or of another recipe.
     """
-    if not path.is_file():
-        raise MtctlError(f"{path}: no such checkpoint", hint=_what_is_there(path))
     try:
-        content = _read(path)
-    except Exception as error:  # what a damaged or foreign file makes its readers raise has no bounds
-        raise MtctlError(
-            f"{path}: the checkpoint is corrupt or truncated, or no checkpoint at all",
-            hint="use another one with --checkpoint, or train again with --force",
-        ) from error
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise MtctlError(f"{path}: no such checkpoint, but something else", hint=_what_is_there(path))
+        path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MtctlError(f"{path}: no such checkpoint", hint=_what_is_there(path)) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    mending = remedy or "use another one with --checkpoint, or train again with --force"
+    try:
+        content = archive.read(path, remedy=mending)
+    except archive.Unusable as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno not in (None, errno.EINVAL):  # EINVAL: by its content
+            raise _unreadable(path, cause) from error
+        text = f"{path}: the checkpoint is corrupt or truncated, or no checkpoint at all: {error}"
+        raise MtctlError(text, hint=mending) from error
     if not isinstance(content, dict) or not content.keys() >= _KEYS:
         raise MtctlError(f"{path}: not a checkpoint of mtctl", hint=_what_is_there(path))
-    if content["schema"] != SCHEMA:
+    if type(content["schema"]) is not int or content["schema"] != SCHEMA:
         raise MtctlError(
-            f"{path}: checkpoint format {content['schema']}; this version reads {SCHEMA}",
+            f"{path}: checkpoint format {shortened(str(content['schema']))}; this version reads {SCHEMA}",
             hint="use the version of mtctl that wrote it",
         )
-    if recipe_hash is not None and content["recipe_hash"] != recipe_hash:
+    require_facts(path, content)
+    known = (recipe_hash,) if isinstance(recipe_hash, str) else recipe_hash
+    if known is not None and content["recipe_hash"] not in known:
         raise MtctlError(
             f"{path}: the checkpoint was made from another recipe",
-            hint="evaluate it in its own run directory",
+            hint=remedy or "evaluate it in its own run directory",
         )
     return content
 
 
-def load_to_resume(path: Path, *, recipe_hash: str, definition_hash: str, seed: int) -> dict[str, Any]:
+def load_to_resume(
+    path: Path, *, recipe_hash: str | Collection[str], definition_hash: str, seed: int
+) -> dict[str, Any]:
     """Read a checkpoint that training goes on from.
 
     Raises:
         MtctlError: as `load`; or it holds a policy only, or was made with another seed or other tasks.
     """
-    content = load(path, recipe_hash=recipe_hash)
+    content = load(path, recipe_hash=recipe_hash, remedy=_PUT_BACK)
     mistakes = {
         "holds a policy only, from which training cannot go on": content["training"] is None,
         f"was made with seed {content['seed']}, not {seed}": content["seed"] != seed,
@@ -79,18 +103,16 @@ def load_to_resume(path: Path, *, recipe_hash: str, definition_hash: str, seed: 
     }
     for mistake, made in mistakes.items():
         if made:
-            raise MtctlError(
-                f"{path}: the checkpoint {mistake}", hint="put the right one back, or use --force"
-            )
+            raise MtctlError(f"{path}: the checkpoint {mistake}", hint=_PUT_BACK)
+    require_training(path, content["training"])
     return content
 
 
-def _read(path: Path) -> Any:
-    """Return a file's content; checksums first: torch loads flipped bits unasked."""
-    with zipfile.ZipFile(path) as archive:
-        if (damaged := archive.testzip()) is not None:
-            raise zipfile.BadZipFile(f"bad checksum of {damaged}")
-    return torch.load(path, map_location="cpu", weights_only=True)
+def _unreadable(path: Path, error: OSError) -> MtctlError:
+    return MtctlError(
+        f"{path}: the checkpoint cannot be read ({error.strerror or error}); nothing says that it is damaged",
+        hint="see to its permissions and its disk, then try again",
+    )
 
 
 def _what_is_there(path: Path) -> str:

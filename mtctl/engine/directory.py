@@ -1,25 +1,20 @@
-"""The run directory while a run is being made: created, locked, described, never overwritten unasked."""
+"""The run directory while a run is being made: created, described, never overwritten unasked."""
 
 from __future__ import annotations
 
 import json
-import re
-import shutil
-import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from mtctl.engine import layout
 from mtctl.engine.files import write_text
+from mtctl.engine.lock import Lock
 from mtctl.errors import MtctlError
 
-_TEMPORARY: Final = re.compile(r"\.(recipe\.yaml|(run|eval)\.json|(last|best|ep\d+)\.pt)(\..+)?\.tmp")
-"""What `write_atomically` names the files that it has not finished."""
-_ATTEMPTS: Final = 5
-_PAUSE_SECONDS: Final = 0.02  # between them: `held` has the lock for an instant, which must not refuse a run
+_NAMED: Final = 3
+"""Files that a message names."""
 
 
 class RunDirectory:
@@ -33,40 +28,32 @@ class RunDirectory:
         self.path = path
         self.checkpoints = path / layout.CHECKPOINTS
         self.metrics = path / layout.METRICS
-        self._lock: IO[bytes] | None = None
+        self._lock = Lock(path)
 
     @property
     def used(self) -> bool:
-        """Whether something is there already: more than a process leaves that died as it began a run."""
-        return self.path.exists() and not all(map(self._is_nothing, self.path.iterdir()))
+        """Whether something other than a lock and a place for checkpoints is there already."""
+        return bool(self._entries())
 
-    def _is_nothing(self, entry: Path) -> bool:
-        if entry.name == layout.LOCK or _TEMPORARY.fullmatch(entry.name):
-            return True
-        if entry == self.checkpoints and entry.is_dir():
-            return not any(entry.iterdir())
-        return entry == self.metrics and entry.is_file() and entry.stat().st_size == 0
+    @property
+    def told(self) -> dict[str, Any]:
+        """What run.json says; nothing where it is missing or unreadable."""
+        try:
+            found = json.loads((self.path / layout.RUN).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
-    def acquire(self) -> None:
+    def acquire(self, *, training: bool = True) -> None:
         """Create the directory if need be and lock it.
 
+        Args:
+            training: whether others are told which process has it.
+
         Raises:
-            MtctlError: another process holds it.
+            MtctlError: another process holds it, or the file system locks no files.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.path / layout.LOCK).open("ab")
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                time.sleep(_PAUSE_SECONDS)
-            if _try_lock(self._lock):
-                break
-        else:
-            self._lock.close()
-            self._lock = None
-            raise MtctlError(
-                f"{self.path}: another process is training this run",
-                hint="wait or stop it; a second run needs another --seed, `-o name=…` or --results-dir",
-            )
+        self._lock.acquire(sign=training)
 
     def probe(self) -> None:
         """Find out whether a run could start here, and leave no trace.
@@ -76,36 +63,59 @@ class RunDirectory:
             OSError: it cannot be written.
         """
         new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-        self.acquire()
-        self.release()
-        if new:
-            with suppress(OSError):  # somebody else has begun to use it
-                (self.path / layout.LOCK).unlink()
-                for folder in new:
-                    folder.rmdir()
+        fresh = not (self.path / layout.LOCK).exists()
+        self.acquire(training=False)
+        try:
+            if fresh:
+                with suppress(OSError):  # somebody else has begun to use it; or Windows, where it stays open
+                    (self.path / layout.LOCK).unlink()
+                    for folder in new:
+                        folder.rmdir()
+        finally:
+            self.release()
 
     def release(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.release()
 
     def refuse_foreign(self) -> None:
-        """Refuse a directory that holds something else than a run, and so may not be replaced."""
-        # The metrics file is the first that a run writes.
-        if self.used and not any((self.path / name).exists() for name in (layout.RUN, layout.METRICS)):
+        """Refuse a directory that holds something else than a run, and so may not be written into."""
+        # run.json is the first file that a run writes; earlier versions began with its metrics.
+        traces = (self.path / layout.RUN, self.metrics, self.checkpoint(layout.LAST))
+        if self.used and not any(trace.exists() for trace in traces):
             raise MtctlError(
-                f"{self.path}: holds files that are not a run; --force replaces runs only",
-                hint="move them away, or use another --results-dir",
+                f"{self.path}: holds files that are not a run: {_listed(self._entries())}",
+                hint="move them away, or train elsewhere: `-o name=NEW`, another --seed or --results-dir",
             )
 
-    def clear(self) -> None:
-        """Remove what an earlier run has left. Refuses directories that are not runs."""
-        self.refuse_foreign()
-        for entry in self.path.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            elif entry.name != layout.LOCK:
-                entry.unlink()
+    def refuse_broken_link(self) -> None:
+        """Refuse a folder of checkpoints that is linked to a place that is not there."""
+        if self.checkpoints.is_symlink() and not self.checkpoints.exists():
+            raise MtctlError(
+                f"{self.checkpoints}: leads to {self.checkpoints.readlink()}, which is not there",
+                hint="mount its disk, or remove the link",
+            )
+
+    def clear(self) -> list[str]:
+        """Remove what an earlier run has left, except for run.json, and return what else is there.
+
+        Only files that a run writes are removed, by name; links are never followed: a folder of checkpoints
+        on another disk is emptied and stays linked, any other link is removed itself.
+        """
+        for file in [*self._own(self.checkpoints, checkpoint=True), *self._own(self.path)]:
+            if file.name != layout.RUN:
+                file.unlink()
+        return [name for name in self._entries() if name != layout.RUN]
+
+    def _entries(self) -> list[str]:
+        """Return the names of what is there, but for the lock and the folder of checkpoints itself."""
+        entries = [each for each in _found(self.path) if each.name not in (layout.LOCK, layout.CHECKPOINTS)]
+        names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
+        return [*names, *(f"{layout.CHECKPOINTS}/{entry.name}" for entry in _found(self.checkpoints))]
+
+    def _own(self, folder: Path, *, checkpoint: bool = False) -> Iterator[Path]:
+        # The policy to resume from goes first: without it nothing is taken for a run that can go on.
+        found = [entry for entry in _inside(folder) if _is_own(entry, checkpoint=checkpoint)]
+        yield from sorted(found, key=lambda entry: entry.stem != layout.LAST)
 
     def prepare(self, recipe_text: str, command: str) -> None:
         """Write the resolved recipe, with the exact command on top; needs the lock.
@@ -114,9 +124,9 @@ class RunDirectory:
         """
         self.checkpoints.mkdir(exist_ok=True)
         for entry in [*self.path.iterdir(), *self.checkpoints.iterdir()]:
-            if _TEMPORARY.fullmatch(entry.name):
+            if layout.is_temporary(entry.name):
                 entry.unlink(missing_ok=True)
-        write_text(self.path / layout.RECIPE, f"# {command}\n{recipe_text}")
+        write_text(self.path / layout.RECIPE, f"# {_one_line(command)}\n{recipe_text}")
 
     def checkpoint(self, name: str) -> Path:
         """Return the path of a checkpoint by its name: last, best, ep0100."""
@@ -129,42 +139,25 @@ class RunDirectory:
         )
 
 
-def held(path: Path) -> bool:
-    """Say whether a process is training the run in this directory; its lock ends with it, however it ends.
-
-    Raises:
-        OSError: the lock cannot be read.
-    """
-    try:
-        with (path / layout.LOCK).open("rb") as file:
-            return not _try_share(file)
-    except FileNotFoundError:
-        return False
+def _inside(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-if sys.platform == "win32":
-    import msvcrt
+def _found(folder: Path) -> list[Path]:
+    """Return what is in a folder, but for what processes left that were killed as they wrote."""
+    return [entry for entry in _inside(folder) if not layout.is_temporary(entry.name)]
 
-    def _try_lock(file: IO[bytes]) -> bool:
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
 
-    _try_share = _try_lock  # there are no locks that several share
-else:
-    import fcntl
+def _is_own(entry: Path, *, checkpoint: bool) -> bool:
+    is_file = entry.is_symlink() or not entry.is_dir()
+    return is_file and layout.is_written(entry.name, checkpoint=checkpoint)
 
-    def _try_lock(file: IO[bytes]) -> bool:
-        return _try(file, fcntl.LOCK_EX)
 
-    def _try_share(file: IO[bytes]) -> bool:
-        return _try(file, fcntl.LOCK_SH)
+def _listed(names: list[str]) -> str:
+    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return ", ".join([*names[:_NAMED], *more])
 
-    def _try(file: IO[bytes], kind: int) -> bool:
-        try:
-            fcntl.flock(file.fileno(), kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+
+def _one_line(text: str) -> str:
+    """Return text that can stand in a comment of YAML: what is not printable is spelled out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

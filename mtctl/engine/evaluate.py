@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mtctl.engine import checkpoint, layout
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
+from mtctl.engine.lock import Taken, holder
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.scores import definition_hash, evaluate, evaluation_document
+from mtctl.engine.start import known_as_before, known_recipes, refuse_other_data
+from mtctl.engine.stored import fill_policy
 from mtctl.errors import MtctlError
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Problem
-from mtctl.recipes.loading import load, recipe_hash
+from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import Recipe
 
 
-def restore(directory: Path, name: str = layout.LAST) -> tuple[Problem, dict[str, Any]]:
+def restore(
+    directory: Path, name: str = layout.LAST, overrides: Sequence[str] = ()
+) -> tuple[Problem, dict[str, Any]]:
     """Return a run's problem with a checkpoint's policy, and the checkpoint.
 
     Args:
         directory: the run.
         name: last, best, ep0100, or the path of a checkpoint file of the same recipe.
+        overrides: where the data is now, if it has moved: `problem.data.path=…`.
 
     Raises:
         MtctlError: the recipe or the checkpoint is missing, corrupt or does not belong to the other.
@@ -32,18 +39,27 @@ def restore(directory: Path, name: str = layout.LAST) -> tuple[Problem, dict[str
     stored = directory / layout.RECIPE
     if not stored.is_file():
         raise MtctlError(f"{directory}: the run has no {layout.RECIPE}", hint="train it again with --force")
+    told = RunDirectory(directory).told
+    if told.get("begun") is False:
+        raise MtctlError(
+            f"{directory}: the run was stopped as it began, and has nothing to evaluate",
+            hint="`mtctl train` with --resume starts it",
+        )
     recipe = load(stored)
+    if overrides:
+        recipe = known_as_before(load(stored, overrides), recipe)
     path = _path(directory, name)
     if name == layout.BEST and not path.exists():
         _refuse_unselected(path, recipe)
-    content = checkpoint.load(path, recipe_hash=recipe_hash(recipe))
+    content = checkpoint.load(path, recipe_hash=known_recipes(recipe, told).keys())
     problem = build_problem(recipe, content["seed"])
+    refuse_other_data(directory, told, problem)
     if content["definition_hash"] != definition_hash(problem.definition):
         raise MtctlError(
             f"{path}: the tasks have been defined differently when this checkpoint was made",
             hint="evaluate it with the version of mtctl that wrote it (see run.json), or train again",
         )
-    problem.load_policy_state(content["policy"])
+    fill_policy(path, content, problem)
     return problem, content
 
 
@@ -53,23 +69,30 @@ def evaluate_run(
     name: str = layout.LAST,
     items: int | None = None,
     tasks: tuple[str, ...] | None = None,
+    overrides: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Evaluate on the first `items` of the held-out list and write the result into the run.
 
     With a choice of tasks, an earlier result of the same checkpoint and protocol keeps its other tasks;
     otherwise only a result of all tasks is written, since a part would hide what was there. Nothing is
-    written for a checkpoint from elsewhere: it says nothing about this run.
+    written for a checkpoint from elsewhere: it says nothing about this run. Nor is it for one that a training
+    under way has replaced meanwhile, or is about to replace.
 
     Args:
         directory: the run.
         name: of the checkpoint, as for `restore`.
         items: episodes or windows of each task; None for as many as a final score takes.
         tasks: which tasks; all of them if left out.
+        overrides: as for `restore`.
+        say: told why a result is not written, as the end of a sentence that starts with the run's path.
 
     Returns:
         The evaluation's document (see engine/layout.py), of the tasks that were asked for.
     """
-    problem, content = restore(directory, name)
+    path = _path(directory, name)
+    before = _version(path)
+    problem, content = restore(directory, name, overrides)
     unknown = [task for task in tasks or () if task not in problem.tasks]
     if unknown:
         raise MtctlError(
@@ -80,12 +103,47 @@ def evaluate_run(
     label = Path(name).stem
     document = evaluation_document(scores, label, content["done"], problem)
     file = directory / (layout.EVALUATION if label == layout.LAST else f"eval-{label}.json")
-    merged = _merged(file, document, problem.tasks)
-    own = _path(directory, name).parent.resolve() == RunDirectory(directory).checkpoints.resolve()
-    if own and merged is not None:
+    place = RunDirectory(directory)
+    if path.parent.resolve() == place.checkpoints.resolve():
         with explained(directory, hint="evaluate a copy of the run, in a place that can be written"):
-            RunDirectory(directory).write(file.name, merged)
+            _store(place, file, document, problem, lambda: _version(path) == before, say)
     return document
+
+
+def _store(
+    place: RunDirectory,
+    file: Path,
+    document: dict[str, Any],
+    problem: Problem,
+    current: Callable[[], bool],
+    say: Callable[[str], None],
+) -> None:
+    """Write a result, unless the run has gone on since its checkpoint was read; `current` tells."""
+    kept = f"{problem.unit} {document['done']:,}: the result is shown, not stored"
+    try:
+        place.acquire(training=False)
+    except Taken:
+        if file.name == layout.EVALUATION:  # which the training will write
+            say(f"is being trained by {holder(place.path)}, and was evaluated as of {kept}")
+            return
+    except MtctlError:
+        pass  # no locks here: what `current` says has to do
+    try:
+        if not current():
+            say(f"has gone on meanwhile, and was evaluated as of {kept}")
+        elif (merged := _merged(file, document, problem.tasks)) is not None:
+            place.write(file.name, merged)
+    finally:
+        place.release()
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    """Tell one checkpoint of a name from the next; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _refuse_unselected(path: Path, recipe: Recipe) -> None:

@@ -60,8 +60,18 @@ class Balancing:
         return {"state": self._state, "rng": self._rng.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._state = dict(state["state"])
+        stored = dict(state["state"])
+        if (found := _layout(stored)) != (own := _layout(self._state)):
+            raise ValueError(f"state of {found or 'no method'}, not of {own or 'methods without any'}")
+        self._state = stored
         self._rng.set_state(state["rng"])
+
+
+def _layout(state: Mapping[str, Tensor]) -> str:
+    return ", ".join(
+        f"{name} {list(state[name].shape)} {str(state[name].dtype).removeprefix('torch.')}"
+        for name in sorted(state)
+    )
 
 
 class Diverged(MtctlError):  # noqa: N818 - named after what happened

@@ -7,7 +7,9 @@
       eval.json       evaluation on held-out data (below)
       checkpoints/    last.pt, best.pt, ep0100.pt … (after 100 units: episodes or epochs); best.pt is of the
                       first evaluation during training with the best average, and missing without one
-      lock            held by the process that trains
+      lock            held by the process that trains; names the last one that did: "pid host"
+      metrics-<hash>.jsonl  for a moment, while a run is prolonged: takes the place of metrics.jsonl once
+                      last.pt is of the recipe with this hash
 
 A problem that is played counts episodes, and an evaluation scores episodes; one that learns from a data set
 counts epochs, and an evaluation scores windows. `unit` and `item` say which. What only the former has is
@@ -24,11 +26,13 @@ run.json
      "parameters": {"total": 35719, "shared": 35716, "balancer": 3},
      "unit": "episode" | "epoch", "item": "episode" | "window",
      "budget": {"units": 1500, "done": 1500, "environment_steps": 612345 | null, "updates": 611000,
-                "samples_per_update": 192},
+                "samples_per_update": 192,
+                "earlier": [600] (only of a run that was prolonged: the units that were asked for before)},
      "seconds": {"total": 512.3, "training": 490.1, "evaluation": 22.2},
      "peak_memory_mb": 512.0, "started": "2026-01-31T12:00:00+00:00", "ended": … | null,
      "versions": {"mtctl": …, "python": …, "torch": …, "numpy": …, "gymnasium": …, "box2d": …},
-     "error": null | {"message": …}}
+     "error": null | {"message": …},
+     "begun": false (only until its own files are there: what else lies beside it is an earlier run's)}
 
 metrics.jsonl, in order of time
     {"kind": "episode", "episode": 1, "task": "standard", "return": −123.4, "steps": 93, "outcome": "crashed",
@@ -46,7 +50,12 @@ metrics.jsonl, in order of time
      "cosine": {"standard|windy": x, …}, "cosine_sd": {"standard|windy": x, …}, "conflict_rate": x,
      and further figures of each task, by name, as the problem knows them: "replay_rows": {task: x}, …}
         (measured: updates whose gradients were measured, which the figures of gradients are means over.
-         x is null where there is no value: the task was absent, nothing was measured, or it overflowed)
+         weight: the methods' on the shared network, 1 each for `equal`. own_weight: ∂total/∂loss as a task's
+         own parameters see it, and gradient_share: of the sum that is learned from; both with the problem's
+         own importance of a task in them: its share of the rows, with mixed replay.
+         x is null where there is no value: the task was absent, nothing was measured, or it
+         overflowed)
+    epsilon: of the episode's last step.
 
 eval.json
     {"schema": 2, "checkpoint": "last", "done": 1500, "seeds": "held_out", "items": 20,
@@ -59,6 +68,8 @@ eval.json
 
 from __future__ import annotations
 
+import re
+
 SCHEMA = 2
 RECIPE = "recipe.yaml"
 RUN = "run.json"
@@ -70,3 +81,26 @@ LAST = "last"
 BEST = "best"
 LARGEST = 1e100
 """Numbers in these files are finite and lie within ± this: sums and squares of what is read stay finite."""
+
+_FILES = r"(recipe\.yaml|run\.json|metrics(-[0-9a-f]{64})?\.jsonl|eval(-(best|ep[0-9]{4,}))?\.json)"
+_WEIGHTS = r"(last|best|ep[0-9]{4,})\.pt"
+_TEMPORARY = r"\.{}(\.[A-Za-z0-9_-]+)?\.tmp"
+
+
+def is_written(name: str, *, checkpoint: bool = False) -> bool:
+    """Say whether a run writes a file of this name, or its temporary, into its folder or its checkpoints'.
+
+    Everything else that lies there is somebody else's.
+    """
+    own = _WEIGHTS if checkpoint else _FILES
+    return any(re.fullmatch(pattern, name) for pattern in (own, _TEMPORARY.replace("{}", own)))
+
+
+def is_temporary(name: str) -> bool:
+    """Say whether a run gives a file this name until it is complete."""
+    return any(re.fullmatch(_TEMPORARY.replace("{}", own), name) for own in (_FILES, _WEIGHTS))
+
+
+def restated(recipe_hash: str) -> str:
+    """Return the name of the records that a run with this recipe goes on from, while it is prolonged."""
+    return f"metrics-{recipe_hash}.jsonl"

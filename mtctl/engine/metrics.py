@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mtctl.engine.files import open_to_append
 from mtctl.errors import MtctlError
 
 
@@ -28,14 +29,13 @@ class MetricsFile:
                 f"{path}: shorter than when the checkpoint was saved ({found} of {keep} bytes are left)",
                 hint="put the file back, or train again with --force",
             )
-        self._file = path.open("ab")
+        self._file = open_to_append(path)
         self._file.truncate(keep)
         self._file.seek(0, os.SEEK_END)
 
     def write(self, record: dict[str, Any]) -> None:
         """Append a record and hand it to the operating system, where others can read it."""
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        self._file.write(line.encode() + b"\n")
+        self._file.write(encoded(record))
         self._file.flush()
 
     def sync(self) -> int:
@@ -45,3 +45,9 @@ class MetricsFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+def encoded(record: dict[str, Any]) -> bytes:
+    """Return a record as its line in the file."""
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return line.encode() + b"\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,13 +19,15 @@ from mtctl.engine.fit import Balancing, Observer, fit
 from mtctl.engine.interrupt import Stop, Stopped
 from mtctl.engine.metrics import MetricsFile
 from mtctl.engine.processor import use_one_thread
+from mtctl.engine.prolong import replace_records, restated, settle
 from mtctl.engine.provenance import now, peak_memory_mb, versions
 from mtctl.engine.scores import definition_hash, evaluate, evaluation_document, summary
 from mtctl.engine.signals import SignalLog
-from mtctl.errors import MtctlError
+from mtctl.engine.start import Note, Past, Say, check_target, recall
+from mtctl.engine.stored import fill_training
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Record, TaskEvaluation
-from mtctl.recipes.loading import differences, dump, load, recipe_hash
+from mtctl.recipes.loading import dump, recipe_hash
 from mtctl.recipes.recipe import Recipe
 
 Status = Literal["running", "completed", "interrupted", "failed"]
@@ -47,20 +48,25 @@ def execute(
     force: bool = False,
     observers: Sequence[Observer] = (),
     stop: Callable[[], object] = lambda: False,
+    say: Say = lambda _: None,
 ) -> Status:
     """Train one run into its directory; return how it ended.
+
+    Nothing that is there changes until everything is known to be in order: the problem is built, and what a
+    run to resume goes on from has been loaded.
 
     Args:
         recipe: resolved.
         seed: decides everything that the recipe leaves to chance.
         directory: results/<name>/seed<k>; must be new or empty, unless `resume` or `force` say otherwise.
         command: what the user typed, kept in the run.
-        resume: go on from the last checkpoint; a run without one starts again, a completed one stays as it
-            is.
-        force: replace a run that is there.
+        resume: go on from the last checkpoint; a run that stopped before its first one starts again. A
+            completed one gets the evaluation that it lacks, or goes on if the recipe asks for more units.
+        force: replace a run that is there; files in its directory that no run writes stay.
         observers: see every record after it has been written.
         stop: asked at the end of each unit; True saves and stops. A `Stop` can also ask for haste: then the
             unit, or an evaluation, is left in its midst, and the end of the last unit is saved.
+        say: told what the user should know of the run's beginning.
 
     Raises:
         MtctlError: the directory is taken, the recipe differs from the one to resume, training diverged, …
@@ -71,45 +77,14 @@ def execute(
         check_target(place, recipe, resume=resume, force=force)
         place.acquire()
         try:
-            if force:
-                place.clear()
-            if resume and _status(place) == "completed":
+            # Again, as another process may have made a run here before the lock was ours.
+            recipe = check_target(place, recipe, resume=resume, force=force)
+            run = _Run(recipe, seed, place, command, observers)
+            if not run.start(say, resume=resume and place.used):
                 return "completed"
-            return _Run(recipe, seed, place, command, observers).train(stop)
+            return run.train(stop)
         finally:
             place.release()
-
-
-def check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bool) -> None:
-    """Refuse a directory that this run may not be written into."""
-    if force:
-        place.refuse_foreign()
-    if not place.used or force:
-        return
-    if not resume:
-        raise MtctlError(
-            f"{place.path}: already holds a run ({_status(place) or 'unreadable'})",
-            hint="--resume continues it, --force replaces it, `-o name=NEW` or another --seed keeps it",
-        )
-    stored = place.path / layout.RECIPE
-    if not stored.is_file():
-        raise MtctlError(
-            f"{place.path}: there is no {layout.RECIPE} to resume from", hint="--force starts anew"
-        )
-    changes = differences(load(stored), recipe)
-    if changes:
-        rows = "\n".join(f"  {key}: {before!r} in the run, {after!r} now" for key, before, after in changes)
-        raise MtctlError(
-            f"{place.path}: cannot resume with a changed recipe\n{rows}",
-            hint=f"resume with the recipe as it was, {stored}, or use `-o name=NEW` for a run of its own",
-        )
-
-
-def _status(place: RunDirectory) -> str | None:
-    try:
-        return str(json.loads((place.path / layout.RUN).read_text())["status"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 class _Run:
@@ -132,29 +107,75 @@ class _Run:
         self._save_at = time.monotonic() + SAVE_SECONDS
         self._marked: dict[str, Any] = {}
         self._haste = Stop()
-        covered = self._restore()
-        place.prepare(dump(recipe), command)
-        self._metrics = MetricsFile(place.metrics, keep=covered)
+        self._metrics: MetricsFile
+        self._begun = True
+        self._evaluated = False
+        self._earlier: tuple[int, ...] = ()
 
-    def _restore(self) -> int:
-        """Load the last checkpoint if there is one; return how many bytes of metrics it covers."""
+    def start(self, say: Say, *, resume: bool) -> bool:
+        """Get ready to train; return whether anything is left to do."""
+        past = recall(self._place, self._recipe, self._seed, self._problem, say) if resume else None
+        if past is not None:
+            return self._take_up(past, say)
+        self._begin(say)
+        return True
+
+    def _begin(self, say: Say) -> None:
+        """Start from the first unit, in the place of an earlier run if there is one.
+
+        run.json is replaced first, in one go: this is the earlier run until then, and the new one after.
+        """
+        self._begun = False
+        self._describe("running")
+        if kept := self._place.clear():
+            say(Note("kept", f"kept what no run writes: {', '.join(kept)}"))
+        self._prepare(keep=0)
+        self._begun = True
+
+    def _take_up(self, past: Past, say: Say) -> bool:
+        """Go on from what a run has done; return whether anything is left to do."""
+        problem, content = self._problem, past.content
         path = self._place.checkpoint(layout.LAST)
-        if not path.exists():
-            return 0
-        training = checkpoint.load_to_resume(
-            path,
-            recipe_hash=recipe_hash(self._recipe),
-            definition_hash=definition_hash(self._problem.definition),
-            seed=self._seed,
-        )["training"]
-        self._problem.load_state_dict(training["problem"])
-        self._balancing.load_state_dict(training["balancing"])
+        fill_training(path, content, problem, self._balancing)
+        self._load(content["training"])
+        done, prolonged = problem.done >= problem.units, past.units != problem.units
+        self._evaluated, self._earlier = done and past.evaluated, past.earlier
+        if past.moved:
+            say(Note("moved", f"has its data at {past.moved} now"))
+        if self._evaluated and past.complete and not prolonged:
+            say(Note("idle", "is complete already; nothing to resume"))
+            if past.moved:
+                self._place.prepare(dump(self._recipe), self._command)
+            return False
+        settle(self._place, content["recipe_hash"])
+        if prolonged:
+            say(Note("prolonged", f"is to have {problem.units:,} {problem.unit}s instead of {past.units:,}"))
+            return self._prolong(past)
+        if done:
+            lacked = "to say so" if past.evaluated else "its final evaluation, which is made now"
+            say(Note("evaluating", f"was trained to its end already, and lacked {lacked}"))
+        self._prepare(keep=past.covered)
+        return True
+
+    def _prolong(self, past: Past) -> bool:
+        records = self._place.metrics.read_bytes()[: past.covered]
+        longer = restated(records, self._problem, past.units)
+        self._describe("running")
+        if longer != records:
+            replace_records(self._place, past.content, longer, recipe_hash(self._recipe))
+        self._prepare(keep=len(longer))
+        return True
+
+    def _load(self, training: Mapping[str, Any]) -> None:
         self._best = training["best"]
         self._seconds = dict(training["seconds"])
         self._started = training["started"]
         self._open = training.get("open", False)  # those of earlier versions were always closed
         self._saved = self._state
-        return int(training["metrics_bytes"])
+
+    def _prepare(self, keep: int) -> None:
+        self._place.prepare(dump(self._recipe), self._command)
+        self._metrics = MetricsFile(self._place.metrics, keep)
 
     def train(self, stop: Callable[[], object]) -> Status:
         try:
@@ -187,6 +208,8 @@ class _Run:
             self._save_unsaved()
             if problem.done < problem.units:
                 return "interrupted"
+            if self._evaluated:
+                return "completed"
             # Nothing is lost with an evaluation that is made again: a request from here on ends it.
             with haste.leaving(haste.requests + 1):
                 self._evaluate_finally()
@@ -335,6 +358,7 @@ class _Run:
                     "done": saved if status == "interrupted" else problem.done,
                     "environment_steps": None,
                     **problem.budget(),
+                    **({"earlier": list(self._earlier)} if self._earlier else {}),
                 },
                 "seconds": {"total": sum(self._seconds.values()), **self._seconds},
                 "peak_memory_mb": peak_memory_mb(),
@@ -342,5 +366,6 @@ class _Run:
                 "ended": None if status == "running" else now(),
                 "versions": versions(),
                 "error": None if error is None else {"message": error},
+                **({} if self._begun else {"begun": False}),
             },
         )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import statistics
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mtctl.engine import layout
@@ -78,3 +79,16 @@ def evaluation_document(
             for task, scored in evaluations.items()
         },
     }
+
+
+def is_final(file: Path, problem: Problem, units: int) -> bool:
+    """Say whether a file holds the evaluation of all a problem's tasks after so many units of training."""
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    if not isinstance(found, dict) or not isinstance(tasks := found.get("tasks"), dict):
+        return False
+    wanted = (layout.SCHEMA, layout.LAST, units, definition_hash(problem.definition))
+    keys = ("schema", "checkpoint", "done", "definition_hash")
+    return tuple(map(found.get, keys)) == wanted and tasks.keys() >= set(problem.tasks)

@@ -47,6 +47,7 @@ class SignalLog:
         self._losses: list[Tensor] = []
         self._weights: list[Tensor] = []
         self._own_weights: list[Tensor] = []
+        self._importance: list[Tensor] = []
         self._active: list[Tensor] = []
         self._measured: list[int] = []
         self._gramians: list[Tensor] = []
@@ -67,6 +68,7 @@ class SignalLog:
         self._losses.append(gradients.losses)
         self._weights.append(decision.shared)
         self._own_weights.append(decision.own)
+        self._importance.append(gradients.importance)
         self._active.append(gradients.active)
 
     def flush(self) -> dict[str, Any] | None:
@@ -74,13 +76,14 @@ class SignalLog:
         if not self._losses:
             return None
         active, weights = torch.stack(self._active), torch.stack(self._weights)
+        importance = torch.stack(self._importance)
         signals = {
             "updates": len(active),
             "measured": len(self._measured),
             "loss": self._by_task(_mean(torch.stack(self._losses), active)),
             "weight": self._by_task(_mean(weights, active)),
-            "own_weight": self._by_task(_mean(torch.stack(self._own_weights), active)),
-            **self._of_gradients(active, weights),
+            "own_weight": self._by_task(_mean(torch.stack(self._own_weights) * importance, active)),
+            **self._of_gradients(active, weights * importance),
             **self._inspect(),
         }
         self._clear()
@@ -92,20 +95,21 @@ class SignalLog:
             for name, figures in self._ask().items()
         }
 
-    def _of_gradients(self, active: Tensor, weights: Tensor) -> dict[str, Any]:
+    def _of_gradients(self, active: Tensor, factors: Tensor) -> dict[str, Any]:
+        """Return the figures of gradients; `factors` [updates, T]: of the losses, in the sum."""
         if not self._measured:
             nothing: dict[str, Any] = dict.fromkeys(self._tasks)
             pairs = self._by_pair(torch.full((len(self._tasks),) * 2, torch.nan))
             figures = dict.fromkeys(("gradient_norm", "gradient_share", "own_gradient_norm"), nothing)
             return {**figures, "cosine": pairs, "cosine_sd": pairs, "conflict_rate": None}
-        active, weights = active[self._measured], weights[self._measured]
+        active, factors = active[self._measured], factors[self._measured]
         gramian = torch.stack(self._gramians)
         squares = gramian.diagonal(dim1=1, dim2=2)
         both = active.unsqueeze(2) & active.unsqueeze(1) & (squares > 0).unsqueeze(1)
         angles = cosines(gramian)
         return {
             "gradient_norm": self._by_task(_mean(squares.sqrt(), active)),
-            "gradient_share": self._by_task(_mean(gradient_shares(weights, gramian), active)),
+            "gradient_share": self._by_task(_mean_share(gradient_shares(factors * active, gramian), active)),
             "own_gradient_norm": self._by_task(_mean(torch.stack(self._own_norms), active)),
             "cosine": self._by_pair(_mean(angles, both)),
             "cosine_sd": self._by_pair(_deviation(angles, both)),
@@ -132,6 +136,11 @@ class SignalLog:
 def _mean(values: Tensor, present: Tensor) -> Tensor:
     """Mean over updates of the entries that are present; NaN where there is none."""
     return torch.where(present, values, torch.nan).nanmean(0)
+
+
+def _mean_share(shares: Tensor, present: Tensor) -> Tensor:
+    """Mean over updates, 0 where a task is absent, so that shares add up to 1; NaN for one that always is."""
+    return torch.where(present.any(0), shares.nanmean(0), torch.nan)
 
 
 def _deviation(values: Tensor, present: Tensor) -> Tensor:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from mtctl.balancing.chain import Chain, Decision
 from mtctl.balancing.contract import Balancer as Method
 from mtctl.balancing.contract import Space
 from mtctl.library.balancer import Balancer
-from mtctl.library.errors import BalanceError
+from mtctl.library.errors import BalanceError, NonFiniteError
 from mtctl.library.gradients import LossGradients
 from mtctl.library.report import Report
+from mtctl.library.scaling import Scale, Unscaled, finite, spoil
 from mtctl.library.settings import Spec
 from mtctl.library.sharing import checked
 
@@ -29,6 +32,7 @@ def balance(
     last_shared: Iterable[Tensor] | None = None,
     measure: bool = False,
     retain_graph: bool = False,
+    scale: Scale | None = None,
 ) -> Report:
     """Add the balanced gradient of several losses to `.grad`, in place of `loss.backward()`.
 
@@ -83,25 +87,59 @@ def balance(
     """
     keeper = balancer if isinstance(balancer, Balancer) else Balancer(balancer)
     present = _present(losses)
+    tasks = keeper.admit(losses)
+    scaled_by = keeper.scaling.of(present, scale, len(tasks))
     gradients = LossGradients(
-        keeper.admit(losses),
-        present,
+        tasks,
+        {task: loss.reshape(()) if loss.dim() else loss for task, loss in present.items()},
         sharing=keeper.sharing,
         shared=checked("shared", shared),
         last_shared=checked("last_shared", last_shared),
         retain_graph=retain_graph,
     )
-    decision = keeper.weigh(gradients)
-    if keeper is not balancer and keeper.remembers:
+    if scaled_by is None:
+        return _step(keeper, Unscaled(gradients, 1.0), balancer, measure)
+    memory = keeper.memory()
+    report = _scaled(keeper, Unscaled(gradients, scaled_by), balancer, measure)
+    if report.overflowed:
+        keeper.skip(memory)
+    return replace(report, scale=scaled_by)
+
+
+def _step(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> Report:
+    """Weigh, and add to `.grad`; `asked` is what the user gave as a balancer."""
+    decision = keeper.weigh(shown)
+    if keeper is not asked and keeper.remembers:
         raise BalanceError(
             f"{keeper.name} builds on the steps before, and every call would begin anew",
-            hint=f"make it once, before the loop: balancer = mtctl.Balancer({balancer!r})",
+            hint=f"make it once, before the loop: balancer = mtctl.Balancer({asked!r})",
         )
-    if measure:
-        gradients.gramian("all_shared")
-    report = _report(keeper, gradients, decision)
-    gradients.combine(decision.shared, decision.own)
+    wanted = measure or keeper.looks_at_gradients
+    unknown = wanted and shown.gradients.nothing_shared_yet
+    if measure and not unknown:
+        shown.gradients.measure()
+    report = _report(keeper, shown, decision)
+    if unknown:
+        report = replace(report, reason="nothing is known to be shared yet: methods on gradients rest")
+    shown.gradients.combine(decision.shared, decision.own)
     return report
+
+
+def _scaled(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> Report:
+    """Make a step with scaled losses. If that overflows, the whole `.grad` becomes infinite."""
+    nobody = torch.zeros_like(shown.losses)
+    try:
+        report = _step(keeper, shown, asked, measure)
+        if finite(shown.gradients.leaves):
+            return report
+    except NonFiniteError:
+        if shown.scale <= 1 and not shown.losses.isfinite().all():
+            raise  # no smaller scale mends that
+        report = _report(keeper, shown, Decision(nobody, nobody))
+        shown.gradients.combine(nobody + 1, nobody + 1)  # hooks and the graph see a step like any other
+    spoil(shown.gradients.leaves)
+    weights = dict.fromkeys(report.weights, 0.0)
+    return replace(report, weights=weights, own_weights=weights, overflowed=True)
 
 
 def _present(losses: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
@@ -116,7 +154,7 @@ def _present(losses: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
         raise BalanceError("losses: no task has a loss in this step", hint="leave such a step out")
     for task, loss in present.items():
         _refuse(task, loss)
-    return {task: loss.reshape(()) if loss.dim() else loss for task, loss in present.items()}
+    return present
 
 
 def _refuse(task: str, loss: object) -> None:
@@ -135,8 +173,8 @@ def _refuse(task: str, loss: object) -> None:
         )
 
 
-def _report(keeper: Balancer, gradients: LossGradients, decision: Decision) -> Report:
-    there = gradients.active
+def _report(keeper: Balancer, shown: Unscaled, decision: Decision) -> Report:
+    there, gradients = shown.active, shown.gradients
     tasks = [task for task, active in zip(keeper.tasks, there.tolist(), strict=True) if active]
 
     def by_task(values: Tensor) -> dict[str, float]:
@@ -145,11 +183,11 @@ def _report(keeper: Balancer, gradients: LossGradients, decision: Decision) -> R
     space = next((one for one in SPACES if one in gradients.gramians), None)
     return Report(
         keeper.name,
-        by_task(gradients.losses),
+        by_task(shown.losses),
         by_task(decision.shared),
         by_task(decision.own),
         space,
-        None if space is None else gradients.gramians[space][there][:, there],
+        None if space is None else shown.gramian(space)[there][:, there],
         () if space is None else gradients.parameters(space),
         "" if space is None else gradients.reason(space),
         tuple(keeper.tasks[task] for task in gradients.unshared),

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
+from mtctl.balancing._positive import NegativeLoss
 from mtctl.balancing.build import build
-from mtctl.balancing.chain import Chain, ChainState, Decision
+from mtctl.balancing.chain import Chain, ChainState, Decision, part, whole
 from mtctl.balancing.contract import Balancer as Method
-from mtctl.balancing.contract import SignalError
-from mtctl.library.errors import BalanceError
-from mtctl.library.gradients import LossGradients
+from mtctl.balancing.contract import Need, NonFiniteSignal, SignalError
+from mtctl.balancing.fixed import Equal
+from mtctl.library.errors import BalanceError, NonFiniteError
+from mtctl.library.scaling import Scale, Scaling, Unscaled, number
 from mtctl.library.settings import Spec, described, refuse_misnamed
 from mtctl.library.sharing import Sharing
 from mtctl.recipes import balancers as recipes
 from mtctl.recipes.mistakes import suggestion
+
+GRADIENTS: Final[frozenset[Need]] = frozenset({"norms", "gramian"})
+"""What is measured on shared parameters, and needs them to be known."""
+
+Measured = dict[int, frozenset[int]]
+"""For each method of a chain, by its place, the ids of the parameters that its averages are of."""
+
+Memory = tuple[ChainState, Measured, Tensor]
 
 
 class Balancer:
@@ -64,8 +74,10 @@ class Balancer:
         self._rng = torch.Generator().manual_seed(seed)
         self._untouched = self._rng.get_state()
         self._state: ChainState = {}
-        self._open: tuple[LossGradients, Decision] | None = None
-        self.sharing = Sharing()
+        self._measured: Measured = {}
+        self._open: tuple[Unscaled, Decision] | None = None
+        self._skipped = False
+        self.sharing, self.scaling = Sharing(), Scaling()
         self.tasks: tuple[str, ...] = ()
         if tasks is not None:
             self._begin(tuple(tasks))
@@ -78,6 +90,11 @@ class Balancer:
     def remembers(self) -> bool:
         """Whether a step depends on the ones before: through a memory, or through random numbers."""
         return bool(self._state) or not torch.equal(self._rng.get_state(), self._untouched)
+
+    @property
+    def looks_at_gradients(self) -> bool:
+        """Whether a method needs to know which parameters are shared."""
+        return any(method.needs & GRADIENTS for method in self._chain.methods)
 
     def admit(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return all tasks in order, after making sure that a step's are among them.
@@ -98,7 +115,7 @@ class Balancer:
             )
         return self.tasks
 
-    def weigh(self, gradients: LossGradients) -> Decision:
+    def weigh(self, shown: Unscaled) -> Decision:
         """Return a step's weights and move the methods' memory on.
 
         Raises:
@@ -110,18 +127,48 @@ class Balancer:
                 hint="after optimizer.step(), show it the same batch's losses: with torch.no_grad(): "
                 "balancer.follow(losses)",
             )
+        self._skipped = False
+        chain, state, measured = self._chain, self._state, self._measured
+        if self.looks_at_gradients:
+            if shown.gradients.nothing_shared_yet:
+                chain = Chain(tuple(Equal() if one.needs & GRADIENTS else one for one in chain.methods))
+            else:
+                state, measured = self._renewed(shown)
         with self._named():
-            decision, self._state = self._chain.balance(gradients, self._state, self._rng)
+            decision, state = chain.balance(shown, state, self._rng)
+        self._refuse_too_large(decision, shown)
+        self._state, self._measured = state, measured
         if decision.wants_outcome:
-            self._open = gradients, decision
+            self._open = shown, decision
         return decision
+
+    def _renewed(self, shown: Unscaled) -> tuple[ChainState, Measured]:
+        """Return the memory, and what is measured; where that has changed, averages of it begin anew."""
+        state, measured = self._state, dict(self._measured)
+        active = shown.active.numpy(force=True)
+        for place, method in enumerate(self._chain.methods):
+            if method.averages_gradients and method.asks(active, part(state, place)) & GRADIENTS:
+                measured[place] = frozenset(map(id, shown.gradients.parameters(method.space)))
+                if self._measured.get(place, measured[place]) != measured[place]:
+                    state = state | whole(method.init(len(self.tasks)), place)
+        return state, measured
+
+    def memory(self) -> Memory:
+        """Return what the next step would move on, for `skip`."""
+        return self._state, self._measured, self._rng.get_state()
+
+    def skip(self, memory: Memory) -> None:
+        """Forget a step: the methods rest where they were before it, and wait for no outcome."""
+        self._state, self._measured, rng = memory
+        self._rng.set_state(rng)
+        self._open, self._skipped = None, True
 
     @property
     def follows(self) -> bool:
         """Whether the last step's method, such as FAMO, waits to be shown what the step did: see `follow`."""
         return self._open is not None
 
-    def follow(self, losses: Mapping[str, Tensor | float | None]) -> None:
+    def follow(self, losses: Mapping[str, Tensor | float | None], *, scale: Scale = 1.0) -> None:
         """Show the method what its step did; call it after `optimizer.step()` if `follows` says so.
 
         >>> import torch, mtctl
@@ -141,25 +188,31 @@ class Balancer:
         before both forward passes, or evaluation mode for both); batch normalisation may see the batch twice,
         unless its layers are in evaluation mode the second time.
 
+        A step that overflowed, and that a GradScaler skips, has no outcome: nothing is looked at then.
+
         Args:
-            losses: by task, as in the step, after it.
+            losses: by task, after the step.
+            scale: what they are multiplied with; 1.0, the losses themselves, whether or not those of the step
+                were scaled: without a gradient, nothing can overflow.
 
         Raises:
             BalanceError: no step waits for it; a task of the step is missing, or its loss is not one finite
                 number.
         """
+        if self._skipped:
+            return
         if self._open is None:
             raise BalanceError(
                 f"{self.name} waits for no losses",
                 hint="balancer.follow(…) comes after a step, once, if balancer.follows",
             )
-        gradients, decision = self._open
+        shown, decision = self._open
         after = torch.zeros(len(self.tasks), dtype=torch.float64)
         for place, task in enumerate(self.tasks):
-            if gradients.active[place]:
-                after[place] = _number(task, losses.get(task))
+            if shown.active[place]:
+                after[place] = _number(task, losses.get(task)) / number(scale)
         with self._named():
-            self._state = self._chain.follow(gradients, after, decision, self._state)
+            self._state = self._chain.follow(shown, after, decision, self._state)
         self._open = None
 
     @contextmanager
@@ -168,7 +221,21 @@ class Balancer:
         try:
             yield
         except SignalError as error:
-            raise BalanceError(f"task `{self.tasks[error.task]}`: {error.problem}") from error
+            kind = NonFiniteError if isinstance(error, NonFiniteSignal) else BalanceError
+            hint = error.remedy if isinstance(error, NegativeLoss) else None
+            raise kind(f"task `{self.tasks[error.task]}`: {error.problem}", hint=hint) from error
+
+    def _refuse_too_large(self, decision: Decision, shown: Unscaled) -> None:
+        """Raise where a weight is infinite in the precision of the loss that it is for."""
+        weights = torch.maximum(decision.shared.abs(), decision.own.abs())
+        for place, task in enumerate(self.tasks):
+            if weights[place] > shown.limits[place]:
+                raise BalanceError(
+                    f"task `{task}`: {self.name} gives it the weight {float(weights[place]):.1e}, "
+                    f"more than its loss's precision can hold; the loss is {float(shown.losses[place]):.1e}",
+                    hint="leave out (None) a loss that has all but vanished, or its gradient; "
+                    "`log`, `batch_scale` and `famo` have an `epsilon` for it",
+                )
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that decides the steps to come: tensors and plain values, for `torch.save`.
@@ -183,6 +250,7 @@ class Balancer:
             "tasks": list(self.tasks),
             "state": dict(self._state),
             "rng": self._rng.get_state(),
+            "scaled": self.scaling.found,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -203,7 +271,9 @@ class Balancer:
             if fresh.keys() != state["state"].keys():
                 raise BalanceError(f"the state is of {self.name} with other settings")
             self._chain, self.tasks = chain, tasks
-        self._state, self._open = dict(state["state"]), None
+        self._state, self._open, self._skipped = dict(state["state"]), None, False
+        self._measured = {}
+        self.scaling.found = state.get("scaled")
         self._rng.set_state(state["rng"])
 
     def _begin(self, tasks: tuple[str, ...]) -> None:

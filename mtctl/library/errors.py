@@ -17,3 +17,7 @@ class BalanceError(MtctlError, ValueError):
         super().__init__(message, hint=hint)
         if hint:
             self.add_note(f"hint: {hint}")
+
+
+class NonFiniteError(BalanceError):
+    """A loss or gradient that is NaN or infinite."""

@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
+from torch.autograd.graph import GradientEdge, Node
 
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import products
 from mtctl.balancing.gradients.arriving import Arriving
+from mtctl.balancing.gradients.gathered import Gathered
 from mtctl.balancing.gradients.heads import through_heads
 from mtctl.balancing.gradients.products import Rows
 from mtctl.library import graph
+from mtctl.library.accumulation import accumulate, hooks_wait
 from mtctl.library.errors import BalanceError
 from mtctl.library.sharing import Parameters, Sharing
+
+
+@dataclass(frozen=True, slots=True)
+class _Heads:
+    """What comes back through the heads.
+
+    Args:
+        own: of leaves that one task alone reaches, the task and its gradient.
+        arriving: the tasks' gradients where the common part of their graphs begins.
+    """
+
+    own: dict[Tensor, tuple[int, Tensor]]
+    arriving: tuple[Arriving, ...]
+
+    def alone(self, leaf: Tensor) -> Rows | None:
+        """Return the one row of such a leaf; None of others."""
+        if leaf not in self.own:
+            return None
+        gathered = Gathered(1)
+        gathered.add(*self.own[leaf])
+        return gathered.rows
 
 
 class LossGradients:
@@ -36,7 +61,9 @@ class LossGradients:
 
     Attributes:
         losses: [T] float64, detached; 0 for absent tasks.
+        limits: [T] float64, the largest weight in the precision of each loss.
         active: [T] bool; False for absent tasks.
+        importance: [T] float64 1: losses are as their owner has weighted them.
         gramians: [T, T] float64 inner products of the per-task gradients, by the spaces asked about so far.
     """
 
@@ -52,18 +79,20 @@ class LossGradients:
     ) -> None:
         self.active = torch.tensor([task in losses for task in tasks])
         self.losses = torch.zeros(len(tasks), dtype=torch.float64)
+        self.importance = torch.ones(len(tasks), dtype=torch.float64)
         self.gramians: dict[Space, Tensor] = {}
         self._tasks = tasks
         self._losses = {place: losses[task] for place, task in enumerate(tasks) if task in losses}
+        self.limits = torch.full_like(self.losses, torch.inf)
         for place, loss in self._losses.items():
             self.losses[place] = loss.detach()
+            self.limits[place] = torch.finfo(loss.dtype).max
         self._sharing, self._shared, self._last = sharing, shared, last_shared
         self._given, self._last_given = shared is not None, last_shared is not None
         self._retain = retain_graph
-        # Of what has been asked: gradients of leaves that one task alone reaches, with the task; and per-task
-        # gradients of the common leaves, None where no task uses one.
-        self._heads: dict[Tensor, tuple[int, Tensor]] = {}
-        self._rows: dict[Tensor, Rows | None] = {}
+        # Whether a method asked about gradients, and what it was told: per-task gradients of common leaves.
+        self._asked = False
+        self._gathered: dict[Tensor, Gathered] = {}
 
     def norms(self, space: Space) -> Tensor:
         """Return [T] float64 norms of the per-task gradients on `space`."""
@@ -75,36 +104,54 @@ class LossGradients:
         Raises:
             BalanceError: no shared parameter is known.
         """
-        if space not in self.gramians:
-            tasks = len(self.active)
-            self.gramians[space] = (
-                torch.stack([here.gramian(tasks) for here in self._at_features()]).sum(0)
-                if space == "features"
-                else products.gramian(self._blocks(space), tasks)
-            )
-        return self.gramians[space]
-
-    def _blocks(self, space: Space) -> list[Rows]:
-        """Return the per-task gradients on parameters, one block for each tensor that any task uses."""
+        if space in self.gramians:
+            return self.gramians[space]
+        self._asked = True
+        if space == "features":
+            parts = [here.gramian(len(self.active)) for here in self._at_features()]
+            self.gramians[space] = torch.stack(parts).sum(0)
+            return self.gramians[space]
         parameters = self.parameters(space)
         # To know all that is common is to leave no pass for `combine`.
-        self._differentiate(parameters if space == "last_shared" else self._parts.common)
-        blocks = [self._rows.get(one) for one in parameters]
-        alone = [self._heads[one] for one in parameters if one in self._heads]
-        return [
-            *(block for block in blocks if block is not None),
-            *(Rows((task,), gradient.to_dense().flatten().unsqueeze(0)) for task, gradient in alone),
-        ]
+        wanted = set(parameters if space == "last_shared" else self._parts.common)
+        missing = [leaf for leaf in self._parts.common if leaf in wanted and leaf not in self._gathered]
+        complete = all(leaf in self._gathered or leaf in wanted for leaf in self._parts.common)
+        self._gathered |= self._gather(missing, self._heads, retain=self._retain or not complete)
+        self.gramians[space] = self._products(parameters, self._gathered, self._heads)
+        return self.gramians[space]
+
+    def measure(self) -> None:
+        """Find the Gramian on all shared parameters for the report alone.
+
+        `combine` then does what it would have done without: its passes, its hooks, its last digits.
+        """
+        if "all_shared" in self.gramians:
+            return
+        parameters = self.parameters("all_shared")
+        heads = self._heads if self._asked else self._pass_heads(retain=True)
+        among = set(self._parts.common)
+        missing = [leaf for leaf in parameters if leaf in among and leaf not in self._gathered]
+        gathered = self._gathered | self._gather(missing, heads, retain=True)
+        self.gramians["all_shared"] = self._products(parameters, gathered, heads)
+
+    def _products(
+        self, parameters: Parameters, gathered: Mapping[Tensor, Gathered], heads: _Heads
+    ) -> Tensor:
+        """Return the Gramian of per-task gradients that are known."""
+        blocks = [gathered[one].rows if one in gathered else heads.alone(one) for one in parameters]
+        return products.gramian([block for block in blocks if block is not None], len(self.active))
 
     def _at_features(self) -> Sequence[Arriving]:
         """Return the tasks' gradients where their graphs meet."""
+        if self._parts.opaque is not None:
+            raise _opaque(self._parts.opaque, "there are no features to measure at")
         if self._parts.uncut:
             uncut = self._tasks[list(self._losses)[self._parts.uncut[0]]]
             raise BalanceError(
                 f"task `{uncut}`: there are no features to measure at: it also uses what they are made from",
                 hint="`layer: last_shared` and `layer: all_shared` work with any model",
             )
-        return self._arriving
+        return self._heads.arriving
 
     def parameters(self, space: Space) -> Parameters:
         """Return the parameters of a space; those behind features are all.
@@ -113,7 +160,9 @@ class LossGradients:
             BalanceError: no shared parameter is known.
         """
         if self._shared is None:
-            self._sharing.found.update(dict.fromkeys(self._parts.shared))
+            if self._parts.opaque is not None:
+                raise _opaque(self._parts.opaque, "shared parameters cannot be told from the tasks' own")
+            self._sharing.see(self._losses, self._parts.shared)
             self._shared = tuple(self._sharing.found)
         if not self._shared:
             raise BalanceError(
@@ -123,10 +172,18 @@ class LossGradients:
         if space != "last_shared":
             return self._shared
         if self._last is None:
-            self._last = self._sharing.last(
-                list(self._losses.values()), self._shared, all_present=bool(self.active.all())
-            )
+            self._last = self._sharing.last(self._losses, self._shared)
         return self._last
+
+    @property
+    def nothing_shared_yet(self) -> bool:
+        """Whether what tasks share is not known so far, but steps with other tasks may show it."""
+        if self._given or self._sharing.found or (len(self._losses) > 1 and bool(self.active.all())):
+            return False
+        if self._parts.opaque is not None:
+            return False  # and never will be: asking says so
+        self._sharing.see(self._losses, self._parts.shared)
+        return not self._sharing.found
 
     def reason(self, space: Space) -> str:
         """Return how the parameters of a space were chosen."""
@@ -146,6 +203,11 @@ class LossGradients:
         parts = zip(self._losses, self._parts.own, self._parts.edges, strict=True)
         return tuple(task for task, own, edges in parts if not edges and not shared.intersection(own))
 
+    @property
+    def leaves(self) -> list[Tensor]:
+        """Return all parameters that the losses reach."""
+        return [*self._parts.common, *(leaf for own in self._parts.own for leaf in own)]
+
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Add Σᵢ sharedᵢ·∇Lᵢ to the `.grad` of shared parameters and Σᵢ ownᵢ·∇Lᵢ to that of all others.
 
@@ -154,28 +216,31 @@ class LossGradients:
             own: [T] weights.
         """
         alike = torch.equal(shared, own)
-        if alike and not self.gramians:
-            total = [weight * loss for weight, loss in zip(self._of(own), self._losses.values(), strict=True)]
-            torch.stack(total).sum().backward(retain_graph=self._retain)
+        if alike and not self._asked:
+            weights = [
+                torch.full_like(loss, weight)
+                for weight, loss in zip(self._of(own), self._losses.values(), strict=True)
+            ]
+            torch.autograd.backward(list(self._losses.values()), weights, retain_graph=self._retain)
             return
         is_shared = set(self.parameters("all_shared"))
-        left = [leaf for leaf in self._parts.common if leaf not in self._rows]
+        left = [leaf for leaf in self._parts.common if leaf not in self._gathered]
         groups = [(shared, [leaf for leaf in left if alike or leaf in is_shared])]
         groups += [] if alike else [(own, [leaf for leaf in left if leaf not in is_shared])]
         found: dict[Tensor, Tensor] = {}
         for place, (weights, leaves) in enumerate(groups):
             retain = self._retain or any(rest for _, rest in groups[place + 1 :])
             found |= self._pull(
-                dict(zip(self._losses, self._of(weights), strict=True)), leaves, retain=retain
+                dict(zip(self._losses, self._of(weights), strict=True)), leaves, self._heads, retain=retain
             )
         found = {leaf: gradient.clone() for leaf, gradient in found.items()}  # some are one tensor, or views
-        for leaf, rows in self._rows.items():
-            if rows is not None:
-                found[leaf] = _sum(shared if leaf in is_shared else own, rows).view_as(leaf)
-        for leaf, (task, gradient) in self._heads.items():
+        for leaf, (task, gradient) in self._heads.own.items():
             found[leaf] = float((shared if leaf in is_shared else own)[task]) * gradient
-        for leaf, gradient in found.items():
-            leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
+        for leaf in list(self._gathered):
+            here = self._gathered.pop(leaf)  # so that its memory is free for the next
+            if here.rows is not None:
+                found[leaf] = here.weighted(shared if leaf in is_shared else own, leaf)
+        accumulate(found)
 
     @cached_property
     def _parts(self) -> graph.Parts:
@@ -188,52 +253,58 @@ class LossGradients:
         return tuple(edges.values())
 
     @cached_property
-    def _arriving(self) -> tuple[Arriving, ...]:
-        """The losses' gradients where the common part begins; on the way, the heads' own gradients."""
+    def _heads(self) -> _Heads:
+        """What came back through the heads, for the method."""
+        return self._pass_heads(retain=self._retain)
+
+    def _pass_heads(self, *, retain: bool) -> _Heads:
         own: list[Sequence[Tensor]] = [()] * len(self.active)
         for task, leaves in zip(self._losses, self._parts.own, strict=True):
             own[task] = leaves
-        heads = through_heads(self._losses, own, self._features, retain=self._retain)
-        for task, gradients in heads.own.items():
-            pairs = zip(own[task], gradients, strict=True)
-            self._heads |= {leaf: (task, gradient) for leaf, gradient in pairs if gradient is not None}
-        return heads.arriving
+        with _passing(leaf for leaves in own for leaf in leaves):
+            heads = through_heads(self._losses, own, self._features, retain=retain)
+        return _Heads(
+            {
+                leaf: (task, gradient)
+                for task, gradients in heads.own.items()
+                for leaf, gradient in zip(own[task], gradients, strict=True)
+                if gradient is not None
+            },
+            heads.arriving,
+        )
 
     def _pull(
-        self, weights: Mapping[int, float], leaves: Sequence[Tensor], *, retain: bool
+        self, weights: Mapping[int, float], leaves: Sequence[Tensor], heads: _Heads, *, retain: bool
     ) -> dict[Tensor, Tensor]:
         """Return the gradient of Σᵢ wᵢ·Lᵢ on leaves of the common part, by one pass through it."""
-        arriving = self._arriving
         here = [
             (edge, part)
-            for edge, part in zip(self._features, arriving, strict=True)
+            for edge, part in zip(self._features, heads.arriving, strict=True)
             if weights.keys() & set(part.tasks)
         ]
         if not leaves or not here:
             return {}
-        found = torch.autograd.grad(
-            [edge for edge, _ in here],
-            leaves,
-            [_weighted(part, weights, len(self.active)) for _, part in here],
-            retain_graph=retain,
-            allow_unused=True,
-        )
+        with _passing(leaves):
+            found = torch.autograd.grad(
+                [edge for edge, _ in here],
+                leaves,
+                [_weighted(part, weights, len(self.active)) for _, part in here],
+                retain_graph=retain,
+                allow_unused=True,
+            )
         pairs = zip(leaves, found, strict=True)
         return {leaf: gradient for leaf, gradient in pairs if gradient is not None}
 
-    def _differentiate(self, parameters: Sequence[Tensor]) -> None:
-        """Find the per-task gradients on parameters of the common part, as far as they are not known."""
-        tasks = [task for task in self._losses if any(task in here.tasks for here in self._arriving)]
-        wanted, common = set(parameters), self._parts.common
-        missing = [leaf for leaf in common if leaf in wanted and leaf not in self._rows]
-        complete = all(leaf in self._rows or leaf in wanted for leaf in common)
-        found: dict[Tensor, dict[int, Tensor]] = {leaf: {} for leaf in missing}
-        for task in tasks if missing else []:
-            retain = self._retain or not complete or task != tasks[-1]
-            for leaf, gradient in self._pull({task: 1.0}, missing, retain=retain).items():
-                found[leaf][task] = gradient.to_dense().flatten()
-        for leaf, rows in found.items():
-            self._rows[leaf] = Rows(tuple(rows), torch.stack(list(rows.values()))) if rows else None
+    def _gather(self, leaves: Sequence[Tensor], heads: _Heads, *, retain: bool) -> dict[Tensor, Gathered]:
+        """Return the per-task gradients on leaves of the common part, by one pass for each task."""
+        tasks = [task for task in self._losses if any(task in here.tasks for here in heads.arriving)]
+        found = {leaf: Gathered(len(tasks)) for leaf in leaves}
+        for task in tasks if leaves else []:
+            gradients = self._pull({task: 1.0}, leaves, heads, retain=retain or task != tasks[-1])
+            while gradients:
+                leaf, gradient = gradients.popitem()
+                found[leaf].add(task, gradient)
+        return found
 
     def _of(self, weights: Tensor) -> list[float]:
         """Return the weights of the tasks that are present."""
@@ -251,5 +322,25 @@ def _weighted(part: Arriving, weights: Mapping[int, float], tasks: int) -> Tenso
     return part.weighted(by_task)
 
 
-def _sum(weights: Tensor, rows: Rows) -> Tensor:
-    return torch.mv(rows.values.t(), weights[list(rows.tasks)].to(rows.values))
+@contextmanager
+def _passing(parameters: Iterable[Tensor]) -> Iterator[None]:
+    """Make a backward pass that looks and does not touch; of what torch refuses, say what helps."""
+    with hooks_wait(parameters):
+        try:
+            yield
+        except RuntimeError as error:
+            if "donated buffers" not in str(error):
+                raise
+            raise BalanceError(
+                "the compiled model's backward pass can be made once only: torch.compile gave its memory away",
+                hint="set torch._functorch.config.donated_buffer = False before the model is compiled",
+            ) from error
+
+
+def _opaque(node: Node, problem: str) -> BalanceError:
+    return BalanceError(
+        f"{node.name()} gives outputs to several losses and does not show which parameters each of them "
+        f"depends on: {problem}",
+        hint="name what tasks share: balance(…, shared=list(model.trunk.parameters())); or compile the trunk "
+        "by itself: model.trunk = torch.compile(model.trunk)",
+    )

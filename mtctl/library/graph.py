@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 _COMMON: Final = -1
@@ -23,6 +24,8 @@ class Parts:
         edges: for each loss, where its own part ends and the common part begins.
         common: the leaves of the common part: the shared ones, and those of losses that could not be cut.
         uncut: the losses that could not be cut.
+        opaque: an operation written or compiled outside torch's own, behind which losses cannot be told apart;
+            None if there is none. Leaves below it count as shared, whoever they belong to.
     """
 
     shared: tuple[Tensor, ...]
@@ -30,6 +33,7 @@ class Parts:
     edges: tuple[tuple[GradientEdge, ...], ...]
     common: tuple[Tensor, ...]
     uncut: tuple[int, ...]
+    opaque: Node | None
 
 
 def split(losses: Sequence[Tensor]) -> Parts:
@@ -41,19 +45,22 @@ def split(losses: Sequence[Tensor]) -> Parts:
     """
     roots = [get_gradient_edge(loss) for loss in losses]
     owner: dict[Node, int] = {}
+    outputs: dict[Node, set[int]] = {}
     for task, root in enumerate(roots):
-        _claim(root.node, task, owner)
+        _note(root.node, root.output_nr, outputs)
+        _claim(root.node, task, owner, outputs)
     edges = _edges(roots, owner)
     shared = _leaves(owner, _COMMON)
+    opaque = _opaque(roots, owner, outputs)
     uncut = tuple(task for task, ends in enumerate(edges) if _nested(ends))
     for task in uncut:
         owner.update(dict.fromkeys(_below([roots[task].node]), _COMMON))
         edges[task] = (roots[task],)
     own = tuple(_leaves(owner, task) for task in range(len(losses)))
-    return Parts(shared, own, tuple(edges), _leaves(owner, _COMMON), uncut)
+    return Parts(shared, own, tuple(edges), _leaves(owner, _COMMON), uncut, opaque)
 
 
-def _claim(root: Node, task: int, owner: dict[Node, int]) -> None:
+def _claim(root: Node, task: int, owner: dict[Node, int], outputs: dict[Node, set[int]]) -> None:
     """Enter in `owner` everything that is reached from a loss: as the task's, or as common."""
     waiting = [root]
     while waiting:
@@ -62,7 +69,50 @@ def _claim(root: Node, task: int, owner: dict[Node, int]) -> None:
         if before in (task, _COMMON):
             continue
         owner[node] = task if before is None else _COMMON
-        waiting += _children(node)
+        for child, output in node.next_functions:
+            if child is not None:
+                waiting.append(child)
+                _note(child, output, outputs)
+
+
+def _note(node: Node, output: int, outputs: dict[Node, set[int]]) -> None:
+    """Enter in `outputs` which outputs of an operation are used whose inside torch does not know."""
+    if isinstance(node, BackwardCFunction):
+        outputs.setdefault(node, set()).add(output)
+
+
+def _opaque(
+    roots: Sequence[GradientEdge], owner: Mapping[Node, int], outputs: Mapping[Node, Collection[int]]
+) -> Node | None:
+    """Return an operation that several losses reach, each of which may depend on other leaves below it.
+
+    That is so where losses use different outputs of it. A compiled model may also put the answers of all
+    heads into one output; then nothing with parameters stands between it and any loss.
+    """
+    for node, used in outputs.items():
+        if owner[node] != _COMMON or len(_children(node)) < 2:
+            continue
+        compiled = node.name() == "CompiledFunctionBackward"
+        if len(used) == 1 and not compiled:
+            continue
+        ways = [set(_above(root, node)) for root in roots]
+        reaching = [task for task, way in enumerate(ways) if way]
+        if len({frozenset(ways[task]) for task in reaching}) > 1:
+            return node
+        if compiled and not any(_leaves(owner, task) for task in reaching):
+            return node
+    return None
+
+
+def _above(root: GradientEdge, goal: Node) -> Iterator[int]:
+    """Yield the outputs of an operation that a loss uses."""
+    if root.node is goal:
+        yield root.output_nr
+        return
+    for node in _below([root.node]):
+        for child, output in node.next_functions:
+            if child is goal:
+                yield output
 
 
 def _edges(roots: Sequence[GradientEdge], owner: dict[Node, int]) -> list[tuple[GradientEdge, ...]]:
@@ -109,6 +159,12 @@ def _leaves(owner: Mapping[Node, int], task: int) -> tuple[Tensor, ...]:
 def _leaf(node: Node) -> Tensor | None:
     """Return the tensor that a node at the bottom of a graph accumulates gradients of."""
     return None if node.next_functions else getattr(node, "variable", None)
+
+
+def leaves(loss: Tensor) -> tuple[Tensor, ...]:
+    """Return what a loss accumulates gradients of."""
+    reached = (_leaf(node) for node in _below([get_gradient_edge(loss).node]))
+    return tuple(leaf for leaf in reached if leaf is not None)
 
 
 def last_layer(losses: Sequence[Tensor], shared: Collection[Tensor]) -> tuple[str, tuple[Tensor, ...]] | None:

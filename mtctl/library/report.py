@@ -26,8 +26,12 @@ class Report:
         space: where gradients were measured: "last_shared", "all_shared" or "features".
         gramian: [n, n] float64 inner products of the n present tasks' gradients there.
         parameters: those that they were measured on.
-        reason: how these were chosen.
+        reason: how these were chosen, or why there are none although they were asked for.
         unshared: tasks whose loss depends on no shared parameter: nothing balances them.
+        scale: what the losses were multiplied with against underflow, None without; all numbers here are
+            those without it.
+        overflowed: whether scaled losses or gradients were not finite: weights are 0, `.grad` is infinite, so
+            that a GradScaler skips the step, and the balancer rests.
     """
 
     method: str
@@ -39,6 +43,8 @@ class Report:
     parameters: tuple[Tensor, ...] = ()
     reason: str = ""
     unshared: tuple[str, ...] = ()
+    scale: float | None = None
+    overflowed: bool = False
 
     @property
     def norms(self) -> dict[str, float] | None:
@@ -80,6 +86,11 @@ class Report:
             lines.append(f"{name:<{width}}  {cells}")
         for first, second in self.conflicts or ():
             lines.append(f"{first} and {second} conflict")
-        lines += [f"gradients on {self.reason}"] if self.reason else []
+        if self.reason:
+            lines.append(f"gradients on {self.reason}" if self.space else self.reason)
         lines += [f"{task} depends on no shared parameter" for task in self.unshared]
+        if self.overflowed:
+            lines.append(f"overflow at a scale of {self.scale:g}: a step to be skipped; the balancer rests")
+        elif self.scale is not None:
+            lines.append(f"losses were multiplied with {self.scale:g}, as `.grad` is; the figures are without")
         return "\n".join(lines)

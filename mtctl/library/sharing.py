@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor
 
@@ -15,10 +15,11 @@ Parameters = tuple[Tensor, ...]
 class Sharing:
     """What is known of shared parameters; it grows as steps show more.
 
-    A parameter is shared once two losses of one step have reached it, and stays so in steps in which the
-    other task is absent. The last shared layer is the latest operation of the forward pass that works on a
-    shared matrix (or kernel, or recurrent cell) and that every loss depends on. It is chosen once, at the
-    first step that has all tasks, so that norms of different steps are norms of the same thing.
+    A parameter is shared once the losses of two tasks have reached it, in one step or in different ones, and
+    stays so in steps in which the other task is absent. The last shared layer is the latest operation of the
+    forward pass that works on a shared matrix (or kernel, or recurrent cell) and that the loss of every task
+    depends on which any step has shown so far. It stays, so that norms of different steps are norms of the
+    same thing, until a new task turns up that does not depend on it.
 
     Attributes:
         found: the parameters found so far.
@@ -28,20 +29,45 @@ class Sharing:
     def __init__(self) -> None:
         self.found: dict[Tensor, None] = {}
         self.reason = ""
+        self._reached: dict[int, frozenset[Tensor]] = {}
         self._layer: Parameters | None = None
+        self._judges: frozenset[int] = frozenset()
 
-    def last(self, losses: Sequence[Tensor], shared: Parameters, *, all_present: bool) -> Parameters:
-        """Return the last shared layer of the losses' graphs, or all shared parameters if there is none."""
-        if self._layer is not None:
-            return self._layer
-        layer = graph.last_layer(losses, shared)
+    def see(self, losses: Mapping[int, Tensor], shared: Iterable[Tensor]) -> None:
+        """Take note of which parameters a step's losses depend on.
+
+        Args:
+            losses: by task.
+            shared: what several of them reach.
+        """
+        self.found.update(dict.fromkeys(shared))
+        for task in losses.keys() - self._reached.keys():
+            reached = graph.leaves(losses[task])
+            for other in self._reached.values():
+                self.found.update(dict.fromkeys(leaf for leaf in reached if leaf in other))
+            self._reached[task] = frozenset(reached)
+
+    def last(self, losses: Mapping[int, Tensor], shared: Parameters) -> Parameters:
+        """Return the last shared layer, or all shared parameters where no layer is behind all tasks' losses."""
+        self.see(losses, ())
+        if self._layer is None or not self._suits(self._reached.keys() - self._judges):
+            self._layer = self._choose(list(losses.values()), shared)
+        self._judges = frozenset(self._reached)
+        return self._layer or shared
+
+    def _suits(self, tasks: Iterable[int]) -> bool:
+        """Say whether tasks depend on the layer that was chosen; there is no better one if it is none."""
+        return not self._layer or all(self._reached[task].issuperset(self._layer) for task in tasks)
+
+    def _choose(self, losses: Sequence[Tensor], shared: Parameters) -> Parameters:
+        everyone = frozenset.intersection(*self._reached.values())
+        layer = graph.last_layer(losses, everyone.intersection(shared))
         if layer is None:
             self.reason = "all shared parameters: no operation on a shared matrix is behind every loss"
-            return shared
+            return ()
         name, parameters = layer
         shapes = ", ".join("×".join(map(str, one.shape)) for one in parameters)
         self.reason = f"the last shared layer, found: {name} with parameters {shapes}"
-        self._layer = parameters if all_present else None
         return parameters
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from mtctl.problems.contract import Problem
 from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
+from mtctl.recipes.sizes import require_memory
 
 
 def build(recipe: Recipe, seed: int) -> Problem:
-    """Return the recipe's problem, freshly initialised from `seed`."""
+    """Return the recipe's problem, freshly initialised from `seed`.
+
+    Raises:
+        MtctlError: it does not fit into this machine's memory, or it cannot be built.
+    """
+    require_memory(recipe)
     match recipe:
         case LanderRecipe():
             from mtctl.problems.lander.problem import Lander  # noqa: PLC0415 - Box2D is for lander recipes only
 
-            return Lander(recipe.problem, recipe.agent, seed)
+            evaluation = recipe.evaluation
+            averaging = evaluation.averaging if evaluation.policy == "averaged" else None
+            return Lander(recipe.problem, recipe.agent, seed, averaging=averaging)
         case WindowsRecipe():
             from mtctl.problems.windows.problem import Windows  # noqa: PLC0415 - as above, without Box2D
 

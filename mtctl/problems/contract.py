@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -163,4 +163,17 @@ class Problem(Protocol):
 
     def rewind(self) -> None:
         """Go back to the last mark, as if nothing had happened since; needs one."""
+        ...
+
+
+@runtime_checkable
+class Restating(Protocol):
+    """A problem of which some records say how things stand to the length of the whole run."""
+
+    def restated(self, record: Record, units: int) -> Record:
+        """Return what this run would have recorded where one of `units` units recorded `record`.
+
+        Raises:
+            MtctlError: the record does not tell.
+        """
         ...

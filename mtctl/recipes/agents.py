@@ -3,39 +3,161 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from mtctl.recipes.base import Fraction, Misfit, Part, PositiveFloat, PositiveInt
+from mtctl.recipes.base import LATER, Fraction, Misfit, Part, PositiveFloat, PositiveInt
+
+
+class Priority(Part):
+    """Proportional prioritised replay: rows with large errors are drawn more often (Schaul et al., 2016).
+
+        P(i) ∝ (|δᵢ| + ε)^α,   loss of row i times wᵢ = (N·P(i))^(−β) / max w
+
+    δᵢ is the row's TD error when it was last learned from; new rows get the largest priority so far, 1 at
+    first; N rows and the largest w are those of each task's buffer and batch, or of the one buffer and batch
+    (arXiv 1511.05952).
+    """
+
+    alpha: Fraction = 0.6
+    """How much priorities count; 0.6 as in the source. 0: every row is as likely as any."""
+    beta: Fraction = 0.4
+    """How much the factors make up for it at first; 0.4 as in the source. It rises linearly to 1: all."""
+    environment_steps: PositiveInt | None = None
+    """Environment steps of all tasks until β is 1; null: the training episodes of the whole run."""
+    epsilon: PositiveFloat = 1e-6
+    """In units of value (as scaled by `reward_scale`): a row without an error is still drawn now and then."""
+
+    @property
+    def depends_on_budget(self) -> bool:
+        """Whether β rises over the whole run: a run with more episodes is another one from the start."""
+        return self.environment_steps is None and self.beta < 1
 
 
 class Replay(Part):
     """Experience replay: one buffer per task, or one for all."""
 
     kind: Literal["per_task", "mixed"] = "per_task"
-    """`per_task`: every update sees `batch_size` rows of EACH task. `mixed`: `batch_size` rows in all."""
+    """`per_task`: every update sees `batch_size` rows of EACH task. `mixed`: `batch_size` rows in all, of
+    which a task has its share; that is what its loss counts, and what a balancing method sees."""
     capacity: PositiveInt = 100_000
     """Transitions in all; per-task buffers get an equal share each (100,000 / 3 = 33,333)."""
     learning_starts: PositiveInt = 256
     """Transitions before the first update: in each task's buffer (`per_task`) or in the one buffer (`mixed`).
     256 = four batches, so that short runs learn too. The published study documents 2,000; its code began
     at 64."""
+    priority: Annotated[Priority | None, LATER] = None
+    """Which rows are drawn: by priority, or null: every row is as likely as any, as published."""
+
+
+_DECAY: Final = 0.995
+"""The study's."""
 
 
 class Exploration(Part):
-    """ε-greedy: ε = max(end, start · decay^episodes)."""
+    """ε-greedy: ε = max(end, start · decay^n) after n episodes.
+
+    With a `length`, ε reaches `end` at n = length: `exponential` start · (end/start)^(n/length), `linear`
+    start + (end − start) · n/length (over environment steps, as Mnih et al., 2015).
+    """
 
     start: Fraction = 1.0
     end: Fraction = 0.01
-    decay: Annotated[float, Field(gt=0, le=1)] = 0.995
-    """Factor per episode; with 0.995, ε reaches 0.01 at episode 919."""
-    counts: Literal["all_episodes", "own_episodes"] = "all_episodes"
-    """Whose episodes count: of any task (one agent), or of the task that is played (independent agents)."""
+    decay: Annotated[float, Field(gt=0, le=1)] = _DECAY
+    """Factor per episode where there is no `length`; with 0.995, ε reaches 0.01 at episode 919."""
+    counts: Literal["all_episodes", "own_episodes", "all_steps", "own_steps"] = "all_episodes"
+    """What n counts: episodes or environment steps, of any task (one agent), or of the task that is played
+    (independent agents). Steps need a `length`."""
+    shape: Annotated[Literal["exponential", "linear"], LATER] = "exponential"
+    """How ε falls. `linear` needs a `length`."""
+    length: Annotated[PositiveInt | None, LATER] = None
+    """n at which ε reaches `end`, in what is counted; null: `decay` decides."""
 
     def misfits(self) -> Iterator[Misfit]:
         if self.end > self.start:
             yield Misfit(("end",), f"`end` ({self.end}) is above `start` ({self.start})")
+        if self.length is None:
+            if self.shape == "linear":
+                yield Misfit(("shape",), "`shape: linear` needs a `length`: when ε reaches `end`")
+            if self.counts.endswith("steps"):
+                text = f"`counts: {self.counts}` needs a `length`: after how many steps ε reaches `end`"
+                yield Misfit(("counts",), text)
+            return
+        if self.decay != _DECAY:
+            yield Misfit(
+                ("decay",), "`decay` has no effect where `length` says how fast ε falls: leave it out"
+            )
+        if self.shape == "exponential" and self.end == 0:
+            yield Misfit(
+                ("end",), "an exponential fall never reaches 0: set `end` above 0, or `shape: linear`"
+            )
+
+
+class FixedScale(Part):
+    """Rewards are multiplied by one factor."""
+
+    kind: Literal["fixed"]
+    factor: PositiveFloat = 1.0
+    """In units of value per unit of reward. The lander's discounted returns span about −376 to 172: 0.01
+    brings values near 1, where Adam and a Huber loss of δ = 1 expect them."""
+
+
+class ReturnScale(Part):
+    """Rewards of each task are divided by the largest |return| that the task has shown so far.
+
+        rᵢ ← rᵢ · largest / max |Gᵢ|,   Gᵢ = discounted return from any step of a training episode to its end
+
+    Learning waits until every task that is learned has ended an episode. Where a network is not told the
+    task, tasks' values are then in different units on the same observations.
+
+    Source: Nauman et al., Bigger, Regularized, Categorical, 2025 (arXiv 2505.23150).
+    """
+
+    kind: Literal["running_return"]
+    largest: PositiveFloat = 10.0
+    """Where the largest |return| is brought to; 10 as in the source, whose values lie in ±10."""
+
+
+RewardScale = Annotated[FixedScale | ReturnScale, Field(discriminator="kind")]
+
+
+class ConstantRate(Part):
+    """The learning rate stays what it is."""
+
+    kind: Literal["constant"]
+
+
+class FallingRate(Part):
+    """The learning rate falls from `lr` to `final · lr`, and stays there.
+
+    With x from 0 at the start to 1 at the end of the fall: `linear` lr · (1 − (1 − final)·x) (Defazio et al.,
+    2023, arXiv 2310.07831), `cosine` lr · (final + (1 − final)·(1 + cos πx)/2) (Loshchilov & Hutter, 2017,
+    arXiv 1608.03983).
+    """
+
+    kind: Literal["linear", "cosine"]
+    final: Fraction = 0.0
+    """What is left at the end, as a fraction of `lr`; 0, so that the last policy is no accident of its last
+    steps."""
+    episodes: PositiveInt | None = None
+    """Length of the fall in training episodes of all tasks; null, without `environment_steps` as well: the
+    whole run."""
+    environment_steps: PositiveInt | None = None
+    """Length of the fall in environment steps of all tasks, in place of `episodes`."""
+
+    @property
+    def depends_on_budget(self) -> bool:
+        """Whether its length is that of the run: a run with more episodes is another one from the start."""
+        return self.episodes is None and self.environment_steps is None
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.episodes is not None and self.environment_steps is not None:
+            text = "a fall has one length: `episodes` or `environment_steps`"
+            yield Misfit(("environment_steps",), text)
+
+
+RateSchedule = Annotated[ConstantRate | FallingRate, Field(discriminator="kind")]
 
 
 class EpisodeTarget(Part):
@@ -67,6 +189,7 @@ class TaskSettings(Part):
 
     lr: PositiveFloat | None = None
     epsilon_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Needs an `exploration` without a `length`."""
     target_every: PositiveInt | None = None
     """Episodes between hard target copies; needs `target: {kind: episodes}`."""
     learning_starts: PositiveInt | None = None
@@ -85,13 +208,26 @@ class DQNAgent(Part):
     """Width of the learned embedding, drawn from N(0, 0.1²)."""
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)] = (256, 128)
     """Units of the hidden layers (ReLU, He-normal initialisation, zero biases)."""
+    layer_norm: Annotated[bool, LATER] = False
+    """Normalise every hidden layer before its ReLU (Ba et al., 2016, arXiv 1607.06450); off, as published. It
+    bounds what one update changes, so that larger learning rates stay stable."""
+    dueling: Annotated[bool, LATER] = False
+    """Two streams in place of the last hidden layer, of as many units each: one for the value of the state,
+    one for what each action is better than the mean of all (Wang et al., 2016, arXiv 1511.06581; without
+    their factor on gradients). Off, as published."""
     lr: PositiveFloat = 5e-4
     """Adam's learning rate."""
+    lr_schedule: Annotated[RateSchedule, LATER] = ConstantRate(kind="constant")
+    """How all learning rates, those of single tasks too, change over the run; constant, as published."""
     gamma: Fraction = 0.99
     """Discount factor per environment step."""
     loss: Literal["mse", "huber"] = "mse"
     huber_delta: PositiveFloat = 1.0
-    """Where the Huber loss turns linear, in units of return; used with `loss: huber` only."""
+    """Where the Huber loss turns linear, in units of return (as scaled by `reward_scale`); used with
+    `loss: huber` only."""
+    reward_scale: Annotated[RewardScale, LATER] = FixedScale(kind="fixed")
+    """What rewards are multiplied with before they are learned from; 1, as published. Returns in records and
+    evaluations are not scaled."""
     gradient_clip: PositiveFloat | None = None
     """Largest Euclidean norm of the combined gradient; null: no clipping."""
     batch_size: PositiveInt = 64
@@ -111,6 +247,15 @@ class DQNAgent(Part):
     per_task: dict[str, TaskSettings] = Field(default_factory=dict)
     """Settings of single tasks by name (independent networks only)."""
 
+    @property
+    def depends_on_budget(self) -> bool:
+        """Whether what it does in an episode depends on how many the run has."""
+        return any(
+            part.depends_on_budget
+            for part in (self.lr_schedule, self.replay.priority)
+            if isinstance(part, FallingRate | Priority)
+        )
+
     def misfits(self) -> Iterator[Misfit]:
         yield from self._independent_misfits() if self.network == "independent" else self._shared_misfits()
         starts, capacity = self.replay.learning_starts, self.replay.capacity
@@ -122,6 +267,11 @@ class DQNAgent(Part):
             yield Misfit(("task_encoding",), "independent networks see one task each: they need `none`")
         if self.replay.kind != "per_task":
             yield Misfit(("replay", "kind"), "independent networks need `kind: per_task`")
+        if self.exploration.length is not None:
+            for task, settings in self.per_task.items():
+                if settings.epsilon_decay is not None:
+                    text = "`epsilon_decay` has no effect where `exploration.length` says how fast ε falls"
+                    yield Misfit(("per_task", task, "epsilon_decay"), text)
         if self.target.kind != "episodes":
             for task, settings in self.per_task.items():
                 if settings.target_every is not None:

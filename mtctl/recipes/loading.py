@@ -11,17 +11,19 @@ from mtctl.recipes import builtin
 from mtctl.recipes.family import recipe_class
 from mtctl.recipes.merging import merge
 from mtctl.recipes.mistakes import Mistake, Unreadable, closest, refusal, shortened
-from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar
+from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, follow
 from mtctl.recipes.overrides import override
-from mtctl.recipes.recipe import Recipe
+from mtctl.recipes.recipe import Recipe, WindowsRecipe
 from mtctl.recipes.resolved import ABSENT, differences, dump, recipe_hash
-from mtctl.recipes.sources import Place, Source, read
+from mtctl.recipes.sources import LARGEST, Place, Source, read
 from mtctl.recipes.syntax import parse
 from mtctl.recipes.validation import validate
+from mtctl.recipes.windows import WindowsFile
 
 __all__ = ["ABSENT", "differences", "dump", "load", "recipe_hash", "revise"]
 
 _EXTENDS = "extends"
+_MOST_FILES = 32  # of a chain; the built-in recipes have three
 
 
 def load(reference: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -40,7 +42,7 @@ def load(reference: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         tree: Node = _extended(path, mistakes)
         tree = override(tree, overrides, recipe_class(tree), mistakes)
-        recipe = validate(tree, mistakes)
+        recipe = _located(validate(tree, mistakes), tree)
     except Unreadable as error:
         mistakes.append(error.mistake)
     if recipe is None or mistakes:
@@ -60,7 +62,8 @@ def revise(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     try:
         tree = parse(source, mistakes)
         assert tree is not None
-        revised = validate(override(tree, overrides, type(recipe), mistakes), mistakes)
+        tree = override(tree, overrides, type(recipe), mistakes)
+        revised = _located(validate(tree, mistakes), tree)
     except Unreadable as error:
         mistakes.append(error.mistake)
     if revised is None or mistakes:
@@ -68,22 +71,42 @@ def revise(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     return revised
 
 
+def _located(recipe: Recipe | None, tree: Node) -> Recipe | None:
+    """Return the recipe with the place of its data independent of the folder in which mtctl runs.
+
+    `known_as` goes with the path that it was written beside; beside another path, it is of other data.
+    """
+    if not isinstance(recipe, WindowsRecipe) or not isinstance(data := recipe.problem.data, WindowsFile):
+        return recipe
+    path, known_as = (follow(tree, ("problem", "data", key)).place.source for key in ("path", "known_as"))
+    same = data.known_as if path is known_as else None
+    return recipe.with_data(str(_tidy(Path.cwd() / data.path)), same or data.path)
+
+
 def _extended(path: Path, mistakes: list[Mistake]) -> Mapping:
     """Return a file's tree laid over its parent's, and so on up the chain of `extends:`."""
     trees: list[Mapping] = []
-    chain: list[Path] = []
+    chain: dict[Path, Path] = {}  # as they were named, by what they are
     named: Entry | None = None
+    length = 0
     while True:
         tree = _tree(path, named, mistakes)
-        chain.append(path)
+        chain[path.resolve()] = path
+        length += len(tree.place.source.text)
         named = tree.entries.get(_EXTENDS)
         trees.append(Mapping({key: one for key, one in tree.entries.items() if key != _EXTENDS}, tree.place))
         if named is None:
             break
         path = _parent(named, path)
-        if path.resolve() in {one.resolve() for one in chain}:
-            circle = " → ".join(map(str, [*chain, path]))
+        if path.resolve() in chain:
+            around = list(chain).index(path.resolve())
+            circle = " → ".join(map(str, [*list(chain.values())[around:], path]))
             raise Unreadable(Mistake(named.node.place, f"`extends` goes in a circle: {circle}"))
+        if len(chain) == _MOST_FILES or length > LARGEST:
+            most = (
+                f"{_MOST_FILES} files" if len(chain) == _MOST_FILES else f"{LARGEST // 1_000_000} MB of files"
+            )
+            raise Unreadable(Mistake(named.node.place, f"`extends` leads through more than {most}"))
     merged: Node = trees.pop()
     while trees:
         child = trees.pop()

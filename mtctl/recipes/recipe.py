@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Final
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field
 
 from mtctl.recipes.agents import Agent
 from mtctl.recipes.balancers import Balancer, Equal, Manual, Method
-from mtctl.recipes.base import KeyPath, Misfit, NonNegativeInt, Part, PositiveInt
+from mtctl.recipes.base import (
+    IDENTITY,
+    LATER,
+    KeyPath,
+    Misfit,
+    NonNegativeInt,
+    Part,
+    PositiveFraction,
+    PositiveInt,
+    all_parts,
+)
 from mtctl.recipes.problems import LanderProblem, Problem
-from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
+from mtctl.recipes.windows import SequenceModel, Training, WindowsFile, WindowsProblem
 
 
 class Evaluation(Part):
@@ -30,6 +40,13 @@ class EpisodeEvaluation(Evaluation):
     """Episodes of each task at each of them, on fixed seeds of their own."""
     final_episodes: PositiveInt = 20
     """Episodes of each task at the end of training, on the first held-out seeds. `mtctl eval` plays more."""
+    policy: Annotated[Literal["online", "averaged"], LATER] = "online"
+    """Which weights play, in every evaluation and in `mtctl eval`: those that learn, as published, or their
+    running average θ̄ ← (1 − averaging)·θ̄ + averaging·θ after each update (Polyak & Juditsky, 1992).
+    Checkpoints hold what plays; training does not change."""
+    averaging: Annotated[PositiveFraction, LATER] = 0.005
+    """What the average takes from each update, with `policy: averaged`; 0.005, a half-life of 138 updates:
+    long beside the noise of batches, short beside a run."""
 
 
 class Checkpoints(Part):
@@ -50,6 +67,9 @@ class Monitor(Part):
 class Recipe(Part):
     """A training recipe. With a seed it decides a run completely."""
 
+    budget_key: ClassVar[str] = ""
+    """The dotted key of how long a run is."""
+
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     """The results folder: letters, digits, `.`, `_` and `-`."""
     problem: Problem
@@ -67,6 +87,30 @@ class Recipe(Part):
     def units(self) -> int:
         """Units of training (episodes, epochs) that the recipe asks for."""
         raise NotImplementedError
+
+    def lasting(self, units: int) -> Self:
+        """Return the same recipe for a run of so many units."""
+        raise NotImplementedError
+
+    @property
+    def bound_to_budget(self) -> list[str]:
+        """The dotted keys of the parts that go by how long the whole run is, the innermost first."""
+        found = [path for path, part in all_parts(self) if path and part.depends_on_budget]
+        return [".".join(map(str, keys)) for keys in found]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides a run, as JSON values: not the place where its data lies at the moment.
+
+        Keys of later versions (`LATER`) are in it only where they are not at their defaults.
+        """
+        return self.model_dump(mode="json", context=IDENTITY)
+
+    @property
+    def depends_on_budget(self) -> bool:
+        """Whether a unit of training depends on how many there are, as with a learning rate that falls over
+        the whole run: with more units it is another training from the start, and cannot be resumed.
+        """
+        return False
 
     @property
     def evaluated(self) -> tuple[int | None, int | None]:
@@ -108,6 +152,8 @@ class Recipe(Part):
 class LanderRecipe(Recipe):
     """Multi-task reinforcement learning: one DQN agent on several LunarLander tasks."""
 
+    budget_key: ClassVar[str] = "problem.episodes_per_task"
+
     problem: LanderProblem
     agent: Agent
     balancer: Balancer
@@ -116,6 +162,14 @@ class LanderRecipe(Recipe):
     @property
     def units(self) -> int:
         return self.problem.episodes
+
+    def lasting(self, units: int) -> Self:
+        problem = self.problem.model_copy(update={"episodes_per_task": units // len(self.problem.tasks)})
+        return self.model_copy(update={"problem": problem})
+
+    @property
+    def depends_on_budget(self) -> bool:
+        return self.agent.depends_on_budget
 
     @property
     def evaluated(self) -> tuple[int | None, int | None]:
@@ -150,6 +204,8 @@ class LanderRecipe(Recipe):
             if self.agent.network == "independent" and not isinstance(method, Equal | Manual):
                 text = f"independent networks share nothing that `{method.kind}` could balance: use `equal`"
                 yield Misfit((*path, "kind"), text)
+            if self.agent.replay.kind == "mixed":
+                yield from _known_losses(method, path)
         yield from self._buffers_too_small()
 
     def _buffers_too_small(self) -> Iterator[Misfit]:
@@ -166,8 +222,21 @@ class LanderRecipe(Recipe):
                 yield Misfit(("agent", "per_task", task, "learning_starts"), text)
 
 
+def _known_losses(method: Method, path: KeyPath) -> Iterator[Misfit]:
+    """Yield settings in units of a task's loss: a method sees it times the task's share of a mixed batch."""
+    for name in ("ideal", "theoretical_losses"):
+        if getattr(method, name, None) is not None:
+            text = (
+                f"`{name}` is of whole losses, and mixed replay shows each times its share of the batch: "
+                "use `agent.replay.kind: per_task`"
+            )
+            yield Misfit((*path, name), text)
+
+
 class WindowsRecipe(Recipe):
     """Supervised multi-task learning: one sequence model with four heads on windows of price bars."""
+
+    budget_key: ClassVar[str] = "training.epochs"
 
     problem: WindowsProblem
     model: SequenceModel
@@ -179,6 +248,21 @@ class WindowsRecipe(Recipe):
     @property
     def units(self) -> int:
         return self.training.epochs
+
+    def lasting(self, units: int) -> Self:
+        return self.model_copy(update={"training": self.training.model_copy(update={"epochs": units})})
+
+    def identity(self) -> dict[str, Any]:
+        told = super().identity()
+        if isinstance(self.problem.data, WindowsFile):
+            data = told["problem"]["data"]
+            data["path"] = data.pop("known_as") or data["path"]
+        return told
+
+    def with_data(self, path: str, known_as: str) -> Self:
+        """Return the same recipe whose file lies at another place."""
+        data = self.problem.data.model_copy(update={"path": path, "known_as": known_as})
+        return self.model_copy(update={"problem": self.problem.model_copy(update={"data": data})})
 
     @property
     def traits(self) -> dict[str, str | int]:

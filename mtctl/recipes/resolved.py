@@ -24,16 +24,13 @@ def dump(recipe: Recipe) -> str:
 
 def recipe_hash(recipe: Recipe) -> str:
     """Return the SHA-256 of the recipe's canonical JSON, in hexadecimal: equal for equal recipes."""
-    canonical = json.dumps(
-        _unsigned_zeros(recipe.model_dump(mode="json")), sort_keys=True, separators=(",", ":")
-    )
+    canonical = json.dumps(_unsigned_zeros(recipe.identity()), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def differences(a: Recipe, b: Recipe) -> list[tuple[str, Any, Any]]:
     """Return (dotted key, value in a, value in b) of every value that differs, in the order of the models."""
-    left = dict(_leaves(a.model_dump(mode="json")))
-    right = dict(_leaves(b.model_dump(mode="json")))
+    left, right = dict(_leaves(a.identity())), dict(_leaves(b.identity()))
     pairs = ((key, left.get(key, ABSENT), right.get(key, ABSENT)) for key in left | right)
     return [(key, one, other) for key, one, other in pairs if one != other]
 

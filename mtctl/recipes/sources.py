@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mtctl.errors import MtctlError
+from mtctl.reading import open_file
 
 #: Bytes. Recipes have a few hundred; this only keeps somebody's data set from being parsed as one.
 LARGEST = 1_000_000
@@ -47,13 +48,17 @@ def read(path: Path) -> Source:
         MtctlError: it is a directory, unreadable, too large, binary or not UTF-8.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path, remedy=None, pipes=True) as file:
             data = file.read(LARGEST + 1)
-    except IsADirectoryError:
-        raise MtctlError(f"{path} is a directory, not a recipe") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise MtctlError(f"{path} cannot be read: {reason}") from error
+            once = not file.seekable()
+    except OSError as error:
+        raise MtctlError(f"{path} cannot be read: {error.strerror or error}") from error
+    except MtctlError as error:
+        if isinstance(error.__cause__, IsADirectoryError):
+            raise MtctlError(f"{path} is a directory, not a recipe") from error.__cause__
+        raise
+    if once and not data:
+        raise MtctlError(f"{path} is a pipe that has nothing to read", hint="write the recipe into a file")
     if len(data) > LARGEST:
         raise MtctlError(f"{path} is larger than {LARGEST // 1_000_000} MB, so it is hardly a recipe")
     if b"\0" in data:

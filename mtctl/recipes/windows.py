@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from mtctl.recipes.base import (
+    LARGEST,
     Fraction,
     Misfit,
     NonNegativeFloat,
@@ -44,7 +45,10 @@ class WindowsFile(Part):
     kind: Literal["file"]
     path: Annotated[str, Field(min_length=1)]
     """The file: window_id, 105 OHLC bars, label, expansion_start, expansion_end. Relative to the folder in
-    which mtctl runs."""
+    which mtctl runs; a run keeps the absolute path."""
+    known_as: str | None = None
+    """The path as it was written at first, which a run's recipe keeps: data that has moved is the same data.
+    Leave it out in a recipe of your own."""
     validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     """Share of the windows that are scored during training; windows that overlap stay in one part."""
     held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
@@ -250,3 +254,5 @@ class Training(Part):
         for task in self.head_lr:
             if task not in (known := get_args(WindowsTask)):
                 yield Misfit(("head_lr", task), f"`{task}` has no head", choices=known)
+            elif self.lr * self.head_lr[task] > LARGEST:
+                yield Misfit(("head_lr", task), f"`lr` times this factor is above {LARGEST:g}")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from mtctl.analysis.comparison import Comparison, compare
 from mtctl.analysis.methods import Method
 from mtctl.analysis.mismatch import MismatchError
 from mtctl.analysis.statistics import estimate
+from mtctl.engine.directory import RunDirectory
 from mtctl.errors import MtctlError
 from tests.analysis.runs_factory import TASKS, WINDOWS_TASKS, definition, scores, write_run, write_windows_run
 
@@ -189,7 +191,16 @@ def test_only_episodes_that_all_runs_have_are_compared(tmp_path: Path) -> None:
             "mtctl eval {run}",
         ),
         ({"returns": scores(1.0, ("standard",))}, "was not evaluated on windy, heavy", "mtctl eval {run}"),
-        ({"status": "running"}, "is still running, or was killed", "{resume}"),
+        (
+            {"status": "running", "budget": {"done": 100}},
+            "ended without a word (killed?), its last checkpoint is at episode 100 of 1500",
+            "{resume}",
+        ),
+        (
+            {"status": "running", "budget": {"done": 0}},
+            "ended without a word (killed?), before its first checkpoint",
+            "{resume}",
+        ),
         (
             {"status": "interrupted", "budget": {"done": 12}},
             "was interrupted at episode 12 of 1500",
@@ -214,6 +225,35 @@ def test_runs_that_cannot_be_used_are_named_with_what_mends_them(
     assert entry.reason.startswith(reason)
     resume = f"mtctl train {run}/recipe.yaml --seed 3 --results-dir {tmp_path} --resume"
     assert entry.remedy == remedy.format(run=run, resume=resume)
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
+def test_a_run_that_a_process_trains_needs_no_mending(tmp_path: Path, status: str) -> None:
+    write_run(tmp_path, "shared_aware")
+    place = RunDirectory(write_run(tmp_path, seed=3, status=status))
+    place.acquire()
+    (entry,) = compare([tmp_path]).left_out
+    assert (entry.reason, entry.remedy) == (f"is being trained by process {os.getpid()}", None)
+    place.release()
+
+
+def test_a_run_of_another_computer_may_be_trained_there(tmp_path: Path) -> None:
+    """Its lock is free here, and says that a process of another computer had it."""
+    write_run(tmp_path, "shared_aware")
+    run = write_run(tmp_path, seed=3, status="running")
+    (run / "lock").write_text("17 elsewhere\n")
+    (entry,) = compare([tmp_path]).left_out
+    assert entry.reason.startswith("is still running, or was killed")
+    assert entry.remedy is None
+
+
+def test_a_run_that_lies_elsewhere_is_not_resumed_by_a_command_that_would_train_another(
+    tmp_path: Path,
+) -> None:
+    write_run(tmp_path, "shared_aware")
+    write_run(tmp_path, seed=3, status="interrupted").rename(tmp_path / "moved")
+    (entry,) = compare([tmp_path]).left_out
+    assert entry.remedy is None
 
 
 def test_nothing_left_to_compare_is_an_error(tmp_path: Path) -> None:

@@ -192,6 +192,7 @@ class GivenGradients:
     jacobian: Tensor
     losses: Tensor
     active: Tensor
+    importance: Tensor
     asked: list[str] = field(default_factory=list)
 
     def norms(self, space: Space) -> Tensor:
@@ -213,7 +214,10 @@ class GivenGradients:
 
 
 def given(
-    jacobian: Array, losses: Sequence[float] | None = None, active: Sequence[bool] | None = None
+    jacobian: Array,
+    losses: Sequence[float] | None = None,
+    active: Sequence[bool] | None = None,
+    importance: Sequence[float] | None = None,
 ) -> GivenGradients:
     tasks = len(jacobian)
     return GivenGradients(
@@ -223,4 +227,7 @@ def given(
         if losses is None
         else torch.tensor(losses, dtype=torch.float64),
         torch.ones(tasks, dtype=torch.bool) if active is None else torch.tensor(active),
+        torch.ones(tasks, dtype=torch.float64)
+        if importance is None
+        else torch.tensor(importance, dtype=torch.float64),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -91,11 +91,26 @@ def test_torchjd_agrees(tasks: int, width: int) -> None:
 @given(
     tasks=st.integers(2, 40), width=st.integers(1, 60), seed=st.integers(0, 10_000), c=st.floats(0.01, 3.0)
 )
+@example(tasks=25, width=6, seed=18, c=2.0)
 @settings(max_examples=60, deadline=None)
 def test_optimality_conditions_hold(tasks: int, width: int, seed: int, c: float) -> None:
     jacobian = drawn(tasks, width, seed)
     gramian = jacobian @ jacobian.T
     assert kkt_residual(gramian, conflict_averse(gramian, c), c) < 1e-7
+
+
+@pytest.mark.parametrize(
+    ("tasks", "width", "copies", "seed", "c"),
+    [(34, 7, 17, 7979, 2.729), (31, 9, 15, 1394, 2.791), (29, 6, 14, 4595, 2.36), (24, 8, 12, 3, 3.0)],
+)
+def test_more_tasks_than_dimensions_and_some_of_them_the_same(
+    tasks: int, width: int, copies: int, seed: int, c: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    jacobian = generator.normal(size=(tasks, width))
+    jacobian[generator.integers(0, tasks, copies)] = jacobian[generator.integers(0, tasks, copies)]
+    gramian = jacobian @ jacobian.T
+    assert kkt_residual(gramian, conflict_averse(gramian, c), c) < 1e-9
 
 
 @pytest.mark.parametrize("c", [0.1, 0.5, 1.0, 2.0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 import torch
 
@@ -77,6 +78,42 @@ def test_a_chain_of_one_is_its_method(make) -> None:  # type: ignore[no-untyped-
     first, _ = Chain((Equal(), method)).balance(given(jacobian), Chain((Equal(), method)).init(3), seeded())
     torch.testing.assert_close(first.shared, decision.shared, rtol=1e-15, atol=0)
     torch.testing.assert_close(first.own, decision.own, rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize("make", METHODS.values(), ids=METHODS.keys())
+def test_a_method_sees_what_the_problem_itself_weighs(make) -> None:  # type: ignore[no-untyped-def]
+    """With importance a, a chain decides what it decides of losses a ∘ L and gradients diag(a)·J."""
+    chain, importance = Chain((make(range(3)),)), (0.875, 0.109375, 0.015625)
+    plain = scaled = chain.init(3)
+    for step in range(4):
+        jacobian, losses = drawn(3, 5, step), [1.0 + step, 2.0, 3.0]
+        weighed = given(jacobian, losses, importance=importance)
+        factor = np.array(importance)
+        alike = given(jacobian * factor[:, None], (factor * losses).tolist())
+        decision, plain = chain.balance(weighed, plain, seeded(step))
+        expected, scaled = chain.balance(alike, scaled, seeded(step))
+        torch.testing.assert_close(decision.shared, expected.shared, rtol=1e-7, atol=1e-9)
+        torch.testing.assert_close(decision.own, expected.own, rtol=1e-7, atol=1e-9)
+        if decision.wants_outcome:
+            after = torch.tensor(losses, dtype=torch.float64) / 2
+            plain = chain.follow(weighed, after, decision, plain)
+            scaled = chain.follow(alike, torch.from_numpy(factor) * after, expected, scaled)
+        assert plain.keys() == scaled.keys()
+        for name, value in plain.items():
+            torch.testing.assert_close(value, scaled[name], rtol=1e-7, atol=1e-9)
+
+
+def test_weights_used_again_are_weights_of_what_the_problem_weighs_now() -> None:
+    chain = Chain((Every(PCGrad(), 2),))
+    jacobian, state, found = np.array([[1.0, 0.0], [-1.0, 1.0]]), chain.init(2), []
+    for importance in ((0.5, 0.5), (0.25, 0.75), (0.25, 0.75)):
+        decision, state = chain.balance(given(jacobian, importance=importance), state, seeded())
+        found.append(decision.shared)
+    asked, again, anew = found
+    assert torch.equal(again, asked)
+    assert not torch.allclose(anew, asked)
+    rows = torch.from_numpy(jacobian) * torch.tensor([[0.25], [0.75]], dtype=torch.float64)
+    assert (rows @ (anew @ rows) >= -1e-12).all()
 
 
 @pytest.mark.parametrize(

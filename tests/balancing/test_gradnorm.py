@@ -128,8 +128,18 @@ def test_one_unlucky_initial_loss_all_but_switches_its_task_off() -> None:
     weights, _ = steps(GradNorm(lr=0.005, floor=0.0, initial_losses=tuple(initial)), seen)
     goal = (1 / initial / (1 / initial).mean()) ** 1.5
     np.testing.assert_allclose(weights[-1], [(3 - goal[1]) / 2, goal[1], (3 - goal[1]) / 2], atol=2e-3)
-    floored, _ = steps(GradNorm(lr=0.005, initial_losses=tuple(initial)), seen)
+    floored, _ = steps(GradNorm(lr=0.005, floor=0.05, initial_losses=tuple(initial)), seen)
     assert floored[-1][1] > 0.05
+
+
+def test_gradients_that_differ_a_thousandfold_are_balanced_unless_a_floor_forbids_it() -> None:
+    seen = [step([1, 1000], [1, 1000])] * 1500
+    weights, _ = steps(GradNorm(), seen)
+    ratios = np.array([first / second for first, second in weights])
+    assert ratios[200] > 50
+    assert ratios[-1] == pytest.approx(1000, rel=0.1)
+    floored, _ = steps(GradNorm(floor=0.05), seen)
+    assert floored[-1][0] / floored[-1][1] < 39
 
 
 def test_the_step_uses_the_weights_from_before_it() -> None:

@@ -362,7 +362,7 @@ def test_a_stop_leaves_what_was_done(
 import pathlib, signal, sys, time
 signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
 pathlib.Path({str(ready)!r}).touch()
-time.sleep(60)""",
+time.sleep(3600)""",
     }
 
     def interrupt(jobs: Any, parallel: int, watch: Callable[[], None], stop: Callable[[], bool]) -> None:

@@ -332,3 +332,49 @@ def test_dry_run_of_windows(mtctl: Command, windows: Path) -> None:
     assert result.out == dump(WINDOWS)
     assert "samples      8 per update" in result.err
     assert re.search(r"time         0:0\d to 0:0\d per run", result.err)
+
+
+def test_any_argument_can_be_stored(mtctl: Command) -> None:
+    odd = "re\nsu\x1b[2Jlts"
+    assert mtctl("train", "equal_blind", *ONE, "--results-dir", odd, "-q").code == 0
+    run = Path(odd) / "equal_blind" / "seed0"
+    assert load(run / "recipe.yaml") == load("equal_blind", [*SHORT, "problem.episodes_per_task=1"])
+    assert "--results-dir $'re\\012su\\033[2Jlts'" in run_json(run)["command"]
+    again = mtctl("train", "equal_blind", *ONE, "--results-dir", odd, "--resume")
+    assert (again.code, again.out) == (0, "")
+
+
+@pytest.mark.parametrize("seeds", [["--seed", "0"], ["--seeds", "0..1"]], ids=["here", "side by side"])
+def test_what_a_run_should_know_of_its_beginning_is_said(mtctl: Command, seeds: list[str]) -> None:
+    small = [word for override in SHORT for word in ("-o", override)]
+    assert mtctl("train", "equal_blind", *small, *seeds, "-q").code == 0
+    longer = ["-o", "problem.episodes_per_task=3"]
+    result = mtctl("train", "equal_blind", *small, *longer, *seeds, "--resume", "-q")
+    assert result.code == 0
+    assert "results/equal_blind/seed0 is to have 9 episodes instead of 6\n" in result.err
+    result = mtctl("train", "equal_blind", *small, *longer, *seeds, "--resume", "-q")
+    assert "results/equal_blind/seed0 is complete already; nothing to resume\n" in result.err
+    Path("results/equal_blind/seed0/notes.txt").write_text("mine")
+    result = mtctl("train", "equal_blind", *ONE, *seeds, "--force", "-q")
+    assert "results/equal_blind/seed0 kept what no run writes: notes.txt\n" in result.err
+    assert Path("results/equal_blind/seed0/notes.txt").read_text() == "mine"
+
+
+def test_a_missing_evaluation_is_made_and_shown(mtctl: Command, windows: Path) -> None:
+    first = mtctl("train", windows)
+    Path("results/small_windows/seed0/eval.json").unlink()
+    again = mtctl("train", windows, "--resume")
+    assert again.code == 0
+    assert again.out == first.out
+    assert "lacked its final evaluation, which is made now" in again.err
+
+
+def test_a_folder_of_something_else_is_refused_with_one_advice(mtctl: Command) -> None:
+    """The same whatever flags there are, and following it works."""
+    folder = Path("results/equal_blind/seed0")
+    folder.mkdir(parents=True)
+    (folder / "thesis.tex").write_text("years")
+    for flags in ([], ["--resume"], ["--force"]):
+        says = "results/equal_blind/seed0: holds files that are not a run: thesis.tex"
+        assert_refused(mtctl, "train", "equal_blind", *ONE, *flags, says=says, hint="another --seed")
+    assert mtctl("train", "equal_blind", *ONE, "--seed", 1, "-q").code == 0

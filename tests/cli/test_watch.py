@@ -128,9 +128,10 @@ def test_a_killed_run_is_not_waited_for(
     moments(first.die, lambda: finish(second))
     result = mtctl("compare", "results", "--watch")
     assert result.code == 0
-    assert "results/gradnorm_blind/seed0 stopped: its process is gone\n" in result.err
+    gone = "stopped: its process is gone without a word (killed?); --resume continues it"
+    assert f"results/gradnorm_blind/seed0 {gone}\n" in result.err
     assert "1 stopped · 1 done · ends in 15 s" in result.err
-    assert "left out: results/gradnorm_blind/seed0 is still running, or was killed" in result.err
+    assert "left out: results/gradnorm_blind/seed0 ended without a word (killed?)" in result.err
 
 
 def test_what_cannot_be_compared_is_said_in_the_end(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 120  # seconds after which a process is taken to hang
+PATIENCE = 1800  # seconds after which a process is taken to hang: a busy machine is no fault
 
 SMALL = (
     "problem.episodes_per_task=4",
@@ -54,10 +54,10 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str], patience: float = PATIENCE) -> Result:
+def finish(process: subprocess.Popen[str]) -> Result:
     """Wait for a process. Whatever happens, nobody sees a traceback."""
     try:
-        out, err = process.communicate(timeout=patience)
+        out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert "Traceback" not in err, err
@@ -65,9 +65,9 @@ def finish(process: subprocess.Popen[str], patience: float = PATIENCE) -> Result
     return Result(process.returncode, out, err)
 
 
-def mtctl(*arguments: str, cwd: Path, code: int = 0, patience: float = PATIENCE) -> Result:
+def mtctl(*arguments: str, cwd: Path, code: int = 0) -> Result:
     """Run `mtctl` to its end, which must be `code`."""
-    result = finish(start(*arguments, cwd=cwd), patience)
+    result = finish(start(*arguments, cwd=cwd))
     assert result.code == code, result
     return result
 

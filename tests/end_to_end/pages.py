@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.browser import PATIENCE_MS
 from tests.analysis.runs_factory import TASKS, scores, write_course, write_run
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def write_runs(root: Path) -> None:
 
 def load(browser: Browser, report: Path, **settings: Any) -> Seen:
     page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **settings})
+    page.set_default_timeout(PATIENCE_MS)
     seen = Seen(page)
     page.on("console", lambda message: seen.complaints.append(message.text))
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))

@@ -32,7 +32,7 @@ QUICK = (
 def test_the_standard_task_is_learned(tmp_path: Path) -> None:
     """The means of the first 20 episodes were −163 to −110 for seeds 0 to 5, of the last 20 31 to 132."""
     arguments = [word for override in QUICK for word in ("-o", override)]
-    mtctl("train", "equal_blind", *arguments, "--quiet", cwd=tmp_path, patience=900)
+    mtctl("train", "equal_blind", *arguments, "--quiet", cwd=tmp_path)
     run = tmp_path / "results" / "equal_blind" / "seed0"
     returns = [record["return"] for record in metrics(run)]
     assert len(returns) == 60

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from mtctl.engine import lock
+from mtctl.engine.directory import RunDirectory
 from mtctl.engine.evaluate import evaluate_run, restore
 from mtctl.engine.run import execute
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.lander import environments
-from tests.engine.runs import recipe, train, tree
+from mtctl.problems.lander.problem import Lander
+from tests.engine.runs import StopAfter, recipe, train, tree
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +57,18 @@ def test_evaluation_is_written_into_the_run(run: Path) -> None:
 def test_training_ends_with_the_same_evaluation(trained: Path, run: Path) -> None:
     by_training = document(trained / "eval.json")
     assert evaluate_run(run, items=by_training["items"]) == by_training
+
+
+def test_a_run_is_evaluated_with_the_weights_that_its_recipe_lets_play(tmp_path: Path) -> None:
+    averaged = tmp_path / "averaged"
+    train(averaged, recipe("equal_blind", "evaluation.policy=averaged"))
+    by_training = document(averaged / "eval.json")
+    assert evaluate_run(averaged, items=by_training["items"]) == by_training
+    problem, content = restore(averaged)
+    trained = content["training"]["problem"]["dqn"]
+    assert torch.equal(content["policy"]["parameters"], trained["averaged"]["parameters"])
+    assert torch.equal(problem.policy_state()["parameters"], trained["averaged"]["parameters"])
+    assert not torch.equal(trained["averaged"]["parameters"], trained["online"]["parameters"])
 
 
 def test_other_checkpoints_have_files_of_their_own(run: Path) -> None:
@@ -146,3 +164,67 @@ def test_restored_problem_has_the_checkpoints_policy(run: Path) -> None:
     stored = problem.policy_state()["parameters"]
     assert stored.equal(content["policy"]["parameters"])
     assert not stored.equal(restore(run, "last")[0].policy_state()["parameters"])
+
+
+def while_evaluating(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Let something happen between the reading of a checkpoint and the writing of its result."""
+    evaluate = Lander.evaluate
+
+    def evaluating(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(Lander, "evaluate", evaluate)
+        happens()
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(Lander, "evaluate", evaluating)
+
+
+def test_a_run_that_has_ended_meanwhile_keeps_its_final_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, said = tmp_path / "run", list[str]()
+    train(run, stop=StopAfter(2))
+    while_evaluating(monkeypatch, lambda: train(run, resume=True))
+    early = evaluate_run(run, items=1, say=said.append)
+    assert early["done"] == 2
+    assert document(run / "eval.json")["done"] == 6
+    assert said == [
+        "has gone on meanwhile, and was evaluated as of episode 2: the result is shown, not stored"
+    ]
+
+
+def test_what_a_training_is_about_to_write_is_left_to_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, said = (run / "eval.json").read_bytes(), list[str]()
+    place = RunDirectory(run)
+    place.acquire()
+    evaluate_run(run, items=2, say=said.append)
+    assert (run / "eval.json").read_bytes() == before
+    kept = "was evaluated as of episode 6: the result is shown, not stored"
+    assert said == [f"is being trained by process {os.getpid()}, and {kept}"]
+    # A numbered checkpoint stays what it is.
+    early = evaluate_run(run, name="ep0002", items=1)
+    assert document(run / "eval-ep0002.json") == early
+    place.release()
+
+
+def test_a_best_checkpoint_that_was_replaced_meanwhile_is_not_stored(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best, said = run / "checkpoints" / "best.pt", list[str]()
+    while_evaluating(monkeypatch, lambda: best.write_bytes(best.read_bytes() + b" "))
+    evaluate_run(run, name="best", items=1, say=said.append)
+    assert not (run / "eval-best.json").exists()
+    assert "has gone on meanwhile" in said[0]
+
+
+def test_where_files_cannot_be_locked_results_are_stored(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_file: object) -> bool:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock, "_try_lock", refuse)
+    assert evaluate_run(run, items=2) == document(run / "eval.json")
+
+
+def test_a_run_that_was_stopped_as_it_began_has_nothing_to_evaluate(run: Path) -> None:
+    told = document(run / "run.json")
+    (run / "run.json").write_text(json.dumps({**told, "begun": False}))
+    assert "stopped as it began" in refused(run).message

@@ -21,14 +21,14 @@ from mtctl.engine.launch import lifeline, local
 from mtctl.engine.launch.local import Job, exit_code, launch
 from mtctl.errors import ExitCode, MtctlError
 
-SLOW = "import time; time.sleep(60)"
+SLOW = "import time; time.sleep(3600)"
 # Ends as a training run does that is asked to stop: with 130, after having saved.
 PATIENT = """
 import pathlib, signal, sys, time
 def leave(*_): pathlib.Path(sys.argv[1], 'saved').touch(); sys.exit(130)
 signal.signal(signal.SIGINT, leave)
 pathlib.Path(sys.argv[1], 'ready').touch()
-time.sleep(60)
+time.sleep(3600)
 """
 
 
@@ -259,7 +259,7 @@ def test_output_does_not_block_a_run(job: Callable[..., Job]) -> None:
     """More than a pipe holds, and nobody reads it before the end."""
     noisy = job("import sys; sys.stderr.write('x' * 1_000_000); print('y' * 1_000_000)")
     start = time.monotonic()
-    launch([noisy], 1, lambda: None, lambda: time.monotonic() - start > 60)
+    launch([noisy], 1, lambda: None, lambda: time.monotonic() - start > 1800)
     assert noisy.code == 0
     assert len(noisy.log) == 1_000_000
     assert noisy.output == "y" * 1_000_000 + "\n"

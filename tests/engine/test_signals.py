@@ -23,7 +23,13 @@ class Gradients:
 
     tasks: tuple[str, ...] = TASKS
 
-    def __init__(self, rows: list[list[float]], losses: list[float | None]) -> None:
+    def __init__(
+        self,
+        rows: list[list[float]],
+        losses: list[float | None],
+        importance: tuple[float, ...] = (1.0, 1.0, 1.0),
+    ) -> None:
+        self.importance = torch.tensor(importance, dtype=torch.float64)
         self._rows = torch.tensor(rows, dtype=torch.float64)
         self.active = torch.tensor([loss is not None for loss in losses])
         self.losses = torch.tensor([loss or 0.0 for loss in losses], dtype=torch.float64)
@@ -129,6 +135,27 @@ def test_means_leave_out_the_updates_a_task_missed() -> None:
     assert found["gradient_norm"]["b"] == 1.0
     assert found["cosine"]["a|b"] == -1.0
     assert found["cosine"]["a|c"] == pytest.approx(0.4)
+
+
+def test_what_tasks_contribute_counts_the_problem_s_own_importance() -> None:
+    """Three quarters of the rows are of a: so is ∂total/∂loss, and the shares are of what is added up."""
+    uneven = Gradients([[3.0, 4.0], [-3.0, 4.0], [0.0, 2.0]], [1.0, 2.0, 3.0], (0.75, 0.25, 0.0625))
+    found = signals((uneven, weighted(1, 2, 4)))
+    assert found["weight"] == {"a": 1.0, "b": 2.0, "c": 4.0}
+    assert found["own_weight"] == {"a": 1.5, "b": 0.75, "c": 0.3125}
+    assert found["loss"] == {"a": 1.0, "b": 2.0, "c": 3.0}
+    assert found["gradient_norm"] == pytest.approx({"a": 5.0, "b": 5.0, "c": 2.0})
+    lengths = {"a": 0.75 * 5, "b": 0.5 * 5, "c": 0.25 * 2}
+    whole = sum(lengths.values())
+    assert found["gradient_share"] == pytest.approx(
+        {task: length / whole for task, length in lengths.items()}
+    )
+
+
+def test_shares_add_up_where_a_task_is_absent_from_some_updates() -> None:
+    absent = Gradients([[3.0, 4.0], [9.0, 9.0], [0.0, 5.0]], [1.0, None, 3.0])
+    found = signals((absent, weighted(1, 0, 1)), (TWO, weighted(1, 1, 2)))
+    assert found["gradient_share"] == pytest.approx({"a": 0.375, "b": 0.125, "c": 0.5})
 
 
 def test_a_zero_gradient_has_no_direction() -> None:

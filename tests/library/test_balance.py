@@ -152,8 +152,8 @@ class Counted(torch.autograd.Function):
         ("encodec", False, 1, 3),
         ("pcgrad", False, 3, 3),
         ("db_mtl", False, 3, 3),
-        ("gradnorm", True, 3, 3),
-        ("equal", True, 3, 3),
+        ("gradnorm", True, 4, 3),
+        ("equal", True, 4, 6),
     ],
 )
 def test_how_many_passes_a_method_costs(kind: str, measure: bool, trunk: int, heads: int) -> None:

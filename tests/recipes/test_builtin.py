@@ -69,7 +69,9 @@ def test_what_all_have_in_common(name: str) -> None:
     assert (agent.double, agent.n_step, agent.gradient_clip, agent.embedding_dim) == (False, 1, None, 8)
     assert (agent.exploration.start, agent.exploration.end, agent.exploration.decay) == (1.0, 0.01, 0.995)
     assert agent.target.model_dump() == {"kind": "episodes", "every": 10}
-    assert recipe.evaluation.model_dump() == {"every": 50, "episodes": 5, "final_episodes": 20}
+    evaluation = recipe.evaluation
+    assert (evaluation.every, evaluation.episodes, evaluation.final_episodes) == (50, 5, 20)
+    assert evaluation.policy == "online"
     assert recipe.checkpoints.every == 100
 
 

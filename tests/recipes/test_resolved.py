@@ -69,6 +69,33 @@ def test_equal_recipes_have_equal_hashes(tmp_path: Path) -> None:
     assert recipe_hash(one) == recipe_hash(other)
 
 
+#: Of a recipe at its defaults, when runs of it were first kept: their checkpoints carry it.
+FIRST_HASH = "0195e2ec01ef9e35f6cca8d9975e5e908df14a1cb8ce730e257719c411d245e4"
+
+#: Keys that came later, each at a value that is not its default.
+LATER = [
+    "agent.lr_schedule={kind: linear}",
+    "agent.exploration={length: 900}",
+    "evaluation.policy=averaged",
+    "agent.layer_norm=true",
+    "agent.dueling=true",
+    "agent.replay.priority={}",
+    "evaluation.averaging=0.1",
+    "agent.reward_scale={kind: fixed, factor: 0.1}",
+]
+AT_DEFAULTS = "{name: x, problem: {kind: lander}, agent: {kind: dqn}, balancer: {kind: equal}}"
+
+
+def test_keys_of_later_versions_count_where_they_are_not_at_their_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(AT_DEFAULTS, encoding="utf-8")
+    assert recipe_hash(load(path)) == FIRST_HASH
+    hashes = {recipe_hash(load(path, [override])) for override in LATER}
+    assert len(hashes - {FIRST_HASH}) == len(LATER)
+    path.write_text(dump(load(path)), encoding="utf-8")
+    assert recipe_hash(load(path)) == FIRST_HASH
+
+
 def test_different_recipes_have_different_hashes() -> None:
     hashes = [recipe_hash(load(name)) for name in builtin.names()]
     assert len(set(hashes)) == len(hashes)

@@ -116,6 +116,25 @@ def problem(text: str) -> str:
         (agent("exploration: {start: 0.1, end: 0.2}"), "`end` (0.2) is above `start` (0.1)", "^^^"),
         (agent("replay: {capacity: 100}"), "`learning_starts` is above `capacity` (100)", "^^^"),
         (agent("replay: {capacity: 600}"), "above one task's share of `capacity` (200)", "^^^"),
+        (agent("exploration: {shape: linear}"), "`shape: linear` needs a `length`", "^^^^^^"),
+        (agent("exploration: {counts: all_steps}"), "`counts: all_steps` needs a `length`", "^^^^^^^^^"),
+        (agent("exploration: {length: 9, decay: 0.9}"), "`decay` has no effect where `length`", "^^^"),
+        (agent("exploration: {length: 9, end: 0}"), "an exponential fall never reaches 0", "^"),
+        (
+            agent("lr_schedule: {kind: linear, episodes: 9, environment_steps: 9}"),
+            "a fall has one length: `episodes` or `environment_steps`",
+            "^",
+        ),
+        (agent("lr_schedule: {kind: linera}"), "`kind: linera` is not allowed", "did you mean `linear`?"),
+        (agent("reward_scale: {kind: fixed, factor: 0}"), "`factor: 0` must be above 0", "^"),
+        (agent("replay: {priority: {alpha: 2}}"), "`alpha: 2` must be at most 1", "^"),
+        (
+            agent("replay: {kind: mixed}").replace(
+                "{kind: equal}", "{kind: famo, ideal: {standard: 0.1, windy: 0.1, heavy: 0.1}}"
+            ),
+            "`ideal` is of whole losses, and mixed replay shows each times its share of the batch",
+            "^",
+        ),
         (agent("learn: active_task"), "`learn: active_task` needs `network: independent`", "^^^^^^^^^^^"),
         (agent("per_task: {heavy: {lr: 1}}"), "`per_task` needs `network: independent`", "^^^"),
         (agent("network: independent, task_encoding: onehot"), "they need `none`", "^^^^^^"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mtctl.recipes.recipe import WindowsRecipe
@@ -32,7 +34,10 @@ def test_defaults_are_the_documented_loops(write: Write) -> None:
 
 def test_windows_may_come_from_a_file(write: Write) -> None:
     found = recipe(write, "problem.data={kind: file, path: mine.csv}").problem
-    assert found.data == WindowsFile(kind="file", path="mine.csv", validation=0.15, held_out=0.2, seed=0)
+    path = str(Path.cwd() / "mine.csv")
+    assert found.data == WindowsFile(
+        kind="file", path=path, known_as="mine.csv", validation=0.15, held_out=0.2, seed=0
+    )
     assert found.training_windows is None
     # How many there are is not known before it is read, so that any batch size may fit.
     recipe(write, "problem.data={kind: file, path: mine.csv}", "training.batch_size=100000")

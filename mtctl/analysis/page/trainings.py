@@ -185,7 +185,9 @@ def _records(run: Run) -> list[tuple[int, Values]]:
     try:
         return [_unit(json.loads(line[: line.index(_BEFORE_SIGNALS)] + b"}")) for line in lines]
     except (ValueError, TypeError, KeyError, AttributeError):
-        checked = (each for each in metrics(run.path) if isinstance(each, EpisodeRecord | EpochRecord))
+        checked = (
+            each for each in metrics(run.path, run.tasks) if isinstance(each, EpisodeRecord | EpochRecord)
+        )
         return [
             (each.episode, {each.task: each.episode_return})
             if isinstance(each, EpisodeRecord)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from mtctl.balancing.gradients import products
-from mtctl.balancing.gradients.products import Rows
+from mtctl.balancing.gradients.products import Rows, real_rows
 
 Place = Tensor | GradientEdge
 """A feature: a tensor, or an edge of its graph."""
@@ -40,7 +40,7 @@ class Arriving(Protocol):
         ...
 
     def gramian(self, tasks: int) -> Tensor:
-        """Return [T, T] float64 inner products gᵢ·gⱼ of T tasks."""
+        """Return [T, T] float64 inner products Re⟨gᵢ, gⱼ⟩ of T tasks."""
         ...
 
     def norms(self, tasks: int) -> Tensor:
@@ -84,21 +84,21 @@ class Stacked:
 
     @property
     def _blocks(self) -> list[Rows]:
-        return [Rows(self.tasks, self.values.flatten(1))] if self.tasks else []
+        return [Rows(self.tasks, real_rows(self.values))] if self.tasks else []
 
 
 @dataclass(frozen=True, slots=True)
 class Factored:
-    """Gradients gᵢ = δᵢ·Wᵢ of heads that begin with a linear layer y = f·Wᵢᵀ + b on a feature f [N, in].
+    """Gradients gᵢ = δᵢ·W̄ᵢ of heads that begin with a linear layer y = f·Wᵢᵀ + b on a feature f [N, in].
 
     Neither their weighted sum nor their inner products need the T·N·in numbers of the gradients themselves:
-    gᵢ·gⱼ is the sum over (δᵢᵀδⱼ) ∘ (Wᵢ·Wⱼᵀ).
+    Re⟨gᵢ, gⱼ⟩ is the real part of the sum over (δᵢᵀδ̄ⱼ) ∘ (W̄ᵢ·Wⱼᵀ).
 
     Args:
         tasks: which tasks.
         widths: for each of them, how many outputs its layer has: outᵢ.
         deltas: [N, Σ outᵢ] the losses' gradients δᵢ at these outputs, side by side.
-        matrices: [in, Σ outᵢ] the layers' Wᵢᵀ, side by side.
+        matrices: [in, Σ outᵢ] the layers' Wᵢᴴ, side by side.
     """
 
     tasks: tuple[int, ...]
@@ -129,8 +129,9 @@ class Factored:
     def gramian(self, tasks: int) -> Tensor:
         if self._costs_more_than_rows:
             return Stacked(self.tasks, self.rows(self.tasks)).gramian(tasks)
-        deltas, matrices = self.deltas.double(), self.matrices.double()
-        pairs = torch.mm(deltas.t(), deltas).mul_(torch.mm(matrices.t(), matrices)).cpu()
+        deltas, matrices = _doubled(self.deltas), _doubled(self.matrices)
+        pairs = torch.mm(deltas.t(), deltas.conj()).mul_(torch.mm(matrices.t(), matrices.conj()))
+        pairs = (pairs.real if pairs.is_complex() else pairs).cpu()
         place = torch.tensor(self.tasks).repeat_interleave(self._counts)
         by_task = torch.zeros(tasks, len(place), dtype=torch.float64).index_add_(0, place, pairs)
         return torch.zeros(tasks, tasks, dtype=torch.float64).index_add_(1, place, by_task)
@@ -148,3 +149,7 @@ class Factored:
         """Whether the products of all pairs of outputs take longer than the gradients."""
         width, tasks = sum(self.widths), len(self.tasks)
         return width**2 * (len(self.deltas) + len(self.matrices)) > self.size * (width + tasks**2)
+
+
+def _doubled(values: Tensor) -> Tensor:
+    return values.to(torch.complex128 if values.is_complex() else torch.float64)

@@ -13,10 +13,11 @@ from torch.nn import Parameter
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import lengths, products
 from mtctl.balancing.gradients.arriving import Arriving, Stacked
+from mtctl.balancing.gradients.gathered import as_gradient, weighted
 from mtctl.balancing.gradients.heads import Heads, Own, through_heads
 from mtctl.balancing.gradients.layers import Linear
 from mtctl.balancing.gradients.passes import Passes
-from mtctl.balancing.gradients.products import Rows
+from mtctl.balancing.gradients.products import Rows, real_rows
 from mtctl.balancing.gradients.rows import closed_form
 from mtctl.errors import MtctlError
 
@@ -65,6 +66,7 @@ class AutogradGradients:
     ) -> None:
         self.tasks = tasks
         self.active = torch.ones(len(tasks), dtype=torch.bool) if active is None else active
+        self.importance = torch.ones(len(tasks), dtype=torch.float64)
         present = [task for task, is_active in enumerate(self.active.tolist()) if is_active]
         if missing := [tasks[task] for task in present if tasks[task] not in losses]:
             raise ValueError(f"losses: no loss for {', '.join(missing)}")
@@ -114,8 +116,10 @@ class AutogradGradients:
             return Rows(here.tasks, here.rows(here.tasks) * slopes) if here.tasks else None
         (found,) = self._passes.single([layer.output])
         self.how = f"{self._passes.how}, to the output of a linear layer"
-        rows = 0 if layer.inputs is None else len(layer.inputs)
-        return None if found is None else Rows(found.tasks, found.values.unflatten(1, (rows, -1)))
+        if found is None or layer.inputs is None:
+            return None
+        shape = (len(found.tasks), len(layer.inputs), -1)
+        return Rows(found.tasks, as_gradient(found.values, shape, layer.inputs.dtype))
 
     def gramian(self, space: Space) -> Tensor:
         """Return [T, T] float64 inner products of the per-task gradients on `space`."""
@@ -124,13 +128,16 @@ class AutogradGradients:
         return products.gramian(self._blocks(space), len(self.tasks))
 
     def jacobian(self, space: Space) -> Tensor:
-        """Return [T, P] the per-task gradients on the P numbers of `space`; 0 where a task uses none."""
+        """Return [T, P] the per-task gradients on the P numbers of `space`; 0 where a task uses none.
+
+        A complex number counts as two.
+        """
         if space == "features":
             everyone = range(len(self.tasks))
             pairs = zip(self._features, self._at_features, strict=True)
             return torch.cat(
                 [
-                    here.rows(everyone).flatten(1) if here.tasks else self._full(feature, None)
+                    real_rows(here.rows(everyone)) if here.tasks else self._full(feature, None)
                     for feature, here in pairs
                 ],
                 dim=1,
@@ -139,9 +146,9 @@ class AutogradGradients:
         return torch.cat([self._full(one, self._rows[one]) for one in self._parameters[space]], dim=1)
 
     def _full(self, of: Tensor, rows: Rows | None) -> Tensor:
-        found = of.new_zeros(len(self.tasks), of.numel())
+        found = real_rows(of.detach().new_zeros(len(self.tasks), of.numel()))
         if rows is not None and rows.tasks:
-            found[list(rows.tasks)] = rows.values.flatten(1)
+            found[list(rows.tasks)] = rows.values
         return found
 
     def own_norms(self) -> Tensor:
@@ -194,7 +201,7 @@ class AutogradGradients:
         if all(parameter in self._rows for parameter in parameters):
             found = [self._rows[parameter] for parameter in parameters]
             return [
-                None if rows is None else _sum(weights, rows).view_as(parameter)
+                None if rows is None else as_gradient(weighted(weights, rows), parameter.shape, parameter.dtype)
                 for parameter, rows in zip(parameters, found, strict=True)
             ]
         if not self._features:
@@ -271,14 +278,11 @@ def _write(parameters: Sequence[Parameter], gradients: Sequence[Tensor | None]) 
         parameter.grad = gradient
 
 
-def _sum(weights: Tensor, rows: Rows) -> Tensor:
-    return torch.mv(rows.values.t(), weights[list(rows.tasks)].to(rows.values))
-
-
 def _norm(gradients: list[Tensor]) -> float:
     """Return the Euclidean norm of several tensors together; 0 for none."""
     if not gradients:
         return 0.0
     # One call for all, as torch's own clipping does.
-    lengths: tuple[Tensor, ...] = torch._foreach_norm(gradients)
+    numbers = [one.coalesce().values() if one.layout == torch.sparse_coo else one for one in gradients]
+    lengths: tuple[Tensor, ...] = torch._foreach_norm(numbers)
     return float(torch.linalg.vector_norm(torch.stack([length.double() for length in lengths])))

@@ -51,7 +51,7 @@ def through_heads(
         own: for each task, the parameters that only it uses.
         features: where heads begin, tensors or edges of their graph; none: the gradients of own parameters
             are all that is found. Heads end at the first of them on their way: a feature may be computed from
-            another one that other tasks read, unless heads have operations in common.
+            another one that other tasks read.
         retain: whether to keep the heads' graph for further passes.
     """
     if not features:
@@ -60,18 +60,17 @@ def through_heads(
     reading = _reading(losses, edges)
     if isinstance(reading, str):
         # What one head's pass frees, another's would need.
-        return _one_by_one(losses, own, edges, dict.fromkeys(losses, range(len(edges))), reading, True)
+        return _one_by_one(losses, own, edges, reading, True)
     layers = [_layer(entry, reading.again, own[entry.task]) for entry in reading.entries]
     if layers and None not in layers and not reading.themselves:
         found = [layer for layer in layers if layer is not None]
         return _through_layers(losses, own, len(edges), found, retain)
-    reads = {task: [entry.feature for entry in reading.entries if entry.task == task] for task in losses}
-    reads |= {task: [place] for task, place in reading.themselves.items()}
     if reading.themselves:
-        return _one_by_one(losses, own, edges, reads, "a loss is a feature itself", retain)
+        return _one_by_one(losses, own, edges, "a loss is a feature itself", retain)
     if _nested(edges):
-        return _one_by_one(losses, own, edges, reads, "a feature is computed from another", retain)
-    return _together(losses, own, edges, reading.entries, retain)
+        return _one_by_one(losses, own, edges, "a feature is computed from another", retain)
+    gradients, at = _together(losses, own, edges, reading.entries, retain)
+    return Heads(gradients, _in_order(losses, at), "one pass for all heads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +149,8 @@ class _Layer:
 
     Args:
         entry: where it reads the feature f.
-        matrix: [in, out] Wᵀ.
-        inputs: [N, in] f; None if W has no gradient.
+        matrix: [in, out] Wᴴ: what the gradient at y is multiplied with on its way to f.
+        inputs: [N, in] f̄; None if W has no gradient.
         weight: W, if that is a parameter of the task's own, nothing else uses it, and no hook waits for its
             gradient.
         bias: b, likewise.
@@ -179,7 +178,7 @@ def _layer(entry: _Entry, again: set[Node], own: Sequence[Tensor]) -> _Layer | N
     alone = not found.nodes & again
     weight, bias = (found.weight, found.bias) if alone else (None, None)
     inputs = None if weight is None else inputs_of(node)
-    return _Layer(entry, node._saved_mat2.detach(), inputs, weight, bias)
+    return _Layer(entry, node._saved_mat2.detach().conj(), inputs, weight, bias)
 
 
 def _through_layers(
@@ -209,7 +208,7 @@ def _through_layers(
 
 
 def _of_layers(layers: Sequence[_Layer], deltas: Tensor) -> dict[int, Tensor]:
-    """Return the gradients of the layers' parameters, δᵀ·f and Σₙ δₙ, by the parameters' ids.
+    """Return the gradients of the layers' parameters, δᵀ·f̄ and Σₙ δₙ, by the parameters' ids.
 
     Args:
         layers: those that read one feature.
@@ -244,8 +243,11 @@ def _together(
     edges: Sequence[GradientEdge],
     entries: Sequence[_Entry],
     retain: bool,
-) -> Heads:
-    """Pass all heads together; what goes into a feature is noted at the operations that read it."""
+) -> tuple[Own, list[dict[int, Tensor]]]:
+    """Pass heads together; what goes into a feature, by task, is noted at the operations that read it.
+
+    There, hooks on the feature itself have not been called yet: they are for the pass that starts from it.
+    """
     at: list[dict[int, Tensor]] = [{} for _ in edges]
     reading: dict[Node, list[_Entry]] = {}
     for entry in entries:
@@ -261,12 +263,13 @@ def _together(
         return hook
 
     handles = [node.register_hook(note(here)) for node, here in reading.items()]
+    read = dict.fromkeys(entry.feature for entry in entries)
     try:
-        gradients, _ = _grad(losses, own, edges, retain)
+        gradients, _ = _grad(losses, own, [edges[place] for place in read], retain)
     finally:
         for handle in handles:
             handle.remove()
-    return Heads(gradients, _in_order(losses, at), "one pass for all heads")
+    return gradients, at
 
 
 def _grad(
@@ -293,7 +296,6 @@ def _one_by_one(
     losses: Mapping[int, Tensor],
     own: Sequence[Sequence[Tensor]],
     edges: Sequence[GradientEdge],
-    reads: Mapping[int, Sequence[int]],
     reason: str,
     retain: bool,
 ) -> Heads:
@@ -301,12 +303,14 @@ def _one_by_one(
     gradients: Own = {}
     at: list[dict[int, Tensor]] = [{} for _ in edges]
     for task, loss in losses.items():
-        places = list(dict.fromkeys(reads[task]))
-        alone, found = _grad({task: loss}, own, [edges[place] for place in places], retain)
+        reading = _reading({task: loss}, edges)
+        assert not isinstance(reading, str)  # one head has no other to be mixed up with
+        alone, here = _together({task: loss}, own, edges, reading.entries, retain)
         gradients |= alone
-        for place, gradient in zip(places, found, strict=True):
-            if gradient is not None:
-                at[place][task] = gradient
+        for parts, found in zip(at, here, strict=True):
+            parts |= found
+        if task in reading.themselves:
+            at[reading.themselves[task]][task] = torch.ones_like(loss)
     return Heads(gradients, _in_order(losses, at), f"one pass per head: {reason}")
 
 

@@ -16,7 +16,7 @@ class Linear:
 
     Args:
         output: where its output's derivative can be had.
-        inputs: [rows, in].
+        inputs: [rows, in], conjugate where they are complex.
         weight: [out, in], or None if it is not asked about.
         bias: [out], or None.
     """
@@ -96,10 +96,10 @@ def parameters_of(node: Any, leaves: Mapping[Node, Tensor]) -> Operands | None:
 
 
 def inputs_of(node: Any) -> Tensor:
-    """Return [rows, in] what went into a linear layer whose weight has a gradient."""
+    """Return [rows, in] x̄ of what went into a linear layer whose weight has a gradient: ∇_W L = δᵀ·x̄."""
     # What a node has saved for its own backward pass is documented under "saved tensors" in torch's notes.
     saved: Tensor = node._saved_mat1 if node.name() == "AddmmBackward0" else node._saved_self
-    return saved.detach()
+    return saved.detach().conj()
 
 
 def _linear(node: Any, leaves: Mapping[Node, Tensor]) -> tuple[Linear | None, set[Node]]:

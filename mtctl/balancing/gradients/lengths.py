@@ -1,6 +1,6 @@
 """Lengths of the tasks' gradients of one linear layer, without these gradients.
 
-    y = x·Wᵀ + b,   δᵢ = ∂Lᵢ/∂y:    ‖∇_W Lᵢ‖² = ‖δᵢᵀx‖² = Σₙₘ (xₙ·xₘ)·(δᵢₙ·δᵢₘ),    ‖∇_b Lᵢ‖² = Σₙₘ δᵢₙ·δᵢₘ
+    y = x·Wᵀ + b,   δᵢ = ∂Lᵢ/∂y:    ‖∇_W Lᵢ‖² = ‖δᵢᵀx̄‖² = Σₙₘ (x̄ₙ·xₘ)·(δᵢₙ·δ̄ᵢₘ),    ‖∇_b Lᵢ‖² = Σₙₘ δᵢₙ·δ̄ᵢₘ
 
 Products of rows with rows cost N²·out multiplications for each task, the gradients themselves N·in·out: with
 fewer rows N than inputs, the lengths are the cheaper ones.
@@ -67,10 +67,11 @@ def squared_lengths(layer: Linear, deltas: Tensor) -> Tensor | None:
     """
     assert layer.inputs is not None
     inputs, delta = at_least_float32(layer.inputs), at_least_float32(deltas)
-    products = torch.mm(inputs, inputs.t())
+    products = torch.mm(inputs, inputs.mH)
     if layer.bias is not None:
         products += 1
-    parts = torch.bmm(delta, delta.transpose(1, 2)).mul_(products)
+    parts = torch.bmm(delta, delta.mH).mul_(products)
+    parts = parts.real if parts.is_complex() else parts  # what is imaginary cancels
     squares = parts.sum((1, 2), dtype=torch.float64)
     most = parts.diagonal(dim1=1, dim2=2).sqrt().sum(1, dtype=torch.float64).square()
     kept = (squares >= _CANCELLED * most) & (most > SMALLEST) & (most < LARGEST)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from mtctl.balancing.gradients.arriving import Arriving, Place
-from mtctl.balancing.gradients.products import Rows
+from mtctl.balancing.gradients.gathered import Gathered
+from mtctl.balancing.gradients.products import Rows, real_rows
 
 _BATCH: Final = 2**21
 """Numbers of the tasks' gradients at the features that one batched pass takes: 8 MB. Batches save the cost of
@@ -78,11 +79,11 @@ class Passes:
             # Whether a leaf is reached does not depend on the batch: every batch starts at all features.
             values = [part for part in column if part is not None]
             whole = values[0] if len(values) == 1 else torch.cat(values) if values else None
-            found.append(None if whole is None else Rows(tuple(tasks), whole.flatten(1)))
+            found.append(None if whole is None else Rows(tuple(tasks), real_rows(whole)))
         return found
 
     def _one_by_one(self, tasks: list[int], leaves: Sequence[Place]) -> list[Rows | None]:
-        rows: list[dict[int, Tensor]] = [{} for _ in leaves]
+        gathered = [Gathered(len(tasks)) for _ in leaves]
         for task in tasks:
             used = [
                 (feature, here.rows([task])[0])
@@ -90,10 +91,11 @@ class Passes:
                 if task in here.tasks
             ]
             outputs, arriving_here = zip(*used, strict=True)
-            for own, gradient in zip(rows, _pull(outputs, leaves, arriving_here, batched=False), strict=True):
+            gradients = _pull(outputs, leaves, arriving_here, batched=False)
+            for here, gradient in zip(gathered, gradients, strict=True):
                 if gradient is not None:
-                    own[task] = gradient.flatten()
-        return [Rows(tuple(own), torch.stack(list(own.values()))) if own else None for own in rows]
+                    here.add(task, gradient.to_dense())
+        return [here.rows for here in gathered]
 
 
 def _pull(

@@ -7,7 +7,7 @@ and nothing else, are worked out again in double precision, which takes four tim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -30,20 +30,29 @@ with 10 to 80 tasks and 1e5 numbers; lower parts are too flat for the processor.
 class Rows(NamedTuple):
     """Some tasks' gradients on some parameters.
 
+    Complex numbers stand as pairs (see `real_rows`), so that products of rows are the Re⟨g, h⟩ that a step
+    along one gradient changes the other loss by.
+
     Args:
         tasks: which tasks, in order; the others' gradients are 0 there.
-        values: [len(tasks), P].
+        values: [len(tasks), P] real numbers.
     """
 
     tasks: tuple[int, ...]
     values: Tensor
 
 
+def real_rows(values: Tensor) -> Tensor:
+    """Return values [n, …] as rows [n, P] of real numbers; a complex number is the pair of its parts."""
+    real = torch.view_as_real(values.resolve_conj()) if values.is_complex() else values
+    return real.flatten(1) if real.dim() > 1 else real.unsqueeze(1)
+
+
 def gramian(blocks: Sequence[Rows], tasks: int) -> Tensor:
     """Return [T, T] float64 inner products of the gradients that the blocks make up side by side."""
     total = _sum_of_products(blocks, tasks)
     if not _exact(blocks, total.diagonal()):
-        total = _sum_of_products([block._replace(values=block.values.double()) for block in blocks], tasks)
+        total = _sum_of_products(blocks, tasks, exactly=True)
     return torch.from_numpy(total)
 
 
@@ -51,15 +60,15 @@ def norms(blocks: Sequence[Rows], tasks: int) -> Tensor:
     """Return [T] float64 lengths of these gradients."""
     squares = _sum_of_squares(blocks, tasks)
     if not _exact(blocks, squares):
-        squares = _sum_of_squares([block._replace(values=block.values.double()) for block in blocks], tasks)
+        squares = _sum_of_squares(blocks, tasks, exactly=True)
     return torch.from_numpy(np.sqrt(squares))
 
 
-def _sum_of_products(blocks: Sequence[Rows], tasks: int) -> Array:
+def _sum_of_products(blocks: Sequence[Rows], tasks: int, *, exactly: bool = False) -> Array:
     # A handful of numbers: NumPy's calls cost a quarter of torch's.
     total = np.zeros((tasks, tasks))
     for present, block in blocks:
-        for part in _parts(block):
+        for part in _parts(block, exactly):
             products = _symmetric_product(part).cpu().numpy()
             if len(present) == tasks:
                 total += products
@@ -68,9 +77,11 @@ def _sum_of_products(blocks: Sequence[Rows], tasks: int) -> Array:
     return (total + total.T) / 2
 
 
-def _parts(values: Tensor) -> Sequence[Tensor]:
-    """Return values [T, P] in parts that may be added up in their own precision."""
-    return at_least_float32(values).chunk(max(1, -(-values.shape[1] // _COLUMNS)), dim=1)
+def _parts(values: Tensor, exactly: bool) -> Iterator[Tensor]:
+    """Yield values [T, P] in parts that may be added up in their own precision, or as doubles."""
+    # Cast one by one: all of them at once would take the memory of another Jacobian or two.
+    for part in values.chunk(max(1, -(-values.shape[1] // _COLUMNS)), dim=1):
+        yield part.double() if exactly else at_least_float32(part)
 
 
 def _symmetric_product(rows: Tensor) -> Tensor:
@@ -88,18 +99,19 @@ def _symmetric_product(rows: Tensor) -> Tensor:
     return product
 
 
-def _sum_of_squares(blocks: Sequence[Rows], tasks: int) -> Array:
+def _sum_of_squares(blocks: Sequence[Rows], tasks: int, *, exactly: bool = False) -> Array:
     squares = np.zeros(tasks)
     for present, block in blocks:
-        for part in _parts(block):
+        for part in _parts(block, exactly):
             lengths = torch.linalg.vector_norm(part, dim=1).cpu().numpy()
             squares[list(present)] += lengths.astype(np.float64) ** 2
     return squares
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Return values of half precision as float32, in which sums keep their digits."""
-    return values if values.dtype in (torch.float32, torch.float64) else values.float()
+    """Return values of half precision as float32 (complex64), in which sums keep their digits."""
+    least = torch.complex64 if values.is_complex() else torch.float32
+    return values.to(torch.promote_types(values.dtype, least))
 
 
 def _exact(blocks: Sequence[Rows], squares: Array) -> bool:

@@ -1,6 +1,6 @@
 """All tasks' gradients of linear layers from one backward pass, where each row of a batch has one task.
 
-    y = x·Wᵀ + b,   δ = ∂(Σᵢ Lᵢ)/∂y:    ∇_W Lᵢ = Σ_{rows n of i} δₙ xₙᵀ,    ∇_b Lᵢ = Σ_{rows n of i} δₙ
+    y = x·Wᵀ + b,   δ = ∂(Σᵢ Lᵢ)/∂y:    ∇_W Lᵢ = Σ_{rows n of i} δₙ x̄ₙᵀ,    ∇_b Lᵢ = Σ_{rows n of i} δₙ
 
 A task's loss depends on its own rows alone, so that the rows of δ are those of the tasks' own derivatives.
 This costs what the gradient of the plain sum costs, in place of T times that.
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mtctl.balancing.gradients.layers import Linear, linear_layers
-from mtctl.balancing.gradients.products import Rows
+from mtctl.balancing.gradients.products import Rows, real_rows
 
 
 def closed_form(
@@ -41,7 +41,7 @@ def closed_form(
         for parameter, rows in _gradients(layer, delta, counts, tasks):
             # A layer that is used twice has the gradients of both uses.
             sums[parameter] = sums[parameter].add_(rows) if parameter in sums else rows
-    return [Rows(tasks, sums[one].flatten(1)) if one in sums else None for one in parameters]
+    return [Rows(tasks, real_rows(sums[one])) if one in sums else None for one in parameters]
 
 
 def _gradients(

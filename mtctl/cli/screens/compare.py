@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.text import Text
 
 from mtctl.analysis.comparison import Comparison
-from mtctl.analysis.documents import show_text
 from mtctl.analysis.evaluation import Outcomes, ends_of
 from mtctl.analysis.methods import Aggregate
 from mtctl.analysis.mismatch import Mismatch
@@ -16,6 +15,7 @@ from mtctl.cli.screens.compare_training import budgets, reaching, sharing
 from mtctl.cli.screens.figures import NOTHING, estimates, in_words, interval, number, percent
 from mtctl.cli.screens.tables import Column, StackedTable
 from mtctl.engine import layout
+from mtctl.text import show_text
 
 _SMALLEST_P = 0.001
 """Below, a p value is only said to be smaller: a t test's far tails mean little with few seeds."""

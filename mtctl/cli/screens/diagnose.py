@@ -10,7 +10,6 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
-from mtctl.analysis.documents import show_text
 from mtctl.cli.diagnose_cure import winner
 from mtctl.cli.screens.diagnose_tables import (
     as_is_loss,
@@ -27,6 +26,7 @@ from mtctl.cli.screens.diagnose_tables import (
 from mtctl.cli.screens.figures import duration, measure, number
 from mtctl.cli.screens.prose import Command, Sentence, heading
 from mtctl.diagnosis.report import Check, Confidence, Diagnosis, Evidence, Finding, Severity, Subject, Symptom
+from mtctl.text import show_text
 
 MARKS: Final[Mapping[Severity, tuple[str, str]]] = {
     "error": ("✘", "bold red"),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import floor, isfinite, log10
 from typing import Final
 
-from mtctl.analysis.documents import show_text
 from mtctl.analysis.statistics import Estimate, Interval
 from mtctl.cli.screens.figures import NOTHING, in_words, measure, number
 from mtctl.cli.screens.tables import Column, StackedTable
@@ -86,14 +85,13 @@ def measures_table(diagnosis: Diagnosis) -> StackedTable | None:
     if not names:
         return None
     columns = (
-        Column(show_text(in_words(name)), tuple(measure(row.measures.get(name)) for row in rows))
-        for name in names
+        Column(in_words(name), tuple(measure(row.measures.get(name)) for row in rows)) for name in names
     )
     return StackedTable("Measures, in each task's own units", _names(rows), (tuple(columns),))
 
 
 def _names(rows: Sequence[TaskState]) -> Column:
-    return Column("task", tuple(show_text(row.task) for row in rows), text=True)
+    return Column("task", tuple(row.task for row in rows), text=True)
 
 
 def _courses(rows: Sequence[TaskState]) -> tuple[str, ...]:
@@ -142,7 +140,7 @@ def signals_table(diagnosis: Diagnosis) -> StackedTable:
         for name, signal in _present(diagnosis)
     ]
     groups = (tuple(columns[at : at + _IN_A_GROUP]) for at in range(0, len(columns), _IN_A_GROUP))
-    names = Column("task", tuple(map(show_text, tasks)), text=True)
+    names = Column("task", tasks, text=True)
     return StackedTable("Signals of each task", names, tuple(groups))
 
 
@@ -157,7 +155,7 @@ def _present(diagnosis: Diagnosis) -> Iterator[tuple[str, Signal]]:
         if name == "weight" and diagnosis.signals.get(name) == diagnosis.signals.get("own_weight"):
             continue  # methods that act on losses have one weight for the trunk and the head
         if any(value is not None for value in diagnosis.signals.get(name, {}).values()):
-            yield name, _SIGNALS.get(name) or Signal(show_text(in_words(name)))
+            yield name, _SIGNALS.get(name) or Signal(in_words(name))
 
 
 def experiment_tables(diagnosis: Diagnosis) -> Iterator[StackedTable]:
@@ -170,12 +168,12 @@ def experiment_tables(diagnosis: Diagnosis) -> Iterator[StackedTable]:
 
 def _experiments(task: str, as_is: TaskState | None, found: Sequence[Experiment]) -> StackedTable:
     never = as_is is None or as_is.steps is None
-    names = [show_text(each.name) for each in found]
+    names = [each.name for each in found]
     steps = [_steps(each.steps, each.watched) for each in found]
     speedups = [_speedup(each.speedup, bound=never and each.name != "as is") for each in found]
     skills = [share(each.skill) for each in found]
     return StackedTable(
-        f"Experiments on {show_text(task)}: one thing changed, same seed, weights and batches",
+        f"Experiments on {task}: one thing changed, same seed, weights and batches",
         Column("changed", tuple(names), text=True),
         (
             (
@@ -199,14 +197,14 @@ def fixes_table(diagnosis: Diagnosis) -> StackedTable:
     """Return what each remedy did for the stuck task, the best first."""
     trials, as_is = diagnosis.trials, as_is_loss(diagnosis)
     digits = decimals(as_is)
-    task = f" for {show_text(diagnosis.stuck)}" if diagnosis.stuck else ""
+    task = f" for {diagnosis.stuck}" if diagnosis.stuck else ""
     reference = "" if as_is is None else f"; as is {number(as_is, digits)}"
     losses = (None if each.loss is None else each.loss.mean for each in trials)
     gains = [each.improvement for each in trials]
     skills = (None if each.skill is None else each.skill.mean for each in trials)
     return StackedTable(
         f"Fixes{task}: held-out loss after {period(diagnosis)}{reference}",
-        Column("remedy", tuple(show_text(each.remedy.title) for each in trials), text=True),
+        Column("remedy", tuple(each.remedy.title for each in trials), text=True),
         (
             (
                 Column(
@@ -256,7 +254,7 @@ def worst_hit(trial: Trial) -> str:
     if not trial.others:
         return NOTHING
     task, cost = min(trial.others.items(), key=lambda item: item[1].mean)
-    return "none" if 100 * cost.mean > -0.5 else f"{show_text(task)} {_points(cost)}"
+    return "none" if 100 * cost.mean > -0.5 else f"{task} {_points(cost)}"
 
 
 def _points(cost: Estimate) -> str:

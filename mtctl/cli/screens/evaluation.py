@@ -14,6 +14,7 @@ from mtctl.analysis.evaluation import Summary, TaskSummary, ends_of
 from mtctl.cli.screens.figures import NOTHING, in_words, interval, measure, number, percent
 from mtctl.cli.screens.tables import Column, StackedTable
 from mtctl.engine.launch.local import Job
+from mtctl.text import show_text
 
 _BAR: Final = 20  # cells of a bar
 
@@ -42,7 +43,7 @@ def evaluating_screen(jobs: Sequence[Job]) -> RenderableType:
     bar.add_row(
         f"{ended}/{len(jobs)} runs",
         ProgressBar(total=len(jobs), completed=ended, width=_BAR),
-        Text(", ".join(under_way)),
+        Text(show_text(", ".join(under_way))),
     )
     return bar
 

@@ -16,6 +16,9 @@ _SPECIAL = str.maketrans(
         "±": r"$\pm$",
         "≥": r"$\geq$",
         "≤": r"$\leq$",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        "`": r"\textasciigrave{}",
         "<": "$<$",
         ">": "$>$",
         "→": r"$\to$",
@@ -30,7 +33,7 @@ def latex(table: StackedTable) -> str:
     columns = table.columns
     shape = "".join("l" if column.text else "r" for column in columns)
     lines = [[column.header for column in columns], *zip(*(column.cells for column in columns), strict=True)]
-    head, *body = (" & ".join(_escaped(cell) for cell in line) + r" \\" for line in lines)
+    head, *body = (_begun(" & ".join(_escaped(cell) for cell in line)) + r" \\" for line in lines)
     return "\n".join(
         [
             r"\begin{table}",
@@ -48,6 +51,11 @@ def latex(table: StackedTable) -> str:
             "",
         ]
     )
+
+
+def _begun(line: str) -> str:
+    """Keep what begins a line from being read as an argument of the end of the line before."""
+    return f"{{}}{line}" if line.startswith(("[", "*")) else line
 
 
 def _escaped(text: str) -> str:

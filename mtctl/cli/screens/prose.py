@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from mtctl.analysis.documents import show_text
 from mtctl.cli.screens.tables import fold
+from mtctl.text import show_text
 
 _NARROWEST = 20
 """Cells that a line of text has at least, however narrow the screen is."""

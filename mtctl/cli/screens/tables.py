@@ -12,6 +12,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mtctl.text import show_text
+
 _GAP = 2
 """Cells between columns: one of padding, one of the box."""
 _NARROW_TEXT = 14
@@ -19,6 +21,8 @@ _NARROW_TEXT = 14
 _LONGEST_HEADER = 16
 """Longest word of a header that is not broken: as long as the longest built-in task's name."""
 _WORDS = re.compile(r"\S+\s*")
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~#&$]|(?<![^\W_])_|_(?![^\W_])")
+"""What could be read as Markdown or HTML within a line; an underscore inside a word is one everywhere."""
 _PIECES = re.compile(r"[^-_./@]+[-_./@]?|[-_./@]")
 
 
@@ -35,6 +39,11 @@ class Column:
     header: str
     cells: tuple[str, ...]
     text: bool = False
+
+    def __post_init__(self) -> None:
+        """Spell out what would steer a terminal, before anything is measured: names come from files."""
+        object.__setattr__(self, "header", show_text(self.header))
+        object.__setattr__(self, "cells", tuple(map(show_text, self.cells)))
 
     @property
     def wanted(self) -> int:
@@ -67,6 +76,10 @@ class StackedTable:
     title: str
     rows: Column
     groups: tuple[tuple[Column, ...], ...]
+
+    def __post_init__(self) -> None:
+        """Do the same for the title as columns do for their text."""
+        object.__setattr__(self, "title", show_text(self.title))
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -143,10 +156,19 @@ def fold(text: str, width: int) -> str:
 
 def markdown(table: StackedTable) -> str:
     """Return the table in Markdown, in one piece."""
+    columns = table.columns
     lines = [
-        [column.header for column in table.columns],
-        ["---" if column.text else "---:" for column in table.columns],
-        *zip(*(column.cells for column in table.columns), strict=True),
+        [_as_markdown(column.header) for column in columns],
+        ["---" if column.text else "---:" for column in columns],
+        *zip(
+            *(map(_as_markdown, column.cells) if column.text else column.cells for column in columns),
+            strict=True,
+        ),
     ]
-    body = ["| " + " | ".join(cell.strip().replace("|", "\\|") for cell in line) + " |" for line in lines]
-    return "\n".join([f"**{table.title}**", "", *body, ""])
+    body = [f"| {' | '.join(cell.strip() for cell in line)} |" for line in lines]
+    return "\n".join([f"**{_as_markdown(table.title)}**", "", *body, ""])
+
+
+def _as_markdown(text: str) -> str:
+    """Return text that a reader of Markdown shows as it is."""
+    return _MARKDOWN.sub(r"\\\g<0>", text)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from mtctl.cli.progress import Progress
 from mtctl.cli.screens.figures import NOTHING, duration, measure, number, percent
+from mtctl.text import show_text
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _SPARKS: Final = 12
@@ -33,14 +34,14 @@ def sparkline(values: Sequence[float], width: int = _SPARKS) -> str:
 
 def run_screen(progress: Progress, method: str, hint: str = "Ctrl-C saves and stops") -> RenderableType:
     """Show one run: a row per task, then how far it is."""
-    head = Text(
+    head = _text(
         f"{progress.name} · {method} · {len(progress.tasks)} tasks · seed {progress.seed} · cpu · 1 thread"
     )
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
-        f"{progress.unit} {progress.done}/{progress.units}",
+        _text(f"{progress.unit} {progress.done}/{progress.units}"),
         ProgressBar(total=progress.units, completed=progress.done, width=20),
-        _beside(progress),
+        _text(_beside(progress)),
     )
     foot = Text(_pace(progress) + f" · {hint}", style="dim")
     return Group(head, _tasks(progress), bar, foot)
@@ -54,12 +55,12 @@ def _tasks(progress: Progress) -> Table:
     table.add_column("return" if progress.is_played else "loss", justify="right", no_wrap=True, min_width=8)
     table.add_column("course", no_wrap=True, min_width=_SPARKS)
     header = f"{'≥' if score.higher_is_better else '≤'}{score.success:g}" if rated else score.name
-    table.add_column(header, justify="right", no_wrap=True, min_width=5)
+    table.add_column(_text(header), justify="right", no_wrap=True, min_width=5)
     table.add_column("weight", justify="right", no_wrap=True, min_width=6)
     table.add_column("grad share", justify="right", no_wrap=True, min_width=10)
     for name, task in progress.tasks.items():
         table.add_row(
-            Text(name),
+            _text(name),
             _figure(progress)(task.mean),
             Text(sparkline(task.history), style="cyan"),
             percent(task.success_rate) if rated else number(task.score),
@@ -82,20 +83,21 @@ def runs_screen(runs: Sequence[tuple[Progress, str]], *, bars: bool = False) -> 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold")
     table.add_column("status", no_wrap=True)
-    table.add_column(units.pop() if len(units) == 1 else "done", justify="right", no_wrap=True, min_width=9)
+    unit = units.pop() if len(units) == 1 else "done"
+    table.add_column(_text(unit), justify="right", no_wrap=True, min_width=9)
     if bars:
         table.add_column("", width=_BAR)
     if returns:
         table.add_column("return", justify="right", no_wrap=True, min_width=7)
     score = "eval" if played or len(scores) > 1 else scores.pop()
-    table.add_column(score, justify="right", no_wrap=True, min_width=7)
+    table.add_column(_text(score), justify="right", no_wrap=True, min_width=7)
     pace = paces.pop() if len(paces) == 1 else "pace"
     table.add_column(f"{pace}/s", justify="right", no_wrap=True, min_width=7)
     table.add_column("left", justify="right", no_wrap=True, min_width=5)
     for progress, status in runs:
         moving = status == "running"
         table.add_row(
-            Text(f"{progress.name}/seed{progress.seed}"),
+            _text(f"{progress.name}/seed{progress.seed}"),
             status,
             f"{progress.done}/{progress.units}",
             *([ProgressBar(total=progress.units, completed=progress.done, width=_BAR)] if bars else []),
@@ -105,6 +107,11 @@ def runs_screen(runs: Sequence[tuple[Progress, str]], *, bars: bool = False) -> 
             duration(progress.seconds_left) if moving else NOTHING,
         )
     return table
+
+
+def _text(text: str) -> Text:
+    """Return what a file says as text: a string in a table would be read as rich's markup."""
+    return Text(show_text(text))
 
 
 def line(progress: Progress) -> str:

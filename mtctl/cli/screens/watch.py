@@ -10,7 +10,6 @@ from math import ceil
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from mtctl.analysis.documents import show_text
 from mtctl.analysis.formats import Run
 from mtctl.analysis.grouping import method_labels
 from mtctl.analysis.statistics import estimate, mean_of
@@ -19,6 +18,7 @@ from mtctl.cli.progress import Progress
 from mtctl.cli.screens.figures import NOTHING, estimates, number
 from mtctl.cli.screens.tables import Column, StackedTable
 from mtctl.cli.screens.train import line, runs_screen
+from mtctl.text import show_text
 
 
 def watch_screen(runs: Sequence[Followed], seconds_left: float | None) -> RenderableType:
@@ -53,9 +53,13 @@ def summary(runs: Sequence[Followed], seconds_left: float | None) -> str:
 
 def trouble(run: Followed) -> str | None:
     """Say what went wrong with a run; None if nothing did."""
-    if run.status not in ("failed", "stopped", "unreadable", "interrupted"):
+    if run.status not in ("failed", "stopped", "unknown", "unreadable", "interrupted"):
         return None
-    why = "its process is gone" if run.status == "stopped" else run.why
+    why = (
+        "its process is gone without a word (killed?); --resume continues it"
+        if run.status == "stopped"
+        else run.why
+    )
     return f"{run.path} {run.status}{f': {why}' if why else ''}"
 
 

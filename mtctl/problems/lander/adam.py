@@ -30,8 +30,8 @@ class Adam:
         self._second = [torch.zeros_like(parameter) for parameter in parameters]
         self._steps = [torch.zeros(()) for _ in parameters]
 
-    def step(self) -> None:
-        """Move every parameter that has a gradient."""
+    def step(self, factor: float = 1.0) -> None:
+        """Move every parameter that has a gradient, at `factor` times its learning rate."""
         for rate in dict.fromkeys(self._rates):
             places = [
                 place
@@ -39,7 +39,7 @@ class Adam:
                 if parameter.grad is not None and self._rates[place] == rate
             ]
             if places:
-                self._move(places, rate)
+                self._move(places, factor * rate)
 
     def _move(self, places: list[int], rate: float) -> None:
         gradients = [self._parameters[place].grad for place in places]
@@ -69,4 +69,6 @@ class Adam:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         for name, tensors in (("first", self._first), ("second", self._second), ("steps", self._steps)):
             for tensor, stored in zip(tensors, state[name], strict=True):
+                if name != "first" and (stored < 0).any():
+                    raise ValueError(f"the optimizer's {name} moments are negative")
                 tensor.copy_(stored)

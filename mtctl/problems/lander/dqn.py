@@ -1,10 +1,12 @@
 """Deep Q-learning on batches whose rows each belong to one task.
 
-For a row (o, a, R, o', β) with β = γⁿ, or 0 after a terminal step:
+For a row (o, a, R, o', β) with β = γⁿ, or 0 after a terminal step, R times its task's factor (rewards.py):
 
     target  y = R + β · max_a' Q⁻(o', a')                     (Mnih et al., 2015)
             y = R + β · Q⁻(o', argmax_a' Q(o', a'))           (double: van Hasselt et al., 2016)
     loss    Lᵢ = mean over task i's rows of (Q(o, a) − y)²    or Huber
+    sum     Σ Lᵢ with replay per task;  Σ aᵢ·Lᵢ, aᵢ = task i's share of the rows, with mixed replay: the mean
+            over the batch
 
 Per-task gradients come from one closed-form backward pass (see network.py).
 """
@@ -37,9 +39,9 @@ class ReplayGradients:
         jacobian: [T, P].
         code_gradients: [T, d] of learned embeddings, each its own task's alone.
         network: whose leaves get the combined gradient.
-        importance: [T] float32 factor of each task's mean loss in the plain objective: 1 with per-task
-            replay, its share of the rows in a mixed batch, so that equal weights give the mean over the
-            batch.
+        errors: [N] the rows' temporal-difference errors Q(o, a) − y.
+        importance: [T] float64 1 with per-task replay; in a mixed batch each task's share of the rows, so
+            that equal weights give the mean over the batch.
     """
 
     def __init__(
@@ -51,15 +53,17 @@ class ReplayGradients:
         code_gradients: Tensor | None,
         network: QNetwork,
         importance: Tensor,
+        errors: Tensor,
     ) -> None:
         self.tasks = tasks
         self.losses = losses
         self.active = _active(counts)
+        self.importance = importance
+        self.errors = errors
         self._counts = counts
         self._jacobian = jacobian
         self._code_gradients = code_gradients
         self._network = network
-        self._importance = importance
         self._gramians: dict[Space, Tensor] = {}
 
     @torch.inference_mode()
@@ -93,7 +97,7 @@ class ReplayGradients:
     @torch.inference_mode()
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Write the weighted gradient into the leaves' `.grad`; leaves of absent tasks get none."""
-        weights = shared.float() * self._importance
+        weights = (shared * self.importance).float()
         if self._network.copies > 1:
             self.gramian("all_shared")  # before the rows are weighted in place
             for task, leaf in enumerate(self._network.leaves()):
@@ -102,7 +106,7 @@ class ReplayGradients:
         leaf, *codes = self._network.leaves()
         leaf.grad = torch.mv(self._jacobian.t(), weights, out=self._network.gradient)
         if codes and self._code_gradients is not None:
-            codes[0].grad = self._code_gradients * (own.float() * self._importance).unsqueeze(1)
+            codes[0].grad = self._code_gradients * (own * self.importance).float().unsqueeze(1)
 
     def own_norms(self) -> Tensor:
         """Return NaN: apart from a learned embedding, a Q-network has no parameters of one task alone."""
@@ -122,9 +126,11 @@ class DQN:
         observations: width of an observation.
         actions: number of actions.
         generator: where initial values come from.
+        averaging: what a running average of the weights takes from each update; None: there is none.
 
     Attributes:
         online: the network that acts and learns.
+        played: the network that is evaluated: the running average, or `online`.
         updates: optimizer steps so far.
     """
 
@@ -135,6 +141,7 @@ class DQN:
         observations: int,
         actions: int,
         generator: torch.Generator,
+        averaging: float | None = None,
     ) -> None:
         workspace = Workspace()
 
@@ -145,6 +152,8 @@ class DQN:
                 encoding=agent.task_encoding,
                 embedding_dim=agent.embedding_dim,
                 independent=agent.network == "independent",
+                layer_norm=agent.layer_norm,
+                dueling=agent.dueling,
                 generator=generator,
                 workspace=workspace,
             )
@@ -154,7 +163,11 @@ class DQN:
         self.online = network()
         self._target = network()
         self._target.copy_from(self.online)
-        self._shares = torch.full((len(tasks),), 1 / len(tasks) if agent.replay.kind == "mixed" else 1.0)
+        self._averaging = averaging
+        self.played = self.online if averaging is None else network()
+        self.played.copy_from(self.online)
+        even = 1 / len(tasks) if agent.replay.kind == "mixed" else 1.0
+        self._shares = torch.full((len(tasks),), even, dtype=torch.float64)
         self.updates = 0
         self._last: tuple[Batch, Tensor] | None = None
         self._leaves = self.online.leaves()
@@ -167,16 +180,20 @@ class DQN:
         return [(settings and settings.lr) or self._agent.lr for settings in own]
 
     @torch.inference_mode()
-    def gradients(self, batch: Batch) -> ReplayGradients:
+    def gradients(self, batch: Batch, reward_factors: Tensor | None = None) -> ReplayGradients:
         """Return every task's loss and gradient on a batch: one forward, one backward.
 
         The result shares memory with the next one: use it before the next call.
+
+        Args:
+            batch: rows of replay.
+            reward_factors: [T] what the tasks' rewards are multiplied with; 1 if left out.
         """
-        targets, actions = self._targets(batch), batch.actions
+        targets, actions = self._targets(batch, reward_factors), batch.actions
         self._last = batch, targets
         values = self.online.forward(batch.observations, batch.counts)
         error = values.gather(1, actions).squeeze(1).sub_(targets)
-        losses, slopes = self._loss(error)
+        losses, slopes = self._loss(error, batch.weights)
         uneven = _Uneven.of(batch.counts)
         task_losses = _means(losses, batch.counts, uneven)
         importance = self._shares
@@ -185,11 +202,12 @@ class DQN:
         else:
             slopes.div_(uneven.divisors[uneven.place])
             counts = uneven.counts
-            importance = counts / counts.sum() if self._agent.replay.kind == "mixed" else self._shares
+            if self._agent.replay.kind == "mixed":
+                importance = counts.double() / counts.sum()
         delta = torch.zeros_like(values).scatter_(1, actions, slopes.unsqueeze(1))
         jacobian, codes = self.online.backward(batch.observations, delta, batch.counts)
         return ReplayGradients(
-            self._tasks, task_losses, batch.counts, jacobian, codes, self.online, importance
+            self._tasks, task_losses, batch.counts, jacobian, codes, self.online, importance, error
         )
 
     @torch.inference_mode()
@@ -199,34 +217,45 @@ class DQN:
             raise RuntimeError("there has been no batch yet")
         batch, targets = self._last
         values = self.online.forward(batch.observations, batch.counts)
-        losses, _ = self._loss(values.gather(1, batch.actions).squeeze(1).sub_(targets))
+        losses, _ = self._loss(values.gather(1, batch.actions).squeeze(1).sub_(targets), batch.weights)
         return _means(losses, batch.counts, _Uneven.of(batch.counts))
 
-    def _targets(self, batch: Batch) -> Tensor:
+    def _targets(self, batch: Batch, reward_factors: Tensor | None) -> Tensor:
         following, counts = batch.next_observations, batch.counts
         if self._agent.double:
             best = self.online.forward(following, counts).argmax(1, keepdim=True)
             value = self._target.forward(following, counts).gather(1, best).squeeze(1)
         else:
             value = self._target.forward(following, counts).amax(1)
-        return torch.addcmul(batch.rewards, batch.bootstraps, value)
+        rewards = batch.rewards
+        if reward_factors is not None:
+            rewards = rewards * reward_factors.repeat_interleave(torch.tensor(counts))
+        return torch.addcmul(rewards, batch.bootstraps, value)
 
-    def _loss(self, error: Tensor) -> tuple[Tensor, Tensor]:
-        """Return each row's loss and its derivative."""
+    def _loss(self, error: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return each row's loss and its derivative, both times the row's weight if it has one."""
         if self._agent.loss == "mse":
-            return error.square(), error.mul(2.0)
-        delta = min(self._agent.huber_delta, torch.finfo(error.dtype).max)
-        bounded = error.clamp(-delta, delta)
-        return bounded * (error - 0.5 * bounded), bounded
+            loss, slope = error.square(), error.mul(2.0)
+        else:
+            delta = min(self._agent.huber_delta, torch.finfo(error.dtype).max)
+            slope = error.clamp(-delta, delta)
+            loss = slope * (error - 0.5 * slope)
+        return (loss, slope) if weights is None else (loss.mul_(weights), slope.mul_(weights))
 
     @torch.inference_mode()
-    def update(self) -> None:
-        """Step the optimizer with the gradients in `.grad`; move a target network that follows updates."""
+    def update(self, rate: float = 1.0) -> None:
+        """Step the optimizer with the gradients in `.grad`; move a target network that follows updates.
+
+        Args:
+            rate: what all learning rates are multiplied by in this step.
+        """
         if self._agent.gradient_clip is not None:
             for group in [[leaf] for leaf in self._leaves] if self.online.copies > 1 else [self._leaves]:
                 _clip([leaf.grad for leaf in group if leaf.grad is not None], self._agent.gradient_clip)
-        self._optimizer.step()
+        self._optimizer.step(rate)
         self.updates += 1
+        if self._averaging is not None:
+            self.played.move_towards(self.online, self._averaging)
         target = self._agent.target
         if isinstance(target, SoftTarget):
             self._target.move_towards(self.online, target.tau)
@@ -238,7 +267,9 @@ class DQN:
         self._target.copy_from(self.online, task)
 
     def state_dict(self) -> dict[str, Any]:
+        averaged = {} if self._averaging is None else {"averaged": self.played.state_dict()}
         return {
+            **averaged,
             "online": self.online.state_dict(),
             "target": self._target.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -247,6 +278,8 @@ class DQN:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.online.load_state_dict(state["online"])
+        if self._averaging is not None:
+            self.played.load_state_dict(state["averaged"])
         self._target.load_state_dict(state["target"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]

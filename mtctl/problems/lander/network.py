@@ -7,6 +7,11 @@ whole Jacobian J ∈ ℝᵀˣᴾ at the arithmetic cost of the plain sum's gradi
 A task is told to a shared network through extra inputs e_i ∈ ℝᵈ (its number, one-hot, or a learned
 embedding). They are constant over a task's rows, so they act as a bias of the first layer: x·W + (e_i·W_e +
 b); the gradients of W_e, e_i and b follow from the sum of δ₁ over the task's rows.
+
+Two options, with backward passes of their own: hidden layers relu(γ ∘ LN(x·W + b) + β), see `Normalised`; and
+two streams on halves v, a of the last hidden layer (Wang et al., 2016, arXiv 1511.06581),
+
+    Q = V(v) + A(a) − mean A(a),   hence   ∂L/∂V = Σ ∂L/∂Q,   ∂L/∂A = ∂L/∂Q − mean ∂L/∂Q   over actions.
 """
 
 from __future__ import annotations
@@ -17,6 +22,16 @@ from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor
+
+from mtctl.problems.lander.layers import (
+    EPSILON,
+    Layer,
+    Layout,
+    Normalised,
+    per_task_products,
+    per_task_sums,
+    present,
+)
 
 Encoding = Literal["none", "raw_id", "onehot", "embedding"]
 
@@ -57,7 +72,10 @@ class QNetwork:
         encoding: how a shared network is told the task.
         embedding_dim: width of a learned embedding.
         independent: one copy per task.
-        generator: where initial values come from (He-normal weights, zero biases, N(0, 0.1²) embeddings).
+        layer_norm: normalise every hidden layer before its ReLU.
+        dueling: two streams, of as many units each as the last hidden layer is said to have.
+        generator: where initial values come from (He-normal weights, zero biases, N(0, 0.1²) embeddings;
+            gains 1 and shifts 0).
         workspace: memory to share with another network of the same shape.
 
     Attributes:
@@ -74,6 +92,8 @@ class QNetwork:
         encoding: Encoding = "none",
         embedding_dim: int = 8,
         independent: bool = False,
+        layer_norm: bool = False,
+        dueling: bool = False,
         generator: torch.Generator,
         workspace: Workspace | None = None,
     ) -> None:
@@ -82,11 +102,12 @@ class QNetwork:
         self.learned_codes = encoding == "embedding"
         self.codes = _codes(encoding, tasks, embedding_dim, generator)
         self._inputs = sizes[0]
-        fan_ins = [sizes[0] + self.codes.shape[1], *sizes[1:-1]]
-        self._shapes = list(zip(fan_ins, sizes[1:], strict=True))
-        self.parameters = torch.zeros(self.copies, sum(rows * units + units for rows, units in self._shapes))
+        self._layout = Layout(
+            (sizes[0] + self.codes.shape[1], *sizes[1:]), normalised=layer_norm, dueling=dueling
+        )
+        self.parameters = torch.zeros(self.copies, self._layout.size)
         self._leaves = [*self.parameters.unbind(0), *([self.codes] if self.learned_codes else [])]
-        self._layers = self._views(self.parameters)
+        self._layers, self._norms, self._value = self._layout.views(self.parameters)
         self._layers_of = [
             [(weight[copy], bias[copy]) for weight, bias in self._layers] for copy in range(self.copies)
         ]
@@ -94,13 +115,16 @@ class QNetwork:
             [(weight.t(), bias, torch.zeros_like(bias)) for weight, bias in layers]
             for layers in self._layers_of
         ]
-        self._jacobian = torch.zeros(tasks, self.parameters.shape[1])
-        self.gradient = torch.zeros(self.parameters.shape[1])
-        self._blocks = self._views(self._jacobian)
-        self._units = [units for _, units in self._shapes]
+        self._plain = not (layer_norm or dueling)
+        self._normalised: list[Normalised] = []
+        self._jacobian = torch.zeros(tasks, self._layout.size)
+        self.gradient = torch.zeros(self._layout.size)
+        self._blocks, self._norm_blocks, self._value_block = self._layout.views(self._jacobian)
         self._workspace = workspace or Workspace()
-        for weight, _ in self._layers:
+        for weight, _ in [*self._layers, *([self._value] if self._value else [])]:
             weight.normal_(0.0, math.sqrt(2.0 / weight.shape[1]), generator=generator)
+        for gain, _ in self._norms:
+            gain.fill_(1.0)
 
     @property
     def count(self) -> int:
@@ -113,11 +137,7 @@ class QNetwork:
 
     def last_shared(self) -> slice:
         """Return where the last hidden layer's weights lie in a row of P: GradNorm's layer."""
-        start = 0
-        for rows, units in self._shapes[:-2]:
-            start += rows * units + units
-        rows, units = self._shapes[-2]
-        return slice(start, start + rows * units)
+        return self._layout.last_shared
 
     def act(self, observation: Tensor, task: int) -> int:
         """Return the greedy action for one observation [8]."""
@@ -126,10 +146,23 @@ class QNetwork:
             bias = torch.addmv(bias, weight[:, self._inputs :], self.codes[task])
             weight = weight[:, : self._inputs]
         out = torch.addmv(bias, weight, observation, out=memory)
-        for weight, bias, memory in rest:
-            out = torch.addmv(bias, weight, out.relu_(), out=memory)
+        if self._plain:
+            for weight, bias, memory in rest:
+                out = torch.addmv(bias, weight, out.relu_(), out=memory)
+        else:
+            out = self._advantages(out, rest, task if self.copies > 1 else 0)
         values: list[float] = out.tolist()
         return values.index(max(values))
+
+    def _advantages(self, out: Tensor, rest: list[tuple[Tensor, Tensor, Tensor]], copy: int) -> Tensor:
+        """Return what orders one observation's actions: their values, or their advantages."""
+        for place, (weight, bias, memory) in enumerate(rest):
+            if self._norms:
+                gain, shift = self._norms[place]
+                out = torch.layer_norm(out, out.shape, gain[copy], shift[copy], EPSILON)
+            # With two streams the second half of the last hidden layer is the advantages'.
+            out = torch.addmv(bias, weight, out.relu_()[-weight.shape[1] :], out=memory)
+        return out
 
     def forward(self, observations: Tensor, counts: tuple[int, ...]) -> Tensor:
         """Return Q [N, actions], which stays valid until the next call.
@@ -138,7 +171,7 @@ class QNetwork:
             observations: [N, 8], grouped by task.
             counts: rows of each task; with independent networks, equal for all tasks that have any.
         """
-        outputs, _ = self._workspace.of(len(observations), self._units)
+        outputs, _ = self._workspace.of(len(observations), self._layout.units)
         if self.copies > 1:
             self._forward_copies(observations, counts, outputs)
             return outputs[-1]
@@ -149,13 +182,56 @@ class QNetwork:
             torch.addmm(biases, observations, weight[: self._inputs], out=outputs[0])
         else:
             torch.addmm(bias, observations, weight, out=outputs[0])
+        if not self._plain:
+            return self._forward_hidden(counts, outputs)
         for place, (weight, bias) in enumerate(rest):
             torch.addmm(bias, outputs[place].relu_(), weight, out=outputs[place + 1])
         return outputs[-1]
 
+    def _forward_hidden(self, counts: tuple[int, ...], outputs: list[Tensor]) -> Tensor:
+        """Return Q from the first layer's outputs, with layer normalisation or two streams."""
+        self._normalised.clear()
+        for place, following in enumerate(self._layers[1:]):
+            hidden = self._activated(place, outputs[place], counts)
+            units = following[0].shape[1]
+            self._affine(following, hidden[:, -units:], counts, outputs[place + 1])
+        if self._value is None:
+            return outputs[-1]
+        values = torch.empty(len(hidden), 1)
+        self._affine(self._value, hidden[:, :units], counts, values)
+        return outputs[-1].add_(values.sub_(outputs[-1].mean(1, keepdim=True)))
+
+    def _activated(self, place: int, out: Tensor, counts: tuple[int, ...]) -> Tensor:
+        """Return a hidden layer's outputs in place of what its weights have made of the inputs."""
+        if self._norms:
+            gain, shift = (self._by_row(each, counts) for each in self._norms[place])
+            self._normalised.append(Normalised.of(out))
+            torch.addcmul(shift, self._normalised[place].rows, gain, out=out)
+        return out.relu_()
+
+    def _by_row(self, of_copies: Tensor, counts: tuple[int, ...]) -> Tensor:
+        """Return numbers [K, units] row by row of a batch: [N, units], or [1, units] if rows share them."""
+        if self.copies == 1:
+            return of_copies
+        return of_copies.repeat_interleave(torch.tensor(counts), dim=0)
+
+    def _affine(self, layer: Layer, inputs: Tensor, counts: tuple[int, ...], out: Tensor) -> None:
+        weight, bias = layer
+        if self.copies == 1:
+            torch.addmm(bias[0], inputs, weight[0], out=out)
+            return
+        span, groups = present(counts)
+        grouped = inputs.unflatten(0, groups)
+        torch.baddbmm(bias[span].unsqueeze(1), grouped, weight[span], out=out.unflatten(0, groups))
+
     def _forward_copies(self, observations: Tensor, counts: tuple[int, ...], outputs: list[Tensor]) -> None:
-        span, groups = _present(counts)
+        span, groups = present(counts)
         hidden = observations.unflatten(0, groups)
+        if not self._plain:
+            weight, bias = self._layers[0]
+            torch.baddbmm(bias[span].unsqueeze(1), hidden, weight[span], out=outputs[0].unflatten(0, groups))
+            self._forward_hidden(counts, outputs)
+            return
         for place, (weight, bias) in enumerate(self._layers):
             out = outputs[place].unflatten(0, groups)
             torch.baddbmm(bias[span].unsqueeze(1), hidden.relu_() if place else hidden, weight[span], out=out)
@@ -175,26 +251,64 @@ class QNetwork:
             J [T, P]: row i is ∇Lᵢ on the network that task i uses; and [T, d] gradients of learned
             embeddings. Both stay valid until the next call.
         """
-        outputs, deltas = self._workspace.of(len(observations), self._units)
+        outputs, deltas = self._workspace.of(len(observations), self._layout.units)
         inputs = [observations, *outputs[:-1]]
-        for place in range(len(self._blocks) - 1, -1, -1):
+        if self._value is not None:
+            delta = self._backward_streams(delta, counts, inputs[-1], deltas[-1])
+        for place in range(len(self._blocks) - (1 if self._value is None else 2), -1, -1):
             weight_block, bias_block = self._blocks[place]
             if place == 0 and self.codes.shape[1]:
                 weight_block = weight_block[:, : self._inputs]
-            _per_task_products(inputs[place], delta, counts, weight_block, bias_block)
+            per_task_products(inputs[place], delta, counts, weight_block, bias_block)
             if place:
-                self._to_previous(delta, place, counts, deltas[place - 1])
+                self._through(self._layers[place][0], delta, counts, deltas[place - 1])
                 # The derivative of ReLU from its output, which is not needed any more: 1 if positive, 0 if 0.
                 delta = deltas[place - 1].mul_(inputs[place].sign_())
+                if self._norms:
+                    self._backward_norm(place - 1, delta, counts)
         return self._jacobian, self._code_gradients(self._blocks[0])
 
-    def _to_previous(self, delta: Tensor, place: int, counts: tuple[int, ...], out: Tensor) -> None:
+    def _backward_streams(
+        self, delta: Tensor, counts: tuple[int, ...], hidden: Tensor, out: Tensor
+    ) -> Tensor:
+        """Differentiate both streams; return the derivative with respect to the last hidden layer's sums.
+
+        Args:
+            delta: [N, actions] derivative with respect to Q.
+            counts: rows of each task.
+            hidden: [N, 2·units] outputs of the last hidden layer; its signs afterwards.
+            out: [N, 2·units] memory for the result.
+        """
+        assert self._value is not None
+        assert self._value_block is not None
+        units = hidden.shape[1] // 2
+        halves = (hidden[:, :units], hidden[:, units:]), (out[:, :units], out[:, units:])
+        slopes = delta.sum(1, keepdim=True), delta - delta.mean(1, keepdim=True)
+        layers, blocks = (self._value, self._layers[-1]), (self._value_block, self._blocks[-1])
+        for stream in range(2):
+            per_task_products(halves[0][stream], slopes[stream], counts, *blocks[stream])
+            self._through(layers[stream][0], slopes[stream], counts, halves[1][stream])
+        out.mul_(hidden.sign_())
+        if self._norms:
+            self._backward_norm(len(self._norms) - 1, out, counts)
+        return out
+
+    def _backward_norm(self, place: int, delta: Tensor, counts: tuple[int, ...]) -> None:
+        """Differentiate γ, β and the normalisation of a hidden layer: `delta` [N, units] changes in place."""
+        gains, shifts = self._norm_blocks[place]
+        normalised = self._normalised[place]
+        per_task_sums(delta, counts, shifts)
+        per_task_sums(delta * normalised.rows, counts, gains)
+        normalised.before(delta.mul_(self._by_row(self._norms[place][0], counts)), delta)
+
+    def _through(self, weight: Tensor, delta: Tensor, counts: tuple[int, ...], out: Tensor) -> None:
+        """Write δ·Wᵀ, with each row's own network's weights [K, in, out], into `out`."""
         if self.copies == 1:
-            torch.mm(delta, self._layers_of[0][place][0].t(), out=out)
+            torch.mm(delta, weight[0].t(), out=out)
             return
-        span, groups = _present(counts)
-        weight = self._layers[place][0][span].transpose(1, 2)
-        torch.bmm(delta.unflatten(0, groups), weight, out=out.unflatten(0, groups))
+        span, groups = present(counts)
+        transposed = weight[span].transpose(1, 2)
+        torch.bmm(delta.unflatten(0, groups), transposed, out=out.unflatten(0, groups))
 
     def _code_gradients(self, first: tuple[Tensor, Tensor]) -> Tensor | None:
         if not self.codes.shape[1]:
@@ -204,15 +318,6 @@ class QNetwork:
         if not self.learned_codes:
             return None
         return torch.mm(sums, self._layers[0][0][0, self._inputs :].t())
-
-    def _views(self, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return each layer's weights [R, in, out] and biases [R, out] as views of R flat rows."""
-        views, start = [], 0
-        for rows, units in self._shapes:
-            middle, end = start + rows * units, start + rows * units + units
-            views.append((flat[:, start:middle].unflatten(1, (rows, units)), flat[:, middle:end]))
-            start = end
-        return views
 
     def copy_from(self, other: QNetwork, copy: int | None = None) -> None:
         """Copy another network's values: all, or those of one copy."""
@@ -238,30 +343,8 @@ def _codes(encoding: Encoding, tasks: int, width: int, generator: torch.Generato
         case "none":
             return torch.zeros(tasks, 0)
         case "raw_id":
-            return torch.arange(tasks, dtype=torch.float32).unsqueeze(1)
+            return torch.arange(float(tasks)).unsqueeze(1)
         case "onehot":
             return torch.eye(tasks)
         case "embedding":
             return torch.zeros(tasks, width).normal_(0.0, EMBEDDING_SD, generator=generator)
-
-
-def _present(counts: tuple[int, ...]) -> tuple[slice, tuple[int, int]]:
-    """Return the span of tasks that have rows, and how to group the rows: (tasks, rows of each)."""
-    present = [task for task, count in enumerate(counts) if count]
-    return slice(present[0], present[-1] + 1), (len(present), counts[present[0]])
-
-
-def _per_task_products(
-    inputs: Tensor, delta: Tensor, counts: tuple[int, ...], weight_block: Tensor, bias_block: Tensor
-) -> None:
-    """Write hᵢᵀ·δᵢ into weight_block [T, in, out], Σ δᵢ into bias_block [T, out]; 0 for absent tasks."""
-    if min(counts) == max(counts):
-        grouped = delta.unflatten(0, (len(counts), counts[0]))
-        torch.bmm(inputs.unflatten(0, (len(counts), counts[0])).transpose(1, 2), grouped, out=weight_block)
-        torch.sum(grouped, 1, out=bias_block)
-        return
-    own = zip(weight_block.unbind(0), inputs.split(counts), delta.split(counts), strict=True)
-    for block, task_inputs, task_delta in own:
-        torch.mm(task_inputs.t(), task_delta, out=block)
-    membership = torch.eye(len(counts)).repeat_interleave(torch.tensor(counts), dim=1, output_size=len(delta))
-    torch.mm(membership, delta, out=bias_block)

@@ -20,11 +20,12 @@ from mtctl.problems.contract import (
     TaskEvaluation,
     TaskSignals,
 )
-from mtctl.problems.lander import environments
+from mtctl.problems.lander import environments, schedules
 from mtctl.problems.lander.dqn import DQN, ReplayGradients
 from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, SOLVED, Observation
 from mtctl.problems.lander.evaluation import evaluate, show
 from mtctl.problems.lander.replay import Replay
+from mtctl.problems.lander.rewards import RewardFactors
 from mtctl.recipes.agents import DQNAgent, EpisodeTarget, TaskSettings
 from mtctl.recipes.problems import LanderProblem
 
@@ -40,17 +41,19 @@ class _Episode:
         task: its index.
         observation: the latest.
         exploring: per step, the random action to take instead of the greedy one, or −1.
-        epsilon: the exploration rate behind `exploring`.
+        epsilon: the exploration rate behind `exploring`: of each step, or one of all.
         pending: (observation, action, reward) of steps whose n-step return is not complete.
+        rewards: of every step, where their scale follows returns.
     """
 
     task: int
     observation: Observation
     exploring: list[int]
-    epsilon: float
+    epsilon: list[float]
     pending: deque[tuple[Observation, int, float]] = field(default_factory=deque)
     steps: int = 0
     total: float = 0.0
+    rewards: list[float] = field(default_factory=list)
 
 
 class Lander:
@@ -61,13 +64,17 @@ class Lander:
         agent: the recipe's agent.
         seed: the run's seed; initial values, exploration, replay and episodes draw from separate streams of
             it.
+        averaging: what a running average of the weights takes from each update, if that is what evaluations
+            play; None: they play the weights that learn.
     """
 
     unit = "episode"
     item = "episode"
     score = Score(name="return", higher_is_better=True, success=SOLVED, outcomes=environments.OUTCOMES)
 
-    def __init__(self, problem: LanderProblem, agent: DQNAgent, seed: int) -> None:
+    def __init__(
+        self, problem: LanderProblem, agent: DQNAgent, seed: int, *, averaging: float | None = None
+    ) -> None:
         self.tasks: tuple[str, ...] = problem.tasks
         self.units = problem.episodes
         self.definition: Mapping[str, Any] = environments.definition(self.tasks)
@@ -78,10 +85,12 @@ class Lander:
         initial, self._exploration, self._sampling = (
             torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in streams
         )
-        self.dqn = DQN(agent, self.tasks, OBSERVATIONS, ACTIONS, initial)
+        self.dqn = DQN(agent, self.tasks, OBSERVATIONS, ACTIONS, initial, averaging)
         self.replay = self._build_replay()
+        self._rewards = RewardFactors(agent.reward_scale, len(self.tasks), agent.gamma)
         self._environments = [environments.make(task) for task in self.tasks]
         self._environment_steps = 0
+        self._steps_by_task = [0] * len(self.tasks)
         self._rows_learned = [0] * len(self.tasks)
         self._playing: _Episode | None = None
         self._marked: dict[str, Any] = {}
@@ -93,7 +102,7 @@ class Lander:
         rings = len(self.tasks) if wanted.kind == "per_task" else 1
         own = [self._settings(task).learning_starts for task in range(rings)]
         starts = tuple(start or wanted.learning_starts for start in own)
-        return Replay(len(self.tasks), rings, wanted.capacity, starts, self._sampling)
+        return Replay(len(self.tasks), rings, wanted.capacity, starts, self._sampling, wanted.priority)
 
     def _settings(self, task: int) -> TaskSettings:
         return self._agent.per_task.get(self.tasks[task], TaskSettings())
@@ -127,7 +136,10 @@ class Lander:
         episode.observation = observation
         episode.steps += 1
         episode.total += reward
+        if self._rewards.follows_returns:
+            episode.rewards.append(reward)
         self._environment_steps += 1
+        self._steps_by_task[episode.task] += 1
         self._store(episode, terminated, ended=terminated or truncated)
         return self._end(episode, terminated, reward) if terminated or truncated else None
 
@@ -139,10 +151,11 @@ class Lander:
         observation = environment.reset(
             environments.training_seed(self._seed, self.tasks[task], own_episodes)
         )
-        epsilon = self._epsilon(task, own_episodes)
         limit = environment.time_limit
+        epsilon = self._epsilon(task, own_episodes, limit)
         random = torch.randint(ACTIONS, (limit,), generator=self._exploration)
-        greedy = torch.rand(limit, generator=self._exploration) >= epsilon
+        draws = torch.rand(limit, generator=self._exploration)
+        greedy = draws >= (epsilon[0] if len(epsilon) == 1 else torch.tensor(epsilon))
         self._playing = _Episode(task, observation, random.masked_fill_(greedy, -1).tolist(), epsilon)
         return self._playing
 
@@ -159,11 +172,15 @@ class Lander:
         elif self.done and self.done % target.every == 0:
             self.dqn.refresh_target()
 
-    def _epsilon(self, task: int, own_episodes: int) -> float:
+    def _epsilon(self, task: int, own_episodes: int, limit: int) -> list[float]:
+        """Return ε of an episode, or of each of its steps where steps are counted."""
         exploration = self._agent.exploration
-        decay = self._settings(task).epsilon_decay or exploration.decay
+        if exploration.counts.endswith("steps"):
+            own = exploration.counts == "own_steps"
+            before = self._steps_by_task[task] if own else self._environment_steps
+            return [schedules.epsilon(exploration, before + step) for step in range(limit)]
         episodes = self.done if exploration.counts == "all_episodes" else own_episodes
-        return max(exploration.end, exploration.start * float(decay) ** episodes)
+        return [schedules.epsilon(exploration, episodes, self._settings(task).epsilon_decay)]
 
     def _store(self, episode: _Episode, terminated: bool, *, ended: bool) -> None:
         """Move steps with a complete n-step return into replay; at the end of an episode, all of them."""
@@ -179,6 +196,8 @@ class Lander:
 
     def _end(self, episode: _Episode, terminated: bool, last_reward: float) -> Record:
         self._playing = None
+        if self._rewards.follows_returns:
+            self._rewards.see(episode.task, episode.rewards)
         self.done += 1
         return {
             "kind": self.unit,
@@ -187,7 +206,7 @@ class Lander:
             "return": episode.total,
             "steps": episode.steps,
             "outcome": environments.outcome(terminated, last_reward),
-            "epsilon": episode.epsilon,
+            "epsilon": episode.epsilon[min(episode.steps, len(episode.epsilon)) - 1],
             "environment_steps": self._environment_steps,
         }
 
@@ -196,12 +215,22 @@ class Lander:
         if self._environment_steps % self._agent.update_every:
             return None
         task = self._learning_task()
-        if not self.replay.ready(task):
+        if not (self.replay.ready(task) and self._rewards.ready(task)):
             return None
-        batch = self.replay.sample(self._agent.batch_size, task)
+        batch = self.replay.sample(self._agent.batch_size, task, self._beta())
         for index, rows in enumerate(batch.counts):
             self._rows_learned[index] += rows
-        return self.dqn.gradients(batch)
+        gradients = self.dqn.gradients(batch, self._rewards.factors)
+        self.replay.learned(batch, gradients.errors)
+        return gradients
+
+    def _beta(self) -> float:
+        priority = self._agent.replay.priority
+        if priority is None:
+            return 1.0
+        return schedules.beta(
+            priority, episodes=self.done, all_episodes=self.units, steps=self._environment_steps
+        )
 
     def _learning_task(self) -> int | None:
         """Return the only task that this step trains, or None for all of them."""
@@ -210,7 +239,14 @@ class Lander:
         return self._playing.task if self._playing else (self.done - 1) % len(self.tasks)
 
     def update(self) -> None:
-        self.dqn.update()
+        self.dqn.update(
+            schedules.rate(
+                self._agent.lr_schedule,
+                episodes=self.done,
+                all_episodes=self.units,
+                steps=self._environment_steps,
+            )
+        )
 
     def revisit(self) -> Tensor:
         return self.dqn.revisit()
@@ -233,19 +269,19 @@ class Lander:
         """Play greedily (ε = 0) in environments of its own."""
         episodes = FINAL_EPISODES if items is None else items
         return {
-            task: evaluate(self.dqn.online, self.tasks.index(task), task, episodes, seeds)
+            task: evaluate(self.dqn.played, self.tasks.index(task), task, episodes, seeds)
             for task in tasks or self.tasks
         }
 
     def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
         """Play in a window, or hand over each frame."""
-        show(self.dqn.online, self.tasks.index(task), task, episodes, frame)
+        show(self.dqn.played, self.tasks.index(task), task, episodes, frame)
 
     def policy_state(self) -> dict[str, Any]:
-        return self.dqn.online.state_dict()
+        return self.dqn.played.state_dict()
 
     def load_policy_state(self, state: Mapping[str, Any]) -> None:
-        self.dqn.online.load_state_dict(state)
+        self.dqn.played.load_state_dict(state)
 
     def state_dict(self, *, replay: bool = True) -> dict[str, Any]:
         """Return everything that decides the future; complete at the end of an episode only.
@@ -262,6 +298,8 @@ class Lander:
             "sampling": self._sampling.get_state(),
             "done": self.done,
             "environment_steps": self._environment_steps,
+            "steps_by_task": list(self._steps_by_task),
+            "largest_returns": self._rewards.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -272,6 +310,9 @@ class Lander:
         self._sampling.set_state(state["sampling"])
         self.done = state["done"]
         self._environment_steps = state["environment_steps"]
+        # Runs of before these were kept do not depend on them.
+        self._steps_by_task = list(state.get("steps_by_task", self._steps_by_task))
+        self._rewards.load_state_dict(state.get("largest_returns", ()))
         self._playing = None
 
     def mark(self) -> None:

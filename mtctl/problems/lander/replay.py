@@ -19,7 +19,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mtctl.problems.lander.environments import OBSERVATIONS, Observation
+from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, Observation
+from mtctl.problems.lander.priorities import Priorities
+from mtctl.recipes.agents import Priority
 
 Row = npt.NDArray[np.float32]
 NEXT: Final = OBSERVATIONS
@@ -37,10 +39,14 @@ class Batch:
     Args:
         rows: [N, WIDTH] transitions, all of task 0 first, then of task 1, …
         counts: rows of each task; sums to N.
+        places: [N] where the rows are kept, if they were drawn by priority.
+        weights: [N] float32 factors of their losses that make up for it.
     """
 
     rows: Tensor
     counts: tuple[int, ...]
+    places: Tensor | None = None
+    weights: Tensor | None = None
 
     @property
     def observations(self) -> Tensor:
@@ -73,16 +79,24 @@ class Replay:
         capacity: transitions in all; each ring holds capacity // rings.
         starts: transitions that each ring needs before it can be sampled.
         generator: where sampled indices come from.
+        priority: how rows are drawn by priority; None: every row is as likely as any.
     """
 
     def __init__(
-        self, tasks: int, rings: int, capacity: int, starts: tuple[int, ...], generator: torch.Generator
+        self,
+        tasks: int,
+        rings: int,
+        capacity: int,
+        starts: tuple[int, ...],
+        generator: torch.Generator,
+        priority: Priority | None = None,
     ) -> None:
         self.tasks = tasks
         self.rings = rings
         self.ring_capacity = capacity // rings
         self._starts = starts
         self._generator = generator
+        self._priorities = None if priority is None else Priorities(priority, rings, self.ring_capacity)
         self._storage = torch.zeros(rings * self.ring_capacity, WIDTH)
         self._write = self._storage.numpy()
         self._sizes = [0] * rings
@@ -120,21 +134,50 @@ class Replay:
         row[:NEXT] = observation
         row[NEXT:ACTION] = following
         row[ACTION:] = (action, reward, bootstrap, task)
+        if self._priorities is not None:
+            self._priorities.add(place)
         self._heads[ring] = (head + 1) % self.ring_capacity
 
-    def sample(self, size: int, task: int | None = None) -> Batch:
-        """Draw with replacement: `size` rows of each task (or of `task` only), or `size` mixed rows."""
+    def sample(self, size: int, task: int | None = None, beta: float = 1.0) -> Batch:
+        """Draw with replacement: `size` rows of each task (or of `task` only), or `size` mixed rows.
+
+        Args:
+            size: rows.
+            task: None for all of them.
+            beta: how far the rows' factors make up for their priorities, from 0 to 1.
+        """
+        if self._priorities is not None:
+            return self._sample_by_priority(self._priorities, size, task, beta)
         if self.rings == 1 and self.tasks > 1:
             return self._sample_mixed(size)
         span = slice(None) if task is None else slice(task, task + 1)
         sizes = self._size_column[span]
         draws = torch.rand(len(sizes), size, dtype=torch.float64, generator=self._generator)
         places = draws.mul_(sizes).long().add_(self._offsets[span])
-        rows = self._storage.index_select(0, places.flatten())
-        counts = [size] * self.tasks if task is None else [0] * self.tasks
-        if task is not None:
-            counts[task] = size
-        return Batch(rows, tuple(counts))
+        return Batch(self._storage.index_select(0, places.flatten()), self._counts(size, task))
+
+    def _counts(self, size: int, task: int | None) -> tuple[int, ...]:
+        return tuple(size if task in (None, one) else 0 for one in range(self.tasks))
+
+    def _sample_by_priority(self, priorities: Priorities, size: int, task: int | None, beta: float) -> Batch:
+        rings = range(self.rings) if task is None or self.rings == 1 else range(task, task + 1)
+        draws = torch.rand(len(rings), size, dtype=torch.float64, generator=self._generator)
+        places, chances = priorities.draw(rings, draws, self._write_sizes[rings.start : rings.stop, 0])
+        factors = chances.pow_(-beta)
+        factors.div_(factors.amax(1, keepdim=True))
+        where, weights = places.flatten(), factors.flatten().float()
+        rows = self._storage.index_select(0, where)
+        if self.rings > 1 or self.tasks == 1:
+            return Batch(rows, self._counts(size, task), where, weights)
+        tasks = rows[:, TASK].long()
+        order = tasks.argsort(stable=True)
+        counts = tuple(tasks.bincount(minlength=self.tasks).tolist())
+        return Batch(rows[order], counts, where[order], weights[order])
+
+    def learned(self, batch: Batch, errors: Tensor) -> None:
+        """Take note of the TD errors [N] of a batch: its rows' priorities from now on."""
+        if self._priorities is not None and batch.places is not None:
+            self._priorities.revise(batch.places, errors)
 
     def _sample_mixed(self, size: int) -> Batch:
         draws = torch.empty(size, dtype=torch.int64).random_(0, self._sizes[0], generator=self._generator)
@@ -155,19 +198,35 @@ class Replay:
     def state_dict(self) -> dict[str, Any]:
         """Return the filled part of each ring and where writing goes on."""
         filled = [self._ring(ring)[: self._sizes[ring]].clone() for ring in range(self.rings)]
-        return {"rings": filled, "heads": list(self._heads)}
+        priorities = {} if self._priorities is None else self._priorities.state_dict(self._sizes)
+        return {"rings": filled, "heads": list(self._heads), **priorities}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take a state from a file.
+
+        Raises:
+            ValueError: it is not one that these rings can have.
+        """
+        if len(state["rings"]) != self.rings or len(state["heads"]) != self.rings:
+            raise ValueError(
+                f"{len(state['rings'])} rings with {len(state['heads'])} heads, not {self.rings}"
+            )
+        for ring, (rows, head) in enumerate(zip(state["rings"], state["heads"], strict=True)):
+            self._refuse_ring(ring, rows, head)
         self._heads = list(state["heads"])
         self._marked, self._overwritten = None, []
         for ring, rows in enumerate(state["rings"]):
             self._ring(ring)[: len(rows)] = rows
             self._resize(ring, len(rows))
+        if self._priorities is not None:
+            self._priorities.load_state_dict(state)
 
     def mark(self) -> None:
         """Remember what is held now; from here on, what is written over is kept."""
         self._marked = list(zip(self._sizes, self._heads, strict=True))
         self._overwritten = []
+        if self._priorities is not None:
+            self._priorities.mark()
 
     def rewind(self) -> None:
         """Hold again what was held at the last mark."""
@@ -180,10 +239,28 @@ class Replay:
             self._heads[ring] = head
             self._resize(ring, size)
         self._overwritten = []
+        if self._priorities is not None:
+            self._priorities.rewind()
 
     def _resize(self, ring: int, size: int) -> None:
         self._sizes[ring] = size
         self._size_column[ring, 0] = size
+
+    def _refuse_ring(self, ring: int, rows: Tensor, head: int) -> None:
+        if rows.dim() != 2 or rows.shape[1] != WIDTH or len(rows) > self.ring_capacity:
+            raise ValueError(f"ring {ring} of {list(rows.shape)}, not [0 to {self.ring_capacity}, {WIDTH}]")
+        full = len(rows) == self.ring_capacity
+        if type(head) is not int or not (0 <= head < len(rows) if full else head == len(rows)):
+            raise ValueError(f"ring {ring} goes on at {head!r:.40}, with {len(rows)} rows in it")
+        actions, tasks = rows[:, ACTION], rows[:, TASK]
+        known = (
+            tasks == ring
+            if self.rings > 1
+            else (tasks >= 0) & (tasks < self.tasks) & (tasks == tasks.floor())
+        )
+        valid = (actions >= 0) & (actions < ACTIONS) & (actions == actions.floor()) & known
+        if not (rows.isfinite().all() and valid.all()):
+            raise ValueError(f"ring {ring} holds rows that are no transitions")
 
     def _ring(self, ring: int) -> Tensor:
         return self._storage[ring * self.ring_capacity : (ring + 1) * self.ring_capacity]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtctl.errors import MtctlError
 from mtctl.problems.windows import synthetic
 from mtctl.problems.windows.features import NAMES, features
 from mtctl.problems.windows.files import read_windows
@@ -20,6 +21,7 @@ from mtctl.problems.windows.losses import MISSING
 from mtctl.problems.windows.splits import split
 from mtctl.problems.windows.targets import targets
 from mtctl.problems.windows.windows import Windows
+from mtctl.reading import open_file
 from mtctl.recipes.windows import (
     ConstantTargets,
     Fault,
@@ -83,7 +85,7 @@ def load(problem: WindowsProblem, seed: int) -> Splits:
         validation = _generated(data.validation, data.seed, 1, data.difficulty, problem.position)
         held_out = _generated(data.held_out, data.seed, 2, data.difficulty, problem.position)
     else:
-        windows = _read(data.path, *_stamp(data.path))
+        windows = _windows(data)
         rng = np.random.default_rng([data.seed, 3])
         parts = split(windows.base, (data.validation, data.held_out), rng)
         training, validation, held_out = (
@@ -100,9 +102,10 @@ def load(problem: WindowsProblem, seed: int) -> Splits:
 def definition(problem: WindowsProblem) -> dict[str, Any]:
     """Return what makes scores comparable: where held-out windows come from, and what is asked of them."""
     data = problem.data
-    source: dict[str, Any] = data.model_dump(mode="json", exclude={"windows", "validation"})
+    source: dict[str, Any] = data.model_dump(mode="json", exclude={"windows", "validation", "known_as"})
     if isinstance(data, WindowsFile):
-        source = {**source, "path": Path(data.path).name, "sha256": _digest(data.path, *_stamp(data.path))}
+        name = Path(data.known_as or data.path).name
+        source = {**source, "path": name, "sha256": _digest(data.path, *_stamp(data.path))}
     return {"data": source, "tasks": list(problem.tasks)}
 
 
@@ -117,6 +120,18 @@ def _generated(count: int, seed: int, stream: int, difficulty: float, position: 
     return _dataset(windows, position)
 
 
+def _windows(data: WindowsFile) -> Windows:
+    """Return a file's windows; where it is gone, say how a recipe is told its new place."""
+    try:
+        return _read(data.path, *_stamp(data.path))
+    except MtctlError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        moved = "if it has moved, say where it is now: -o problem.data.path=…"
+        hint = f"{error.hint}\n{moved}" if error.hint else moved
+        raise MtctlError(f"{error.message} (problem.data.path)", hint=hint) from error
+
+
 @lru_cache(maxsize=2)
 def _read(path: str, _size: int, _changed: int) -> Windows:
     return read_windows(Path(path))
@@ -124,7 +139,8 @@ def _read(path: str, _size: int, _changed: int) -> Windows:
 
 @lru_cache(maxsize=2)
 def _digest(path: str, _size: int, _changed: int) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with open_file(Path(path), remedy=None) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _stamp(path: str) -> tuple[int, int]:

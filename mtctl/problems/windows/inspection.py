@@ -14,9 +14,11 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from mtctl.errors import MtctlError
 from mtctl.problems.contract import TaskSignals
 
 if TYPE_CHECKING:
@@ -79,8 +81,35 @@ class Inspection:
         if lr is None or task not in self._features or not self._heads[task]:
             return None
         length = float(_sample(self._features[task]).abs().sum(-1).mean())
-        movable = lr * (length + 1) * self._problem.planned_updates
-        return _ratio(self._distances[task], movable)
+        return self._reach_of(task, lr, length, self._problem.planned_updates)
+
+    def _reach_of(self, task: str, lr: float, length: float, updates: int) -> float | None:
+        return _ratio(self._distances[task], lr * (length + 1) * updates)
+
+    def restated(self, reaches: Mapping[str, float | None], updates: int) -> dict[str, float | None]:
+        """Return what this run would have recorded as `reach` where one of so many updates recorded this.
+
+        Raises:
+            MtctlError: that is not what such a run records.
+        """
+        return {task: reach and self._restated(task, reach, updates) for task, reach in reaches.items()}
+
+    def _restated(self, task: str, reach: float, updates: int) -> float | None:
+        lr = self._problem.adam_step(task)
+        if lr is not None:
+            # ‖h‖₁ is of single precision and the record of double, so that one tells the other exactly.
+            guess = np.float32(self._distances[task] / (reach * lr * updates) - 1)
+            for length in (
+                guess,
+                np.nextafter(guess, np.float32(0)),
+                np.nextafter(guess, np.float32(np.inf)),
+            ):
+                if self._reach_of(task, lr, float(length), updates) == reach:
+                    return self._reach_of(task, lr, float(length), self._problem.planned_updates)
+        raise MtctlError(
+            f"the `reach` of `{task}` in the run's records is none of a run of {updates:,} updates",
+            hint="train the longer run from its start: `-o name=NEW` keeps this one, --force replaces it",
+        )
 
     def _dead(self, task: str) -> float | None:
         if task not in self._features:

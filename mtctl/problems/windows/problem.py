@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
 
@@ -35,6 +35,8 @@ _OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
 }
+_ADAM: Final = frozenset({"step", "exp_avg", "exp_avg_sq"})
+"""What Adam notes of each parameter; SGD without momentum notes nothing."""
 _ROWS: Final = 256
 """Windows of one forward pass in an evaluation: more would only cost memory."""
 _LEAST: Final = 1e-9
@@ -82,7 +84,11 @@ class Windows:
     @property
     def planned_updates(self) -> int:
         """Updates of the whole run."""
-        return self._training.epochs * -(-len(self.splits.training) // self._training.batch_size)
+        return self._training.epochs * self._updates_per_epoch
+
+    @property
+    def _updates_per_epoch(self) -> int:
+        return -(-len(self.splits.training) // self._training.batch_size)
 
     def adam_step(self, task: str) -> float | None:
         """Return how far one update can move each of a head's parameters; None where nothing bounds it."""
@@ -222,6 +228,14 @@ class Windows:
     def inspect(self) -> TaskSignals:
         return self._inspection.take(self._totals)
 
+    def restated(self, record: Record, units: int) -> Record:
+        """Return an epoch's record of a run of `units` epochs as this run would have written it."""
+        signals = record.get("signals")
+        if not signals or "reach" not in signals:
+            return record
+        reaches = self._inspection.restated(signals["reach"], units * self._updates_per_epoch)
+        return {**record, "signals": {**signals, "reach": reaches}}
+
     def constant_losses(self, split: Dataset) -> dict[str, Tensor]:
         """Return each task's losses [N] on a split if it always answered its best constant."""
         found = {}
@@ -285,7 +299,11 @@ class Windows:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        # Its settings are the recipe's; what it remembers of each parameter is state.
+        moments = state["optimizer"]["state"]
+        names = frozenset() if self._training.optimizer == "sgd" else _ADAM
+        _refuse_moments(moments, [p for group in self.optimizer.param_groups for p in group["params"]], names)
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self._order.set_state(state["order"])
         self._dropout.set_state(state["dropout"])
         self.done, self._updates = state["done"], state["updates"]
@@ -298,6 +316,26 @@ class Windows:
 
     def rewind(self) -> None:
         self.load_state_dict(self._marked)
+
+
+def _refuse_moments(
+    stored: Mapping[int, Mapping[str, Tensor | None]], parameters: Sequence[Parameter], names: frozenset[str]
+) -> None:
+    """Refuse what an optimizer cannot have noted of its parameters: by place, a tensor for each name."""
+    for place, moments in stored.items():
+        noted = {name: value for name, value in moments.items() if value is not None}
+        if type(place) is not int or not 0 <= place < len(parameters) or noted.keys() != names:
+            raise ValueError(
+                f"the optimizer noted {', '.join(noted) or 'nothing'} of parameter {place!r:.40}"
+            )
+        for name, value in noted.items():
+            shape = [] if name == "step" else list(parameters[place].shape)
+            if value.dtype != torch.float32 or list(value.shape) != shape:
+                raise ValueError(
+                    f"the optimizer's {name} of parameter {place} has the shape {list(value.shape)}"
+                )
+            if name != "exp_avg" and (value < 0).any():
+                raise ValueError(f"the optimizer's {name} of parameter {place} is negative")
 
 
 def _seeds(seed: int) -> tuple[int, int, int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,11 +12,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from mtctl.errors import MtctlError
+from mtctl.machine import memory, size
+from mtctl.reading import open_file, require_room
 from mtctl.recipes.mistakes import closest, shortened
 
 _PARQUET: Final = b"PAR1"
 """What every parquet file begins with."""
 _ROWS_AT_ONCE: Final = 512
+_NEEDS: Final = 1.5
+"""Bytes of memory for a byte of CSV, at least: a price of 18 characters becomes two numbers of 8 bytes and
+three features of 4."""
+_ROW: Final = 6_720
+"""Bytes of memory for a row, at least: 420 prices, twice."""
+_COPY: Final = "check the file and its permissions; it is read more than once, so that a pipe will not do"
+_FEWER: Final = "train on a part of it, or on a machine with more memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +68,11 @@ def open_table(path: Path) -> Iterator[Table]:
     if path.is_dir():
         raise MtctlError(f"{path} is a folder", hint="name a .csv or .parquet file in it")
     try:
-        with path.open("rb") as file:
+        path.stat()
+        with open_file(path, remedy=_COPY) as file:
             begin = file.read(len(_PARQUET))
+            length = os.fstat(file.fileno()).st_size
+        require_room(path, length, largest=sys.maxsize, needs=_NEEDS, remedy=_FEWER)
         if path.suffix.lower() not in readers:
             raise MtctlError(
                 f"{path} is neither a .csv nor a .parquet file", hint="name the file after what it contains"
@@ -125,11 +139,24 @@ def _parquet(path: Path, begin: bytes) -> Iterator[Table]:
                 f"{path} is not a parquet file", hint="write it again as parquet, or name it .csv"
             )
         with ParquetFile(path) as file:
+            _require_room(path, file.metadata)
             yield Table(path, tuple(file.schema_arrow.names), _parquet_rows(file), nested=True)
     except (ArrowException, OSError) as error:
         raise MtctlError(
             f"{path} is not a whole parquet file: {shortened(str(error))}", hint="write or copy it again"
         ) from error
+
+
+def _require_room(path: Path, metadata: Any) -> None:
+    """Refuse what a compressed file announces and this machine has no room for, before any of it is read."""
+    rows, there = metadata.num_rows, memory()
+    announced = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+    if there is not None and max(announced, rows * _ROW) > there:
+        raise MtctlError(
+            f"{path} is too large: its {rows:,} rows take {size(max(announced, rows * _ROW))} or more of "
+            f"memory; this machine has {size(there)}",
+            hint=_FEWER,
+        )
 
 
 def _parquet_rows(file: Any) -> Iterator[tuple[int, tuple[object, ...]]]:

@@ -17,17 +17,18 @@ class GradNorm(AdaptiveMethod):
     kind: Literal["gradnorm"]
     alpha: NonNegativeFloat = 1.5
     """Strength of the pull towards tasks that lag; 0 equalises all gradient norms (it is NOT "off")."""
-    lr: PositiveFloat = 0.01
-    """Adam's learning rate of the log-weights."""
+    lr: PositiveFloat = 0.025
+    """Adam's learning rate of the log-weights; 0.01 is calmer where losses are as noisy as a player's."""
     initial_loss: Literal["mean_of_first", "first_batch", "theoretical"] = "mean_of_first"
-    """What L(0) is. One minibatch with one crash in it can fix the weights for a whole run, so the default is
-    a mean."""
-    initial_window: PositiveInt = 200
-    """Updates that `mean_of_first` averages; weights stay at 1 until then."""
+    """What L(0) is. One unlucky minibatch can fix the weights for a whole run, so the default is a mean."""
+    initial_window: PositiveInt = 20
+    """Updates that `mean_of_first` averages; weights stay at 1 until then. Players, whose crashes are rare and
+    costly, need more: 200."""
     theoretical_losses: dict[str, PositiveFloat] | None = None
     """L(0) by task, for `theoretical`."""
-    weight_floor: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Smallest weight (the mean weight is 1), so that no task is switched off; 0: none."""
+    weight_floor: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Smallest weight (the mean weight is 1). 0: none, so that losses of any scale can be balanced; with 0.05,
+    the weights of two tasks differ 39-fold at most, and a bad L(0) switches no task off."""
     layer: Space = "last_shared"
     """Where gradient norms are taken: the last shared layer's weights as in the paper, or all shared
     parameters."""

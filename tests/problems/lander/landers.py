@@ -22,12 +22,19 @@ ENCODINGS = ("none", "raw_id", "onehot", "embedding")
 SMALL = (16, 8)
 
 
-def lander(*, seed: int = 0, tasks: Sequence[str] = TASKS, episodes: int = 1000, **agent: Any) -> Lander:
+def lander(
+    *,
+    seed: int = 0,
+    tasks: Sequence[str] = TASKS,
+    episodes: int = 1000,
+    averaging: float | None = None,
+    **agent: Any,
+) -> Lander:
     """Return a lander; `agent` in the words of a recipe."""
     problem = LanderProblem.model_validate(
         {"kind": "lander", "tasks": list(tasks), "episodes_per_task": episodes}
     )
-    return Lander(problem, DQNAgent.model_validate({"kind": "dqn", **agent}), seed)
+    return Lander(problem, DQNAgent.model_validate({"kind": "dqn", **agent}), seed, averaging=averaging)
 
 
 def independent(**agent: Any) -> dict[str, Any]:

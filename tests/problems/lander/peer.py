@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,29 +72,55 @@ def _loss(
     agent: DQNAgent,
 ) -> Tensor:
     following = batch.next_observations[rows].double()
+    form = {"layer_norm": agent.layer_norm, "dueling": agent.dueling}
     with torch.no_grad():
-        rated = values(target, task, following, sizes)
-        chosen = values(online, task, following, sizes) if agent.double else rated
+        rated = values(target, task, following, sizes, **form)
+        chosen = values(online, task, following, sizes, **form) if agent.double else rated
         best = rated.gather(1, chosen.argmax(1, keepdim=True)).squeeze(1)
         aim = batch.rewards[rows].double() + batch.bootstraps[rows].double() * best
-    own = values(online, task, batch.observations[rows].double(), sizes)
+    own = values(online, task, batch.observations[rows].double(), sizes, **form)
     estimate = own.gather(1, batch.actions[rows]).squeeze(1)
     if agent.loss == "mse":
-        return functional.mse_loss(estimate, aim)
-    return functional.huber_loss(estimate, aim, delta=agent.huber_delta)
+        each = functional.mse_loss(estimate, aim, reduction="none")
+    else:
+        each = functional.huber_loss(estimate, aim, delta=agent.huber_delta, reduction="none")
+    return each.mean() if batch.weights is None else (batch.weights[rows].double() * each).mean()
 
 
-def values(network: tuple[Tensor, Tensor], task: int, observations: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Return Q [N, 4] of one task's observations, layer by layer: weights [in, out], then biases."""
+def values(
+    network: tuple[Tensor, Tensor],
+    task: int,
+    observations: Tensor,
+    sizes: Sequence[int],
+    *,
+    layer_norm: bool = False,
+    dueling: bool = False,
+) -> Tensor:
+    """Return Q [N, 4] of one task's observations, layer by layer.
+
+    In a row: of each hidden layer weights [in, out], biases and, with normalisation, gains and shifts; then
+    the actions' output layer; with two streams, the value's after it.
+    """
     parameters, codes = network
-    flat = parameters[task if len(parameters) > 1 else 0]
+    flat, taken = parameters[task if len(parameters) > 1 else 0], 0
+
+    def take(*shape: int) -> Tensor:
+        nonlocal taken
+        start, taken = taken, taken + math.prod(shape)
+        return flat[start:taken].view(shape)
+
     hidden = torch.cat([observations, codes[task].expand(len(observations), -1)], 1)
-    start = 0
-    for place, units in enumerate(sizes[1:]):
-        inputs = hidden.shape[1]
-        weight = flat[start : start + inputs * units].unflatten(0, (inputs, units))
-        start += inputs * units
-        hidden = (hidden.relu() if place else hidden) @ weight + flat[start : start + units]
-        start += units
-    assert start == len(flat)
-    return hidden
+    *widths, actions = sizes[1:]
+    for place, units in enumerate(widths):
+        out = 2 * units if dueling and place == len(widths) - 1 else units
+        hidden = hidden @ take(hidden.shape[1], out) + take(out)
+        if layer_norm:
+            hidden = functional.layer_norm(hidden, (out,), take(out), take(out))
+        hidden = hidden.relu()
+    last = widths[-1]
+    found = hidden[:, -last:] @ take(last, actions) + take(actions)
+    if dueling:
+        value = hidden[:, :last] @ take(last, 1) + take(1)
+        found = value + found - found.mean(1, keepdim=True)
+    assert taken == len(flat)
+    return found

@@ -77,6 +77,34 @@ def test_a_policy_is_all_that_evaluation_needs() -> None:
     assert fresh.evaluate(2, "held_out") == problem.evaluate(2, "held_out")
 
 
+@pytest.mark.parametrize("agent", AGENTS, ids=str)
+def test_an_averaged_policy_is_the_running_average_of_the_weights(agent: dict[str, Any]) -> None:
+    problem, plain = trained(averaging=0.1, **agent), trained(**agent)
+    assert equal(problem.dqn.online.state_dict(), plain.dqn.online.state_dict())
+    assert not equal(problem.policy_state(), plain.policy_state())
+    assert problem.evaluate(2, "held_out") != plain.evaluate(2, "held_out")
+
+    fresh = lander(hidden=SMALL, replay={"learning_starts": 16}, averaging=0.1, **agent)
+    expected, updates = fresh.policy_state(), 0
+    while fresh.done < 4:
+        if learn(fresh) is not None:
+            updates += 1
+            for name, value in fresh.dqn.online.state_dict().items():
+                expected[name].lerp_(value, 0.1)
+    assert updates > 20
+    assert equal(fresh.policy_state(), expected)
+    assert equal(fresh.policy_state(), problem.policy_state())
+
+
+def test_an_averaged_policy_is_all_that_its_evaluation_needs() -> None:
+    problem, other = trained(averaging=0.1), lander(hidden=SMALL, averaging=0.1, seed=9)
+    other.load_policy_state(problem.policy_state())
+    assert other.evaluate(2, "held_out") == problem.evaluate(2, "held_out")
+    seen = lander(hidden=SMALL, seed=9)
+    seen.load_policy_state(problem.policy_state())
+    assert seen.evaluate(2, "held_out") == problem.evaluate(2, "held_out")
+
+
 def test_evaluation_is_greedy_under_the_tasks_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lander reaches the ground within twelve steps."""
     problem = lander(hidden=SMALL)
@@ -115,6 +143,14 @@ def test_state_in_the_midst_of_an_episode_is_refused() -> None:
         {"task_encoding": "embedding", "double": True, "target": {"kind": "soft"}},
         {"replay": {"kind": "mixed", "learning_starts": 16}, "n_step": 3},
         independent(learn="active_task", target={"kind": "episodes", "every": 1}),
+        {"task_encoding": "embedding", "averaging": 0.1},
+        {"layer_norm": True, "dueling": True, "double": True},
+        {"replay": {"learning_starts": 16, "capacity": 240, "priority": {"environment_steps": 500}}},
+        {"replay": {"kind": "mixed", "learning_starts": 16, "capacity": 150, "priority": {}}, "n_step": 3},
+        independent(layer_norm=True, dueling=True, learn="active_task"),
+        {"lr": 1e-2, "lr_schedule": {"kind": "cosine", "environment_steps": 900}},
+        {"exploration": {"counts": "own_steps", "length": 300, "shape": "linear"}},
+        {"reward_scale": {"kind": "running_return"}, "replay": {"kind": "mixed", "learning_starts": 16}},
     ],
     ids=str,
 )

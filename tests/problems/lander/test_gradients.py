@@ -32,6 +32,22 @@ AGENTS: dict[str, dict[str, Any]] = {
     "double-independent": independent(double=True),
     "one-hidden-layer": {"hidden": (16,)},
     "three-hidden-layers": {"hidden": (16, 12, 8), "task_encoding": "embedding"},
+    "norm": {"layer_norm": True},
+    "norm-mixed-embedding": {"layer_norm": True, "task_encoding": "embedding", **MIXED},
+    "norm-double-independent": independent(layer_norm=True, double=True),
+    "norm-independent-active": independent(layer_norm=True, learn="active_task"),
+    "dueling": {"dueling": True},
+    "dueling-mixed-embedding": {"dueling": True, "task_encoding": "embedding", **MIXED},
+    "dueling-independent": independent(dueling=True),
+    "dueling-independent-active": independent(dueling=True, learn="active_task"),
+    "dueling-norm-double": {"dueling": True, "layer_norm": True, "double": True, "task_encoding": "onehot"},
+    "dueling-norm-independent": independent(dueling=True, layer_norm=True),
+    "dueling-norm-three": {"dueling": True, "layer_norm": True, "hidden": (16, 12, 8), **MIXED},
+    "priority": {"replay": {"priority": {}}, "loss": "huber", "huber_delta": 0.7},
+    "priority-mixed-embedding": {"replay": {"kind": "mixed", "priority": {}}, "task_encoding": "embedding"},
+    "priority-independent": independent(replay={"priority": {"alpha": 1.0}}),
+    "priority-independent-active": independent(replay={"priority": {}}, learn="active_task"),
+    "dueling-norm-one": {"dueling": True, "layer_norm": True, "hidden": (16,)},
 }
 
 
@@ -113,6 +129,16 @@ def test_norms_and_gramians_are_those_of_autograd(agent: dict[str, Any], space: 
     assert_near(found.norms(space), rows.norm(dim=1))
 
 
+@pytest.mark.parametrize("kind", ["per_task", "mixed"])
+def test_rows_drawn_by_priority_have_weights_of_their_own(kind: str) -> None:
+    problem, settings = started({"replay": {"kind": kind, "priority": {"alpha": 1.0}}})
+    batch = batch_of(problem, settings)
+    assert batch.weights is not None
+    assert float(batch.weights.min()) < 0.5 * float(batch.weights.max())
+    found = problem.dqn.gradients(batch)
+    torch.testing.assert_close(problem.revisit(), found.losses)
+
+
 def test_tasks_with_rows_of_their_own_have_no_features_in_common() -> None:
     problem, settings = started(next(iter(AGENTS.values())))
     found = problem.dqn.gradients(batch_of(problem, settings))
@@ -123,9 +149,9 @@ def test_tasks_with_rows_of_their_own_have_no_features_in_common() -> None:
 
 def last_hidden_weights(agent: DQNAgent, problem: Lander) -> slice:
     sizes = (8 + problem.policy_state()["codes"].shape[1], *agent.hidden)
-    blocks = [inputs * units + units for inputs, units in pairwise(sizes)]
+    blocks = [(inputs + (3 if agent.layer_norm else 1)) * units for inputs, units in pairwise(sizes)]
     start = sum(blocks[:-1])
-    return slice(start, start + sizes[-2] * sizes[-1])
+    return slice(start, start + sizes[-2] * sizes[-1] * (2 if agent.dueling else 1))
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

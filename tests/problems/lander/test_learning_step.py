@@ -41,6 +41,8 @@ def weights_of(problem: Lander) -> list[Tensor]:
         independent(),
         {"gradient_clip": 1.0, "task_encoding": "embedding"},
         independent(gradient_clip=1.0),
+        {"layer_norm": True, "dueling": True, "task_encoding": "embedding"},
+        independent(layer_norm=True, dueling=True),
     ],
     ids=str,
 )
@@ -136,8 +138,20 @@ def test_clipping_bounds_the_whole_gradient() -> None:
     assert torch.stack(lengths).norm().item() == pytest.approx(0.5, rel=1e-4)
 
 
-def test_learning_lowers_the_loss_of_a_fixed_batch() -> None:
-    problem = started(lr=5e-3, task_encoding="embedding")
+@pytest.mark.parametrize(
+    "agent",
+    [
+        {},
+        {"layer_norm": True},
+        {"dueling": True, "layer_norm": True},
+        {"replay": {"priority": {}}},
+        {"reward_scale": {"kind": "fixed", "factor": 0.1}},
+        {"lr_schedule": {"kind": "cosine", "environment_steps": 1000}},
+    ],
+    ids=str,
+)
+def test_learning_lowers_the_loss_of_a_fixed_batch(agent: dict[str, Any]) -> None:
+    problem = started(lr=5e-3, task_encoding="embedding", **agent)
     batch = problem.replay.sample(64)
     first = problem.dqn.gradients(batch).losses.clone()
     for _ in range(300):

@@ -1,0 +1,86 @@
+"""Faults that are no mistake of mtctl's: what the operating system, the memory or an encoding refuses."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from mtctl.errors import ExitCode, MtctlError
+
+_HINTS: Final = {
+    errno.EMFILE: "this process may open too few files: allow more with `ulimit -n 1024`",
+    errno.ENFILE: "too many files are open on this machine: close some programs",
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there",
+    errno.ENOMEM: "close other programs, or make what is trained or read smaller",
+    errno.EAGAIN: "too many processes are running: end some, or use fewer --jobs",
+}
+_NO_TEMPORARY_FOLDER: Final = "No usable temporary directory"
+_NO_MEMORY: Final = "can't allocate memory"  # torch has no exception of its own for it on a CPU
+_NO_THREAD: Final = "can't start new thread"
+_NUL: Final = "embedded null"
+_FAULTS: Final = (OSError, MemoryError, RecursionError, UnicodeError, ImportError, RuntimeError, ValueError)
+
+
+def explain(error: BaseException) -> MtctlError | None:
+    """Return what a user can be told about an ordinary fault, or None where it is a mistake in mtctl."""
+    text = str(error)
+    match error:
+        case OSError():
+            return _of_the_system(error)
+        case UnicodeError():
+            return MtctlError(f"a text cannot be read or written: {text}", hint="save it as UTF-8")
+        case RecursionError():
+            return MtctlError("something is nested too deeply: a recipe, a file of results or a key")
+        case ImportError() if not (error.name or "").startswith("mtctl"):
+            return MtctlError(f"a package cannot be loaded: {text}", hint="install mtctl anew with pip")
+        case ValueError() if _NUL in text:
+            return MtctlError("a path holds a NUL character, which no file's name can have")
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY in text):
+        return MtctlError("there is not enough memory", hint=_HINTS[errno.ENOMEM])
+    if isinstance(error, RuntimeError) and _NO_THREAD in text:
+        return MtctlError("the system starts no further thread", hint=_HINTS[errno.EAGAIN])
+    return None
+
+
+@contextmanager
+def ending_a_run() -> Iterator[None]:
+    """Make an ordinary fault the failure of the run that it ends: the exit code is 1.
+
+    Raises:
+        MtctlError: with that code.
+    """
+    try:
+        yield
+    except _FAULTS as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        raise MtctlError(explained.message, hint=explained.hint, code=ExitCode.FAILED) from error
+
+
+def _of_the_system(error: OSError) -> MtctlError:
+    reason = error.strerror or str(error) or type(error).__name__
+    if _NO_TEMPORARY_FOLDER in reason:
+        return MtctlError(
+            f"there is no folder for temporary files: {reason}", hint="name one that can be written in TMPDIR"
+        )
+    if error.filename is None:
+        if error.errno == errno.ENOENT and not _has_folder():
+            return MtctlError("the current folder does not exist any more", hint="change to one that does")
+        return MtctlError(f"the operating system refuses: {reason}", hint=_HINTS.get(error.errno or 0))
+    path = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename)
+    other = f" → {error.filename2}" if error.filename2 else ""
+    return MtctlError(f"{path}{other}: {reason}", hint=_HINTS.get(error.errno or 0))
+
+
+def _has_folder() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return False
+    return True

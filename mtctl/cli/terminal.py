@@ -1,0 +1,59 @@
+"""A console on which text is text: no markup in names, nothing that steers the terminal, any width."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from mtctl.text import show_text
+
+_SIZES: Final = ("COLUMNS", "LINES")
+_NARROWEST: Final = 20  # cells
+_LARGEST: Final = 4  # digits of a size: tables are padded to it, and memory ends
+
+
+class Terminal(Console):
+    """Rich's console, safe for text from anywhere.
+
+    A string is one line of plain text. Several lines are a `Text`.
+
+    Args:
+        stderr: print there instead of to stdout.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, _environ=_environment())
+
+    @property  # type: ignore[misc]  # nobody sets it
+    def size(self) -> ConsoleDimensions:
+        """Return the size, and a width that a word fits into: what is narrower breaks lines by itself."""
+        found = super().size
+        return ConsoleDimensions(max(_NARROWEST, found.width), found.height)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, as rich does."""
+        shown = (Text(show_text(each)) if isinstance(each, str) else each for each in objects)
+        super().print(*shown, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render, and spell out what nobody has spelled out before: everything on a screen comes this way."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text == "\n" or segment.text.isprintable():
+                yield segment
+            else:
+                lines = segment.text.split("\n")
+                yield Segment("\n".join(map(show_text, lines)), segment.style)
+
+
+def _environment() -> Mapping[str, str]:
+    """Return the environment without sizes that are none, which rich would take: 0, ², 10 to the 12th."""
+    return {name: value for name, value in os.environ.items() if name not in _SIZES or _is_size(value)}
+
+
+def _is_size(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _LARGEST and int(text) > 0

@@ -1,0 +1,283 @@
+"""How a run begins: anew, or where it has stopped; what stands in its way, and what its user should know.
+
+Nothing here changes what is there. Only `_Run` does (see run.py), once all of this has been found in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from mtctl.engine import checkpoint, layout
+from mtctl.engine.directory import RunDirectory
+from mtctl.engine.lock import holder
+from mtctl.engine.scores import definition_hash, is_final
+from mtctl.errors import MtctlError
+from mtctl.problems.contract import Problem
+from mtctl.recipes.loading import differences, load, recipe_hash
+from mtctl.recipes.recipe import Recipe, WindowsRecipe
+from mtctl.recipes.windows import WindowsFile
+
+
+class Note(NamedTuple):
+    """Something about the beginning of a run that its user should know.
+
+    Args:
+        kind: `idle` where there is nothing to do.
+        text: a sentence about the run, without its path.
+    """
+
+    kind: Literal["idle", "anew", "evaluating", "prolonged", "kept", "moved"]
+    text: str
+
+
+Say = Callable[[Note], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a run has done so far.
+
+    Args:
+        content: of its last checkpoint.
+        units: that were asked for when the checkpoint was made.
+        earlier: units that were asked for at other times.
+        evaluated: whether its final evaluation is there.
+        complete: whether run.json says that it is completed.
+        moved: where its data lies now, if that is another place than its recipe says.
+    """
+
+    content: Mapping[str, Any]
+    units: int
+    earlier: tuple[int, ...]
+    evaluated: bool
+    complete: bool
+    moved: str | None
+
+    @property
+    def covered(self) -> int:
+        """How many bytes of the metrics the checkpoint covers."""
+        return int(self.content["training"]["metrics_bytes"])
+
+
+def check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bool) -> Recipe:
+    """Refuse a directory that this run may not be written into.
+
+    Returns:
+        The recipe as the run knows it: data that has moved keeps its name.
+    """
+    place.refuse_broken_link()
+    if not place.used:
+        return recipe
+    place.refuse_foreign()
+    if force:
+        return recipe
+    if not resume:
+        raise _taken(place)
+    if place.told.get("begun") is False:
+        return _about_to_begin(place, recipe)
+    stored = place.path / layout.RECIPE
+    if not stored.is_file():
+        raise MtctlError(
+            f"{place.path}: there is no {layout.RECIPE} to resume from",
+            hint="put it back, or start anew with --force",
+        )
+    before = load(stored)
+    recipe = known_as_before(recipe, before)
+    _refuse_changes(place, before, recipe)
+    return recipe
+
+
+def _taken(place: RunDirectory) -> MtctlError:
+    found = holder(place.path)
+    if found.state == "held":
+        return MtctlError(
+            f"{place.path}: already holds a run, and {found} is training it",
+            hint="wait or stop it; `-o name=NEW` or another --seed makes a run of its own",
+        )
+    status = place.told.get("status")
+    keep = "`-o name=NEW` or another --seed keeps it"
+    what = "prolongs it with a larger budget" if status == "completed" else "continues it"
+    return MtctlError(
+        f"{place.path}: already holds a run ({status or 'unreadable'})",
+        hint=f"--resume {what}, --force replaces it, {keep}",
+    )
+
+
+def _about_to_begin(place: RunDirectory, recipe: Recipe) -> Recipe:
+    """Return the recipe if it is the one with which a run was about to begin here."""
+    if place.told.get("recipe_hash") != recipe_hash(recipe):
+        raise MtctlError(
+            f"{place.path}: a run with another recipe was stopped here as it began",
+            hint="start anew with --force, or use `-o name=NEW` for a run of its own",
+        )
+    return recipe
+
+
+def known_as_before(recipe: Recipe, before: Recipe) -> Recipe:
+    """Return the recipe with the name that the run has for its data; its content says whether it is that."""
+    if isinstance(recipe, WindowsRecipe) and isinstance(before, WindowsRecipe):
+        now, then = recipe.problem.data, before.problem.data
+        if isinstance(now, WindowsFile) and isinstance(then, WindowsFile):
+            return recipe.with_data(now.path, then.known_as or then.path)
+    return recipe
+
+
+def _moved(before: Recipe, recipe: Recipe) -> str | None:
+    if isinstance(recipe, WindowsRecipe) and isinstance(before, WindowsRecipe):
+        now, then = recipe.problem.data, before.problem.data
+        if isinstance(now, WindowsFile) and isinstance(then, WindowsFile) and now.path != then.path:
+            return now.path
+    return None
+
+
+def _refuse_changes(place: RunDirectory, before: Recipe, recipe: Recipe) -> None:
+    """Refuse a recipe that differs in more than its budget."""
+    alike = before.lasting(recipe.units) if type(before) is type(recipe) else before
+    if changes := differences(alike, recipe):
+        rows = "\n".join(f"  {key}: {then!r} in the run, {now!r} now" for key, then, now in changes)
+        raise MtctlError(
+            f"{place.path}: cannot resume with a changed recipe\n{rows}",
+            hint=f"resume with the recipe as it was, {place.path / layout.RECIPE}, or use `-o name=NEW` for "
+            "a run of its own",
+        )
+    if before.units != recipe.units and (bound := recipe.bound_to_budget):
+        raise MtctlError(
+            f"{place.path}: its budget cannot change from {before.units:,} to {recipe.units:,}: "
+            f"`{bound[0]}` goes by the length of the whole run, so that its first part would be another",
+            hint="train the longer run from its start: `-o name=NEW` keeps this one, --force replaces it",
+        )
+
+
+def recall(place: RunDirectory, recipe: Recipe, seed: int, problem: Problem, say: Say) -> Past | None:
+    """Return what a run to resume has done so far; None if it stopped before it had saved anything.
+
+    Raises:
+        MtctlError: what it needs to go on is missing, unreadable or not its own.
+    """
+    told, path = place.told, place.checkpoint(layout.LAST)
+    if told.get("begun") is False:
+        say(Note("anew", "was stopped as it began; it starts now"))
+        return None
+    if not _is_there(path):
+        _refuse_lost(place, recipe, problem)
+        say(Note("anew", "stopped before its first checkpoint; it starts again"))
+        return None
+    refuse_other_data(place.path, told, problem)
+    known = known_recipes(recipe, told)
+    content = checkpoint.load_to_resume(
+        path, recipe_hash=known.keys(), definition_hash=definition_hash(problem.definition), seed=seed
+    )
+    complete = told.get("status") == "completed"
+    _refuse_damaged_metrics(place, content, complete=complete)
+    if content["done"] > recipe.units:
+        least = -(-content["done"] * _amount(recipe) // recipe.units)
+        raise MtctlError(
+            f"{place.path}: {content['done']:,} {problem.unit}s are done, and the recipe now asks for "
+            f"{recipe.units:,} only",
+            hint=f"ask for at least as many: -o {recipe.budget_key}={least}",
+        )
+    return Past(
+        content,
+        units=known[content["recipe_hash"]],
+        earlier=tuple(units for units in known.values() if units != recipe.units),
+        evaluated=is_final(place.path / layout.EVALUATION, problem, recipe.units),
+        complete=complete,
+        moved=_moved(load(place.path / layout.RECIPE), recipe),
+    )
+
+
+def known_recipes(recipe: Recipe, told: Mapping[str, Any]) -> dict[str, int]:
+    """Return the hashes of a run's recipe with each budget that it has had, and these, in units.
+
+    Args:
+        recipe: of the run.
+        told: what its run.json says.
+    """
+    budget = told.get("budget")
+    found = budget if isinstance(budget, Mapping) else {}
+    earlier = found.get("earlier")
+    budgets = [recipe.units, found.get("units"), *(earlier if isinstance(earlier, list) else [])]
+    units = dict.fromkeys(each for each in budgets if isinstance(each, int) and each > 0)
+    return {recipe_hash(recipe.lasting(each)): each for each in units}
+
+
+def refuse_other_data(place: Path, told: Mapping[str, Any], problem: Problem) -> None:
+    """Refuse data with another content than the run has learned from."""
+    then, now = (_digest(found) for found in (told.get("definition"), problem.definition))
+    if then and now and then != now:
+        raise MtctlError(
+            f"{place}: its data is not what it was trained on: sha256 {now[:12]}… now, {then[:12]}… then",
+            hint="name the file that it was trained on: -o problem.data.path=…",
+        )
+
+
+def _digest(definition: object) -> str | None:
+    data = definition.get("data") if isinstance(definition, Mapping) else None
+    found = data.get("sha256") if isinstance(data, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def _amount(recipe: Recipe) -> int:
+    """Return the value of the recipe's `budget_key`."""
+    value: Any = recipe
+    for key in recipe.budget_key.split("."):
+        value = getattr(value, key)
+    return int(value)
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether there is anything of this name, be it readable or not."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # reading it says what is wrong
+    return True
+
+
+def _refuse_lost(place: RunDirectory, recipe: Recipe, problem: Problem) -> None:
+    """Refuse to start again where there must have been a checkpoint."""
+    told, recorded = place.told, _recorded(place.metrics, problem.unit)
+    budget = told.get("budget")
+    done = budget.get("done") if isinstance(budget, Mapping) else None
+    saved = done and told.get("status") in ("running", "interrupted", "completed")
+    if not (saved or recorded >= recipe.checkpoints.every or (recorded and not told)):
+        return
+    raise MtctlError(
+        f"{place.checkpoint(layout.LAST)}: the checkpoint to go on from is missing, and {recorded:,} "
+        f"{problem.unit}s are recorded",
+        hint="mount its disk or put the file back from a copy, then --resume; --force starts anew",
+    )
+
+
+def _recorded(metrics: Path, unit: str) -> int:
+    """Return how many units are on record."""
+    begin = f'{{"kind":"{unit}"'.encode()
+    try:
+        with metrics.open("rb") as file:
+            return sum(line.startswith(begin) and line.endswith(b"\n") for line in file)
+    except FileNotFoundError:
+        return 0
+
+
+def _refuse_damaged_metrics(place: RunDirectory, content: Mapping[str, Any], *, complete: bool) -> None:
+    """Refuse records that lack what the checkpoint covers; of a completed run, also those with more."""
+    if place.metrics.is_symlink():
+        raise MtctlError(
+            f"{place.metrics} is a link, which a run does not write through",
+            hint="put the file itself there, or start anew with --force, which leaves what it points to",
+        )
+    covered = content["training"]["metrics_bytes"]
+    for file in (place.path / layout.restated(content["recipe_hash"]), place.metrics):
+        size = file.stat().st_size if file.exists() else 0
+        if size == covered or (size > covered and not complete):
+            return
+    length = "shorter" if size < covered else "longer"
+    raise MtctlError(
+        f"{place.metrics}: {length} than when the checkpoint was saved ({size} bytes instead of {covered})",
+        hint="put the file back, or train again with --force",
+    )
