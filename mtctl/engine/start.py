@@ -245,7 +245,8 @@ def _refuse_lost(place: RunDirectory, recipe: Recipe, problem: Problem) -> None:
     budget = told.get("budget")
     done = budget.get("done") if isinstance(budget, Mapping) else None
     saved = done and told.get("status") in ("running", "interrupted", "completed")
-    if not (saved or recorded >= recipe.checkpoints.every or (recorded and not told)):
+    # As many as it takes to the first checkpoint: what saved that may have failed, or have been killed.
+    if not (saved or recorded > recipe.checkpoints.every or (recorded and not told)):
         return
     raise MtctlError(
         f"{place.checkpoint(layout.LAST)}: the checkpoint to go on from is missing, and {recorded:,} "
