@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -148,7 +149,8 @@ def train_many(
         names = ", ".join(job.label for job in failed)
         console.print(f"{len(failed)} of {len(jobs)} runs failed: {names}", style="red", soft_wrap=True)
     elif not stopped:
-        console.print(f"✔ {len(jobs)} runs done      next: `mtctl compare {results_dir}`", soft_wrap=True)
+        following = shlex.join(["mtctl", "compare", str(results_dir)])
+        console.print(f"✔ {len(jobs)} runs done      next: `{following}`", soft_wrap=True)
     return int(exit_code(jobs, stopped=stopped))
 
 
