@@ -26,7 +26,7 @@ RECIPES: dict[str, Recipe] = {
     "windows": WINDOWS,
 }
 CONTENTS = (None, -1, 10**30, 1.5, float("nan"), True, "x", [], {}, [1, 2], {"a": 1}, torch.zeros(3), b"x")
-MUTATIONS = 30
+MUTATIONS = 20
 
 
 @pytest.fixture(scope="module")
