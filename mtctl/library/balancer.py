@@ -13,6 +13,7 @@ from mtctl.balancing.build import build
 from mtctl.balancing.chain import Chain, ChainState, Decision
 from mtctl.balancing.contract import Balancer as Method
 from mtctl.balancing.contract import SignalError
+from mtctl.balancing.fixed import Equal, Manual
 from mtctl.library.errors import BalanceError
 from mtctl.library.gradients import LossGradients
 from mtctl.library.settings import Spec, described, refuse_misnamed
@@ -115,6 +116,11 @@ class Balancer:
         if decision.wants_outcome:
             self._open = gradients, decision
         return decision
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the weights are fixed beforehand, whatever losses and gradients are."""
+        return all(isinstance(method, Equal | Manual) for method in self._chain.methods)
 
     @property
     def follows(self) -> bool:

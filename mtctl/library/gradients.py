@@ -159,6 +159,12 @@ class LossGradients:
                 raise _opaque(self._parts.opaque, "shared parameters cannot be told from the tasks' own")
             self._sharing.found.update(dict.fromkeys(self._parts.shared))
             self._shared = tuple(self._sharing.found)
+        if self._given and self.active.all() and not set(self._shared) & self._reached:
+            raise BalanceError(
+                f"shared: no loss depends on any of the {len(self._shared)} parameters given",
+                hint="name parameters of the model that made the losses: balance(…, "
+                "shared=list(model.trunk.parameters()))",
+            )
         if not self._shared:
             raise BalanceError(
                 "no parameter is reached by more than one loss of this step, so that nothing is shared",
@@ -180,6 +186,10 @@ class LossGradients:
             return "the features: what heads read, where the tasks' graphs meet"
         how = "given" if self._given else "found"
         return f"all {len(self.parameters(space))} shared parameters, {how}"
+
+    @property
+    def _reached(self) -> set[Tensor]:
+        return {leaf for leaves in (self._parts.common, *self._parts.own) for leaf in leaves}
 
     @property
     def unshared(self) -> tuple[int, ...]:
@@ -226,7 +236,13 @@ class LossGradients:
 
     @cached_property
     def _parts(self) -> graph.Parts:
-        return graph.split(list(self._losses.values()))
+        found = graph.split(list(self._losses.values()))
+        if found.hidden:
+            raise BalanceError(
+                "activation checkpoints with use_reentrant=True hide their parameters from the losses' graphs",
+                hint="torch.utils.checkpoint.checkpoint(…, use_reentrant=False)",
+            )
+        return found
 
     @cached_property
     def _features(self) -> tuple[GradientEdge, ...]:
@@ -320,9 +336,10 @@ def _passing(parameters: Iterable[Tensor]) -> Iterator[None]:
 
 
 def _opaque(node: Node, problem: str) -> BalanceError:
+    compiled = node.name() == graph.COMPILED
+    what = "torch.compile made one operation of several tasks" if compiled else f"{node.name()} is of several tasks"
+    also = "; or compile the trunk alone: model.trunk = torch.compile(model.trunk)" if compiled else ""
     return BalanceError(
-        f"{node.name()} gives outputs to several losses and does not show which parameters each of them "
-        f"depends on: {problem}",
-        hint="name what tasks share: balance(…, shared=list(model.trunk.parameters())); or compile the trunk "
-        "by itself: model.trunk = torch.compile(model.trunk)",
+        f"{what}, which does not show what each loss depends on: {problem}",
+        hint=f"name what tasks share: balance(…, shared=list(model.trunk.parameters())){also}",
     )

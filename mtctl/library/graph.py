@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
+COMPILED: Final = "CompiledFunctionBackward"
+"""What torch.compile makes of a function, or of a whole model."""
 _COMMON: Final = -1
 """Owner of a node that several losses reach."""
 
@@ -26,6 +28,7 @@ class Parts:
         uncut: the losses that could not be cut.
         opaque: an operation written or compiled outside torch's own, behind which losses cannot be told apart;
             None if there is none. Leaves below it count as shared, whoever they belong to.
+        hidden: whether parameters are hidden from the graph, as re-entrant checkpoints hide them.
     """
 
     shared: tuple[Tensor, ...]
@@ -34,6 +37,7 @@ class Parts:
     common: tuple[Tensor, ...]
     uncut: tuple[int, ...]
     opaque: Node | None
+    hidden: bool
 
 
 def split(losses: Sequence[Tensor]) -> Parts:
@@ -52,12 +56,13 @@ def split(losses: Sequence[Tensor]) -> Parts:
     edges = _edges(roots, owner)
     shared = _leaves(owner, _COMMON)
     opaque = _opaque(roots, owner, outputs)
+    hidden = any(node.name() == "CheckpointFunctionBackward" for node in outputs)
     uncut = tuple(task for task, ends in enumerate(edges) if _nested(ends))
     for task in uncut:
         owner.update(dict.fromkeys(_below([roots[task].node]), _COMMON))
         edges[task] = (roots[task],)
     own = tuple(_leaves(owner, task) for task in range(len(losses)))
-    return Parts(shared, own, tuple(edges), _leaves(owner, _COMMON), uncut, opaque)
+    return Parts(shared, own, tuple(edges), _leaves(owner, _COMMON), uncut, opaque, hidden)
 
 
 def _claim(root: Node, task: int, owner: dict[Node, int], outputs: dict[Node, set[int]]) -> None:
@@ -92,7 +97,7 @@ def _opaque(
     for node, used in outputs.items():
         if owner[node] != _COMMON or len(_children(node)) < 2:
             continue
-        compiled = node.name() == "CompiledFunctionBackward"
+        compiled = node.name() == COMPILED
         if len(used) == 1 and not compiled:
             continue
         ways = [set(_above(root, node)) for root in roots]
