@@ -13,8 +13,8 @@ from torch.autograd.graph import GradientEdge, Node
 
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import products
-from mtctl.balancing.gradients.arriving import Arriving
-from mtctl.balancing.gradients.gathered import Gathered
+from mtctl.balancing.gradients.arriving import Apart, Arriving
+from mtctl.balancing.gradients.gathered import Gathered, added
 from mtctl.balancing.gradients.heads import through_heads
 from mtctl.balancing.gradients.products import Rows
 from mtctl.library import graph
@@ -29,10 +29,12 @@ class _Heads:
 
     Args:
         own: of leaves that one task alone reaches, the task and its gradient.
-        arriving: the tasks' gradients where the common part of their graphs begins.
+        common: of common leaves that heads read themselves, what comes of each task that does.
+        arriving: the tasks' gradients where the common part of their graphs begins, at such leaves too.
     """
 
     own: dict[Tensor, tuple[int, Tensor]]
+    common: dict[Tensor, dict[int, Tensor]]
     arriving: tuple[Arriving, ...]
 
     def alone(self, leaf: Tensor) -> Rows | None:
@@ -268,6 +270,11 @@ class LossGradients:
                 for leaf, gradient in zip(own[task], gradients, strict=True)
                 if gradient is not None
             },
+            {
+                leaf: dict(zip(here.tasks, here.parts, strict=True))
+                for edge, here in zip(self._features, heads.arriving, strict=True)
+                if isinstance(here, Apart) and (leaf := graph.leaf(edge.node)) is not None
+            },
             heads.arriving,
         )
 
@@ -278,20 +285,25 @@ class LossGradients:
         here = [
             (edge, part)
             for edge, part in zip(self._features, heads.arriving, strict=True)
-            if weights.keys() & set(part.tasks)
+            if weights.keys() & set(part.tasks) and not isinstance(part, Apart)
         ]
-        if not leaves or not here:
-            return {}
-        with _passing(leaves):
-            found = torch.autograd.grad(
-                [edge for edge, _ in here],
-                leaves,
-                [_weighted(part, weights, len(self.active)) for _, part in here],
-                retain_graph=retain,
-                allow_unused=True,
-            )
-        pairs = zip(leaves, found, strict=True)
-        return {leaf: gradient for leaf, gradient in pairs if gradient is not None}
+        found: Sequence[Tensor | None] = [None] * len(leaves)
+        if leaves and here:
+            with _passing(leaves):
+                found = torch.autograd.grad(
+                    [edge for edge, _ in here],
+                    leaves,
+                    [_weighted(part, weights, len(self.active)) for _, part in here],
+                    retain_graph=retain,
+                    allow_unused=True,
+                )
+        pulled = {leaf: one for leaf, one in zip(leaves, found, strict=True) if one is not None}
+        for leaf in leaves:
+            for task, part in heads.common.get(leaf, {}).items():
+                if task in weights:
+                    more = weights[task] * part if weights[task] != 1 else part
+                    pulled[leaf] = added(pulled[leaf], more) if leaf in pulled else more
+        return pulled
 
     def _gather(self, leaves: Sequence[Tensor], heads: _Heads, *, retain: bool) -> dict[Tensor, Gathered]:
         """Return the per-task gradients on leaves of the common part, by one pass for each task."""
