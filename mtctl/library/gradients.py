@@ -227,7 +227,8 @@ class LossGradients:
             found |= self._pull(
                 dict(zip(self._losses, self._of(weights), strict=True)), leaves, self._heads, retain=retain
             )
-        found = {leaf: gradient.clone() for leaf, gradient in found.items()}  # some are one tensor, or views
+        for leaf in found:
+            found[leaf] = found[leaf].clone()  # some are one tensor, or views
         for leaf, (task, gradient) in self._heads.own.items():
             found[leaf] = float((shared if leaf in is_shared else own)[task]) * gradient
         for leaf in list(self._gathered):
@@ -314,6 +315,7 @@ class LossGradients:
             while gradients:
                 leaf, gradient = gradients.popitem()
                 found[leaf].add(task, gradient)
+                del gradient  # before the next pass makes its own
         return found
 
     def _of(self, weights: Tensor) -> list[float]:
