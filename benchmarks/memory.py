@@ -2,10 +2,10 @@
 
     python -m benchmarks.memory [--tasks 10] [--width 2048] [--kinds equal,pcgrad,…]
 
-One fresh process for each figure: the peak of its resident memory in one step (zero_grad, forward pass,
-`mtctl.balance`), above that of the same step with `loss.backward()`, in units of the T·P·4 bytes of all tasks'
-gradients on the P shared parameters. The network: four shared layers of that width and a linear head for each
-task, on a batch of 16, so that gradients are what takes memory.
+One fresh process for each figure: the peak of its resident memory in one step (forward pass and
+`mtctl.balance`), above that of the same step with `loss.backward()`, in units of the T·P·4 bytes of all
+tasks' gradients on the P shared parameters. The network: four shared layers of that width and a linear head
+for each task, on a batch of 16, so that gradients are what takes memory.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def step(kind: str, tasks: int, width: int) -> int:
     name, _, measure = kind.partition("+")
     # What is loaded and allocated once is there before: a step of a small model.
     small = nn.Linear(2, 2)
-    _make(kind, {f"task{place}": small(torch.ones(3, 2)).square().mean() for place in range(2)}, name, measure)
+    _make(
+        kind, {f"task{place}": small(torch.ones(3, 2)).square().mean() for place in range(2)}, name, measure
+    )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     features = trunk(inputs)
     losses = {f"task{place}": (head(features) - place).square().mean() for place, head in enumerate(heads)}
@@ -71,12 +73,16 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--tasks", type=int, default=10, help="how many")
     parser.add_argument("--width", type=int, default=2048, help="of the shared layers")
-    parser.add_argument("--kinds", default=DEFAULT, help="methods, separated by commas; +measure measures too")
+    parser.add_argument(
+        "--kinds", default=DEFAULT, help="methods, separated by commas; +measure measures too"
+    )
     options = parser.parse_args(arguments)
     parameters = LAYERS * (options.width**2 + options.width)
     jacobian = options.tasks * parameters * 4
     plain = measured(PLAIN, options.tasks, options.width)
-    print(f"{options.tasks} tasks, {parameters:,} shared parameters: a Jacobian of {jacobian / 2**20:,.0f} MB")
+    print(
+        f"{options.tasks} tasks, {parameters:,} shared parameters: a Jacobian of {jacobian / 2**20:,.0f} MB"
+    )
     print(f"plain step: {plain / 2**20:,.0f} MB")
     for kind in options.kinds.split(","):
         found = measured(kind, options.tasks, options.width)

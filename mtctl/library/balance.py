@@ -91,7 +91,7 @@ def balance(
         Losses, weights, and what was learned of the gradients.
 
     Raises:
-        BalanceError: a loss or setting is unusable; the message names the task, and no `.grad` has been touched.
+        BalanceError: a loss or setting is unusable; the message names the task. No `.grad` has been touched.
         ConvergenceError: a method's inner minimisation was not solved; neither has it then.
     """
     keeper = balancer if isinstance(balancer, Balancer) else Balancer(balancer)
@@ -160,9 +160,9 @@ def _refuse_ranks(keeper: Balancer, *, measure: bool) -> None:
     if ranks > 1 and (measure or not keeper.fixed):
         what = f"{keeper.name}, measured" if keeper.fixed else keeper.name
         raise BalanceError(
-            f"{what}: this is one of {ranks} processes, each of which would balance by its own part of the batch",
-            hint="balance in one process; with DistributedDataParallel only weights fixed beforehand are exact: "
-            'balancer="equal", or mtctl.Balancer("manual", weights={…}), without measure=True',
+            f"{what}: this is one of {ranks} processes, and each would balance by its own part of the batch",
+            hint="balance in one process; with DistributedDataParallel only weights fixed beforehand are "
+            'exact: balancer="equal", or mtctl.Balancer("manual", weights={…}), without measure=True',
         )
 
 

@@ -131,9 +131,7 @@ class LossGradients:
         gathered = self._gathered | self._gather(missing, heads, retain=True)
         self.gramians["all_shared"] = self._products(parameters, gathered, heads)
 
-    def _products(
-        self, parameters: Parameters, gathered: Mapping[Tensor, Gathered], heads: _Heads
-    ) -> Tensor:
+    def _products(self, parameters: Parameters, gathered: Mapping[Tensor, Gathered], heads: _Heads) -> Tensor:
         """Return the Gramian of per-task gradients that are known."""
         blocks = [gathered[one].rows if one in gathered else heads.alone(one) for one in parameters]
         return products.gramian([block for block in blocks if block is not None], len(self.active))
@@ -209,40 +207,42 @@ class LossGradients:
             shared: [T] weights.
             own: [T] weights.
         """
-        alike = torch.equal(shared, own)
-        if alike and not self._asked:
-            weights = [
-                torch.full_like(loss, weight)
-                for weight, loss in zip(self._of(own), self._losses.values(), strict=True)
-            ]
+        if torch.equal(shared, own) and not self._asked:
+            pairs = zip(self._of(own), self._losses.values(), strict=True)
+            weights = [torch.full_like(loss, weight) for weight, loss in pairs]
             torch.autograd.backward(list(self._losses.values()), weights, retain_graph=self._retain)
             return
         is_shared = set(self.parameters("all_shared"))
+        found = self._pull_rest(shared, own, is_shared)
+        for leaf, (task, gradient) in self._heads.own.items():
+            found[leaf] = float((shared if leaf in is_shared else own)[task]) * gradient
+        for leaf in list(self._gathered):
+            gathered = self._gathered.pop(leaf)  # so that its memory is free for the next
+            if gathered.rows is not None:
+                found[leaf] = gathered.weighted(shared if leaf in is_shared else own, leaf)
+        accumulate(found)
+
+    def _pull_rest(self, shared: Tensor, own: Tensor, is_shared: set[Tensor]) -> dict[Tensor, Tensor]:
+        """Return the weighted sums on common leaves that nothing was asked about, by one pass or two."""
         left = [leaf for leaf in self._parts.common if leaf not in self._gathered]
+        alike = torch.equal(shared, own)
         groups = [(shared, [leaf for leaf in left if alike or leaf in is_shared])]
         groups += [] if alike else [(own, [leaf for leaf in left if leaf not in is_shared])]
         found: dict[Tensor, Tensor] = {}
         for place, (weights, leaves) in enumerate(groups):
             retain = self._retain or any(rest for _, rest in groups[place + 1 :])
-            found |= self._pull(
-                dict(zip(self._losses, self._of(weights), strict=True)), leaves, self._heads, retain=retain
-            )
+            by_task = dict(zip(self._losses, self._of(weights), strict=True))
+            found |= self._pull(by_task, leaves, self._heads, retain=retain)
         for leaf in found:
             found[leaf] = found[leaf].clone()  # some are one tensor, or views
-        for leaf, (task, gradient) in self._heads.own.items():
-            found[leaf] = float((shared if leaf in is_shared else own)[task]) * gradient
-        for leaf in list(self._gathered):
-            here = self._gathered.pop(leaf)  # so that its memory is free for the next
-            if here.rows is not None:
-                found[leaf] = here.weighted(shared if leaf in is_shared else own, leaf)
-        accumulate(found)
+        return found
 
     @cached_property
     def _parts(self) -> graph.Parts:
         found = graph.split(list(self._losses.values()))
         if found.hidden:
             raise BalanceError(
-                "activation checkpoints with use_reentrant=True hide their parameters from the losses' graphs",
+                "checkpoints with use_reentrant=True hide their parameters from the losses' graphs",
                 hint="torch.utils.checkpoint.checkpoint(…, use_reentrant=False)",
             )
         return found
@@ -344,14 +344,18 @@ def _passing(parameters: Iterable[Tensor]) -> Iterator[None]:
             if "donated buffers" not in str(error):
                 raise
             raise BalanceError(
-                "the compiled model's backward pass can be made once only: torch.compile gave its memory away",
+                "the compiled model passes backwards once only: torch.compile gave its memory away",
                 hint="set torch._functorch.config.donated_buffer = False before the model is compiled",
             ) from error
 
 
 def _opaque(node: Node, problem: str) -> BalanceError:
     compiled = node.name() == graph.COMPILED
-    what = "torch.compile made one operation of several tasks" if compiled else f"{node.name()} is of several tasks"
+    what = (
+        "torch.compile made one operation of several tasks"
+        if compiled
+        else f"{node.name()} is of several tasks"
+    )
     also = "; or compile the trunk alone: model.trunk = torch.compile(model.trunk)" if compiled else ""
     return BalanceError(
         f"{what}, which does not show what each loss depends on: {problem}",

@@ -26,8 +26,8 @@ class Parts:
         edges: for each loss, where its own part ends and the common part begins.
         common: the leaves of the common part: the shared ones, and those of losses that could not be cut.
         uncut: the losses that could not be cut.
-        opaque: an operation written or compiled outside torch's own, behind which losses cannot be told apart;
-            None if there is none. Leaves below it count as shared, whoever they belong to.
+        opaque: an operation that is none of torch's own, behind which losses cannot be told apart; None if
+            there is none. Leaves below it count as shared, whoever they belong to.
         hidden: whether parameters are hidden from the graph, as re-entrant checkpoints hide them.
     """
 

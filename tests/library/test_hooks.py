@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -126,13 +126,19 @@ def test_hooks_on_what_is_between_act_once_on_each_gradient(kind: str, nested: b
     torch.testing.assert_close(gradients(parameters), want, rtol=1e-4, atol=1e-5)
 
 
+def twice_around(_: nn.Module, gradients: Sequence[Tensor] | Tensor) -> tuple[Tensor]:
+    return (-2 * gradients[0],)
+
+
+def three_times(_: nn.Module, gradients: Sequence[Tensor] | Tensor, __: object) -> tuple[Tensor]:
+    return (3 * gradients[0],)
+
+
 @pytest.mark.parametrize("kind", ["equal", "gradnorm", "pcgrad"])
 def test_hooks_on_modules(kind: str) -> None:
     model = mlp()
-    model.trunk[2].register_full_backward_pre_hook(lambda _, g: tuple(-2 * one for one in g))  # type: ignore[index]
-    model.head("red").register_full_backward_hook(
-        lambda module, inwards, outwards: tuple(3 * one for one in inwards)
-    )
+    model.trunk[2].register_full_backward_pre_hook(twice_around)  # type: ignore[index]
+    model.head("red").register_full_backward_hook(three_times)
     parameters = list(model.parameters())
     report = mtctl.balance(model.losses(inputs(16, 5)), balancer=mtctl.Balancer(kind))
     want = by_hand(model.losses(inputs(16, 5)), report, model.shared, parameters)
@@ -164,7 +170,7 @@ def test_nothing_is_written_if_a_pass_fails_late(kind: str, measure: bool) -> No
     first, rest = model.trunk[0], model.trunk[1:]  # type: ignore[index]
     features = rest(Late.apply(first(inputs(16, 5))))  # type: ignore[no-untyped-call]
     losses = {task: model.head(task)(features).square().mean() for task in ("red", "blue")}
-    called = []
+    called: list[Tensor] = []
     for parameter in model.parameters():
         parameter.register_hook(called.append)
     Late.passes = 0

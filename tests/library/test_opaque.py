@@ -1,4 +1,4 @@
-"""Operations that do not show what is behind them: compiled models, functions of several losses, checkpoints."""
+"""Operations that do not show what is behind them: compiled models, functions, checkpoints."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Net(nn.Module):
         self.joined = joined
         drawn(self)
 
-    def forward(self, values: Tensor) -> Sequence[Tensor]:
+    def forward(self, values: Tensor) -> Sequence[Tensor] | Tensor:
         features = self.trunk(values)
         answers = self.red(features), self.blue(features)
         return torch.cat(answers, dim=1) if self.joined else answers
 
-    def losses(self, run: Callable[[Tensor], Sequence[Tensor]]) -> dict[str, Tensor]:
+    def losses(self, run: Callable[[Tensor], Sequence[Tensor] | Tensor]) -> dict[str, Tensor]:
         made = run(inputs(16, 5))
         red, blue = (made[:, :2], made[:, 2:]) if isinstance(made, Tensor) else made
         return {"red": red.square().mean(), "blue": (blue - 1).square().mean()}
@@ -108,7 +108,7 @@ def test_memory_that_is_given_away_is_named() -> None:
         torch.stack(list(net.losses(run).values())).sum().backward()
         net.zero_grad()
         for kind, measure in (("pcgrad", False), ("equal", True)):
-            with pytest.raises(mtctl.BalanceError, match="made once only") as error:
+            with pytest.raises(mtctl.BalanceError, match="once only") as error:
                 mtctl.balance(net.losses(run), net.shared, mtctl.Balancer(kind), measure=measure)
             assert "donated_buffer = False" in str(error.value.hint)
         assert all(parameter.grad is None for parameter in net.parameters())

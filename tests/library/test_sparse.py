@@ -21,7 +21,11 @@ class Net(nn.Module):
 
     def __init__(self, *, bag: bool = False, size: int = 12) -> None:
         super().__init__()
-        make = (lambda: nn.EmbeddingBag(size, 3, sparse=True)) if bag else (lambda: nn.Embedding(size, 3, sparse=True))
+        make = (
+            (lambda: nn.EmbeddingBag(size, 3, sparse=True))
+            if bag
+            else (lambda: nn.Embedding(size, 3, sparse=True))
+        )
         self.words, self.own = make(), make()
         self.trunk = nn.Linear(3, 5)
         self.heads = nn.ModuleDict({task: nn.Linear(5, 2) for task in WORDS})
@@ -59,7 +63,7 @@ def expected(net: Net, losses: Callable[[Net], dict[str, Tensor]], report: mtctl
         for total, one, gradient in zip(totals, net.parameters(), found, strict=True):
             if gradient is not None:
                 weights = report.weights if one in among else report.own_weights
-                total += weights[task] * gradient.to_dense()
+                total.add_(weights[task] * gradient.to_dense())
     return totals
 
 
@@ -90,7 +94,9 @@ def test_gradients_by_hand(
             parts = torch.autograd.grad(loss, net.shared)
             rows.append(torch.cat([part.to_dense().flatten() for part in parts]).double())
         assert report.gramian is not None
-        torch.testing.assert_close(report.gramian, torch.stack(rows) @ torch.stack(rows).T, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(
+            report.gramian, torch.stack(rows) @ torch.stack(rows).T, rtol=1e-5, atol=1e-7
+        )
 
 
 @pytest.mark.parametrize("kind", ["equal", "gradnorm", "pcgrad"])

@@ -309,7 +309,7 @@ def _one_by_one(
         alone, here = _together({task: loss}, own, edges, reading.entries, retain)
         gradients |= alone
         for parts, found in zip(at, here, strict=True):
-            parts |= found
+            parts.update(found)
         if task in reading.themselves:
             at[reading.themselves[task]][task] = torch.ones_like(loss)
     return Heads(gradients, _in_order(losses, edges, at), f"one pass per head: {reason}")
