@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,10 @@ from mtctl.library import graph
 from mtctl.library.accumulation import accumulate, hooks_wait
 from mtctl.library.errors import BalanceError
 from mtctl.library.sharing import Parameters, Sharing
+
+
+Inputs = ParamSpec("Inputs")
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,22 @@ class _Heads:
         gathered = Gathered(1)
         gathered.add(*self.own[leaf])
         return gathered.rows
+
+
+def _in_full_precision(
+    method: Callable[Concatenate[LossGradients, Inputs], Output],
+) -> Callable[Concatenate[LossGradients, Inputs], Output]:
+    """Make a method work outside of autocast, which would round sums and backward passes to half precision."""
+
+    @wraps(method)
+    def outside(self: LossGradients, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Output:
+        with ExitStack() as modes:
+            for device in {loss.device.type for loss in self._losses.values()}:
+                if torch.is_autocast_enabled(device):
+                    modes.enter_context(torch.autocast(device, enabled=False))
+            return method(self, *args, **kwargs)
+
+    return outside
 
 
 class LossGradients:
@@ -77,6 +98,11 @@ class LossGradients:
         last_shared: Parameters | None = None,
         retain_graph: bool = False,
     ) -> None:
+        if torch.is_inference_mode_enabled():
+            raise BalanceError(
+                "gradients cannot be balanced within torch.inference_mode()",
+                hint="balance outside of it, or under torch.no_grad()",
+            )
         self.active = torch.tensor([task in losses for task in tasks])
         self.losses = torch.zeros(len(tasks), dtype=torch.float64)
         self.gramians: dict[Space, Tensor] = {}
@@ -95,6 +121,7 @@ class LossGradients:
         """Return [T] float64 norms of the per-task gradients on `space`."""
         return self.gramian(space).diagonal().sqrt()
 
+    @_in_full_precision
     def gramian(self, space: Space) -> Tensor:
         """Return [T, T] float64 inner products of the per-task gradients on `space`.
 
@@ -117,6 +144,7 @@ class LossGradients:
         self.gramians[space] = self._products(parameters, self._gathered, self._heads)
         return self.gramians[space]
 
+    @_in_full_precision
     def measure(self) -> None:
         """Find the Gramian on all shared parameters for the report alone.
 
@@ -200,6 +228,7 @@ class LossGradients:
         parts = zip(self._losses, self._parts.own, self._parts.edges, strict=True)
         return tuple(task for task, own, edges in parts if not edges and not shared.intersection(own))
 
+    @_in_full_precision
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Add Σᵢ sharedᵢ·∇Lᵢ to the `.grad` of shared parameters and Σᵢ ownᵢ·∇Lᵢ to that of all others.
 

@@ -130,3 +130,27 @@ def test_parameters_of_another_model_are_refused() -> None:
     with pytest.raises(mtctl.BalanceError, match="no loss depends on any of the 4 parameters given"):
         mtctl.balance(model.losses(inputs(16, 5)), other.shared, mtctl.Balancer("pcgrad"))
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("kind", METHODS)
+@pytest.mark.parametrize("measure", [False, True])
+def test_within_autocast_as_outside(kind: str, measure: bool) -> None:
+    found = []
+    for within in (False, True):
+        model = mlp()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            losses = model.losses(inputs(16, 5))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=within):
+            report = mtctl.balance(losses, balancer=mtctl.Balancer(kind), measure=measure)
+        found.append((report.weights, report.norms, gradients(list(model.parameters()))))
+    assert found[0][:2] == found[1][:2]
+    assert all(torch.equal(one, other) for one, other in zip(found[0][2], found[1][2], strict=True))
+
+
+def test_within_inference_mode_it_is_refused() -> None:
+    model = mlp()
+    losses = model.losses(inputs(16, 5))
+    for kind in ("equal", "pcgrad"):
+        with torch.inference_mode(), pytest.raises(mtctl.BalanceError, match="inference_mode"):
+            mtctl.balance(losses, balancer=mtctl.Balancer(kind))
+    assert all(parameter.grad is None for parameter in model.parameters())
