@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -149,7 +148,7 @@ def train_many(
         names = ", ".join(job.label for job in failed)
         console.print(f"{len(failed)} of {len(jobs)} runs failed: {names}", style="red", soft_wrap=True)
     elif not stopped:
-        following = shlex.join(["mtctl", "compare", str(results_dir)])
+        following = command_line(["mtctl", "compare", str(results_dir)])
         console.print(f"✔ {len(jobs)} runs done      next: `{following}`", soft_wrap=True)
     return int(exit_code(jobs, stopped=stopped))
 

@@ -125,7 +125,7 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
             print_evaluation(read_run(directory), found)
     console.print(
         f"✔ done in {duration(progress.elapsed)} → {directory}      "
-        f"next: `mtctl eval {shlex.quote(str(directory))}`",
+        f"next: `{command_line(['mtctl', 'eval', str(directory)])}`",
         soft_wrap=True,
     )
     return int(ExitCode.OK)
