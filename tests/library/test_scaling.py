@@ -24,7 +24,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "adaptive_scaling": {"warmup_steps": 2},
 }
 FEW = [
-    "equal", "uncertainty", "running_mean", "rlw", "famo", "gradnorm", "encodec", "pcgrad", "nash_mtl", "db_mtl",
+    "equal", "uncertainty", "running_mean", "rlw", "famo", "gradnorm", "encodec", "pcgrad", "nash_mtl",
+    "db_mtl",
 ]  # fmt: skip
 OVERFLOWING = 2.0**127
 
