@@ -122,7 +122,15 @@ def _difference(stored: Any, loaded: Any, place: str) -> str | None:
 
 
 def _bits(value: Tensor) -> bytes:
-    return value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+    return (
+        value.detach()
+        .cpu()
+        .flatten()
+        .clone(memory_format=torch.contiguous_format)
+        .view(torch.uint8)
+        .numpy()
+        .tobytes()
+    )
 
 
 def _shown(value: Any) -> str:
