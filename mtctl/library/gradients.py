@@ -23,7 +23,6 @@ from mtctl.library.accumulation import accumulate, hooks_wait
 from mtctl.library.errors import BalanceError
 from mtctl.library.sharing import Parameters, Sharing
 
-
 Inputs = ParamSpec("Inputs")
 Output = TypeVar("Output")
 
@@ -54,10 +53,10 @@ class _Heads:
 def _in_full_precision(
     method: Callable[Concatenate[LossGradients, Inputs], Output],
 ) -> Callable[Concatenate[LossGradients, Inputs], Output]:
-    """Make a method work outside of autocast, which would round sums and backward passes to half precision."""
+    """Make a method work outside of autocast, which would round sums and passes to half precision."""
 
     @wraps(method)
-    def outside(self: LossGradients, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Output:
+    def outside(self: LossGradients, /, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Output:
         with ExitStack() as modes:
             for device in {loss.device.type for loss in self._losses.values()}:
                 if torch.is_autocast_enabled(device):
