@@ -186,7 +186,7 @@ class LossGradients:
                 raise _opaque(self._parts.opaque, "shared parameters cannot be told from the tasks' own")
             self._sharing.found.update(dict.fromkeys(self._parts.shared))
             self._shared = tuple(self._sharing.found)
-        if self._given and self.active.all() and not set(self._shared) & self._reached:
+        if self._given and self.active.all() and set(self._shared).isdisjoint(self.leaves):
             raise BalanceError(
                 f"shared: no loss depends on any of the {len(self._shared)} parameters given",
                 hint="name parameters of the model that made the losses: balance(…, "
@@ -215,10 +215,6 @@ class LossGradients:
         return f"all {len(self.parameters(space))} shared parameters, {how}"
 
     @property
-    def _reached(self) -> set[Tensor]:
-        return {leaf for leaves in (self._parts.common, *self._parts.own) for leaf in leaves}
-
-    @property
     def unshared(self) -> tuple[int, ...]:
         """Tasks whose loss is known to depend on no shared parameter; none as long as nothing was asked."""
         if not self.gramians:
@@ -226,6 +222,11 @@ class LossGradients:
         shared = set(self.parameters("all_shared"))
         parts = zip(self._losses, self._parts.own, self._parts.edges, strict=True)
         return tuple(task for task, own, edges in parts if not edges and not shared.intersection(own))
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        """Return all parameters that the losses reach."""
+        return [*self._parts.common, *(leaf for own in self._parts.own for leaf in own)]
 
     @_in_full_precision
     def combine(self, shared: Tensor, own: Tensor) -> None:
