@@ -53,10 +53,10 @@ class _Heads:
 def _in_full_precision(
     method: Callable[Concatenate[LossGradients, Inputs], Output],
 ) -> Callable[Concatenate[LossGradients, Inputs], Output]:
-    """Make a method work outside of autocast, which would round sums and backward passes to half precision."""
+    """Make a method work outside of autocast, which would round sums and passes to half precision."""
 
     @wraps(method)
-    def outside(self: LossGradients, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Output:
+    def outside(self: LossGradients, /, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Output:
         with ExitStack() as modes:
             for device in {loss.device.type for loss in self._losses.values()}:
                 if torch.is_autocast_enabled(device):
@@ -191,7 +191,7 @@ class LossGradients:
                 raise _opaque(self._parts.opaque, "shared parameters cannot be told from the tasks' own")
             self._sharing.see(self._losses, self._parts.shared)
             self._shared = tuple(self._sharing.found)
-        if self._given and self.active.all() and not set(self._shared).intersection(self.leaves):
+        if self._given and self.active.all() and set(self._shared).isdisjoint(self.leaves):
             raise BalanceError(
                 f"shared: no loss depends on any of the {len(self._shared)} parameters given",
                 hint="name parameters of the model that made the losses: balance(…, "
