@@ -124,7 +124,8 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
         with dispensable():
             print_evaluation(read_run(directory), found)
     console.print(
-        f"✔ done in {duration(progress.elapsed)} → {directory}      next: `mtctl eval {directory}`",
+        f"✔ done in {duration(progress.elapsed)} → {directory}      "
+        f"next: `{command_line(['mtctl', 'eval', str(directory)])}`",
         soft_wrap=True,
     )
     return int(ExitCode.OK)

@@ -356,7 +356,7 @@ class _Run:
                 "item": problem.item,
                 "budget": {
                     "units": problem.units,
-                    "done": saved if status == "interrupted" else problem.done,
+                    "done": saved,
                     "environment_steps": None,
                     **problem.budget(),
                     **({"earlier": list(self._earlier)} if self._earlier else {}),

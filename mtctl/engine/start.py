@@ -244,8 +244,8 @@ def _refuse_lost(place: RunDirectory, recipe: Recipe, problem: Problem) -> None:
     told, recorded = place.told, _recorded(place.metrics, problem.unit)
     budget = told.get("budget")
     done = budget.get("done") if isinstance(budget, Mapping) else None
-    saved = done and told.get("status") in ("running", "interrupted", "completed")
-    # As many as it takes to the first checkpoint: what saved that may have failed, or have been killed.
+    saved = done and told.get("status") in ("running", "interrupted", "completed", "failed")
+    # A run may have been killed after the record of a unit, and before the checkpoint that was due with it.
     if not (saved or recorded > recipe.checkpoints.every or (recorded and not told)):
         return
     raise MtctlError(
