@@ -23,18 +23,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dwa": {"window": 2},
     "adaptive_scaling": {"warmup_steps": 2},
 }
-FEW = [
-    "equal",
-    "uncertainty",
-    "running_mean",
-    "rlw",
-    "famo",
-    "gradnorm",
-    "encodec",
-    "pcgrad",
-    "nash_mtl",
-    "db_mtl",
-]
+FEW = ["equal", "uncertainty", "running_mean", "rlw", "famo", "gradnorm", "encodec", "pcgrad", "nash_mtl", "db_mtl"]
 OVERFLOWING = 2.0**127
 Losses = Mapping[str, Tensor]
 
@@ -165,9 +154,7 @@ def test_ways_to_scale(
     mtctl.balance(plain.losses(inputs(16, 5)), balancer=kind)
     report = mtctl.balance(scaled(model.losses(inputs(16, 5)), scaler), balancer=kind, scale=scale)
     assert report.scale == factor
-    torch.testing.assert_close(
-        gradients(model), [factor * one for one in gradients(plain)], rtol=1e-4, atol=1e-3
-    )
+    torch.testing.assert_close(gradients(model), [factor * one for one in gradients(plain)], rtol=1e-4, atol=1e-3)
 
 
 def test_weights_of_tasks_are_no_scale() -> None:
@@ -187,9 +174,7 @@ def test_weights_of_tasks_are_no_scale() -> None:
 
 def test_a_step_with_one_task_goes_on_as_those_before() -> None:
     model, scaler, balancer = mlp(), scaler_of(4096.0), mtctl.Balancer("log")
-    mtctl.balance(
-        {t: scaler.scale(loss) for t, loss in model.losses(inputs(16, 5)).items()}, balancer=balancer
-    )
+    mtctl.balance({t: scaler.scale(loss) for t, loss in model.losses(inputs(16, 5)).items()}, balancer=balancer)
     file = io.BytesIO()
     torch.save(balancer.state_dict(), file)
     file.seek(0)
@@ -203,9 +188,7 @@ def test_a_step_with_one_task_goes_on_as_those_before() -> None:
 def test_what_may_be_a_weight_or_a_scale_is_not_guessed() -> None:
     model, scaler = mlp(), scaler_of(4096.0)
     losses = {task: scaler.scale(loss) for task, loss in model.losses(inputs(16, 5)).items()}
-    with pytest.raises(
-        mtctl.BalanceError, match="task `red`: is the tensor .* 4096, a weight or the scale"
-    ) as error:
+    with pytest.raises(mtctl.BalanceError, match="task `red`: is the tensor .* 4096, a weight or the scale") as error:
         mtctl.balance({"red": losses["red"]}, balancer=mtctl.Balancer("log", tasks=("red", "blue")))
     assert "scale=1.0" in str(error.value.hint)
     balancer = mtctl.Balancer("log")
@@ -223,9 +206,7 @@ def test_a_loss_that_was_forgotten_is_named() -> None:
     losses["blue"] = model.losses(inputs(16, 5))["blue"]
     with pytest.raises(mtctl.BalanceError, match="task `blue`: its loss is not scaled as losses were"):
         mtctl.balance(losses, balancer=balancer)
-    with pytest.raises(
-        mtctl.BalanceError, match="task `blue`: its loss was not multiplied with the scaler's 4096"
-    ):
+    with pytest.raises(mtctl.BalanceError, match="task `blue`: its loss was not multiplied with the scaler's 4096"):
         mtctl.balance(losses, balancer="log", scale=scaler)
 
 
