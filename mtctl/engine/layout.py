@@ -28,6 +28,7 @@ run.json
      "budget": {"units": 1500, "done": 1500, "environment_steps": 612345 | null, "updates": 611000,
                 "samples_per_update": 192,
                 "earlier": [600] (only of a run that was prolonged: the units that were asked for before)},
+         (done: units up to which the run is saved; all of them, once it is completed)
      "seconds": {"total": 512.3, "training": 490.1, "evaluation": 22.2},
      "peak_memory_mb": 512.0, "started": "2026-01-31T12:00:00+00:00", "ended": … | null,
      "versions": {"mtctl": …, "python": …, "torch": …, "numpy": …, "gymnasium": …, "box2d": …},

@@ -122,15 +122,9 @@ def _difference(stored: Any, loaded: Any, place: str) -> str | None:
 
 
 def _bits(value: Tensor) -> bytes:
-    return (
-        value.detach()
-        .cpu()
-        .flatten()
-        .clone(memory_format=torch.contiguous_format)
-        .view(torch.uint8)
-        .numpy()
-        .tobytes()
-    )
+    # Even of one number, whose stride may be anything, and which counts as contiguous whatever it is.
+    flat = value.detach().cpu().flatten().clone(memory_format=torch.contiguous_format)
+    return flat.view(torch.uint8).numpy().tobytes()
 
 
 def _shown(value: Any) -> str:
