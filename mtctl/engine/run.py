@@ -127,9 +127,10 @@ class _Run:
         """
         self._begun = False
         self._describe("running")
+        self._place.prepare(dump(self._recipe), self._command)
         if kept := self._place.clear():
             say(Note("kept", f"kept what no run writes: {', '.join(kept)}"))
-        self._prepare(keep=0)
+        self._metrics = MetricsFile(self._place.metrics)
         self._begun = True
 
     def _take_up(self, past: Past, say: Say) -> bool:
@@ -355,7 +356,7 @@ class _Run:
                 "item": problem.item,
                 "budget": {
                     "units": problem.units,
-                    "done": saved if status == "interrupted" else problem.done,
+                    "done": saved,
                     "environment_steps": None,
                     **problem.budget(),
                     **({"earlier": list(self._earlier)} if self._earlier else {}),

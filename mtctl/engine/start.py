@@ -244,8 +244,9 @@ def _refuse_lost(place: RunDirectory, recipe: Recipe, problem: Problem) -> None:
     told, recorded = place.told, _recorded(place.metrics, problem.unit)
     budget = told.get("budget")
     done = budget.get("done") if isinstance(budget, Mapping) else None
-    saved = done and told.get("status") in ("running", "interrupted", "completed")
-    if not (saved or recorded >= recipe.checkpoints.every or (recorded and not told)):
+    saved = done and told.get("status") in ("running", "interrupted", "completed", "failed")
+    # A run may have been killed after the record of a unit, and before the checkpoint that was due with it.
+    if not (saved or recorded > recipe.checkpoints.every or (recorded and not told)):
         return
     raise MtctlError(
         f"{place.checkpoint(layout.LAST)}: the checkpoint to go on from is missing, and {recorded:,} "

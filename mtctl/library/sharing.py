@@ -91,6 +91,12 @@ def checked(name: str, parameters: Iterable[Tensor] | None) -> Parameters | None
     for one in given:
         if not isinstance(one, Tensor):
             raise _no_parameters(name, one)
+        if not one.is_leaf:
+            shape = "×".join(map(str, one.shape)) or "one number"
+            raise BalanceError(
+                f"{name}: a tensor ({shape}) is computed from parameters, and is none itself",
+                hint="name the parameters as they stand in the model, not parts or copies of them",
+            )
         if one.requires_grad:
             found.append(one)
     if not found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -452,3 +453,17 @@ def test_explain_goes_alone(mtctl: Command, asked: SimpleNamespace, more: list[s
     result = mtctl("diagnose", "--explain", "slow", *more)
     assert (result.code, asked.recipe) == (2, None)
     assert "--explain says what a finding means" in result.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_said_and_is_no_failure(
+    mtctl: Command, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def diagnose(*_: object, **__: object) -> None:
+        signal.raise_signal(number)
+        raise AssertionError("goes on")
+
+    monkeypatch.setattr("mtctl.diagnosis.diagnose.diagnose_recipe", diagnose)
+    result = mtctl("diagnose", "windows_documented", "--quiet")
+    assert (result.code, result.out) == (130, "")
+    assert result.err.startswith("stopped: half a diagnosis is none")

@@ -477,3 +477,30 @@ def test_who_waits_for_processes_does_without_torch() -> None:
     code = "import sys, mtctl.cli.eval_runs; sys.exit('torch' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_stop_in_this_process_leaves_what_was_done(
+    mtctl: Command, results: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, form: list[str]
+) -> None:
+    """The evaluation that is under way is left; those before it are there."""
+    seen: list[Path] = []
+
+    def evaluated(directory: Path, **options: Any) -> dict[str, Any]:
+        seen.append(directory)
+        if len(seen) == 2:
+            signal.raise_signal(number)
+            raise AssertionError("goes on")
+        return evaluate_run(directory, **options)
+
+    monkeypatch.setattr("mtctl.engine.evaluate.evaluate_run", evaluated)
+    before = tree(results)
+    result = mtctl("eval", "results", "--episodes", 1, *form)
+    assert result.code == 130
+    assert result.err.endswith("stopped; 1 of 2 runs have been evaluated\n")
+    assert (f"{seen[0]} · last" in result.out) is not bool(form)
+    after = tree(results)
+    assert [name for name in after if after[name] != before.get(name)] in (
+        [], [f"{seen[0].relative_to('results')}/eval.json"],
+    )  # fmt: skip

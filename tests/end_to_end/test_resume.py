@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mtctl.engine import checkpoint
-from mtctl.engine.directory import RunDirectory, held
+from mtctl.engine.directory import RunDirectory
+from mtctl.engine.lock import holder
 from mtctl.engine.run import execute
 from mtctl.recipes.loading import load
 from tests.end_to_end.command import (
@@ -141,7 +142,7 @@ def test_runs_side_by_side_are_saved_when_their_parent_is_killed(tmp_path: Path)
     process.kill()
     process.communicate()
     deadline = time.monotonic() + PATIENCE
-    while any(held(run) for run in runs):
+    while any(holder(run).state == "held" for run in runs):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert {run_json(run)["status"] for run in runs} <= {"interrupted", "completed"}

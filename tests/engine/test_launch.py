@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +166,33 @@ def test_a_process_that_is_no_child_reads_no_stdin(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv(lifeline.VARIABLE, raising=False)
     monkeypatch.setattr(lifeline, "Thread", None)
     lifeline.follow_parent()
+
+
+def idle(reader: Connection) -> None:
+    lifeline.end_with_parent(reader)
+    time.sleep(600)
+
+
+def test_a_worker_ends_with_the_pipe_that_it_is_given() -> None:
+    context = get_context("spawn")
+    reader, writer = context.Pipe(duplex=False)
+    with lifeline.blocked_signals():
+        worker = context.Process(target=idle, args=(reader,))
+        worker.start()
+    writer.close()
+    worker.join(120)
+    assert worker.exitcode == 1
+    reader.close()
+
+
+def test_signals_are_blocked_for_as_long_as_processes_are_started() -> None:
+    def blocked() -> set[int]:
+        return set(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+    before = blocked()
+    with lifeline.blocked_signals():
+        assert blocked() == before | {signal.SIGINT, signal.SIGHUP}
+    assert blocked() == before
 
 
 def scarce(most: int, monkeypatch: pytest.MonkeyPatch, jobs: list[Job]) -> None:

@@ -31,6 +31,13 @@ RECIPES: dict[str, Recipe] = {
     "per task": recipe("gradnorm_blind", "agent.replay.capacity=300", "agent.n_step=3"),
     "mixed": recipe("shared_blind", "agent.replay.capacity=200", "evaluation.every=0"),
     "independent": recipe("independent", "agent.replay.capacity=100000", "agent.replay.learning_starts=32"),
+    "priority": recipe(
+        "shared_onehot",
+        "agent.replay.capacity=200",
+        "agent.replay.priority={environment_steps: 500}",
+        "agent.reward_scale={kind: running_return}",
+        "evaluation.policy=averaged",
+    ),
     "windows": WINDOWS,
     "pcgrad": revise(WINDOWS, ["balancer={kind: pcgrad}", "training.optimizer=sgd", "training.lr=0.01"]),
 }

@@ -23,10 +23,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dwa": {"window": 2},
     "adaptive_scaling": {"warmup_steps": 2},
 }
-FEW = (
-    *("equal", "uncertainty", "running_mean", "rlw", "famo"),
-    *("gradnorm", "encodec", "pcgrad", "nash_mtl", "db_mtl"),
-)
+FEW = [
+    "equal", "uncertainty", "running_mean", "rlw", "famo", "gradnorm", "encodec", "pcgrad", "nash_mtl",
+    "db_mtl",
+]  # fmt: skip
 OVERFLOWING = 2.0**127
 
 
