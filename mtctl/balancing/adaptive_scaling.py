@@ -21,8 +21,9 @@ class AdaptiveScaling(Balancer):
         preserve_importance:  w ∝ bᵢ·sᵢ      equalise:  w ∝ sᵢ      Σw = 1
 
     Since weights are normalised, `target` cancels unless a bound is reached; what it really decides is which
-    norms are followed: those from target/most to target/least. Where all norms lie on one side of that, all
-    scales are equal and nothing is balanced: with gradients of length 20 and more, set a larger target.
+    norms are followed: those from target/most to target/least, 1e-6 to 1e6. The authors' narrow bounds are
+    presets of the recipe: where all norms lie on one side of 0.1 to 10, say, all scales are equal and nothing
+    is balanced.
 
     With `preserve_importance` the weighted norms end up in the ratio of the base weights, not equal: norms
     5.2 and 0.8 with base weights 0.7 and 0.3 give weights 0.264 and 0.736, weighted norms 1.374 : 0.589 =
@@ -34,20 +35,21 @@ class AdaptiveScaling(Balancer):
     task of base weight 0 stays at 0 in either mode. So does, after the warm-up, a task whose gradient has
     always been 0: it would take the largest scale, and with it nearly the whole sum, from the others.
 
-    Helps: where base weights should keep their meaning while gradient norms drift, within bounds.
+    Helps: where base weights should keep their meaning while gradient norms drift.
 
-    Fails: where all norms lie beyond one bound, so that nothing is balanced, and where `preserve_importance`
-    is taken for equal shares. Conflicts are not seen.
+    Fails: with narrow bounds, where all norms lie beyond one of them, so that nothing is balanced; and where
+    `preserve_importance` is taken for equal shares. Conflicts are not seen.
 
     Needs norms: T backward passes through `space`.
 
     Args:
         mode: `preserve_importance`, the rule as its authors wrote it, or `equalise`, what they say it does.
-        target: in units of the gradient norm; 1, in the middle of norms from 0.1 to 10.
+        target: in units of the gradient norm; 1, in the middle of norms from 1e-6 to 1e6.
         momentum: of the average, 0 ≤ momentum < 1; 0.9. It starts without bias.
-        least: smallest sᵢ; 0.1, so that no task is switched off.
-        most: largest sᵢ; 10, so that no task's noise is blown up.
-        warmup_steps: steps of each task before its weight moves; 100.
+        least: smallest sᵢ; 1e-6, so that losses in any units are told apart. 0.1 switches no task off.
+        most: largest sᵢ; 1e6, likewise. 10 blows up no task's noise.
+        warmup_steps: steps of each task before its weight moves; 0, for the average is one from the first
+            step on. A network that has been trained with long gradients meanwhile is slow to learn after.
         base_weights: [T] bᵢ; 1 each if left out.
         space: where norms are measured; all shared parameters.
 
@@ -60,9 +62,9 @@ class AdaptiveScaling(Balancer):
     mode: Literal["preserve_importance", "equalise"] = "preserve_importance"
     target: float = 1.0
     momentum: float = 0.9
-    least: float = 0.1
-    most: float = 10.0
-    warmup_steps: int = 100
+    least: float = 1e-6
+    most: float = 1e6
+    warmup_steps: int = 0
     base_weights: _by_task.Values = None
     space: Space = "all_shared"
 

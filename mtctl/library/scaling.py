@@ -57,7 +57,7 @@ class Scaling:
                 hint="scaler.scale(loss) for the loss of every task; or say it: balance(…, scale=…)",
             )
         if self.found or common in (None, 1.0):
-            return common
+            return common if self.found else None
         if self.found is None or len(losses) == tasks:
             raise BalanceError(
                 f"task `{next(iter(losses))}`: is the tensor that its loss was multiplied with, {common:g}, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,15 +75,22 @@ def test_the_target_cancels_where_no_bound_is_reached(target: float) -> None:
     ("norms", "scales"), [([15.0, 0.2], [0.1, 5.0]), ([0.1, 0.05], [10.0, 10.0])], ids=["far apart", "small"]
 )
 def test_bounds_hold(norms: list[float], scales: list[float]) -> None:
-    (weights,), _ = steps(AdaptiveScaling("equalise", warmup_steps=0), [step(norms)])
+    (weights,), _ = steps(AdaptiveScaling("equalise", least=0.1, most=10.0), [step(norms)])
     np.testing.assert_allclose(weights, np.array(scales) / np.sum(scales), rtol=1e-9)
 
 
 def test_norms_all_beyond_a_bound_are_not_told_apart() -> None:
-    (weights,), _ = steps(AdaptiveScaling("equalise", warmup_steps=0), [step([20.0, 200.0])])
+    narrow = AdaptiveScaling("equalise", least=0.1, most=10.0)
+    (weights,), _ = steps(narrow, [step([20.0, 200.0])])
     np.testing.assert_allclose(weights, [0.5, 0.5])
-    (weights,), _ = steps(AdaptiveScaling("equalise", target=60.0, warmup_steps=0), [step([20.0, 200.0])])
+    (weights,), _ = steps(replace(narrow, target=60.0), [step([20.0, 200.0])])
     np.testing.assert_allclose(weights, [10 / 11, 1 / 11])
+
+
+@pytest.mark.parametrize("norms", [[1.0, 1000.0], [2e-5, 30.0], [20.0, 200.0, 4e5]])
+def test_norms_of_any_usual_size_are_balanced_from_the_first_step_on(norms: list[float]) -> None:
+    (weights,), _ = steps(AdaptiveScaling(), [step(norms)])
+    np.testing.assert_allclose(weights * norms, (weights * norms)[0], rtol=1e-9)
 
 
 def test_base_weights_alone_until_every_task_is_warm() -> None:

@@ -73,7 +73,7 @@ def equal() -> list[dict[str, float]]:
 
 
 @pytest.mark.learning
-@pytest.mark.parametrize("kind", ["running_mean", "db_mtl", "nash_mtl", "famo"])
+@pytest.mark.parametrize("kind", ["running_mean", "adaptive_scaling", "db_mtl", "nash_mtl", "famo"])
 def test_balanced_training_learns_the_task_that_equal_weights_ignore(
     kind: str, equal: list[dict[str, float]]
 ) -> None:

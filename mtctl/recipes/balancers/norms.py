@@ -71,21 +71,24 @@ class ScalingSettings(NamedTuple):
 
 
 SCALING_PRESETS: Final = {
+    "wide": ScalingSettings(1.0, 0.9, 1e-6, 1e6),
     "balanced": ScalingSettings(1.0, 0.9, 0.1, 10.0),
     "conservative": ScalingSettings(0.5, 0.95, 0.2, 5.0),
     "aggressive": ScalingSettings(2.0, 0.8, 0.05, 20.0),
     "off": ScalingSettings(1.0, 0.9, 1.0, 1.0),
 }
-"""`off` holds every scale at 1, so that the base weights are left."""
+"""`wide` tells norms of any usual size apart; the next three are the method's authors'. `off` holds every
+scale at 1, so that the base weights are left."""
 
 
 class AdaptiveScaling(WeightedMethod):
     """Base weights, scaled towards a common gradient norm within bounds, and normalised to sum 1."""
 
     kind: Literal["adaptive_scaling"]
-    preset: Literal["balanced", "conservative", "aggressive", "off"] = "balanced"
-    """Target, momentum and bounds at once: 1, 0.9, 0.1 to 10 (`balanced`); 0.5, 0.95, 0.2 to 5
-    (`conservative`); 2, 0.8, 0.05 to 20 (`aggressive`). `off`: the base weights alone."""
+    preset: Literal["wide", "balanced", "conservative", "aggressive", "off"] = "wide"
+    """Target, momentum and bounds at once: 1, 0.9, 1e-6 to 1e6 (`wide`); and as its authors set them: 1, 0.9,
+    0.1 to 10 (`balanced`); 0.5, 0.95, 0.2 to 5 (`conservative`); 2, 0.8, 0.05 to 20 (`aggressive`). `off`:
+    the base weights alone."""
     mode: Literal["preserve_importance", "equalise"] = "preserve_importance"
     """Ratio of the weighted gradient norms: that of the base weights, or 1 : 1."""
     target: PositiveFloat | None = None
@@ -97,8 +100,8 @@ class AdaptiveScaling(WeightedMethod):
     """Smallest scale; null: the preset's."""
     max_scale: PositiveFloat | None = None
     """Largest scale; null: the preset's."""
-    warmup_steps: NonNegativeInt = 100
-    """Steps of a task before its weight moves."""
+    warmup_steps: NonNegativeInt = 0
+    """Steps of a task before its weight moves; its authors': 100."""
     layer: Space = "all_shared"
     """Where gradient norms are taken."""
 
