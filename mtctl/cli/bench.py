@@ -36,7 +36,7 @@ def bench(
     """
     if recipe is not None and tasks is not None:
         raise MtctlError("--tasks and --recipe exclude each other: a recipe has the tasks that it has")
-    chosen, numbers = _methods(methods), _tasks(tasks or "2,4,10,40")
+    chosen, numbers = _methods(methods), _tasks("2,4,10,40" if tasks is None else tasks)
     # Torch takes a second to load: what is misspelled is told before.
     from mtctl.cli.console import err, out, write_json
     from mtctl.engine.bench import on_recipe, on_reference
