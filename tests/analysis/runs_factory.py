@@ -105,25 +105,26 @@ def _outcome(value: float) -> str:
     return "landed" if value >= 200 else "timed_out" if value >= 0 else "crashed"
 
 
-def records(episodes: int = 3) -> list[dict[str, Any]]:
+def records(episodes: int = 3, tasks: Sequence[str] = TASKS) -> list[dict[str, Any]]:
     """Return lines of metrics.jsonl: episodes, the first without an update, then an evaluation."""
+    first, second = tasks[0], tasks[1 % len(tasks)]
     signals = {
         "updates": 93,
         "measured": 93,
-        "loss": {"standard": 1.5, "windy": None},
-        "weight": {"standard": 1.0, "windy": None},
-        "gradient_norm": {"standard": 0.5, "windy": None},
-        "gradient_share": {"standard": 1.0, "windy": None},
-        "cosine": {"standard|windy": None},
-        "cosine_sd": {"standard|windy": None},
+        "loss": {second: None, first: 1.5},
+        "weight": {second: None, first: 1.0},
+        "gradient_norm": {second: None, first: 0.5},
+        "gradient_share": {second: None, first: 1.0},
+        "cosine": {f"{first}|{second}": None},
+        "cosine_sd": {f"{first}|{second}": None},
         "conflict_rate": None,
-        "replay_rows": {"standard": 93.0, "windy": 0.0},
+        "replay_rows": {second: 0.0, first: 93.0},
     }
     played = [
         {
             "kind": "episode",
             "episode": number,
-            "task": "standard",
+            "task": first,
             "return": -123.4,
             "steps": 93,
             "outcome": "crashed",
@@ -148,7 +149,7 @@ def records(episodes: int = 3) -> list[dict[str, Any]]:
         "episode": episodes,
         "environment_steps": 93 * episodes,
         "updates": 0,
-        "tasks": {"standard": task},
+        "tasks": {first: task},
         "average": 1.0,
     }
     return [*played, evaluation]
@@ -276,7 +277,9 @@ def write_run(root: Path, name: str = "gradnorm_blind", seed: int = 0, **changes
     (directory / "checkpoints" / "last.pt").write_bytes(b"")
     (directory / "recipe.yaml").write_text(f"# {run['command']}\nname: {name}\n")
     (directory / "run.json").write_text(json.dumps(run, indent=2))
-    (directory / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records()))
+    (directory / "metrics.jsonl").write_text(
+        "".join(json.dumps(record) + "\n" for record in records(tasks=run["tasks"]))
+    )
     if evaluation is not None:
         (directory / "eval.json").write_text(json.dumps(evaluation_document(run, returns, **evaluation)))
     return directory

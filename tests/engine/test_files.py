@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import pytest
 
-from mtctl.engine import checkpoint, files
+from mtctl.engine import checkpoint
 from mtctl.engine.files import (
     explained,
     is_stream,
@@ -146,7 +146,7 @@ class TestLinks:
     def test_a_link_that_waits_for_the_temporary_file_is_not_followed(
         self, tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(files.secrets, "token_hex", lambda _: "0" * 16)
+        monkeypatch.setattr("secrets.token_hex", lambda _: "0" * 16)
         trap = tmp_path / ".run.json.0000000000000000.tmp"
         trap.symlink_to(elsewhere)
         with pytest.raises(FileExistsError):
@@ -155,7 +155,7 @@ class TestLinks:
         assert trap.is_symlink()
 
     def test_temporary_files_have_names_that_nobody_guesses_and_we_know(self, tmp_path: Path) -> None:
-        names = set()
+        names: set[str] = set()
         for _ in range(20):
             write_atomically(
                 tmp_path / "run.json", lambda _: names.update(path.name for path in tmp_path.iterdir())

@@ -25,7 +25,21 @@ RECIPES: dict[str, Recipe] = {
     "independent": recipe("independent"),
     "windows": WINDOWS,
 }
-CONTENTS = (None, -1, 10**30, 1.5, float("nan"), True, "x", [], {}, [1, 2], {"a": 1}, torch.zeros(3), b"x")
+CONTENTS: tuple[Any, ...] = (
+    None,
+    -1,
+    10**30,
+    1.5,
+    float("nan"),
+    True,
+    "x",
+    [],
+    {},
+    [1, 2],
+    {"a": 1},
+    torch.zeros(3),
+    b"x",
+)
 MUTATIONS = 20
 
 

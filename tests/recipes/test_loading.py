@@ -8,6 +8,7 @@ import pytest
 
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.recipes.loading import dump, load
+from mtctl.recipes.sources import Source, read
 from tests.recipes.samples import MINIMAL, Refusal, Write
 
 
@@ -239,11 +240,13 @@ class TestChains:
         assert load(Path("r0.yaml")).name == "r0"
 
     def test_one_without_end_is_not(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-        import mtctl.recipes.loading as loading
-
         looks: list[Path] = []
-        original = loading.read
-        monkeypatch.setattr(loading, "read", lambda path: (looks.append(path), original(path))[1])
+
+        def noted(path: Path) -> Source:
+            looks.append(path)
+            return read(path)
+
+        monkeypatch.setattr("mtctl.recipes.loading.read", noted)
         for number in range(200):
             write(f"r{number}.yaml", f"extends: r{number + 1}.yaml\n")
         message = error(Path("r0.yaml")).message
