@@ -23,14 +23,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dwa": {"window": 2},
     "adaptive_scaling": {"warmup_steps": 2},
 }
-<<<<<<< HEAD
 FEW = [
     "equal", "uncertainty", "running_mean", "rlw", "famo", "gradnorm", "encodec", "pcgrad", "nash_mtl",
     "db_mtl",
 ]  # fmt: skip
-=======
-FEW = ["equal", "uncertainty", "running_mean", "rlw", "famo", "gradnorm", "encodec", "pcgrad", "nash_mtl", "db_mtl"]
->>>>>>> work-stop
 OVERFLOWING = 2.0**127
 
 
@@ -165,12 +161,8 @@ def test_ways_to_scale(
     losses = scaled([*model.losses(inputs(16, 5)).values()], scaler)
     report = mtctl.balance(dict(zip(model.heads, losses, strict=True)), balancer=kind, scale=scale)
     assert report.scale == factor
-<<<<<<< HEAD
     want = [factor * one for one in gradients(plain)]
     torch.testing.assert_close(gradients(model), want, rtol=1e-4, atol=1e-3)
-=======
-    torch.testing.assert_close(gradients(model), [factor * one for one in gradients(plain)], rtol=1e-4, atol=1e-3)
->>>>>>> work-stop
 
 
 def test_weights_of_tasks_are_no_scale() -> None:
@@ -190,12 +182,8 @@ def test_weights_of_tasks_are_no_scale() -> None:
 
 def test_a_step_with_one_task_goes_on_as_those_before() -> None:
     model, scaler, balancer = mlp(), scaler_of(4096.0), mtctl.Balancer("log")
-<<<<<<< HEAD
     losses = {task: scaler.scale(loss) for task, loss in model.losses(inputs(16, 5)).items()}
     mtctl.balance(losses, balancer=balancer)
-=======
-    mtctl.balance({t: scaler.scale(loss) for t, loss in model.losses(inputs(16, 5)).items()}, balancer=balancer)
->>>>>>> work-stop
     file = io.BytesIO()
     torch.save(balancer.state_dict(), file)
     file.seek(0)
@@ -209,11 +197,7 @@ def test_a_step_with_one_task_goes_on_as_those_before() -> None:
 def test_what_may_be_a_weight_or_a_scale_is_not_guessed() -> None:
     model, scaler = mlp(), scaler_of(4096.0)
     losses = {task: scaler.scale(loss) for task, loss in model.losses(inputs(16, 5)).items()}
-<<<<<<< HEAD
     with pytest.raises(mtctl.BalanceError, match=r"task `red`: is the tensor .* 4096, a weight") as error:
-=======
-    with pytest.raises(mtctl.BalanceError, match="task `red`: is the tensor .* 4096, a weight or the scale") as error:
->>>>>>> work-stop
         mtctl.balance({"red": losses["red"]}, balancer=mtctl.Balancer("log", tasks=("red", "blue")))
     assert "scale=1.0" in str(error.value.hint)
     balancer = mtctl.Balancer("log")
@@ -231,11 +215,7 @@ def test_a_loss_that_was_forgotten_is_named() -> None:
     losses["blue"] = model.losses(inputs(16, 5))["blue"]
     with pytest.raises(mtctl.BalanceError, match="task `blue`: its loss is not scaled as losses were"):
         mtctl.balance(losses, balancer=balancer)
-<<<<<<< HEAD
     with pytest.raises(mtctl.BalanceError, match="task `blue`: its loss was not multiplied with"):
-=======
-    with pytest.raises(mtctl.BalanceError, match="task `blue`: its loss was not multiplied with the scaler's 4096"):
->>>>>>> work-stop
         mtctl.balance(losses, balancer="log", scale=scaler)
 
 
