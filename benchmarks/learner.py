@@ -107,7 +107,9 @@ class Comparison:
 def compare_updates(size: Size) -> list[Comparison]:
     """Time one update of the literal GradNorm and of mtctl's methods."""
     # The same algorithm as the literal one: L(0) from the first batch, no floor.
-    gradnorm = updates(GradNorm(kind="gradnorm", initial_loss="first_batch", weight_floor=0.0), size.filled)
+    gradnorm = updates(
+        GradNorm(kind="gradnorm", initial_loss="first_batch", lr=0.01, weight_floor=0.0), size.filled
+    )
     sides: dict[str, Side] = {
         "literal": literal_updates(gradnorm),
         "gradnorm": gradnorm.run,

@@ -62,7 +62,8 @@ def write_plots(comparison: Comparison, folder: Path, formats: Sequence[str] = (
 
     trainings = read_trainings(comparison)
     # Without dates and random names, the same comparison draws the same bytes.
-    with mpl.rc_context({"svg.hashsalt": "mtctl", "font.size": 9}):
+    # Names are no formulas, whatever dollar signs they hold.
+    with mpl.rc_context({"svg.hashsalt": "mtctl", "font.size": 9, "text.parse_math": False}):
         for name, draw in _DRAWINGS.items():
             figure = draw(comparison, trainings)
             for form in formats if figure is not None else ():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from mtctl.analysis.documents import NEEDS, check, decode, parse, read_document, show_text
+from mtctl.analysis.documents import NEEDS, check, decode, parse, read_document
 from mtctl.analysis.formats import (
     EpisodeRecord,
     EpochRecord,
@@ -25,6 +25,7 @@ from mtctl.engine import layout
 from mtctl.errors import MtctlError
 from mtctl.reading import read_bytes
 from mtctl.recipes import builtin
+from mtctl.text import show_text
 
 _DEPTH = 3
 """Folders between a results root and a run, at most: a group of recipes, a recipe, a seed."""

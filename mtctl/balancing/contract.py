@@ -170,8 +170,8 @@ class Shown(Protocol):
     Attributes:
         losses: [T] float64 mean losses Lᵢ, detached.
         active: [T] bool.
-        importance: [T] float64 aᵢ > 0, what the problem multiplies Lᵢ by in the sum Σ aᵢ·Lᵢ that it minimises
-            before anybody balances: 1, or a task's share of a batch that all tasks have drawn together.
+        importance: [T] float64 aᵢ > 0 of active tasks, what the problem multiplies Lᵢ by in the sum Σ aᵢ·Lᵢ
+            that it minimises before anybody balances: 1, or a task's share of the rows of a mixed batch.
             Losses, norms and inner products are those of Lᵢ; a method sees them times a.
     """
 

@@ -69,7 +69,7 @@ class FAMO(Balancer):
         refuse_negative(
             np.where(signals.active, above, 0.0),
             "measured from its bound, so that it has no log",
-            "give `ideal`, by task, a bound that no loss falls below; or take a method that looks at gradients",
+            "give `ideal`, by task, a bound that no loss falls below; or look at gradients, as encodec does",
         )
         learning = self._learning(above, signals.active)
         shares = softmax(state["logits"], learning) / np.where(learning, above + self.epsilon, 1.0)

@@ -56,9 +56,9 @@ class GradNorm(Balancer):
             reinforcement learning, where one minibatch with one crash in it can fix the weights for a whole
             run, take 200.
         initial_losses: [T] L(0) known beforehand; nothing is then averaged.
-        floor: φ, the smallest weight; 0 as in the paper: the softmax alone switches no task off. A floor keeps
-            a bad L(0) from all but doing so, and bounds what can be balanced: weights of T tasks then differ
-            by a factor of (1 − φ)·T/φ + 1 at most, 39 for two tasks and 0.05.
+        floor: φ, the smallest weight; 0 as in the paper: the softmax alone switches no task off. A floor
+            keeps a bad L(0) from all but doing so, and bounds what can be balanced: weights of T tasks then
+            differ by a factor of (1 − φ)·T/φ + 1 at most, 39 for two tasks and 0.05.
         space: where norms are taken; the last shared layer as in the paper.
 
     Raises:

@@ -20,8 +20,8 @@ class IMTLL(Balancer):
 
     The fixed point is e^{sᵢ} = 1/Lᵢ, every weighted loss 1: that of Σ log L, reached at the pace of Adam. It
     is `Uncertainty` in other letters (twice its objective with s = −log σ²), except that weights start at 1.
-    Nothing in the objective bounds s as a loss goes to 0, so s stays within ±`limit`. A negative loss, which no
-    weight brings to 1, would drive s there.
+    Nothing in the objective bounds s as a loss goes to 0, so s stays within ±`limit`. A negative loss, which
+    no weight brings to 1, would drive s there.
 
     Helps: in long trainings whose losses are in different units: weights follow slowly, past the noise of
     batches.

@@ -50,7 +50,7 @@ class Uncertainty(Balancer):
         return tasks
 
     def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
-        refuse_negative(signals.losses, "so that no noise level explains it and its weight would have no bound")
+        refuse_negative(signals.losses, "so that no noise level explains it")
         s = state["log_variances"]
         weights = 0.5 * np.exp(-s)
         gradient = 0.5 - weights * signals.losses

@@ -6,6 +6,7 @@ Nothing heavy is imported here or at the top of a verb's file, so that `mtctl --
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -73,6 +74,7 @@ def _root(
     if version:
         write_line(f"mtctl {__version__}")
         raise typer.Exit
+    Path.cwd()  # where the folder was removed, paths mean nothing, and torch ends the process without a word
 
 
 def main() -> None:

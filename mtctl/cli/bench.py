@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ _METHODS = "Their kinds, separated by commas. [default: all that need no setting
 _TASKS = "Numbers of tasks of the reference network, separated by commas. [default: 2,4,10,40]"
 _RECIPE = "Measure in this recipe's training, in place of its own method, instead of the reference network."
 _BLOCKS = "How often each method is timed; they take turns."
+_NUMBER = re.compile("[0-9]{1,9}")
 _MOST_TASKS = 1000
 
 
@@ -79,7 +81,7 @@ def _methods(text: str | None) -> dict[str, Method]:
 def _tasks(text: str) -> list[int]:
     numbers = []
     for word in text.split(","):
-        if not word.strip().isdecimal() or not 1 <= int(word) <= _MOST_TASKS:
+        if not _NUMBER.fullmatch(word.strip()) or not 1 <= int(word) <= _MOST_TASKS:
             raise MtctlError(
                 f"--tasks {text}: `{word}` is not a number of tasks from 1 to {_MOST_TASKS:,}",
                 hint="write --tasks 2,4,10,40",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME: Final = 100
 """Characters of a recipe's name."""
+_ELSEWHERE: Final = "choose another place for --write-recipe"
 _CELLS: Final = 100
 """Width of the comment at the head."""
 
@@ -42,6 +44,8 @@ def require_place(path: Path, *, force: bool) -> None:
         raise MtctlError(f"--write-recipe {path}: it exists", hint="--force overwrites it")
     if not path.parent.is_dir():
         raise MtctlError(f"--write-recipe {path}: there is no folder {path.parent}", hint="make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise MtctlError(f"--write-recipe {path}: nothing may be written into {path.parent}", hint=_ELSEWHERE)
 
 
 def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
@@ -66,7 +70,7 @@ def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
     head = "".join(
         f"# {show_text(line)}".rstrip() + "\n" for line in _head(path, recipe, name, diagnosis, best)
     )
-    with explained(path.parent, "choose another place for --write-recipe"):
+    with explained(path.parent, _ELSEWHERE):
         write_output(path, f"{head}\n{dump(cured)}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from math import ceil
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from mtctl.errors import MtctlError
@@ -107,7 +108,11 @@ def refuse_flags(kind: Kind, target: str, given: Iterable[str]) -> None:
                 f"--tasks names columns of a metrics file; {target} is a {kind}",
                 hint="--task NAME examines one task of a recipe" if kind is Kind.RECIPE else None,
             )
-        hint = f"a recipe is trained: mtctl diagnose {target}/recipe.yaml" if kind is Kind.RUN else None
+        hint = (
+            f"a recipe is trained: mtctl diagnose {quote(f'{target}/recipe.yaml')}"
+            if kind is Kind.RUN
+            else None
+        )
         raise MtctlError(f"{flag} does not go with a {kind}: {_READ}", hint=hint)
 
 

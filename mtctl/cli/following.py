@@ -66,8 +66,10 @@ class Followed:
         self.why = ""
         try:
             self.status = self._look()
-        except (MtctlError, OSError) as error:
-            self.status, self.why = "unreadable", str(error)
+        except MtctlError as error:
+            self.status, self.why = "unreadable", error.message
+        except OSError as error:
+            self.status, self.why = "unreadable", f"{error.filename or self.path}: {error.strerror or error}"
 
     def _look(self) -> Status:
         # In this order: a process writes how it ended before it lets its lock go.
@@ -121,7 +123,7 @@ class Followed:
             if self._tail.lost:
                 self._begin(run)
                 self._tail.follow()
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             what = str(error).splitlines()[0]
             self._damage = f"{self.path / layout.METRICS} has a line that is no record: {what}"
         if self._damage:

@@ -42,7 +42,9 @@ def train(
         int, typer.Option("-j", "--jobs", min=1, help="Runs at a time, one process and thread each.")
     ] = 1,
     results_dir: Annotated[Path, typer.Option(help="Where run directories go.")] = Path("results"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run has stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a run has stopped, or prolong it.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace runs that are there.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be trained; write nothing.")

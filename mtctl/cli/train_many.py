@@ -18,6 +18,7 @@ from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.launch.local import Job, exit_code, launch
+from mtctl.engine.provenance import command_line
 from mtctl.engine.start import check_target
 from mtctl.recipes.loading import dump
 from mtctl.recipes.recipe import Recipe
@@ -64,8 +65,8 @@ class _Watched:
     @property
     def _written(self) -> bool:
         """Whether the metrics file is this job's: until run.json is new, it is an earlier run's."""
-        if self.job.started is None or self.job.code is not None:
-            return self.job.code is not None
+        if self.job.started is None or self.job.code == 0:
+            return self.job.code == 0
         try:
             fresh = (self.job.directory / layout.RUN).stat().st_mtime >= self.job.started
         except FileNotFoundError:
@@ -148,7 +149,8 @@ def train_many(
         names = ", ".join(job.label for job in failed)
         console.print(f"{len(failed)} of {len(jobs)} runs failed: {names}", style="red", soft_wrap=True)
     elif not stopped:
-        console.print(f"✔ {len(jobs)} runs done      next: `mtctl compare {results_dir}`", soft_wrap=True)
+        following = command_line(["mtctl", "compare", str(results_dir)])
+        console.print(f"✔ {len(jobs)} runs done      next: `{following}`", soft_wrap=True)
     return int(exit_code(jobs, stopped=stopped))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +19,7 @@ from mtctl.cli.screens.figures import duration
 from mtctl.cli.streams import dispensable
 from mtctl.engine import layout
 from mtctl.engine.interrupt import stop_on_signals
+from mtctl.engine.provenance import command_line
 from mtctl.engine.run import execute
 from mtctl.engine.start import Note
 from mtctl.errors import ExitCode
@@ -103,7 +103,7 @@ def _answer(request: int, progress: Progress) -> str:
 def _again() -> str:
     """Return the command that goes on with this one's run."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--force"]
-    return shlex.join(["mtctl", *arguments, *([] if "--resume" in arguments else ["--resume"])])
+    return command_line(["mtctl", *arguments, *([] if "--resume" in arguments else ["--resume"])])
 
 
 def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) -> int:
@@ -124,7 +124,8 @@ def _conclude(status: str, progress: Progress, directory: Path, *, table: bool) 
         with dispensable():
             print_evaluation(read_run(directory), found)
     console.print(
-        f"✔ done in {duration(progress.elapsed)} → {directory}      next: `mtctl eval {directory}`",
+        f"✔ done in {duration(progress.elapsed)} → {directory}      "
+        f"next: `{command_line(['mtctl', 'eval', str(directory)])}`",
         soft_wrap=True,
     )
     return int(ExitCode.OK)

@@ -25,6 +25,8 @@ _JUMP: Final = 8.0
 """Standard deviations of the noise that a spike stands out by; 1e5 records of noise reach 5.5."""
 _TWICE: Final = 2.0
 """Factor over its neighbours from which such a value is a spike, however small the noise."""
+_LAST: Final = 2.0**53
+"""Steps up to which floating point numbers tell one from the next."""
 _PARTS: Final = 10
 """Parts of a curve; its noise is that of the noisiest."""
 _NEEDS_GRADIENTS: Final = "a curve does not show gradients: `mtctl diagnose RECIPE`, or a run of mtctl, does"
@@ -98,6 +100,12 @@ def _steps(table: Table, chosen: Columns) -> tuple[npt.NDArray[np.float64], list
         place = f"{table.path}:{table.lines[unusable[0]]}"
         text = f"{place}: column `{show_text(chosen.step)}` has no step here"
         raise MtctlError(text, hint="every row needs its step; --tasks step=COLUMN names another column")
+    if (far := np.flatnonzero(np.abs(steps) > _LAST)).size:
+        place = f"{table.path}:{table.lines[far[0]]}"
+        text = (
+            f"{place}: column `{show_text(chosen.step)}` has step {steps[far[0]]:g}, which nobody counts to"
+        )
+        raise MtctlError(text, hint="write whole steps; --tasks step=COLUMN names another column")
     if (backwards := np.flatnonzero(np.diff(steps) < 0)).size:
         line = table.lines[backwards[0] + 1]
         note = f"steps go back at line {line}, as in a resumed log: sorted, the last of equal ones counts"

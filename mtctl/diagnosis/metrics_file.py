@@ -18,14 +18,16 @@ from mtctl.analysis.documents import decode, show
 from mtctl.engine import layout
 from mtctl.engine.files import is_stream
 from mtctl.errors import MtctlError
-from mtctl.reading import read_bytes
+from mtctl.reading import LARGEST, read_bytes, require_room
 from mtctl.text import show_text
 
 DELIMITERS: Final = ",;\t"
 _WHAT_IT_IS: Final = "a metrics file is CSV with a line of names on top, or JSONL with an object in each line"
 _NUMBER: Final = "write a number, nan or inf, or leave the cell empty where nothing was logged"
-_NEEDS: Final = 32.0
-"""Bytes of memory for a byte of such a file, at most: rows of two cells of one character."""
+_NEEDS: Final = 18.0
+"""Bytes of memory for a byte of such a file, measured on one of a million rows …"""
+_ROW: Final = 150
+"""… and for a row, however short it is."""
 _DEEPEST: Final = 32
 """Objects inside one another whose names are joined to one column's."""
 _LONGEST_NAME: Final = 200
@@ -120,6 +122,8 @@ def read_table(path: Path) -> Table:
     if path.name == layout.METRICS and (path.parent / layout.RUN).is_file():
         raise MtctlError(f"{path} belongs to a run", hint=f"a run says more: `mtctl diagnose {path.parent}`")
     content = read_bytes(path, remedy=_WHAT_IT_IS, needs=_NEEDS, pipes=True)
+    needs = _NEEDS + _ROW * (content.count(b"\n") + content.count(b"\r")) / max(1, len(content))
+    require_room(path, len(content), largest=LARGEST, needs=needs, remedy=_WHAT_IT_IS)
     text = decode(content, str(path), remedy=_WHAT_IT_IS).removeprefix("\ufeff")
     if not text.strip():
         raise MtctlError(f"{path} is empty", hint=_WHAT_IT_IS)

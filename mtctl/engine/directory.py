@@ -13,6 +13,7 @@ from mtctl.engine.files import write_text
 from mtctl.engine.lock import Lock
 from mtctl.errors import MtctlError
 
+_DESCRIPTIONS: Final = (layout.RUN, layout.RECIPE)
 _NAMED: Final = 3
 """Files that a message names."""
 
@@ -96,15 +97,15 @@ class RunDirectory:
             )
 
     def clear(self) -> list[str]:
-        """Remove what an earlier run has left, except for run.json, and return what else is there.
+        """Remove what an earlier run has left beside run.json and recipe.yaml; return what else is there.
 
         Only files that a run writes are removed, by name; links are never followed: a folder of checkpoints
         on another disk is emptied and stays linked, any other link is removed itself.
         """
         for file in [*self._own(self.checkpoints, checkpoint=True), *self._own(self.path)]:
-            if file.name != layout.RUN:
+            if file.name not in _DESCRIPTIONS:
                 file.unlink()
-        return [name for name in self._entries() if name != layout.RUN]
+        return [name for name in self._entries() if name not in _DESCRIPTIONS]
 
     def _entries(self) -> list[str]:
         """Return the names of what is there, but for the lock and the folder of checkpoints itself."""

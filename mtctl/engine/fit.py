@@ -61,17 +61,19 @@ class Balancing:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         stored = dict(state["state"])
-        if (found := _layout(stored)) != (own := _layout(self._state)):
-            raise ValueError(f"state of {found or 'no method'}, not of {own or 'methods without any'}")
+        own, found = _layout(self._state), _layout(stored)
+        for name in own | found:
+            if own.get(name) != found.get(name):
+                raise ValueError(f"{name} is {found.get(name, 'missing')}, not {own.get(name, 'known')}")
         self._state = stored
         self._rng.set_state(state["rng"])
 
 
-def _layout(state: Mapping[str, Tensor]) -> str:
-    return ", ".join(
-        f"{name} {list(state[name].shape)} {str(state[name].dtype).removeprefix('torch.')}"
-        for name in sorted(state)
-    )
+def _layout(state: Mapping[str, Tensor]) -> dict[str, str]:
+    return {
+        name: f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+        for name, value in state.items()
+    }
 
 
 class Diverged(MtctlError):  # noqa: N818 - named after what happened

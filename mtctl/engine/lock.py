@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Literal
 
+from mtctl.engine.files import open_to_append
 from mtctl.engine.layout import LOCK
 from mtctl.errors import MtctlError
 
@@ -22,6 +23,8 @@ _ATTEMPTS: Final = 10
 _PAUSE_SECONDS: Final = 0.05
 """Between attempts: who looks at a lock, or stores an evaluation, has it for an instant, which must not
 refuse a run."""
+_FLAGS: Final[int] = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Who only looks is neither led elsewhere nor made to wait."""
 _LONGEST: Final = 300
 """Bytes of the file that are read: a number and a host's name."""
 
@@ -53,12 +56,12 @@ def holder(path: Path) -> Holder:
         path: the run directory.
     """
     try:
-        with (path / LOCK).open("rb") as file:
+        with os.fdopen(os.open(path / LOCK, os.O_RDONLY | _FLAGS), "rb") as file:
             taken = not _try_share(file)
             pid, host = _signature(file)
     except FileNotFoundError:
         return Holder("free")
-    except OSError:  # no permission, or no locks
+    except OSError:  # no permission, no locks, or a link
         return Holder("unknown")
     if taken:
         return Holder("held", pid, host)
@@ -116,7 +119,11 @@ class Lock:
 
     def _take(self) -> bool:
         self._path.mkdir(parents=True, exist_ok=True)
-        file = (self._path / LOCK).open("ab")
+        if (self._path / LOCK).is_symlink():
+            raise MtctlError(
+                f"{self._path / LOCK} is a link, which a run does not write through", hint="remove it"
+            )
+        file = open_to_append(self._path / LOCK)
         try:
             taken = _try_lock(file) and self._is_there(file)
         except OSError as error:

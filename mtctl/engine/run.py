@@ -127,9 +127,10 @@ class _Run:
         """
         self._begun = False
         self._describe("running")
+        self._place.prepare(dump(self._recipe), self._command)
         if kept := self._place.clear():
             say(Note("kept", f"kept what no run writes: {', '.join(kept)}"))
-        self._prepare(keep=0)
+        self._metrics = MetricsFile(self._place.metrics)
         self._begun = True
 
     def _take_up(self, past: Past, say: Say) -> bool:

@@ -87,9 +87,9 @@ def _fill(path: Path, place: str, stored: Any, load: Callable[[Any], None], stat
     except MtctlError:
         raise
     except Exception as error:  # a loader may raise anything about what it was not made for
-        lines = str(error).splitlines()
-        reason = f": {type(error).__name__}: {lines[0][:_LONGEST]}" if lines else f": {type(error).__name__}"
-        raise _misfit(path, f"{place} does not fit this run{reason}") from error
+        reason = " ".join(str(error).split())[:_LONGEST] or type(error).__name__
+        reason = f"{reason} is missing" if isinstance(error, KeyError) else reason
+        raise _misfit(path, f"{place} does not fit this run: {reason}") from error
     if difference is not None:
         raise _misfit(path, difference)
 

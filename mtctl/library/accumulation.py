@@ -22,7 +22,7 @@ def accumulate(gradients: dict[Tensor, Tensor]) -> None:
     if gradients:
         with torch.enable_grad():
             arriving: Tensor = _Arriving.apply(gradients, *gradients)  # type: ignore[no-untyped-call]
-        arriving.backward()  # type: ignore[no-untyped-call]
+        arriving.backward()
 
 
 class _Arriving(torch.autograd.Function):

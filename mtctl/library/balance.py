@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from mtctl.balancing.chain import Chain, Decision
 from mtctl.balancing.contract import Balancer as Method
@@ -55,34 +55,61 @@ def balance(
     >>> sorted(report.weights)
     ['left', 'right']
 
-    Shared are the parameters that at least two losses of a step reach through the autograd graph, or have
-    reached before; the rest of a loss's parameters are its own. Leave a task's loss out, or None, where a
-    step has no data of it: it then has no part in the step, and its state rests. Call this several times
-    before `optimizer.step()` to accumulate gradients; the method then balances, and counts, each part by
-    itself.
+    Shared are the parameters that the losses of at least two tasks reach through the autograd graph, in this
+    step or in earlier ones; the rest of a loss's parameters are its own. Leave a task's loss out, or None,
+    where a step has no data of it: it then has no part in the step, and its state rests. As long as no step
+    has shown two tasks with a parameter in common, methods on gradients rest and a loss counts as it is, with
+    weight 1; give `shared` to have them from the first step on. Where a later step shows that more is shared,
+    or a task that does not depend on the last shared layer, averages of norms and angles begin anew.
+
+    Call this several times before `optimizer.step()` to accumulate gradients; the method then balances, and
+    counts, each part by itself.
+
+    With a GradScaler, hand in what would have had its `.backward()` called: `scaler.scale(loss)` for each
+    loss. The factor that all losses were multiplied with last is found and taken out before the method sees
+    losses and gradients, so that scaling changes nothing that is learned; the report is without it, `.grad`
+    is with it. A step that overflows leaves an infinite `.grad`, which `scaler.step(optimizer)` skips, and
+    the method rests: see `Report.overflowed`. A factor that is not one tensor for all, such as a number, is
+    not found: name it by `scale`.
 
     One pass through the model serves all methods, so that dropout, BatchNorm and recurrent layers see nothing
     unusual. Methods on gradients cost one backward pass through the shared parameters for each task; heads
-    are passed once. Under `torch.compile`, which makes one node of the whole model, name `shared`. Gradient
-    scaling for float16 and hooks that wait for `.grad` to be accumulated, such as those of
-    DistributedDataParallel, go with methods on losses alone.
+    are passed once. Inner products of complex gradients are Re⟨g, h⟩. Gradients of sparse embeddings stay
+    sparse.
+
+    Hooks: gradients reach `.grad` by torch's own accumulation. Hooks on a parameter, `register_hook` and
+    `register_post_accumulate_grad_hook`, are called once in each call, as by `loss.backward()`, with the
+    balanced gradient; so optimizers in the backward pass work. Methods look at gradients before such hooks
+    change them. Hooks on tensors and modules inside the shared part are called in every pass through it, with
+    one task's gradient or a weighted sum: what they do to it is done once to each, and a hook that is not
+    linear, such as one that clips, clips each task's. `retain_grad()` there adds up all these passes.
+
+    What torch.compile makes one operation of, trunk and heads together, does not show what is shared: name
+    `shared`, or compile the trunk alone. Methods on gradients pass a compiled trunk backwards more than once:
+    set `torch._functorch.config.donated_buffer = False` before compiling, if torch asks for it. Where several
+    processes train together (DistributedDataParallel), only weights that are fixed beforehand give exact
+    gradients, and all else is refused.
 
     Args:
         losses: scalars by task name, in any order.
         shared: the shared parameters; found if left out.
         balancer: a `Balancer`; or what it is made from, for methods that need no memory, such as "equal".
         last_shared: where methods such as GradNorm measure; if left out, the last operation of the forward
-            pass on a shared matrix that every loss depends on, or else all shared parameters. The report says
-            which it was.
+            pass on a shared matrix that the loss of every task so far depends on, or else all shared
+            parameters. The report says which it was.
         measure: also measure norms and angles of the tasks' gradients where the method does not, for the
-            report: one backward pass through the shared parameters for each task.
+            report alone: one more backward pass through the shared parameters for each task. `.grad`, hooks
+            and random state are as without.
         retain_graph: keep the graph for further backward passes.
+        scale: what every loss was multiplied with against underflow: a number, a tensor of one element, or
+            the `torch.amp.GradScaler` itself, against which the losses are then checked. If left out, the
+            tensor that all losses were multiplied with last, if there is one; 1.0 says that it is a weight.
 
     Returns:
         Losses, weights, and what was learned of the gradients.
 
     Raises:
-        BalanceError: a loss or setting is unusable; the message names the task. `.grad` has not been touched.
+        BalanceError: a loss or setting is unusable; the message names the task. No `.grad` has been touched.
         ConvergenceError: a method's inner minimisation was not solved; neither has it then.
     """
     keeper = balancer if isinstance(balancer, Balancer) else Balancer(balancer)
@@ -97,6 +124,7 @@ def balance(
         last_shared=checked("last_shared", last_shared),
         retain_graph=retain_graph,
     )
+    _refuse_ranks(keeper, measure=measure)
     if scaled_by is None:
         return _step(keeper, Unscaled(gradients, 1.0), balancer, measure)
     memory = keeper.memory()
@@ -166,10 +194,27 @@ def _refuse(task: str, loss: object) -> None:
             f"task `{task}`: its loss has {loss.numel()} elements ({shape}), not one",
             hint="reduce it, for example with .mean()",
         )
+    if loss.is_complex():
+        raise BalanceError(
+            f"task `{task}`: its loss is a complex number, which cannot be made small",
+            hint="reduce it to a real one, for example with .abs().square().mean()",
+        )
     if not loss.requires_grad:
         raise BalanceError(
             f"task `{task}`: its loss depends on no parameter that requires a gradient",
             hint="look for .detach(), .item(), torch.no_grad() or frozen parameters; an absent loss is None",
+        )
+
+
+def _refuse_ranks(keeper: Balancer, *, measure: bool) -> None:
+    """Refuse what would be decided by one process's share of the batch."""
+    ranks = distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+    if ranks > 1 and (measure or not keeper.fixed):
+        what = f"{keeper.name}, measured" if keeper.fixed else keeper.name
+        raise BalanceError(
+            f"{what}: this is one of {ranks} processes, and each would balance by its own part of the batch",
+            hint="balance in one process; with DistributedDataParallel only weights fixed beforehand are "
+            'exact: balancer="equal", or mtctl.Balancer("manual", weights={…}), without measure=True',
         )
 
 

@@ -14,7 +14,7 @@ from mtctl.balancing.build import build
 from mtctl.balancing.chain import Chain, ChainState, Decision, part, whole
 from mtctl.balancing.contract import Balancer as Method
 from mtctl.balancing.contract import Need, NonFiniteSignal, SignalError
-from mtctl.balancing.fixed import Equal
+from mtctl.balancing.fixed import Equal, Manual
 from mtctl.library.errors import BalanceError, NonFiniteError
 from mtctl.library.scaling import Scale, Scaling, Unscaled, number
 from mtctl.library.settings import Spec, described, refuse_misnamed
@@ -162,6 +162,11 @@ class Balancer:
         self._state, self._measured, rng = memory
         self._rng.set_state(rng)
         self._open, self._skipped = None, True
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the weights are fixed beforehand, whatever losses and gradients are."""
+        return all(isinstance(method, Equal | Manual) for method in self._chain.methods)
 
     @property
     def follows(self) -> bool:

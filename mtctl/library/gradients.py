@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,14 +14,17 @@ from torch.autograd.graph import GradientEdge, Node
 
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import products
-from mtctl.balancing.gradients.arriving import Arriving
-from mtctl.balancing.gradients.gathered import Gathered
+from mtctl.balancing.gradients.arriving import Apart, Arriving
+from mtctl.balancing.gradients.gathered import Gathered, added
 from mtctl.balancing.gradients.heads import through_heads
 from mtctl.balancing.gradients.products import Rows
 from mtctl.library import graph
 from mtctl.library.accumulation import accumulate, hooks_wait
 from mtctl.library.errors import BalanceError
 from mtctl.library.sharing import Parameters, Sharing
+
+Inputs = ParamSpec("Inputs")
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,12 @@ class _Heads:
 
     Args:
         own: of leaves that one task alone reaches, the task and its gradient.
-        arriving: the tasks' gradients where the common part of their graphs begins.
+        common: of common leaves that heads read themselves, what comes of each task that does.
+        arriving: the tasks' gradients where the common part of their graphs begins, at such leaves too.
     """
 
     own: dict[Tensor, tuple[int, Tensor]]
+    common: dict[Tensor, dict[int, Tensor]]
     arriving: tuple[Arriving, ...]
 
     def alone(self, leaf: Tensor) -> Rows | None:
@@ -42,6 +48,22 @@ class _Heads:
         gathered = Gathered(1)
         gathered.add(*self.own[leaf])
         return gathered.rows
+
+
+def _in_full_precision(
+    method: Callable[Concatenate[LossGradients, Inputs], Output],
+) -> Callable[Concatenate[LossGradients, Inputs], Output]:
+    """Make a method work outside of autocast, which would round sums and passes to half precision."""
+
+    @wraps(method)
+    def outside(self: LossGradients, /, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Output:
+        with ExitStack() as modes:
+            for device in {loss.device.type for loss in self._losses.values()}:
+                if torch.is_autocast_enabled(device):
+                    modes.enter_context(torch.autocast(device, enabled=False))
+            return method(self, *args, **kwargs)
+
+    return outside
 
 
 class LossGradients:
@@ -77,6 +99,11 @@ class LossGradients:
         last_shared: Parameters | None = None,
         retain_graph: bool = False,
     ) -> None:
+        if torch.is_inference_mode_enabled():
+            raise BalanceError(
+                "gradients cannot be balanced within torch.inference_mode()",
+                hint="balance outside of it, or under torch.no_grad()",
+            )
         self.active = torch.tensor([task in losses for task in tasks])
         self.losses = torch.zeros(len(tasks), dtype=torch.float64)
         self.importance = torch.ones(len(tasks), dtype=torch.float64)
@@ -98,6 +125,7 @@ class LossGradients:
         """Return [T] float64 norms of the per-task gradients on `space`."""
         return self.gramian(space).diagonal().sqrt()
 
+    @_in_full_precision
     def gramian(self, space: Space) -> Tensor:
         """Return [T, T] float64 inner products of the per-task gradients on `space`.
 
@@ -120,6 +148,7 @@ class LossGradients:
         self.gramians[space] = self._products(parameters, self._gathered, self._heads)
         return self.gramians[space]
 
+    @_in_full_precision
     def measure(self) -> None:
         """Find the Gramian on all shared parameters for the report alone.
 
@@ -134,9 +163,7 @@ class LossGradients:
         gathered = self._gathered | self._gather(missing, heads, retain=True)
         self.gramians["all_shared"] = self._products(parameters, gathered, heads)
 
-    def _products(
-        self, parameters: Parameters, gathered: Mapping[Tensor, Gathered], heads: _Heads
-    ) -> Tensor:
+    def _products(self, parameters: Parameters, gathered: Mapping[Tensor, Gathered], heads: _Heads) -> Tensor:
         """Return the Gramian of per-task gradients that are known."""
         blocks = [gathered[one].rows if one in gathered else heads.alone(one) for one in parameters]
         return products.gramian([block for block in blocks if block is not None], len(self.active))
@@ -164,6 +191,12 @@ class LossGradients:
                 raise _opaque(self._parts.opaque, "shared parameters cannot be told from the tasks' own")
             self._sharing.see(self._losses, self._parts.shared)
             self._shared = tuple(self._sharing.found)
+        if self._given and self.active.all() and set(self._shared).isdisjoint(self.leaves):
+            raise BalanceError(
+                f"shared: no loss depends on any of the {len(self._shared)} parameters given",
+                hint="name parameters of the model that made the losses: balance(…, "
+                "shared=list(model.trunk.parameters()))",
+            )
         if not self._shared:
             raise BalanceError(
                 "no parameter is reached by more than one loss of this step, so that nothing is shared",
@@ -208,6 +241,7 @@ class LossGradients:
         """Return all parameters that the losses reach."""
         return [*self._parts.common, *(leaf for own in self._parts.own for leaf in own)]
 
+    @_in_full_precision
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Add Σᵢ sharedᵢ·∇Lᵢ to the `.grad` of shared parameters and Σᵢ ownᵢ·∇Lᵢ to that of all others.
 
@@ -215,36 +249,45 @@ class LossGradients:
             shared: [T] weights.
             own: [T] weights.
         """
-        alike = torch.equal(shared, own)
-        if alike and not self._asked:
-            weights = [
-                torch.full_like(loss, weight)
-                for weight, loss in zip(self._of(own), self._losses.values(), strict=True)
-            ]
+        if torch.equal(shared, own) and not self._asked:
+            pairs = zip(self._of(own), self._losses.values(), strict=True)
+            weights = [torch.full_like(loss, weight) for weight, loss in pairs]
             torch.autograd.backward(list(self._losses.values()), weights, retain_graph=self._retain)
             return
         is_shared = set(self.parameters("all_shared"))
+        found = self._pull_rest(shared, own, is_shared)
+        for leaf, (task, gradient) in self._heads.own.items():
+            found[leaf] = float((shared if leaf in is_shared else own)[task]) * gradient
+        for leaf in list(self._gathered):
+            gathered = self._gathered.pop(leaf)  # so that its memory is free for the next
+            if gathered.rows is not None:
+                found[leaf] = gathered.weighted(shared if leaf in is_shared else own, leaf)
+        accumulate(found)
+
+    def _pull_rest(self, shared: Tensor, own: Tensor, is_shared: set[Tensor]) -> dict[Tensor, Tensor]:
+        """Return the weighted sums on common leaves that nothing was asked about, by one pass or two."""
         left = [leaf for leaf in self._parts.common if leaf not in self._gathered]
+        alike = torch.equal(shared, own)
         groups = [(shared, [leaf for leaf in left if alike or leaf in is_shared])]
         groups += [] if alike else [(own, [leaf for leaf in left if leaf not in is_shared])]
         found: dict[Tensor, Tensor] = {}
         for place, (weights, leaves) in enumerate(groups):
             retain = self._retain or any(rest for _, rest in groups[place + 1 :])
-            found |= self._pull(
-                dict(zip(self._losses, self._of(weights), strict=True)), leaves, self._heads, retain=retain
-            )
-        found = {leaf: gradient.clone() for leaf, gradient in found.items()}  # some are one tensor, or views
-        for leaf, (task, gradient) in self._heads.own.items():
-            found[leaf] = float((shared if leaf in is_shared else own)[task]) * gradient
-        for leaf in list(self._gathered):
-            here = self._gathered.pop(leaf)  # so that its memory is free for the next
-            if here.rows is not None:
-                found[leaf] = here.weighted(shared if leaf in is_shared else own, leaf)
-        accumulate(found)
+            by_task = dict(zip(self._losses, self._of(weights), strict=True))
+            found |= self._pull(by_task, leaves, self._heads, retain=retain)
+        for leaf in found:
+            found[leaf] = found[leaf].clone()  # some are one tensor, or views
+        return found
 
     @cached_property
     def _parts(self) -> graph.Parts:
-        return graph.split(list(self._losses.values()))
+        found = graph.split(list(self._losses.values()))
+        if found.hidden:
+            raise BalanceError(
+                "checkpoints with use_reentrant=True hide their parameters from the losses' graphs",
+                hint="torch.utils.checkpoint.checkpoint(…, use_reentrant=False)",
+            )
+        return found
 
     @cached_property
     def _features(self) -> tuple[GradientEdge, ...]:
@@ -270,6 +313,11 @@ class LossGradients:
                 for leaf, gradient in zip(own[task], gradients, strict=True)
                 if gradient is not None
             },
+            {
+                leaf: dict(zip(here.tasks, here.parts, strict=True))
+                for edge, here in zip(self._features, heads.arriving, strict=True)
+                if isinstance(here, Apart) and (leaf := graph.leaf(edge.node)) is not None
+            },
             heads.arriving,
         )
 
@@ -280,20 +328,25 @@ class LossGradients:
         here = [
             (edge, part)
             for edge, part in zip(self._features, heads.arriving, strict=True)
-            if weights.keys() & set(part.tasks)
+            if weights.keys() & set(part.tasks) and not isinstance(part, Apart)
         ]
-        if not leaves or not here:
-            return {}
-        with _passing(leaves):
-            found = torch.autograd.grad(
-                [edge for edge, _ in here],
-                leaves,
-                [_weighted(part, weights, len(self.active)) for _, part in here],
-                retain_graph=retain,
-                allow_unused=True,
-            )
-        pairs = zip(leaves, found, strict=True)
-        return {leaf: gradient for leaf, gradient in pairs if gradient is not None}
+        found: Sequence[Tensor | None] = [None] * len(leaves)
+        if leaves and here:
+            with _passing(leaves):
+                found = torch.autograd.grad(
+                    [edge for edge, _ in here],
+                    leaves,
+                    [_weighted(part, weights, len(self.active)) for _, part in here],
+                    retain_graph=retain,
+                    allow_unused=True,
+                )
+        pulled = {leaf: one for leaf, one in zip(leaves, found, strict=True) if one is not None}
+        for leaf in leaves:
+            for task, part in heads.common.get(leaf, {}).items():
+                if task in weights:
+                    more = weights[task] * part if weights[task] != 1 else part
+                    pulled[leaf] = added(pulled[leaf], more) if leaf in pulled else more
+        return pulled
 
     def _gather(self, leaves: Sequence[Tensor], heads: _Heads, *, retain: bool) -> dict[Tensor, Gathered]:
         """Return the per-task gradients on leaves of the common part, by one pass for each task."""
@@ -304,6 +357,7 @@ class LossGradients:
             while gradients:
                 leaf, gradient = gradients.popitem()
                 found[leaf].add(task, gradient)
+                del gradient  # before the next pass makes its own
         return found
 
     def _of(self, weights: Tensor) -> list[float]:
@@ -332,15 +386,20 @@ def _passing(parameters: Iterable[Tensor]) -> Iterator[None]:
             if "donated buffers" not in str(error):
                 raise
             raise BalanceError(
-                "the compiled model's backward pass can be made once only: torch.compile gave its memory away",
+                "the compiled model passes backwards once only: torch.compile gave its memory away",
                 hint="set torch._functorch.config.donated_buffer = False before the model is compiled",
             ) from error
 
 
 def _opaque(node: Node, problem: str) -> BalanceError:
+    compiled = node.name() == graph.COMPILED
+    what = (
+        "torch.compile made one operation of several tasks"
+        if compiled
+        else f"{node.name()} is of several tasks"
+    )
+    also = "; or compile the trunk alone: model.trunk = torch.compile(model.trunk)" if compiled else ""
     return BalanceError(
-        f"{node.name()} gives outputs to several losses and does not show which parameters each of them "
-        f"depends on: {problem}",
-        hint="name what tasks share: balance(…, shared=list(model.trunk.parameters())); or compile the trunk "
-        "by itself: model.trunk = torch.compile(model.trunk)",
+        f"{what}, which does not show what each loss depends on: {problem}",
+        hint=f"name what tasks share: balance(…, shared=list(model.trunk.parameters())){also}",
     )

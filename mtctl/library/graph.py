@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
+COMPILED: Final = "CompiledFunctionBackward"
+"""What torch.compile makes of a function, or of a whole model."""
 _COMMON: Final = -1
 """Owner of a node that several losses reach."""
 
@@ -24,8 +26,9 @@ class Parts:
         edges: for each loss, where its own part ends and the common part begins.
         common: the leaves of the common part: the shared ones, and those of losses that could not be cut.
         uncut: the losses that could not be cut.
-        opaque: an operation written or compiled outside torch's own, behind which losses cannot be told apart;
-            None if there is none. Leaves below it count as shared, whoever they belong to.
+        opaque: an operation that is none of torch's own, behind which losses cannot be told apart; None if
+            there is none. Leaves below it count as shared, whoever they belong to.
+        hidden: whether parameters are hidden from the graph, as re-entrant checkpoints hide them.
     """
 
     shared: tuple[Tensor, ...]
@@ -34,6 +37,7 @@ class Parts:
     common: tuple[Tensor, ...]
     uncut: tuple[int, ...]
     opaque: Node | None
+    hidden: bool
 
 
 def split(losses: Sequence[Tensor]) -> Parts:
@@ -52,12 +56,13 @@ def split(losses: Sequence[Tensor]) -> Parts:
     edges = _edges(roots, owner)
     shared = _leaves(owner, _COMMON)
     opaque = _opaque(roots, owner, outputs)
+    hidden = any(node.name() == "CheckpointFunctionBackward" for node in outputs)
     uncut = tuple(task for task, ends in enumerate(edges) if _nested(ends))
     for task in uncut:
         owner.update(dict.fromkeys(_below([roots[task].node]), _COMMON))
         edges[task] = (roots[task],)
     own = tuple(_leaves(owner, task) for task in range(len(losses)))
-    return Parts(shared, own, tuple(edges), _leaves(owner, _COMMON), uncut, opaque)
+    return Parts(shared, own, tuple(edges), _leaves(owner, _COMMON), uncut, opaque, hidden)
 
 
 def _claim(root: Node, task: int, owner: dict[Node, int], outputs: dict[Node, set[int]]) -> None:
@@ -92,7 +97,7 @@ def _opaque(
     for node, used in outputs.items():
         if owner[node] != _COMMON or len(_children(node)) < 2:
             continue
-        compiled = node.name() == "CompiledFunctionBackward"
+        compiled = node.name() == COMPILED
         if len(used) == 1 and not compiled:
             continue
         ways = [set(_above(root, node)) for root in roots]
@@ -152,19 +157,26 @@ def _children(node: Node) -> list[Node]:
 
 
 def _leaves(owner: Mapping[Node, int], task: int) -> tuple[Tensor, ...]:
-    leaves = (_leaf(node) for node, owned_by in owner.items() if owned_by == task)
-    return tuple(leaf for leaf in leaves if leaf is not None)
+    leaves = (leaf(node) for node, owned_by in owner.items() if owned_by == task)
+    return tuple(one for one in leaves if one is not None)
 
 
-def _leaf(node: Node) -> Tensor | None:
+def leaf(node: Node) -> Tensor | None:
     """Return the tensor that a node at the bottom of a graph accumulates gradients of."""
     return None if node.next_functions else getattr(node, "variable", None)
 
 
-def leaves(loss: Tensor) -> tuple[Tensor, ...]:
-    """Return what a loss accumulates gradients of."""
-    reached = (_leaf(node) for node in _below([get_gradient_edge(loss).node]))
-    return tuple(leaf for leaf in reached if leaf is not None)
+def leaves(loss: Tensor) -> dict[Tensor, None] | None:
+    """Return what a loss depends on; None where one operation hides that: it may be that of all heads."""
+    nodes = list(_below([get_gradient_edge(loss).node]))
+    found = dict.fromkeys(one for one in map(leaf, nodes) if one is not None)
+    for node in nodes:
+        if isinstance(node, BackwardCFunction) and len(_children(node)) > 1:
+            behind = {one for one in map(leaf, _below(_children(node))) if one is not None}
+            whole = node.name() == "CompiledFunctionBackward" and behind == found.keys()
+            if whole or len(node._input_metadata) > 1:
+                return None
+    return found
 
 
 def last_layer(losses: Sequence[Tensor], shared: Collection[Tensor]) -> tuple[str, tuple[Tensor, ...]] | None:
@@ -177,8 +189,8 @@ def last_layer(losses: Sequence[Tensor], shared: Collection[Tensor]) -> tuple[st
     among = set(shared)
     for node in sorted(set.intersection(*reached), key=_created, reverse=True):
         operands = [_behind(child) for child, _ in node.next_functions if child is not None]
-        found = tuple(leaf for leaf in dict.fromkeys(operands) if leaf is not None and leaf in among)
-        if len(node.next_functions) > 1 and any(leaf.dim() > 1 for leaf in found):
+        found = tuple(one for one in dict.fromkeys(operands) if one is not None and one in among)
+        if len(node.next_functions) > 1 and any(one.dim() > 1 for one in found):
             return node.name(), found
     return None
 
@@ -192,4 +204,4 @@ def _behind(node: Node) -> Tensor | None:
     """Return the leaf that an operand is a view, a transpose or a cast of."""
     while len(node.next_functions) == 1 and (child := node.next_functions[0][0]) is not None:
         node = child
-    return _leaf(node)
+    return leaf(node)

@@ -92,5 +92,5 @@ class Report:
         if self.overflowed:
             lines.append(f"overflow at a scale of {self.scale:g}: a step to be skipped; the balancer rests")
         elif self.scale is not None:
-            lines.append(f"losses were multiplied with {self.scale:g}, as `.grad` is; the figures are without")
+            lines.append(f"losses were multiplied with {self.scale:g}, as `.grad` is; figures are without it")
         return "\n".join(lines)

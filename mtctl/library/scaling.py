@@ -1,7 +1,7 @@
-"""Loss scaling for float16: what all losses of a step were multiplied with, before their gradients are taken.
+"""Loss scaling for float16: what the losses of a step were multiplied with before their gradients are taken.
 
-`scaler.scale(loss)` multiplies each loss with the same tensor, as the last operation of its graph: there it is
-found. Where it cannot be, for it was a Python number or other operations came after it, `scale=` says it.
+`scaler.scale(loss)` multiplies each loss with the same tensor, as the last operation of its graph, where it
+is found. Where it cannot be, for it was a Python number or other operations came after it, `scale=` says it.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _given(losses: Mapping[str, Tensor], scale: Scale) -> float | None:
         if factor is None or factor.item() != value:
             raise BalanceError(
                 f"task `{task}`: its loss was not multiplied with the scaler's {value:g} at last",
-                hint="losses={…: scaler.scale(loss)}; or, if something else came after that, the number: scale=…",
+                hint="hand in scaler.scale(loss); or, if another operation follows, name the number: scale=…",
             )
     return value
 

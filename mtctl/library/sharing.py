@@ -29,7 +29,7 @@ class Sharing:
     def __init__(self) -> None:
         self.found: dict[Tensor, None] = {}
         self.reason = ""
-        self._reached: dict[int, frozenset[Tensor]] = {}
+        self._reached: dict[int, dict[Tensor, None] | None] = {}
         self._layer: Parameters | None = None
         self._judges: frozenset[int] = frozenset()
 
@@ -44,11 +44,12 @@ class Sharing:
         for task in losses.keys() - self._reached.keys():
             reached = graph.leaves(losses[task])
             for other in self._reached.values():
-                self.found.update(dict.fromkeys(leaf for leaf in reached if leaf in other))
-            self._reached[task] = frozenset(reached)
+                if reached is not None and other is not None:
+                    self.found.update(dict.fromkeys(leaf for leaf in reached if leaf in other))
+            self._reached[task] = reached
 
     def last(self, losses: Mapping[int, Tensor], shared: Parameters) -> Parameters:
-        """Return the last shared layer, or all shared parameters where no layer is behind all tasks' losses."""
+        """Return the last shared layer; all shared parameters where no layer is behind every task's loss."""
         self.see(losses, ())
         if self._layer is None or not self._suits(self._reached.keys() - self._judges):
             self._layer = self._choose(list(losses.values()), shared)
@@ -57,11 +58,12 @@ class Sharing:
 
     def _suits(self, tasks: Iterable[int]) -> bool:
         """Say whether tasks depend on the layer that was chosen; there is no better one if it is none."""
-        return not self._layer or all(self._reached[task].issuperset(self._layer) for task in tasks)
+        known = [reached for task in tasks if (reached := self._reached[task]) is not None]
+        return not self._layer or all(leaf in reached for reached in known for leaf in self._layer)
 
     def _choose(self, losses: Sequence[Tensor], shared: Parameters) -> Parameters:
-        everyone = frozenset.intersection(*self._reached.values())
-        layer = graph.last_layer(losses, everyone.intersection(shared))
+        known = [reached for reached in self._reached.values() if reached is not None]
+        layer = graph.last_layer(losses, frozenset(shared).intersection(*known))
         if layer is None:
             self.reason = "all shared parameters: no operation on a shared matrix is behind every loss"
             return ()
@@ -89,6 +91,12 @@ def checked(name: str, parameters: Iterable[Tensor] | None) -> Parameters | None
     for one in given:
         if not isinstance(one, Tensor):
             raise _no_parameters(name, one)
+        if not one.is_leaf:
+            shape = "×".join(map(str, one.shape)) or "one number"
+            raise BalanceError(
+                f"{name}: a tensor ({shape}) is computed from parameters, and is none itself",
+                hint="name the parameters as they stand in the model, not parts or copies of them",
+            )
         if one.requires_grad:
             found.append(one)
     if not found:

@@ -247,15 +247,6 @@ class DQNAgent(Part):
     per_task: dict[str, TaskSettings] = Field(default_factory=dict)
     """Settings of single tasks by name (independent networks only)."""
 
-    @property
-    def depends_on_budget(self) -> bool:
-        """Whether what it does in an episode depends on how many the run has."""
-        return any(
-            part.depends_on_budget
-            for part in (self.lr_schedule, self.replay.priority)
-            if isinstance(part, FallingRate | Priority)
-        )
-
     def misfits(self) -> Iterator[Misfit]:
         yield from self._independent_misfits() if self.network == "independent" else self._shared_misfits()
         starts, capacity = self.replay.learning_starts, self.replay.capacity

@@ -41,7 +41,7 @@ def find(reference: str | Path) -> Path:
     """Return the recipe file that a path or the name of a built-in recipe means.
 
     Raises:
-        MtctlError: there is none, with the closest that there is; or it is a directory.
+        MtctlError: there is none, with the closest that there is; it is a directory; it may not be read.
     """
     name, path = str(reference), Path(reference)
     if not name:
@@ -54,9 +54,15 @@ def find(reference: str | Path) -> Path:
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is such a file or directory; a name that no file can have has none."""
+    """Return whether there is such a file or directory; a name that no file can have has none.
+
+    Raises:
+        MtctlError: the folder may not be looked into.
+    """
     try:
         return path.exists()
+    except PermissionError as error:
+        raise MtctlError(f"{path} cannot be read: {error.strerror}") from error
     except (OSError, ValueError):  # longer than names may be, or a NUL in it
         return False
 

@@ -80,7 +80,13 @@ def _located(recipe: Recipe | None, tree: Node) -> Recipe | None:
         return recipe
     path, known_as = (follow(tree, ("problem", "data", key)).place.source for key in ("path", "known_as"))
     same = data.known_as if path is known_as else None
-    return recipe.with_data(str(_tidy(Path.cwd() / data.path)), same or data.path)
+    place = str(_tidy(Path.cwd() / data.path))
+    if any("\ud800" <= character <= "\udfff" for character in place):  # how Python shows such bytes
+        raise MtctlError(
+            f"{place}: its name is not UTF-8, so that no recipe can hold it (problem.data.path)",
+            hint="rename the file, or the folder in which mtctl runs",
+        )
+    return recipe.with_data(place, same or data.path)
 
 
 def _extended(path: Path, mistakes: list[Mistake]) -> Mapping:

@@ -95,7 +95,7 @@ class Recipe(Part):
     @property
     def bound_to_budget(self) -> list[str]:
         """The dotted keys of the parts that go by how long the whole run is, the innermost first."""
-        found = [path for path, part in all_parts(self) if path and part.depends_on_budget]
+        found = [path for path, part in all_parts(self) if part.depends_on_budget]
         return [".".join(map(str, keys)) for keys in found]
 
     def identity(self) -> dict[str, Any]:
@@ -104,13 +104,6 @@ class Recipe(Part):
         Keys of later versions (`LATER`) are in it only where they are not at their defaults.
         """
         return self.model_dump(mode="json", context=IDENTITY)
-
-    @property
-    def depends_on_budget(self) -> bool:
-        """Whether a unit of training depends on how many there are, as with a learning rate that falls over
-        the whole run: with more units it is another training from the start, and cannot be resumed.
-        """
-        return False
 
     @property
     def evaluated(self) -> tuple[int | None, int | None]:
@@ -166,10 +159,6 @@ class LanderRecipe(Recipe):
     def lasting(self, units: int) -> Self:
         problem = self.problem.model_copy(update={"episodes_per_task": units // len(self.problem.tasks)})
         return self.model_copy(update={"problem": problem})
-
-    @property
-    def depends_on_budget(self) -> bool:
-        return self.agent.depends_on_budget
 
     @property
     def evaluated(self) -> tuple[int | None, int | None]:

@@ -52,6 +52,15 @@ def test_the_same_comparison_draws_the_same_bytes(found: Comparison, tmp_path: P
     )
 
 
+def test_a_name_is_no_formula(tmp_path: Path) -> None:
+    name = r"costs_$\nothing{$"
+    for seed in range(2):
+        write_run(tmp_path, "shared_aware", seed)
+        write_course(write_run(tmp_path, name, seed), [0.0, 50.0], every=10)
+    (tmp_path / "figures").mkdir()
+    assert len(list(write_plots(compare([tmp_path]), tmp_path / "figures"))) >= 2
+
+
 def test_what_is_not_known_is_not_drawn(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (write_windows_run(tmp_path, name) / "metrics.jsonl").unlink()

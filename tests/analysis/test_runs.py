@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -350,3 +351,37 @@ def test_damage_is_explained_or_harmless(
         except MtctlError as error:
             assert error.hint
             error.message.encode()  # could be printed
+
+
+@pytest.mark.parametrize("place", ["task", "signals"])
+def test_records_of_tasks_that_the_run_does_not_have(tmp_path: Path, place: str) -> None:
+    run = write_windows_run(tmp_path)
+    first, second = (json.loads(json.dumps(record)) for record in epochs() if record["kind"] == "epoch")
+    if place == "task":
+        second["loss"]["else"] = 1.0
+    else:
+        second["signals"]["further"] = {"else": 1.0}
+    (run / "metrics.jsonl").write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n")
+    assert len(metrics(run).records) == 2
+    message = failure(lambda: metrics(run, read_run(run).tasks)).message
+    assert message == f"{run}/metrics.jsonl:2 is of task `else`, which the run does not have"
+
+
+def test_a_name_that_shows_nothing_is_none(tmp_path: Path) -> None:
+    run = write_run(tmp_path, name=" ")
+    assert "name: input should be printable text" in failure(lambda: read_run(run)).message
+
+
+def test_a_file_of_results_that_is_none(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    for name, read in (("metrics.jsonl", lambda: metrics(run)), ("eval.json", lambda: evaluation(run))):
+        (run / name).unlink()
+        (run / name).symlink_to("/dev/zero")
+        assert f"{name} cannot be read: it is a device, not a file" in failure(read).message
+        (run / name).unlink()
+        os.mkfifo(run / name)
+        assert f"{name} cannot be read: it is a pipe, not a file" in failure(read).message
+        (run / name).unlink()
+        with (run / name).open("wb") as file:
+            file.truncate(10**12)
+        assert f"{name} is too large: 1 TB; at most 1 GB are read" in failure(read).message

@@ -18,7 +18,7 @@ from mtctl.problems.lander.replay import Batch
 from mtctl.recipes.balancers import GradNorm, Manual
 
 SIZES = (OBSERVATIONS, *HIDDEN, ACTIONS)
-METHOD = GradNorm(kind="gradnorm", initial_loss="first_batch", weight_floor=0.0)
+METHOD = GradNorm(kind="gradnorm", initial_loss="first_batch", lr=0.01, weight_floor=0.0)
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ def test_as_json(mtctl: Command) -> None:
         (("--methods", "manual"), "manual: `weights` is missing"),
         (("--tasks", "2,x"), "`x` is not a number of tasks from 1 to 1,000"),
         (("--tasks", "0"), "`0` is not a number of tasks"),
+        (("--tasks", "9" * 5000), "9` is not a number of tasks"),
         (("--tasks", "2", "--recipe", "shared_aware"), "--tasks and --recipe exclude each other"),
         (("--recipe", "shared_awar"), "shared_aware"),
     ],

@@ -233,6 +233,41 @@ def test_what_an_earlier_run_has_left_is_not_shown(tmp_path: Path) -> None:
     assert watched.progress.done == 1
 
 
+def test_nor_where_the_new_one_did_not_begin(tmp_path: Path) -> None:
+    job = Job("equal_blind/seed0", tmp_path, [], code=2)
+    (tmp_path / "metrics.jsonl").write_text(lines(*map(record, range(1, 31))))
+    (tmp_path / "run.json").write_text("{}")
+    job.started = (tmp_path / "run.json").stat().st_mtime + 5
+    watched = _Watched(job, load("equal_blind"), 0)
+    watched.follow()
+    assert watched.progress.done == 0
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_nor_while_the_new_one_removes_it(tmp_path: Path, begun: bool) -> None:
+    job = Job("equal_blind/seed0", tmp_path, [])
+    (tmp_path / "metrics.jsonl").write_text(lines(*map(record, range(1, 31))))
+    (tmp_path / "run.json").write_text("{}" if begun else '{"begun": false}')
+    job.started = (tmp_path / "run.json").stat().st_mtime - 5
+    watched = _Watched(job, load("equal_blind"), 0)
+    watched.follow()
+    assert watched.progress.done == (30 if begun else 0)
+
+
+def test_records_that_were_written_anew_are_followed(tmp_path: Path) -> None:
+    """A run that is prolonged may put others in the place of those that were there."""
+    job = Job("equal_blind/seed0", tmp_path, [])
+    (tmp_path / "metrics.jsonl").write_text(lines(*map(record, range(1, 31))))
+    (tmp_path / "run.json").write_text("{}")
+    job.started = (tmp_path / "run.json").stat().st_mtime - 5
+    watched = _Watched(job, load("equal_blind"), 0)
+    watched.follow()
+    (tmp_path / "new").write_text(lines(*map(record, range(1, 41))))
+    (tmp_path / "new").replace(tmp_path / "metrics.jsonl")
+    watched.follow()
+    assert watched.progress.done == 40
+
+
 def test_tail_notices_that_a_run_has_gone_back(tmp_path: Path, progress: Progress) -> None:
     """Resumed from a checkpoint the file is shorter; begun anew it is another."""
     file = tmp_path / "metrics.jsonl"

@@ -206,3 +206,20 @@ def test_no_verb_shows_the_help(run: Run) -> None:
     assert "Usage: mtctl recipes" in out
     for verb in ("list", "show", "copy", "check", "schema", "diff"):
         assert f"\n  {verb} " in out
+
+
+def test_check_refuses_what_cannot_fit_into_memory(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "huge.yaml"
+    path.write_text("extends: equal_blind\nname: huge\nagent: {kind: dqn, hidden: [100000000, 100000000]}\n")
+    code, out, err = run("check", str(path), "equal_blind")
+    assert (code, out) == (2, "equal_blind: ok\n")
+    assert "error: huge: agent.hidden: layers of 100,000,000 and 100,000,000 units would take" in err
+    assert "this machine has" in err
+
+
+def test_check_warns_of_what_is_not_free(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mtctl.recipes.sizes.available", lambda: 1_000_000)
+    code, out, err = run("check", "equal_blind")
+    assert (code, out) == (0, "equal_blind: ok\n")
+    assert err.startswith("warning: equal_blind: agent.replay.capacity: 100,000 transitions would take 8 MB")
+    assert "and 1 MB are free at the moment" in err

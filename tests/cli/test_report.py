@@ -136,7 +136,7 @@ def test_a_report_is_written_anew_and_anything_else_is_kept(mtctl: Command, resu
         ("file/report.html", "there is no folder file"),
         ("x" * 300, "cannot be"),
         ("/proc/report.html", "cannot be written"),
-        ("/dev/null", "it is not a regular file"),
+        ("/dev/full", "no space left"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_refused(

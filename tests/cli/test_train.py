@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtctl import machine
 from mtctl.cli.train import parse_seeds
 from mtctl.engine.directory import RunDirectory
 from mtctl.errors import MtctlError
@@ -378,3 +379,15 @@ def test_a_folder_of_something_else_is_refused_with_one_advice(mtctl: Command) -
         says = "results/equal_blind/seed0: holds files that are not a run: thesis.tex"
         assert_refused(mtctl, "train", "equal_blind", *ONE, *flags, says=says, hint="another --seed")
     assert mtctl("train", "equal_blind", *ONE, "--seed", 1, "-q").code == 0
+
+
+@pytest.mark.parametrize("flags", [[], ["--dry-run"], ["--seeds", "2", "-j", "2"]])
+def test_a_recipe_that_cannot_fit_into_memory_is_refused_before_anything_is_written(
+    mtctl: Command, flags: list[str]
+) -> None:
+    if (there := machine.memory()) is None or there > 80e9:
+        pytest.skip("this machine has that much memory, or does not tell")
+    result = mtctl("train", "equal_blind", "-o", "agent.replay.capacity=1000000000", *flags)
+    assert result.code == 2
+    assert "equal_blind: agent.replay.capacity: 1,000,000,000 transitions would take 80 GB" in result.err
+    assert not Path("results").exists()

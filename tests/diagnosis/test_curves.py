@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 from mtctl.diagnosis.codes import CODES
 from mtctl.diagnosis.curves import diagnose_metrics
 from mtctl.diagnosis.document import document
+from mtctl.diagnosis.metrics_file import read_table
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.errors import MtctlError
 from tests.diagnosis.histories import codes
@@ -294,3 +298,76 @@ def test_any_objects_are_diagnosed_or_refused(tmp_path: Path, rows: list[dict[st
     else:
         assert len(found.states) == 1
         json.dumps(document(found), allow_nan=False)
+
+
+def test_rows_and_names_do_not_multiply(tmp_path: Path) -> None:
+    """Every row with a name of its own: a table of all rows by all names would have 9,000,000 cells."""
+    lines = (json.dumps({f"k{row}": row, "loss_a": 3000 - row, "step": row}) for row in range(3000))
+    path = write(tmp_path, "\n".join(lines) + "\n", "metrics.jsonl")
+    tracemalloc.start()
+    found = read_table(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found.names) == 3002
+    assert most < 30 * path.stat().st_size
+    assert found.numbers("k2999")[0].tolist() == [2999]
+    assert diagnose_metrics(path).states[0].state == "learns"
+
+
+def test_nested_names_do_not_outgrow_their_file(tmp_path: Path) -> None:
+    for nested, says in (
+        ('{"a":' * 40 + "1" + "}" * 40, "objects inside one another on 32 levels"),
+        (json.dumps({"p" * 150: {"q" * 60: 1}}), "nested names of more than 200 characters"),
+    ):
+        with pytest.raises(MtctlError, match=rf"metrics\.jsonl:1 has {says}"):
+            diagnose(tmp_path, f"{nested}\n" * 8, "metrics.jsonl")
+    with pytest.raises(MtctlError, match=r"metrics\.jsonl:1 is nested too deeply"):
+        diagnose(tmp_path, '{"a":' * 100_000 + "\n", "metrics.jsonl")
+
+
+def test_more_tasks_than_anybody_has(tmp_path: Path) -> None:
+    names = ",".join(f"loss_{number}" for number in range(501))
+    rows = "".join(",".join("1" * 501) + "\n" for _ in range(8))
+    with pytest.raises(MtctlError, match=r"has 501 columns like a task's loss; at most 500") as caught:
+        diagnose(tmp_path, f"{names}\n{rows}")
+    assert "--tasks" in str(caught.value.hint)
+    assert diagnose(tmp_path, f"{names}\n{rows}", a="loss_0").subject.tasks == ("a",)
+
+
+@pytest.mark.parametrize("step", ["1e300", "-1e300", "99999999999999999999"])
+def test_a_step_that_nobody_counts_to(tmp_path: Path, step: str) -> None:
+    with pytest.raises(MtctlError, match=r"metrics\.csv:5: column `step` has step .* nobody counts to"):
+        diagnose(tmp_path, FALLING.replace("\n4,", f"\n{step},"))
+
+
+def test_the_place_of_a_cell_after_cells_with_line_breaks(tmp_path: Path) -> None:
+    text = 'step,note,loss_a\n1,"two\nlines",3\n2,"x,\u2028y",2\n3,,oops\n' + "4,,1\n" * 5
+    with pytest.raises(MtctlError, match=r'metrics\.csv:5:4: "oops" in column `loss_a` is not a number'):
+        diagnose(tmp_path, text)
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.csv"])
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_pipe_that_ends_is_read(tmp_path: Path, name: str, form: str) -> None:
+    """What a shell puts in the place of `<(…)` has no ending; what it holds shows at its beginning."""
+    names, *rows = [line.split(",") for line in FALLING.splitlines()]
+    lines = (json.dumps(dict(zip(names, map(float, row), strict=True))) for row in rows)
+    text = FALLING if form == "csv" else "\n".join(lines)
+    os.mkfifo(tmp_path / name)
+    writer = threading.Thread(target=(tmp_path / name).write_text, args=[text])
+    writer.start()
+    try:
+        if form == "csv" or name == "pipe":
+            assert diagnose_metrics(tmp_path / name).subject.units == 8
+        else:
+            with pytest.raises(MtctlError):
+                diagnose_metrics(tmp_path / name)
+    finally:
+        writer.join()
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/full"])
+def test_a_device_is_no_metrics_file(tmp_path: Path, device: str) -> None:
+    (tmp_path / "metrics.csv").symlink_to(device)
+    with pytest.raises(MtctlError, match="it is a device, not a file"):
+        diagnose_metrics(tmp_path / "metrics.csv")

@@ -78,18 +78,18 @@ def test_a_probe_leaves_no_trace(tmp_path: Path) -> None:
 
 
 def test_clear_removes_a_run_and_keeps_the_lock(tmp_path: Path) -> None:
-    """And run.json, which says by now that another run has begun."""
+    """And run.json and the recipe, which are of the run that has begun by now."""
     place = run_directory(tmp_path)
     place.acquire()
     assert place.clear() == []
-    assert tree(place.path).keys() == {layout.LOCK, layout.RUN}
+    assert tree(place.path).keys() == {layout.LOCK, layout.RUN, layout.RECIPE}
     with pytest.raises(MtctlError):
         RunDirectory(place.path).acquire()
     place.release()
 
 
 OURS = (
-    "recipe.yaml", "metrics.jsonl", "eval.json", "eval-best.json", "eval-ep0100.json", ".run.json.tmp",
+    "metrics.jsonl", "eval.json", "eval-best.json", "eval-ep0100.json", ".run.json.tmp",
     ".eval.json.x7_q-1.tmp", f"metrics-{'0a' * 32}.jsonl", "checkpoints/last.pt", "checkpoints/best.pt",
     "checkpoints/ep0100.pt", "checkpoints/ep12345.pt", "checkpoints/.last.pt.tmp",
 )  # fmt: skip
@@ -106,7 +106,7 @@ def test_clear_removes_what_a_run_writes_and_nothing_else(tmp_path: Path) -> Non
         (place.path / name).parent.mkdir(exist_ok=True)
         (place.path / name).write_text(name)
     kept = place.clear()
-    assert tree(place.path).keys() == {layout.LOCK, layout.RUN, *THEIRS}
+    assert tree(place.path).keys() == {layout.LOCK, layout.RUN, layout.RECIPE, *THEIRS}
     assert set(kept) == {"figures/" if name.startswith("figures") else name for name in THEIRS}
 
 
@@ -149,7 +149,7 @@ def test_what_a_run_has_left_that_was_killed_at_once_is_a_run(tmp_path: Path, le
         (tmp_path / name).mkdir() if name == "checkpoints" else (tmp_path / name).write_text("")
     place.refuse_foreign()
     place.clear()
-    assert tree(tmp_path).keys() <= {"run.json"}
+    assert tree(tmp_path).keys() <= {"run.json", "recipe.yaml"}
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["empty", "link"])
@@ -272,3 +272,32 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert holder(tmp_path).state == "unknown"
     with pytest.raises(MtctlError, match="locks no files \\(No locks available\\)"):
         RunDirectory(tmp_path).acquire()
+
+
+def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / layout.LOCK).symlink_to(tmp_path / "thesis.tex")
+    with pytest.raises(MtctlError, match="lock is a link"):
+        RunDirectory(tmp_path / "run").acquire()
+    assert holder(tmp_path / "run").state == "unknown"
+    assert (tmp_path / "thesis.tex").read_text() == "years"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_who_looks_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / layout.LOCK)
+    assert holder(tmp_path).state in ("free", "unknown")
+
+
+def test_runs_copied_by_hard_links_have_locks_of_their_own(tmp_path: Path) -> None:
+    one, other = RunDirectory(tmp_path / "one"), RunDirectory(tmp_path / "other")
+    one.acquire()
+    one.release()
+    other.path.mkdir()
+    (other.path / layout.LOCK).hardlink_to(one.path / layout.LOCK)
+    one.acquire()
+    other.acquire()
+    assert holder(one.path).state == holder(other.path).state == "held"
+    one.release()
+    other.release()

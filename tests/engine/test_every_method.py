@@ -37,6 +37,12 @@ def played() -> Problem:
     return problem
 
 
+def mixed() -> Problem:
+    problem = lander(hidden=(16, 8), replay={"kind": "mixed", "learning_starts": 32}, batch_size=12)
+    fill(problem, 40)
+    return problem
+
+
 def trained(problem: Problem, method: Method) -> list[list[float]]:
     """Make some updates; return the losses of each."""
     balancing = Balancing(build((method,), problem.tasks), len(problem.tasks), 0)
@@ -54,7 +60,7 @@ def trained(problem: Problem, method: Method) -> list[list[float]]:
     return found
 
 
-@pytest.mark.parametrize("make", [windows, played])
+@pytest.mark.parametrize("make", [windows, played, mixed])
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_trains(kind: str, make: Any) -> None:
     problem = make()
@@ -75,7 +81,7 @@ def _weights(problem: Problem) -> dict[str, torch.Tensor]:
     return found
 
 
-@pytest.mark.parametrize("make", [windows, played])
+@pytest.mark.parametrize("make", [windows, played, mixed])
 class TestRevisiting:
     def test_before_the_update_losses_are_what_they_were(self, make: Any) -> None:
         problem = make()

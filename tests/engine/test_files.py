@@ -3,14 +3,25 @@ from __future__ import annotations
 import errno
 import os
 import resource
-from collections.abc import Iterator
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
-from mtctl.engine import checkpoint
-from mtctl.engine.files import explained, write_atomically, write_text
+from mtctl.engine import checkpoint, files
+from mtctl.engine.files import (
+    explained,
+    is_stream,
+    is_temporary,
+    open_to_append,
+    write_atomically,
+    write_output,
+    write_text,
+)
 from mtctl.errors import ExitCode, MtctlError
 
 
@@ -104,3 +115,125 @@ def test_other_errors_pass() -> None:
         raise ZeroDivisionError
     with pytest.raises(MtctlError, match="as it was"), explained(Path("results")):
         raise MtctlError("as it was")
+
+
+class TestLinks:
+    """Nothing is written through a link: what it points to is somebody else's."""
+
+    @pytest.fixture
+    def elsewhere(self, tmp_path: Path) -> Path:
+        (tmp_path / "elsewhere").mkdir()
+        path = tmp_path / "elsewhere" / "theirs.json"
+        path.write_text("theirs")
+        return path
+
+    @pytest.mark.parametrize("write", [write_text, write_output])
+    def test_a_link_is_replaced(
+        self, tmp_path: Path, elsewhere: Path, write: Callable[[Path, str], None]
+    ) -> None:
+        (tmp_path / "run.json").symlink_to(elsewhere)
+        write(tmp_path / "run.json", "new")
+        assert (tmp_path / "run.json").read_text() == "new"
+        assert not (tmp_path / "run.json").is_symlink()
+        assert elsewhere.read_text() == "theirs"
+
+    def test_a_link_to_nothing_is_replaced(self, tmp_path: Path) -> None:
+        (tmp_path / "run.json").symlink_to(tmp_path / "planted")
+        write_output(tmp_path / "run.json", "new")
+        assert (tmp_path / "run.json").read_text() == "new"
+        assert not (tmp_path / "planted").exists()
+
+    def test_a_link_that_waits_for_the_temporary_file_is_not_followed(
+        self, tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(files.secrets, "token_hex", lambda _: "0" * 16)
+        trap = tmp_path / ".run.json.0000000000000000.tmp"
+        trap.symlink_to(elsewhere)
+        with pytest.raises(FileExistsError):
+            write_text(tmp_path / "run.json", "new")
+        assert elsewhere.read_text() == "theirs"
+        assert trap.is_symlink()
+
+    def test_temporary_files_have_names_that_nobody_guesses_and_we_know(self, tmp_path: Path) -> None:
+        names = set()
+        for _ in range(20):
+            write_atomically(
+                tmp_path / "run.json", lambda _: names.update(path.name for path in tmp_path.iterdir())
+            )
+        names.discard("run.json")
+        assert len(names) == 20
+        assert all(is_temporary(name) for name in names)
+        assert not any(map(is_temporary, ("run.json", ".hidden", "notes.tmp", ".run.json.tmp")))
+
+    def test_the_longest_name(self, tmp_path: Path) -> None:
+        path = tmp_path / ("ä" * 127)
+        write_text(path, "new")
+        assert path.read_text() == "new"
+
+    def test_permissions_are_those_of_any_new_file(self, tmp_path: Path) -> None:
+        write_text(tmp_path / "ours", "")
+        (tmp_path / "any").write_text("")
+        assert (tmp_path / "ours").stat().st_mode == (tmp_path / "any").stat().st_mode
+
+    def test_nothing_is_appended_through_a_link(self, tmp_path: Path, elsewhere: Path) -> None:
+        path = tmp_path / "metrics.jsonl"
+        for target in (elsewhere, tmp_path / "planted"):
+            path.symlink_to(target)
+            with pytest.raises(MtctlError, match=r"metrics\.jsonl is a link") as caught:
+                open_to_append(path)
+            assert caught.value.code == ExitCode.USAGE
+            path.unlink()
+        assert elsewhere.read_text() == "theirs"
+        assert not (tmp_path / "planted").exists()
+        os.mkfifo(path)
+        with pytest.raises(MtctlError, match="is no file"):
+            open_to_append(path)
+
+    def test_a_copy_by_hard_links_stays_as_it_is(self, tmp_path: Path) -> None:
+        (tmp_path / "backup").write_text("old\n")
+        (tmp_path / "metrics.jsonl").hardlink_to(tmp_path / "backup")
+        with open_to_append(tmp_path / "metrics.jsonl") as file:
+            file.write(b"new\n")
+        assert (tmp_path / "metrics.jsonl").read_text() == "old\nnew\n"
+        assert (tmp_path / "backup").read_text() == "old\n"
+
+
+class TestStreams:
+    """Devices, pipes and the standard streams are written to where a user names them."""
+
+    def test_what_is_one(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "link").symlink_to("/dev/stdout")
+        (tmp_path / "file").write_text("")
+        for path in ("/dev/stdout", "/dev/stderr", "/dev/null", "/dev/fd/1", "/proc/self/fd/2"):
+            assert is_stream(Path(path)), path
+        assert is_stream(tmp_path / "pipe")
+        assert is_stream(tmp_path / "link")
+        assert not any(map(is_stream, (tmp_path, tmp_path / "file", tmp_path / "nothing")))
+
+    def test_a_pipe(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        found: list[str] = []
+        reader = threading.Thread(target=lambda: found.append((tmp_path / "pipe").read_text()))
+        reader.start()
+        write_output(tmp_path / "pipe", "text ✔")
+        reader.join()
+        assert found == ["text ✔"]
+        assert (tmp_path / "pipe").is_fifo()
+
+    @pytest.mark.parametrize("name", ["/dev/stdout", "/proc/self/fd/1", "link"])
+    def test_standard_output_after_what_was_printed(self, tmp_path: Path, name: str) -> None:
+        """Sent to a file, /dev/stdout is that file by another name, which must not be replaced or emptied."""
+        code = (
+            "import sys, pathlib; from mtctl.engine.files import write_output; print('before'); "
+            f"write_output(pathlib.Path({name!r}), 'text'); print('after')"
+        )
+        (tmp_path / "link").symlink_to("/dev/stdout")
+        with (tmp_path / "out").open("wb") as out:
+            subprocess.run([sys.executable, "-c", code], stdout=out, cwd=tmp_path, check=True)
+        assert (tmp_path / "out").read_text() == "before\ntextafter\n"
+        assert Path("/dev/stdout").is_symlink()
+
+    def test_a_device_that_is_full(self) -> None:
+        with pytest.raises(MtctlError, match="no space left"), explained(Path("/dev")):
+            write_output(Path("/dev/full"), "text")

@@ -42,7 +42,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def from_file(*overrides: str) -> Recipe:
-    return revise(WINDOWS, ["problem.data={kind: file, path: data/w.csv}", "training.epochs=1", *overrides])
+    file = "problem.data={kind: file, path: data/w.csv}"
+    return revise(WINDOWS, [file, "training.epochs=1", "balancer={kind: equal}", *overrides])
 
 
 def test_a_run_can_be_evaluated_and_resumed_from_anywhere(
@@ -63,7 +64,7 @@ def test_a_recipe_is_the_same_wherever_it_is_loaded_and_its_file_lies(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What earlier versions said of the path as it is written: runs of theirs are still known by it.
-    before = "caebf9616b5f2c4821df57ff0d554d95c47e5ea239a4909e63eaf019b0543686"
+    before = "b707a9d14fc92db8e3db976543041e02e8bc872bb17d920853ca5b522b66cbdf"
     assert recipe_hash(from_file()) == before
     Path("mine.yaml").write_text(dump(from_file()))
     monkeypatch.chdir(tmp_path)
@@ -145,3 +146,12 @@ def test_a_moved_results_folder_needs_nothing(
     shutil.move("results", tmp_path / "archive")
     monkeypatch.chdir(tmp_path)
     assert evaluate_run(tmp_path / "archive" / "run") == expected
+
+
+def test_a_place_that_no_recipe_can_hold_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("mine.yaml").write_text(dump(from_file()).replace(f"{home}/data/w.csv", "data/w.csv"))
+    folder = home / "latin\udce9"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with pytest.raises(MtctlError, match="its name is not UTF-8"):
+        load(home / "mine.yaml")

@@ -241,11 +241,13 @@ def test_a_checkpoint_that_is_gone_is_not_started_without(interrupted: Path, fol
 
 @pytest.mark.parametrize("status", ["running", "failed", None], ids=str)
 def test_nor_after_a_kill_or_a_failure(interrupted: Path, status: str | None) -> None:
-    """Two epochs are on record, and a checkpoint is made after each second one."""
+    """Three epochs are on record, and a checkpoint is made after each second one."""
+    longer = WINDOWS.lasting(5)
+    assert train(interrupted, longer, resume=True, stop=StopAfter(1)) == "interrupted"
     (interrupted / "checkpoints" / "last.pt").unlink()
     run = run_json(interrupted)
     (interrupted / "run.json").write_text(json.dumps({**run, "status": status}) if status else "{")
-    assert "is missing" in refused(interrupted, resume=True).message
+    assert "is missing, and 3 epochs are recorded" in refused(interrupted, longer, resume=True).message
 
 
 def test_a_run_that_stopped_before_its_first_checkpoint_starts_again_and_says_so(

@@ -203,3 +203,30 @@ def test_what_gradnorm_has_learned_stays_when_its_layer_changes() -> None:
     )
     kept = balancer.state_dict()["state"]["0.initial_losses"]
     assert torch.equal(kept[:2], learned["0.initial_losses"][:2])
+
+
+class Whole(torch.autograd.Function):
+    """A trunk and two heads in one operation, as a compiled model is one."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
+        trunk, left, right = weights
+        ctx.save_for_backward(values, *weights)
+        return values @ trunk @ left, values @ trunk @ right
+
+    @staticmethod
+    def backward(ctx: Any, *arriving: Tensor) -> tuple[Tensor | None, ...]:
+        values, trunk, left, right = ctx.saved_tensors
+        at_left, at_right = arriving
+        features, below = values @ trunk, at_left @ left.T + at_right @ right.T
+        return None, values.T @ below, features.T @ at_left, features.T @ at_right
+
+
+def test_what_one_operation_hides_is_not_taken_for_shared_over_steps() -> None:
+    weights = [torch.randn(*shape, requires_grad=True) for shape in ((5, 4), (4, 2), (4, 2))]
+    balancer = mtctl.Balancer("encodec", tasks=("left", "right"))
+    for task, place in (("left", 0), ("right", 1), ("left", 0)):
+        outputs: tuple[Tensor, Tensor] = Whole.apply(inputs(16, 5), *weights)  # type: ignore[no-untyped-call]
+        report = mtctl.balance({task: outputs[place].square().mean()}, balancer=balancer)
+        assert report.weights == {task: 1.0}
+        assert "nothing is known to be shared yet" in report.reason

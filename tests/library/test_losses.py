@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import mtctl
+from mtctl.balancing.contract import observe
+from mtctl.balancing.uncertainty import Uncertainty
+from mtctl.library.settings import KINDS
+from tests.balancing.cases import steps
 from tests.library.models import by_hand, gradients, inputs, mlp
 
 THREE = ("red", "green", "blue")
@@ -124,3 +129,86 @@ def test_losses_whose_graph_is_gone_say_so() -> None:
     mtctl.balance(losses, balancer=balancer)
     with pytest.raises(RuntimeError, match="retain_graph=True"):
         mtctl.balance(losses, balancer=balancer)
+
+
+#: Methods whose equation has no meaning for a loss below 0; the others look at gradients, or weigh by hand.
+POSITIVE = {
+    "uncertainty",
+    "running_mean",
+    "dwa",
+    "gls",
+    "log",
+    "imtl_l",
+    "stch",
+    "famo",
+    "gradnorm",
+    "db_mtl",
+}
+SETTINGS: dict[str, dict[str, Any]] = {"manual": {"weights": {"red": 1.0, "blue": 1.0}}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loss_that_becomes_negative_is_refused_where_it_has_no_meaning(kind: str) -> None:
+    model, balancer = mlp(), mtctl.Balancer(kind, **SETTINGS.get(kind, {}))
+    for shift in (0.0, 1000.0):
+        model.zero_grad()
+        losses = model.losses(inputs(16, 5))
+        losses["blue"] = losses["blue"] - shift
+        if shift and kind in POSITIVE:
+            before = balancer.state_dict()["state"]
+            with pytest.raises(mtctl.BalanceError, match="task `blue`: its loss is negative") as error:
+                mtctl.balance(losses, balancer=balancer)
+            assert error.value.hint
+            assert all(map(torch.equal, balancer.state_dict()["state"].values(), before.values()))
+            assert all(parameter.grad is None for parameter in model.parameters())
+        else:
+            report = mtctl.balance(losses, balancer=balancer)
+            assert all(abs(weight) < 1e6 for weight in report.weights.values())
+            if balancer.follows:
+                balancer.follow(losses)
+
+
+def test_linear_stch_works_with_any_loss() -> None:
+    losses = {task: loss - 1000.0 for task, loss in mlp().losses(inputs(16, 5)).items()}
+    report = mtctl.balance(losses, balancer=mtctl.Balancer("stch", form="linear"))
+    assert 0 < sum(report.weights.values()) <= 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1e-10, 1e10, 1e18])
+def test_losses_of_any_size_give_finite_gradients(kind: str, size: float) -> None:
+    model, balancer = mlp(), mtctl.Balancer(kind, **SETTINGS.get(kind, {}))
+    for _ in range(3):
+        model.zero_grad()
+        losses = model.losses(inputs(16, 5))
+        losses["blue"] = losses["blue"] * size
+        mtctl.balance(losses, balancer=balancer)
+        assert all(gradient.isfinite().all() for gradient in gradients(list(model.parameters())))
+        if balancer.follows:
+            balancer.follow(losses)
+
+
+@pytest.mark.parametrize("kind", ["log", "gls", "stch"])
+def test_a_weight_that_no_number_of_the_loss_s_precision_can_hold_is_refused(kind: str) -> None:
+    model, balancer = mlp(), mtctl.Balancer(kind)
+    losses = {task: loss.half() for task, loss in model.losses(inputs(16, 5)).items()}
+    losses["blue"] = (losses["blue"] - losses["blue"].detach()) + 1e-7
+    before = balancer.state_dict()
+    if kind == "gls":
+        losses["red"] = losses["red"] - losses["red"].detach() + 6e4
+    with pytest.raises(mtctl.BalanceError, match=r"task `blue`: .* gives it the weight .* can hold") as error:
+        mtctl.balance(losses, balancer=balancer)
+    assert "leave out (None)" in str(error.value.hint)
+    assert balancer.state_dict()["state"].keys() >= before["state"].keys()
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_loss_that_stays_zero_has_no_weight_without_end() -> None:
+    method = Uncertainty(lr=1.0)
+    weights, state = steps(method, [observe(np.array([0.0, 1.0]), np.array([True, True]))] * 100)
+    assert weights[-1][0] == pytest.approx(0.5 * np.exp(20.0))
+    low, _ = steps(
+        Uncertainty(lr=1.0, initial_log_variance=-30.0), [observe(np.zeros(1), np.ones(1, bool))] * 5
+    )
+    assert [float(now[0]) for now in low] == pytest.approx([0.5 * np.exp(30.0)] * 5)
+    assert np.isfinite(state["log_variances"]).all()

@@ -1,9 +1,9 @@
-"""Losses that a GradScaler has scaled: nothing that is learned changes, and a step that overflows is skipped."""
+"""Losses that a GradScaler has scaled: nothing that is learned changes; a step that overflows is skipped."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -23,9 +23,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dwa": {"window": 2},
     "adaptive_scaling": {"warmup_steps": 2},
 }
-FEW = ["equal", "uncertainty", "running_mean", "rlw", "famo", "gradnorm", "encodec", "pcgrad", "nash_mtl", "db_mtl"]
+FEW = [
+    "equal", "uncertainty", "running_mean", "rlw", "famo", "gradnorm", "encodec", "pcgrad", "nash_mtl",
+    "db_mtl",
+]  # fmt: skip
 OVERFLOWING = 2.0**127
-Losses = Mapping[str, Tensor]
 
 
 def made(kind: str) -> mtctl.Balancer:
@@ -40,7 +42,8 @@ def trained(
     balancer: mtctl.Balancer, scale: float | None, steps: int = 4, parts: int = 1
 ) -> tuple[list[Tensor], list[mtctl.Report]]:
     """Train with scaled losses, or with plain ones, until `steps` steps were not skipped."""
-    model, scaler, reports = mlp(), scaler_of(scale), []
+    model, scaler = mlp(), scaler_of(scale)
+    reports: list[mtctl.Report] = []
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     for _ in range(100):
         optimizer.zero_grad()
@@ -137,24 +140,29 @@ def gradients(model: Heads) -> list[Tensor]:
 @pytest.mark.parametrize(
     ("scaled", "scale", "factor"),
     [
-        (lambda losses, scaler: dict(zip(losses, scaler.scale([*losses.values()]), strict=True)), None, 1024.0),
-        (lambda losses, scaler: {task: scaler.scale(one) for task, one in losses.items()}, scaler_of(1024.0), 1024.0),
-        (lambda losses, scaler: {task: scaler.scale(one.reshape(1)) for task, one in losses.items()}, None, 1024.0),
-        (lambda losses, scaler: {task: 1000.0 * one for task, one in losses.items()}, 1000.0, 1000.0),
-        (lambda losses, scaler: {task: 512 * one for task, one in losses.items()}, 512, 512.0),
-        (lambda losses, scaler: {task: one * 64.0 for task, one in losses.items()}, torch.tensor([64.0]), 64.0),
-        (lambda losses, scaler: {task: scaler.scale(one) / 4 for task, one in losses.items()}, 256.0, 256.0),
+        (lambda losses, scaler: scaler.scale(losses), None, 1024.0),
+        (lambda losses, scaler: [scaler.scale(one) for one in losses], scaler_of(1024.0), 1024.0),
+        (lambda losses, scaler: [scaler.scale(one.reshape(1)) for one in losses], None, 1024.0),
+        (lambda losses, scaler: [1000.0 * one for one in losses], 1000.0, 1000.0),
+        (lambda losses, scaler: [512 * one for one in losses], 512, 512.0),
+        (lambda losses, scaler: [one * 64.0 for one in losses], torch.tensor([64.0]), 64.0),
+        (lambda losses, scaler: [scaler.scale(one) / 4 for one in losses], 256.0, 256.0),
     ],
     ids=["a list", "said", "one element", "a number", "an integer", "a tensor", "divided"],
 )  # fmt: skip
 def test_ways_to_scale(
-    kind: str, scaled: Callable[[Losses, GradScaler], Losses], scale: Scale | None, factor: float
+    kind: str,
+    scaled: Callable[[Sequence[Tensor], GradScaler], Sequence[Tensor]],
+    scale: Scale | None,
+    factor: float,
 ) -> None:
     plain, model, scaler = mlp(), mlp(), scale if isinstance(scale, GradScaler) else scaler_of(1024.0)
     mtctl.balance(plain.losses(inputs(16, 5)), balancer=kind)
-    report = mtctl.balance(scaled(model.losses(inputs(16, 5)), scaler), balancer=kind, scale=scale)
+    losses = scaled([*model.losses(inputs(16, 5)).values()], scaler)
+    report = mtctl.balance(dict(zip(model.heads, losses, strict=True)), balancer=kind, scale=scale)
     assert report.scale == factor
-    torch.testing.assert_close(gradients(model), [factor * one for one in gradients(plain)], rtol=1e-4, atol=1e-3)
+    want = [factor * one for one in gradients(plain)]
+    torch.testing.assert_close(gradients(model), want, rtol=1e-4, atol=1e-3)
 
 
 def test_weights_of_tasks_are_no_scale() -> None:
@@ -174,7 +182,8 @@ def test_weights_of_tasks_are_no_scale() -> None:
 
 def test_a_step_with_one_task_goes_on_as_those_before() -> None:
     model, scaler, balancer = mlp(), scaler_of(4096.0), mtctl.Balancer("log")
-    mtctl.balance({t: scaler.scale(loss) for t, loss in model.losses(inputs(16, 5)).items()}, balancer=balancer)
+    losses = {task: scaler.scale(loss) for task, loss in model.losses(inputs(16, 5)).items()}
+    mtctl.balance(losses, balancer=balancer)
     file = io.BytesIO()
     torch.save(balancer.state_dict(), file)
     file.seek(0)
@@ -188,7 +197,7 @@ def test_a_step_with_one_task_goes_on_as_those_before() -> None:
 def test_what_may_be_a_weight_or_a_scale_is_not_guessed() -> None:
     model, scaler = mlp(), scaler_of(4096.0)
     losses = {task: scaler.scale(loss) for task, loss in model.losses(inputs(16, 5)).items()}
-    with pytest.raises(mtctl.BalanceError, match="task `red`: is the tensor .* 4096, a weight or the scale") as error:
+    with pytest.raises(mtctl.BalanceError, match=r"task `red`: is the tensor .* 4096, a weight") as error:
         mtctl.balance({"red": losses["red"]}, balancer=mtctl.Balancer("log", tasks=("red", "blue")))
     assert "scale=1.0" in str(error.value.hint)
     balancer = mtctl.Balancer("log")
@@ -206,7 +215,7 @@ def test_a_loss_that_was_forgotten_is_named() -> None:
     losses["blue"] = model.losses(inputs(16, 5))["blue"]
     with pytest.raises(mtctl.BalanceError, match="task `blue`: its loss is not scaled as losses were"):
         mtctl.balance(losses, balancer=balancer)
-    with pytest.raises(mtctl.BalanceError, match="task `blue`: its loss was not multiplied with the scaler's 4096"):
+    with pytest.raises(mtctl.BalanceError, match="task `blue`: its loss was not multiplied with"):
         mtctl.balance(losses, balancer="log", scale=scaler)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mtctl.errors import MtctlError
 from mtctl.recipes import builtin
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import LanderRecipe
@@ -160,3 +161,19 @@ def test_paths_are_short_where_they_can_be(tmp_path: Path, monkeypatch: pytest.M
 def test_a_header_ends_with_the_first_other_line() -> None:
     assert builtin.header("# yaml-language-server: $schema=s\n# a\n#\n#  b\n\n# c\n") == ["a", "", " b"]
     assert builtin.header("name: x\n") == []
+
+
+def test_a_folder_that_may_not_be_looked_into_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(MtctlError, match=r"^closed/own\.yaml cannot be read: Permission denied$"):
+        builtin.find("closed/own.yaml")
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000, "a\0b"])
+def test_a_name_that_no_file_can_have_is_that_of_none(name: str) -> None:
+    assert not builtin.exists(Path(name))
+    with pytest.raises(MtctlError, match="there is no recipe"):
+        builtin.find(name)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,55 @@ def test_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in ("NAME", "AGENT", "MTCTL_AGENT__LR", "AGENT__LR", "LR"):
         monkeypatch.setenv(name, "1")
     assert load("gradnorm_blind") == plain
+
+
+class TestChains:
+    def test_a_chain_of_files_is_followed(self, write: Write) -> None:
+        for number in range(31):
+            write(f"r{number}.yaml", f"extends: r{number + 1}.yaml\nname: r{number}\n")
+        write("r31.yaml", MINIMAL)
+        assert load(Path("r0.yaml")).name == "r0"
+
+    def test_one_without_end_is_not(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        import mtctl.recipes.loading as loading
+
+        looks: list[Path] = []
+        original = loading.read
+        monkeypatch.setattr(loading, "read", lambda path: (looks.append(path), original(path))[1])
+        for number in range(200):
+            write(f"r{number}.yaml", f"extends: r{number + 1}.yaml\n")
+        message = error(Path("r0.yaml")).message
+        assert "r31.yaml:1:10  `extends` leads through more than 32 files" in message
+        assert len(looks) == 32
+
+    def test_a_circle_is_named_without_the_way_to_it(self, write: Write) -> None:
+        for number in range(5):
+            write(f"r{number}.yaml", f"extends: r{number + 1}.yaml\n")
+        write("r5.yaml", "extends: r3.yaml\n")
+        assert "goes in a circle: r3.yaml → r4.yaml → r5.yaml → r3.yaml" in error(Path("r0.yaml")).message
+
+    def test_large_files_are_not_parsed_one_after_the_other(self, write: Write) -> None:
+        for number in range(9):
+            write(f"r{number}.yaml", f"extends: r{number + 1}.yaml\n#{'x' * 600_000}\n")
+        assert "`extends` leads through more than 1 MB of files" in error(Path("r0.yaml")).message
+
+
+class TestNoFiles:
+    def test_a_device_that_never_ends(self, write: Write) -> None:
+        path = write("mine.yaml", MINIMAL)
+        path.unlink()
+        path.symlink_to("/dev/zero")
+        assert error(path).message == f"{path} cannot be read: it is a device, not a file"
+        child = write("child.yaml", "extends: mine.yaml\n")
+        assert "mine.yaml cannot be read: it is a device, not a file" in error(child).message
+
+    def test_a_pipe_is_read_once(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        for content in (MINIMAL, ""):
+            writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=[content])
+            writer.start()
+            if content:
+                assert load(tmp_path / "pipe").name == "mine"
+            else:
+                assert "is a pipe that has nothing to read" in error(tmp_path / "pipe").message
+            writer.join()

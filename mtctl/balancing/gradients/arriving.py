@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from mtctl.balancing.gradients import products
+from mtctl.balancing.gradients.gathered import Gathered
 from mtctl.balancing.gradients.products import Rows, real_rows
 
 Place = Tensor | GradientEdge
@@ -85,6 +86,46 @@ class Stacked:
     @property
     def _blocks(self) -> list[Rows]:
         return [Rows(self.tasks, real_rows(self.values))] if self.tasks else []
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Gradients as they are, each by itself: those of a parameter that heads read, which may be sparse.
+
+    Args:
+        tasks: which tasks, one at least.
+        parts: for each of them, its gradient.
+    """
+
+    tasks: tuple[int, ...]
+    parts: tuple[Tensor, ...]
+
+    @property
+    def size(self) -> int:
+        return self.parts[0].numel()
+
+    def rows(self, tasks: Sequence[int]) -> Tensor:
+        return self._stacked.rows(tasks)
+
+    def weighted(self, weights: Tensor) -> Tensor:
+        return self._stacked.weighted(weights)
+
+    def gramian(self, tasks: int) -> Tensor:
+        return products.gramian(self._blocks, tasks)
+
+    def norms(self, tasks: int) -> Tensor:
+        return products.norms(self._blocks, tasks)
+
+    @property
+    def _stacked(self) -> Stacked:
+        return Stacked(self.tasks, torch.stack([part.to_dense() for part in self.parts]))
+
+    @property
+    def _blocks(self) -> list[Rows]:
+        gathered = Gathered(len(self.tasks))
+        for task, part in zip(self.tasks, self.parts, strict=True):
+            gathered.add(task, part)
+        return [] if gathered.rows is None else [gathered.rows]
 
 
 @dataclass(frozen=True, slots=True)

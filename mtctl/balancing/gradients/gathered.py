@@ -111,3 +111,9 @@ def weighted(weights: Tensor, rows: Rows) -> Tensor:
 def as_gradient(values: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """Return numbers [P] in a parameter's shape; pairs as complex numbers if its dtype is complex."""
     return torch.view_as_complex(values.view(*shape, 2)) if dtype.is_complex else values.view(shape)
+
+
+def added(one: Tensor, other: Tensor) -> Tensor:
+    """Return one + other, each of which may be sparse."""
+    # torch adds what is sparse to what is dense, and not the other way round.
+    return other + one if one.is_sparse else one + other

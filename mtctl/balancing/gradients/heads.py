@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
-from mtctl.balancing.gradients.arriving import Arriving, Factored, Place, Stacked
+from mtctl.balancing.gradients.arriving import Apart, Arriving, Factored, Place, Stacked
 from mtctl.balancing.gradients.features import below
+from mtctl.balancing.gradients.gathered import added
 from mtctl.balancing.gradients.layers import inputs_of, parameters_of
 
 Own = dict[int, tuple[Tensor | None, ...]]
@@ -70,7 +71,7 @@ def through_heads(
     if _nested(edges):
         return _one_by_one(losses, own, edges, "a feature is computed from another", retain)
     gradients, at = _together(losses, own, edges, reading.entries, retain)
-    return Heads(gradients, _in_order(losses, at), "one pass for all heads")
+    return Heads(gradients, _in_order(losses, edges, at), "one pass for all heads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +259,7 @@ def _together(
             for entry in here:
                 part, parts = gradients[entry.operand], at[entry.feature]
                 if part is not None:
-                    parts[entry.task] = parts[entry.task] + part if entry.task in parts else part
+                    parts[entry.task] = added(parts[entry.task], part) if entry.task in parts else part
 
         return hook
 
@@ -308,17 +309,23 @@ def _one_by_one(
         alone, here = _together({task: loss}, own, edges, reading.entries, retain)
         gradients |= alone
         for parts, found in zip(at, here, strict=True):
-            parts |= found
+            parts.update(found)
         if task in reading.themselves:
             at[reading.themselves[task]][task] = torch.ones_like(loss)
-    return Heads(gradients, _in_order(losses, at), f"one pass per head: {reason}")
+    return Heads(gradients, _in_order(losses, edges, at), f"one pass per head: {reason}")
 
 
-def _in_order(tasks: Iterable[int], at: Sequence[Mapping[int, Tensor]]) -> tuple[Stacked, ...]:
+def _in_order(
+    tasks: Iterable[int], edges: Sequence[GradientEdge], at: Sequence[Mapping[int, Tensor]]
+) -> tuple[Arriving, ...]:
     """Return what arrives, in the tasks' order: parts come in that of the backward pass."""
-    found = []
-    for by_task in at:
+    found: list[Arriving] = []
+    for edge, by_task in zip(edges, at, strict=True):
         present = tuple(task for task in tasks if task in by_task)
-        values = [by_task[task].to_dense() for task in present]  # an embedding's may be sparse
-        found.append(Stacked(present, torch.stack(values) if values else torch.zeros(0)))
+        parts = tuple(by_task[task] for task in present)
+        if parts and not edge.node.next_functions:
+            found.append(Apart(present, parts))  # at a parameter itself: an embedding's may be sparse
+        else:
+            values = [part.to_dense() for part in parts]
+            found.append(Stacked(present, torch.stack(values) if values else torch.zeros(0)))
     return tuple(found)

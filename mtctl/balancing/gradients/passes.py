@@ -69,18 +69,22 @@ class Passes:
         return self._one_by_one(tasks, leaves)
 
     def _in_batches(self, tasks: list[int], leaves: Sequence[Place], together: int) -> list[Rows | None]:
-        parts = []
+        # Whether a leaf is reached does not depend on the batch: every batch starts at all features.
+        found: list[Tensor | None] = [None] * len(leaves)
         for start in range(0, len(tasks), together):
             batch = tasks[start : start + together]
             arriving = [here.rows(batch) for here in self._arriving]
-            parts.append(_pull(self._features, leaves, arriving, batched=True))
-        found: list[Rows | None] = []
-        for column in zip(*parts, strict=True):
-            # Whether a leaf is reached does not depend on the batch: every batch starts at all features.
-            values = [part for part in column if part is not None]
-            whole = values[0] if len(values) == 1 else torch.cat(values) if values else None
-            found.append(None if whole is None else Rows(tuple(tasks), real_rows(whole)))
-        return found
+            for place, part in enumerate(_pull(self._features, leaves, arriving, batched=True)):
+                if part is None:
+                    continue
+                rows = real_rows(part)
+                if len(batch) < len(tasks):
+                    whole = found[place]
+                    whole = rows.new_empty(len(tasks), rows.shape[1]) if whole is None else whole
+                    whole[start : start + len(batch)] = rows
+                    rows = whole
+                found[place] = rows
+        return [None if rows is None else Rows(tuple(tasks), rows) for rows in found]
 
     def _one_by_one(self, tasks: list[int], leaves: Sequence[Place]) -> list[Rows | None]:
         gathered = [Gathered(len(tasks)) for _ in leaves]

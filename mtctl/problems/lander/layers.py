@@ -68,10 +68,10 @@ class Layout:
         """Return the parts of rows [R, size]."""
         layers = [_layer(flat, start, shape) for start, shape in zip(self._starts, self.shapes, strict=True)]
         norms = []
-        for start, (rows, units) in zip(self._starts, self.shapes[:-1], strict=False):
-            end = start + units * (rows + 1)
-            if self._normalised:
-                norms.append((flat[:, end : end + units], flat[:, end + units : end + 2 * units]))
+        if self._normalised:
+            for start, (rows, units) in zip(self._starts[:-1], self.shapes[:-1], strict=True):
+                first = start + units * (rows + 1)
+                norms.append((flat[:, first : first + units], flat[:, first + units : first + 2 * units]))
         value = None if self._value is None else _layer(flat, self._head_end, self._value)
         return Views(layers, norms, value)
 

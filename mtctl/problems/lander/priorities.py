@@ -32,7 +32,8 @@ class Priorities:
     def __init__(self, settings: Priority, rings: int, capacity: int) -> None:
         self._alpha, self._epsilon = settings.alpha, settings.epsilon
         self._capacity = capacity
-        self._leaves = 1 << (capacity - 1).bit_length()
+        self._depth = (capacity - 1).bit_length()
+        self._leaves = 1 << self._depth
         self._nodes = np.zeros(rings * 2 * self._leaves)
         self._largest = np.ones(rings)
         self._new: list[int] = []
@@ -70,15 +71,17 @@ class Priorities:
         total = self._nodes[start + 1]
         count = draws.shape[1]
         point = (np.arange(count) + draws.numpy()) / count * total
-        node = np.ones(point.shape, dtype=np.int64)
-        while node[0, 0] < self._leaves:
-            left = self._nodes[start + 2 * node]
-            # Rounding may leave a point at the very end: a child without any priority is never entered.
-            right = (point >= left) & (self._nodes[start + 2 * node + 1] > 0)
-            point -= left * right
-            node = 2 * node + right
-        chances = sizes[:, None] * self._nodes[start + node] / total
-        places = np.array(rings)[:, None] * self._capacity + node - self._leaves
+        node = np.broadcast_to(start + 1, point.shape)
+        for _ in range(self._depth):
+            node = 2 * node - start
+            left = self._nodes.take(node)
+            right = point >= left
+            np.subtract(point, left, out=point, where=right)
+            node = node + right
+        # Rounding may leave a point at the very end, beyond the last row: it is that row's.
+        node = np.minimum(node, start + self._leaves + sizes[:, None] - 1)
+        places = node - start - self._leaves + np.array(rings)[:, None] * self._capacity
+        chances = sizes[:, None] * self._nodes.take(node) / total
         return torch.from_numpy(places), torch.from_numpy(chances)
 
     def _settle(self) -> None:
@@ -89,11 +92,13 @@ class Priorities:
 
     def _set(self, places: _Places, values: npt.NDArray[np.float64]) -> None:
         ring, row = np.divmod(places, self._capacity)
-        start, node = ring * 2 * self._leaves, row + self._leaves
-        self._nodes[start + node] = values
-        while node[0] > 1:
-            node = node // 2
-            self._nodes[start + node] = self._nodes[start + 2 * node] + self._nodes[start + 2 * node + 1]
+        start = ring * 2 * self._leaves
+        node = start + row + self._leaves
+        self._nodes[node] = values
+        for _ in range(self._depth):
+            node = (node + start) // 2
+            below = 2 * node - start
+            self._nodes[node] = self._nodes.take(below) + self._nodes.take(below + 1)
 
     def state_dict(self, sizes: list[int]) -> dict[str, Any]:
         """Return the priorities of the rows that each ring holds."""

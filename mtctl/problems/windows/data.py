@@ -128,7 +128,7 @@ def _windows(data: WindowsFile) -> Windows:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
         moved = "if it has moved, say where it is now: -o problem.data.path=…"
-        hint = f"{error.hint}\n{moved}" if error.hint else moved
+        hint = f"{error.hint}; {moved}" if error.hint else moved
         raise MtctlError(f"{error.message} (problem.data.path)", hint=hint) from error
 
 

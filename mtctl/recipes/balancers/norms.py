@@ -22,13 +22,13 @@ class GradNorm(AdaptiveMethod):
     initial_loss: Literal["mean_of_first", "first_batch", "theoretical"] = "mean_of_first"
     """What L(0) is. One unlucky minibatch can fix the weights for a whole run, so the default is a mean."""
     initial_window: PositiveInt = 20
-    """Updates that `mean_of_first` averages; weights stay at 1 until then. Players, whose crashes are rare and
-    costly, need more: 200."""
+    """Updates that `mean_of_first` averages; weights stay at 1 until then. Players, whose crashes are rare
+    and costly, need more: 200."""
     theoretical_losses: dict[str, PositiveFloat] | None = None
     """L(0) by task, for `theoretical`."""
     weight_floor: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Smallest weight (the mean weight is 1). 0: none, so that losses of any scale can be balanced; with 0.05,
-    the weights of two tasks differ 39-fold at most, and a bad L(0) switches no task off."""
+    """Smallest weight (the mean weight is 1). 0: none, so that losses of any scale can be balanced; with
+    0.05, the weights of two tasks differ 39-fold at most, and a bad L(0) switches no task off."""
     layer: Space = "last_shared"
     """Where gradient norms are taken: the last shared layer's weights as in the paper, or all shared
     parameters."""

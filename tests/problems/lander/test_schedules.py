@@ -123,11 +123,11 @@ def test_a_constant_rate_is_the_rate_of_before_the_schedule_bit_for_bit(
     ],
 )
 def test_a_recipe_knows_whether_it_depends_on_its_budget(overrides: list[str], depends: bool) -> None:
-    assert load("equal_blind", overrides).depends_on_budget is depends
+    assert bool(load("equal_blind", overrides).bound_to_budget) is depends
 
 
 def test_windows_do_not_depend_on_their_budget() -> None:
-    assert not load("windows_documented").depends_on_budget
+    assert not load("windows_documented").bound_to_budget
 
 
 @pytest.mark.parametrize(

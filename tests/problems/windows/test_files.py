@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from mtctl.errors import MtctlError
+from mtctl.problems.windows import tables
 from mtctl.problems.windows.files import read_windows
 from mtctl.problems.windows.windows import LENGTH, PRICES, TYPES, Floats
 
@@ -399,3 +402,32 @@ def test_random_bytes_are_refused(tmp_path: Path, name: str, begin: bytes, conte
     path = tmp_path / name
     path.write_bytes(begin + content)
     assert str(path) in failure(path).message
+
+
+def test_windows_come_from_a_file_and_not_from_a_pipe_or_a_device(tmp_path: Path) -> None:
+    path = tmp_path / "windows.csv"
+    os.mkfifo(path)
+    assert "it is a pipe, not a file" in failure(path).message
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert "it is a device, not a file" in failure(path).message
+
+
+def test_a_file_beyond_memory_is_refused_by_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "windows.csv"
+    with path.open("wb") as file:
+        file.truncate(10**13)
+    message = failure(path).message
+    assert "windows.csv is too large: 10 TB, which take about 15 TB of memory; this machine has" in message
+
+
+def test_a_parquet_file_is_refused_by_what_it_announces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_parquet(tmp_path / "windows.parquet", [row(number) for number in range(5)])
+    read_windows(path)
+    monkeypatch.setattr(tables, "memory", lambda: 20_000)
+    message = failure(path).message
+    assert re.search(
+        r"is too large: its 5 rows take \S+ kB or more of memory; this machine has 20 kB", message
+    )
