@@ -163,9 +163,7 @@ class LossGradients:
         gathered = self._gathered | self._gather(missing, heads, retain=True)
         self.gramians["all_shared"] = self._products(parameters, gathered, heads)
 
-    def _products(
-        self, parameters: Parameters, gathered: Mapping[Tensor, Gathered], heads: _Heads
-    ) -> Tensor:
+    def _products(self, parameters: Parameters, gathered: Mapping[Tensor, Gathered], heads: _Heads) -> Tensor:
         """Return the Gramian of per-task gradients that are known."""
         blocks = [gathered[one].rows if one in gathered else heads.alone(one) for one in parameters]
         return products.gramian([block for block in blocks if block is not None], len(self.active))

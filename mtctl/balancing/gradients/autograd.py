@@ -201,7 +201,9 @@ class AutogradGradients:
         if all(parameter in self._rows for parameter in parameters):
             found = [self._rows[parameter] for parameter in parameters]
             return [
-                None if rows is None else as_gradient(weighted(weights, rows), parameter.shape, parameter.dtype)
+                None
+                if rows is None
+                else as_gradient(weighted(weights, rows), parameter.shape, parameter.dtype)
                 for parameter, rows in zip(parameters, found, strict=True)
             ]
         if not self._features:
