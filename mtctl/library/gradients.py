@@ -10,7 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+from torch.autograd.graph import GradientEdge, Node
 
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import products
@@ -313,19 +313,13 @@ class LossGradients:
                 for leaf, gradient in zip(own[task], gradients, strict=True)
                 if gradient is not None
             },
-            self._at_leaves(heads.arriving),
+            {
+                leaf: dict(zip(here.tasks, here.parts, strict=True))
+                for edge, here in zip(self._features, heads.arriving, strict=True)
+                if isinstance(here, Apart) and (leaf := graph.leaf(edge.node)) is not None
+            },
             heads.arriving,
         )
-
-    def _at_leaves(self, arriving: Sequence[Arriving]) -> dict[Tensor, dict[int, Tensor]]:
-        """Return, by common leaf that heads read themselves, what arrives there of each task."""
-        found = [pair for pair in zip(self._features, arriving, strict=True) if isinstance(pair[1], Apart)]
-        leaves = {get_gradient_edge(leaf).node: leaf for leaf in self._parts.common} if found else {}
-        return {
-            leaves[edge.node]: dict(zip(here.tasks, here.parts, strict=True))
-            for edge, here in found
-            if isinstance(here, Apart)
-        }
 
     def _pull(
         self, weights: Mapping[int, float], leaves: Sequence[Tensor], heads: _Heads, *, retain: bool

@@ -157,11 +157,11 @@ def _children(node: Node) -> list[Node]:
 
 
 def _leaves(owner: Mapping[Node, int], task: int) -> tuple[Tensor, ...]:
-    leaves = (_leaf(node) for node, owned_by in owner.items() if owned_by == task)
+    leaves = (leaf(node) for node, owned_by in owner.items() if owned_by == task)
     return tuple(one for one in leaves if one is not None)
 
 
-def _leaf(node: Node) -> Tensor | None:
+def leaf(node: Node) -> Tensor | None:
     """Return the tensor that a node at the bottom of a graph accumulates gradients of."""
     return None if node.next_functions else getattr(node, "variable", None)
 
@@ -204,4 +204,4 @@ def _behind(node: Node) -> Tensor | None:
     """Return the leaf that an operand is a view, a transpose or a cast of."""
     while len(node.next_functions) == 1 and (child := node.next_functions[0][0]) is not None:
         node = child
-    return _leaf(node)
+    return leaf(node)
