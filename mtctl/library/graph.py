@@ -169,10 +169,10 @@ def leaf(node: Node) -> Tensor | None:
 def leaves(loss: Tensor) -> dict[Tensor, None] | None:
     """Return what a loss depends on; None where one operation hides that: it may be that of all heads."""
     nodes = list(_below([get_gradient_edge(loss).node]))
-    found = dict.fromkeys(leaf for leaf in map(_leaf, nodes) if leaf is not None)
+    found = dict.fromkeys(one for one in map(leaf, nodes) if one is not None)
     for node in nodes:
         if isinstance(node, BackwardCFunction) and len(_children(node)) > 1:
-            behind = {leaf for leaf in map(_leaf, _below(_children(node))) if leaf is not None}
+            behind = {one for one in map(leaf, _below(_children(node))) if one is not None}
             whole = node.name() == "CompiledFunctionBackward" and behind == found.keys()
             if whole or len(node._input_metadata) > 1:
                 return None
