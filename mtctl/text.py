@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterable
 
 #: Where a line begins that is not indented: it came with somebody's text, because messages indent theirs.
 _FOREIGN_LINE = re.compile(r"\n(?=[^ ]|$)")
@@ -25,3 +27,29 @@ def show_lines(text: str) -> str:
     """
     own = _FOREIGN_LINE.sub(lambda _: r"\n", text)
     return "\n".join(map(show_text, own.split("\n")))
+
+
+def command_line(arguments: Iterable[str]) -> str:
+    """Return a command as one printable line that can be pasted into a shell.
+
+    Control characters, and bytes that are not UTF-8, are written as bash, zsh and POSIX 2024 read them: $'…'.
+    """
+    return " ".join(map(_quoted, arguments))
+
+
+def _quoted(argument: str) -> str:
+    if argument.isprintable():
+        return shlex.quote(argument)
+    return f"$'{''.join(map(_escaped, argument))}'"
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    if 0xDC80 <= code <= 0xDCFF:  # how Python shows a byte that is not UTF-8
+        return f"\\{code - 0xDC00:03o}"
+    # Octal, of three digits at most: what follows cannot be taken for a further digit.
+    return "".join(f"\\{byte:03o}" for byte in character.encode(errors="replace"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 from mtctl.analysis.formats import TaskMeans
@@ -10,6 +9,7 @@ from mtctl.analysis.grouping import Group
 from mtctl.analysis.scores import ScoredRun, how_it_stopped
 from mtctl.analysis.statistics import mean_of
 from mtctl.engine import layout
+from mtctl.text import command_line
 
 FEW_SEEDS = 5
 """Below, percentile intervals are too narrow: simulated with three tasks, those of three seeds hold the truth
@@ -81,7 +81,7 @@ def _namesakes(groups: Sequence[Group]) -> Iterator[str]:
             files = [str(group.runs[0].run.path / layout.RECIPE) for group in several[:2]]
             yield (
                 f"{name} stands for {len(several)} different recipes, which are kept apart; "
-                f"`{shlex.join(['mtctl', 'recipes', 'diff', *files])}` shows how they differ"
+                f"`{command_line(['mtctl', 'recipes', 'diff', *files])}` shows how they differ"
             )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from mtctl.analysis.selection import Selection, Unknown, judge_selection, select
 from mtctl.analysis.statistics import mean_of
 from mtctl.engine import layout
 from mtctl.engine.lock import holder
-from mtctl.engine.provenance import command_line
+from mtctl.text import command_line
 
 _DEFAULT_RESULTS = Path("results")
 Usable = TypeVar("Usable")
@@ -143,7 +142,7 @@ def _score(run: Run) -> ScoredRun | LeftOut:
         reason = f"was not evaluated on {', '.join(missing)}"
     else:
         return _held_out(run, scores)
-    return LeftOut(run, reason, f"mtctl eval {shlex.quote(str(run.path))}")
+    return LeftOut(run, reason, command_line(["mtctl", "eval", str(run.path)]))
 
 
 def _score_best(run: Run) -> ScoredRun | LeftOut:
@@ -171,7 +170,7 @@ def _score_best(run: Run) -> ScoredRun | LeftOut:
         reason = found.reason
     else:
         return replace(_held_out(run, scores), course=course, selection=found)
-    return LeftOut(run, reason, f"mtctl eval {shlex.quote(str(run.path))} --checkpoint {layout.BEST}")
+    return LeftOut(run, reason, command_line(["mtctl", "eval", str(run.path), "--checkpoint", layout.BEST]))
 
 
 def _held_out(run: Run, scores: Evaluation) -> ScoredRun:

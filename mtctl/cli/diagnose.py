@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from mtctl.cli.diagnose_cure import require_place, winner, write_cure
 from mtctl.cli.diagnose_target import Kind, columns_of, kind_of, recipes_of, refuse_flags, refuse_for_problem
 from mtctl.cli.train import parse_seeds
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.text import show_text
+from mtctl.text import command_line, show_text
 
 if TYPE_CHECKING:
     from mtctl.diagnosis.report import Diagnosis
@@ -250,21 +249,21 @@ def _after_training(found: Diagnosis, target: str, path: Path | None) -> list[st
     """Return the next commands: learn what the first cause is, then prove it, write its cure or train it."""
     from mtctl.cli.screens.diagnose import is_healthy
 
-    typed = shlex.join(["mtctl", *sys.argv[1:]])
+    typed = command_line(["mtctl", *sys.argv[1:]])
     commands = _explanations(found)
     if winner(found):
         commands.append(
-            f"mtctl train {shlex.quote(str(path))}" if path else f"{typed} --write-recipe fixed.yaml"
+            command_line(["mtctl", "train", str(path)]) if path else f"{typed} --write-recipe fixed.yaml"
         )
     elif "--no-verify" in sys.argv and found.stuck:
         commands.append(typed.replace(" --no-verify", ""))
     elif not commands and is_healthy(found):
-        commands.append(f"mtctl train {shlex.quote(target)}")
+        commands.append(command_line(["mtctl", "train", target]))
     return commands
 
 
 def _after_reading(kind: Kind, target: str, found: Diagnosis) -> list[str]:
-    recipe = f"mtctl diagnose {shlex.quote(f'{target}/recipe.yaml')}"
+    recipe = command_line(["mtctl", "diagnose", f"{target}/recipe.yaml"])
     return [*_explanations(found), *([recipe] if kind is Kind.RUN else [])]
 
 

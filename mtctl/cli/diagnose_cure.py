@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.text import show_text
+from mtctl.text import command_line, show_text
 
 if TYPE_CHECKING:
     from mtctl.diagnosis.report import Diagnosis, Trial
@@ -93,7 +92,7 @@ def _name(recipe: str, remedy: str) -> str:
 def _head(path: Path, recipe: Recipe, name: str, diagnosis: Diagnosis, best: Trial) -> Iterator[str]:
     from mtctl.cli.screens.tables import fold
 
-    file = shlex.quote(str(path))
+    file = command_line([str(path)])
     yield f"{recipe.name} with a remedy for {diagnosis.stuck}: {best.remedy.title}."
     for sentence in _measured(diagnosis, best):
         yield from fold(sentence, _CELLS).split("\n")

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from math import ceil
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from mtctl.errors import MtctlError
+from mtctl.text import command_line
 
 if TYPE_CHECKING:
     from mtctl.recipes.recipe import Recipe
@@ -109,7 +109,7 @@ def refuse_flags(kind: Kind, target: str, given: Iterable[str]) -> None:
                 hint="--task NAME examines one task of a recipe" if kind is Kind.RECIPE else None,
             )
         hint = (
-            f"a recipe is trained: mtctl diagnose {quote(f'{target}/recipe.yaml')}"
+            f"a recipe is trained: {command_line(['mtctl', 'diagnose', f'{target}/recipe.yaml'])}"
             if kind is Kind.RUN
             else None
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from mtctl.cli.console import err
 from mtctl.cli.faults import explain
 from mtctl.cli.streams import OutputError, discard, settle
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.text import show_lines, show_text
+from mtctl.text import command_line, show_lines, show_text
 
 
 def guarded(command: Callable[[], object], *, verbose: bool) -> int:
@@ -103,7 +102,7 @@ def _keep_traceback(error: BaseException) -> str:
     import tempfile
 
     head = f"mtctl {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    command = shlex.join(["mtctl", *sys.argv[1:]])
+    command = command_line(["mtctl", *sys.argv[1:]])
     text = "\n".join([head, command, "", *traceback.format_exception(error)])
     try:
         with tempfile.NamedTemporaryFile(prefix="mtctl-traceback-", suffix=".txt", delete=False) as file:

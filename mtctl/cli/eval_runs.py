@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from mtctl.engine.interrupt import Stop, Stopped, stop_on_signals
 from mtctl.engine.launch.local import Job, launch
 from mtctl.engine.lock import holder
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.text import command_line
 
 _SCHEMA = 2  # of the JSON document
 
@@ -287,7 +287,7 @@ def _print(run: Run, document: dict[str, Any], selection: Selection | None) -> N
     for sentence in selection_sentences(selection, run):
         out().print(Sentence(sentence))
     if selection.last is None:
-        command = shlex.join(["mtctl", "eval", str(run.path)])
+        command = command_line(["mtctl", "eval", str(run.path)])
         text = f"`{command}` puts the final policy on the same {run.item}s beside it"
         err().print(remark("hint", "bold cyan", text), soft_wrap=True)
 

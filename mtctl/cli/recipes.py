@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from mtctl.cli.console import err, write, write_json, write_line
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.explain import list_methods
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.text import show_text
+from mtctl.text import command_line, show_text
 
 if TYPE_CHECKING:
     from mtctl.recipes.recipe import Recipe
@@ -133,7 +132,7 @@ def copy(
     target = path / original.name if path.is_dir() else path
     if target.exists() and not (force or is_stream(target)):
         raise MtctlError(f"{target} exists", hint="--force overwrites it")
-    own_command = f"mtctl train {shlex.quote(str(target))}"
+    own_command = command_line(["mtctl", "train", str(target)])
     lines = (_TRAINS.sub(lambda _: own_command, line) for line in builtin.header(read(original).text))
     head = "".join(f"# {show_text(line)}".rstrip() + "\n" for line in lines)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -25,6 +24,7 @@ from mtctl.cli.comparing import (
     compared,
 )
 from mtctl.errors import MtctlError
+from mtctl.text import command_line
 
 _OUTPUT = Path("report.html")
 _ELSEWHERE = "choose another place with --output"
@@ -77,7 +77,7 @@ def report(
         overview, runs = diagnosed_runs(found)
         around = Circumstances(
             title=title,
-            command=shlex.join(["mtctl", *sys.argv[1:]]),
+            command=command_line(["mtctl", *sys.argv[1:]]),
             bootstrap_seed=bootstrap_seed,
             found=overview,
             runs_diagnosed=runs,

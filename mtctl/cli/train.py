@@ -56,9 +56,9 @@ def train(
     command: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Train recipes, each with one or more seeds, into results/NAME/seedK."""
-    from mtctl.engine.provenance import command_line
     from mtctl.recipes.loading import load
     from mtctl.recipes.sizes import doubt, require_memory
+    from mtctl.text import command_line
 
     if resume and force:
         raise MtctlError("--resume and --force exclude each other")

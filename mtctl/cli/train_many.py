@@ -18,10 +18,10 @@ from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.launch.local import Job, exit_code, launch
-from mtctl.engine.provenance import command_line
 from mtctl.engine.start import check_target
 from mtctl.recipes.loading import dump
 from mtctl.recipes.recipe import Recipe
+from mtctl.text import command_line
 
 _ANSWERS: Final = (
     "stopping: every run ends its episode or epoch and saves everything; Ctrl-C again leaves these, and "

@@ -19,11 +19,11 @@ from mtctl.cli.screens.figures import duration
 from mtctl.cli.streams import dispensable
 from mtctl.engine import layout
 from mtctl.engine.interrupt import stop_on_signals
-from mtctl.engine.provenance import command_line
 from mtctl.engine.run import execute
 from mtctl.engine.start import Note
 from mtctl.errors import ExitCode
 from mtctl.recipes.recipe import Recipe
+from mtctl.text import command_line
 
 
 def train_one(

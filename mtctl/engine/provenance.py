@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import platform
-import shlex
 import sys
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import metadata
 
@@ -39,29 +37,3 @@ def peak_memory_mb() -> float | None:
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # macOS counts in bytes, Linux in kilobytes.
     return round(kilobytes / (1e6 if sys.platform == "darwin" else 1e3), 1)
-
-
-def command_line(arguments: Iterable[str]) -> str:
-    """Return a command as one printable line that can be pasted into a shell.
-
-    Control characters, and bytes that are not UTF-8, are written as bash, zsh and POSIX 2024 read them: $'…'.
-    """
-    return " ".join(map(_quoted, arguments))
-
-
-def _quoted(argument: str) -> str:
-    if argument.isprintable():
-        return shlex.quote(argument)
-    return f"$'{''.join(map(_escaped, argument))}'"
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    if character in "\\'":
-        return f"\\{character}"
-    if character.isprintable():
-        return character
-    if 0xDC80 <= code <= 0xDCFF:  # how Python shows a byte that is not UTF-8
-        return f"\\{code - 0xDC00:03o}"
-    # Octal, of three digits at most: what follows cannot be taken for a further digit.
-    return "".join(f"\\{byte:03o}" for byte in character.encode(errors="replace"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
@@ -26,7 +25,7 @@ from mtctl.cli.screens.diagnose_tables import (
 from mtctl.cli.screens.figures import duration, measure, number
 from mtctl.cli.screens.prose import Command, Sentence, heading
 from mtctl.diagnosis.report import Check, Confidence, Diagnosis, Evidence, Finding, Severity, Subject, Symptom
-from mtctl.text import show_text
+from mtctl.text import command_line, show_text
 
 MARKS: Final[Mapping[Severity, tuple[str, str]]] = {
     "error": ("✘", "bold red"),
@@ -177,7 +176,7 @@ def _fixes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
         return
     note = " It changes the model: checkpoints made before do not fit." if best.remedy.changes_model else ""
     yield Sentence(f"Best: {best.remedy.title}.{note} As overrides:", "✔", "green")
-    yield Command(" ".join(f"-o {shlex.quote(override)}" for override in best.remedy.overrides))
+    yield Command(command_line(word for override in best.remedy.overrides for word in ("-o", override)))
 
 
 def _not_checked(diagnosis: Diagnosis) -> Iterator[RenderableType]:
