@@ -14,9 +14,9 @@ from typing import Any, Final
 from mtctl.balancing.build import build as build_chain
 from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.fit import Balancing, Diverged, fit
-from mtctl.engine.scores import evaluate
+from mtctl.engine.scores import evaluate, refuse_non_finite
 from mtctl.engine.signals import SignalLog
-from mtctl.problems.contract import SeedList
+from mtctl.problems.contract import SeedList, TaskEvaluation
 from mtctl.problems.windows.problem import Windows
 from mtctl.recipes.recipe import WindowsRecipe
 
@@ -77,7 +77,10 @@ class Course:
         self.records: list[dict[str, Any]] = []
         self.diverged: Diverged | None = None
         self._watched = watched
-        self._note()
+        try:
+            self._note()
+        except Diverged as error:
+            self.diverged = error
         per_epoch = self.problem.planned_updates // recipe.training.epochs
         self._interval = max(1, self.problem.planned_updates // LOOKS)
         if watched and per_epoch > self._interval:
@@ -101,8 +104,10 @@ class Course:
     def _note(self) -> None:
         if not self._watched:
             return
-        for task, (loss, skill) in scores(self.problem, "monitor").items():
+        found = self.problem.evaluate(None, "monitor")
+        for task, (loss, skill) in _figures(found).items():
             self.points[task].append(Point(self.updates, loss, skill))
+        refuse_non_finite(self.problem, found)
 
     def run(self, epochs: int, enough: Callable[[Course], bool] = lambda _: False) -> Course:
         """Go on until `epochs` epochs have been trained in all, or until it is enough."""
@@ -167,5 +172,8 @@ def _there(points: Sequence[Point]) -> bool:
 
 def scores(problem: Windows, split: SeedList) -> Mapping[str, tuple[float, float]]:
     """Return each task's mean loss in original units and its skill as a fraction."""
-    found = evaluate(problem, None, split)
+    return _figures(evaluate(problem, None, split))
+
+
+def _figures(found: Mapping[str, TaskEvaluation]) -> dict[str, tuple[float, float]]:
     return {task: (one.measures["loss"], fmean(one.scores) / 100) for task, one in found.items()}

@@ -23,13 +23,22 @@ def evaluate(
         Diverged: a task's score or measure is not finite, or beyond all sense.
     """
     found = problem.evaluate(items, seeds, tasks)
+    refuse_non_finite(problem, found)
+    return found
+
+
+def refuse_non_finite(problem: Problem, found: Mapping[str, TaskEvaluation]) -> None:
+    """Refuse what an evaluation found if files may not hold it.
+
+    Raises:
+        Diverged: a task's score or measure is not finite, or beyond all sense.
+    """
     for task, scored in found.items():
         figures = [*((problem.score.name, value) for value in scored.scores), *scored.measures.items()]
         bad = next(((name, value) for name, value in figures if not abs(value) < layout.LARGEST), None)
         if bad is not None:
             place = f"the evaluation after {place_of(problem, problem.done)}"
             raise Diverged(task, place, f"{bad[0]} {bad[1]:g}")
-    return found
 
 
 def definition_hash(definition: Mapping[str, Any]) -> str:
