@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-# Threads of OpenMP wait busily for one another: with more of them than free processors, a test of a second takes
-# minutes. Read when torch is loaded, here and in processes that tests start.
+# Threads of OpenMP wait busily for one another: with more of them than free processors, a test of a second
+# takes minutes. Read when torch is loaded, here and in processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # How long an example takes says more about the machine than about the code.
