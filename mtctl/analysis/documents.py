@@ -17,13 +17,11 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from mtctl.engine.layout import SCHEMA
+from mtctl.engine.layout import LARGEST, SCHEMA
 from mtctl.errors import MtctlError
 from mtctl.reading import read_bytes
 from mtctl.text import show_text
 
-_LARGEST = 1e100
-"""Numbers beyond are corrupt: sums and squares of what is accepted stay finite."""
 _EXPECTED = {
     "dict_type": "input should be an object",
     "model_type": "input should be an object",
@@ -35,7 +33,7 @@ NEEDS = 8.0
 _SHOWN_PROBLEMS = 5
 _SHOWN_CHARACTERS = 40
 
-Number = Annotated[float, Field(allow_inf_nan=False, ge=-_LARGEST, le=_LARGEST)]
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
