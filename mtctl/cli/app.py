@@ -5,6 +5,8 @@ Nothing heavy is imported here or at the top of a verb's file, so that `mtctl --
 
 from __future__ import annotations
 
+import atexit
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,6 +82,8 @@ def _root(
 def main() -> None:
     """Run the command line and leave with its exit code."""
     sys.excepthook = excepthook
+    # Once all is done and saved, a further Ctrl-C must not change the exit code.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     prepare()
     before, after = _split_at_dashes(sys.argv[1:])
     arguments = [argument for argument in before if argument not in _VERBOSE] + after

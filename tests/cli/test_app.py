@@ -243,3 +243,9 @@ def test_an_error_without_a_place_in_the_command_line_has_no_hint(capsys: pytest
 
     assert errors.guarded(command, verbose=False) == 2
     assert capsys.readouterr().err == "error: invalid value: Nope\n"
+
+
+def test_an_interrupt_as_the_process_leaves_changes_nothing() -> None:
+    code = "import atexit, os, signal\natexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+    done = python(code + with_verb("raise MtctlError('wrong')", "boom"))
+    assert (done.returncode, done.stderr) == (2, "error: wrong\n")
