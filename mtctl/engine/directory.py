@@ -12,6 +12,7 @@ from mtctl.engine import layout
 from mtctl.engine.files import write_text
 from mtctl.engine.lock import Lock
 from mtctl.errors import MtctlError
+from mtctl.text import show_text
 
 _DESCRIPTIONS: Final = (layout.RUN, layout.RECIPE)
 _NAMED: Final = 3
@@ -127,7 +128,7 @@ class RunDirectory:
         for entry in [*self.path.iterdir(), *self.checkpoints.iterdir()]:
             if layout.is_temporary(entry.name):
                 entry.unlink(missing_ok=True)
-        write_text(self.path / layout.RECIPE, f"# {_one_line(command)}\n{recipe_text}")
+        write_text(self.path / layout.RECIPE, f"# {show_text(command)}\n{recipe_text}")
 
     def checkpoint(self, name: str) -> Path:
         """Return the path of a checkpoint by its name: last, best, ep0100."""
@@ -157,8 +158,3 @@ def _is_own(entry: Path, *, checkpoint: bool) -> bool:
 def _listed(names: list[str]) -> str:
     more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
     return ", ".join([*names[:_NAMED], *more])
-
-
-def _one_line(text: str) -> str:
-    """Return text that can stand in a comment of YAML: what is not printable is spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

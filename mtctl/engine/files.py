@@ -21,7 +21,6 @@ from mtctl.errors import ExitCode, MtctlError
 
 _LONGEST: Final = 200
 """Bytes of a name that its temporary file's name begins with; names may have 255."""
-_TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _MOST_LINKS: Final = 40
 """Linux's own limit."""
 _DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/(?:self|thread-self|\d+))/fd/(\d{1,9})")
@@ -77,11 +76,6 @@ def is_stream(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
-
-
-def is_temporary(name: str) -> bool:
-    """Say whether a file of this name is what a killed `write_atomically` has left behind."""
-    return _TEMPORARY.fullmatch(name) is not None
 
 
 def open_to_append(path: Path) -> BinaryIO:

@@ -236,7 +236,7 @@ class LossGradients:
         parts = zip(self._losses, self._parts.own, self._parts.edges, strict=True)
         return tuple(task for task, own, edges in parts if not edges and not shared.intersection(own))
 
-    @property
+    @cached_property
     def leaves(self) -> list[Tensor]:
         """Return all parameters that the losses reach."""
         return [*self._parts.common, *(leaf for own in self._parts.own for leaf in own)]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -12,11 +13,10 @@ from typing import BinaryIO
 
 import pytest
 
-from mtctl.engine import checkpoint
+from mtctl.engine import checkpoint, layout
 from mtctl.engine.files import (
     explained,
     is_stream,
-    is_temporary,
     open_to_append,
     write_atomically,
     write_output,
@@ -162,8 +162,9 @@ class TestLinks:
             )
         names.discard("run.json")
         assert len(names) == 20
-        assert all(is_temporary(name) for name in names)
-        assert not any(map(is_temporary, ("run.json", ".hidden", "notes.tmp", ".run.json.tmp")))
+        assert all(re.fullmatch(r"\.run\.json\.[0-9a-f]{16}\.tmp", name) for name in names)
+        assert all(map(layout.is_temporary, names))
+        assert not any(map(layout.is_temporary, ("run.json", ".hidden", "notes.tmp")))
 
     def test_the_longest_name(self, tmp_path: Path) -> None:
         path = tmp_path / ("ä" * 127)
