@@ -54,10 +54,13 @@ def kept(browser: Browser, report: Path) -> Iterator[Seen]:
 @pytest.fixture
 def seen(kept: Seen, report: Path) -> Iterator[Seen]:
     """Load the page anew; whatever a test does, it asks for nothing else and complains about nothing."""
+    # A page that is only reloaded scrolls back to where it was, at any moment after it has loaded: a click
+    # that was aimed before that misses.
+    kept.page.goto("about:blank")
     kept.requests.clear()
     kept.page.set_viewport_size({"width": 1280, "height": 900})
     kept.page.emulate_media(media="screen")
-    kept.page.reload()
+    kept.page.goto(report.as_uri())
     yield kept
     assert kept.complaints == []
     assert kept.requests == [report.as_uri()]
