@@ -8,7 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtctl.balancing.contract import NOT_ASKED, Array, Balancer, Need, Shown, Signals, Space, State, observe
+from mtctl.balancing.contract import (
+    NOT_ASKED,
+    Array,
+    Balancer,
+    Mask,
+    Need,
+    Shown,
+    Signals,
+    Space,
+    State,
+    observe,
+)
 
 ChainState = dict[str, Tensor]
 """Named float64 tensors; what `torch.save` keeps and `weights_only=True` loads."""
@@ -71,15 +82,17 @@ class Chain:
         Raises:
             NonFiniteSignal: a loss, norm or inner product that was needed is NaN or infinite.
         """
-        shared = own = gradients.active.numpy(force=True).astype(np.float64)
+        active = gradients.active.numpy(force=True)
+        shared = own = active.astype(np.float64)
         importance = gradients.importance.numpy(force=True)
         after: ChainState = {}
         following: list[Array | None] = []
         for place, method in enumerate(self.methods):
             before = part(state, place)
-            needs = method.asks(gradients.active.numpy(force=True), before)
+            needs = method.asks(active, before)
             seen = importance * shared
-            weights, memory = method.weigh(_signals(gradients, method.space, needs, seen), before, rng)
+            signals = _signals(gradients, active, method.space, needs, seen)
+            weights, memory = method.weigh(signals, before, rng)
             after |= whole(memory, place)
             following.append(seen if "outcome" in needs else None)
             shared = shared * weights
@@ -128,10 +141,10 @@ def learned_parameters(chain: Chain, tasks: int) -> int:
     return sum(method.parameters(tasks) for method in chain.methods)
 
 
-def _signals(gradients: Shown, space: Space, needs: frozenset[Need], weights: Array) -> Signals:
+def _signals(gradients: Shown, active: Mask, space: Space, needs: frozenset[Need], weights: Array) -> Signals:
     seen = observe(
         gradients.losses.numpy(force=True),
-        gradients.active.numpy(force=True),
+        active,
         gradients.norms(space).numpy(force=True) if "norms" in needs else NOT_ASKED,
         gradients.gramian(space).numpy(force=True) if "gramian" in needs else NOT_ASKED,
     )

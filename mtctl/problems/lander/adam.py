@@ -7,12 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
 
 class Adam:
-    """PyTorch's fused Adam through its functional form, whose call costs half of `torch.optim.Adam.step`
-    here.
+    """PyTorch's fused Adam without `torch.optim.Adam` around it, whose step costs three times as much here.
 
         m ← 0.9·m + 0.1·g,  v ← 0.999·v + 0.001·g²,  θ ← θ − lr · m̂ / (√v̂ + 1e-8)
 
@@ -42,21 +40,21 @@ class Adam:
                 self._move(places, factor * rate)
 
     def _move(self, places: list[int], rate: float) -> None:
-        gradients = [self._parameters[place].grad for place in places]
-        adam(
+        steps = [self._steps[place] for place in places]
+        torch._foreach_add_(steps, 1)
+        torch._fused_adam_(
             [self._parameters[place] for place in places],
-            [gradient for gradient in gradients if gradient is not None],
+            [gradient for place in places if (gradient := self._parameters[place].grad) is not None],
             [self._first[place] for place in places],
             [self._second[place] for place in places],
             [],
-            [self._steps[place] for place in places],
-            fused=True,
-            amsgrad=False,
+            steps,
+            lr=rate,
             beta1=0.9,
             beta2=0.999,
-            lr=rate,
             weight_decay=0.0,
             eps=1e-8,
+            amsgrad=False,
             maximize=False,
         )
 

@@ -4,6 +4,7 @@ For a row (o, a, R, o', β) with β = γⁿ, or 0 after a terminal step, R times
 
     target  y = R + β · max_a' Q⁻(o', a')                     (Mnih et al., 2015)
             y = R + β · Q⁻(o', argmax_a' Q(o', a'))           (double: van Hasselt et al., 2016)
+            y − α · (max_b Q⁻(o, b) − Q⁻(o, a))               (advantage learning: Bellemare et al., 2016)
     loss    Lᵢ = mean over task i's rows of (Q(o, a) − y)²    or Huber
     sum     Σ Lᵢ with replay per task;  Σ aᵢ·Lᵢ, aᵢ = task i's share of the rows, with mixed replay: the mean
             over the batch
@@ -114,7 +115,7 @@ class ReplayGradients:
 
     def finite(self) -> bool:
         """Say whether every task's gradient is finite."""
-        return bool(self.gramian("all_shared").diagonal().isfinite().all())
+        return all(map(math.isfinite, self.gramian("all_shared").diagonal().tolist()))
 
 
 class DQN:
@@ -230,7 +231,12 @@ class DQN:
         rewards = batch.rewards
         if reward_factors is not None:
             rewards = rewards * reward_factors.repeat_interleave(torch.tensor(counts))
-        return torch.addcmul(rewards, batch.bootstraps, value)
+        targets = torch.addcmul(rewards, batch.bootstraps, value)
+        alpha = self._agent.advantage_learning
+        if alpha:
+            values = self._target.forward(batch.observations, counts)
+            targets.sub_(values.amax(1).sub_(values.gather(1, batch.actions).squeeze(1)), alpha=alpha)
+        return targets
 
     def _loss(self, error: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return each row's loss and its derivative, both times the row's weight if it has one."""

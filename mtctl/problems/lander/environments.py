@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 Observation = npt.NDArray[np.float32]
 OBSERVATIONS: Final = 8
 ACTIONS: Final = 4
+MIRRORED_ORDER: Final = (0, 1, 2, 3, 4, 5, 7, 6)
+MIRRORED_SIGNS: Final = (-1.0, 1.0, -1.0, 1.0, -1.0, -1.0, 1.0, 1.0)
+"""The world has no left or right: what happens to an observation o under action a happens, mirrored, to
+`o[MIRRORED_ORDER] * MIRRORED_SIGNS` under action (4 − a) mod 4, for the same reward and as likely."""
 SOLVED: Final = 200.0
 """Return from which gymnasium calls the standard task solved."""
 OUTCOMES: Final = ("landed", "crashed", "timed_out")

@@ -28,6 +28,7 @@ from mtctl.problems.lander.layers import (
     Layer,
     Layout,
     Normalised,
+    affine,
     per_task_products,
     per_task_sums,
     present,
@@ -184,8 +185,8 @@ class QNetwork:
             torch.addmm(bias, observations, weight, out=outputs[0])
         if not self._plain:
             return self._forward_hidden(counts, outputs)
-        for place, (weight, bias) in enumerate(rest):
-            torch.addmm(bias, outputs[place].relu_(), weight, out=outputs[place + 1])
+        for place, layer in enumerate(rest):
+            affine(layer, outputs[place].relu_(), outputs[place + 1])
         return outputs[-1]
 
     def _forward_hidden(self, counts: tuple[int, ...], outputs: list[Tensor]) -> Tensor:
@@ -218,7 +219,7 @@ class QNetwork:
     def _affine(self, layer: Layer, inputs: Tensor, counts: tuple[int, ...], out: Tensor) -> None:
         weight, bias = layer
         if self.copies == 1:
-            torch.addmm(bias[0], inputs, weight[0], out=out)
+            affine((weight[0], bias[0]), inputs, out)
             return
         span, groups = present(counts)
         grouped = inputs.unflatten(0, groups)

@@ -102,7 +102,15 @@ class Lander:
         rings = len(self.tasks) if wanted.kind == "per_task" else 1
         own = [self._settings(task).learning_starts for task in range(rings)]
         starts = tuple(start or wanted.learning_starts for start in own)
-        return Replay(len(self.tasks), rings, wanted.capacity, starts, self._sampling, wanted.priority)
+        return Replay(
+            len(self.tasks),
+            rings,
+            wanted.capacity,
+            starts,
+            self._sampling,
+            wanted.priority,
+            mirrored=wanted.mirrored,
+        )
 
     def _settings(self, task: int) -> TaskSettings:
         return self._agent.per_task.get(self.tasks[task], TaskSettings())

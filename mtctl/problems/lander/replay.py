@@ -19,7 +19,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, Observation
+from mtctl.problems.lander.environments import (
+    ACTIONS,
+    MIRRORED_ORDER,
+    MIRRORED_SIGNS,
+    OBSERVATIONS,
+    Observation,
+)
 from mtctl.problems.lander.priorities import Priorities
 from mtctl.recipes.agents import Priority
 
@@ -70,6 +76,17 @@ class Batch:
         return self.rows[:, BOOTSTRAP]
 
 
+_ORDER: Final = torch.tensor([*MIRRORED_ORDER, *(NEXT + place for place in MIRRORED_ORDER)])
+_SIGNS: Final = torch.tensor(2 * MIRRORED_SIGNS)
+
+
+def _mirror(rows: Tensor) -> None:
+    """Exchange left and right in transitions [N, WIDTH]."""
+    seen = rows[:, :ACTION]
+    seen.copy_(seen[:, _ORDER].mul_(_SIGNS))
+    rows[:, ACTION].neg_().add_(ACTIONS).remainder_(ACTIONS)
+
+
 class Replay:
     """Rings of equal capacity in one preallocated tensor.
 
@@ -80,6 +97,7 @@ class Replay:
         starts: transitions that each ring needs before it can be sampled.
         generator: where sampled indices come from.
         priority: how rows are drawn by priority; None: every row is as likely as any.
+        mirrored: whether every second row of a batch is shown as in a mirror.
     """
 
     def __init__(
@@ -90,12 +108,15 @@ class Replay:
         starts: tuple[int, ...],
         generator: torch.Generator,
         priority: Priority | None = None,
+        *,
+        mirrored: bool = False,
     ) -> None:
         self.tasks = tasks
         self.rings = rings
         self.ring_capacity = capacity // rings
         self._starts = starts
         self._generator = generator
+        self._mirrored = mirrored
         self._priorities = None if priority is None else Priorities(priority, rings, self.ring_capacity)
         self._storage = torch.zeros(rings * self.ring_capacity, WIDTH)
         self._write = self._storage.numpy()
@@ -146,6 +167,12 @@ class Replay:
             task: None for all of them.
             beta: how far the rows' factors make up for their priorities, from 0 to 1.
         """
+        batch = self._sample(size, task, beta)
+        if self._mirrored:
+            _mirror(batch.rows[::2])
+        return batch
+
+    def _sample(self, size: int, task: int | None, beta: float) -> Batch:
         if self._priorities is not None:
             return self._sample_by_priority(self._priorities, size, task, beta)
         if self.rings == 1 and self.tasks > 1:

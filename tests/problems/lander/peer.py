@@ -78,6 +78,9 @@ def _loss(
         chosen = values(online, task, following, sizes, **form) if agent.double else rated
         best = rated.gather(1, chosen.argmax(1, keepdim=True)).squeeze(1)
         aim = batch.rewards[rows].double() + batch.bootstraps[rows].double() * best
+        behind = values(target, task, batch.observations[rows].double(), sizes, **form)
+        gap = behind.amax(1) - behind.gather(1, batch.actions[rows]).squeeze(1)
+        aim -= agent.advantage_learning * gap
     own = values(online, task, batch.observations[rows].double(), sizes, **form)
     estimate = own.gather(1, batch.actions[rows]).squeeze(1)
     if agent.loss == "mse":

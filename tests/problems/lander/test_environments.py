@@ -222,3 +222,39 @@ def test_definition_is_plain_json_and_names_the_tasks() -> None:
     assert list(found["tasks"]) == ["heavy", "standard"]
     assert definition_hash(found) != definition_hash(environments.definition(("heavy",)))
     assert definition_hash(found) == definition_hash(environments.definition(("standard", "heavy")))
+
+
+class Still:
+    """Stands in for an environment's random numbers: nothing is off the middle."""
+
+    def uniform(self, low: float, high: float, size: tuple[int] | None = None) -> Any:
+        return (low + high) / 2 if size is None else np.full(size, (low + high) / 2)
+
+
+def pushed(task: str, actions: list[int], force: float) -> list[Step]:
+    """Play from a start with a sideways force on the hull."""
+    environment = make(task)
+    environment.world._np_random = Still()
+    environment.world.reset()
+    environment.world.world.gravity = (0.0, TASKS[task].gravity)
+    environment.world.lander.ApplyForceToCenter((force, 0.0), True)
+    steps: list[Step] = []
+    for action in actions:
+        observation, reward, terminated, truncated = environment.step(action)
+        steps.append((observation.tolist(), reward, terminated, truncated))
+        if terminated:
+            break
+    return steps
+
+
+@pytest.mark.parametrize("task", ["standard", "heavy"])
+def test_the_world_is_the_same_in_a_mirror(task: str) -> None:
+    """Wind, which is as likely from either side, and dispersion are left out."""
+    actions = [2, 2, 1, 2, 0, 2, 3, 2, 2, 1] * 6
+    steps = pushed(task, actions, 40.0)
+    mirrored = pushed(task, [(4 - action) % environments.ACTIONS for action in actions], -40.0)
+    assert len(steps) == len(mirrored)
+    order, signs = list(environments.MIRRORED_ORDER), np.array(environments.MIRRORED_SIGNS)
+    for one, other in zip(steps, mirrored, strict=True):
+        np.testing.assert_allclose(np.array(one[0])[order] * signs, other[0], atol=1e-3)
+        assert one[1:] == pytest.approx(other[1:], abs=0.01)

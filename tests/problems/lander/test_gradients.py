@@ -30,6 +30,8 @@ AGENTS: dict[str, dict[str, Any]] = {
     "huber-mixed-embedding": {"loss": "huber", "task_encoding": "embedding", **MIXED},
     "double": {"double": True, "task_encoding": "embedding"},
     "double-independent": independent(double=True),
+    "advantages": {"advantage_learning": 0.9, "double": True, "task_encoding": "embedding"},
+    "advantages-independent": independent(advantage_learning=0.5),
     "one-hidden-layer": {"hidden": (16,)},
     "three-hidden-layers": {"hidden": (16, 12, 8), "task_encoding": "embedding"},
     "norm": {"layer_norm": True},

@@ -14,9 +14,11 @@ from mtctl.problems.lander.replay import Batch, Replay
 RINGS = pytest.mark.parametrize("rings", [1, 3])
 
 
-def replay(rings: int = 3, capacity: int = 12, starts: int = 1, seed: int = 0) -> Replay:
+def replay(
+    rings: int = 3, capacity: int = 12, starts: int = 1, seed: int = 0, *, mirrored: bool = False
+) -> Replay:
     generator = torch.Generator().manual_seed(seed)
-    return Replay(3, rings, capacity, (starts,) * rings, generator)
+    return Replay(3, rings, capacity, (starts,) * rings, generator, mirrored=mirrored)
 
 
 def add(memory: Replay, task: int, number: int) -> None:
@@ -126,3 +128,31 @@ def test_stored_state_does_not_change_with_what_is_added_later() -> None:
     for number in range(12, 24):
         add(memory, number % 3, number)
     assert all(map(torch.equal, state["rings"], kept))
+
+
+@RINGS
+@given(tasks=st.lists(st.integers(0, 2), min_size=1, max_size=30), size=st.integers(1, 20))
+def test_every_second_row_is_seen_in_a_mirror(rings: int, tasks: list[int], size: int) -> None:
+    """The same draws otherwise, and what is stored stays as it is."""
+    plain, memory = (replay(rings, 60, mirrored=mirrored) for mirrored in (False, True))
+    for number, task in enumerate([*range(3), *tasks]):
+        observation = np.arange(1, 9, dtype=np.float32) + 10 * number
+        for each in (plain, memory):
+            each.add(task, observation, number % 4, float(number), observation + 0.5, 0.9)
+    before = [ring.clone() for ring in memory.state_dict()["rings"]]
+    expected, found = plain.sample(size), memory.sample(size)
+    assert all(map(torch.equal, before, memory.state_dict()["rings"]))
+    assert torch.equal(found.rows[1::2], expected.rows[1::2])
+    assert torch.equal(found.rewards, expected.rewards)
+    assert torch.equal(found.bootstraps, expected.bootstraps)
+    assert found.counts == expected.counts
+    left_for_right = {0: 0, 1: 3, 2: 2, 3: 1}
+    assert found.actions[::2].flatten().tolist() == [
+        left_for_right[action] for action in expected.actions[::2].flatten().tolist()
+    ]
+    for ours, theirs in (
+        (found.observations[::2], expected.observations[::2]),
+        (found.next_observations[::2], expected.next_observations[::2]),
+    ):
+        x, y, vx, vy, angle, turning, left, right = theirs.unbind(1)
+        assert torch.equal(ours, torch.stack([-x, y, -vx, vy, -angle, -turning, right, left], 1))

@@ -1,0 +1,64 @@
+"""Which parts of the lander's learner matter: each taken out in turn, on the final policies.
+
+    python -m benchmarks.lander_ablation [--recipe gradnorm_blind] [--seeds 0..2] [--jobs 2]
+                                         [--results DIR] [--only TEXT …]
+    python -m benchmarks.lander_ablation --show
+
+Every arm is the recipe as shipped with one part as the study published it, or as another value that people
+use. It is scored by the average return of the final policy over the tasks, 100 held-out episodes each; its
+difference to the recipe is paired by seed. Arms that are trained already are not trained again.
+
+The arrays behind the table in the README lie in lander_ablation.json; --show prints the table from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from benchmarks.lander_scores import Arm, keep, kept, score_table, train
+from benchmarks.learner import environment
+
+KEPT: Final = Path(__file__).with_suffix(".json")
+RECIPE: Final = "gradnorm_blind"
+CHANGES: Final[dict[str, tuple[str, ...]]] = {}
+
+
+def arms(recipe: str) -> list[Arm]:
+    """Return the recipe as shipped, then with each change."""
+    changed = [Arm(f"{recipe}, {name}", recipe, overrides) for name, overrides in CHANGES.items()]
+    return [Arm(recipe, recipe), *changed]
+
+
+def _asked_for(arm: Arm, parts: Sequence[str]) -> bool:
+    return arm.name == arm.recipe or not parts or any(part in arm.name for part in parts)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train what is missing, keep the arrays, and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.lander_ablation", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--recipe", default=RECIPE, help=f"a built-in recipe; {RECIPE} if left out")
+    parser.add_argument("--seeds", default="0..2", metavar="SEEDS", help="as `mtctl train` takes them")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time")
+    parser.add_argument("--results", type=Path, default=Path("results/ablation"), help="where runs go")
+    parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="arms whose names hold TEXT")
+    parser.add_argument("--keep", type=Path, default=KEPT, metavar="PATH", help="where arrays go")
+    parser.add_argument("--show", action="store_true", help="train nothing: print what is kept")
+    options = parser.parse_args(arguments)
+    if options.show:
+        trained = kept(options.keep)
+    else:
+        wanted = [arm for arm in arms(options.recipe) if _asked_for(arm, options.only)]
+        trained = train(wanted, options.seeds, options.jobs, options.results)
+        keep(trained, options.keep, environment())
+    Console(width=200).print(score_table(trained, trained[0]))
+
+
+if __name__ == "__main__":
+    main()
