@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,12 +68,17 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """An arm and its runs, by seed."""
+    """An arm and its runs, at least one."""
 
     arm: Arm
-    runs: Sequence[Scores] = field(default_factory=list)
+    runs: Sequence[Scores]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.runs[0].returns)
 
     def averages(self) -> dict[int, float]:
+        """Return the average of every seed."""
         return {run.seed: run.average for run in self.runs}
 
 
@@ -138,12 +143,12 @@ def score_table(trained: Sequence[Trained], reference: Trained | None = None) ->
     """Return a table in Markdown: one line per arm.
 
     Args:
-        trained: the arms.
+        trained: the arms, of the same tasks.
         reference: what the others' averages are compared with, seed by seed.
     """
     view = Table(box=box.MARKDOWN)
     view.add_column("", no_wrap=True)
-    tasks = list(trained[0].runs[0].returns)
+    tasks = trained[0].tasks
     compared = [] if reference is None else ["difference"]
     for column in ("average", *compared, "lowest seed", *tasks, "≥ 200", "timed out", "seconds"):
         view.add_column(column, justify="right", no_wrap=True)

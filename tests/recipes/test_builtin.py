@@ -59,19 +59,65 @@ def test_the_list_is_complete() -> None:
     assert found == sorted([*SHARED, *INDEPENDENT], key=lambda name: ("/" in name, name))
 
 
+#: What the study documents, and the learner that lands on the same network for the same budget.
+STUDY: dict[str, Any] = {
+    "hidden": (256, 128),
+    "embedding_dim": 8,
+    "gamma": 0.99,
+    "lr": 5e-4,
+    "lr_schedule": {"kind": "constant"},
+    "loss": "mse",
+    "reward_scale": {"kind": "fixed", "factor": 1.0},
+    "gradient_clip": None,
+    "double": False,
+    "n_step": 1,
+    "advantage_learning": 0.0,
+    "batch_size": 64,
+    "update_every": 1,
+    "target": {"kind": "episodes", "every": 10},
+}
+LEARNER: dict[str, Any] = STUDY | {
+    "lr": 1e-3,
+    "lr_schedule": {"kind": "linear", "final": 0.0, "episodes": None, "environment_steps": None},
+    "loss": "huber",
+    "reward_scale": {"kind": "fixed", "factor": 0.01},
+    "gradient_clip": 10.0,
+    "double": True,
+    "n_step": 3,
+    "advantage_learning": 0.9,
+    "batch_size": 64,
+    "update_every": 8,
+    "target": {"kind": "soft", "tau": 0.01},
+}
+
+
 @pytest.mark.parametrize("name", [*SHARED, *INDEPENDENT])
 def test_what_all_have_in_common(name: str) -> None:
     recipe = lander(name)
+    published = name.startswith("published/")
     assert recipe.name == name.replace("/", "_")
-    assert recipe.problem.tasks == (PUBLISHED_TASKS if "/" in name else DEFAULT_TASKS)
+    assert recipe.problem.tasks == (PUBLISHED_TASKS if published else DEFAULT_TASKS)
     agent = recipe.agent
-    assert (agent.hidden, agent.lr, agent.gamma, agent.loss) == ((256, 128), 5e-4, 0.99, "mse")
-    assert (agent.batch_size, agent.update_every, agent.replay.capacity) == (64, 1, 100_000)
-    assert (agent.double, agent.n_step, agent.gradient_clip, agent.embedding_dim) == (False, 1, None, 8)
-    assert (agent.exploration.start, agent.exploration.end, agent.exploration.decay) == (1.0, 0.01, 0.995)
-    assert agent.target.model_dump() == {"kind": "episodes", "every": 10}
+    expected = STUDY if published else LEARNER
+    assert {key: agent.model_dump()[key] for key in expected} == expected
+    assert (agent.replay.capacity, agent.replay.mirrored, agent.replay.priority) == (
+        100_000,
+        not published,
+        None,
+    )
+    exploration = agent.exploration
+    assert (exploration.start, exploration.end) == (1.0, 0.01)
+    if published:
+        assert (exploration.decay, exploration.length) == (0.995, None)
+    else:
+        assert (exploration.counts, exploration.shape, exploration.length) == (
+            "all_steps",
+            "exponential",
+            120_000,
+        )
     evaluation = recipe.evaluation
-    assert (evaluation.every, evaluation.episodes, evaluation.final_episodes) == (50, 5, 20)
+    assert (evaluation.every, evaluation.episodes) == (50, 5)
+    assert evaluation.final_episodes == (20 if published else 100)
     assert evaluation.policy == "online"
     assert recipe.checkpoints.every == 100
 
@@ -82,7 +128,7 @@ def test_shared_networks(name: str) -> None:
     encoding, replay, starts, methods = SHARED[name]
     agent = recipe.agent
     assert recipe.problem.episodes_per_task == 500
-    assert (agent.network, agent.learn, agent.exploration.counts) == ("shared", "all_tasks", "all_episodes")
+    assert (agent.network, agent.learn) == ("shared", "all_tasks")
     assert (agent.task_encoding, agent.replay.kind, agent.replay.learning_starts) == (
         encoding,
         replay,
@@ -96,7 +142,7 @@ def test_shared_networks(name: str) -> None:
 def independent(name: str) -> LanderRecipe:
     recipe = lander(name)
     agent = recipe.agent
-    assert (agent.network, agent.task_encoding, agent.learn) == ("independent", "none", "active_task")
+    assert (agent.network, agent.task_encoding) == ("independent", "none")
     assert agent.replay.kind == "per_task"
     assert [method.kind for method in recipe.chain] == ["equal"]
     return recipe
@@ -105,14 +151,13 @@ def independent(name: str) -> LanderRecipe:
 def test_independent_has_the_shared_recipes_budget() -> None:
     recipe = independent("independent")
     assert recipe.problem.episodes_per_task == 500
-    assert recipe.agent.exploration.counts == "all_episodes"
-    assert recipe.agent.per_task == {}
+    assert (recipe.agent.learn, recipe.agent.per_task) == ("all_tasks", {})
 
 
 def test_published_independent_has_its_own_budget_and_settings() -> None:
     recipe = independent("published/independent")
     assert recipe.problem.episodes_per_task == 1500
-    assert recipe.agent.exploration.counts == "own_episodes"
+    assert (recipe.agent.learn, recipe.agent.exploration.counts) == ("active_task", "own_episodes")
     settings = {task: one.model_dump() for task, one in recipe.agent.per_task.items()}
     harder = {"lr": 2.5e-4, "epsilon_decay": 0.992, "target_every": 20, "learning_starts": 2000}
     assert settings == {

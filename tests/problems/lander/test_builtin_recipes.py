@@ -12,10 +12,9 @@ from mtctl.balancing.chain import learned_parameters
 from mtctl.engine.run import execute
 from mtctl.problems.build import build as build_problem
 from mtctl.recipes import builtin
-from mtctl.recipes.agents import Exploration
 from mtctl.recipes.balancers import GradNorm, PCGrad
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import EpisodeEvaluation, LanderRecipe
+from mtctl.recipes.recipe import LanderRecipe
 from tests.recipes.samples import lander
 
 PARAMETERS = {
@@ -68,17 +67,8 @@ def test_budget_of_the_study(name: str) -> None:
     problem = build_problem(recipe, 0)
     assert problem.tasks == ("standard", "windy", "heavy")
     assert problem.units == 1500
-    samples = 64 if name.startswith("shared") or name == "independent" else 192
+    samples = 64 if name.startswith("shared") else 192
     assert problem.budget() == {"environment_steps": 0, "updates": 0, "samples_per_update": samples}
-    agent = recipe.agent
-    assert (agent.hidden, agent.lr, agent.loss, agent.gradient_clip) == ((256, 128), 5e-4, "mse", None)
-    assert (agent.gamma, agent.double, agent.n_step, agent.update_every) == (0.99, False, 1, 1)
-    assert agent.exploration == Exploration(start=1.0, end=0.01, decay=0.995, counts="all_episodes")
-    assert agent.target.model_dump() == {"kind": "episodes", "every": 10}
-    assert agent.replay.capacity == 100_000
-    assert (agent.replay.kind == "mixed") == name.startswith("shared")
-    assert recipe.evaluation == EpisodeEvaluation(every=50, episodes=5, final_episodes=20)
-    assert recipe.checkpoints.every == 100
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -1,0 +1,79 @@
+"""What the lander's recipes reach as they are shipped, and where the ceiling is.
+
+    python -m benchmarks.lander_recipes [--only TEXT …] [--jobs 2] [--results DIR]
+    python -m benchmarks.lander_recipes --show
+
+The final policy of every run plays 100 held-out episodes of each task. Recipes with claims about them are
+trained from 5 seeds, `independent` and the published GradNorm from 3. The ceiling is what one network per task
+reaches alone in ten times the episodes (1 seed). Runs that are trained already are not trained again.
+
+The arrays behind the tables in the README lie in lander_recipes.json; --show prints them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from benchmarks.lander_scores import Arm, keep, kept, score_table, train
+from benchmarks.learner import environment
+from benchmarks.sides import TASKS
+
+KEPT: Final = Path(__file__).with_suffix(".json")
+FIVE: Final = "0..4"
+THREE: Final = "0..2"
+RECIPES: Final = {
+    "best_aware": FIVE,
+    "best_blind": FIVE,
+    "shared_aware": FIVE,
+    "gradnorm_blind": FIVE,
+    "equal_blind": FIVE,
+    "equal_aware": THREE,
+    "independent": THREE,
+    "published/gradnorm_blind": THREE,
+}
+CEILINGS: Final = [
+    Arm(
+        f"{task} alone, 5,000 episodes",
+        "best_blind",
+        (f"problem.tasks=[{task}]", "problem.episodes_per_task=5000"),
+    )
+    for task in TASKS
+]
+
+
+def arms() -> list[tuple[Arm, str]]:
+    """Return what is trained, and from which seeds."""
+    recipes = [(Arm(name.replace("/", "_"), name), seeds) for name, seeds in RECIPES.items()]
+    return [*recipes, *((arm, "0") for arm in CEILINGS)]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train what is missing, keep the arrays, and print the tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.lander_recipes", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="arms whose names hold TEXT")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time")
+    parser.add_argument("--results", type=Path, default=Path("results/recipes"), help="where runs go")
+    parser.add_argument("--keep", type=Path, default=KEPT, metavar="PATH", help="where arrays go")
+    parser.add_argument("--show", action="store_true", help="train nothing: print what is kept")
+    options = parser.parse_args(arguments)
+    if options.show:
+        trained = kept(options.keep)
+    else:
+        wanted = [(arm, seeds) for arm, seeds in arms() if any(part in arm.name for part in options.only)]
+        trained = [
+            each for arm, seeds in wanted for each in train([arm], seeds, options.jobs, options.results)
+        ]
+        keep(trained, options.keep, environment())
+    console = Console(width=200)
+    for tasks in dict.fromkeys(each.tasks for each in trained):
+        console.print(score_table([each for each in trained if each.tasks == tasks]))
+
+
+if __name__ == "__main__":
+    main()
