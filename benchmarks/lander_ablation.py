@@ -25,7 +25,26 @@ from benchmarks.learner import environment
 
 KEPT: Final = Path(__file__).with_suffix(".json")
 RECIPE: Final = "gradnorm_blind"
-CHANGES: Final[dict[str, tuple[str, ...]]] = {}
+CHANGES: Final[dict[str, tuple[str, ...]]] = {
+    "not mirrored": ("agent.replay.mirrored=false",),
+    "no advantage learning": ("agent.advantage_learning=0",),
+    "rewards as they are": ("agent.reward_scale.factor=1",),
+    "squared error": ("agent.loss=mse",),
+    "no clipping": ("agent.gradient_clip=null",),
+    "no Double DQN": ("agent.double=false",),
+    "1-step returns": ("agent.n_step=1",),
+    "constant learning rate": ("agent.lr_schedule={kind: constant}",),
+    "target copied every 10 episodes": ("agent.target={kind: episodes, every: 10}",),
+    "exploration by episodes": (
+        "agent.exploration={counts: all_episodes, decay: 0.995, length: null, start: 1.0, end: 0.01}",
+    ),
+    "an update every 4 steps": ("agent.update_every=4",),
+    "with layer normalisation": ("agent.layer_norm=true",),
+    "with two streams": ("agent.dueling=true",),
+    "with priorities": ("agent.replay.priority={}",),
+    "with an averaged policy": ("evaluation.policy=averaged",),
+}
+"""What each arm changes: first parts of the learner taken out, then what could be added."""
 
 
 def arms(recipe: str) -> list[Arm]:

@@ -190,7 +190,7 @@ def test_runs_that_are_there_already(mtctl: Command, results: Path, seeds: list[
     assert_refused(mtctl, *command, says=says, hint="--resume continues it")
     changed = [
         "results/equal_blind/seed0: cannot resume with a changed recipe",
-        "agent.lr: 0.0005 in the run",
+        "agent.lr: 0.001 in the run",
     ]
     assert_refused(mtctl, *command, "--resume", "-o", "agent.lr=0.1", says=changed)
     (results / "equal_blind" / "seed0" / "recipe.yaml").unlink()
@@ -274,7 +274,7 @@ def test_quiet_says_some_thirty_lines(mtctl: Command) -> None:
     *lines, done = result.err.splitlines()
     assert [line.split()[1] for line in lines] == [f"{episode}/50" for episode in range(2, 51, 2)]
     assert lines[-1].startswith("episode 50/50  heavy ")
-    assert "ε 0.78" in lines[-1]
+    assert "ε 0.8" in lines[-1]
     assert done.startswith("✔ done ")
 
 
@@ -347,7 +347,8 @@ def test_any_argument_can_be_stored(mtctl: Command) -> None:
 
 @pytest.mark.parametrize("seeds", [["--seed", "0"], ["--seeds", "0..1"]], ids=["here", "side by side"])
 def test_what_a_run_should_know_of_its_beginning_is_said(mtctl: Command, seeds: list[str]) -> None:
-    small = [word for override in SHORT for word in ("-o", override)]
+    overrides = [*SHORT, "agent.lr_schedule={kind: constant}"]
+    small = [word for override in overrides for word in ("-o", override)]
     assert mtctl("train", "equal_blind", *small, *seeds, "-q").code == 0
     longer = ["-o", "problem.episodes_per_task=3"]
     result = mtctl("train", "equal_blind", *small, *longer, *seeds, "--resume", "-q")

@@ -50,8 +50,8 @@ def test_a_run_is_not_overwritten(finished: Path) -> None:
 
 
 def test_resuming_with_a_changed_recipe_names_the_fields(finished: Path) -> None:
-    error = refused(finished, recipe("equal_blind", "agent.lr=0.1", "agent.double=true"), resume=True)
-    assert "agent.lr: 0.0005 in the run, 0.1 now" in error.message
+    error = refused(finished, recipe("equal_blind", "agent.lr=0.1", "agent.double=false"), resume=True)
+    assert "agent.lr: 0.001 in the run, 0.1 now" in error.message
     assert "agent.double" in error.message
     assert error.message.count("in the run") == 2
 

@@ -395,7 +395,8 @@ def test_a_run_can_be_prolonged_again_and_again_and_shortened(longer: Path, tmp_
 
 
 def test_lander_runs_can_be_prolonged(tmp_path: Path) -> None:
-    short, long = recipe(), recipe("equal_blind", "problem.episodes_per_task=3")
+    constant = "agent.lr_schedule={kind: constant}"
+    short, long = (recipe("equal_blind", constant, f"problem.episodes_per_task={n}") for n in (2, 3))
     train(tmp_path / "long", long)
     train(tmp_path / "run", short)
     assert train(tmp_path / "run", long, resume=True) == "completed"
@@ -409,8 +410,9 @@ def test_what_is_done_cannot_be_undone(run: Path) -> None:
 
 
 def test_what_is_done_cannot_be_undone_of_the_lander(tmp_path: Path) -> None:
-    train(tmp_path / "run", recipe(), stop=StopAfter(4))
-    short = recipe("equal_blind", "problem.episodes_per_task=1")
+    constant = "agent.lr_schedule={kind: constant}"
+    train(tmp_path / "run", recipe("equal_blind", constant), stop=StopAfter(4))
+    short = recipe("equal_blind", constant, "problem.episodes_per_task=1")
     assert "-o problem.episodes_per_task=2" in str(refused(tmp_path / "run", short, resume=True).hint)
 
 

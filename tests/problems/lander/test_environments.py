@@ -234,10 +234,11 @@ class Still:
 def pushed(task: str, actions: list[int], force: float) -> list[Step]:
     """Play from a start with a sideways force on the hull."""
     environment = make(task)
-    environment.world._np_random = Still()
-    environment.world.reset()
-    environment.world.world.gravity = (0.0, TASKS[task].gravity)
-    environment.world.lander.ApplyForceToCenter((force, 0.0), True)
+    world: Any = environment.world
+    world._np_random = Still()
+    world.reset()
+    world.world.gravity = (0.0, TASKS[task].gravity)
+    world.lander.ApplyForceToCenter((force, 0.0), True)
     steps: list[Step] = []
     for action in actions:
         observation, reward, terminated, truncated = environment.step(action)
