@@ -4,8 +4,8 @@
     python -m benchmarks.lander_recipes --show
 
 The final policy of every run plays 100 held-out episodes of each task. Recipes with claims about them are
-trained from 5 seeds, others from 3. The ceiling is what a network of its own reaches on each task in ten times
-the episodes (1 seed). Runs that are trained already are not trained again.
+trained from 5 seeds, others from 3. The ceiling is what a network of its own reaches on each task in ten
+times the episodes (1 seed). Runs that are trained already are not trained again.
 
 The arrays behind the tables in the README lie in lander_recipes.json; --show prints them.
 """
