@@ -35,6 +35,8 @@ SHARED: dict[str, tuple[str, str, int, list[tuple[str, dict[str, Any]]]]] = {
     "shared_blind": ("none", "mixed", 256, [("equal", {})]),
     "shared_onehot": ("onehot", "mixed", 256, [("equal", {})]),
     "shared_raw_id": ("raw_id", "mixed", 256, [("equal", {})]),
+    "best_aware": ("embedding", "mixed", 256, [("equal", {})]),
+    "best_blind": ("none", "mixed", 256, [("equal", {})]),
     "equal_aware": ("embedding", "per_task", 256, [("equal", {})]),
     "equal_blind": ("none", "per_task", 256, [("equal", {})]),
     "pcgrad_aware": ("embedding", "per_task", 256, [("pcgrad", SUM)]),
@@ -89,6 +91,7 @@ LEARNER: dict[str, Any] = STUDY | {
     "update_every": 8,
     "target": {"kind": "soft", "tau": 0.01},
 }
+BEST: dict[str, Any] = LEARNER | {"hidden": (256, 256), "update_every": 4}
 
 
 @pytest.mark.parametrize("name", [*SHARED, *INDEPENDENT])
@@ -98,7 +101,7 @@ def test_what_all_have_in_common(name: str) -> None:
     assert recipe.name == name.replace("/", "_")
     assert recipe.problem.tasks == (PUBLISHED_TASKS if published else DEFAULT_TASKS)
     agent = recipe.agent
-    expected = STUDY if published else LEARNER
+    expected = STUDY if published else BEST if name.startswith("best_") else LEARNER
     assert {key: agent.model_dump()[key] for key in expected} == expected
     assert (agent.replay.capacity, agent.replay.mirrored, agent.replay.priority) == (
         100_000,

@@ -26,6 +26,8 @@ PARAMETERS = {
     "pcgrad_aware": (37_788, 37_764, 0),
     "pcgrad_blind": (35_716, 35_716, 0),
     "cagrad_blind": (35_716, 35_716, 0),
+    "best_aware": (71_196, 71_172, 0),
+    "best_blind": (69_124, 69_124, 0),
     "equal_aware": (37_788, 37_764, 0),
     "equal_blind": (35_716, 35_716, 0),
     "uncertainty_blind": (35_716, 35_716, 3),
@@ -67,7 +69,7 @@ def test_budget_of_the_study(name: str) -> None:
     problem = build_problem(recipe, 0)
     assert problem.tasks == ("standard", "windy", "heavy")
     assert problem.units == 1500
-    samples = 64 if name.startswith("shared") else 192
+    samples = 64 if name.startswith(("shared", "best")) else 192
     assert problem.budget() == {"environment_steps": 0, "updates": 0, "samples_per_update": samples}
 
 
