@@ -119,7 +119,7 @@ def compare_updates(size: Size) -> list[Comparison]:
     }
     timings = interleave(sides, blocks=size.blocks, calls=size.updates, warm_up=size.updates)
     return [
-        _faster("GradNorm update ÷ literal GradNorm", timings, "gradnorm", "literal", 4.0),
+        _faster("GradNorm update ÷ literal GradNorm", timings, "gradnorm", "literal", 6.0),
         _dearer("PCGrad update ÷ equal weights", timings, "pcgrad", 1.6),
         _dearer("CAGrad update ÷ equal weights", timings, "cagrad", 1.6),
         _dearer("GradNorm update ÷ equal weights", timings, "gradnorm", None),
@@ -136,7 +136,7 @@ def compare_steps(size: Size) -> list[Comparison]:
     }
     timings = interleave(sides, blocks=size.blocks, calls=size.steps, warm_up=size.filled + size.steps)
     return [
-        _faster("DQN training step ÷ Stable-Baselines3", timings, "standard", "peer", 2.0),
+        _faster("DQN training step ÷ Stable-Baselines3", timings, "standard", "peer", 3.0),
         _faster("… 3 tasks, mixed replay ÷ Stable-Baselines3, 1 task", timings, "mixed", "peer", None),
     ]
 

@@ -25,7 +25,7 @@ def test_a_quick_run_prints_the_table_and_writes_the_document(tmp_path: Path) ->
     written = json.loads(path.read_text(encoding="utf-8"))
     assert written["torch_threads"] == 1
     assert written["peak_memory_mb"] > 50
-    assert [one["bar"] for one in written["comparisons"] if one["bar"]] == [4.0, 1.6, 1.6, 2.0]
+    assert [one["bar"] for one in written["comparisons"] if one["bar"]] == [6.0, 1.6, 1.6, 3.0]
     for one in written["comparisons"]:
         assert one["what"] in ran.stdout
         assert 0 < one["ratio"]["low"] <= one["ratio"]["median"] <= one["ratio"]["high"]
