@@ -16,6 +16,7 @@ PATIENCE = 1800  # seconds after which a process is taken to hang: a busy machin
 SMALL = (
     "problem.episodes_per_task=4",
     "agent.hidden=[64,32]",
+    "agent.update_every=2",
     "agent.replay.learning_starts=64",
     "evaluation.every=6",
     "evaluation.episodes=1",

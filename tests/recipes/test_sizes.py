@@ -42,7 +42,7 @@ def test_every_built_in_recipe_fits_into_a_small_machine(name: str, monkeypatch:
     ("recipe", "override", "says"),
     [
         ("equal_aware", "agent.replay.capacity=1000000000", "1,000,000,000 transitions would take 80 GB"),
-        ("equal_aware", "agent.hidden=[1000000000]", "layers of 1,000,000,000 units would take 1."),
+        ("equal_aware", "agent.hidden=[1000000000]", "layers of 1,000,000,000 units would take 2."),
         ("equal_aware", "agent.hidden=[1000000, 1000000]", "layers of 1,000,000 and 1,000,000 units would"),
         ("equal_aware", "agent.embedding_dim=1000000000", "1,000,000,000 inputs that tell the task would"),
         ("equal_aware", "agent.batch_size=1000000000", "batches of 3,000,000,000 rows would take"),

@@ -111,14 +111,14 @@ def test_a_constant_rate_is_the_rate_of_before_the_schedule_bit_for_bit(
 @pytest.mark.parametrize(
     ("overrides", "depends"),
     [
-        ([], False),
-        (["agent.lr_schedule={kind: linear}"], True),
+        ([], True),
+        (["agent.lr_schedule={kind: constant}"], False),
         (["agent.lr_schedule={kind: cosine, final: 0.1}"], True),
         (["agent.lr_schedule={kind: cosine, episodes: 100}"], False),
         (["agent.lr_schedule={kind: linear, environment_steps: 100000}"], False),
-        (["agent.replay.priority={}"], True),
-        (["agent.replay.priority={beta: 1.0}"], False),
-        (["agent.replay.priority={environment_steps: 100000}"], False),
+        (["agent.lr_schedule={kind: constant}", "agent.replay.priority={}"], True),
+        (["agent.lr_schedule={kind: constant}", "agent.replay.priority={beta: 1.0}"], False),
+        (["agent.lr_schedule={kind: constant}", "agent.replay.priority={environment_steps: 100000}"], False),
         (["agent.replay.priority={beta: 1.0}", "agent.lr_schedule={kind: linear}"], True),
     ],
 )
