@@ -1,6 +1,6 @@
 """What the lander's recipes reach as they are shipped, and where the ceiling is.
 
-    python -m benchmarks.lander_recipes [--only TEXT …] [--jobs 2] [--results DIR]
+    python -m benchmarks.lander_recipes [--only NAME …] [--jobs 2] [--results DIR]
     python -m benchmarks.lander_recipes --show
 
 The final policy of every run plays 100 held-out episodes of each task. Recipes with claims about them are
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.lander_recipes", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="arms whose names hold TEXT")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="the lines of the table to train; all")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time")
     parser.add_argument("--results", type=Path, default=Path("results/recipes"), help="where runs go")
     parser.add_argument("--keep", type=Path, default=KEPT, metavar="PATH", help="where arrays go")
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.show:
         trained = kept(options.keep)
     else:
-        wanted = [(arm, seeds) for arm, seeds in arms() if any(part in arm.name for part in options.only)]
+        wanted = [each for each in arms() if options.only is None or each[0].name in options.only]
         trained = [
             each for arm, seeds in wanted for each in train([arm], seeds, options.jobs, options.results)
         ]

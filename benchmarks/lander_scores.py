@@ -118,9 +118,11 @@ def read_scores(path: Path) -> Scores:
 
 
 def keep(trained: Iterable[Trained], path: Path, facts: Mapping[str, Any]) -> None:
-    """Write arms and scores as JSON, one line per run."""
+    """Write arms and scores as JSON, one line per run; what is there of other arms stays."""
+    everything = {each.arm.name: each for each in (kept(path) if path.exists() else ())}
+    everything |= {each.arm.name: each for each in trained}
     arms = []
-    for each in trained:
+    for each in everything.values():
         runs = ",\n   ".join(json.dumps(asdict(run)) for run in each.runs)
         arms.append(f' {{"arm": {json.dumps(asdict(each.arm))},\n  "runs": [\n   {runs}]}}')
     text = f'{{"facts": {json.dumps(facts)},\n"arms": [\n' + ",\n".join(arms) + "\n]}\n"

@@ -39,6 +39,13 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     assert kept(tmp_path / "kept.json") == trained
 
 
+def test_what_is_kept_of_other_arms_stays(tmp_path: Path) -> None:
+    path, (one, other) = tmp_path / "kept.json", (Arm(name, "equal_blind") for name in "ab")
+    keep([Trained(one, [scores(0, 1, 2, 3)]), Trained(other, [scores(0, 4, 5, 6)])], path, {})
+    keep([Trained(one, [scores(0, 7, 8, 9)])], path, {})
+    assert kept(path) == [Trained(one, [scores(0, 7, 8, 9)]), Trained(other, [scores(0, 4, 5, 6)])]
+
+
 def test_the_table_compares_seed_by_seed() -> None:
     best = Trained(Arm("best", "r"), [scores(0, 200, 200, 200), scores(1, 300, 300, 300)])
     worse = Trained(Arm("worse", "r"), [scores(1, 290, 290, 290), scores(0, 190, 190, 190)])
