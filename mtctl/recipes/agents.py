@@ -242,11 +242,11 @@ class DQNAgent(Part):
     rates it."""
     n_step: PositiveInt = 1
     """Steps of reward before the bootstrap."""
-    advantage_learning: Annotated[Fraction, LATER] = 0.0
+    advantage_learning: Annotated[float, Field(ge=0, lt=1), LATER] = 0.0
     """α of advantage learning (Baird, 1999; Bellemare et al., 2016, arXiv 1512.04860): targets are lowered by
     α · (max Q⁻(o, ·) − Q⁻(o, a)), so that actions that are a little worse than the best become 1/(1 − α)
     times as much worse, and the best stays the best. At 50 steps a second one step changes a return by about
-    1 %, which errors of Q hide otherwise. 0, as published; the source has 0.9. Below 1."""
+    1 %, which errors of Q hide otherwise. 0, as published; the source has 0.9."""
     learn: Literal["all_tasks", "active_task"] = "all_tasks"
     """Which tasks an update trains: all, or only the one that is played (independent networks only)."""
     replay: Replay = Replay()
@@ -260,10 +260,6 @@ class DQNAgent(Part):
         starts, capacity = self.replay.learning_starts, self.replay.capacity
         if starts > capacity:
             yield Misfit(("replay", "learning_starts"), f"`learning_starts` is above `capacity` ({capacity})")
-        if self.advantage_learning == 1:
-            yield Misfit(
-                ("advantage_learning",), "every action but the best would come to be worth −∞: below 1"
-            )
 
     def _independent_misfits(self) -> Iterator[Misfit]:
         if self.task_encoding != "none":
