@@ -47,7 +47,7 @@ CEILINGS: Final = [
 
 def arms() -> list[tuple[Arm, str]]:
     """Return what is trained, and from which seeds."""
-    recipes = [(Arm(name.replace("/", "_"), name), seeds) for name, seeds in RECIPES.items()]
+    recipes = [(Arm(name, name), seeds) for name, seeds in RECIPES.items()]
     return [*recipes, *((arm, "0") for arm in CEILINGS)]
 
 

@@ -7,6 +7,7 @@ every seed the return and the end of each held-out episode, in the order of the 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +31,7 @@ class Arm:
     """One way to train.
 
     Args:
-        name: of its runs.
+        name: as tables show it.
         recipe: a built-in recipe.
         overrides: `KEY=VALUE` on top of it.
     """
@@ -38,6 +39,16 @@ class Arm:
     name: str
     recipe: str
     overrides: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Return the name of its runs."""
+        return re.sub(r"[^\w.-]+", "_", self.name)
+
+    @property
+    def settings(self) -> list[str]:
+        """Return all that is overridden."""
+        return [*self.overrides, f"name={self.folder}", f"evaluation.final_episodes={EPISODES}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +99,10 @@ def train(arms: Iterable[Arm], seeds: str, jobs: int, results: Path) -> list[Tra
 
 
 def _train(arm: Arm, seeds: str, jobs: int, results: Path) -> Trained:
-    overrides = [*arm.overrides, f"name={arm.name}", f"evaluation.final_episodes={EPISODES}"]
-    flags = [part for override in overrides for part in ("-o", override)]
+    flags = [part for override in arm.settings for part in ("-o", override)]
     command = ["train", arm.recipe, *flags, "--seeds", seeds, "--jobs", str(jobs), "--resume", "--quiet"]
     subprocess.run([sys.executable, "-m", "mtctl", *command, "--results-dir", str(results)], check=True)
-    return Trained(arm, [read_scores(path) for path in find_runs([results / arm.name])])
+    return Trained(arm, [read_scores(path) for path in find_runs([results / arm.folder])])
 
 
 def read_scores(path: Path) -> Scores:

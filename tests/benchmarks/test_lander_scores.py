@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import lander_recipes
 from benchmarks.lander_ablation import arms
 from benchmarks.lander_scores import Arm, Scores, Trained, keep, kept, read_scores, score_table
 from mtctl.recipes.loading import load
@@ -59,7 +60,7 @@ def test_the_table_compares_seed_by_seed() -> None:
 
 
 def test_every_arm_is_a_recipe_that_differs_from_the_others() -> None:
-    found = arms("gradnorm_blind")
-    recipes = [load(arm.recipe, arm.overrides) for arm in found]
-    assert len({recipe_hash(recipe) for recipe in recipes}) == len(found) > 8
-    assert len({arm.name for arm in found}) == len(found)
+    for found in (arms("gradnorm_blind"), [arm for arm, _ in lander_recipes.arms()]):
+        recipes = [load(arm.recipe, arm.settings) for arm in found]
+        assert len({recipe_hash(recipe) for recipe in recipes}) == len(found) > 8
+        assert len({recipe.name for recipe in recipes}) == len(found)
