@@ -25,6 +25,7 @@ from benchmarks.sides import TASKS
 KEPT: Final = Path(__file__).with_suffix(".json")
 FIVE: Final = "0..4"
 THREE: Final = "0..2"
+ONE: Final = "0..0"
 RECIPES: Final = {
     "best_aware": FIVE,
     "best_blind": FIVE,
@@ -48,7 +49,7 @@ CEILINGS: Final = [
 def arms() -> list[tuple[Arm, str]]:
     """Return what is trained, and from which seeds."""
     recipes = [(Arm(name, name), seeds) for name, seeds in RECIPES.items()]
-    return [*recipes, *((arm, "0") for arm in CEILINGS)]
+    return [*recipes, *((arm, ONE) for arm in CEILINGS)]
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -8,7 +8,17 @@ import pytest
 
 from benchmarks import lander_recipes
 from benchmarks.lander_ablation import arms
-from benchmarks.lander_scores import Arm, Scores, Trained, keep, kept, read_scores, score_table
+from benchmarks.lander_scores import (
+    EPISODES,
+    Arm,
+    Scores,
+    Trained,
+    keep,
+    kept,
+    read_scores,
+    score_table,
+    train,
+)
 from mtctl.recipes.loading import load
 from mtctl.recipes.resolved import recipe_hash
 from tests.analysis.runs_factory import TASKS, write_run
@@ -28,6 +38,15 @@ def test_a_run_is_read(tmp_path: Path) -> None:
     assert found.returns == {**returns, "standard": [250.0, 150.0]}
     assert sum(found.outcomes["windy"].values()) == 2
     assert found.average == pytest.approx((200 + 15 + 0) / 3)
+
+
+def test_an_arm_is_trained_once(tmp_path: Path) -> None:
+    small = ("problem.tasks=[heavy]", "problem.episodes_per_task=2", "evaluation.every=0")
+    arms = [Arm("heavy, alone", "equal_blind", small)]
+    first = train(arms, lander_recipes.ONE, 1, tmp_path)
+    (run,) = first[0].runs
+    assert (run.seed, len(run.returns["heavy"])) == (0, EPISODES)
+    assert train(arms, lander_recipes.ONE, 1, tmp_path) == first
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
