@@ -13,14 +13,13 @@ The arrays behind the table in the README lie in lander_ablation.json; --show pr
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
-from benchmarks.lander_scores import Arm, keep, kept, score_table, train
+from benchmarks.lander_scores import Arm, command_line, keep, kept, score_table, train
 from benchmarks.learner import environment
 
 KEPT: Final = Path(__file__).with_suffix(".json")
@@ -59,16 +58,10 @@ def _asked_for(arm: Arm, parts: Sequence[str]) -> bool:
 
 def main(arguments: list[str] | None = None) -> None:
     """Train what is missing, keep the arrays, and print the table."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.lander_ablation", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = command_line("lander_ablation", __doc__, Path("results/ablation"), KEPT)
     parser.add_argument("--recipe", default=RECIPE, help=f"a built-in recipe; {RECIPE} if left out")
     parser.add_argument("--seeds", default="0..2", metavar="SEEDS", help="as `mtctl train` takes them")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time")
-    parser.add_argument("--results", type=Path, default=Path("results/ablation"), help="where runs go")
     parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="arms whose names hold TEXT")
-    parser.add_argument("--keep", type=Path, default=KEPT, metavar="PATH", help="where arrays go")
-    parser.add_argument("--show", action="store_true", help="train nothing: print what is kept")
     options = parser.parse_args(arguments)
     if options.show:
         trained = kept(options.keep)

@@ -12,13 +12,12 @@ The arrays behind the tables in the README lie in lander_recipes.json; --show pr
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
-from benchmarks.lander_scores import Arm, keep, kept, score_table, train
+from benchmarks.lander_scores import Arm, command_line, keep, kept, score_table, train
 from benchmarks.learner import environment
 from benchmarks.sides import TASKS
 
@@ -54,14 +53,8 @@ def arms() -> list[tuple[Arm, str]]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Train what is missing, keep the arrays, and print the tables."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.lander_recipes", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = command_line("lander_recipes", __doc__, Path("results/recipes"), KEPT)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="the lines of the table to train; all")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time")
-    parser.add_argument("--results", type=Path, default=Path("results/recipes"), help="where runs go")
-    parser.add_argument("--keep", type=Path, default=KEPT, metavar="PATH", help="where arrays go")
-    parser.add_argument("--show", action="store_true", help="train nothing: print what is kept")
     options = parser.parse_args(arguments)
     if options.show:
         trained = kept(options.keep)

@@ -6,6 +6,7 @@ every seed the return and the end of each held-out episode, in the order of the 
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -91,6 +92,25 @@ class Trained:
     def averages(self) -> dict[int, float]:
         """Return the average of every seed."""
         return {run.seed: run.average for run in self.runs}
+
+
+def command_line(module: str, doc: str | None, results: Path, arrays: Path) -> argparse.ArgumentParser:
+    """Return a parser of what all benchmarks of lander runs can be told.
+
+    Args:
+        module: the benchmark's name.
+        doc: what it says of itself.
+        results: where its runs go.
+        arrays: where their scores are kept.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{module}", description=(doc or "").split("\n")[0]
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time")
+    parser.add_argument("--results", type=Path, default=results, help="where runs go")
+    parser.add_argument("--keep", type=Path, default=arrays, metavar="PATH", help="where arrays go")
+    parser.add_argument("--show", action="store_true", help="train nothing: print what is kept")
+    return parser
 
 
 def train(arms: Iterable[Arm], seeds: str, jobs: int, results: Path) -> list[Trained]:
