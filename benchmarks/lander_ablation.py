@@ -8,7 +8,7 @@ Every arm is the recipe as shipped with one part as the study published it, or a
 use. It is scored by the average return of the final policy over the tasks, 100 held-out episodes each; its
 difference to the recipe is paired by seed. Arms that are trained already are not trained again.
 
-The arrays behind the table in the README lie in lander_ablation.json; --show prints the table from them.
+Arrays lie in lander_ablation.json; --show prints the table from them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
         trained = kept(options.keep)
     else:
         wanted = [arm for arm in arms(options.recipe) if _asked_for(arm, options.only)]
-        trained = train(wanted, options.seeds, options.jobs, options.results)
+        trained = [train(arm, options.seeds, options.jobs, options.results) for arm in wanted]
         keep(trained, options.keep, environment())
     Console(width=200).print(score_table(trained, trained[0]))
 

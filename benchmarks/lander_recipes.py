@@ -60,9 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
         trained = kept(options.keep)
     else:
         wanted = [each for each in arms() if options.only is None or each[0].name in options.only]
-        trained = [
-            each for arm, seeds in wanted for each in train([arm], seeds, options.jobs, options.results)
-        ]
+        trained = [train(arm, seeds, options.jobs, options.results) for arm, seeds in wanted]
         keep(trained, options.keep, environment())
     console = Console(width=200)
     for tasks in dict.fromkeys(each.tasks for each in trained):

@@ -113,12 +113,8 @@ def command_line(module: str, doc: str | None, results: Path, arrays: Path) -> a
     return parser
 
 
-def train(arms: Iterable[Arm], seeds: str, jobs: int, results: Path) -> list[Trained]:
-    """Train what is not trained yet below `results`, one arm after the other; return all scores."""
-    return [_train(arm, seeds, jobs, results) for arm in arms]
-
-
-def _train(arm: Arm, seeds: str, jobs: int, results: Path) -> Trained:
+def train(arm: Arm, seeds: str, jobs: int, results: Path) -> Trained:
+    """Train what is not trained yet below `results`; return all scores."""
     flags = [part for override in arm.settings for part in ("-o", override)]
     command = ["train", arm.recipe, *flags, "--seeds", seeds, "--jobs", str(jobs), "--resume", "--quiet"]
     subprocess.run([sys.executable, "-m", "mtctl", *command, "--results-dir", str(results)], check=True)

@@ -4,7 +4,7 @@
 
 A seed's two sides train at the same time where there are cores for it (--jobs 2), each on one core in a
 process of its own. Both play `standard`, `windy` and `heavy` in turn, episode by episode, with the same time
-limits, on a network 8-256-128-4 that is not told the task, and are evaluated alike: every 30 episodes, 20
+limits, on the recipe's network, which is not told the task, and are evaluated alike: every 30 episodes, 20
 greedy episodes of each task on the same monitor seeds, with the clock stopped.
 
     time to land    processor seconds of training (start-up left out) until the first of three evaluations in
@@ -40,7 +40,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 
 from benchmarks.learner import environment as machine
-from benchmarks.sides import HIDDEN, TASKS
+from benchmarks.sides import TASKS
 from mtctl.analysis.statistics import mean_of
 from mtctl.balancing.build import build as build_chain
 from mtctl.engine.fit import Balancing, fit
@@ -51,6 +51,7 @@ from mtctl.problems.contract import Record
 from mtctl.problems.lander import environments
 from mtctl.problems.lander.environments import SOLVED, Observation
 from mtctl.recipes.loading import load
+from mtctl.recipes.recipe import LanderRecipe
 
 RECIPE: Final = "best_blind"
 IN_A_ROW: Final = 3
@@ -131,10 +132,16 @@ class Watch:
         return followed or self.course.arrival() is not None
 
 
+def _recipe() -> LanderRecipe:
+    recipe = load(RECIPE)
+    assert isinstance(recipe, LanderRecipe)
+    return recipe
+
+
 def ours(seed: int, size: Size) -> Course:
     """Train mtctl's recipe through the engine's loop."""
     use_one_thread()
-    recipe = load(RECIPE)
+    recipe = _recipe()
     problem = build_problem(recipe, seed)
     balancing = Balancing(build_chain(recipe.chain, problem.tasks), len(problem.tasks), seed)
     watch = Watch("mtctl", seed, size)
@@ -220,7 +227,7 @@ def theirs(seed: int, size: Size) -> Course:
         gradient_steps=-1,
         exploration_fraction=size.exploration / endless,
         exploration_final_eps=0.1,
-        policy_kwargs={"net_arch": list(HIDDEN)},
+        policy_kwargs={"net_arch": list(_recipe().agent.hidden)},
         device="cpu",
         seed=seed,
     )

@@ -42,11 +42,11 @@ def test_a_run_is_read(tmp_path: Path) -> None:
 
 def test_an_arm_is_trained_once(tmp_path: Path) -> None:
     small = ("problem.tasks=[heavy]", "problem.episodes_per_task=2", "evaluation.every=0")
-    arms = [Arm("heavy, alone", "equal_blind", small)]
-    first = train(arms, lander_recipes.ONE, 1, tmp_path)
-    (run,) = first[0].runs
+    arm = Arm("heavy, alone", "equal_blind", small)
+    first = train(arm, lander_recipes.ONE, 1, tmp_path)
+    (run,) = first.runs
     assert (run.seed, len(run.returns["heavy"])) == (0, EPISODES)
-    assert train(arms, lander_recipes.ONE, 1, tmp_path) == first
+    assert train(arm, lander_recipes.ONE, 1, tmp_path) == first
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
