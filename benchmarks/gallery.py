@@ -38,9 +38,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.gallery_cases import CASES, CERTAIN, WHOLE_RUN, Case, Half, cases, half_of
-from mtctl.diagnosis import course
-from mtctl.diagnosis.course import Course
-from mtctl.diagnosis.diagnose import diagnose_recipe
+from mtctl.diagnosis.experiments import course
+from mtctl.diagnosis.experiments.course import Course
+from mtctl.diagnosis.experiments.diagnose import diagnose_recipe
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.processor import use_one_thread

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from mtctl.diagnosis.variations import varied
+from mtctl.diagnosis.experiments.variations import varied
 from mtctl.recipes.recipe import WindowsRecipe
 
 Half = Literal["thresholds", "held_out"]

@@ -19,9 +19,9 @@ from typing import Any, Final
 from rich import box
 from rich.table import Table
 
-from mtctl.analysis.runs import evaluation, find_runs, read_run
-from mtctl.analysis.statistics import Estimate, estimate, mean_of
+from mtctl.history.runs import evaluation, find_runs, read_run
 from mtctl.problems.lander.environments import SOLVED
+from mtctl.statistics import Estimate, estimate, mean_of
 
 EPISODES: Final = 100
 """Held-out episodes of each task."""

@@ -38,7 +38,7 @@ from rich.table import Table
 
 from benchmarks.sides import TASKS, Side, baselines3_steps, literal_updates, training_steps, updates
 from mtctl.engine.processor import use_one_thread
-from mtctl.engine.timing import Spread, Timings, interleave
+from mtctl.measuring.timing import Spread, Timings, interleave
 from mtctl.recipes.balancers import CAGrad, Equal, GradNorm, PCGrad
 
 RECIPE: Final = "gradnorm_blind"

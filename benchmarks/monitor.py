@@ -28,7 +28,7 @@ from mtctl.balancing.build import build
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.signals import SignalLog
-from mtctl.engine.timing import interleave
+from mtctl.measuring.timing import interleave
 from mtctl.problems.windows.problem import Windows
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import WindowsRecipe

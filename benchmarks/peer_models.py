@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from mtctl.engine.reference import SEED
+from mtctl.measuring.reference import SEED
 
 COMMON: Final = 4
 """Directions that gradients have in common."""

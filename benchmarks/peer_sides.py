@@ -17,7 +17,7 @@ from mtctl.balancing.build import build
 from mtctl.balancing.contract import Signals, observe
 from mtctl.balancing.gradients.products import Rows, gramian
 from mtctl.engine.fit import Balancing
-from mtctl.engine.reference import SEED, ReferenceNetwork
+from mtctl.measuring.reference import SEED, ReferenceNetwork
 from mtctl.recipes.balancers import Method
 
 if TYPE_CHECKING:

@@ -40,8 +40,8 @@ from benchmarks import peer_models, peer_sides
 from benchmarks.peer_literal import LITERAL
 from benchmarks.peer_sides import Side
 from mtctl.engine.processor import use_one_thread
-from mtctl.engine.reference import ReferenceNetwork
-from mtctl.engine.timing import Spread, Timings, interleave
+from mtctl.measuring.reference import ReferenceNetwork
+from mtctl.measuring.timing import Spread, Timings, interleave
 from mtctl.recipes.balancers import Method
 
 Kind = Literal["torchjd", "overhead", "plain"]

@@ -41,7 +41,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from benchmarks.learner import environment as machine
 from benchmarks.sides import TASKS
-from mtctl.analysis.statistics import mean_of
 from mtctl.balancing.build import build as build_chain
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.processor import use_one_thread
@@ -52,6 +51,7 @@ from mtctl.problems.lander import environments
 from mtctl.problems.lander.environments import SOLVED, Observation
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import LanderRecipe
+from mtctl.statistics import mean_of
 
 RECIPE: Final = "best_blind"
 IN_A_ROW: Final = 3

@@ -15,9 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from mtctl.balancing.errors import BalanceError
     from mtctl.library.balance import balance
     from mtctl.library.balancer import Balancer
-    from mtctl.library.errors import BalanceError
     from mtctl.library.report import Report
 
 __version__ = "0.1.0"
@@ -25,17 +25,17 @@ __all__ = ["BalanceError", "Balancer", "Report", "__version__", "balance"]
 
 #: Where each name is: imported when it is used, because torch takes seconds that `mtctl --help` has not.
 _HOMES: Final = {
-    "BalanceError": "errors",
-    "Balancer": "balancer",
-    "Report": "report",
-    "balance": "balance",
+    "BalanceError": "mtctl.balancing.errors",
+    "Balancer": "mtctl.library.balancer",
+    "Report": "mtctl.library.report",
+    "balance": "mtctl.library.balance",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"mtctl.library.{_HOMES[name]}"), name)
+    value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 

@@ -58,7 +58,7 @@ def test_every_module_is_in_the_wheel_and_marked_as_typed(wheel: zipfile.ZipFile
 
 
 def test_the_styles_and_scripts_of_reports_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
-    assets = sorted((ROOT / "mtctl" / "analysis" / "page" / "assets").iterdir())
+    assets = sorted((ROOT / "mtctl" / "report" / "assets").iterdir())
     assert {path.suffix for path in assets} == {".css", ".js"}
     for path in assets:
         assert wheel.read(path.relative_to(ROOT).as_posix()) == path.read_bytes()

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mtctl.analysis.statistics import LEVEL, Interval
+from mtctl.statistics import LEVEL, Interval
 
 Array: TypeAlias = NDArray[np.float64]
 RESAMPLES = 2_000

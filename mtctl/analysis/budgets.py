@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mtctl.analysis.formats import Run
-from mtctl.analysis.statistics import mean_of
+from mtctl.history.formats import Run
+from mtctl.statistics import mean_of
 
 TOLERANCE = 1.1
 """Largest ratio of environment steps or updates that passes for equal: how long an episode lasts is up to the

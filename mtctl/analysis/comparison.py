@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtctl.analysis.budgets import budget_warnings
-from mtctl.analysis.course import Course, recorded_course
 from mtctl.analysis.efficiency import Arrival, Reaching, arrival, followed, reaching, thresholds
-from mtctl.analysis.formats import EvaluationRecord, Score
 from mtctl.analysis.grouping import Group, find_baseline, group_runs
 from mtctl.analysis.matching import Budget, Matched, match_notes, match_runs
 from mtctl.analysis.methods import Method, build_methods
@@ -20,6 +18,8 @@ from mtctl.analysis.selection import selection_notes
 from mtctl.analysis.sharing import sharing
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
+from mtctl.history.course import Course, recorded_course
+from mtctl.history.formats import EvaluationRecord, Score
 
 SEED = 0
 """Of the generator that resamples: the same runs always have the same intervals."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mtctl.analysis.formats import EvaluationRecord
-from mtctl.analysis.statistics import mean_of
+from mtctl.history.formats import EvaluationRecord
+from mtctl.statistics import mean_of
 
 AVERAGE = "average"
 """The name of the mean over tasks, among tasks."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mtctl.analysis.formats import Evaluation, Score, TaskMeans, TaskScores
-from mtctl.analysis.statistics import Estimate, Interval, estimate, mean_of, wilson_interval
+from mtctl.history.formats import Evaluation, Score, TaskMeans, TaskScores
+from mtctl.statistics import Estimate, Interval, estimate, mean_of, wilson_interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from mtctl.analysis.evaluation import Outcomes
 from mtctl.analysis.methods import Aggregate, Method
 from mtctl.analysis.published import EPISODES, PublishedRow
 from mtctl.analysis.selection import Rescored, Selection
-from mtctl.analysis.statistics import Estimate, Interval
+from mtctl.statistics import Estimate, Interval
 from mtctl.text import show_text
 
 SCHEMA = 3

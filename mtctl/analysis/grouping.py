@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from mtctl.analysis.evaluation import Outcomes, merge_outcomes
 from mtctl.analysis.scores import LeftOut, ScoredRun
 from mtctl.analysis.selection import Selection
-from mtctl.analysis.statistics import mean_of
 from mtctl.errors import MtctlError
+from mtctl.statistics import mean_of
 
 DEFAULT_BASELINES = ("shared_aware", "windows_documented")
 """Built-in recipes that others set out to beat: a plain shared network, and the documented loop."""

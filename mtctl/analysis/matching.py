@@ -8,10 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from mtctl.analysis.budgets import Spent
-from mtctl.analysis.course import Course, read_course
-from mtctl.analysis.formats import EvaluationRecord, Run
 from mtctl.analysis.scores import LeftOut, ScoredRun, judge_runs
 from mtctl.errors import MtctlError
+from mtctl.history.course import Course, read_course
+from mtctl.history.formats import EvaluationRecord, Run
 
 DURING = "monitor"
 """The list of seeds that evaluations during training use."""

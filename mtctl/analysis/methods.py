@@ -12,12 +12,12 @@ from mtctl.analysis import bootstrap
 from mtctl.analysis.budgets import Spending, spending
 from mtctl.analysis.efficiency import Reaching
 from mtctl.analysis.evaluation import Outcomes
-from mtctl.analysis.formats import Parameters
 from mtctl.analysis.grouping import Group
 from mtctl.analysis.selection import mean_bias
 from mtctl.analysis.sharing import Sharing
 from mtctl.analysis.significance import MOST_SEEDS, holm, paired_p_value, seeds_needed
-from mtctl.analysis.statistics import LEVEL, Estimate, Interval, estimate, mean_of
+from mtctl.history.formats import Parameters
+from mtctl.statistics import LEVEL, Estimate, Interval, estimate, mean_of
 
 AGGREGATES = {
     "mean": bootstrap.mean_score,

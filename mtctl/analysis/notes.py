@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mtctl.analysis.formats import TaskMeans
 from mtctl.analysis.grouping import Group
 from mtctl.analysis.scores import ScoredRun, how_it_stopped
-from mtctl.analysis.statistics import mean_of
 from mtctl.engine import layout
+from mtctl.history.formats import TaskMeans
+from mtctl.statistics import mean_of
 from mtctl.text import command_line
 
 FEW_SEEDS = 5

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from mtctl.analysis.bootstrap import bootstrap_interval, interquartile_mean
 from mtctl.analysis.comparison import SEED, Comparison
-from mtctl.analysis.course import Moment, moments, recorded_course
-from mtctl.analysis.formats import EvaluationRecord, Run
 from mtctl.analysis.methods import Method
-from mtctl.analysis.runs import read_run
-from mtctl.analysis.statistics import estimate
+from mtctl.history.course import Moment, moments, recorded_course
+from mtctl.history.formats import EvaluationRecord, Run
+from mtctl.history.runs import read_run
+from mtctl.statistics import estimate
 
 Array: TypeAlias = NDArray[np.float64]
 BINS = 50

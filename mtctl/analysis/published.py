@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mtctl.analysis.statistics import mean_of
 from mtctl.errors import MtctlError
+from mtctl.statistics import mean_of
 
 TASKS = ("standard", "windy_hull_noise", "heavy")
 EPISODES = 20

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from mtctl.analysis.budgets import Spent, spent_in_all
-from mtctl.analysis.course import Course, read_course
 from mtctl.analysis.evaluation import Outcomes, count_outcomes, outcomes_of_means
-from mtctl.analysis.formats import Evaluation, Run, TaskMeans, TaskScores
-from mtctl.analysis.runs import evaluation, find_runs, read_run
 from mtctl.analysis.selection import Selection, Unknown, judge_selection, selected
-from mtctl.analysis.statistics import mean_of
 from mtctl.engine import layout
 from mtctl.engine.lock import holder
+from mtctl.history.course import Course, read_course
+from mtctl.history.formats import Evaluation, Run, TaskMeans, TaskScores
+from mtctl.history.runs import evaluation, find_runs, read_run
+from mtctl.statistics import mean_of
 from mtctl.text import command_line
 
 _DEFAULT_RESULTS = Path("results")

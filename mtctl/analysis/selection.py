@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtctl.analysis.formats import Evaluation, EvaluationRecord, Run, TaskMeans
-from mtctl.analysis.runs import evaluations_and_lines
-from mtctl.analysis.statistics import Estimate, Interval, Noise, estimate, mean_of, welch_interval
 from mtctl.engine import layout
+from mtctl.history.formats import Evaluation, EvaluationRecord, Run, TaskMeans
+from mtctl.history.runs import evaluations_and_lines
+from mtctl.statistics import Estimate, Interval, Noise, estimate, mean_of, welch_interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mtctl.analysis.course import Course
-from mtctl.analysis.statistics import mean_of
+from mtctl.history.course import Course
+from mtctl.statistics import mean_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import atan, ceil, sqrt
 from statistics import NormalDist
 
-from mtctl.analysis.statistics import central_probability, estimate
+from mtctl.statistics import central_probability, estimate
 
 POWER = 0.8
 """Chance of finding a difference that is there, for which seeds are counted: Cohen's convention."""

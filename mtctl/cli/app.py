@@ -18,14 +18,14 @@ from mtctl import __version__
 from mtctl.cli import recipes
 from mtctl.cli.bench import bench
 from mtctl.cli.compare import compare
-from mtctl.cli.console import write_line
 from mtctl.cli.diagnose import diagnose
 from mtctl.cli.errors import excepthook, guarded
 from mtctl.cli.eval import evaluate
 from mtctl.cli.explain import explain
 from mtctl.cli.report import report
-from mtctl.cli.streams import prepare
 from mtctl.cli.train import train
+from mtctl.terminal.console import write_line
+from mtctl.terminal.streams import prepare
 
 _VERBOSE = ("-v", "--verbose")
 

@@ -10,7 +10,7 @@ import typer
 from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
-    from mtctl.engine.bench import Cost
+    from mtctl.measuring.bench import Cost
     from mtctl.recipes.balancers import Method
 
 _METHODS = "Their kinds, separated by commas. [default: all that need no settings]"
@@ -38,9 +38,9 @@ def bench(
         raise MtctlError("--tasks and --recipe exclude each other: a recipe has the tasks that it has")
     chosen, numbers = _methods(methods), _tasks("2,4,10,40" if tasks is None else tasks)
     # Torch takes a second to load: what is misspelled is told before.
-    from mtctl.cli.console import err, out, write_json
-    from mtctl.engine.bench import on_recipe, on_reference
+    from mtctl.measuring.bench import on_recipe, on_reference
     from mtctl.recipes.loading import load
+    from mtctl.terminal.console import err, out, write_json
 
     found: dict[str, list[Cost]] = {}
     if recipe is None:
@@ -56,7 +56,7 @@ def bench(
     if as_json:
         write_json(_document(found))
         return
-    from mtctl.cli.screens.bench import cost_tables
+    from mtctl.screens.bench import cost_tables
 
     out().print(*cost_tables(found), sep="\n\n", crop=False)
 
@@ -64,7 +64,7 @@ def bench(
 def _methods(text: str | None) -> dict[str, Method]:
     from pydantic import ValidationError
 
-    from mtctl.library.settings import KINDS, described, known_kind
+    from mtctl.catalogue.settings import KINDS, described, known_kind
 
     if text is not None:
         kinds = [known_kind(word.strip()) for word in text.split(",")]

@@ -122,8 +122,8 @@ def _form(**asked: bool) -> str | None:
 def _tell(found: Comparison, form: str | None, *, published: bool) -> None:
     """Print the comparison to stdout, and what a reader must know besides to stderr."""
     from mtctl.analysis.published import published_notes, published_rows
-    from mtctl.cli.console import err
-    from mtctl.cli.screens.compare import remark, remarks
+    from mtctl.screens.compare import remark, remarks
+    from mtctl.terminal.console import err
 
     rows = published_rows(found.problem) if published else ()
     _print(found, rows, form)
@@ -135,11 +135,11 @@ def _tell(found: Comparison, form: str | None, *, published: bool) -> None:
 
 def _print(found: Comparison, rows: tuple[PublishedRow, ...], form: str | None) -> None:
     from mtctl.analysis import export
-    from mtctl.cli.console import out, write, write_json
-    from mtctl.cli.screens.compare import comparison_tables, mismatch_table
-    from mtctl.cli.screens.compare_training import published_table
-    from mtctl.cli.screens.latex import latex
-    from mtctl.cli.screens.tables import markdown
+    from mtctl.screens.compare import comparison_tables, mismatch_table
+    from mtctl.screens.compare_training import published_table
+    from mtctl.screens.latex import latex
+    from mtctl.screens.tables import markdown
+    from mtctl.terminal.console import out, write, write_json
 
     if form == "json":
         write_json(export.as_document(found, rows))
@@ -170,8 +170,8 @@ def _require_plots(folder: Path) -> None:
 
 def _plot(found: Comparison, folder: Path, formats: list[PlotFormat]) -> None:
     from mtctl.analysis.plots import write_plots
-    from mtctl.cli.console import err
     from mtctl.engine.files import explained
+    from mtctl.terminal.console import err
 
     with explained(folder, hint="choose another folder for --plot"):
         for file in write_plots(found, folder, tuple(dict.fromkeys(each.value for each in formats))):

@@ -123,8 +123,8 @@ def compared(choice: Choice) -> Comparison:
         MtctlError: the runs cannot be compared.
     """
     from mtctl.analysis import comparison, matching, mismatch
-    from mtctl.cli.console import err
-    from mtctl.cli.screens.compare import mismatch_table
+    from mtctl.screens.compare import mismatch_table
+    from mtctl.terminal.console import err
 
     try:
         return comparison.compare(

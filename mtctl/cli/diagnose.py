@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mtctl.cli.console import err, out, redraws, write_json
-from mtctl.cli.diagnose_cure import require_place, winner, write_cure
+from mtctl.cli.diagnose_cure import require_place, write_cure
 from mtctl.cli.diagnose_target import Kind, columns_of, kind_of, recipes_of, refuse_flags, refuse_for_problem
 from mtctl.cli.train import parse_seeds
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.terminal.console import err, out, redraws, write_json
 from mtctl.text import command_line, show_text
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ def diagnose(
 def _explain(code: str, *, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from mtctl.cli.screens.explain import codes_screen, explanation_screen
     from mtctl.diagnosis.codes import CODES, explain
+    from mtctl.screens.explain import codes_screen, explanation_screen
 
     found = list(CODES.values()) if code == _ALL_CODES else [explain(code)]
     if as_json:
@@ -162,7 +162,7 @@ def _explain(code: str, *, as_json: bool) -> int:
 
 
 def _require_task(recipe: Recipe, task: str | None) -> None:
-    from mtctl.recipes.mistakes import suggestion
+    from mtctl.yaml.mistakes import suggestion
 
     tasks = recipe.problem.tasks
     if task is not None and task not in tasks:
@@ -194,7 +194,7 @@ def _train(
 
     try:
         with stop_on_signals() as stop, stop.leaving(1), _progress(quiet=quiet) as say:
-            from mtctl.diagnosis import diagnose as diagnosing
+            from mtctl.diagnosis.experiments import diagnose as diagnosing
 
             return diagnosing.diagnose_recipe(
                 recipe, seeds=seeds, verify=proof, task=task, jobs=jobs, seconds=budget, say=say
@@ -212,10 +212,10 @@ def _read(kind: Kind, path: Path, tasks: str | None, *, quiet: bool) -> Diagnosi
     with _progress(quiet=quiet) as say:
         say(f"reading {path}")
         if kind is Kind.RUN:
-            from mtctl.diagnosis import records
+            from mtctl.diagnosis.records import run as records
 
             return records.diagnose_run(path)
-        from mtctl.diagnosis import curves
+        from mtctl.diagnosis.records import curves
 
         return curves.diagnose_metrics(path, columns)
 
@@ -236,8 +236,8 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
 
 
 def _print(found: Diagnosis, commands: list[str], *, as_json: bool) -> None:
-    from mtctl.cli.screens.diagnose import diagnosis_screen
     from mtctl.diagnosis.document import document
+    from mtctl.screens.diagnose import diagnosis_screen
 
     if as_json:
         write_json(document(found))
@@ -247,11 +247,11 @@ def _print(found: Diagnosis, commands: list[str], *, as_json: bool) -> None:
 
 def _after_training(found: Diagnosis, target: str, path: Path | None) -> list[str]:
     """Return the next commands: learn what the first cause is, then prove it, write its cure or train it."""
-    from mtctl.cli.screens.diagnose import is_healthy
+    from mtctl.screens.diagnose import is_healthy
 
     typed = command_line(["mtctl", *sys.argv[1:]])
     commands = _explanations(found)
-    if winner(found):
+    if found.winner:
         commands.append(
             command_line(["mtctl", "train", str(path)]) if path else f"{typed} --write-recipe fixed.yaml"
         )

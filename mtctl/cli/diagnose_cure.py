@@ -22,11 +22,6 @@ _CELLS: Final = 100
 """Width of the comment at the head."""
 
 
-def winner(diagnosis: Diagnosis) -> Trial | None:
-    """Return the best remedy that helps, or None if none does."""
-    return next((trial for trial in diagnosis.trials if trial.verdict == "helps"), None)
-
-
 def require_place(path: Path, *, force: bool) -> None:
     """Refuse a place that a recipe cannot be written to, before anything is trained."""
     from mtctl.engine.files import is_stream
@@ -61,7 +56,7 @@ def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
     from mtctl.engine.files import explained, write_output
     from mtctl.recipes.loading import dump, revise
 
-    best = winner(diagnosis)
+    best = diagnosis.winner
     if best is None:
         raise _nothing_to_write(path, diagnosis)
     name = _name(recipe.name, best.remedy.name)
@@ -90,7 +85,7 @@ def _name(recipe: str, remedy: str) -> str:
 
 
 def _head(path: Path, recipe: Recipe, name: str, diagnosis: Diagnosis, best: Trial) -> Iterator[str]:
-    from mtctl.cli.screens.tables import fold
+    from mtctl.screens.tables import fold
 
     file = command_line([str(path)])
     yield f"{recipe.name} with a remedy for {diagnosis.stuck}: {best.remedy.title}."
@@ -104,8 +99,8 @@ def _head(path: Path, recipe: Recipe, name: str, diagnosis: Diagnosis, best: Tri
 
 
 def _measured(diagnosis: Diagnosis, best: Trial) -> Iterator[str]:
-    from mtctl.cli.screens.diagnose_tables import as_is_loss, bounds, decimals, period, share, worst_hit
-    from mtctl.cli.screens.figures import number
+    from mtctl.screens.diagnose_tables import as_is_loss, bounds, decimals, period, share, worst_hit
+    from mtctl.screens.figures import number
 
     seeds, as_is = diagnosis.subject.seeds, as_is_loss(diagnosis)
     if best.loss is not None and best.improvement is not None and as_is is not None:

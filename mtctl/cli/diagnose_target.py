@@ -176,7 +176,7 @@ def columns_of(text: str) -> dict[str, str]:
 
 
 def _require_run(path: Path) -> None:
-    from mtctl.analysis.runs import find_runs
+    from mtctl.history.runs import find_runs
 
     if _is_run(path):
         return
@@ -186,7 +186,7 @@ def _require_run(path: Path) -> None:
 
 def _missing(target: str, path: Path) -> MtctlError:
     from mtctl.recipes import builtin
-    from mtctl.recipes.mistakes import closest, shortened
+    from mtctl.yaml.mistakes import closest, shortened
 
     if path.suffix in _RECIPES and path.stem in builtin.names():
         hint = f"`{path.stem}` is a built-in recipe: name it without folder and suffix"

@@ -10,10 +10,10 @@ from types import TracebackType
 from typer import TyperException
 
 from mtctl import __version__
-from mtctl.cli.console import err
-from mtctl.cli.faults import explain
-from mtctl.cli.streams import OutputError, discard, settle
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.faults import explain
+from mtctl.terminal.console import err
+from mtctl.terminal.streams import OutputError, discard, settle
 from mtctl.text import command_line, show_lines, show_text
 
 

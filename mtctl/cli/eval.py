@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtctl.cli.console import out
 from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
-    from mtctl.analysis.formats import Evaluation, Run
+    from mtctl.history.formats import Run
 
 _DATA = "problem.data.path="
 _SHOWN = 3  # episodes of each task that are rendered
@@ -61,8 +60,8 @@ def evaluate(
     seeds, or windows, which training never sees. `--checkpoint best` also shows how much of the score that
     it was selected for was selection. A run that cannot be evaluated does not stop the others.
     """
-    from mtctl.analysis.runs import find_runs, read_run
     from mtctl.cli.eval_runs import Choice, evaluate_runs
+    from mtctl.history.runs import find_runs, read_run
 
     if render is not None and jobs > 1:
         raise MtctlError(
@@ -99,15 +98,3 @@ def _require_pictures(runs: list[Run], *, window: bool, video: Path | None) -> N
         require_window()
     if video is not None:
         require_films(video)
-
-
-def print_evaluation(run: Run, found: Evaluation) -> None:
-    """Print a run's evaluation."""
-    from mtctl.analysis.evaluation import summarise
-    from mtctl.cli.screens.evaluation import evaluation_tables
-
-    which = f"{found.checkpoint} ({run.unit} {found.done:,})"
-    title = f"{run.path} · {which} · {run.score.name} over {found.items:,} held-out {run.item}s each"
-    tables = evaluation_tables(summarise(found, run.score), title)
-    for number, table in enumerate(tables):
-        out().print(*([""] if number else []), table, sep="\n", crop=False)

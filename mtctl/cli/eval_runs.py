@@ -11,23 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.analysis.export import estimate_entry, selection_entry
-from mtctl.analysis.formats import Evaluation, Run
 from mtctl.analysis.grouping import method_labels
-from mtctl.analysis.runs import evaluation
 from mtctl.analysis.scores import how_it_stopped, resuming
 from mtctl.analysis.selection import Selection, Unknown, mean_bias, read_selection
-from mtctl.cli.console import err, out, redraws, write_json
 from mtctl.cli.errors import show as show_error
-from mtctl.cli.eval import print_evaluation
-from mtctl.cli.screens.compare import remark
-from mtctl.cli.screens.evaluation import evaluating_screen
-from mtctl.cli.screens.prose import Sentence
-from mtctl.cli.screens.selection import bias_sentence, bias_table, selection_sentences, selection_table
 from mtctl.engine import layout
 from mtctl.engine.interrupt import Stop, Stopped, stop_on_signals
 from mtctl.engine.launch.local import Job, launch
 from mtctl.engine.lock import holder
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.history.formats import Evaluation, Run
+from mtctl.history.runs import evaluation
+from mtctl.screens.compare import remark
+from mtctl.screens.evaluation import evaluating_screen, print_evaluation
+from mtctl.screens.prose import Sentence
+from mtctl.screens.selection import bias_sentence, bias_table, selection_sentences, selection_table
+from mtctl.terminal.console import err, out, redraws, write_json
 from mtctl.text import command_line
 
 _SCHEMA = 2  # of the JSON document

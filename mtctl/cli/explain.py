@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mtctl.cli.console import out, write_json
 from mtctl.errors import MtctlError
+from mtctl.terminal.console import out, write_json
 
 
 def explain(
@@ -25,11 +25,11 @@ def explain(
 
     _refuse_codes(method)
     # Torch takes a second to load: a name that is no method is told before.
-    from mtctl.library.settings import known_kind
+    from mtctl.catalogue.settings import known_kind
 
     kind = known_kind(method)
-    from mtctl.cli.screens.methods import method_screen
-    from mtctl.library.catalogue import card
+    from mtctl.catalogue.cards import card
+    from mtctl.screens.methods import method_screen
 
     found = card(kind)
     if as_json:
@@ -40,7 +40,7 @@ def explain(
 
 def list_methods(*, as_json: bool) -> None:
     """Print all balancing methods, by what they look at."""
-    from mtctl.library.families import families
+    from mtctl.catalogue.families import families
 
     found = families()
     if as_json:
@@ -51,7 +51,7 @@ def list_methods(*, as_json: bool) -> None:
         ]
         write_json({"schema": 1, "methods": rows})
         return
-    from mtctl.cli.screens.methods import methods_screen
+    from mtctl.screens.methods import methods_screen
 
     out().print(*methods_screen(found), sep="\n", crop=False)
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtctl.cli.console import err, write, write_json, write_line
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.explain import list_methods
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.terminal.console import err, write, write_json, write_line
 from mtctl.text import command_line, show_text
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def show(
     """Print a recipe with `extends:`, defaults and overrides resolved."""
     from mtctl.recipes import builtin
     from mtctl.recipes.loading import dump, load
-    from mtctl.recipes.sources import read
+    from mtctl.yaml.sources import read
 
     if source and (overrides or as_json):
         raise MtctlError("--source prints the file as it is: it goes with neither -o nor --json")
@@ -126,7 +126,7 @@ def copy(
     from mtctl.engine.files import is_stream, write_output
     from mtctl.recipes import builtin
     from mtctl.recipes.loading import dump, load
-    from mtctl.recipes.sources import read
+    from mtctl.yaml.sources import read
 
     original = builtin.find(recipe)
     target = path / original.name if path.is_dir() else path

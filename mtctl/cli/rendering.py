@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mtctl.analysis.formats import Run
-from mtctl.cli.console import err
 from mtctl.engine.evaluate import restore
 from mtctl.engine.files import explained
 from mtctl.errors import MtctlError
+from mtctl.history.formats import Run
 from mtctl.problems.contract import Frame
+from mtctl.terminal.console import err
 
 _FRAMES_PER_SECOND = 50  # of Gymnasium's Box2D physics
 _ELSEWHERE = "choose another folder for --video"

@@ -58,12 +58,12 @@ def report(
     that is there already is written anew; any other file is kept unless --force.
     """
     from mtctl.analysis import published
-    from mtctl.analysis.page.page import page
-    from mtctl.cli.console import err
-    from mtctl.cli.report_diagnosis import diagnosed_files, diagnosed_runs
-    from mtctl.cli.screens.compare import remarks
-    from mtctl.cli.screens.report import Circumstances, parts
     from mtctl.engine.files import explained, write_output
+    from mtctl.report.content import Circumstances, parts
+    from mtctl.report.diagnosed import diagnosed_files, diagnosed_runs
+    from mtctl.report.page import page
+    from mtctl.screens.compare import remarks
+    from mtctl.terminal.console import err
 
     _require_place(output, force=force)
     if title is not None and not title.strip():
@@ -95,7 +95,7 @@ def _waiting(sentence: str) -> AbstractContextManager[object]:
     """Say on a terminal what takes a while."""
     from rich.text import Text
 
-    from mtctl.cli.console import err, redraws
+    from mtctl.terminal.console import err, redraws
 
     console = err()
     return console.status(Text(sentence)) if redraws(console) else nullcontext()
@@ -103,8 +103,8 @@ def _waiting(sentence: str) -> AbstractContextManager[object]:
 
 def _require_place(output: Path, *, force: bool) -> None:
     """Refuse a place that the page cannot be written to, before anything is read for nothing."""
-    from mtctl.analysis.page.page import is_report
     from mtctl.engine.files import explained, is_stream
+    from mtctl.report.page import is_report
 
     with explained(output, hint=_ELSEWHERE):
         if is_stream(output):

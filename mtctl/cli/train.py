@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtctl.cli.console import err, write
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.terminal.console import err, write
 
 if TYPE_CHECKING:
     from mtctl.recipes.recipe import Recipe
@@ -137,10 +137,10 @@ def _refuse_same_names(recipes: list[Recipe]) -> None:
 def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
     from mtctl.balancing.build import build as build_chain
     from mtctl.balancing.chain import learned_parameters
-    from mtctl.cli.screens.figures import duration
-    from mtctl.engine.calibrate import seconds_per_run
+    from mtctl.measuring.calibrate import seconds_per_run
     from mtctl.problems.build import build as build_problem
     from mtctl.recipes.loading import dump
+    from mtctl.screens.figures import duration
 
     for recipe in recipes:
         write(dump(recipe))

@@ -8,10 +8,6 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
-from mtctl.cli.console import err, redraws
-from mtctl.cli.live import LINES_OF_SEVERAL, Dues
-from mtctl.cli.progress import Plan, Progress, Tail
-from mtctl.cli.screens.train import line, runs_screen
 from mtctl.cli.train_one import print_runs
 from mtctl.engine import layout
 from mtctl.engine.directory import RunDirectory
@@ -19,8 +15,12 @@ from mtctl.engine.files import explained
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.launch.local import Job, exit_code, launch
 from mtctl.engine.start import check_target
+from mtctl.following.progress import Plan, Progress, Tail
 from mtctl.recipes.loading import dump
 from mtctl.recipes.recipe import Recipe
+from mtctl.screens.live import LINES_OF_SEVERAL, Dues
+from mtctl.screens.train import line, runs_screen
+from mtctl.terminal.console import err, redraws
 from mtctl.text import command_line
 
 _ANSWERS: Final = (

@@ -9,20 +9,20 @@ from pathlib import Path
 
 from rich.text import Text
 
-from mtctl.analysis.runs import evaluation, read_run
-from mtctl.cli.console import err, redraws, write_json
-from mtctl.cli.eval import print_evaluation
-from mtctl.cli.faults import ending_a_run
-from mtctl.cli.live import Lines, Live, method_of
-from mtctl.cli.progress import Plan, Progress
-from mtctl.cli.screens.figures import duration
-from mtctl.cli.streams import dispensable
 from mtctl.engine import layout
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.run import execute
 from mtctl.engine.start import Note
 from mtctl.errors import ExitCode
+from mtctl.faults import ending_a_run
+from mtctl.following.progress import Plan, Progress
+from mtctl.history.runs import evaluation, read_run
 from mtctl.recipes.recipe import Recipe
+from mtctl.screens.evaluation import print_evaluation
+from mtctl.screens.figures import duration
+from mtctl.screens.live import Lines, Live, method_of
+from mtctl.terminal.console import err, redraws, write_json
+from mtctl.terminal.streams import dispensable
 from mtctl.text import command_line
 
 

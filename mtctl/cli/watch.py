@@ -8,11 +8,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
-from mtctl.cli.console import err, redraws
-from mtctl.cli.following import Followed, Following
-from mtctl.cli.live import LINES_OF_SEVERAL, Dues
-from mtctl.cli.progress import Progress
-from mtctl.cli.screens.watch import summary, trouble, watch_line, watch_screen
+from mtctl.following.progress import Progress
+from mtctl.following.runs import Followed, Following
+from mtctl.screens.live import LINES_OF_SEVERAL, Dues
+from mtctl.screens.watch import summary, trouble, watch_line, watch_screen
+from mtctl.terminal.console import err, redraws
 
 PAUSE_SECONDS: Final = 15.0
 """Between the end of one run and the first trace of the next of the same command: a process that starts,

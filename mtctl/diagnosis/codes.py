@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from mtctl.errors import MtctlError
-from mtctl.recipes.mistakes import closest
+from mtctl.yaml.mistakes import closest
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from mtctl.analysis.statistics import Estimate
+from mtctl.statistics import Estimate
 
 Severity = Literal["error", "warning", "info"]
 """`error`: a task does not learn, or something is wired wrongly. `warning`: it costs a task something.
@@ -244,3 +244,8 @@ class Diagnosis:
     stuck: str | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+
+    @property
+    def winner(self) -> Trial | None:
+        """The best remedy that helps, or None if none does."""
+        return next((trial for trial in self.trials if trial.verdict == "helps"), None)

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from mtctl.analysis.documents import NEEDS, check, decode, parse, show
 from mtctl.diagnosis.document import SCHEMA
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.errors import MtctlError
+from mtctl.history.documents import NEEDS, check, decode, parse, show
 from mtctl.reading import read_bytes
 
 _REMEDY: Final = "write it anew: `mtctl diagnose … --json > FILE`"

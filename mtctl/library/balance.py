@@ -12,12 +12,12 @@ from torch import Tensor, distributed
 from mtctl.balancing.chain import Chain, Decision
 from mtctl.balancing.contract import Balancer as Method
 from mtctl.balancing.contract import Space
+from mtctl.balancing.errors import BalanceError, NonFiniteError
+from mtctl.catalogue.settings import Spec
 from mtctl.library.balancer import Balancer
-from mtctl.library.errors import BalanceError, NonFiniteError
 from mtctl.library.gradients import LossGradients
 from mtctl.library.report import Report
 from mtctl.library.scaling import Scale, Unscaled, finite, spoil
-from mtctl.library.settings import Spec
 from mtctl.library.sharing import checked
 
 SPACES: Final[tuple[Space, ...]] = ("all_shared", "features", "last_shared")

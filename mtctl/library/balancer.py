@@ -14,13 +14,13 @@ from mtctl.balancing.build import build
 from mtctl.balancing.chain import Chain, ChainState, Decision, part, whole
 from mtctl.balancing.contract import Balancer as Method
 from mtctl.balancing.contract import Need, NonFiniteSignal, SignalError
+from mtctl.balancing.errors import BalanceError, NonFiniteError
 from mtctl.balancing.fixed import Equal, Manual
-from mtctl.library.errors import BalanceError, NonFiniteError
+from mtctl.catalogue.settings import Spec, described, refuse_misnamed
 from mtctl.library.scaling import Scale, Scaling, Unscaled, number
-from mtctl.library.settings import Spec, described, refuse_misnamed
 from mtctl.library.sharing import Sharing
 from mtctl.recipes import balancers as recipes
-from mtctl.recipes.mistakes import suggestion
+from mtctl.yaml.mistakes import suggestion
 
 GRADIENTS: Final[frozenset[Need]] = frozenset({"norms", "gramian"})
 """What is measured on shared parameters, and needs them to be known."""

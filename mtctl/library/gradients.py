@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node
 
 from mtctl.balancing.contract import Space
+from mtctl.balancing.errors import BalanceError
 from mtctl.balancing.gradients import products
 from mtctl.balancing.gradients.arriving import Apart, Arriving
 from mtctl.balancing.gradients.gathered import Gathered, added
@@ -20,7 +21,6 @@ from mtctl.balancing.gradients.heads import through_heads
 from mtctl.balancing.gradients.products import Rows
 from mtctl.library import graph
 from mtctl.library.accumulation import accumulate, hooks_wait
-from mtctl.library.errors import BalanceError
 from mtctl.library.sharing import Parameters, Sharing
 
 Inputs = ParamSpec("Inputs")

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
 from mtctl.balancing.contract import Space
-from mtctl.library.errors import BalanceError
+from mtctl.balancing.errors import BalanceError
 from mtctl.library.gradients import LossGradients
 
 Scale = float | Tensor | GradScaler

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor
 
+from mtctl.balancing.errors import BalanceError
 from mtctl.library import graph
-from mtctl.library.errors import BalanceError
 
 Parameters = tuple[Tensor, ...]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from mtctl.recipes.base import LATER, Fraction, Misfit, Part, PositiveFloat, PositiveInt
+from mtctl.part import LATER, Fraction, Misfit, Part, PositiveFloat, PositiveInt
 
 
 class Priority(Part):

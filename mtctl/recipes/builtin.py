@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mtctl.errors import MtctlError
-from mtctl.recipes.mistakes import closest, shortened
+from mtctl.yaml.mistakes import closest, shortened
 
 _SUFFIX = ".yaml"
 _SUFFIXES = (_SUFFIX, ".yml")

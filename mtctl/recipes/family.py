@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mtctl.recipes.mistakes import closest
-from mtctl.recipes.nodes import Mapping, Node, child
 from mtctl.recipes.recipe import RECIPES, Recipe
+from mtctl.yaml.mistakes import closest
+from mtctl.yaml.nodes import Mapping, Node, child
 
 
 def recipe_class(*trees: Node) -> type[Recipe]:

@@ -9,16 +9,16 @@ from pathlib import Path
 from mtctl.errors import MtctlError
 from mtctl.recipes import builtin
 from mtctl.recipes.family import recipe_class
-from mtctl.recipes.merging import merge
-from mtctl.recipes.mistakes import Mistake, Unreadable, closest, refusal, shortened
-from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, follow
 from mtctl.recipes.overrides import override
 from mtctl.recipes.recipe import Recipe, WindowsRecipe
 from mtctl.recipes.resolved import ABSENT, differences, dump, recipe_hash
-from mtctl.recipes.sources import LARGEST, Place, Source, read
-from mtctl.recipes.syntax import parse
 from mtctl.recipes.validation import validate
 from mtctl.recipes.windows import WindowsFile
+from mtctl.yaml.merging import merge
+from mtctl.yaml.mistakes import Mistake, Unreadable, closest, refusal, shortened
+from mtctl.yaml.nodes import Entry, Mapping, Node, Scalar, follow
+from mtctl.yaml.sources import LARGEST, Place, Source, read
+from mtctl.yaml.syntax import parse
 
 __all__ = ["ABSENT", "differences", "dump", "load", "recipe_hash", "revise"]
 

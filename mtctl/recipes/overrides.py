@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from collections.abc import Sequence as Arguments
 from dataclasses import dataclass
 
-from mtctl.recipes import shapes
-from mtctl.recipes.merging import merge
-from mtctl.recipes.mistakes import Mistake, Unreadable, shortened
-from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, Sequence
-from mtctl.recipes.shapes import Shape
-from mtctl.recipes.sources import Place, Source
-from mtctl.recipes.syntax import DEEPEST, TOO_DEEP, parse
+from mtctl.yaml import shapes
+from mtctl.yaml.merging import merge
+from mtctl.yaml.mistakes import Mistake, Unreadable, shortened
+from mtctl.yaml.nodes import Entry, Mapping, Node, Scalar, Sequence
+from mtctl.yaml.shapes import Shape
+from mtctl.yaml.sources import Place, Source
+from mtctl.yaml.syntax import DEEPEST, TOO_DEEP, parse
 
 _OPTION = "-o "
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mtctl.recipes.base import Misfit, Part, PositiveInt
+from mtctl.part import Misfit, Part, PositiveInt
 from mtctl.recipes.windows import WindowsProblem
 
 LanderTask = Literal["standard", "windy", "heavy", "windy_hull_noise"]

@@ -7,9 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field
 
-from mtctl.recipes.agents import Agent
-from mtctl.recipes.balancers import Balancer, Equal, Manual, Method
-from mtctl.recipes.base import (
+from mtctl.part import (
     IDENTITY,
     LATER,
     KeyPath,
@@ -20,6 +18,8 @@ from mtctl.recipes.base import (
     PositiveInt,
     all_parts,
 )
+from mtctl.recipes.agents import Agent
+from mtctl.recipes.balancers import Balancer, Equal, Manual, Method
 from mtctl.recipes.problems import LanderProblem, Problem
 from mtctl.recipes.windows import SequenceModel, Training, WindowsFile, WindowsProblem
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mtctl.recipes.recipe import Recipe
-from mtctl.recipes.syntax import scalar
+from mtctl.yaml.syntax import scalar
 
 ABSENT = "(absent)"
 """Stands in `differences` for a key that one of the recipes does not have."""

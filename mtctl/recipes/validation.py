@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from mtctl.recipes import shapes
-from mtctl.recipes.base import DEFERRED, KeyPath, Misfit, MisfitError, all_misfits
+from mtctl.part import DEFERRED, KeyPath, Misfit, MisfitError, all_misfits
 from mtctl.recipes.family import recipe_class
-from mtctl.recipes.mending import Guesses, mended
-from mtctl.recipes.mistakes import Mistake, closest, shortened, suggestion
-from mtctl.recipes.nodes import Entry, Mapping, Node, Scalar, follow, plain
 from mtctl.recipes.recipe import RECIPES, Recipe
-from mtctl.recipes.shapes import Shape
-from mtctl.recipes.sources import Place
-from mtctl.recipes.syntax import scalar
+from mtctl.yaml import shapes
+from mtctl.yaml.mending import Guesses, mended
+from mtctl.yaml.mistakes import Mistake, closest, shortened, suggestion
+from mtctl.yaml.nodes import Entry, Mapping, Node, Scalar, follow, plain
+from mtctl.yaml.shapes import Shape
+from mtctl.yaml.sources import Place
+from mtctl.yaml.syntax import scalar
 
 #: What pydantic found → what the value must be. `{…}` are the limits it names.
 _MUST_BE = {

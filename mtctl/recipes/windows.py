@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from mtctl.recipes.base import (
+from mtctl.part import (
     LARGEST,
     Fraction,
     Misfit,

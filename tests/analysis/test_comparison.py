@@ -10,10 +10,10 @@ import pytest
 from mtctl.analysis.comparison import Comparison, compare
 from mtctl.analysis.methods import Method
 from mtctl.analysis.mismatch import MismatchError
-from mtctl.analysis.statistics import estimate
 from mtctl.engine.directory import RunDirectory
 from mtctl.errors import MtctlError
-from tests.analysis.runs_factory import TASKS, WINDOWS_TASKS, definition, scores, write_run, write_windows_run
+from mtctl.statistics import estimate
+from tests.history.runs_factory import TASKS, WINDOWS_TASKS, definition, scores, write_run, write_windows_run
 
 
 def write_method(root: Path, name: str, averages: dict[int, float], **changes: Any) -> None:

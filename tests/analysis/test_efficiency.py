@@ -17,8 +17,8 @@ from mtctl.analysis.efficiency import (
     reaching,
     thresholds,
 )
-from mtctl.analysis.formats import EvaluationRecord
-from tests.analysis.runs_factory import TASKS, course, run_document
+from mtctl.history.formats import EvaluationRecord
+from tests.history.runs_factory import TASKS, course, run_document
 
 
 def evaluations(averages: Sequence[float], every: int = 50) -> list[EvaluationRecord]:

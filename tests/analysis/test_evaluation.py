@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from mtctl.analysis.evaluation import Summary, summarise
-from mtctl.analysis.runs import evaluation, read_run
-from tests.analysis.runs_factory import write_run, write_windows_run
+from mtctl.history.runs import evaluation, read_run
+from tests.history.runs_factory import write_run, write_windows_run
 
 
 def summary(path: Path) -> Summary:

@@ -8,7 +8,7 @@ import pytest
 from mtctl.analysis.comparison import compare
 from mtctl.analysis.matching import Budget
 from mtctl.errors import MtctlError
-from tests.analysis.runs_factory import write_course, write_run, write_windows_run
+from tests.history.runs_factory import write_course, write_run, write_windows_run
 
 
 @pytest.fixture

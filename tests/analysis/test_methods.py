@@ -10,7 +10,7 @@ from scipy import stats
 
 from mtctl.analysis.comparison import compare
 from mtctl.analysis.methods import Method, mean_ranks, relative_change
-from tests.analysis.runs_factory import TASKS, scores, write_course, write_run
+from tests.history.runs_factory import TASKS, scores, write_course, write_run
 
 
 def write_method(root: Path, name: str, averages: list[float]) -> None:

@@ -10,9 +10,9 @@ import pytest
 from mtctl.analysis.comparison import Comparison, compare
 from mtctl.analysis.plot_data import BINS, read_trainings
 from mtctl.analysis.plots import FORMATS, require_matplotlib, write_plots
-from mtctl.analysis.statistics import estimate
 from mtctl.errors import MtctlError
-from tests.analysis.runs_factory import scores, write_course, write_run, write_windows_run
+from mtctl.statistics import estimate
+from tests.history.runs_factory import scores, write_course, write_run, write_windows_run
 
 FIGURES = (
     "learning_curves",

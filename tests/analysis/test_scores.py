@@ -12,7 +12,7 @@ from mtctl.analysis.comparison import compare
 from mtctl.analysis.export import as_csv, as_document
 from mtctl.analysis.matching import Budget
 from mtctl.analysis.scores import LeftOut, score_runs
-from tests.analysis.runs_factory import TASKS, evaluation_document, scores, write_course, write_run
+from tests.history.runs_factory import TASKS, evaluation_document, scores, write_course, write_run
 
 
 def write_best(path: Path, mean: float, done: int = 100, **changes: Any) -> None:

@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mtctl.analysis.formats import Evaluation, EvaluationRecord, Run
-from mtctl.analysis.runs import evaluation, read_run
 from mtctl.analysis.selection import (
     Selection,
     Unknown,
@@ -23,7 +21,9 @@ from mtctl.analysis.selection import (
     selected,
     selection_notes,
 )
-from tests.analysis.runs_factory import (
+from mtctl.history.formats import Evaluation, EvaluationRecord, Run
+from mtctl.history.runs import evaluation, read_run
+from tests.history.runs_factory import (
     TASKS,
     WINDOWS_TASKS,
     evaluation_document,

@@ -21,7 +21,7 @@ from benchmarks.lander_scores import (
 )
 from mtctl.recipes.loading import load
 from mtctl.recipes.resolved import recipe_hash
-from tests.analysis.runs_factory import TASKS, write_run
+from tests.history.runs_factory import TASKS, write_run
 
 
 def scores(seed: int, *means: float) -> Scores:

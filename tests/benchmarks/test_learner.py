@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from benchmarks.learner import Comparison, table
-from mtctl.engine.timing import Spread
+from mtctl.measuring.timing import Spread
 
 ROOT = Path(__file__).parents[2]
 EVEN = Spread(1.0, 1.0, 1.0)

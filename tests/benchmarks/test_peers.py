@@ -13,8 +13,8 @@ from benchmarks import peers
 from benchmarks.peer_literal import LITERAL
 from benchmarks.peer_models import jacobian
 from benchmarks.peer_sides import literal, ours, torchjd
-from mtctl.engine.reference import ReferenceNetwork
-from mtctl.engine.timing import Spread
+from mtctl.measuring.reference import ReferenceNetwork
+from mtctl.measuring.timing import Spread
 
 
 @pytest.mark.filterwarnings("ignore:You are solving a parameterized problem that is not DPP:UserWarning")

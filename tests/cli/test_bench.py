@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from mtctl.cli.screens.bench import cost_tables
-from mtctl.engine.bench import Cost
-from mtctl.engine.timing import Spread
+from mtctl.measuring.bench import Cost
+from mtctl.measuring.timing import Spread
+from mtctl.screens.bench import cost_tables
 from tests.cli.conftest import Command
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 

@@ -18,12 +18,12 @@ from typer.testing import CliRunner, Result
 from mtctl.analysis.comparison import compare as run_comparison
 from mtctl.analysis.published import ROWS
 from mtctl.cli.compare import compare
-from mtctl.cli.screens.compare import comparison_tables, mismatch_table, remarks
-from mtctl.cli.screens.compare_training import published_table
-from mtctl.cli.screens.latex import latex
-from mtctl.cli.screens.tables import Column, StackedTable
 from mtctl.errors import MtctlError
-from tests.analysis.runs_factory import (
+from mtctl.screens.compare import comparison_tables, mismatch_table, remarks
+from mtctl.screens.compare_training import published_table
+from mtctl.screens.latex import latex
+from mtctl.screens.tables import Column, StackedTable
+from tests.history.runs_factory import (
     TASKS,
     WINDOWS_TASKS,
     scores,
@@ -261,7 +261,7 @@ def test_damage_is_explained_or_harmless(tmp_path: Path, data: st.DataObject) ->
 
 
 def test_torch_is_not_needed() -> None:
-    code = "import sys, mtctl.analysis.export, mtctl.cli.screens.compare; print('torch' in sys.modules)"
+    code = "import sys, mtctl.analysis.export, mtctl.screens.compare; print('torch' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         == "False\n"

@@ -16,17 +16,18 @@ import pytest
 from rich.console import Console
 
 from mtctl.cli.diagnose_target import Kind, columns_of, kind_of
-from mtctl.diagnosis import curves, records
-from mtctl.diagnosis import diagnose as diagnosing
 from mtctl.diagnosis.codes import CODES
 from mtctl.diagnosis.document import document
+from mtctl.diagnosis.experiments import diagnose as diagnosing
+from mtctl.diagnosis.records import curves
+from mtctl.diagnosis.records import run as records
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.errors import MtctlError
 from mtctl.recipes.loading import load, revise
 from mtctl.recipes.recipe import Recipe
-from tests.analysis.runs_factory import write_run
 from tests.cli.conftest import Command
-from tests.diagnosis.documented import diagnosis
+from tests.diagnosis.experiments.documented import diagnosis
+from tests.history.runs_factory import write_run
 
 
 @pytest.fixture
@@ -463,7 +464,7 @@ def test_a_stop_is_said_and_is_no_failure(
         signal.raise_signal(number)
         raise AssertionError("goes on")
 
-    monkeypatch.setattr("mtctl.diagnosis.diagnose.diagnose_recipe", diagnose)
+    monkeypatch.setattr("mtctl.diagnosis.experiments.diagnose.diagnose_recipe", diagnose)
     result = mtctl("diagnose", "windows_documented", "--quiet")
     assert (result.code, result.out) == (130, "")
     assert result.err.startswith("stopped: half a diagnosis is none")

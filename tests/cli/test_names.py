@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mtctl.text import show_text
-from tests.analysis.runs_factory import write_run
 from tests.cli.conftest import Command, Result
+from tests.history.runs_factory import write_run
 
 EVIL = ("run[/a]", "run[old]:smile:", "a\nerror: fake\x1b[2J\r\x9b\u202e", os.fsdecode(b"\xff\xfe"))
 FORMS = ("--json", "--csv", "--markdown", "--latex")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.analysis.runs_factory import write_run
 from tests.cli.conftest import Command
+from tests.history.runs_factory import write_run
 
 LONG = "a" * 300
 

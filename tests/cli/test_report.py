@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from mtctl.analysis.page.page import is_report
 from mtctl.diagnosis.document import document
 from mtctl.recipes.loading import dump, load
-from tests.analysis.runs_factory import (
+from mtctl.report.page import is_report
+from tests.cli.conftest import Command
+from tests.diagnosis.experiments.documented import diagnosis
+from tests.history.runs_factory import (
     TASKS,
     WINDOWS_TASKS,
     scores,
@@ -23,8 +25,6 @@ from tests.analysis.runs_factory import (
     write_run,
     write_windows_run,
 )
-from tests.cli.conftest import Command
-from tests.diagnosis.documented import diagnosis
 
 
 def add(name: str, average: float, seeds: int = 3, *, course: bool = True, **changes: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.engine.directory import RunDirectory
-from tests.analysis.runs_factory import course, write_run
+from tests.history.runs_factory import course, write_run
 
 
 class UnderWay:

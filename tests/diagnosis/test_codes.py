@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from mtctl.diagnosis.codes import CODES, Explanation, explain
 from mtctl.errors import MtctlError
 from mtctl.recipes.balancers import Method
-from tests.diagnosis.documented import diagnosis
+from tests.diagnosis.experiments.documented import diagnosis
 
 EXPECTED = [
     "bad-targets",

@@ -10,7 +10,7 @@ import pytest
 
 from mtctl.diagnosis import report
 from mtctl.diagnosis.document import SCHEMA, document
-from tests.diagnosis.documented import diagnosis
+from tests.diagnosis.experiments.documented import diagnosis
 
 
 def classes_of(value: Any) -> set[type]:

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtctl.cli.screens.diagnose import diagnosis_screen
 from mtctl.diagnosis.document import document
 from mtctl.diagnosis.stored import read_diagnosis
 from mtctl.errors import MtctlError
-from tests.diagnosis.documented import diagnosis
+from mtctl.screens.diagnose import diagnosis_screen
+from tests.diagnosis.experiments.documented import diagnosis
 from tests.screens.snapshots import render
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.browser import PATIENCE_MS
-from tests.analysis.runs_factory import TASKS, scores, write_course, write_run
+from tests.history.runs_factory import TASKS, scores, write_course, write_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

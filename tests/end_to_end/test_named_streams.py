@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.analysis.runs_factory import write_run
 from tests.end_to_end.command import PATIENCE, ROOT, mtctl, start, wait_until
+from tests.history.runs_factory import write_run
 
 CURVES = "step,loss_a,loss_b\n" + "".join(f"{step},{9 - step},{9 - step}\n" for step in range(1, 9))
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.browser import MISSING, find_browser, opened
-from tests.analysis.runs_factory import TASKS, write_course, write_run
 from tests.end_to_end.command import mtctl
 from tests.end_to_end.pages import CONTRASTS, HOSTILE, METHODS, Seen, load, write_runs
+from tests.history.runs_factory import TASKS, write_course, write_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

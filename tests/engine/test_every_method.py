@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mtctl.balancing.build import build
+from mtctl.catalogue.settings import KINDS
 from mtctl.engine.fit import Balancing
-from mtctl.library.settings import KINDS
 from mtctl.problems.contract import Problem
 from mtctl.recipes.balancers import Method
 from tests.problems.lander.landers import fill, lander

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from mtctl.analysis.evaluation import summarise
-from mtctl.analysis.formats import EpochRecord, EvaluationRecord
-from mtctl.analysis.runs import evaluation, read_run
-from mtctl.analysis.runs import metrics as checked_metrics
-from mtctl.engine.calibrate import seconds_per_run
 from mtctl.engine.evaluate import evaluate_run
+from mtctl.history.formats import EpochRecord, EvaluationRecord
+from mtctl.history.runs import evaluation, read_run
+from mtctl.history.runs import metrics as checked_metrics
+from mtctl.measuring.calibrate import seconds_per_run
 from tests.engine.runs import WINDOWS, StopAfter, assert_same_training, metrics, run_json, train, tree
 
 TASKS = ("type", "ptr", "binary", "countdown")

@@ -15,7 +15,7 @@ from mtctl.balancing.chain import Chain
 from mtctl.balancing.fixed import Manual
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.pcgrad import PCGrad
-from mtctl.library.settings import Spec
+from mtctl.catalogue.settings import Spec
 from mtctl.recipes import balancers as recipes
 from tests.library.models import Heads, inputs, mlp
 

@@ -13,7 +13,7 @@ from torch import Tensor
 import mtctl
 from mtctl.balancing.contract import observe
 from mtctl.balancing.uncertainty import Uncertainty
-from mtctl.library.settings import KINDS
+from mtctl.catalogue.settings import KINDS
 from tests.balancing.cases import steps
 from tests.library.models import by_hand, gradients, inputs, mlp
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
 import mtctl
+from mtctl.catalogue.settings import KINDS
 from mtctl.library.scaling import Scale
-from mtctl.library.settings import KINDS
 from tests.library.models import Heads, inputs, mlp
 
 SETTINGS: dict[str, dict[str, Any]] = {

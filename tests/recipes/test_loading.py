@@ -8,7 +8,7 @@ import pytest
 
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.recipes.loading import dump, load
-from mtctl.recipes.sources import Source, read
+from mtctl.yaml.sources import Source, read
 from tests.recipes.samples import MINIMAL, Refusal, Write
 
 

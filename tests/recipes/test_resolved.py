@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from mtctl.recipes import builtin
 from mtctl.recipes.loading import ABSENT, differences, dump, load, recipe_hash
-from mtctl.recipes.nodes import plain
 from mtctl.recipes.recipe import LanderRecipe
 from mtctl.recipes.resolved import text
-from mtctl.recipes.sources import Source
-from mtctl.recipes.syntax import parse
+from mtctl.yaml.nodes import plain
+from mtctl.yaml.sources import Source
+from mtctl.yaml.syntax import parse
 
 
 @pytest.mark.parametrize("name", builtin.names())

@@ -126,7 +126,7 @@ def test_the_shapes_are_the_problems_own() -> None:
 def test_the_estimate_is_of_what_is_held(recipe: str, overrides: list[str], keys: set[str]) -> None:
     import torch
 
-    from mtctl.engine.memory import peak_memory
+    from mtctl.measuring.memory import peak_memory
     from mtctl.problems.build import build
 
     lander = ["agent.replay.learning_starts=1", "agent.batch_size=1"] if recipe != "windows_raw" else []

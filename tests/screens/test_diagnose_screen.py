@@ -11,11 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from mtctl.analysis.statistics import Estimate, Interval, estimate
-from mtctl.cli.screens.diagnose import CONFIDENCES, MARKS, diagnosis_screen, headline, summary
-from mtctl.cli.screens.diagnose_tables import STATES, VERDICTS, decimals, share, worst_hit
-from mtctl.cli.screens.explain import codes_screen, explanation_screen
-from mtctl.cli.screens.prose import Command, Sentence
 from mtctl.diagnosis.codes import CODES
 from mtctl.diagnosis.report import (
     Check,
@@ -29,7 +24,12 @@ from mtctl.diagnosis.report import (
     TaskState,
     Verdict,
 )
-from tests.diagnosis.documented import diagnosis
+from mtctl.screens.diagnose import CONFIDENCES, MARKS, diagnosis_screen, headline, summary
+from mtctl.screens.diagnose_tables import STATES, VERDICTS, decimals, share, worst_hit
+from mtctl.screens.explain import codes_screen, explanation_screen
+from mtctl.screens.prose import Command, Sentence
+from mtctl.statistics import Estimate, Interval, estimate
+from tests.diagnosis.experiments.documented import diagnosis
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 
 COMMANDS = ("mtctl diagnose --explain target-out-of-reach", "mtctl diagnose --write-recipe fixed.yaml")

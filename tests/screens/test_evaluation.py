@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from mtctl.analysis.evaluation import summarise
-from mtctl.analysis.runs import evaluation, read_run
-from mtctl.cli.screens.evaluation import evaluation_tables
-from tests.analysis.runs_factory import write_run, write_windows_run
+from mtctl.history.runs import evaluation, read_run
+from mtctl.screens.evaluation import evaluation_tables
+from tests.history.runs_factory import write_run, write_windows_run
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 
 TITLE = "results/gradnorm_blind/seed0 · last checkpoint · held-out episodes per task"

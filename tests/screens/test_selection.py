@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from mtctl.analysis.formats import Run
-from mtctl.analysis.runs import evaluation, read_run
 from mtctl.analysis.selection import Selection, read_selection
-from mtctl.cli.screens.evaluation import evaluating_screen
-from mtctl.cli.screens.prose import Sentence
-from mtctl.cli.screens.selection import bias_sentence, bias_table, selection_sentences, selection_table
 from mtctl.engine.launch.local import Job
-from tests.analysis.runs_factory import evaluation_document, write_course, write_run, write_windows_run
+from mtctl.history.formats import Run
+from mtctl.history.runs import evaluation, read_run
+from mtctl.screens.evaluation import evaluating_screen
+from mtctl.screens.prose import Sentence
+from mtctl.screens.selection import bias_sentence, bias_table, selection_sentences, selection_table
+from tests.history.runs_factory import evaluation_document, write_course, write_run, write_windows_run
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 
 TASKS = ("standard", "windy_hull_noise", "heavy")

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from mtctl.analysis.statistics import Estimate, Interval
-from mtctl.cli.screens.figures import duration, estimates, interval, measure, number
-from mtctl.cli.screens.tables import Column, StackedTable, fold, markdown
+from mtctl.screens.figures import duration, estimates, interval, measure, number
+from mtctl.screens.tables import Column, StackedTable, fold, markdown
+from mtctl.statistics import Estimate, Interval
 from tests.screens.snapshots import render
 
 names = st.text(alphabet="abcdef_-.@漢", min_size=1, max_size=60)

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from mtctl.cli.progress import Plan, Progress
-from mtctl.cli.screens.figures import duration, number
-from mtctl.cli.screens.train import line, run_screen, runs_screen, sparkline
+from mtctl.following.progress import Plan, Progress
 from mtctl.recipes.loading import load
 from mtctl.recipes.windows import Training
+from mtctl.screens.figures import duration, number
+from mtctl.screens.train import line, run_screen, runs_screen, sparkline
 from tests.engine.runs import WINDOWS
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from mtctl.analysis.runs import read_run
-from mtctl.cli.following import Followed
-from mtctl.cli.progress import Plan, Progress
-from mtctl.cli.screens.watch import summary, watch_screen
-from tests.analysis.runs_factory import write_run, write_windows_run
+from mtctl.following.progress import Plan, Progress
+from mtctl.following.runs import Followed
+from mtctl.history.runs import read_run
+from mtctl.screens.watch import summary, watch_screen
 from tests.cli.watched import UnderWay, under_way
+from tests.history.runs_factory import write_run, write_windows_run
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 
 

@@ -25,7 +25,7 @@ from mtctl.problems.windows.rows import NESTED, OPTIONAL, PARTICULARS, WIDE, Row
 from mtctl.problems.windows.splits import find_bases
 from mtctl.problems.windows.tables import Table, open_table
 from mtctl.problems.windows.windows import LENGTH, PRICES, Windows
-from mtctl.recipes.mistakes import closest
+from mtctl.yaml.mistakes import closest
 
 _SHOWN: Final = 20
 """Problems on screen: more would push the first ones off it."""

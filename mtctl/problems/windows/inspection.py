@@ -11,8 +11,8 @@ dead_units      share of the features that a head reads whose standard deviation
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import torch
@@ -20,9 +20,6 @@ from torch import Tensor
 
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import TaskSignals
-
-if TYPE_CHECKING:
-    from mtctl.problems.windows.problem import Windows
 
 _BARS: Final = 7
 """Of features per bar, every so many are looked at: 15 of 105 tell the same at a seventh of the time."""
@@ -32,37 +29,48 @@ more."""
 
 
 class Inspection:
-    """Looks at a windows problem at the end of each epoch.
+    """Looks at the heads of a network at the end of each epoch.
 
     Args:
-        problem: what is looked at.
+        heads: each task's own parameters, which training moves.
+        constants: the mean training loss of each task's best constant.
+        distances: RMS distance of each task's targets from its head's first answers, in the head's unit.
+        steps: how far one update can move each of a head's parameters; None where nothing bounds it.
+        planned: updates of the whole run.
     """
 
-    def __init__(self, problem: Windows) -> None:
-        self._problem = problem
+    def __init__(
+        self,
+        heads: Mapping[str, Sequence[Tensor]],
+        constants: Mapping[str, float],
+        distances: Mapping[str, float],
+        steps: Mapping[str, float | None],
+        planned: int,
+    ) -> None:
+        self._own, self._constants, self._distances = heads, constants, distances
+        self._steps, self._planned = steps, planned
         self._features: Mapping[str, Tensor] = {}
-        training = problem.splits.training
-        self._constants = {
-            task: float(losses.double().mean()) for task, losses in problem.constant_losses(training).items()
-        }
-        self._distances = {task: problem.objective.distance(task, training) for task in problem.tasks}
-        self.restart()
+        self.restart(0)
 
-    def restart(self) -> None:
-        """Begin to count from the problem as it is now."""
+    def restart(self, updates: int) -> None:
+        """Begin to count from the parameters as they are now, after so many updates."""
         self._heads = self._parameters()
-        self._updates = self._problem.budget()["updates"]
+        self._updates = updates
 
     def see(self, features: Mapping[str, Tensor]) -> None:
         """Remember what the heads last read."""
         self._features = {head: given.detach() for head, given in features.items()}
 
-    def take(self, epoch_losses: Mapping[str, float]) -> TaskSignals:
-        """Return the signals since the last call, given the epoch's mean training losses."""
-        before, updates = self._heads, self._updates
-        self.restart()
-        spent = max(1, self._updates - updates)
-        tasks = self._problem.tasks
+    def take(self, epoch_losses: Mapping[str, float], updates: int) -> TaskSignals:
+        """Return the signals since the last call.
+
+        Args:
+            epoch_losses: the epoch's mean training losses.
+            updates: made so far.
+        """
+        before, spent = self._heads, max(1, updates - self._updates)
+        self.restart(updates)
+        tasks = tuple(self._own)
         return {
             "relative_loss": {task: _ratio(epoch_losses[task], self._constants[task]) for task in tasks},
             "own_update": {task: _distance(before[task], self._heads[task], spent) for task in tasks},
@@ -72,16 +80,16 @@ class Inspection:
 
     def _parameters(self) -> dict[str, list[Tensor]]:
         return {
-            task: [parameter.detach().clone() for parameter in self._problem.head(task)]
-            for task in self._problem.tasks
+            task: [parameter.detach().clone() for parameter in parameters]
+            for task, parameters in self._own.items()
         }
 
     def _reach(self, task: str) -> float | None:
-        lr = self._problem.adam_step(task)
+        lr = self._steps[task]
         if lr is None or task not in self._features or not self._heads[task]:
             return None
         length = float(_sample(self._features[task]).abs().sum(-1).mean())
-        return self._reach_of(task, lr, length, self._problem.planned_updates)
+        return self._reach_of(task, lr, length, self._planned)
 
     def _reach_of(self, task: str, lr: float, length: float, updates: int) -> float | None:
         return _ratio(self._distances[task], lr * (length + 1) * updates)
@@ -95,7 +103,7 @@ class Inspection:
         return {task: reach and self._restated(task, reach, updates) for task, reach in reaches.items()}
 
     def _restated(self, task: str, reach: float, updates: int) -> float | None:
-        lr = self._problem.adam_step(task)
+        lr = self._steps[task]
         if lr is not None:
             # ‖h‖₁ is of single precision and the record of double, so that one tells the other exactly.
             guess = np.float32(self._distances[task] / (reach * lr * updates) - 1)
@@ -105,7 +113,7 @@ class Inspection:
                 np.nextafter(guess, np.float32(np.inf)),
             ):
                 if self._reach_of(task, lr, float(length), updates) == reach:
-                    return self._reach_of(task, lr, float(length), self._problem.planned_updates)
+                    return self._reach_of(task, lr, float(length), self._planned)
         raise MtctlError(
             f"the `reach` of `{task}` in the run's records is none of a run of {updates:,} updates",
             hint="train the longer run from its start: `-o name=NEW` keeps this one, --force replaces it",

@@ -79,7 +79,18 @@ class Windows:
         self._batch = self.splits.training
         self._noise = self._dropout.get_state()
         self._totals: dict[str, float] = dict.fromkeys(self.tasks, 0.0)
-        self._inspection = Inspection(self)
+        self._inspection = self._new_inspection()
+
+    def _new_inspection(self) -> Inspection:
+        training = self.splits.training
+        constants = self.constant_losses(training)
+        return Inspection(
+            {task: self.head(task) for task in self.tasks},
+            {task: float(losses.double().mean()) for task, losses in constants.items()},
+            {task: self.objective.distance(task, training) for task in self.tasks},
+            {task: self.adam_step(task) for task in self.tasks},
+            self.planned_updates,
+        )
 
     @property
     def planned_updates(self) -> int:
@@ -226,7 +237,7 @@ class Windows:
         self._updates += 1
 
     def inspect(self) -> TaskSignals:
-        return self._inspection.take(self._totals)
+        return self._inspection.take(self._totals, self._updates)
 
     def restated(self, record: Record, units: int) -> Record:
         """Return an epoch's record of a run of `units` epochs as this run would have written it."""
@@ -308,7 +319,7 @@ class Windows:
         self._dropout.set_state(state["dropout"])
         self.done, self._updates = state["done"], state["updates"]
         self._batches = []
-        self._inspection.restart()
+        self._inspection.restart(self._updates)
 
     def mark(self) -> None:
         # The state's tensors are those that training moves.

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from mtctl.problems.windows.windows import LENGTH, PRICES, TYPES, Floats
-from mtctl.recipes.mistakes import closest, shortened
+from mtctl.yaml.mistakes import closest, shortened
 
 PARTICULARS: Final = ("window_id", "label", "expansion_start", "expansion_end")
 WIDE: Final = tuple(f"{price}_{bar}" for bar in range(LENGTH) for price in PRICES)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from mtctl.errors import MtctlError
 from mtctl.machine import memory, size
 from mtctl.reading import open_file, require_room
-from mtctl.recipes.mistakes import closest, shortened
+from mtctl.yaml.mistakes import closest, shortened
 
 _PARQUET: Final = b"PAR1"
 """What every parquet file begins with."""

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from mtctl.part import Misfit, NonNegativeFloat
 from mtctl.recipes.balancers.method import MethodPart
-from mtctl.recipes.base import Misfit, NonNegativeFloat
 
 
 class Equal(MethodPart):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from mtctl.part import Fraction, NonNegativeFloat, PositiveFloat
 from mtctl.recipes.balancers.method import AdaptiveMethod, Space
-from mtctl.recipes.base import Fraction, NonNegativeFloat, PositiveFloat
 
 Reduction = Literal["sum", "mean"]
 """How the tasks' parts of an update are put together."""

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mtctl.recipes.balancers.method import AdaptiveMethod, Momentum, WeightedMethod
-from mtctl.recipes.base import (
+from mtctl.part import (
     FiniteFloat,
     Misfit,
     NonNegativeFloat,
@@ -16,6 +15,7 @@ from mtctl.recipes.base import (
     PositiveFloat,
     PositiveInt,
 )
+from mtctl.recipes.balancers.method import AdaptiveMethod, Momentum, WeightedMethod
 
 
 class Uncertainty(AdaptiveMethod):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mtctl.recipes.base import Misfit, NonNegativeFloat, Part, PositiveInt
+from mtctl.part import Misfit, NonNegativeFloat, Part, PositiveInt
 
 Space = Literal["last_shared", "all_shared", "features"]
 """Where gradients are measured: on the last layer that all tasks share, on everything that they share, or on

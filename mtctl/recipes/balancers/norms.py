@@ -7,8 +7,8 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import Field
 
+from mtctl.part import Misfit, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from mtctl.recipes.balancers.method import AdaptiveMethod, Momentum, Space, WeightedMethod
-from mtctl.recipes.base import Misfit, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 
 class GradNorm(AdaptiveMethod):

@@ -1,0 +1,102 @@
+"""From what a user calls a balancing method to the recipe part that describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from pydantic import ValidationError
+
+from mtctl.balancing.errors import BalanceError
+from mtctl.part import MisfitError, Part
+from mtctl.recipes.balancers import Method, MethodPart
+from mtctl.yaml.mistakes import closest, suggestion
+from mtctl.yaml.shapes import kinds
+
+Spec = str | MethodPart | Mapping[str, object] | Sequence["Spec"]
+"""A kind; a part of a recipe; what a recipe says under `balancer:`; or several of these in a row, a chain."""
+
+KINDS: Final = kinds(Method)
+"""The recipe part of each method, by its kind."""
+
+
+def described(spec: Spec, settings: Mapping[str, object]) -> tuple[Method, ...]:
+    """Return the recipe parts of a method or chain.
+
+    Args:
+        spec: what the user named.
+        settings: of a method that is named by its kind.
+
+    Raises:
+        BalanceError: there is no such method, or it has no such setting; with the closest.
+    """
+    if isinstance(spec, str):
+        return (_part({"kind": spec, **settings}),)
+    if settings:
+        raise BalanceError(
+            f"{', '.join(settings)}: settings go with a method that is named by its kind",
+            hint=f"write it as {{'kind': …, {next(iter(settings))!r}: …}}",
+        )
+    if isinstance(spec, MethodPart):
+        return (spec,)  # type: ignore[return-value]  # every part with a kind is one of the union
+    if isinstance(spec, Mapping):
+        return (_part(spec),)
+    if isinstance(spec, Sequence) and spec:
+        return tuple(part for one in spec for part in described(one, {}))
+    raise BalanceError(f"balancer: {spec!r} is no method", hint=f"choose from: {', '.join(KINDS)}")
+
+
+def known_kind(word: object) -> str:
+    """Return a method's kind.
+
+    Raises:
+        BalanceError: there is no such method; with the closest.
+    """
+    if isinstance(word, str) and word in KINDS:
+        return word
+    raise BalanceError(
+        f"there is no balancing method {word!r}", hint=suggestion(str(word or ""), list(KINDS))
+    )
+
+
+def refuse_misnamed(methods: Sequence[Method], tasks: tuple[str, ...]) -> None:
+    """Raise where a setting that is given by task names other tasks than these.
+
+    Raises:
+        BalanceError: with the setting and the names.
+    """
+    for method in methods:
+        for setting, values in method.per_task_values():
+            if unknown := [task for task in values if task not in tasks]:
+                raise BalanceError(
+                    f"{method.kind}: `{setting}` has a value for `{unknown[0]}`, which is not a task",
+                    hint=suggestion(unknown[0], tasks),
+                )
+            if missing := [task for task in tasks if task not in values]:
+                raise BalanceError(f"{method.kind}: `{setting}` has no value for {', '.join(missing)}")
+
+
+def _part(values: Mapping[str, object]) -> Method:
+    kind = known_kind(values.get("kind"))
+    try:
+        return KINDS[kind].model_validate(dict(values))  # type: ignore[return-value]
+    except ValidationError as error:
+        raise BalanceError(f"{kind}: {'; '.join(_problems(KINDS[kind], error))}") from error
+
+
+def _problems(part: type[Part], error: ValidationError) -> Iterator[str]:
+    known = [name for name in part.model_fields if name != "kind"]
+    for detail in error.errors(include_url=False):
+        place, found = ".".join(map(str, detail["loc"])), detail["input"]
+        if detail["type"] == "extra_forbidden":
+            match = closest(place, known)
+            yield f"no setting `{place}`: " + (
+                f"did you mean `{match}`?" if match else f"there are: {', '.join(known) or 'none'}"
+            )
+        elif detail["type"] == "missing":
+            yield f"`{place}` is missing"
+        elif detail["type"] == "value_error" and isinstance(detail["ctx"]["error"], MisfitError):
+            yield from (misfit.text for misfit in detail["ctx"]["error"].found)
+        else:
+            text = detail["msg"].replace("Input should be", "must be")
+            yield f"`{place}`: {text[:1].lower()}{text[1:]}, found {found!r}"

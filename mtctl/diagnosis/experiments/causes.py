@@ -1,0 +1,354 @@
+"""Why a task does not learn, decided by experiment.
+
+The core is a 2 × 2 counterfactual, {joint, alone} × {as is, standardised}; all four share seed, data, initial
+weights and order. With r(run) = τ(as is)/τ(run), and 1 for runs that are not twice as fast,
+
+    multiplier-dominance   r(alone) ≥ 2 or r(both)/r(standardised) ≥ 2: the others' end makes the difference
+    target-out-of-reach    r(standardised) ≥ 2 or r(both)/r(alone) ≥ 2: the unit makes the difference
+    conflict               in place of dominance where the task's gradient points away from another one's
+
+and if none of the three is twice as fast, the task is its own problem:
+
+    learning-rate          another one is much faster
+    budget-too-small       it learns as is within four budgets, or a somewhat higher learning rate helps
+    unlearnable            a few windows are learned by heart, and nothing that holds on others, not even in
+                           a long training with everything done for it
+    dead-head              not even those
+
+Before the 2 × 2 comes what would mislead it: hardly any updates at all; a learning rate with which no task
+learns, or with which this one gets worse. A task that learns within the budget, but late, goes through the
+2 × 2 only. Only the runs that the next line needs are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from mtctl.diagnosis.experiments import variations
+from mtctl.diagnosis.experiments.course import SPIKE
+from mtctl.diagnosis.experiments.laboratory import (
+    FASTER,
+    KNOWN_BY_HEART,
+    WATCHED,
+    Laboratory,
+    OutOfTime,
+    lasts,
+)
+from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Severity
+from mtctl.diagnosis.thresholds import LEARNED
+
+__all__ = ["WATCHED", "Laboratory", "OutOfTime", "decide", "held_back", "suspects"]
+
+SLOW: Final = 1.5
+"""Budgets within which a task that learns is only slow."""
+LATE: Final = 0.5
+"""Budgets from which a task that learns is late: what keeps it back is looked for, and costs it something."""
+FEW_UPDATES: Final = 28
+"""Budget below which no experiment tells anything but that it is small: with 25 updates causes were named in
+turn, with the 30 of the documented five epochs they were told apart."""
+MUCH_FASTER: Final = 5.0
+"""Speed-up with ten times the learning rate that makes the rate the cause, not the number of updates."""
+UNSTABLE: Final = 1.25
+"""Training loss, relative to the larger of the start's and the constant's, from which a task got worse."""
+OPPOSED: Final = -0.3
+"""Mean cosine from which tasks that do not learn together are in conflict, whatever their shares of the
+trunk's gradient: with opposite targets on one output, equal shares have helped by chance."""
+CLEAR: Final = 0.05
+"""Standard error of a skill up to which its being below a tenth is no accident of the windows scored."""
+COMMON_RATES: Final = (30.0, 1000.0, 0.1, 0.01)
+"""Factors on the learning rate of a run in which no task learns."""
+LOWER_RATES: Final = (0.1, 0.01)
+"""Factors for a task that got worse; 0.3 would leave an optimizer that is ten times too fast too fast."""
+
+
+def suspects(laboratory: Laboratory, tasks: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the tasks that do not learn, those that moved least first, and the tasks that learn late."""
+    joint, budget = laboratory.joint, laboratory.budget
+    flat = [task for task in tasks if laboratory.skill(task) < LEARNED]
+    if flat:
+        laboratory.watch(flat)
+    slow = [task for task in flat if (found := joint.steps(task)) is not None and found <= SLOW * budget]
+    late = [task for task in tasks if task not in flat and laboratory.as_is(task) > LATE * budget]
+    stuck = sorted((task for task in flat if task not in slow), key=lambda task: _moved(laboratory, task))
+    return stuck, [*slow, *late]
+
+
+def decide(laboratory: Laboratory, task: str) -> list[Finding]:
+    """Return why a task does not learn: one cause, or two; the more effective first.
+
+    Nothing for a task that a cause of the whole run explains which has been returned for another one.
+    """
+    if laboratory.budget < FEW_UPDATES:
+        return [_few(laboratory, task)]
+    if (common := _common_rate(laboratory)) is not None and task in common[1]:
+        return [] if task != common[1][0] else [common[0]]
+    if (finding := _too_fast(laboratory, task)) is not None:
+        return [finding]
+    return _two_by_two(laboratory, task) or [_of_itself(laboratory, task)]
+
+
+def held_back(laboratory: Laboratory, task: str) -> list[Finding]:
+    """Return what costs a task something that learns late, or that it is slow."""
+    within = laboratory.as_is(task) <= laboratory.budget
+    if within and laboratory.skill(task) < LEARNED:
+        return _lost(laboratory, task)
+    if laboratory.budget < FEW_UPDATES:
+        return [] if within else [_few(laboratory, task)]
+    return _two_by_two(laboratory, task, "warning") or ([] if within else [_slow(laboratory, task)])
+
+
+# ----- tasks that learn, late
+
+
+def _slow(laboratory: Laboratory, task: str) -> Finding:
+    steps = laboratory.as_is(task)
+    text = (
+        f"{task} learns, and needs {steps:.0f} updates to get a tenth better than a constant: "
+        f"the budget has {laboratory.budget}"
+    )
+    evidence = Evidence("updates to skill 10 %", steps, "", f"budget {laboratory.budget}")
+    return Finding("slow", task, "info", "measured", text, (evidence,))
+
+
+def _lost(laboratory: Laboratory, task: str) -> list[Finding]:
+    """Tell why a task that had learned lost it again: by heart instead, or for what else keeps tasks back.
+
+    Nothing if it comes back within another budget: single looks go up and down.
+    """
+    joint = laboratory.joint
+    joint.run(2 * laboratory.recipe.training.epochs)
+    if lasts(joint, task):
+        return []
+    best = max(point.skill for point in joint.points[task])
+    training = joint.relatives(task)[-1]
+    if training >= 1 - best:
+        laboratory.lost.add(task)
+        return decide(laboratory, task)
+    evidence = (
+        Evidence("best skill", 100 * best, "%"),
+        Evidence("skill at the end of the budget", 100 * laboratory.skill(task), "%"),
+        Evidence("training loss relative to the best constant's", training),
+    )
+    text = f"{task} had learned and lost it again on windows that it is not trained on"
+    return [Finding("overfitting", task, "warning", "measured", text, evidence)]
+
+
+# ----- what would mislead the 2 × 2
+
+
+def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | None:
+    """Return the learning rate as the cause of a run in which no task learns, and whom another one cures."""
+    recipe, joint = laboratory.recipe, laboratory.joint
+    tasks = joint.problem.tasks
+    if any(joint.steps(task) is not None for task in tasks):
+        return None
+    everything = variations.standardised(recipe, *tasks)
+    if any(laboratory.speedup(task, "all heads standardised", everything) >= FASTER for task in tasks):
+        return None
+    unstable = any(laboratory.worst(task) >= UNSTABLE for task in tasks)
+    rates = sorted(COMMON_RATES, key=lambda factor: (factor > 1) == unstable)
+    for factor in rates:
+        overrides = variations.learning_rate(recipe, factor)
+        name = f"learning rate × {factor:g}"
+        speedups = {task: laboratory.speedup(task, name, overrides) for task in tasks}
+        cured = tuple(task for task, speedup in speedups.items() if speedup >= FASTER)
+        if 2 * len(cured) >= len(tasks):
+            text = (
+                f"no task learns within {joint.updates} updates; with {factor:g} times the learning rate, "
+                f"{recipe.training.lr * factor:g}, {', '.join(cured)} {'does' if len(cured) == 1 else 'do'}"
+            )
+            evidence = tuple(laboratory.evidence(task, f"of {task}", speedups[task]) for task in cured)
+            return Finding("learning-rate", None, "error", "measured", text, evidence), cured
+    return None
+
+
+def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
+    """Return the learning rate as the cause if a task got worse with it and learns with a lower one."""
+    worst = laboratory.worst(task)
+    if not UNSTABLE <= worst <= SPIKE and task not in laboratory.lost:  # spikes have had lower rates tried
+        return None
+    for factor in LOWER_RATES:
+        overrides = variations.learning_rate(laboratory.recipe, factor)
+        speedup = laboratory.speedup(task, f"learning rate × {factor:g}", overrides)
+        if speedup >= FASTER:
+            rate = laboratory.recipe.training.lr * factor
+            return _finding(
+                "learning-rate",
+                task,
+                f"{task} gets worse in training, or loses again what it learned; with a learning rate of "
+                f"{rate:g} it learns {speedup:.1f} times as fast",
+                Evidence("highest training loss over the first", worst, "×", f"from {UNSTABLE:g}"),
+                laboratory.evidence(task, f"with {factor:g} × the learning rate", speedup),
+            )
+    return None
+
+
+# ----- company or unit
+
+
+def _two_by_two(laboratory: Laboratory, task: str, severity: Severity = "error") -> list[Finding]:
+    """Return whether the other tasks or the target's unit keep a task back, or both; or nothing."""
+    unit = laboratory.standardised(task)
+    if len(laboratory.recipe.problem.tasks) == 1:
+        found = [(unit, _reach(laboratory, task, unit))] if unit >= FASTER else []
+    else:
+        alone, both = laboratory.alone(task), laboratory.both(task)
+        found = []
+        if (effect := max(alone, both / unit)) >= FASTER:
+            found.append((effect, _of_others(laboratory, task, alone, both)))
+        if (effect := max(unit, both / alone)) >= FASTER:
+            found.append((effect, _reach(laboratory, task, effect, beside=unit < FASTER)))
+    found.sort(key=lambda one: one[0], reverse=True)
+    return [replace(finding, severity=severity) for _, finding in found]
+
+
+def _of_others(laboratory: Laboratory, task: str, alone: float, both: float) -> Finding:
+    """Tell dominance from conflict: the task learns without the others."""
+    if alone < FASTER:
+        return _dominance(laboratory, task, both, None, beside=True)
+    other, cosine = _most_opposed(laboratory, task)
+    if cosine > OPPOSED:
+        return _dominance(laboratory, task, alone, laboratory.equalised(task))
+    return _finding(
+        "conflict",
+        task,
+        f"{task} learns alone and not beside the others, and its gradient points away from {other}'s: they "
+        "pull the same parameters apart",
+        laboratory.evidence(task, "alone", alone),
+        Evidence(f"mean cosine with {other}'s gradient", cosine, "", f"below {OPPOSED:g}"),
+    )
+
+
+def _most_opposed(laboratory: Laboratory, task: str) -> tuple[str, float]:
+    """Return the other task whose gradient has the lowest mean cosine with this one's, and that cosine."""
+    joint = laboratory.joint
+    found = {other: joint.cosine(task, other) for other in joint.problem.tasks if other != task}
+    other = min(found, key=lambda one: found[one] or 0.0)
+    return other, found[other] or 0.0
+
+
+def _reach(laboratory: Laboratory, task: str, effect: float, *, beside: bool = False) -> Finding:
+    evidence = [laboratory.evidence(task, "standardised" + (", once alone" if beside else ""), effect)]
+    if (reach := laboratory.joint.signal("reach", task)) is not None:
+        name = "distance of the targets over what the optimizer can move the head"
+        evidence.append(Evidence(name, reach, "×"))
+    return _finding(
+        "target-out-of-reach",
+        task,
+        f"the {task} head has to travel further than its steps take it: in units of the target's spread, "
+        f"starting at the best constant, it learns {effect:.1f} times as fast"
+        + (" once it is alone" if beside else ""),
+        *evidence,
+    )
+
+
+def _dominance(
+    laboratory: Laboratory, task: str, effect: float, equal: float | None, *, beside: bool = False
+) -> Finding:
+    joint = laboratory.joint
+    evidence = [laboratory.evidence(task, "alone" + (", once standardised" if beside else ""), effect)]
+    if equal is not None:
+        evidence.append(laboratory.evidence(task, "with equal gradient shares", equal))
+    if (share := joint.signal("gradient_share", task)) is not None:
+        evidence.append(Evidence("share of the trunk's gradient", 100 * share, "%"))
+    if (multiplier := joint.signal("own_weight", task)) is not None:
+        largest = max(joint.signal("own_weight", one) or 0.0 for one in joint.problem.tasks)
+        evidence.append(Evidence("multiplier ∂total/∂loss", multiplier, "", f"largest {largest:.4g}"))
+    return _finding(
+        "multiplier-dominance",
+        task,
+        f"the other tasks' gradients drown {task} in the trunk: without them it learns {effect:.1f} times as "
+        "fast" + (" once it is standardised" if beside else ""),
+        *evidence,
+    )
+
+
+# ----- the task itself
+
+
+def _of_itself(laboratory: Laboratory, task: str) -> Finding:
+    """Name what keeps a task from learning that learns in no company."""
+    tried: dict[float, float] = {}
+
+    def faster(factor: float) -> bool:
+        name = f"{task} alone, learning rate × {factor:g}"
+        tried[factor] = laboratory.speedup(task, name, laboratory.without_others(task, factor))
+        return tried[factor] >= FASTER
+
+    if faster(10.0) and tried[10.0] >= MUCH_FASTER:
+        return _rate(laboratory, task, 10.0, tried)
+    if laboratory.steps(laboratory.joint, task) is not None or tried[10.0] >= FASTER or faster(3.0):
+        return _few(laboratory, task, tried)
+    for factor in (100.0, 0.3, 0.03):
+        if faster(factor):
+            return _rate(laboratory, task, factor, tried)
+    patience = laboratory.patiently(task)
+    if patience.steps is not None:
+        return _few(laboratory, task, tried, patience)
+    noise = laboratory.noise(task)
+    left = laboratory.by_heart(task)
+    known = f"known by heart below {KNOWN_BY_HEART:g}"
+    fact = Evidence(f"training loss of {variations.FEW_WINDOWS} windows over the constant's", left, "", known)
+    if left < KNOWN_BY_HEART:
+        text = (
+            f"{task} learns a few windows by heart and nothing that holds on others, in any company, at any "
+            f"learning rate, in up to {patience.watched} updates: its targets do not follow from these inputs"
+        )
+        figures = (fact, Evidence("standard error of the skill", 100 * noise, "%"), *_tried(tried))
+        if noise > CLEAR:
+            text += "; with so few windows to score it on, that is not certain"
+            return Finding("unlearnable", task, "warning", "likely", text, figures)
+        return _finding("unlearnable", task, text, *figures)
+    text = f"{task} does not even learn {variations.FEW_WINDOWS} windows by heart: its head is stuck"
+    return _finding("dead-head", task, text, fact, *_tried(tried))
+
+
+def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, float]) -> Finding:
+    rate = laboratory.recipe.training.lr * factor
+    text = (
+        f"{task} learns {tried[factor]:.1f} times as fast with {factor:g} times the learning rate, {rate:g}: "
+        f"the recipe's is too {'low' if factor > 1 else 'high'} for it"
+    )
+    return _finding("learning-rate", task, text, *_tried(tried))
+
+
+def _few(
+    laboratory: Laboratory,
+    task: str,
+    tried: dict[float, float] | None = None,
+    patience: Experiment | None = None,
+) -> Finding:
+    budget, steps = laboratory.budget, laboratory.steps(laboratory.joint, task)
+    evidence = [Evidence("updates in the budget", budget)]
+    if steps is not None:
+        evidence.append(Evidence("updates to skill 10 %", steps))
+    if patience is not None and patience.steps is not None:
+        evidence.append(Evidence("updates to skill 10 % with everything done for it", patience.steps))
+    if patience is not None:
+        text = f"{budget} updates are too few for {task}: it learns with everything done for it at once only"
+    elif tried:
+        text = f"{budget} updates are too few for {task}: only more of them, or longer ones, get it further"
+    else:
+        text = (
+            f"{budget} updates are too few to learn anything, or to find out what else is wrong with {task}"
+        )
+    confidence: Confidence = "measured" if tried else "likely"
+    return Finding("budget-too-small", task, "warning", confidence, text, (*evidence, *_tried(tried or {})))
+
+
+def _tried(rates: dict[float, float]) -> list[Evidence]:
+    return [
+        Evidence(f"speed-up with {factor:g} × the learning rate", speedup, "×")
+        for factor, speedup in rates.items()
+    ]
+
+
+def _finding(code: str, task: str, summary: str, *evidence: Evidence) -> Finding:
+    return Finding(code, task, "error", "measured", summary, evidence)
+
+
+def _moved(laboratory: Laboratory, task: str) -> float:
+    first, last = laboratory.joint.points[task][0], laboratory.joint.at(task, laboratory.budget)
+    return 1 - last.loss / first.loss

@@ -1,0 +1,300 @@
+"""The whole of a diagnosis: wiring, the run as is, causes by experiment, remedies by trial."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from mtctl.diagnosis.experiments import (
+    causes,
+    conflicts,
+    divergence,
+    inputs,
+    reduction,
+    remedies,
+    states,
+    variations,
+    wiring,
+)
+from mtctl.diagnosis.experiments.causes import Laboratory, OutOfTime
+from mtctl.diagnosis.experiments.course import Course
+from mtctl.diagnosis.experiments.remedies import Crew
+from mtctl.diagnosis.records.losses import symptom
+from mtctl.diagnosis.report import (
+    Check,
+    Diagnosis,
+    Experiment,
+    Finding,
+    Subject,
+    Trial,
+)
+from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.engine.processor import use_one_thread
+from mtctl.errors import MtctlError
+from mtctl.problems.windows.problem import Windows
+from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
+from mtctl.recipes.sizes import require_memory
+
+MEASURED: Final = 6
+"""Measurements of gradients over the budget: enough for a mean, at about the cost of the training itself."""
+_SILENT: Callable[[str], None] = lambda _: None  # noqa: E731 - a default that does nothing
+
+
+def diagnose_recipe(
+    recipe: Recipe,
+    *,
+    seeds: Sequence[int],
+    verify: bool,
+    task: str | None = None,
+    jobs: int = 1,
+    seconds: float | None = None,
+    say: Callable[[str], None] = _SILENT,
+) -> Diagnosis:
+    """Find out why tasks of a recipe do not learn within its budget, and prove which remedy helps.
+
+    Args:
+        recipe: its units of training are the budget.
+        seeds: experiments use the first, remedies and states are means over all.
+        verify: whether to train remedies.
+        task: the task to examine, whatever the others do; the one that moved least if left out.
+        jobs: processes for the remedies.
+        seconds: after which no new experiment or remedy is begun.
+        say: gets a line about what is being done.
+
+    Raises:
+        MtctlError: the recipe has no such task; its data cannot be read; …
+    """
+    use_one_thread()
+    if task is not None and task not in recipe.problem.tasks:
+        raise MtctlError(
+            f"--task {task}: no task of {recipe.name}", hint=f"its tasks: {', '.join(recipe.problem.tasks)}"
+        )
+    match recipe:
+        case WindowsRecipe():
+            return _Windows(recipe, seeds, task, jobs, seconds, say).diagnose(verify=verify)
+        case LanderRecipe():
+            from mtctl.diagnosis.experiments.lander import diagnose_lander  # noqa: PLC0415 - Box2D is for lander recipes only
+
+            return diagnose_lander(recipe, seeds=seeds, seconds=seconds, say=say)
+        case _:
+            raise TypeError(f"a {type(recipe).__name__} cannot be diagnosed")
+
+
+class _Windows:
+    """Diagnoses a recipe of the windows problem."""
+
+    def __init__(
+        self,
+        recipe: WindowsRecipe,
+        seeds: Sequence[int],
+        task: str | None,
+        jobs: int,
+        seconds: float | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._recipe, self._seeds, self._task, self._say = recipe, tuple(seeds), task, say
+        self._jobs = jobs
+        self._began = time.monotonic()
+        self._deadline = None if seconds is None else self._began + seconds
+        self._findings: list[Finding] = []
+        self._checks: list[Check] = []
+        self._notes: list[str] = []
+
+    def diagnose(self, *, verify: bool) -> Diagnosis:
+        """Return the diagnosis."""
+        recipe, seed = self._recipe, self._seeds[0]
+        self._say("wiring")
+        require_memory(recipe)
+        fresh = Windows(recipe.problem, recipe.model, recipe.training, seed)
+        self._findings, self._checks = wiring.examine(fresh)
+        self._recipe = recipe = self._usable()
+        self._say("training as is")
+        joint = Course(recipe, seed, measure_every=max(1, fresh.planned_updates // MEASURED))
+        joint.run(recipe.training.epochs)
+        laboratory = Laboratory(recipe, seed, joint, self._deadline, self._say)
+        measured = {task: one.measures for task, one in joint.problem.evaluate(None, "monitor").items()}
+        culprit = divergence.diverged(joint)
+        angles = None if culprit else conflicts.measure(joint.problem, seed)
+        stuck = [] if culprit and self._diverged(joint, culprit) else self._examine(laboratory)
+        trials: tuple[Trial, ...] = ()
+        if stuck:
+            self._reduction(joint, stuck[0], laboratory.budget)
+            trials = self._remedies(stuck[0], verify=verify)
+            self._put_into_proportion(fresh, trials)
+        if angles is not None and len(joint.problem.tasks) > 1:
+            self._checks.append(conflicts.check(angles))
+        return self._report(laboratory, stuck, trials, measured)
+
+    # ----- what does not learn, and why
+
+    def _usable(self) -> WindowsRecipe:
+        """Return the recipe without the tasks that have no usable targets, unless none is left."""
+        without = [found.task for found in self._findings if found.code == "bad-targets" and found.task]
+        if not without or set(without) == set(self._recipe.problem.tasks):
+            return self._recipe
+        text = "no usable targets: mend these first; the other tasks were examined without it"
+        self._checks += [Check(f"causes of {task}", "not_run", text) for task in without]
+        return variations.without(self._recipe, without)
+
+    def _diverged(self, joint: Course, task: str) -> bool:
+        """Say why a run diverged; return whether that is all there is to say."""
+        if any((found.task, found.code) == (task, "bad-targets") for found in self._findings):
+            self._checks.append(
+                Check("experiments", "not_run", f"{task} has no usable targets: mend these first")
+            )
+            return True
+        if (finding := divergence.examine(self._recipe, joint, task, self._say)) is None:
+            return False
+        self._findings.append(finding)
+        if finding.severity != "error":
+            return False
+        self._checks.append(Check("other causes and remedies", "not_run", "the training diverges"))
+        return True
+
+    def _examine(self, laboratory: Laboratory) -> list[str]:
+        """Examine the tasks that do not learn; return those that are stuck, the worst first."""
+        if any(found.code == "frozen-trunk" for found in self._findings):
+            self._checks.append(Check("experiments", "not_run", "nothing moves the trunk: mend this first"))
+            return []
+        joint, known = laboratory.joint, {finding.task for finding in self._findings}
+        tasks = [task for task in joint.problem.tasks if task not in known]
+        patience = causes.WATCHED * self._recipe.training.epochs
+        looked = [
+            found for task in tasks if (found := inputs.examine(joint, task, laboratory.budget, patience))
+        ]
+        self._findings += looked
+        ignoring = ", ".join(found.task or "" for found in looked if found.code == "ignores-input")
+        self._checks.append(
+            Check("tasks that learn look at their inputs", "found" if ignoring else "passed", ignoring)
+        )
+        broken = [
+            task
+            for task in joint.problem.tasks
+            if task in known and joint.at(task, laboratory.budget).skill < LEARNED
+        ]
+        try:
+            stuck, late = causes.suspects(laboratory, tasks)
+        except OutOfTime as reason:
+            self._checks.append(Check("experiments", "not_run", f"no time left for: {reason}"))
+            return broken
+        self._checks.append(
+            Check("every task gets better than a constant", "found" if stuck else "passed", ", ".join(stuck))
+        )
+        wanted = stuck if self._task is None else [self._task]
+        for task in wanted:
+            if task in tasks:
+                self._find_causes(laboratory, task, causes.decide)
+        for task in late:
+            if task not in wanted:
+                self._find_causes(laboratory, task, causes.held_back)
+        return [task for task in wanted if task in joint.problem.tasks] or broken
+
+    def _find_causes(
+        self, laboratory: Laboratory, task: str, look: Callable[[Laboratory, str], list[Finding]]
+    ) -> None:
+        try:
+            self._findings += look(laboratory, task)
+        except OutOfTime as reason:
+            self._checks.append(Check(f"causes of {task}", "not_run", f"no time left for: {reason}"))
+
+    def _reduction(self, joint: Course, task: str, budget: int) -> None:
+        name = f"{task} summed over its outputs"
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            self._checks.append(Check(name, "not_run", "the time given by --budget was up"))
+            return
+        self._say(f"experiment: {name}")
+        finding, note = reduction.examine(self._recipe, joint, task, budget)
+        self._findings += [finding] if finding else []
+        self._notes += [note] if note else []
+        self._checks.append(Check(name, "found" if finding else "passed"))
+
+    # ----- what helps
+
+    def _remedies(self, task: str, *, verify: bool) -> tuple[Trial, ...]:
+        candidates = variations.remedies(self._recipe, task)
+        if not verify:
+            names = ", ".join(remedy.title for remedy in candidates)
+            self._checks.append(Check("remedies", "not_run", f"--no-verify; candidates: {names}"))
+            return ()
+        with Crew(self._jobs) as crew:
+            self._say("as is, every seed")
+            as_is = crew.train(self._recipe, self._seeds)
+            trials, skipped = remedies.verify(
+                self._recipe,
+                task,
+                candidates,
+                self._seeds,
+                as_is=as_is,
+                crew=crew,
+                deadline=self._deadline,
+                say=self._say,
+            )
+        self._checks += skipped
+        return tuple(trials)
+
+    def _put_into_proportion(self, problem: Windows, trials: Sequence[Trial]) -> None:
+        """Say what a scalar countdown's better loss is worth: it answers another question."""
+        scalar = next(
+            (one.loss for one in trials if one.remedy.name == "scalar_countdown" and one.loss), None
+        )
+        if scalar is not None:
+            self._notes.append(
+                "a scalar countdown answers another question: one start for all windows already scores "
+                f"{inputs.constant_start_loss(problem):.2f} in the countdown's units, the trained one "
+                f"{scalar.mean:.2f}"
+            )
+
+    # ----- the report
+
+    def _report(
+        self,
+        laboratory: Laboratory,
+        stuck: Sequence[str],
+        trials: tuple[Trial, ...],
+        measured: Mapping[str, Mapping[str, float]],
+    ) -> Diagnosis:
+        recipe, joint = self._recipe, laboratory.joint
+        tasks = joint.problem.tasks
+        found = tuple(states.state(joint, task, laboratory.budget, measured[task]) for task in tasks)
+        names = (
+            "own_weight",
+            "gradient_norm",
+            "gradient_share",
+            "own_gradient_norm",
+            "own_update",
+            "reach",
+            "relative_loss",
+            "dead_units",
+        )
+        severity = {"error": 0, "warning": 1, "info": 2}
+        return Diagnosis(
+            subject=Subject(
+                "recipe",
+                recipe.name,
+                "windows",
+                "epoch",
+                recipe.training.epochs,
+                laboratory.budget,
+                self._seeds,
+                tasks,
+            ),
+            states=found,
+            symptom=symptom(found, laboratory.budget),
+            signals={name: {task: joint.signal(name, task) for task in tasks} for name in names},
+            findings=tuple(sorted(self._findings, key=lambda one: severity[one.severity])),
+            checks=tuple(self._checks),
+            experiments=(*_as_is(laboratory), *laboratory.experiments),
+            trials=trials,
+            stuck=stuck[0] if stuck else None,
+            notes=tuple(self._notes),
+            seconds=time.monotonic() - self._began,
+        )
+
+
+def _as_is(laboratory: Laboratory) -> Iterator[Experiment]:
+    """Yield what the experiments of each task are compared with."""
+    joint = laboratory.joint
+    for task in dict.fromkeys(one.task for one in laboratory.experiments):
+        skill = joint.at(task, laboratory.budget).skill
+        yield Experiment("as is", task, joint.steps(task), joint.updates, 1.0, skill)

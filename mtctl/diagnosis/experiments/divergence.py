@@ -1,0 +1,63 @@
+"""A run that diverged: whether a lower learning rate trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from mtctl.diagnosis.experiments import variations
+from mtctl.diagnosis.experiments.course import Course
+from mtctl.diagnosis.experiments.laboratory import NEVER, lasts
+from mtctl.diagnosis.report import Evidence, Finding, Severity
+from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.recipes.recipe import WindowsRecipe
+
+LOWER: Final = (0.1, 0.01, 0.001)
+"""Factors on the learning rate that are tried."""
+
+
+def diverged(course: Course) -> str | None:
+    """Return the task whose loss is not finite, or rose far above where it began; None if there is none.
+
+    Of several, one that has not recovered by the end of the course.
+    """
+    if course.diverged is not None:
+        return course.diverged.task
+    spiked = [task for task in course.problem.tasks if course.spiked(task)]
+    return min(spiked, key=lambda task: course.points[task][-1].skill, default=None)
+
+
+def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str], None]) -> Finding | None:
+    """Return what makes a run diverge; None if its loss is high and finite, whatever the learning rate.
+
+    The rate is to blame only if with a lower one the task learns, and so do all that learn as is: one so low
+    that nothing moves does not diverge. A warning if the task recovered.
+
+    Args:
+        recipe: as is.
+        joint: the run as is, which diverged.
+        task: by which task's loss.
+        say: gets a line about what is being done.
+    """
+    error = joint.diverged
+    lost = error is not None or joint.points[task][-1].skill < LEARNED
+    found = f"{task}'s loss rose far above where it began" if error is None else error.message
+    learned = set() if error is not None else _learned(joint)
+    evidence = []
+    for factor in LOWER:
+        say(f"experiment: learning rate × {factor:g}")
+        lower = variations.varied(recipe, variations.learning_rate(recipe, factor))
+        course = Course(lower, joint.seed, NEVER).run(recipe.training.epochs)
+        trains = diverged(course) is None and learned | {task} <= _learned(course)
+        evidence.append(
+            Evidence(f"with {factor:g} × the learning rate", "learns" if trains else "does not learn either")
+        )
+        if trains:
+            text = f"{found}; with a learning rate of {lower.training.lr:g} it learns"
+            severity: Severity = "error" if lost else "warning"
+            return Finding("learning-rate", task, severity, "measured", text, tuple(evidence))
+    return None if error is None else Finding("diverged", task, "error", "measured", found, tuple(evidence))
+
+
+def _learned(course: Course) -> set[str]:
+    return {task for task in course.problem.tasks if lasts(course, task)}

@@ -1,0 +1,53 @@
+"""Tasks that are better than a constant: whether they look at their inputs, and whether they have arrived."""
+
+from __future__ import annotations
+
+from mtctl.diagnosis.experiments import wiring
+from mtctl.diagnosis.experiments.course import Course
+from mtctl.diagnosis.report import Evidence, Finding
+from mtctl.diagnosis.thresholds import AT_FLOOR, FLAT, LEARNED
+from mtctl.problems.windows.losses import countdown_from_start, window_losses
+from mtctl.problems.windows.problem import Windows
+
+
+def constant_start_loss(problem: Windows) -> float:
+    """Return the held-out countdown loss of one start for all windows: what position alone makes of a scalar.
+
+    The start is the training windows' median, the best constant of an absolute error.
+    """
+    split = problem.splits.held_out
+    start = problem.splits.training.start.float().median().expand(len(split), 1)
+    truth = problem.objective.truth("countdown", split)
+    losses = window_losses("countdown", countdown_from_start(start), truth)
+    return float(losses.double().mean())
+
+
+def examine(course: Course, task: str, budget: int, patience: int) -> Finding | None:
+    """Return what is to be said of a task at the end of the budget; None of one that simply learns.
+
+    What position alone gives is often learned first. So a task that does not look at its inputs yet is
+    trained on before it is accused.
+
+    Args:
+        course: the run as is, at the end of its budget or later.
+        task: its name.
+        budget: updates.
+        patience: epochs, those of the budget included, that the task may take until it looks.
+    """
+    first, last = course.points[task][0], course.at(task, budget)
+    if last.skill < LEARNED:
+        return None
+    if wiring.ignores_input(course.problem, task) < wiring.IGNORED:
+        course.run(patience, lambda one: wiring.ignores_input(one.problem, task) >= wiring.IGNORED)
+        change = wiring.ignores_input(course.problem, task)
+        evidence = Evidence(
+            "change of the loss with other windows' inputs", 100 * change, "%", f"below {wiring.IGNORED:.0%}"
+        )
+        text = f"{task} is better than a constant without looking at its inputs: others' give the same loss"
+        found = Finding("ignores-input", task, "error", "measured", text, (evidence,))
+        return found if change < wiring.IGNORED else None
+    if last.skill >= AT_FLOOR and abs(last.loss / first.loss - 1) < FLAT:
+        evidence = Evidence("skill", 100 * last.skill, "%")
+        text = f"{task} does not move because it has arrived"
+        return Finding("at-noise-floor", task, "info", "measured", text, (evidence,))
+    return None

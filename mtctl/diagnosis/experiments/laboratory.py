@@ -1,0 +1,235 @@
+"""Short counterfactual trainings of one recipe, each made once and compared with the run as is by τ.
+
+τ: updates until a task's skill reaches a tenth, searched up to WATCHED budgets. r(run) = τ(as is)/τ(run).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from math import sqrt
+from statistics import fmean, median
+from typing import Final
+
+from mtctl.diagnosis.experiments import variations
+from mtctl.diagnosis.experiments.course import Course
+from mtctl.diagnosis.report import Evidence, Experiment
+from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.recipes.recipe import WindowsRecipe
+
+WATCHED: Final = 4
+"""Budgets that the run as is is watched for: a task that needs longer is not helped by patience alone."""
+FASTER: Final = 2.0
+"""Speed-up that counts: τ of equal runs with different seeds varies by less than a factor of 1.6."""
+HEART_UPDATES: Final = 400
+"""Updates to learn a few windows by heart: 200 have been too few for class labels."""
+PATIENCE: Final = 400
+"""Updates, at least, before a task counts as unlearnable: daily stock prices have needed more than 120 for a
+tenth of skill."""
+KNOWN_BY_HEART: Final = 0.5
+"""Training loss relative to the best constant's below which windows are known by heart."""
+NEVER: Final = 10**9
+"""Updates between two measurements of gradients where they are not needed."""
+
+
+class OutOfTime(Exception):  # noqa: N818 - a reason, not a mistake
+    """No new training may start."""
+
+
+class Laboratory:
+    """Makes experiments on one recipe with one seed.
+
+    Args:
+        recipe: as is; its epochs are the budget.
+        seed: of all runs.
+        joint: the run as is, trained for the budget.
+        deadline: of `time.monotonic`, after which no run starts; None: there is none.
+        say: gets a line about what is being done.
+    """
+
+    def __init__(
+        self,
+        recipe: WindowsRecipe,
+        seed: int,
+        joint: Course,
+        deadline: float | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self.recipe, self.seed, self.joint = recipe, seed, joint
+        self.budget = joint.updates
+        self.experiments: list[Experiment] = []
+        self.lost: set[str] = set()
+        """Tasks that learned and lost it again: for them only what lasts for a budget counts."""
+        self._deadline, self._say = deadline, say
+        self._courses: list[Course] = []
+
+    def watch(self, tasks: Sequence[str]) -> None:
+        """Go on with the run as is until these tasks learn, or the budgets to watch it for are spent."""
+        self._start(f"as is, up to {WATCHED} budgets")
+        epochs = WATCHED * self.recipe.training.epochs
+        self.joint.run(epochs, lambda course: all(course.steps(task) is not None for task in tasks))
+
+    def as_is(self, task: str) -> float:
+        """Return τ of the run as is; what was watched where it never came, or did not last."""
+        found = self.steps(self.joint, task)
+        return float(self.joint.updates) if found is None else found
+
+    def steps(self, course: Course, task: str) -> float | None:
+        """Return τ of a course; None if it did not come, or did not last where that is asked for."""
+        return None if task in self.lost and not lasts(course, task) else course.steps(task)
+
+    def skill(self, task: str) -> float:
+        """Return a task's skill at the end of the budget, as is."""
+        return self.joint.at(task, self.budget).skill
+
+    def speedup(self, task: str, name: str, overrides: Sequence[str]) -> float:
+        """Return r of a variation for a task; 1 for one that is not FASTER, or that changes nothing.
+
+        A run is stopped once the task has learned, or once it cannot be FASTER any more. Variations that come
+        to the same recipe share a run, and so do tasks.
+        """
+        found = next((one for one in self.experiments if (one.task, one.name) == (task, name)), None)
+        if found is None:
+            varied = variations.varied(self.recipe, overrides)
+            if varied == self.recipe:
+                return 1.0
+            found = self._make(task, name, varied)
+            self.experiments.append(found)
+        speedup = found.speedup or 1.0
+        return speedup if speedup >= FASTER else 1.0
+
+    def _make(self, task: str, name: str, recipe: WindowsRecipe) -> Experiment:
+        self._start(name if task in name else f"{task}: {name}")
+        course = next((one for one in self._courses if one.recipe == recipe), None)
+        if course is None:
+            course = Course(recipe, self.seed, measure_every=NEVER)
+            self._courses.append(course)
+        reference = self.as_is(task)
+        per_epoch = course.problem.planned_updates / recipe.training.epochs
+        epochs = max(1, int(-(-(reference / FASTER) // per_epoch)))
+        lost = task in self.lost
+        if lost or course.steps(task) is None:
+            epochs = max(epochs, recipe.training.epochs) if lost else epochs
+            course.run(epochs, lambda one: not lost and one.steps(task) is not None)
+        steps = self.steps(course, task)
+        speedup = None if steps is None else reference / max(steps, 1.0)
+        return Experiment(name, task, steps, course.updates, speedup, course.at(task, self.budget).skill)
+
+    # ----- the variations that several causes ask for
+
+    def standardised(self, task: str) -> float:
+        """Return r with a standardised head."""
+        return self.speedup(task, f"{task} standardised", variations.standardised(self.recipe, task))
+
+    def alone(self, task: str) -> float:
+        """Return r without the other tasks."""
+        return self.speedup(task, f"{task} alone", self.without_others(task))
+
+    def both(self, task: str) -> float:
+        """Return r without the other tasks and with a standardised head."""
+        overrides = [*self.without_others(task), *variations.standardised(self.recipe, task)]
+        return self.speedup(task, f"{task} alone and standardised", overrides)
+
+    def without_others(self, task: str, factor: float = 1.0) -> list[str]:
+        """Return the overrides that leave a task alone, at a multiple of its learning rate.
+
+        Alone its loss has weight 1. Adam does not see a constant factor on a gradient; with SGD it is a part
+        of the learning rate, so that the task gets the median of the others' multipliers: what the run was
+        made for.
+        """
+        if self.recipe.training.optimizer == "sgd":
+            others = [self.joint.signal("own_weight", one) for one in self.joint.problem.tasks if one != task]
+            factor *= median([weight for weight in others if weight] or [1.0])
+        rate = [] if factor == 1 else variations.learning_rate(self.recipe, factor)
+        return [*variations.alone(task), *rate]
+
+    def equalised(self, task: str) -> float:
+        """Return r with equal shares of the trunk's gradient, of as long an update as is."""
+        lengths = [
+            (self.joint.signal("own_weight", one) or 1.0) * (self.joint.signal("gradient_norm", one) or 0.0)
+            for one in self.joint.problem.tasks
+        ]
+        length = sum(lengths) if self.recipe.training.optimizer == "sgd" else 1.0
+        overrides = variations.equalised(length if length > 0 else 1.0)
+        return self.speedup(task, f"{task} with equal gradient shares", overrides)
+
+    def patiently(self, task: str) -> Experiment:
+        """Train with everything done for a task, for far longer than the budget, until it learns.
+
+        Alone, standardised, without dropout, three times as fast with a clipped gradient.
+        """
+        name = f"{task}: everything done for it"
+        self._start(name)
+        recipe = variations.varied(self.recipe, variations.pampered(self.recipe, task))
+        course = Course(recipe, self.seed, measure_every=NEVER)
+        per_epoch = course.problem.planned_updates / recipe.training.epochs
+        updates = max(PATIENCE, 2 * WATCHED * self.budget)
+        course.run(max(1, round(updates / per_epoch)), lambda one: lasts(one, task) and _twice(one, task))
+        steps = course.steps(task) if lasts(course, task) else None
+        speedup = None if steps is None else self.as_is(task) / max(steps, 1.0)
+        skill = course.at(task, self.budget).skill
+        found = Experiment(name, task, steps, course.updates, speedup, skill)
+        self.experiments.append(found)
+        return found
+
+    def noise(self, task: str) -> float:
+        """Return the standard error of a task's skill as is over the windows that it is scored on.
+
+        Window by window it is the gain over the constant: how hard a window is, is in both losses.
+        """
+        problem = self.joint.problem
+        split = problem.splits.validation
+        constant = problem.constant_losses(split)[task].double()
+        losses = problem.window_losses(problem.answers(split.inputs), split)[task].double()
+        return float(((constant - losses) / constant.mean()).std()) / sqrt(len(split))
+
+    def by_heart(self, task: str) -> float:
+        """Return the training loss over the best constant's after learning a few windows by heart."""
+        name = f"{task}: {variations.FEW_WINDOWS} windows by heart"
+        self._start(name)
+        overrides = [*variations.by_heart(self.recipe, task), f"training.epochs={HEART_UPDATES}"]
+        course = Course(
+            variations.varied(self.recipe, overrides), self.seed, measure_every=NEVER, watched=False
+        )
+        course.run(HEART_UPDATES, lambda one: _left(one, task) < KNOWN_BY_HEART / 2)
+        return _left(course, task)
+
+    def _start(self, what: str) -> None:
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise OutOfTime(what)
+        self._say(f"experiment: {what}")
+
+    # ----- figures
+
+    def evidence(self, task: str, name: str, speedup: float) -> Evidence:
+        """Return a speed-up as a figure."""
+        as_is = self.steps(self.joint, task)
+        against = (
+            f"as is {as_is:.0f} updates"
+            if as_is is not None
+            else f"as is not within {self.joint.updates} updates"
+        )
+        return Evidence(f"speed-up {name}", speedup, "×", against)
+
+    def worst(self, task: str) -> float:
+        """Return the highest training loss of an epoch, relative to the start's or the constant's."""
+        start = max(1.0, 1 - self.joint.points[task][0].skill)
+        return max(self.joint.relatives(task), default=start) / start
+
+
+def lasts(course: Course, task: str) -> bool:
+    """Say whether a task that has learned goes on to be better than a constant, single looks apart."""
+    start = course.steps(task)
+    since = [point.skill for point in course.points[task] if start is not None and point.updates >= start]
+    return bool(since) and median(since) >= LEARNED
+
+
+def _twice(course: Course, task: str) -> bool:
+    """Say whether the last two looks at a task both found it better than a constant: one may be chance."""
+    return all(point.skill >= LEARNED for point in course.points[task][-2:])
+
+
+def _left(course: Course, task: str) -> float:
+    """Return the mean of the last training losses, relative to the best constant's: one alone is noise."""
+    found = course.relatives(task)[-3:]
+    return fmean(found) if found and course.diverged is None else float("inf")

@@ -1,0 +1,93 @@
+"""Diagnosing a lander recipe: some episodes go through the engine's loop, and their records are judged.
+
+Counterfactual trainings of a DQN take hours, so causes stay what signals show, and remedies are not tried.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from mtctl.balancing.build import build as build_chain
+from mtctl.diagnosis.records.run import diagnose_records, records_of
+from mtctl.diagnosis.report import Check, Diagnosis, Finding, Subject
+from mtctl.engine.fit import Balancing, Diverged, fit
+from mtctl.engine.signals import SignalLog
+from mtctl.problems.build import build as build_problem
+from mtctl.recipes.recipe import LanderRecipe
+
+_EXPENSIVE = (
+    "an experiment is a training of hundreds of episodes: compare recipes with `mtctl train` and `compare`"
+)
+
+
+class _Recorder:
+    """Keeps the records of a run, and says how far it is."""
+
+    def __init__(self, units: int, say: Callable[[str], None]) -> None:
+        self.records: list[dict[str, Any]] = []
+        self._units, self._say = units, say
+
+    def unit_ended(self, record: dict[str, Any]) -> None:
+        self.records.append(record)
+        if len(self.records) % 10 == 0:
+            self._say(f"episode {len(self.records)}/{self._units}")
+
+
+def diagnose_lander(
+    recipe: LanderRecipe, *, seeds: Sequence[int], seconds: float | None, say: Callable[[str], None]
+) -> Diagnosis:
+    """Train the recipe's episodes from the first seed, in memory, and judge what they recorded.
+
+    Args:
+        recipe: its episodes are the budget.
+        seeds: the first is used.
+        seconds: after which the training stops at the end of an episode.
+        say: gets a line about what is being done.
+    """
+    began = time.monotonic()
+    problem = build_problem(recipe, seeds[0])
+    tasks = problem.tasks
+    balancing = Balancing(build_chain(recipe.chain, tasks), len(tasks), seeds[0])
+    shared = problem.parameter_count().shared > 0
+    log = SignalLog(tasks, shared=shared, every=recipe.monitor.every, inspect=problem.inspect)
+    recorder = _Recorder(problem.units, say)
+    found: list[Finding] = []
+    try:
+        fit(
+            problem,
+            balancing,
+            log,
+            [recorder],
+            lambda: seconds is not None and time.monotonic() - began > seconds,
+        )
+    except Diverged as error:
+        found.append(Finding("diverged", error.task, "error", "certain", error.message))
+    subject = Subject(
+        "recipe",
+        recipe.name,
+        "lander",
+        problem.unit,
+        problem.done,
+        problem.budget()["updates"],
+        (seeds[0],),
+        tasks,
+    )
+    judged = diagnose_records(records_of(recorder.records), subject)
+    left_out = [Check("experiments and remedies", "not_run", _EXPENSIVE)]
+    if problem.done < problem.units:
+        left_out.append(
+            Check(
+                "the rest of the budget",
+                "not_run",
+                f"stopped after {problem.done} of {problem.units} episodes",
+            )
+        )
+    return replace(
+        judged,
+        findings=(*found, *judged.findings),
+        checks=(*judged.checks, *left_out),
+        seconds=time.monotonic() - began,
+    )

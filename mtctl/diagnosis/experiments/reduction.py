@@ -1,0 +1,61 @@
+"""The documented story, tested: that the mean over a task's outputs is what starves it beside the others."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mtctl.diagnosis.experiments import variations
+from mtctl.diagnosis.experiments.course import Course
+from mtctl.diagnosis.experiments.laboratory import NEVER
+from mtctl.diagnosis.report import Evidence, Finding
+from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.recipes.balancers import BatchScale, RunningMean
+from mtctl.recipes.recipe import WindowsRecipe
+
+NOTHING: Final = 0.01
+"""Relative change of the loss below which the sum does what the mean does."""
+
+
+def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tuple[Finding | None, str]:
+    """Train the recipe with one task's loss summed over its outputs, from the same seed, for the same budget.
+
+    Args:
+        recipe: as is.
+        joint: the run as is.
+        task: the stuck one.
+        budget: updates.
+
+    Returns:
+        The finding if the sum makes the task learn, and else a sentence on what came of it.
+    """
+    elements = variations.OUTPUTS[task]
+    summed = variations.varied(recipe, variations.summed(recipe, task))
+    course = Course(summed, joint.seed, NEVER).run(recipe.training.epochs)
+    if course.diverged is not None:
+        return None, f"with {task}'s loss summed over its {elements} outputs the training diverges"
+    mean, total = joint.at(task, budget), course.at(task, budget)
+    change = f"{100 * (total.loss / mean.loss - 1):+.3f} %"
+    if abs(total.loss / mean.loss - 1) < NOTHING:
+        return None, (
+            f"the documented story does not hold here: summing {task}'s loss over its {elements} outputs "
+            f"instead of taking the mean changes the result by {change}{_why(recipe)}"
+        )
+    if total.skill < LEARNED:
+        return (
+            None,
+            f"summing {task}'s loss over its {elements} outputs changes it by {change}: not enough to learn",
+        )
+    evidence = (
+        Evidence("validation loss with the mean", mean.loss),
+        Evidence(f"validation loss with the sum over {elements} outputs", total.loss, "", change),
+    )
+    text = (
+        f"the mean over {elements} outputs keeps {task}'s loss too small beside the others: summed, it learns"
+    )
+    return Finding("reduction-bias", task, "warning", "measured", text, evidence), ""
+
+
+def _why(recipe: WindowsRecipe) -> str:
+    if any(isinstance(method, RunningMean | BatchScale) for method in recipe.chain):
+        return ": its normaliser divides any constant factor out again"
+    return ""

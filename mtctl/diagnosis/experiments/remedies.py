@@ -1,0 +1,189 @@
+"""Remedies, proven: each is trained from the same seeds and budget as the recipe as is, and ranked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Final
+
+from mtctl.diagnosis.experiments.course import Course, scores
+from mtctl.diagnosis.experiments.inputs import constant_start_loss
+from mtctl.diagnosis.experiments.laboratory import NEVER
+from mtctl.diagnosis.experiments.variations import varied
+from mtctl.diagnosis.experiments.wiring import IGNORED, ignores_input
+from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
+from mtctl.engine.launch.lifeline import blocked_signals, end_with_parent
+from mtctl.engine.processor import use_one_thread
+from mtctl.errors import ExitCode, MtctlError
+from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.statistics import Estimate, estimate
+
+NOTHING: Final = 0.01
+"""Mean relative improvement of the stuck task's loss below which a remedy has no effect: documented."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One finished training.
+
+    Args:
+        scores: each task's held-out loss in original units, and its skill.
+        looks: by how much each task's validation loss changes with other windows' inputs, relative.
+        blind: held-out loss that answers without looking at the inputs reach, of tasks where that is less
+            than the best constant's.
+        failure: why there are none.
+    """
+
+    scores: Mapping[str, tuple[float, float]]
+    looks: Mapping[str, float] = field(default_factory=dict)
+    blind: Mapping[str, float] = field(default_factory=dict)
+    failure: str = ""
+
+
+def train(recipe: WindowsRecipe, seed: int) -> Result:
+    """Train for the recipe's budget and score on the held-out windows."""
+    use_one_thread()
+    try:
+        course = Course(recipe, seed, measure_every=NEVER, watched=False).run(recipe.training.epochs)
+    except MtctlError as error:
+        return Result({}, failure=error.message)
+    if course.diverged is not None:
+        return Result({}, failure=course.diverged.message)
+    answers = course.problem.answers(course.problem.splits.validation.inputs)
+    looks = {task: ignores_input(course.problem, task, answers) for task in course.problem.tasks}
+    scalar = recipe.model.countdown == "scalar"
+    blind = {"countdown": constant_start_loss(course.problem)} if scalar else {}
+    return Result(dict(scores(course.problem, "held_out")), looks, blind)
+
+
+class Crew:
+    """Trains recipes from several seeds: here, or in processes of their own, which end with this one.
+
+    Args:
+        jobs: processes; 1 stays in this one.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        if jobs > 1:
+            context = get_context("spawn")
+            self._reader, self._lifeline = context.Pipe(duplex=False)
+            self._pool = ProcessPoolExecutor(
+                jobs, mp_context=context, initializer=end_with_parent, initargs=(self._reader,)
+            )
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._pool is None:
+            return
+        if kind is not None:
+            self._lifeline.close()  # what is being trained is not wanted any more
+        self._pool.shutdown(cancel_futures=True)
+        self._lifeline.close()
+        self._reader.close()
+
+    def train(self, recipe: WindowsRecipe, seeds: Sequence[int]) -> list[Result]:
+        """Return the results in the order of the seeds.
+
+        Raises:
+            MtctlError: a process has been killed.
+        """
+        if self._pool is None:
+            return [train(recipe, seed) for seed in seeds]
+        with blocked_signals():
+            results = self._pool.map(train, [recipe] * len(seeds), seeds)
+        try:
+            return list(results)
+        except BrokenProcessPool as error:
+            raise MtctlError(
+                "a process that trained a remedy was killed; the system may have run out of memory",
+                hint="fewer --jobs need less of it",
+                code=ExitCode.FAILED,
+            ) from error
+
+
+def verify(
+    recipe: WindowsRecipe,
+    task: str,
+    remedies: Sequence[Remedy],
+    seeds: Sequence[int],
+    *,
+    as_is: Sequence[Result],
+    crew: Crew,
+    deadline: float | None,
+    say: Callable[[str], None],
+) -> tuple[list[Trial], list[Check]]:
+    """Train every remedy from every seed; return what they did, the best first, and what was left out.
+
+    Args:
+        recipe: as is.
+        task: the stuck one.
+        remedies: to try.
+        seeds: of the runs.
+        as_is: the recipe as it is, trained from the same seeds.
+        crew: trains.
+        deadline: of `time.monotonic`, after which no remedy is begun; None: there is none.
+        say: gets a line about what is being done.
+    """
+    trials, skipped = [], []
+    for remedy in remedies:
+        if deadline is not None and time.monotonic() > deadline:
+            skipped.append(Check(f"remedy: {remedy.title}", "not_run", "the time given by --budget was up"))
+            continue
+        say(f"remedy: {remedy.title}")
+        trials.append(_judge(remedy, task, as_is, crew.train(varied(recipe, remedy.overrides), seeds)))
+    return sorted(trials, key=_rank), skipped
+
+
+def _judge(remedy: Remedy, task: str, as_is: Sequence[Result], after: Sequence[Result]) -> Trial:
+    failure = next((result.failure for result in after if result.failure), "")
+    if failure:
+        return Trial(remedy, "failed", failure=failure)
+    pairs = [(before, now) for before, now in zip(as_is, after, strict=True) if not before.failure]
+    gains = [before.scores[task][0] - now.scores[task][0] for before, now in pairs]
+    improvement = estimate(gains) if gains else None
+    before = estimate([one.scores[task][0] for one, _ in pairs]).mean if pairs else None
+    verdict = _verdict(improvement, before)
+    if verdict == "helps" and not all(_looks(now, task) for now in after):
+        verdict = "without_inputs"
+    return Trial(
+        remedy,
+        verdict,
+        loss=estimate([now.scores[task][0] for now in after]),
+        improvement=improvement,
+        skill=estimate([now.scores[task][1] for now in after]),
+        others={
+            other: estimate([now.scores[other][1] - one.scores[other][1] for one, now in pairs])
+            for other in after[0].scores
+            if other != task and pairs
+        },
+    )
+
+
+def _looks(result: Result, task: str) -> bool:
+    """Say whether a task's loss owes anything to its inputs."""
+    blind = result.blind.get(task)
+    better = blind is None or result.scores[task][0] < (1 - IGNORED) * blind
+    return better and result.looks[task] >= IGNORED
+
+
+def _verdict(improvement: Estimate | None, before: float | None) -> Verdict:
+    """Judge by the paired interval over seeds; below two seeds there is none, and no verdict."""
+    if improvement is None or before is None:
+        return "unclear"
+    if abs(improvement.mean) < NOTHING * before:
+        return "no_effect"
+    if improvement.interval is None or improvement.interval.low <= 0 <= improvement.interval.high:
+        return "unclear"
+    return "helps" if improvement.mean > 0 else "harms"
+
+
+def _rank(trial: Trial) -> tuple[bool, float]:
+    """Put what helps first, then the rest; each by the stuck task's loss."""
+    return trial.verdict != "helps", float("inf") if trial.loss is None else trial.loss.mean

@@ -1,0 +1,220 @@
+"""A diagnosis from what a run recorded, without training anything."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from mtctl.diagnosis.records import losses, playing, sharing
+from mtctl.diagnosis.records.history import History, history
+from mtctl.diagnosis.records.ranking import ranked
+from mtctl.diagnosis.records.ruling import NEEDS_TRAINING, Ruling
+from mtctl.diagnosis.report import Check, Diagnosis, Evidence, Finding, Severity, Subject, TaskState
+from mtctl.engine.lock import holder
+from mtctl.history.formats import Evaluation, Record, Run
+from mtctl.history.runs import evaluation as read_evaluation
+from mtctl.history.runs import metrics, read_run
+from mtctl.statistics import mean_of
+
+_DIVERGED: Final = re.compile(r"task `(?P<task>[^`]+)` has (?P<found>(?:loss|gradient).*)")
+"""How a run that diverged says so; see mtctl.engine.fit."""
+_RECORD: Final[TypeAdapter[Record]] = TypeAdapter(Record)
+_UNSEEN: Final = (
+    ("targets", "finite and not constant; " + NEEDS_TRAINING),
+    ("trunk moves", NEEDS_TRAINING),
+    ("parameters in the optimizer", NEEDS_TRAINING),
+    ("answers depend on the input", NEEDS_TRAINING),
+    ("counterfactual trainings", "alone, standardised, equalised; " + NEEDS_TRAINING),
+)
+"""What no record of a supervised run shows."""
+_UNSEEN_PLAYING: Final = (
+    ("parameters in the optimizer", "no record shows them"),
+    ("alone against jointly", "train each task with `agent.network: independent`, then `mtctl compare`"),
+)
+"""What no record of a played run shows."""
+
+
+def diagnose_run(path: Path) -> Diagnosis:
+    """Return what a run's recorded signals say.
+
+    Args:
+        path: the run directory.
+
+    Raises:
+        MtctlError: there is no run, or its files are unusable.
+    """
+    run = read_run(path)
+    found = metrics(path, run.tasks)
+    subject = Subject(
+        kind="run",
+        name=str(path),
+        problem=run.problem,
+        unit=run.unit,
+        units=run.budget.units,
+        updates=run.budget.updates,
+        seeds=(run.seed,),
+        tasks=run.tasks,
+    )
+    notes = [*_unfinished(run), *([found.cut_off] if found.cut_off else [])]
+    failure = run.error.message if run.error is not None else None
+    return diagnose_records(
+        found, subject, evaluation=read_evaluation(path), failure=failure, notes=tuple(notes)
+    )
+
+
+def _unfinished(run: Run) -> list[str]:
+    if run.status == "completed":
+        return []
+    done = f"{run.budget.done:,} of {run.budget.units:,} {run.unit}s"
+    killed = run.status == "running" and holder(run.path).state == "free"
+    how = "ended without a word (killed?)" if killed else f"is {run.status}"
+    return [f"the run {how}: {done} are recorded, and what is said is about these"]
+
+
+def records_of(observed: Iterable[Mapping[str, Any]]) -> tuple[Record, ...]:
+    """Return records as an observer of a training sees them in the form that files are read in."""
+    return tuple(_RECORD.validate_python(dict(record)) for record in observed)
+
+
+def diagnose_records(
+    records: Iterable[Record],
+    subject: Subject,
+    *,
+    evaluation: Evaluation | None = None,
+    failure: str | None = None,
+    notes: tuple[str, ...] = (),
+) -> Diagnosis:
+    """Return what records say.
+
+    Args:
+        records: of one training, in order of time; see `records_of` for those that were not read from a file.
+        subject: what they are of.
+        evaluation: on held-out data at the end, if there was one.
+        failure: why the training failed, if it did.
+        notes: what a reader should know besides.
+    """
+    started = time.perf_counter()
+    seen = history(records, subject.tasks)
+    played = subject.problem == "lander"
+    states = _played_states(seen) if played else _loss_states(seen, evaluation)
+    rulings = [_failed(failure, seen, played=played), *(_of_play if played else _of_losses)(seen, states)]
+    unseen = _UNSEEN_PLAYING if played else _UNSEEN
+    return Diagnosis(
+        subject=subject,
+        states=states,
+        symptom=None if played or not seen.units else losses.symptom(states, seen.updates),
+        signals=seen.latest(),
+        findings=ranked(finding for ruling in rulings for finding in ruling.findings),
+        checks=(
+            *(ruling.check for ruling in rulings),
+            *(Check(name, "not_run", why) for name, why in unseen),
+        ),
+        notes=(*notes, *_notes(seen, played=played)),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _failed(failure: str | None, seen: History, *, played: bool) -> Ruling:
+    """Find what made the run fail: a loss or gradient that is not finite ends it before it is recorded."""
+    if failure is None:
+        return Ruling(Check("run did not fail", "passed", ""))
+    match = _DIVERGED.search(failure)
+    if match is None:
+        return Ruling(Check("run did not fail", "found", failure))
+    task, found = match["task"], match["found"]
+    evidence = (Evidence("found", found, "", f"after {seen.updates:,} updates"),)
+    if seen.units or "nan" not in found or played:
+        finding = Finding(
+            "diverged", task, "error", "certain", f"training ended with {task}: {found}", evidence
+        )
+    else:
+        text = f"{task} has {found} in the first pass over the data: its targets or the inputs are not finite"
+        finding = Finding("bad-targets", task, "error", "likely", text, evidence)
+    return Ruling(Check("run did not fail", "found", failure), (finding,))
+
+
+def _played_states(seen: History) -> tuple[TaskState, ...]:
+    return tuple(playing.task_state(seen, task) for task in seen.tasks)
+
+
+def _loss_states(seen: History, evaluation: Evaluation | None) -> tuple[TaskState, ...]:
+    return tuple(_loss_state(seen, task, evaluation) for task in seen.tasks)
+
+
+def _loss_state(seen: History, task: str, evaluation: Evaluation | None) -> TaskState:
+    """Return a task's state: its training losses, and its skill on the best data that there is."""
+    values, relative = seen.losses(task), seen.last("relative_loss", task)
+    constant = float(values[-1]) / relative if relative and len(values) else None
+    skill = None if relative is None else 1 - relative
+    measures: dict[str, float] = {}
+    during = [record.tasks[task] for record in seen.evaluations if task in record.tasks]
+    if evaluation is not None and task in evaluation.tasks:
+        scored = evaluation.tasks[task]
+        skill, measures = mean_of(scored.scores) / 100, dict(scored.measures)
+    elif during:
+        skill, measures = during[-1].mean / 100, dict(during[-1].measures)
+    if "loss" in measures:
+        measures["held_out_loss"] = measures.pop("loss")
+    return losses.task_state(task, values, constant=constant, skill=skill, measures=measures)
+
+
+def _of_losses(seen: History, states: tuple[TaskState, ...]) -> list[Ruling]:
+    """Apply the rules in order; what is wired wrongly or diverges needs no further cause."""
+    curves = {task: seen.losses(task) for task in seen.tasks}
+    wiring = [
+        sharing.gradients_reach(seen),
+        sharing.heads_move(seen),
+        sharing.dead_inputs(seen, states),
+        losses.diverged(states, curves, "likely"),
+        sharing.learning_rate(seen, states),
+    ]
+    rest = _unexplained(states, wiring)
+    causes = [
+        sharing.targets_in_reach(seen, rest),
+        sharing.multipliers(seen, rest),
+        sharing.conflicts(seen, rest),
+        playing.weights(seen, rest),
+    ]
+    flat: Severity = "warning" if seen.updates < losses.FEW_UPDATES else "error"
+    pairs = {task: (curves[task], seen.held_out(task, "loss")) for task in seen.tasks}
+    return [
+        *wiring,
+        *causes,
+        losses.stuck(_unexplained(rest, causes), flat, "likely", "no signal tells why"),
+        losses.too_few_updates(rest, seen.updates),
+        losses.overfitting(pairs, "likely"),
+    ]
+
+
+def _of_play(seen: History, states: tuple[TaskState, ...]) -> list[Ruling]:
+    wiring = [playing.experience(seen), sharing.gradients_reach(seen)]
+    rest = _unexplained(states, wiring)
+    causes = [playing.weights(seen, rest), sharing.conflicts(seen, rest)]
+    return [
+        *wiring,
+        *causes,
+        playing.returns_improve(seen, _unexplained(rest, causes)),
+        playing.successes(seen),
+        playing.exploration(seen),
+    ]
+
+
+def _unexplained(states: Iterable[TaskState], rulings: Iterable[Ruling]) -> tuple[TaskState, ...]:
+    """Return the tasks that nothing was found about; a finding without a task is about all of them."""
+    found = {finding.task for ruling in rulings for finding in ruling.findings}
+    return tuple(state for state in states if None not in found and state.task not in found)
+
+
+def _notes(seen: History, *, played: bool) -> list[str]:
+    if not seen.units:
+        return ["there is no record yet, so that hardly anything can be said"]
+    if played:
+        return [
+            "first and last are returns; the loss of a value function grows with them and shows no learning"
+        ]
+    return []

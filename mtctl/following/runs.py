@@ -1,0 +1,177 @@
+"""Runs that other processes train, followed from their directories."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import TypeAdapter
+
+from mtctl.engine import layout
+from mtctl.engine.lock import holder
+from mtctl.errors import MtctlError
+from mtctl.following.progress import Plan, Progress, Tail
+from mtctl.history.formats import Record, Run
+from mtctl.history.runs import find_runs, read_run
+
+Status = Literal["starting", "running", "done", "interrupted", "failed", "stopped", "unknown", "unreadable"]
+"""`stopped`: its process is gone and did not say why: killed, or the machine went down. `unknown`: it may be
+so, or it is trained where this computer does not see it."""
+
+_RECORD: Final[TypeAdapter[Record]] = TypeAdapter(Record)
+UNDER_WAY: Final = frozenset({"starting", "running"})
+
+
+class Followed:
+    """One run's directory, and what it tells from one look to the next.
+
+    Args:
+        path: the run's directory.
+        clock: seconds; replaced in tests.
+
+    Attributes:
+        run: what run.json said last; None before there is one.
+        progress: its course so far; None before run.json tells what it sets out to do.
+        status: as of the last look.
+        why: what went wrong with a run that failed or cannot be read; empty elsewhere.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.path = path
+        self.run: Run | None = None
+        self.progress: Progress | None = None
+        self.status: Status = "starting"
+        self.why = ""
+        self._clock = clock
+        self._tail: Tail | None = None
+        self._seen: tuple[int, int, int] | None = None
+        self._damage = ""
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a process trains it."""
+        return self.status in UNDER_WAY
+
+    @property
+    def changed(self) -> float | None:
+        """When run.json was last written, in seconds since the epoch; None before there is one."""
+        return None if self._seen is None else self._seen[0] / 1e9
+
+    def look(self) -> None:
+        """Read what has come since the last look; the run itself is not touched."""
+        self.why = ""
+        try:
+            self.status = self._look()
+        except MtctlError as error:
+            self.status, self.why = "unreadable", error.message
+        except OSError as error:
+            self.status, self.why = "unreadable", f"{error.filename or self.path}: {error.strerror or error}"
+
+    def _look(self) -> Status:
+        # In this order: a process writes how it ended before it lets its lock go.
+        found = holder(self.path)
+        locked = found.state == "held"
+        if not self._read():
+            return "starting" if locked else "stopped"
+        assert self.run is not None
+        self._follow(self.run)
+        match self.run.status:
+            case "completed":
+                return "done"
+            case "running" if found.state == "unknown":
+                self.why = "its lock does not tell from here whether its process lives"
+                return "unknown"
+            case "running":
+                return "running" if locked else "stopped"
+            case _ if locked:
+                return "starting"  # it is being resumed
+            case "failed":
+                self.why = self.run.error.message if self.run.error else ""
+                return "failed"
+            case "interrupted":
+                return "interrupted"
+
+    def _read(self) -> bool:
+        """Read run.json where it is new; return whether there is one."""
+        file = self.path / layout.RUN
+        try:
+            found = file.stat()
+        except FileNotFoundError:
+            self._seen = None
+            return False
+        seen = found.st_mtime_ns, found.st_size, found.st_ino
+        if self._seen != seen:
+            before, self.run = self.run, read_run(self.path)
+            self._seen = seen
+            if before is None or before.started != self.run.started:
+                self._begin(self.run)
+        return True
+
+    def _begin(self, run: Run) -> None:
+        self.progress = Progress(Plan.of_run(run), self._clock)
+        self._tail = Tail(self.path / layout.METRICS, self.progress, _record)
+        self._damage = ""
+
+    def _follow(self, run: Run) -> None:
+        assert self._tail is not None
+        try:
+            self._tail.follow()
+            if self._tail.lost:
+                self._begin(run)
+                self._tail.follow()
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            what = str(error).splitlines()[0]
+            self._damage = f"{self.path / layout.METRICS} has a line that is no record: {what}"
+        if self._damage:
+            raise MtctlError(self._damage)
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    """Return a record that was checked: what somebody else has written is shown only if it can be."""
+    record: dict[str, Any] = json.loads(line)
+    _RECORD.validate_python(record)
+    return record
+
+
+class Following:
+    """All runs below some paths; new ones are found as they appear.
+
+    Args:
+        paths: run directories, recipe folders or results roots; a folder may be empty still.
+        clock: seconds; replaced in tests.
+
+    Attributes:
+        runs: in the order of the paths, seeds counted upwards.
+    """
+
+    def __init__(self, paths: Iterable[Path], clock: Callable[[], float] = time.monotonic) -> None:
+        self._paths, self._clock = list(paths), clock
+        self._by_path: dict[Path, Followed] = {}
+        self.runs: Sequence[Followed] = ()
+        self._find()
+
+    def look(self) -> None:
+        """Look for new runs, and at all of them."""
+        with suppress(MtctlError):  # a folder that went away while it was read; the next look will tell
+            self._find()
+        for run in self.runs:
+            run.look()
+
+    @property
+    def under_way(self) -> list[Followed]:
+        """The runs that a process trains."""
+        return [run for run in self.runs if run.under_way]
+
+    def _find(self) -> None:
+        """Find the runs that are there now; those that were removed are forgotten.
+
+        Raises:
+            MtctlError: a path does not exist, or is a file.
+        """
+        found = find_runs(self._paths, may_be_none=True)
+        self._by_path = {path: self._by_path.get(path) or Followed(path, self._clock) for path in found}
+        self.runs = list(self._by_path.values())

@@ -1,0 +1,260 @@
+"""The formats of a run directory's files, as `mtctl.engine.layout` defines them, for those who read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
+
+from mtctl.history.documents import Checked, Count, Label, Number
+
+Status = Literal["running", "completed", "interrupted", "failed"]
+Positive = Annotated[int, Field(ge=1, le=2**63 - 1)]
+Tasks = Annotated[tuple[Label, ...], Field(min_length=1, strict=False)]
+Numbers = Annotated[tuple[Number, ...], Field(strict=False)]
+Counts = Annotated[tuple[Count, ...], Field(strict=False)]
+Labels = Annotated[tuple[Label, ...], Field(strict=False)]
+Measures = dict[Label, Number]
+"""Figures in a task's own units, by name."""
+
+
+class Score(Checked):
+    """What an evaluation measures, which direction is better, and what counts as success (None: nothing)."""
+
+    name: Label
+    higher_is_better: bool
+    success: Number | None
+    outcomes: Labels
+    """How an item can end, in the order of tables."""
+
+    def succeeds(self, value: float) -> bool:
+        """Say whether a score reaches the threshold of success; False where there is none."""
+        if self.success is None:
+            return False
+        return value >= self.success if self.higher_is_better else value <= self.success
+
+
+class Parameters(Checked):
+    """Trainable numbers: in all, of those shared between tasks, and the balancing method's own."""
+
+    total: Count
+    shared: Count
+    balancer: Count = 0
+
+
+class Budget(Checked):
+    """What was asked for (`units`) and what has been spent; no environment steps where nothing is played."""
+
+    units: Positive
+    done: Count
+    environment_steps: Count | None
+    updates: Count
+    samples_per_update: Count
+
+
+class Seconds(Checked):
+    """Wall-clock seconds."""
+
+    total: Annotated[Number, Field(ge=0)]
+    training: Annotated[Number, Field(ge=0)]
+    evaluation: Annotated[Number, Field(ge=0)]
+
+
+class Failure(Checked):
+    """Why a run failed."""
+
+    message: str
+
+
+class RunDocument(Checked):
+    """run.json: who, what, how far, how long."""
+
+    status: Status
+    name: Label
+    seed: Count
+    command: str
+    recipe_hash: Label
+    problem: Label
+    tasks: Tasks
+    score: Score
+    definition: dict[str, JsonValue]
+    definition_hash: Label
+    parameters: Parameters
+    unit: Label
+    item: Label
+    budget: Budget
+    seconds: Seconds
+    versions: dict[str, str | None]
+    peak_memory_mb: Number | None = None
+    started: str | None = None
+    ended: str | None = None
+    error: Failure | None = None
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_are_distinct(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(tasks)) < len(tasks):
+            raise ValueError("a task is listed twice")
+        return tasks
+
+
+class Run(RunDocument):
+    """A run, and the directory it was found in, written as the user did."""
+
+    path: Path
+
+    @property
+    def is_played(self) -> bool:
+        """Say whether training and evaluation play episodes, which can be shown."""
+        return self.budget.environment_steps is not None
+
+
+class TaskScores(Checked):
+    """One task's evaluation, item by item in the order of the held-out list."""
+
+    scores: Numbers
+    steps: Counts | None
+    outcomes: Labels | None
+    measures: Measures
+    """Over all items together."""
+
+    def first(self, items: int) -> TaskScores:
+        """Return the first items of the list, without what is known of all of them together only."""
+        return TaskScores.model_construct(
+            scores=self.scores[:items],
+            steps=None if self.steps is None else self.steps[:items],
+            outcomes=None if self.outcomes is None else self.outcomes[:items],
+            measures={},
+        )
+
+
+class Evaluation(Checked):
+    """eval.json: scores on a published list of seeds, or on windows that training never sees.
+
+    Args:
+        checkpoint: which weights were evaluated.
+        done: units of training these weights have behind them.
+        seeds: the name of the list.
+        items: how many of each task: the list's first ones.
+        definition_hash: the tasks and rules that were in force.
+        tasks: the scores by task.
+    """
+
+    checkpoint: Label
+    done: Count
+    seeds: Label
+    items: Positive
+    definition_hash: Label
+    tasks: Annotated[dict[Label, TaskScores], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one_entry_per_item(self) -> Self:
+        for name, task in self.tasks.items():
+            columns = {"scores": task.scores, "steps": task.steps, "outcomes": task.outcomes}
+            for column, values in columns.items():
+                if values is not None and len(values) != self.items:
+                    raise ValueError(
+                        f"{self.items} items are announced, and task {name} has {len(values)} {column}"
+                    )
+        return self
+
+
+PerTask = dict[Label, Number | None]
+"""A value for each task; None where there is none: the task was absent, or nothing was measured."""
+
+
+class SignalMeans(Checked):
+    """What a unit's updates showed, as means over them; of gradients, over the `measured` updates."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, PerTask]
+
+    updates: Count
+    measured: Count
+    loss: PerTask
+    weight: PerTask
+    gradient_norm: PerTask
+    gradient_share: PerTask
+    cosine: PerTask
+    """By pair of tasks, "standard|windy"."""
+    cosine_sd: PerTask
+    """By pair too: standard deviation over the measured updates."""
+    conflict_rate: Number | None
+
+    @property
+    def further(self) -> Mapping[str, PerTask]:
+        """Return further figures of each task, by name, as the problem and the method know them."""
+        return self.__pydantic_extra__
+
+
+class EpisodeRecord(Checked):
+    """One training episode."""
+
+    kind: Literal["episode"]
+    episode: Positive
+    task: Label
+    episode_return: Annotated[Number, Field(alias="return")]
+    """Undiscounted."""
+    steps: Count
+    outcome: Label
+    epsilon: Number
+    environment_steps: Count
+    updates: Count
+    signals: SignalMeans | None
+
+
+class EpochRecord(Checked):
+    """One pass over the training data."""
+
+    kind: Literal["epoch"]
+    epoch: Positive
+    loss: Measures
+    """Mean over the epoch's batches, by task, in original units."""
+    updates: Count
+    signals: SignalMeans | None
+
+
+class TaskMeans(Checked):
+    """One task's share of an evaluation during training."""
+
+    mean: Number
+    sd: Number | None
+    success_rate: Number | None
+    items: Positive
+    outcomes: dict[Label, Count] | None
+    steps: Number | None
+    measures: Measures
+
+
+class EvaluationRecord(Checked):
+    """One evaluation during training, at the end of an episode or an epoch."""
+
+    kind: Literal["evaluation"]
+    episode: Count | None = None
+    epoch: Count | None = None
+    environment_steps: Count | None = None
+    updates: Count
+    tasks: dict[Label, TaskMeans]
+    average: Number
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.episode is None) == (self.epoch is None):
+            raise ValueError("an evaluation is at an episode or at an epoch")
+        return self
+
+    @property
+    def unit(self) -> int:
+        """Return the number of the episode or epoch that it came after."""
+        return self.episode if self.episode is not None else self.epoch or 0
+
+    @property
+    def amount(self) -> int:
+        """Return how much training it came after: environment steps, or updates where nothing is played."""
+        return self.updates if self.environment_steps is None else self.environment_steps
+
+
+Record = Annotated[EpisodeRecord | EpochRecord | EvaluationRecord, Field(discriminator="kind")]
+"""A line of metrics.jsonl."""

@@ -1,0 +1,88 @@
+"""What the charts of a report draw: lines of few points each, however long the trainings were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mtctl.analysis.bootstrap import performance_profile
+from mtctl.analysis.comparison import SEED, Comparison
+from mtctl.report.trainings import MOST_STRETCHES, Line, Recorded, read_recorded
+
+_THRESHOLDS = 101
+"""Scores at which a performance profile is drawn: one for each per cent of their range."""
+_DIGITS = 6
+"""Significant digits of what is drawn: far below the width of a line."""
+
+
+def charts(comparison: Comparison) -> dict[str, Any]:
+    """Return what is drawn, as JSON values.
+
+    Methods are in the comparison's order. A curve's parts are the average, where it has one, then the tasks;
+    a place without a value is null. There is no band where there is one seed.
+
+    Raises:
+        MtctlError: if a run's records are corrupt.
+    """
+    recorded = [read_recorded(method, comparison.tasks) for method in comparison.methods]
+    thresholds = _thresholds(comparison)
+    return {
+        "schema": 1,
+        "most_stretches": MOST_STRETCHES,
+        "counted": "environment steps" if comparison.played else "updates",
+        "losses": not comparison.played,
+        "trained_on": "return of training episodes" if comparison.played else "training loss",
+        "thresholds": _short(thresholds),
+        "methods": [
+            {
+                "label": method.label,
+                "baseline": method.label == comparison.baseline,
+                "evaluations": _curve(each.evaluations, each),
+                "training": _curve(each.training, each),
+                "weights": {task: _short(values) for task, values in each.weights.items()},
+                "conflicts": _short(each.conflicts) if each.conflicts is not None else None,
+                "profile": _profile(np.array(method.matrix), thresholds),
+            }
+            for method, each in zip(comparison.methods, recorded, strict=True)
+        ],
+    }
+
+
+def _curve(lines: Sequence[Line | None], recorded: Recorded) -> dict[str, Any] | None:
+    """Return lines of the average and each task on common axes; None if there is none."""
+    known = next((line for line in lines if line is not None), None)
+    if known is None:
+        return None
+    return {
+        "unit": _short(known.units),
+        "amount": None if known.amounts is None else _short(known.amounts),
+        "runs": recorded.runs,
+        "parts": [
+            None
+            if line is None
+            else {
+                "mean": _short(line.mean),
+                "low": None if line.low is None else _short(line.low),
+                "high": None if line.high is None else _short(line.high),
+            }
+            for line in lines
+        ],
+    }
+
+
+def _thresholds(comparison: Comparison) -> Any:
+    values = [value for method in comparison.methods for row in method.matrix for value in row]
+    return np.linspace(min(values), max(values), _THRESHOLDS)
+
+
+def _profile(matrix: Any, thresholds: Any) -> dict[str, Any]:
+    shares, ends = performance_profile(matrix, thresholds, np.random.default_rng(SEED))
+    low, high = (None, None) if ends is None else (_short(ends[0]), _short(ends[1]))
+    return {"mean": _short(shares), "low": low, "high": high}
+
+
+def _short(values: Any) -> list[float | None]:
+    """Return numbers without digits that nobody sees; null for those that are not there."""
+    return [float(f"{value:.{_DIGITS}g}") if np.isfinite(value) else None for value in values]

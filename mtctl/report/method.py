@@ -1,0 +1,120 @@
+"""How a report's figures were computed, in words: scores, intervals, tests, versions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mtctl.analysis.bootstrap import RESAMPLES
+from mtctl.analysis.budgets import TOLERANCE
+from mtctl.analysis.comparison import Comparison
+from mtctl.analysis.significance import POWER
+from mtctl.engine import layout
+from mtctl.history.formats import Run
+from mtctl.report.parts import Explanation
+from mtctl.report.trainings import MOST_STRETCHES
+from mtctl.statistics import LEVEL
+
+
+def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iterator[Explanation]:
+    """Yield how it was computed: what a reader asks first comes first.
+
+    Args:
+        comparison: what was computed.
+        runs: all of them.
+        seed: of the resampling that intervals come from.
+    """
+    level = f"{100 * LEVEL:g} %"
+    yield Explanation("Scores", _scores(comparison))
+    yield Explanation(
+        f"± and {level} intervals of scores and curves",
+        "Student's t interval over seeds, each seed counted once by its mean. One seed has no interval, and "
+        "none is invented.",
+    )
+    if len(comparison.methods) > 1:
+        yield from _tests(comparison, level)
+    yield Explanation(
+        "Mean, median, interquartile mean, profiles",
+        f"Over all seeds and tasks, with percentile intervals of a stratified bootstrap: {RESAMPLES:,} "
+        f"resamples, each task's seeds drawn apart, generator seed {seed} (0 for profiles). They describe; "
+        "they decide nothing.",
+    )
+    yield Explanation(
+        "Curves",
+        f"Evaluations are shown where they were made, as long as all seeds of a method were evaluated. "
+        f"Environment steps and updates of a place are means over its seeds. Weights, conflicts, training "
+        f"episodes and losses are means over at most {MOST_STRETCHES} stretches of equal "
+        "length, however long a training was.",
+    )
+    yield Explanation(
+        "Budgets",
+        f"Different episodes, epochs or rows per update are warned of, and environment steps or updates that "
+        f"differ by more than a factor of {TOLERANCE:g}.",
+    )
+    yield Explanation("Evaluation protocol", _protocol(runs))
+    yield Explanation("Versions of the runs", _versions(runs))
+
+
+def _scores(comparison: Comparison) -> str:
+    tasks = f"The average is the mean over {len(comparison.tasks)} tasks, each of the same weight."
+    if comparison.matched is not None:
+        return (
+            f"A run's score is that of its last evaluation during training within the budget that all runs "
+            f"reached ({comparison.matched.limit:,.0f} by {comparison.matched.by.value}). {tasks}"
+        )
+    last = comparison.checkpoint == layout.LAST
+    weights = "last weights" if last else f"checkpoint `{comparison.checkpoint}`, scored again,"
+    return (
+        f"A run's score on a task is the mean {comparison.score.name} of its {weights} over "
+        f"{comparison.items:,} held-out {comparison.item}s, the same ones for every run. {tasks}"
+    )
+
+
+def _tests(comparison: Comparison, level: str) -> Iterator[Explanation]:
+    yield Explanation(
+        "Verdicts",
+        f"The difference to {comparison.baseline} is paired by seed and tested with Student's two-sided t "
+        f"test. p values are adjusted by Holm's method for all methods tested, so that the chance of one "
+        f"false verdict or more is at most {100 * (1 - LEVEL):.0f} %; the {level} interval is that of one "
+        "method alone. “Not distinguishable” means that these seeds cannot tell, not that methods are equal.",
+    )
+    yield Explanation(
+        "Seeds that would be needed",
+        f"For a chance of {100 * POWER:.0f} % to find a difference as large as the one seen.",
+    )
+    yield Explanation(
+        "P(better), Δm, mean rank",
+        "The chance that a run scores higher than one of the baseline, over tasks; the mean over tasks of "
+        "the relative change to the baseline, positive for better; the mean place over tasks.",
+    )
+
+
+def _protocol(runs: Sequence[Run]) -> str:
+    """Return how tasks are defined and scored; one line if all runs agree."""
+    definitions = dict.fromkeys(_shown(run.definition) for run in runs)
+    return "; or ".join(definitions)
+
+
+def _shown(definition: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {text}" for key, text in _leaves(definition))
+
+
+def _leaves(value: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
+    for key, item in value.items():
+        name = f"{place}.{key}" if place else key
+        if isinstance(item, Mapping) and item:
+            yield from _leaves(item, name)
+        else:
+            yield name, item if isinstance(item, str) else json.dumps(item)
+
+
+def _versions(runs: Iterable[Run]) -> str:
+    """Return each package's versions over all runs."""
+    found: dict[str, dict[str, None]] = {}
+    for run in runs:
+        for package, version in run.versions.items():
+            found.setdefault(package, {})[version or "not installed"] = None
+    return (
+        ", ".join(f"{package} {' and '.join(versions)}" for package, versions in found.items()) or "unknown"
+    )

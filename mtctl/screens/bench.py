@@ -1,0 +1,34 @@
+"""What `mtctl bench` shows: time over equal weights, and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mtctl.measuring.bench import EQUAL, Cost
+from mtctl.screens.tables import Column, StackedTable
+
+
+def cost_tables(found: Mapping[str, Sequence[Cost]]) -> Iterator[StackedTable]:
+    """Yield a table of times and one of memory: a line for each method, a column for each place."""
+    names = Column("method", tuple(cost.kind for cost in next(iter(found.values()))), text=True)
+    yield StackedTable(
+        "Time of an update, over equal weights (quartiles)",
+        names,
+        (tuple(Column(place, tuple(map(_time, costs))) for place, costs in found.items()),),
+    )
+    yield StackedTable(
+        "Most memory that an update's tensors take at a time, MB",
+        names,
+        (
+            tuple(
+                Column(place, tuple(f"{cost.peak_mb:,.1f}" for cost in costs))
+                for place, costs in found.items()
+            ),
+        ),
+    )
+
+
+def _time(cost: Cost) -> str:
+    if cost.kind == EQUAL:
+        return f"{cost.milliseconds:.2f} ms"
+    return f"{cost.ratio.median:.2f}× ({cost.ratio.low:.2f}–{cost.ratio.high:.2f})"

@@ -1,0 +1,129 @@
+"""What `mtctl compare` shows of trainings: how soon they arrive, how tasks share, costs; published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mtctl.analysis.comparison import Comparison
+from mtctl.analysis.efficiency import AVERAGE, Reaching
+from mtctl.analysis.methods import Method
+from mtctl.analysis.published import TASKS, PublishedRow
+from mtctl.screens.figures import NOTHING, duration, measure, number, percent
+from mtctl.screens.tables import Column, StackedTable
+
+
+def reaching(comparison: Comparison, names: Column) -> Iterator[StackedTable]:
+    """Yield how much training the average and each task needed to reach the threshold, where it is known."""
+    found = [method.reaching for method in comparison.methods]
+    known = next((each for each in found if each), None)
+    if known is None:
+        return
+    sign = "≥" if comparison.score.higher_is_better else "≤"
+    alike = len({each.threshold for each in known.values()}) == 1
+    aim = f"{sign} {known[AVERAGE].threshold:g}" if alike else f"the score where {comparison.baseline} ends"
+    averages = [each.get(AVERAGE) for each in found]
+    counted = "environment steps" if comparison.played else "updates"
+    yield StackedTable(
+        f"Training until {aim}: median over runs of the first evaluation there, others censored",
+        names,
+        (
+            (
+                Column(
+                    "arrived",
+                    tuple(NOTHING if each is None else f"{each.reached}/{each.runs}" for each in averages),
+                ),
+                Column(f"{comparison.unit}s", tuple(map(_units, averages))),
+                Column(counted, tuple(map(_amount, averages))),
+            ),
+            tuple(
+                Column(f"{task}: {comparison.unit}s", tuple(_units(each.get(task)) for each in found))
+                for task in comparison.tasks
+            ),
+        ),
+    )
+
+
+def _units(found: Reaching | None) -> str:
+    """Return the median, or how far the runs were followed that did not arrive."""
+    if found is None:
+        return NOTHING
+    return number(found.units, 0) if found.units is not None else f"> {number(found.longest, 0)}"
+
+
+def _amount(found: Reaching | None) -> str:
+    """Return the same in environment steps or updates."""
+    if found is None:
+        return NOTHING
+    return number(found.amount, 0) if found.amount is not None else f"> {number(found.largest, 0)}"
+
+
+def sharing(comparison: Comparison, names: Column) -> Iterator[StackedTable]:
+    """Yield how tasks shared: conflicts between gradients, weights at the beginning and at the end."""
+    methods = comparison.methods
+    rates = [None if method.sharing is None else method.sharing.conflict_rate for method in methods]
+    weighted = [
+        task for task in comparison.tasks if any(_weights(method, task) != NOTHING for method in methods)
+    ]
+    if not weighted and not any(rate is not None for rate in rates):
+        return
+    yield StackedTable(
+        "Sharing: how often gradients of two tasks conflict; weights in the first → last tenth of training",
+        names,
+        (
+            (
+                Column("conflicts", tuple(map(percent, rates))),
+                *(Column(task, tuple(_weights(method, task) for method in methods)) for task in weighted),
+            ),
+        ),
+    )
+
+
+def _weights(method: Method, task: str) -> str:
+    shared = method.sharing
+    if shared is None or task not in shared.first or task not in shared.last:
+        return NOTHING
+    return f"{measure(shared.first[task])} → {measure(shared.last[task])}"
+
+
+def budgets(comparison: Comparison, names: Column) -> StackedTable:
+    """Return what each method was given, and what it cost."""
+    methods = comparison.methods
+    spent = [method.spending for method in methods]
+    steps = Column("environment steps", tuple(number(each.environment_steps, 0) for each in spent))
+    pace = "steps per second" if comparison.played else "updates per second"
+    score = f"{comparison.score.name} per 1,000 parameters"
+    return StackedTable(
+        "Budgets: means per run",
+        names,
+        (
+            (
+                Column(f"{comparison.unit}s", tuple(f"{each.units:,.0f}" for each in spent)),
+                *([steps] if comparison.played else []),
+                Column("updates", tuple(f"{each.updates:,.0f}" for each in spent)),
+                Column("samples per update", tuple(f"{each.samples_per_update:,.0f}" for each in spent)),
+                Column("parameters", tuple(f"{method.parameters.total:,}" for method in methods)),
+                Column("wall clock", tuple(duration(each.seconds) for each in spent)),
+            ),
+            (
+                Column(score, tuple(measure(method.per_thousand_parameters) for method in methods)),
+                Column(pace, tuple(number(each.pace, 0) for each in spent)),
+                Column("memory MB", tuple(number(each.memory_mb, 0) for each in spent)),
+            ),
+        ),
+    )
+
+
+def published_table(rows: Sequence[PublishedRow]) -> StackedTable:
+    """Return published figures, apart from what was measured."""
+    return StackedTable(
+        "Published, not measured here: one run each, 20 episodes per task, no interval",
+        Column("method", tuple(row.method for row in rows), text=True),
+        (
+            (
+                *(Column(task, tuple(number(row.scores[task]) for row in rows)) for task in TASKS),
+                Column("average", tuple(number(row.average) for row in rows)),
+                Column("parameters", tuple(f"{row.parameters:,}" for row in rows)),
+            ),
+            (Column("what differs", tuple(row.differs for row in rows), text=True),),
+        ),
+    )

@@ -1,0 +1,262 @@
+"""The tables of a diagnosis: how tasks do, their signals, the experiments, the fixes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import floor, isfinite, log10
+from typing import Final
+
+from mtctl.diagnosis.report import Diagnosis, Experiment, State, TaskState, Trial, Verdict
+from mtctl.screens.figures import NOTHING, in_words, measure, number
+from mtctl.screens.tables import Column, StackedTable
+from mtctl.statistics import Estimate, Interval
+
+STATES: Final[Mapping[State, str]] = {
+    "learns": "✔ learns",
+    "at_floor": "✔ at its floor",
+    "slow": "⚠ slow",
+    "flat": "✘ flat",
+    "diverged": "✘ diverged",
+    "unknown": "? unknown",
+}
+VERDICTS: Final[Mapping[Verdict, str]] = {
+    "helps": "✔ helps",
+    "without_inputs": "⚠ ignores inputs",
+    "no_effect": "– no effect",
+    "harms": "✘ harms",
+    "unclear": "? unclear",
+    "failed": "✘ failed",
+}
+_DIGITS: Final = 4
+_IN_A_GROUP: Final = 4
+"""Columns of signals that a cut between tables keeps together."""
+
+
+def share(value: float | None, *, sign: bool = False) -> str:
+    """Return a share in per cent, with decimals where it is small: 0.41 %, 8.7 %, 81 %."""
+    if value is None:
+        return NOTHING
+    percent = 100 * value
+    digits = 0 if abs(percent) >= 9.95 else 1 if abs(percent) >= 0.995 else 2
+    return f"{number(percent, digits, sign=sign)} %"
+
+
+def change(value: float) -> str:
+    """Return a relative change in per cent."""
+    return f"{number(100 * value, 1, sign=True)} %" if isfinite(value) else NOTHING
+
+
+def loss(value: float) -> str:
+    """Return a loss with three significant digits; nothing where it was never finite."""
+    return measure(value if isfinite(value) else None)
+
+
+def period(diagnosis: Diagnosis) -> str:
+    """Return how long was trained or recorded: "5 epochs (30 updates)"."""
+    subject = diagnosis.subject
+    units = f"{subject.units:,} {subject.unit}{'' if subject.units == 1 else 's'}"
+    if subject.updates is None or subject.unit == "step":
+        return units
+    return f"{units} ({subject.updates:,} updates)"
+
+
+def symptom_table(diagnosis: Diagnosis) -> StackedTable:
+    """Return how each task does as it is."""
+    rows = diagnosis.states
+    columns = [Column("change", tuple(change(row.change) for row in rows))]
+    if any(row.constant is not None for row in rows):
+        columns.append(Column("best constant", tuple(measure(row.constant) for row in rows)))
+    if any(row.skill is not None for row in rows):
+        columns.append(Column("skill", tuple(share(row.skill) for row in rows)))
+    state = Column("state", tuple(STATES[row.state] for row in rows), text=True)
+    figure = "return" if diagnosis.subject.problem == "lander" else "loss"
+    return StackedTable(
+        f"Symptom: {figure} over {period(diagnosis)}",
+        _names(rows),
+        ((Column("first → last", _courses(rows)), *columns, state),),
+    )
+
+
+def measures_table(diagnosis: Diagnosis) -> StackedTable | None:
+    """Return further figures in each task's own units besides the loss, or None if there are none."""
+    rows = diagnosis.states
+    names = dict.fromkeys(name for row in rows for name in row.measures if name != "loss")
+    if not names:
+        return None
+    columns = (
+        Column(in_words(name), tuple(measure(row.measures.get(name)) for row in rows)) for name in names
+    )
+    return StackedTable("Measures, in each task's own units", _names(rows), (tuple(columns),))
+
+
+def _names(rows: Sequence[TaskState]) -> Column:
+    return Column("task", tuple(row.task for row in rows), text=True)
+
+
+def _courses(rows: Sequence[TaskState]) -> tuple[str, ...]:
+    """Return "first → last", aligned at the arrow."""
+    lasts = [loss(row.last) for row in rows]
+    width = max(map(len, lasts), default=0)
+    return tuple(f"{loss(row.first)} → {last:>{width}}" for row, last in zip(rows, lasts, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """How a signal is shown.
+
+    Args:
+        header: of its column.
+        meaning: what the figure is, for the line below the table.
+        show: how a value is written.
+    """
+
+    header: str
+    meaning: str = ""
+    show: Callable[[float | None], str] = measure
+
+
+_SIGNALS: Final[Mapping[str, Signal]] = {
+    "weight": Signal("weight", "of the task's gradient on the shared network"),
+    "own_weight": Signal("multiplier", "∂total/∂loss"),
+    "gradient_norm": Signal("gradient norm", "of the task's own loss on the shared network"),
+    "gradient_share": Signal("gradient share", "of the weighted gradient on the shared network", share),
+    "own_gradient_norm": Signal("head gradient", "norm on the task's own parameters"),
+    "own_update": Signal("head move", "length of the step of the head per update"),
+    "reach": Signal("reach", "distance of the targets over what Adam can move an answer in the whole run"),
+    "relative_loss": Signal("relative loss", "training loss over that of the best constant"),
+    "dead_units": Signal("dead units", "inputs of the head that do not vary", share),
+    "loss": Signal("training loss"),
+    "update_share": Signal("update share", "of the rows that were learned from", share),
+}
+"""Names as in engine/layout.py and problems/windows/inspection.py, in the order of the table."""
+
+
+def signals_table(diagnosis: Diagnosis) -> StackedTable:
+    """Return the signals of each task; those without any value are left out."""
+    tasks = diagnosis.subject.tasks
+    columns = [
+        Column(signal.header, tuple(signal.show(diagnosis.signals[name].get(task)) for task in tasks))
+        for name, signal in _present(diagnosis)
+    ]
+    groups = (tuple(columns[at : at + _IN_A_GROUP]) for at in range(0, len(columns), _IN_A_GROUP))
+    names = Column("task", tasks, text=True)
+    return StackedTable("Signals of each task", names, tuple(groups))
+
+
+def signals_meaning(diagnosis: Diagnosis) -> str:
+    """Say what the columns are."""
+    return "; ".join(f"{one.header}: {one.meaning}" for _, one in _present(diagnosis) if one.meaning)
+
+
+def _present(diagnosis: Diagnosis) -> Iterator[tuple[str, Signal]]:
+    """Yield the signals that have a value: those known here first, in their order."""
+    for name in dict.fromkeys([*_SIGNALS, *diagnosis.signals]):
+        if name == "weight" and diagnosis.signals.get(name) == diagnosis.signals.get("own_weight"):
+            continue  # methods that act on losses have one weight for the trunk and the head
+        if any(value is not None for value in diagnosis.signals.get(name, {}).values()):
+            yield name, _SIGNALS.get(name) or Signal(in_words(name))
+
+
+def experiment_tables(diagnosis: Diagnosis) -> Iterator[StackedTable]:
+    """Yield the counterfactual trainings, a table for each task that they are about."""
+    states = {state.task: state for state in diagnosis.states}
+    for task in dict.fromkeys(each.task for each in diagnosis.experiments):
+        found = [each for each in diagnosis.experiments if each.task == task]
+        yield _experiments(task, states.get(task), found)
+
+
+def _experiments(task: str, as_is: TaskState | None, found: Sequence[Experiment]) -> StackedTable:
+    never = as_is is None or as_is.steps is None
+    names = [each.name for each in found]
+    steps = [_steps(each.steps, each.watched) for each in found]
+    speedups = [_speedup(each.speedup, bound=never and each.name != "as is") for each in found]
+    skills = [share(each.skill) for each in found]
+    return StackedTable(
+        f"Experiments on {task}: one thing changed, same seed, weights and batches",
+        Column("changed", tuple(names), text=True),
+        (
+            (
+                Column("updates to 10 % skill", tuple(steps)),
+                Column("speed-up", tuple(speedups)),
+                Column("skill in budget", tuple(skills)),
+            ),
+        ),
+    )
+
+
+def _steps(steps: float | None, watched: int) -> str:
+    return f"> {watched:,}" if steps is None else number(steps, 0)
+
+
+def _speedup(found: float | None, *, bound: bool) -> str:
+    return NOTHING if found is None else f"{'≥ ' if bound else ''}{number(found)} ×"
+
+
+def fixes_table(diagnosis: Diagnosis) -> StackedTable:
+    """Return what each remedy did for the stuck task, the best first."""
+    trials, as_is = diagnosis.trials, as_is_loss(diagnosis)
+    digits = decimals(as_is)
+    task = f" for {diagnosis.stuck}" if diagnosis.stuck else ""
+    reference = "" if as_is is None else f"; as is {number(as_is, digits)}"
+    losses = (None if each.loss is None else each.loss.mean for each in trials)
+    gains = [each.improvement for each in trials]
+    skills = (None if each.skill is None else each.skill.mean for each in trials)
+    return StackedTable(
+        f"Fixes{task}: held-out loss after {period(diagnosis)}{reference}",
+        Column("remedy", tuple(each.remedy.title for each in trials), text=True),
+        (
+            (
+                Column(
+                    "documented as", tuple(each.remedy.documented or NOTHING for each in trials), text=True
+                ),
+                Column("loss", tuple(number(each, digits) for each in losses)),
+                Column(
+                    "better by",
+                    tuple(number(None if each is None else each.mean, digits, sign=True) for each in gains),
+                ),
+                Column(
+                    "95 % interval",
+                    tuple(NOTHING if each is None else bounds(each.interval, digits) for each in gains),
+                ),
+            ),
+            (
+                Column("skill", tuple(map(share, skills))),
+                Column("worst-hit other task", tuple(map(worst_hit, trials)), text=True),
+                Column("verdict", tuple(VERDICTS[each.verdict] for each in trials), text=True),
+            ),
+        ),
+    )
+
+
+def as_is_loss(diagnosis: Diagnosis) -> float | None:
+    """Return the stuck task's held-out loss without any remedy, mean over seeds, as the trials have it."""
+    for trial in diagnosis.trials:
+        if trial.loss is not None and trial.improvement is not None:
+            return trial.loss.mean + trial.improvement.mean
+    return None
+
+
+def decimals(reference: float | None) -> int:
+    """Return the decimals of losses and their differences: those that four digits of the reference have."""
+    return 2 if not reference else max(0, _DIGITS - 1 - floor(log10(abs(reference))))
+
+
+def bounds(found: Interval | None, digits: int) -> str:
+    """Return "[+low, +high]"."""
+    if found is None:
+        return NOTHING
+    return f"[{number(found.low, digits, sign=True)}, {number(found.high, digits, sign=True)}]"
+
+
+def worst_hit(trial: Trial) -> str:
+    """Return the other task that lost most skill, in points of per cent: "ptr -12 ± 4"."""
+    if not trial.others:
+        return NOTHING
+    task, cost = min(trial.others.items(), key=lambda item: item[1].mean)
+    return "none" if 100 * cost.mean > -0.5 else f"{task} {_points(cost)}"
+
+
+def _points(cost: Estimate) -> str:
+    half = "" if cost.half_width is None else f" ± {number(100 * cost.half_width, 0)}"
+    return f"{number(100 * cost.mean, 0)}{half}"

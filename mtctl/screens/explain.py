@@ -1,0 +1,38 @@
+"""What `mtctl diagnose --explain` shows: what the codes of findings mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from mtctl.diagnosis.codes import Explanation
+from mtctl.screens.prose import Sentence, heading
+from mtctl.screens.tables import Column, StackedTable
+
+
+def explanation_screen(found: Explanation) -> Iterator[RenderableType]:
+    """Yield what one code means."""
+    yield Text(f"{found.code}: {found.title}", style="bold")
+    yield ""
+    yield Sentence(found.meaning)
+    yield ""
+    yield heading("How it is measured and decided")
+    yield Sentence(found.measured)
+    yield ""
+    yield heading("What would refute it")
+    yield Sentence(found.refuted_by)
+    yield ""
+    yield heading("What helps")
+    for remedy in found.remedies:
+        yield Sentence(remedy, "–", "dim")
+
+
+def codes_screen(found: Sequence[Explanation]) -> Iterator[RenderableType]:
+    """Yield all codes with their titles."""
+    yield StackedTable(
+        "Findings; `mtctl diagnose --explain CODE` tells more",
+        Column("code", tuple(each.code for each in found), text=True),
+        ((Column("what it says", tuple(each.title for each in found), text=True),),),
+    )

@@ -1,0 +1,59 @@
+"""How figures are written, on every screen alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mtctl.statistics import Estimate, Interval
+
+NOTHING = "–"
+
+
+def number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
+    """Return a number with `digits` decimals; very large ones in powers of ten."""
+    if value is None:
+        return NOTHING
+    form = f"{'+' if sign else ''}{f',.{digits}f' if abs(value) < 1e9 else '.3g'}"
+    return format(value, form)
+
+
+def measure(value: float | None) -> str:
+    """Return a number of any size with three significant digits: a loss, an error, a rate."""
+    if value is None:
+        return NOTHING
+    if 1000 <= abs(value) < 1e9:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}".rstrip(".")
+
+
+def interval(found: Interval | None, *, sign: bool = False) -> str:
+    """Return "[low, high]"."""
+    return NOTHING if found is None else f"[{number(found.low, sign=sign)}, {number(found.high, sign=sign)}]"
+
+
+def estimates(found: Sequence[Estimate]) -> tuple[str, ...]:
+    """Return "mean ± half-width" for a column, aligned at the ±; only the mean where there is no interval."""
+    means = [number(each.mean) for each in found]
+    halves = ["" if each.half_width is None else f" ± {number(each.half_width)}" for each in found]
+    width = max(map(len, halves))
+    padded = [f" ± {half[3:]:>{width - 3}}" if half else " " * width for half in halves]
+    return tuple(mean + half for mean, half in zip(means, padded, strict=True))
+
+
+def percent(share: float | None) -> str:
+    """Return a share in per cent, without decimals."""
+    return NOTHING if share is None else f"{100 * share:.0f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """Return "m:ss", or "h:mm:ss" from one hour on."""
+    if seconds is None:
+        return NOTHING
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def in_words(name: str) -> str:
+    """Return a key's name as a header: "timed out"."""
+    return name.replace("_", " ")

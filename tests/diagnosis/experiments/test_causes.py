@@ -1,0 +1,271 @@
+"""The decision, on speed-ups that are made up; and the laboratory that measures them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from mtctl.diagnosis.experiments import causes, variations
+from mtctl.diagnosis.experiments.course import Course
+from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime
+from mtctl.diagnosis.report import Experiment, Finding
+from mtctl.recipes.recipe import WindowsRecipe
+from tests.diagnosis.experiments.small_recipes import course, small
+
+FLAT = [0.0] * 14
+LEARNS = [0.0, 0.5, *[0.6] * 12]
+RAW = "model.standardise=[]"
+
+
+class Scripted(Laboratory):
+    """A laboratory whose speed-ups are given.
+
+    Args:
+        joint: the run as is, with a budget of 40 updates of the 130 that it was watched for.
+        speedups: of the ptr task by what was changed; others are 1.
+        heart: relative training loss after learning by heart.
+        patience: τ of a long training with everything done for the task.
+    """
+
+    def __init__(
+        self,
+        joint: Course,
+        speedups: dict[str, float],
+        heart: float = 0.1,
+        budget: int = 40,
+        patience: float | None = None,
+    ) -> None:
+        super().__init__(joint.recipe, 0, joint, None, lambda _: None)
+        self.budget = budget
+        self.asked: list[str] = []
+        self._speedups, self._heart, self._patience = speedups, heart, patience
+
+    def watch(self, tasks: Sequence[str]) -> None:
+        pass
+
+    def speedup(self, task: str, name: str, overrides: Sequence[str]) -> float:
+        what = name.removeprefix(f"{task} ")
+        self.asked.append(what)
+        found = self._speedups.get(what, 1.0)
+        return found if found >= 2 else 1.0
+
+    def patiently(self, task: str) -> Experiment:
+        return Experiment("patiently", task, self._patience, 400, None, None)
+
+    def noise(self, task: str) -> float:
+        return 0.01
+
+    def by_heart(self, task: str) -> float:
+        return self._heart
+
+
+def laboratory(
+    speedups: dict[str, float] | None = None, ptr: Sequence[float] = FLAT, **settings: Any
+) -> Scripted:
+    return Scripted(course(small(RAW), ptr=ptr, binary=LEARNS), speedups or {}, **settings)
+
+
+def still(joint: Course) -> Course:
+    """Return a course that does not go on."""
+    joint.problem.units, joint.problem.done = 0, 10**6
+    return joint
+
+
+def codes(findings: Sequence[Finding]) -> list[str]:
+    return [finding.code for finding in findings]
+
+
+@pytest.mark.parametrize(
+    ("speedups", "expected"),
+    [
+        (
+            {"alone": 5, "alone and standardised": 6, "with equal gradient shares": 3},
+            ["multiplier-dominance"],
+        ),
+        ({"alone": 5, "alone and standardised": 6}, ["multiplier-dominance"]),
+        ({"standardised": 5, "alone and standardised": 6}, ["target-out-of-reach"]),
+        (
+            {"standardised": 3, "alone": 8, "alone and standardised": 20},
+            ["multiplier-dominance", "target-out-of-reach"],
+        ),
+        (
+            {"standardised": 8, "alone": 3, "alone and standardised": 20},
+            ["target-out-of-reach", "multiplier-dominance"],
+        ),
+        ({"alone and standardised": 4}, ["multiplier-dominance", "target-out-of-reach"]),
+        ({"alone, learning rate × 10": 7}, ["learning-rate"]),
+        ({"alone, learning rate × 10": 3}, ["budget-too-small"]),
+        ({"alone, learning rate × 3": 3}, ["budget-too-small"]),
+        ({"alone, learning rate × 100": 3}, ["learning-rate"]),
+        ({"alone, learning rate × 0.3": 3}, ["learning-rate"]),
+        ({"alone, learning rate × 0.03": 3}, ["learning-rate"]),
+        ({}, ["unlearnable"]),
+    ],
+)
+def test_speed_ups_decide(speedups: dict[str, float], expected: list[str]) -> None:
+    found = causes.decide(laboratory(speedups), "ptr")
+    assert codes(found) == expected
+    severity = "warning" if expected == ["budget-too-small"] else "error"
+    assert all((one.task, one.severity, one.confidence) == ("ptr", severity, "measured") for one in found)
+    assert all(one.evidence for one in found)
+
+
+def test_a_head_that_learns_nothing_by_heart_is_dead() -> None:
+    assert codes(causes.decide(laboratory(heart=0.9), "ptr")) == ["dead-head"]
+
+
+def test_gradients_that_point_apart_are_a_conflict_whatever_the_shares() -> None:
+    given = {"alone": 5.0, "alone and standardised": 5.0, "with equal gradient shares": 9.0}
+    opposed = laboratory(given)
+    for record in opposed.joint.records:
+        record["signals"]["cosine"]["ptr|binary"] = -0.8
+    (found,) = causes.decide(opposed, "ptr")
+    assert found.code == "conflict"
+    assert "binary" in found.summary
+    assert "with equal gradient shares" not in opposed.asked
+
+
+def test_a_task_that_learns_in_four_budgets_and_is_helped_by_nothing_needs_updates() -> None:
+    patient = laboratory(ptr=[0.0] * 10 + [0.3] * 4)
+    assert codes(causes.decide(patient, "ptr")) == ["budget-too-small"]
+
+
+def test_hardly_any_updates_tell_nothing_else() -> None:
+    few = laboratory({"alone": 9.0}, budget=20)
+    (found,) = causes.decide(few, "ptr")
+    assert (found.code, found.confidence) == ("budget-too-small", "likely")
+    assert few.asked == []
+
+
+def test_a_task_that_gets_worse_is_tried_at_a_lower_rate_first() -> None:
+    unstable = laboratory({"learning rate × 0.1": 4.0, "alone": 4.0})
+    unstable.joint.records[1]["signals"]["relative_loss"]["ptr"] = 1.6
+    assert codes(causes.decide(unstable, "ptr")) == ["learning-rate"]
+    calm = laboratory({"learning rate × 0.1": 4.0})
+    assert codes(causes.decide(calm, "ptr")) == ["unlearnable"]
+
+
+def test_a_rate_with_which_no_task_learns_is_found_once_for_all() -> None:
+    lost = Scripted(course(small(), ptr=FLAT), {"learning rate × 30": 6.0})
+    first, *others = [causes.decide(lost, task) for task in lost.joint.problem.tasks]
+    assert [(one.code, one.task) for one in first] == [("learning-rate", None)]
+    assert others == [[], [], []]
+    assert "alone" not in lost.asked
+
+
+def test_where_no_task_learns_for_its_unit_the_rate_is_not_to_blame() -> None:
+    raw = Scripted(
+        course(small(RAW), ptr=FLAT),
+        {"all heads standardised": 4.0, "learning rate × 30": 6.0, "standardised": 4.0},
+    )
+    assert codes(causes.decide(raw, "ptr")) == ["target-out-of-reach"]
+
+
+def test_a_task_without_company_is_not_dominated() -> None:
+    single = Scripted(course(small("problem.tasks=[ptr]", RAW), ptr=FLAT), {"standardised": 4.0})
+    assert codes(causes.decide(single, "ptr")) == ["target-out-of-reach"]
+    assert "alone" not in single.asked
+
+
+# ----- who is examined
+
+
+def test_tasks_are_stuck_late_or_neither() -> None:
+    watched = laboratory(ptr=[0.0, 0.0, 0.0, 0.15, 0.2, *[0.3] * 9])
+    watched.joint.points["type"] = course(type=[0.0] * 5 + [0.3] * 9).points["type"]
+    assert causes.suspects(watched, ("type", "ptr", "binary", "countdown")) == (
+        ["countdown"],
+        ["type", "ptr"],
+    )
+
+
+def test_what_costs_a_late_task_something_is_a_warning() -> None:
+    late = [0.0, 0.0, 0.0, 0.15, 0.2, *[0.3] * 9]
+    (found,) = causes.held_back(laboratory({"standardised": 3.0}, ptr=late), "ptr")
+    assert (found.code, found.severity) == ("target-out-of-reach", "warning")
+    assert causes.held_back(laboratory(ptr=late), "ptr") == []
+
+
+def test_a_task_that_is_there_soon_after_the_budget_is_slow() -> None:
+    (found,) = causes.held_back(laboratory(ptr=[0.0] * 5 + [0.3] * 9), "ptr")
+    assert (found.code, found.severity) == ("slow", "info")
+    (few,) = causes.held_back(laboratory(ptr=[0.0, 0.0, 0.0, *[0.3] * 11], budget=20), "ptr")
+    assert few.code == "budget-too-small"
+
+
+LOST = [0.0, 0.3, 0.2, 0.0, -0.2, *[-0.3] * 9]
+
+
+def test_what_is_lost_while_the_training_loss_falls_was_learned_by_heart() -> None:
+    lost = laboratory(ptr=LOST)
+    still(lost.joint).records[-1]["signals"]["relative_loss"]["ptr"] = 0.3
+    (found,) = causes.held_back(lost, "ptr")
+    assert (found.code, found.severity) == ("overfitting", "warning")
+
+
+@pytest.mark.parametrize(
+    ("speedups", "code"),
+    [
+        ({"learning rate × 0.1": 3.0}, "learning-rate"),
+        ({"alone": 3.0, "alone and standardised": 3.0}, "multiplier-dominance"),
+    ],
+)
+def test_what_is_lost_on_all_windows_has_a_cause(speedups: dict[str, float], code: str) -> None:
+    lost = laboratory(speedups, ptr=LOST)
+    still(lost.joint)
+    (found,) = causes.held_back(lost, "ptr")
+    assert (found.code, found.severity) == (code, "error")
+    assert lost.as_is("ptr") == lost.joint.updates
+
+
+def test_a_dip_at_the_end_of_the_budget_is_nothing() -> None:
+    dips = laboratory(ptr=[0.0, 0.3, 0.3, 0.3, -0.2, *[0.3] * 9])
+    still(dips.joint)
+    assert causes.held_back(dips, "ptr") == []
+
+
+# ----- the laboratory
+
+
+def real(recipe: WindowsRecipe, deadline: float | None = None) -> Laboratory:
+    joint = Course(recipe, 0).run(recipe.training.epochs)
+    return Laboratory(recipe, 0, joint, deadline, lambda _: None)
+
+
+def test_an_experiment_is_made_once_and_one_that_changes_nothing_never() -> None:
+    found = real(small())
+    assert found.standardised("ptr") == 1.0
+    assert found.experiments == []
+    assert found.alone("ptr") == found.alone("ptr")
+    (experiment,) = found.experiments
+    assert (experiment.name, experiment.task, experiment.watched) == ("ptr alone", "ptr", 2)
+
+
+def test_sgd_gets_the_multiplier_of_the_others() -> None:
+    recipe = small(
+        "training.optimizer=sgd",
+        "training.lr=0.1",
+        "balancer={kind: manual, weights: {type: 0.003, ptr: 4.0, binary: 2.0, countdown: 1.0}}",
+    )
+    alone = variations.varied(recipe, real(recipe).without_others("type"))
+    assert alone.training.lr == pytest.approx(0.2)
+    adam = small("balancer={kind: manual, weights: {type: 0.003, ptr: 4.0, binary: 2.0, countdown: 1.0}}")
+    assert variations.varied(adam, real(adam).without_others("type")).training.lr == adam.training.lr
+
+
+def test_no_run_starts_after_the_deadline() -> None:
+    late = real(small(RAW), time.monotonic())
+    for experiment in (late.alone, late.standardised, late.by_heart):
+        with pytest.raises(OutOfTime):
+            experiment("ptr")
+    with pytest.raises(OutOfTime):
+        late.watch(["ptr"])
+
+
+def test_a_few_windows_are_learned_by_heart_at_any_learning_rate() -> None:
+    assert real(small("training.lr=1e-6")).by_heart("binary") < 0.5
+    dead = real(small("problem.faults=[{kind: dead_head, task: ptr}]"))
+    assert dead.by_heart("ptr") > 0.5

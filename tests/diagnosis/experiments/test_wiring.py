@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mtctl.diagnosis.experiments import wiring
+from mtctl.diagnosis.experiments.course import Course
+from mtctl.problems.windows.problem import Windows
+from tests.diagnosis.experiments.small_recipes import small
+
+
+def problem(*overrides: str) -> Windows:
+    recipe = small(*overrides)
+    return Windows(recipe.problem, recipe.model, recipe.training, 0)
+
+
+def fault(text: str) -> str:
+    return f"problem.faults=[{{{text}}}]"
+
+
+@pytest.mark.parametrize(
+    ("planted", "code", "task"),
+    [
+        ("kind: missing_targets, task: type", "bad-targets", "type"),
+        ("kind: missing_targets, task: ptr", "bad-targets", "ptr"),
+        ("kind: missing_targets, task: countdown, fraction: 1.0", "bad-targets", "countdown"),
+        ("kind: constant_targets, task: type", "bad-targets", "type"),
+        ("kind: constant_targets, task: binary", "bad-targets", "binary"),
+        ("kind: not_in_optimizer, task: ptr", "not-in-optimizer", "ptr"),
+        ("kind: frozen_trunk", "frozen-trunk", None),
+        ("kind: detached, task: type", "detached-task", "type"),
+        ("kind: detached, task: countdown", "detached-task", "countdown"),
+        ("kind: dead_head, task: ptr", "dead-head", "ptr"),
+        ("kind: saturated_head, bias: 20", "dead-head", "binary"),
+    ],
+)
+def test_a_wiring_fault_is_found_and_nothing_else(planted: str, code: str, task: str | None) -> None:
+    findings, checks = wiring.examine(problem(fault(planted)))
+    assert [(one.code, one.task, one.severity, one.confidence) for one in findings] == [
+        (code, task, "error", "certain")
+    ]
+    assert [check.detail for check in checks if check.outcome == "found"] == [task or "trunk"]
+    assert len(checks) == 3
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("model.standardise=[]",),
+        ("problem.tasks=[ptr]",),
+        ("model.countdown=scalar",),
+        (fault("kind: contradiction, task: ptr, by: type"),),
+        (fault("kind: scaled_loss, task: ptr, factor: 0.001"),),
+        (fault("kind: shuffled_targets, task: type"),),
+    ],
+)
+def test_what_is_wired_well_passes(overrides: tuple[str, ...]) -> None:
+    findings, checks = wiring.examine(problem(*overrides))
+    assert findings == []
+    assert {check.outcome for check in checks} == {"passed"}
+
+
+def test_a_target_outside_what_its_loss_takes_is_bad() -> None:
+    spoiled = problem()
+    training = spoiled.splits.training
+    masks = training.targets["binary"].clone()  # problems of one process share their data
+    masks[3, 7] = 20.0
+    spoiled.splits = replace(
+        spoiled.splits, training=replace(training, targets={**training.targets, "binary": masks})
+    )
+    (found,) = wiring.examine(spoiled)[0]
+    assert (found.code, found.task, found.evidence[0].value) == ("bad-targets", "binary", 1)
+
+
+# ----- who looks at the inputs
+
+
+def test_a_trained_task_looks_at_its_inputs() -> None:
+    course = Course(small(), 0, watched=False).run(20)
+    assert wiring.ignores_input(course.problem, "binary") > 0.1
+
+
+def test_a_head_that_answers_always_the_same_does_not() -> None:
+    untrained = problem()
+    with torch.no_grad():
+        for parameter in untrained.head("binary"):
+            parameter.zero_()
+    assert wiring.ignores_input(untrained, "binary") == 0.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_countdown_of_other_windows_is_learned_by_position_only(seed: int) -> None:
+    recipe = small(
+        fault("kind: shuffled_targets, task: countdown"), "problem.tasks=[countdown]", "training.lr=0.02"
+    )
+    course = Course(recipe, seed).run(25)
+    assert course.points["countdown"][-1].skill > 0.1
+    assert wiring.ignores_input(course.problem, "countdown") < wiring.IGNORED
+
+
+def test_hardly_any_windows_are_no_reason_to_doubt() -> None:
+    tiny = problem("problem.data.validation=4")
+    assert wiring.ignores_input(tiny, "ptr") != 0.0

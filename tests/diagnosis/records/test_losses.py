@@ -1,0 +1,87 @@
+"""Rules on loss curves: each fires on its fault, and not on a healthy curve."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mtctl.diagnosis.records.losses import diverged, overfitting, stuck, symptom, task_state, too_few_updates
+from mtctl.diagnosis.records.trends import Values
+from tests.diagnosis.records.histories import FALLING, LEVEL, codes
+
+FALL, STAY = np.array(FALLING), np.array(LEVEL)
+SLOW: Values = 1 - 0.02 * np.arange(6, dtype=np.float64)
+
+
+@pytest.mark.parametrize(
+    ("values", "skill", "state"),
+    [
+        (FALL, None, "learns"),
+        (FALL, 0.4, "learns"),
+        (FALL, 0.05, "slow"),
+        (SLOW, None, "slow"),
+        (STAY, None, "flat"),
+        (STAY, 0.05, "flat"),
+        (STAY, 0.3, "learns"),
+        (STAY, 0.8, "at_floor"),
+        (1 + 0.1 * np.arange(6), None, "flat"),
+        (1 + 3 * np.arange(6.0), None, "diverged"),
+        (np.array([1.0, 0.9, np.nan]), None, "diverged"),
+        (np.array([np.inf]), None, "diverged"),
+        (np.array([1.0]), None, "unknown"),
+        (np.array([]), None, "unknown"),
+    ],
+)
+def test_states(values: Values, skill: float | None, state: str) -> None:
+    assert task_state("a", values, skill=skill).state == state
+
+
+def test_a_loss_below_the_constants_has_not_diverged() -> None:
+    rising = 0.1 * (1 + np.arange(6.0) ** 2)
+    assert task_state("a", rising).state == "diverged"
+    assert task_state("a", rising, constant=1.0).state == "flat"
+
+
+def test_the_documented_check() -> None:
+    states = [task_state("a", FALL), task_state("b", STAY), task_state("c", SLOW)]
+    found = symptom(states, 30)
+    assert (found.present, found.flat, found.improving, found.updates) == (True, ("b",), ("a",), 30)
+    assert not symptom(states[1:], 30).present
+    assert not symptom(states[:1], 30).present
+
+
+def test_divergence_is_told_from_a_value_that_is_not_finite() -> None:
+    curves = {"a": FALL, "b": 1 + 3 * np.arange(6.0), "c": np.array([1.0, np.nan, 0.5])}
+    found = diverged([task_state(task, values) for task, values in curves.items()], curves, "possible")
+    assert codes(found.findings) == [("diverged", "b"), ("diverged", "c")]
+    assert [finding.confidence for finding in found.findings] == ["possible", "certain"]
+
+
+def test_tasks_that_are_stuck() -> None:
+    states = [
+        task_state("a", FALL),
+        task_state("b", STAY),
+        task_state("c", FALL, skill=0.02),
+        task_state("d", STAY, skill=0.9),
+    ]
+    found = stuck(states, "error", "likely", "no signal tells why")
+    assert codes(found.findings) == [("flat-task", "b"), ("slow", "c"), ("at-noise-floor", "d")]
+    assert [finding.severity for finding in found.findings] == ["error", "warning", "info"]
+    assert stuck(states[:1], "error", "likely", "").check.outcome == "passed"
+
+
+def test_few_updates_matter_only_to_tasks_that_are_behind() -> None:
+    behind, ahead = task_state("b", STAY), task_state("a", FALL)
+    assert codes(too_few_updates([ahead, behind], 30).findings) == [("budget-too-small", None)]
+    assert not too_few_updates([ahead, behind], 300).findings
+    assert not too_few_updates([ahead], 30).findings
+
+
+def test_overfitting_is_a_rise_from_the_lowest_held_out_loss() -> None:
+    rises = np.array([1.0, 0.8, 0.7, 0.75, 0.9, 1.1, 1.2])
+    assert codes(overfitting({"a": (FALL, rises)}, "likely").findings) == [("overfitting", "a")]
+    for healthy in (np.array(FALLING), np.array([1.0, 0.8, 0.7, 0.72, 0.71, 0.73]), rises[:4]):
+        assert not overfitting({"a": (FALL, healthy)}, "likely").findings
+    assert not overfitting({"a": (STAY, rises)}, "likely").findings
+    assert overfitting({"a": (FALL, rises[:3])}, "likely").check.outcome == "not_run"
+    assert overfitting({}, "likely").check.outcome == "not_run"

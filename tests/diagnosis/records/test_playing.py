@@ -1,0 +1,118 @@
+"""Rules on played episodes: returns, successes, exploration, experience and weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtctl.diagnosis.records.run import diagnose_records
+from mtctl.diagnosis.report import Diagnosis
+from tests.diagnosis.records.histories import codes, episodes, subject
+
+LANDER = ("standard", "heavy")
+EPISODES = 60
+
+
+def returns(first: float, last: float, sd: float = 60.0) -> list[float]:
+    """Return noisy returns of 60 episodes; the noise is the same in every call."""
+    noise = sd * np.random.default_rng(0).normal(size=EPISODES)
+    return list(np.linspace(first, last, EPISODES) + noise)
+
+
+LEARNING, LEVEL = returns(-200, 250), returns(-150, -150)
+
+
+def diagnose(second: list[float], signals: Any = None, task: str = "heavy", **options: Any) -> Diagnosis:
+    """Return the diagnosis of a run in which `standard` learns."""
+    records = episodes({"standard": LEARNING, task: second}, signals, **options)
+    return diagnose_records(records, subject(("standard", task), "lander"))
+
+
+def test_a_run_that_learns_has_no_finding() -> None:
+    diagnosis = diagnose(LEARNING)
+    assert codes(diagnosis) == []
+    assert diagnosis.symptom is None
+    assert [state.state for state in diagnosis.states] == ["learns", "learns"]
+    assert diagnosis.states[0].change > 1
+    assert {check.outcome for check in diagnosis.checks} == {"passed", "not_run"}
+
+
+@pytest.mark.parametrize(
+    ("second", "state", "found"),
+    [
+        (LEVEL, "flat", [("flat-task", "heavy")]),
+        (returns(-100, -300), "flat", [("flat-task", "heavy")]),
+        (returns(-200, -50), "slow", [("slow", "heavy")]),
+        (returns(240, 240, 5), "at_floor", []),
+        (LEVEL[:0], "unknown", []),
+    ],
+)
+def test_states_follow_returns(second: list[float], state: str, found: list[tuple[str, str]]) -> None:
+    records = [
+        each
+        for each in episodes({"standard": LEARNING, "heavy": second or LEVEL})
+        if second or getattr(each, "task", "") == "standard"
+    ]
+    diagnosis = diagnose_records(records, subject(LANDER, "lander"))
+    assert (diagnosis.states[1].state, codes(diagnosis)) == (state, found)
+
+
+def test_noise_is_not_learning() -> None:
+    rng, called = np.random.default_rng(1), []
+    for _ in range(60):
+        noise = list(-150 + 100 * rng.normal(size=EPISODES))
+        called.append(diagnose(noise).states[1].state)
+    assert called.count("flat") >= 57
+
+
+def test_a_flat_task_is_no_error_while_actions_are_still_random() -> None:
+    early, late = (diagnose(LEVEL, epsilon=epsilon) for epsilon in (0.6, 0.01))
+    assert codes(early) == [("flat-task", "heavy"), ("budget-too-small", None)]
+    assert {finding.severity for finding in early.findings} == {"warning"}
+    assert [finding.severity for finding in late.findings] == ["error"]
+
+
+def test_a_run_without_updates_never_learned() -> None:
+    diagnosis = diagnose(LEVEL, updates=0)
+    assert codes(diagnosis) == [("replay-starvation", None)]
+    assert diagnosis.findings[0].confidence == "certain"
+    assert {state.state for state in diagnosis.states} == {"unknown"}
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [
+        {"heavy": {"replay_rows": 0.0}},
+        {"heavy": {"update_share": 0.02}, "standard": {"update_share": 0.98}},
+    ],
+)
+def test_a_task_without_experience_is_starved(signals: Any) -> None:
+    assert codes(diagnose(LEVEL, signals)) == [("replay-starvation", "heavy")]
+
+
+def test_updates_of_one_task_at_a_time_starve_nobody() -> None:
+    assert codes(diagnose(LEARNING, one_at_a_time=True)) == []
+
+
+def test_a_collapsed_weight_accounts_for_a_flat_task() -> None:
+    weights = {"heavy": {"weight": list(np.geomspace(1, 1e-4, EPISODES))}}
+    found = diagnose(LEVEL, weights)
+    assert codes(found) == [("weights-collapsed", "heavy")]
+    assert found.findings[0].severity == "error"
+    assert codes(diagnose(LEVEL, {"heavy": {"weight": 0.3}})) == [("flat-task", "heavy")]
+
+
+def test_hull_noise_puts_landing_out_of_reach_by_its_rules() -> None:
+    found = diagnose([min(value, 150.0) for value in LEARNING], task="windy_hull_noise")
+    assert codes(found) == [("success-out-of-reach", "windy_hull_noise")]
+    assert (found.findings[0].severity, found.findings[0].confidence) == ("warning", "certain")
+
+
+def test_a_success_that_never_comes_beside_others_that_do() -> None:
+    lander, hovering = returns(-200, 400) * 2, [min(value, 150.0) for value in LEARNING] * 2
+    records = episodes({"standard": lander, "heavy": hovering}, outcome={"heavy": "timed_out"})
+    assert codes(diagnose_records(records, subject(LANDER, "lander"))) == [("success-out-of-reach", "heavy")]
+    crashing = episodes({"standard": hovering, "heavy": hovering})
+    assert codes(diagnose_records(crashing, subject(LANDER, "lander"))) == []

@@ -1,0 +1,114 @@
+"""Rules on signals of gradients, weights and heads: each fires on its fault alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mtctl.diagnosis.records.run import diagnose_records
+from tests.diagnosis.records.histories import FALLING, LEVEL, codes, epochs, subject
+
+Signals = dict[str, Any]
+BOTH = {"a": FALLING, "b": LEVEL}
+BEHIND = {"relative_loss": 1.0}
+
+
+def found(signals: Signals, **options: Any) -> list[tuple[str, str | None]]:
+    """Return the findings where `a` learns and `b` is flat with these signals."""
+    return codes(diagnose_records(epochs(BOTH, {"b": {**BEHIND, **signals}}, **options), subject()))
+
+
+def test_a_healthy_history_has_no_finding() -> None:
+    diagnosis = diagnose_records(epochs({"a": FALLING, "b": FALLING}, cosine=[0.1] * 6), subject())
+    assert codes(diagnosis) == []
+    assert [state.state for state in diagnosis.states] == ["learns", "learns"]
+    outcomes = {check.outcome for check in diagnosis.checks if "training" not in check.detail}
+    assert outcomes <= {"passed", "not_run"}
+
+
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [
+        ({}, "flat-task"),
+        ({"gradient_norm": 0.0, "gradient_share": 0.0}, "detached-task"),
+        ({"own_update": 0.0}, "not-in-optimizer"),
+        ({"own_gradient_norm": 0.0, "own_update": 0.0}, "dead-head"),
+        ({"dead_units": 1.0}, "dead-head"),
+        ({"relative_loss": 50.0, "own_gradient_norm": 1e-3}, "dead-head"),
+        ({"reach": 44.0}, "target-out-of-reach"),
+        ({"reach": (44.0, 30.0, 10.0, 4.0, 3.0, 2.0)}, "target-out-of-reach"),
+        ({"own_weight": 0.006, "gradient_share": 0.001}, "multiplier-dominance"),
+        ({"gradient_norm": 0.001, "gradient_share": 0.001}, "multiplier-dominance"),
+    ],
+)
+def test_a_fault_of_a_flat_task_is_named(signals: Signals, code: str) -> None:
+    assert found(signals) == [(code, "b")]
+
+
+def test_both_causes_of_the_documented_case_are_named() -> None:
+    both = {"own_weight": 0.006, "gradient_share": 0.001, "reach": 44.0}
+    assert found(both) == [("target-out-of-reach", "b"), ("multiplier-dominance", "b")]
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [
+        {"own_weight": 0.002, "gradient_share": 0.001},
+        {"reach": 44.0},
+        {"relative_loss": 0.1, "own_gradient_norm": 1e-3},
+    ],
+)
+def test_the_same_signals_are_no_fault_of_a_task_that_learns(signals: Signals) -> None:
+    records = epochs({"a": FALLING, "b": FALLING}, {"b": signals})
+    assert codes(diagnose_records(records, subject())) == []
+
+
+@pytest.mark.parametrize("signals", [{"gradient_norm": 0.0}, {"own_update": 0.0}])
+def test_wrong_wiring_is_reported_of_a_task_that_learns_too(signals: Signals) -> None:
+    diagnosis = diagnose_records(epochs({"a": FALLING, "b": FALLING}, {"b": signals}), subject())
+    assert [(each.task, each.severity, each.confidence) for each in diagnosis.findings] == [
+        ("b", "error", "certain")
+    ]
+
+
+def test_a_head_that_rests_in_one_epoch_is_in_the_optimizer() -> None:
+    assert found({"own_update": (0.0, 0.01, 0.01, 0.01, 0.01, 0.01)}) == [("flat-task", "b")]
+
+
+def test_signals_that_are_missing_are_said_to_be() -> None:
+    names = ("gradient_norm", "gradient_share", "own_gradient_norm", "own_update", "reach", "dead_units")
+    nothing = dict.fromkeys(names)
+    diagnosis = diagnose_records(epochs(BOTH, {"a": nothing, "b": {**nothing, **BEHIND}}), subject())
+    assert codes(diagnosis) == [("flat-task", "b")]
+    not_run = {check.name for check in diagnosis.checks if check.outcome == "not_run"}
+    assert {"gradients reach trunk and heads", "heads move", "live heads", "targets in reach"} < not_run
+    assert {"parts in the shared gradient", "conflicting gradients"} < not_run
+
+
+def test_conflict_is_a_mean_beyond_noise_of_a_flat_task() -> None:
+    opposed = [-0.6, -0.5, -0.7, -0.6, -0.5, -0.6]
+    assert found({}, cosine=opposed) == [("conflict", "b")]
+    assert found({}, cosine=[-0.9, 0.6, -0.8, 0.3, -0.7, -0.5]) == [("flat-task", "b")]
+    assert found({}, cosine=[-0.05] * 6) == [("flat-task", "b")]
+    healthy = epochs({"a": FALLING, "b": FALLING}, cosine=opposed)
+    assert codes(diagnose_records(healthy, subject())) == []
+
+
+def test_a_rate_at_which_nothing_moves_is_nobodys_alone() -> None:
+    far = {"reach": 300.0, "relative_loss": 1.0}
+    records = epochs({"a": LEVEL, "b": LEVEL}, {"a": far, "b": far})
+    assert codes(diagnose_records(records, subject())) == [("learning-rate", None)]
+
+
+def test_a_rate_that_throws_losses_about() -> None:
+    assert found({"relative_loss": 60.0}) == [("learning-rate", None)]
+
+
+def test_a_weight_that_fell_is_collapsed_and_one_that_is_small_from_the_first_is_not() -> None:
+    fell = {"weight": (1.0, 0.1, 0.01, 0.002, 0.001, 0.0005)}
+    assert found(fell) == [("weights-collapsed", "b")]
+    assert found({"weight": 0.0005}) == [("flat-task", "b")]
+    assert found({"weight": (1.0, 0.5, 0.3, 0.2, 0.3, 0.4)}) == [("flat-task", "b")]
+    floor = {"weight": (1.0, 0.3, 0.051, 0.05, 0.05, 0.05)}
+    assert found(floor) == [("weights-collapsed", "b")]

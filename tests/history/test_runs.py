@@ -1,0 +1,387 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mtctl.errors import MtctlError
+from mtctl.history.formats import EpisodeRecord, EpochRecord, EvaluationRecord
+from mtctl.history.runs import evaluation, find_runs, metrics, read_run
+from tests.history.runs_factory import epochs, run_document, write_run, write_windows_run
+
+
+def failure(read: Callable[[], object]) -> MtctlError:
+    with pytest.raises(MtctlError) as caught:
+        read()
+    assert caught.value.code == 2
+    assert caught.value.hint
+    return caught.value
+
+
+def test_a_run_is_read(tmp_path: Path) -> None:
+    path = write_run(tmp_path, seed=3, status="interrupted", error={"message": "stopped"}, future_key=[1])
+    run = read_run(path)
+    assert (run.path, run.name, run.seed, run.status) == (path, "gradnorm_blind", 3, "interrupted")
+    assert run.tasks == ("standard", "windy", "heavy")
+    assert run.definition["environment"] == "LunarLander"
+    assert (run.parameters.total, run.parameters.shared, run.parameters.balancer) == (35719, 35716, 3)
+    assert (run.budget.done, run.budget.samples_per_update) == (1500, 192)
+    assert run.seconds.training == 490.1
+    assert run.versions["torch"] == "2.13.0"
+    assert run.error is not None
+    assert run.error.message == "stopped"
+
+
+def test_an_evaluation_is_read(tmp_path: Path) -> None:
+    path = write_run(tmp_path)
+    found = evaluation(path)
+    assert found is not None
+    assert (found.items, found.seeds, found.done) == (4, "held_out", 1500)
+    assert found.tasks["windy"].scores == (100.0, 150.0, 200.0, 250.0)
+    assert found.tasks["windy"].first(2).outcomes == ("timed_out", "timed_out")
+    assert evaluation(path, "best") is None
+
+
+def test_an_evaluation_of_another_checkpoint_has_its_own_file(tmp_path: Path) -> None:
+    path = write_run(tmp_path, evaluation={"checkpoint": "best"})
+    (path / "eval.json").rename(path / "eval-best.json")
+    assert evaluation(path) is None
+    found = evaluation(path, "best")
+    assert found is not None
+    assert found.checkpoint == "best"
+
+
+def test_an_evaluation_under_a_wrong_name_is_refused(tmp_path: Path) -> None:
+    path = write_run(tmp_path, evaluation={"checkpoint": "best"})
+    assert "is of checkpoint best, not last" in failure(lambda: evaluation(path)).message
+
+
+def test_metrics_are_read(tmp_path: Path) -> None:
+    found = metrics(write_run(tmp_path))
+    first, second, _, last = found
+    assert found.cut_off is None
+    assert isinstance(first, EpisodeRecord)
+    assert isinstance(second, EpisodeRecord)
+    assert isinstance(last, EvaluationRecord)
+    assert (first.episode_return, first.signals) == (-123.4, None)
+    assert second.signals is not None
+    assert second.signals.weight == {"standard": 1.0, "windy": None}
+    assert second.signals.further == {"replay_rows": {"standard": 93.0, "windy": 0.0}}
+    assert last.tasks["standard"].outcomes == {"landed": 0, "crashed": 1, "timed_out": 0}
+    assert (last.episode, last.epoch, last.environment_steps) == (3, None, 279)
+
+
+def test_metrics_of_epochs_are_read(tmp_path: Path) -> None:
+    first, second, *_ = metrics(write_windows_run(tmp_path))
+    assert isinstance(first, EpochRecord)
+    assert isinstance(second, EvaluationRecord)
+    assert (first.epoch, first.updates, first.loss["ptr"]) == (1, 6, 1.0)
+    assert first.signals is not None
+    assert (first.signals.measured, first.signals.gradient_norm["type"]) == (0, None)
+    assert first.signals.further["dead_units"] == {"type": 0.25, "ptr": None}
+    assert (second.episode, second.epoch, second.environment_steps) == (None, 1, None)
+    assert second.tasks["ptr"].measures["pointer_error"] == 15.692
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"signals": {"dead_units": {"type": "many"}}},
+            "signals.dead_units.type: input should be a valid number",
+        ),
+        ({"signals": {"dead_units": 3}}, "signals.dead_units: input should be an object"),
+        ({"signals": {"measured": None}}, "signals.measured: input should be a valid integer"),
+        ({"loss": {"type": None}}, "loss.type: input should be a valid number"),
+        ({"kind": "evaluation", "episode": 1, "tasks": {}, "average": 0.0}, "at an episode or at an epoch"),
+    ],
+)
+def test_figures_of_a_unit_are_numbers_or_null(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    run = write_windows_run(tmp_path, status="running")
+    record = epochs()[0]
+    signals = {**record["signals"], **change.get("signals", {})}
+    (run / "metrics.jsonl").write_text(json.dumps({**record, **change, "signals": signals}) + "\n")
+    assert message in failure(lambda: metrics(run)).message
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
+def test_a_line_that_a_killed_run_could_not_finish_is_left_out_and_named(tmp_path: Path, status: str) -> None:
+    path = write_run(tmp_path, status=status)
+    whole = (path / "metrics.jsonl").read_bytes()
+    (path / "metrics.jsonl").write_bytes(whole[:-20])
+    found = metrics(path)
+    assert len(found.records) == 3
+    assert found.cut_off == f"{path}/metrics.jsonl:4 is cut off and was left out"
+
+
+def test_a_last_line_without_its_line_break_counts(tmp_path: Path) -> None:
+    path = write_run(tmp_path)
+    (path / "metrics.jsonl").write_bytes((path / "metrics.jsonl").read_bytes()[:-1])
+    assert len(metrics(path).records) == 4
+
+
+def test_a_completed_run_has_no_line_cut_off(tmp_path: Path) -> None:
+    path = write_run(tmp_path)
+    (path / "metrics.jsonl").write_bytes((path / "metrics.jsonl").read_bytes()[:-20])
+    assert "metrics.jsonl:4 is cut off" in failure(lambda: metrics(path)).message
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"", "metrics.jsonl:2 is empty"),
+        (b'{"kind": "episode", "episode": }', "metrics.jsonl:2:32 is not valid JSON: expecting value"),
+        (b'{"kind": "month"}', "metrics.jsonl:2 does not have mtctl's format"),
+        (b'{"kind": "episode", "return": "x"}', 'episode.return: input should be a valid number, found "x"'),
+        (b'{"kind": "episode", "return": NaN}', "metrics.jsonl:2 is not valid JSON: NaN is no number"),
+        (b"\xff", "metrics.jsonl:2 is not UTF-8 text (byte 1)"),
+    ],
+)
+def test_a_corrupt_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:
+    path = write_run(tmp_path, status="running")
+    lines = (path / "metrics.jsonl").read_bytes().split(b"\n")
+    (path / "metrics.jsonl").write_bytes(b"\n".join([lines[0], line, *lines[2:]]))
+    assert message in failure(lambda: metrics(path)).message
+
+
+def test_runs_are_found_once_and_in_order(tmp_path: Path) -> None:
+    seeds = [write_run(tmp_path, "b", seed) for seed in (10, 2, 0)]
+    other = write_run(tmp_path, "a", 0)
+    expected = [other, seeds[2], seeds[1], seeds[0]]
+    assert find_runs([tmp_path]) == expected
+    assert find_runs([tmp_path / "a", tmp_path / "b"]) == expected
+    assert find_runs([seeds[0], tmp_path / "b", tmp_path / "b" / ".." / "b"]) == [
+        seeds[0],
+        seeds[2],
+        seeds[1],
+    ]
+
+
+def test_what_is_no_run_is_passed_over_inside_a_results_root(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    (tmp_path / "plots" / "png").mkdir(parents=True)
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "run.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("mine")
+    assert find_runs([tmp_path]) == [run]
+
+
+def test_a_run_without_run_json_is_found_so_that_it_can_be_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    (run / "run.json").unlink()
+    assert find_runs([tmp_path]) == [run]
+    assert failure(lambda: read_run(run)).message == f"{run} is an incomplete run: it has no run.json"
+
+
+def test_a_missing_path_gets_its_nearest_neighbour(tmp_path: Path) -> None:
+    write_run(tmp_path / "results", "my_recipe")
+    error = failure(lambda: find_runs([tmp_path / "results" / "my_recpie"]))
+    assert error.message == f"{tmp_path}/results/my_recpie does not exist"
+    assert error.hint == f"did you mean {tmp_path}/results/my_recipe?"
+    assert (
+        failure(lambda: find_runs([tmp_path / "resluts" / "x" / "seed0"])).hint
+        == f"did you mean {tmp_path}/results?"
+    )
+    assert "mtctl train RECIPE" in (failure(lambda: read_run(tmp_path / "zzz")).hint or "")
+
+
+@pytest.mark.parametrize(
+    ("path", "recipe"),
+    [
+        ("results/gradnorm_blind", "gradnorm_blind"),
+        ("gradnorm_blind", "gradnorm_blind"),
+        ("results/pcgrad_aware/seed0", "pcgrad_aware"),
+        ("results/published_gradnorm_blind", "published/gradnorm_blind"),
+    ],
+)
+def test_a_missing_path_that_names_a_built_in_recipe_says_how_to_train_it(
+    tmp_path: Path, path: str, recipe: str
+) -> None:
+    assert f"`mtctl train {recipe}`" in (failure(lambda: find_runs([tmp_path / path])).hint or "")
+
+
+def test_a_checkpoint_is_not_a_run(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    error = failure(lambda: find_runs([run / "checkpoints" / "last.pt"]))
+    assert error.message.endswith("last.pt is a checkpoint, not a run")
+    assert error.hint == f"name the run's directory: {run}"
+    assert failure(lambda: read_run(run / "run.json")).message.endswith("run.json is a file, not a run")
+
+
+def test_a_foreign_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    assert failure(lambda: find_runs([tmp_path / "photos"])).message.endswith(
+        "photos is not a run and holds none"
+    )
+    assert "photos is not a run" in failure(lambda: read_run(tmp_path / "photos")).message
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_an_impossible_path_is_refused(tmp_path: Path, name: str) -> None:
+    failure(lambda: find_runs([tmp_path / name]))
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert failure(lambda: find_runs([tmp_path])).message == f"{tmp_path} cannot be read: Permission denied"
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path, evaluation=None)
+    (run / "eval.json").mkdir()
+    assert "eval.json cannot be read: Is a directory" in failure(lambda: evaluation(run)).message
+
+
+def changed(**changes: Any) -> bytes:
+    return json.dumps(run_document(**changes)).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "run.json is empty"),
+        (b" \n", "run.json is empty"),
+        (changed()[:-1], "run.json is cut off in the middle of a value"),
+        (changed()[:300], "run.json is cut off in the middle of a value"),
+        (b'{"schema": 2,\n "name" 3}', "run.json:2:9 is not valid JSON: expecting ':' delimiter"),
+        (b'{"schema": 2}\x00', "run.json:1:14 is not valid JSON: extra data"),
+        (b"\xfe\xff", "run.json is not UTF-8 text (byte 1)"),
+        (b"[1]", "run.json was not written by mtctl: it states no `schema`"),
+        (b"{}", "run.json was not written by mtctl: it states no `schema`"),
+        (changed(schema=1), "run.json has schema 1; this mtctl reads schema 2"),
+        (changed(schema=True), "run.json has schema true; this mtctl reads schema 2"),
+        (b"[" * 100_000, "run.json is nested too deeply to be mtctl's"),
+        (b'{"schema": ' + b"1" * 5000 + b"}", "run.json is not valid JSON: Exceeds the limit"),
+        (b'{"schema": 2, "seed": Infinity}', "run.json is not valid JSON: Infinity is no number"),
+        (b'{"schema": 2}', "status: is missing"),
+        (changed(seed="0"), 'seed: input should be a valid integer, found "0"'),
+        (changed(seed=-1), "seed: input should be greater than or equal to 0, found -1"),
+        (changed(seed=10**400), "found a huge integer"),
+        (changed(status="done"), "status: input should be 'running', 'completed', 'interrupted' or 'failed'"),
+        (changed(tasks=["standard", "standard"]), "tasks: a task is listed twice"),
+        (changed(name="a\x1b[31mb"), 'name: input should be printable text, found "a\\u001b[31mb"'),
+        (changed(name="\ud800"), "name: input should be"),
+        (changed(seconds=None), "seconds: input should be an object, found null"),
+        (changed(score={"success": 1e200}), "score.success: input should be less than or equal to"),
+        (
+            json.dumps(run_document() | {"tasks": {"a": 1}}).encode(),
+            "tasks: input should be a list, found an object",
+        ),
+    ],
+)
+def test_a_broken_run_json_is_explained(tmp_path: Path, content: bytes, message: str) -> None:
+    run = write_run(tmp_path)
+    (run / "run.json").write_bytes(content)
+    error = failure(lambda: read_run(run))
+    assert error.message.startswith(f"{run}/run.json")
+    assert message in error.message
+    assert "--force" in (error.hint or "")
+
+
+def test_many_problems_are_counted(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    (run / "run.json").write_text('{"schema": 2}')
+    assert re.search(r"and \d+ more$", failure(lambda: read_run(run)).message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"items": 5}, "5 items are announced, and task standard has 4 scores"),
+        ({"items": 0}, "items: input should be greater than or equal to 1"),
+        ({"tasks": {}}, "tasks: "),
+        (
+            {"tasks": {"standard": {"scores": [1], "steps": [1], "outcomes": [0], "measures": {}}}},
+            "outcomes.0: input should",
+        ),
+        (
+            {
+                "items": 1,
+                "tasks": {"standard": {"scores": [1], "steps": [1, 2], "outcomes": None, "measures": {}}},
+            },
+            "1 items are announced, and task standard has 2 steps",
+        ),
+        (
+            {
+                "tasks": {
+                    "standard": {"scores": [1], "steps": None, "outcomes": None, "measures": {"loss": None}}
+                }
+            },
+            "measures.loss: input should be a valid number",
+        ),
+        ({"done": None}, "done: input should be a valid integer, found null"),
+    ],
+)
+def test_a_broken_evaluation_is_explained(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    run = write_run(tmp_path, evaluation=changes)
+    error = failure(lambda: evaluation(run))
+    assert message in error.message
+    assert "mtctl eval" in (error.hint or "")
+
+
+@pytest.mark.parametrize("file", ["run.json", "eval.json", "metrics.jsonl"])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("write", [write_run, write_windows_run])
+def test_damage_is_explained_or_harmless(
+    tmp_path: Path, file: str, data: st.DataObject, write: Callable[..., Path]
+) -> None:
+    """Whatever bytes are cut out or overwritten: a result, or a clear error; never another exception."""
+    run = tmp_path / "mine" / "seed0"
+    if not run.exists():
+        write(tmp_path, "mine", status="running")
+        (run / f"{file}.whole").write_bytes((run / file).read_bytes())
+    whole = (run / f"{file}.whole").read_bytes()
+    start = data.draw(st.integers(0, len(whole)))
+    end = data.draw(st.one_of(st.just(len(whole)), st.integers(start, min(len(whole), start + 20))))
+    (run / file).write_bytes(whole[:start] + data.draw(st.binary(max_size=10)) + whole[end:])
+    for read in (read_run, evaluation, metrics):
+        try:
+            read(run)
+        except MtctlError as error:
+            assert error.hint
+            error.message.encode()  # could be printed
+
+
+@pytest.mark.parametrize("place", ["task", "signals"])
+def test_records_of_tasks_that_the_run_does_not_have(tmp_path: Path, place: str) -> None:
+    run = write_windows_run(tmp_path)
+    first, second = (json.loads(json.dumps(record)) for record in epochs() if record["kind"] == "epoch")
+    if place == "task":
+        second["loss"]["else"] = 1.0
+    else:
+        second["signals"]["further"] = {"else": 1.0}
+    (run / "metrics.jsonl").write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n")
+    assert len(metrics(run).records) == 2
+    message = failure(lambda: metrics(run, read_run(run).tasks)).message
+    assert message == f"{run}/metrics.jsonl:2 is of task `else`, which the run does not have"
+
+
+def test_a_name_that_shows_nothing_is_none(tmp_path: Path) -> None:
+    run = write_run(tmp_path, name=" ")
+    assert "name: input should be printable text" in failure(lambda: read_run(run)).message
+
+
+def test_a_file_of_results_that_is_none(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    for name, read in (("metrics.jsonl", lambda: metrics(run)), ("eval.json", lambda: evaluation(run))):
+        (run / name).unlink()
+        (run / name).symlink_to("/dev/zero")
+        assert f"{name} cannot be read: it is a device, not a file" in failure(read).message
+        (run / name).unlink()
+        os.mkfifo(run / name)
+        assert f"{name} cannot be read: it is a pipe, not a file" in failure(read).message
+        (run / name).unlink()
+        with (run / name).open("wb") as file:
+            file.truncate(10**12)
+        assert f"{name} is too large: 1 TB; at most 1 GB are read" in failure(read).message
