@@ -24,6 +24,7 @@ from mtctl.cli.eval import evaluate
 from mtctl.cli.explain import explain
 from mtctl.cli.report import report
 from mtctl.cli.train import train
+from mtctl.cli.usage import Verb
 from mtctl.terminal.console import write_line
 from mtctl.terminal.streams import prepare
 
@@ -56,13 +57,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train", rich_help_panel="Run")(train)
-app.command("eval", rich_help_panel="Run")(evaluate)
-app.command("compare", rich_help_panel="Understand")(compare)
-app.command("diagnose", rich_help_panel="Understand")(diagnose)
-app.command("explain", rich_help_panel="Understand")(explain)
-app.command("report", rich_help_panel="Understand")(report)
-app.command("bench", rich_help_panel="Measure")(bench)
+app.command("train", cls=Verb, rich_help_panel="Run")(train)
+app.command("eval", cls=Verb, rich_help_panel="Run")(evaluate)
+app.command("compare", cls=Verb, rich_help_panel="Understand")(compare)
+app.command("diagnose", cls=Verb, rich_help_panel="Understand")(diagnose)
+app.command("explain", cls=Verb, rich_help_panel="Understand")(explain)
+app.command("report", cls=Verb, rich_help_panel="Understand")(report)
+app.command("bench", cls=Verb, rich_help_panel="Measure")(bench)
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Set up")
 
 

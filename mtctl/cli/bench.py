@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from mtctl.measuring.bench import Cost
     from mtctl.recipes.balancers import Method
 
-_METHODS = "Their kinds, separated by commas. [default: all that need no settings]"
-_TASKS = "Numbers of tasks of the reference network, separated by commas. [default: 2,4,10,40]"
-_RECIPE = "Measure in this recipe's training, in place of its own method, instead of the reference network."
-_BLOCKS = "How often each method is timed; they take turns."
+_METHODS = "Methods, separated by commas. [default: all that need no settings]"
+_TASKS = "Numbers of tasks, separated by commas. [default: 2,4,10,40]"
+_RECIPE = "Measure in the training of this recipe instead of the reference network."
+_BLOCKS = "How often each method is timed, in turns."
 _NUMBER = re.compile("[0-9]{1,9}")
 _MOST_TASKS = 1000
 
@@ -25,14 +25,13 @@ def bench(
     methods: Annotated[str | None, typer.Option(metavar="KIND,…", help=_METHODS)] = None,
     tasks: Annotated[str | None, typer.Option(metavar="T,…", help=_TASKS)] = None,
     recipe: Annotated[str | None, typer.Option(metavar="RECIPE", help=_RECIPE)] = None,
-    blocks: Annotated[int, typer.Option(min=1, help=_BLOCKS)] = 7,
+    blocks: Annotated[int, typer.Option(metavar="N", min=1, help=_BLOCKS)] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Measure what balancing methods cost: time of an update over equal weights, and memory.
+    """Measure what balancing methods cost: memory, and the time of an update relative to equal weights.
 
-    The reference network has three shared layers of 256 and a linear head for each task, and learns from
-    batches of 128 rows that all tasks share. Times are of one processor core; other programs hardly change
-    their ratios.
+    The reference network has three shared layers of 256 units and a linear head per task; a batch has 128
+    rows, which all tasks share. Times are of one processor core. Other programs hardly change the ratios.
     """
     if recipe is not None and tasks is not None:
         raise MtctlError("--tasks and --recipe exclude each other: a recipe has the tasks that it has")

@@ -53,17 +53,18 @@ def compare(
     threshold: ThresholdOption = None,
     reference: ReferenceOption = None,
     bootstrap_seed: BootstrapSeedOption = 0,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Follow runs that are under way until they have ended.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow running trainings, then compare.")] = False,
     interval: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Between two looks of --watch. [default: 2]")
+        float | None,
+        typer.Option(metavar="SECONDS", help="Time between two looks with --watch. [default: 2]"),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write figures into this folder (needs the extra `plot`)."),
+        typer.Option(metavar="DIR", help="Write figures into this folder; needs `pip install mtctl[plot]`."),
     ] = None,
-    plot_format: Annotated[list[PlotFormat] | None, typer.Option(help="Repeatable. [default: png]")] = None,
+    plot_format: Annotated[
+        list[PlotFormat] | None, typer.Option(help="Format of the figures; repeatable. [default: png]")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one line per method.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
@@ -73,12 +74,12 @@ def compare(
 ) -> None:
     """Compare trained methods: scores over seeds, differences to a baseline, training, costs.
 
-    Runs count if they are completed and evaluated; the others are named with the command that mends them.
-    Runs that measure different things are refused; unequal budgets are shown and warned of. A verdict comes
+    Only completed and evaluated runs are compared; other runs are listed with the command that would fix
+    them. Runs that measure different things are refused; unequal budgets give a warning. A verdict comes
     from a t test of differences paired by seed, adjusted for the number of methods.
 
-    With --watch, runs under way and how methods do so far are shown on stderr, and the comparison is printed
-    once, when all have ended. Ctrl-C leaves (exit code 130) and does nothing to the runs.
+    With --watch, stderr shows the running trainings and the methods' scores so far, and the comparison is
+    printed once all have ended. Ctrl-C stops watching (exit code 130); the runs go on.
     """
     form = _form(json=as_json, csv=as_csv, markdown=as_markdown, latex=as_latex)
     if plot is not None:

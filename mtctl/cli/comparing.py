@@ -40,8 +40,8 @@ class Reference(StrEnum):
 Paths = Annotated[
     list[Path],
     typer.Argument(
-        metavar="PATH...",
-        help="Runs, recipe folders or results roots, such as results/*.",
+        metavar="PATH",
+        help="Run directories, or folders of them, such as results/*.",
         show_default=False,
     ),
 ]
@@ -49,42 +49,44 @@ BaselineOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Method that the others are compared with. "
+        help="The method that all others are compared with. "
         "[default: shared_aware or windows_documented, else the first]",
     ),
 ]
 MatchOption = Annotated[
     Match | None,
     typer.Option(
-        help="Compare at the largest budget that every run reached, by the evaluations during training."
+        help="Compare at the largest budget that every run reached, on evaluations during training."
     ),
 ]
 CheckpointOption = Annotated[
     Checkpoint,
-    typer.Option(
-        help="Compare final policies, or best checkpoints as scored again by `mtctl eval --checkpoint best`."
-    ),
+    typer.Option(help="Compare final policies, or best checkpoints after `mtctl eval --checkpoint best`."),
 ]
 PartialOption = Annotated[
     bool,
-    typer.Option("--include-partial", help="Compare runs that are not completed too, as they are."),
+    typer.Option("--include-partial", help="Include runs that are not completed, as they are now."),
 ]
 MismatchOption = Annotated[
     bool,
-    typer.Option("--allow-mismatch", help="Compare the common tasks of runs that measure different things."),
+    typer.Option(
+        "--allow-mismatch",
+        help="Compare runs that measure different things, on the tasks that they have in common.",
+    ),
 ]
 ThresholdOption = Annotated[
     float | None,
     typer.Option(
         metavar="SCORE",
-        help="Score whose reaching is timed. [default: that of success, else where the baseline ends]",
+        help="Measure the time to reach this score. "
+        "[default: the score of success, else the baseline's last]",
     ),
 ]
 ReferenceOption = Annotated[
-    Reference | None, typer.Option(help="Show published figures beside, apart from the others.")
+    Reference | None, typer.Option(help="Show published figures in a table of their own.")
 ]
 BootstrapSeedOption = Annotated[
-    int, typer.Option(min=0, help="Seed of the resampling that intervals come from.")
+    int, typer.Option(min=0, metavar="N", help="Seed of the bootstrap intervals.")
 ]
 
 

@@ -43,63 +43,70 @@ def diagnose(
         str | None,
         typer.Argument(
             metavar="TARGET",
-            help=f"A recipe, a run directory, or a .csv or .jsonl file of metrics; {_TARGET} if left out.",
+            help=f"A recipe, a run directory, or a .csv or .jsonl file of metrics. [default: {_TARGET}]",
             show_default=False,
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of a windows recipe to look at; 5 if left out.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="Epochs to train a windows recipe for. [default: 5]"),
     ] = None,
     episodes: Annotated[
-        int | None, typer.Option(min=1, help="Episodes of a lander recipe, in all; 60 if left out.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Episodes to train a lander recipe for, over all tasks. [default: 60]"
+        ),
     ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("-o", "--override", metavar="KEY=VALUE", help="Change a key: -o training.lr=1e-4."),
     ] = None,
-    task: Annotated[str | None, typer.Option(metavar="NAME", help="Examine this task.")] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help="Examine this task only.")] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(metavar="SEEDS", help="`0..4`, `0,3,7`, or a number of seeds from 0; 0..2 if left out."),
+        typer.Option(metavar="SEEDS", help="`0..4`, `0,3,7`, or how many, counted from 0. [default: 0..2]"),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", min=1, help="Trainings at a time; 1 if left out.")
+        int | None,
+        typer.Option(
+            "-j", "--jobs", metavar="N", min=1, help="How many trainings run in parallel. [default: 1]"
+        ),
     ] = None,
     verify: Annotated[
         bool | None,
         typer.Option(
             "--verify/--no-verify",
-            help="Prove causes and remedies by training. On for windows recipes (minutes); "
-            "off for the lander, where it would take hours.",
+            help="Prove causes and remedies by training. [default: on for windows recipes, which takes "
+            "minutes; off for the lander, where it would take hours]",
         ),
     ] = None,
     budget: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0, help="Start no further experiment after that many seconds."),
+        typer.Option(metavar="SECONDS", min=0, help="Start no further experiment after this time."),
     ] = None,
     write_recipe: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Write the remedy that helps most as a complete recipe."),
+        typer.Option(metavar="PATH", help="Write a complete recipe with the best remedy."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --write-recipe overwrite a file.")] = False,
     tasks: Annotated[
         str | None,
-        typer.Option(metavar="TASK=COLUMN,…", help="Columns of a metrics file: a=loss_a,b=loss_b."),
+        typer.Option(metavar="TASK=COLUMN,…", help="Which column of a metrics file is which task's loss."),
     ] = None,
     explain: Annotated[
         str | None,
-        typer.Option(metavar="CODE", help="Say what a finding means, and leave; `list` shows all of them."),
+        typer.Option(metavar="CODE", help="Explain a finding and exit; `list` shows all."),
     ] = None,
     fail_on: Annotated[
-        FailOn | None, typer.Option(help="Leave with 1 if there is such a finding or a worse one.")
+        FailOn | None, typer.Option(help="Exit with code 1 if there is a finding this severe.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
 ) -> int:
-    """Find out why a task does not learn: symptom, causes, remedies by their measured effect.
+    """Find out why a task does not learn: symptom, causes, remedies with their measured effect.
 
-    A recipe is trained for a few epochs; causes and remedies are proved by short trainings that differ in
-    one thing. A run or a metrics file is read; nothing is trained.
+    A recipe is trained for a few epochs; short trainings that each change one thing then prove causes and
+    remedies. A run or a metrics file is only read.
     """
     given = {
         "--epochs": epochs is not None,

@@ -13,11 +13,11 @@ from mtctl.terminal.console import out, write_json
 def explain(
     method: Annotated[
         str | None,
-        typer.Argument(metavar="METHOD", help="Its kind, such as gradnorm; all of them if left out."),
+        typer.Argument(metavar="METHOD", help="A method, such as gradnorm. [default: a list of all]"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Explain a balancing method: equation, settings, cost, when it helps and when it fails."""
+    """Explain a balancing method: equation, settings, cost, when it helps, when it fails."""
     if method is None:
         list_methods(as_json=as_json)
         return

@@ -13,6 +13,7 @@ import typer
 
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.explain import list_methods
+from mtctl.cli.usage import Verb
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.terminal.console import err, write, write_json, write_line
 from mtctl.text import command_line, show_text
@@ -25,7 +26,9 @@ _TRAINS = re.compile(r"mtctl train \S+")
 
 app = typer.Typer(help="List, show, copy, check and compare recipes.", rich_markup_mode=None)
 
-_RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="A path or a built-in name.")]
+_RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A path or the name of a built-in recipe.")
+]
 _Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -41,12 +44,12 @@ def _help_without_verb(context: typer.Context) -> None:
         write(f"{context.get_help()}\n")
 
 
-@app.command("list")
+@app.command("list", cls=Verb)
 def list_(
     methods: Annotated[bool, typer.Option("--methods", help="List the balancing methods instead.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """List the built-in recipes: what each shows, and how it trains."""
+    """List the built-in recipes: what each one shows and how it trains."""
     if methods:
         list_methods(as_json=as_json)
         return
@@ -83,7 +86,7 @@ def _list_kind(recipes: Mapping[str, Recipe]) -> None:
         write(f"{indented}\n")
 
 
-@app.command()
+@app.command(cls=Verb)
 def show(
     recipe: _RecipeArgument,
     overrides: _Overrides = None,
@@ -116,13 +119,13 @@ def _print_source(text: str) -> None:
         write_line(line.replace("\t", "    "))
 
 
-@app.command()
+@app.command(cls=Verb)
 def copy(
     recipe: _RecipeArgument,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The new file, or a directory for it.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
-    """Copy a recipe into a file of your own that needs no other."""
+    """Copy a recipe into a file of your own that depends on no other file."""
     from mtctl.engine.files import is_stream, write_output
     from mtctl.recipes import builtin
     from mtctl.recipes.loading import dump, load
@@ -143,12 +146,14 @@ def copy(
     err().print("hint: change its `name:` too: it is the folder of the results", soft_wrap=True)
 
 
-@app.command()
+@app.command(cls=Verb)
 def check(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recipe files or built-in names.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Recipe files or names of built-in recipes.")
+    ],
     as_json: _Json = False,
 ) -> int:
-    """Check recipe files and show everything that is wrong with them."""
+    """Check recipe files and print every mistake in them."""
     from mtctl.recipes.loading import load
     from mtctl.recipes.sizes import doubt, require_memory
 
@@ -172,7 +177,7 @@ def check(
     return ExitCode.OK if all(verdict["ok"] for verdict in verdicts) else ExitCode.USAGE
 
 
-@app.command()
+@app.command(cls=Verb)
 def schema() -> None:
     """Print the JSON schema of recipe files, for editors."""
     from mtctl.recipes.schema import schema_text
@@ -180,13 +185,13 @@ def schema() -> None:
     write(schema_text())
 
 
-@app.command()
+@app.command(cls=Verb)
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="A path or a built-in name.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A path or the name of a built-in recipe.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="A path or the name of a built-in recipe.")],
     as_json: _Json = False,
 ) -> None:
-    """Show the values in which two recipes differ."""
+    """Print the values in which two recipes differ."""
     from mtctl.recipes.loading import differences, load
     from mtctl.recipes.resolved import text
 

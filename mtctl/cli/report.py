@@ -33,7 +33,9 @@ _ELSEWHERE = "choose another place with --output"
 def report(
     paths: Paths,
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The page.")] = _OUTPUT,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Where the page is written.")
+    ] = _OUTPUT,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="The page's title.")] = None,
     baseline: BaselineOption = None,
     checkpoint: CheckpointOption = Checkpoint.LAST,
@@ -48,14 +50,14 @@ def report(
         typer.Option(metavar="FILE", help="Include a document of `mtctl diagnose --json`; repeatable."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite a file that is not a report of mtctl.")
+        bool, typer.Option("--force", help="Overwrite a file that mtctl did not write.")
     ] = False,
 ) -> None:
     """Write one HTML page: verdicts, learning curves, scores, sharing, diagnosis, recipes, all figures.
 
-    The page needs no network and no other file, and carries its figures as JSON. Runs are chosen as by
-    `mtctl compare`; what their records say is what `mtctl diagnose RUN` finds, without training. A report
-    that is there already is written anew; any other file is kept unless --force.
+    The page needs no network and no other file; its figures are in it as JSON. The runs are chosen as by
+    `mtctl compare`, and each is diagnosed from its records as by `mtctl diagnose RUN`, without training. An
+    older report is overwritten; any other file is kept unless --force is given.
     """
     from mtctl.analysis import published
     from mtctl.engine.files import explained, write_output
