@@ -20,6 +20,8 @@ from typing import Final
 
 import numpy as np
 import torch
+from mtctl.balancing.build import build
+from mtctl.recipes.balancers import Method
 from pydantic import TypeAdapter
 from rich import box
 from rich.console import Console
@@ -28,9 +30,7 @@ from torch import Tensor
 
 from mtctl.balancing import cagrad, dualproj, fairgrad, mgda, nash_mtl
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.build import build
 from mtctl.balancing.contract import Array, observe
-from mtctl.recipes.balancers import Method
 
 Update = Callable[[Tensor], Tensor]
 Residual = Callable[[Array, Array], float]

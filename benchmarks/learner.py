@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import torch
+from mtctl.recipes.balancers import CAGrad, Equal, GradNorm, PCGrad
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -39,7 +40,6 @@ from rich.table import Table
 from benchmarks.sides import TASKS, Side, baselines3_steps, literal_updates, training_steps, updates
 from mtctl.engine.processor import use_one_thread
 from mtctl.measuring.timing import Spread, Timings, interleave
-from mtctl.recipes.balancers import CAGrad, Equal, GradNorm, PCGrad
 
 RECIPE: Final = "gradnorm_blind"
 MEMORY_BAR_MB: Final = 700.0

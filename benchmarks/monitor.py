@@ -20,11 +20,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from mtctl.balancing.build import build
 from rich.console import Console
 
 from benchmarks.learner import Comparison, environment, table
 from benchmarks.sides import Side
-from mtctl.balancing.build import build
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.signals import SignalLog

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
+from mtctl.balancing.build import build
+from mtctl.recipes.balancers import Method
 from torch import Tensor
 
 from benchmarks.peer_literal import LITERAL
-from mtctl.balancing.build import build
 from mtctl.balancing.contract import Signals, observe
 from mtctl.balancing.gradients.products import Rows, gramian
 from mtctl.engine.fit import Balancing
 from mtctl.measuring.reference import SEED, ReferenceNetwork
-from mtctl.recipes.balancers import Method
 
 if TYPE_CHECKING:
     from torchjd.aggregation import Aggregator

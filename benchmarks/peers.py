@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import torch
+from mtctl.recipes.balancers import Method
 from pydantic import TypeAdapter
 from rich import box
 from rich.console import Console
@@ -42,7 +43,6 @@ from benchmarks.peer_sides import Side
 from mtctl.engine.processor import use_one_thread
 from mtctl.measuring.reference import ReferenceNetwork
 from mtctl.measuring.timing import Spread, Timings, interleave
-from mtctl.recipes.balancers import Method
 
 Kind = Literal["torchjd", "overhead", "plain"]
 """What mtctl's cost is held against: torchjd's, torchjd's overhead, or the plain step's."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks.literal_gradnorm import LiteralGradNorm, Network
 from mtctl.balancing.build import build
+from mtctl.recipes.balancers import Method
+
+from benchmarks.literal_gradnorm import LiteralGradNorm, Network
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import Record
@@ -14,7 +16,6 @@ from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.lander.replay import Batch
 from mtctl.recipes.agents import DQNAgent, Exploration, Replay, StepTarget
-from mtctl.recipes.balancers import Method
 from mtctl.recipes.problems import LanderProblem, LanderTask
 
 Side = Callable[[int], None]

@@ -33,6 +33,7 @@ from typing import Any, Final
 import gymnasium
 import numpy as np
 import torch
+from mtctl.balancing.build import build as build_chain
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -41,7 +42,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from benchmarks.learner import environment as machine
 from benchmarks.sides import TASKS
-from mtctl.balancing.build import build as build_chain
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.signals import SignalLog

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from mtctl.balancing.build import build
+from mtctl.recipes.balancers import GradNorm, Manual
 from torch import Tensor
 
 from benchmarks.literal_gradnorm import LiteralGradNorm, Network
 from benchmarks.sides import HIDDEN, ROWS, SEED, TASKS, SteppedLander, updates
-from mtctl.balancing.build import build
 from mtctl.engine.fit import Balancing
 from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS
 from mtctl.problems.lander.replay import Batch
-from mtctl.recipes.balancers import GradNorm, Manual
 
 SIZES = (OBSERVATIONS, *HIDDEN, ACTIONS)
 METHOD = GradNorm(kind="gradnorm", initial_loss="first_batch", lr=0.01, weight_floor=0.0)

@@ -4,11 +4,11 @@ import json
 import re
 
 import pytest
+from mtctl.recipes.balancers import Method
 from pydantic import TypeAdapter
 
 from mtctl.diagnosis.codes import CODES, Explanation, explain
 from mtctl.errors import MtctlError
-from mtctl.recipes.balancers import Method
 from tests.diagnosis.experiments.documented import diagnosis
 
 EXPECTED = [

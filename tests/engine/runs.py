@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mtctl.recipes.balancers import GradNorm
 
 from mtctl.engine.run import Status, execute
-from mtctl.recipes.balancers import GradNorm
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import Checkpoints, Monitor, Recipe, WindowsRecipe
 from mtctl.recipes.windows import SequenceModel, SyntheticWindows, Training, WindowsProblem

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-
 from mtctl.balancing.build import build
+from mtctl.recipes.balancers import Method
+
 from mtctl.catalogue.settings import KINDS
 from mtctl.engine.fit import Balancing
 from mtctl.problems.contract import Problem
-from mtctl.recipes.balancers import Method
 from tests.problems.lander.landers import fill, lander
 from tests.problems.windows.small import small
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from mtctl.balancing.build import build
+from mtctl.recipes.balancers import CAGrad, Equal, GradNorm, Manual, Method, PCGrad, Uncertainty
 from torch import Tensor
 
-from mtctl.balancing.build import build
 from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.contract import Problem, Record
-from mtctl.recipes.balancers import CAGrad, Equal, GradNorm, Manual, Method, PCGrad, Uncertainty
 from tests.engine.regression import BATCHES, Regression
 
 METHODS: dict[str, tuple[Method, ...]] = {

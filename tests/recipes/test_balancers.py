@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from mtctl.recipes.balancers import AdaptiveMethod, MethodPart
 
 from mtctl.recipes import balancers
-from mtctl.recipes.balancers import AdaptiveMethod, MethodPart
 from mtctl.recipes.loading import dump, load
 from mtctl.yaml import shapes
 from tests.recipes.samples import MINIMAL, Refusal, Write

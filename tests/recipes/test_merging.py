@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from mtctl.recipes.balancers import GradNorm, PCGrad, Uncertainty
+
 from tests.recipes.samples import MINIMAL, Write, lander
 
 

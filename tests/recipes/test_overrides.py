@@ -3,8 +3,8 @@ from __future__ import annotations
 import itertools
 
 import pytest
-
 from mtctl.recipes.balancers import GradNorm, PCGrad
+
 from tests.recipes.samples import MINIMAL, Refusal, Write, lander
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from mtctl.balancing.build import build as build_chain
+from mtctl.recipes.balancers import GradNorm, PCGrad
+
 from mtctl.balancing.chain import learned_parameters
 from mtctl.engine.run import execute
 from mtctl.problems.build import build as build_problem
 from mtctl.recipes import builtin
-from mtctl.recipes.balancers import GradNorm, PCGrad
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import LanderRecipe
 from tests.recipes.samples import lander

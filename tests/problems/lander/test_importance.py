@@ -10,19 +10,19 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from mtctl.balancing.build import build
+from mtctl.recipes.balancers import PCGrad
 from torch import Tensor
 
-from mtctl.balancing.build import build
 from mtctl.balancing.chain import Chain, Decision
-from mtctl.balancing.contract import Balancer
+from mtctl.balancing.contract import Method
 from mtctl.engine.fit import Balancing
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.lander.dqn import DQN, ReplayGradients
 from mtctl.problems.lander.replay import ACTION, BOOTSTRAP, REWARD, TASK, WIDTH, Batch
 from mtctl.recipes.agents import DQNAgent
-from mtctl.recipes.balancers import PCGrad
 from tests.balancing import cases
-from tests.balancing.cases import METHODS, seeded
+from tests.balancing.cases import METHODS, names, seeded
 from tests.balancing.test_properties import NEVER_CONFLICTING
 from tests.problems.lander.landers import SMALL, fill, lander
 
@@ -63,7 +63,7 @@ def combined(dqn: DQN, gradients: ReplayGradients, shared: Tensor, own: Tensor |
 def applied(dqn: DQN, batch: Batch, chain: Chain) -> tuple[ReplayGradients, Decision, Tensor, Tensor]:
     """A first step: its gradients, its decision, the update [P], and the rows aᵢ·gᵢ [T, P] it is made of."""
     gradients = dqn.gradients(batch)
-    decision, _ = chain.balance(gradients, chain.init(len(batch.counts)), seeded())
+    decision, _ = chain.balance(gradients, chain.init(names(len(batch.counts))), seeded())
     ones = torch.eye(len(batch.counts), dtype=torch.float64)
     rows = torch.stack([combined(dqn, gradients, one) for one in ones])
     return gradients, decision, combined(dqn, gradients, decision.shared, decision.own), rows
@@ -74,7 +74,7 @@ def applied(dqn: DQN, batch: Batch, chain: Chain) -> tuple[ReplayGradients, Deci
 @example(counts=(56, 8), seed=0)
 @settings(max_examples=8, deadline=None)
 def test_the_update_is_the_method_s_on_what_the_batch_weighs(
-    make: Callable[[Sequence[int]], Balancer], counts: tuple[int, ...], seed: int
+    make: Callable[[Sequence[int]], Method], counts: tuple[int, ...], seed: int
 ) -> None:
     tasks = len(counts)
     chain, dqn, batch = Chain((make(range(tasks)),)), learner(tasks, seed), drawn(counts, seed)
@@ -83,7 +83,7 @@ def test_the_update_is_the_method_s_on_what_the_batch_weighs(
     losses = [share * loss for share, loss in zip(shares, gradients.losses.tolist(), strict=True)]
     seen = rows[:, dqn.online.last_shared()] if chain.methods[0].space == "last_shared" else rows
     explicit = cases.given(seen.numpy(), losses, [count > 0 for count in counts])
-    expected, _ = chain.balance(explicit, chain.init(tasks), seeded())
+    expected, _ = chain.balance(explicit, chain.init(names(tasks)), seeded())
     torch.testing.assert_close(decision.shared, expected.shared, rtol=2e-3, atol=1e-9)
     torch.testing.assert_close(update, expected.shared @ rows, rtol=0, atol=2e-3 * float(update.norm()))
 
@@ -169,7 +169,7 @@ def test_famo_is_shown_losses_before_and_after_on_one_scale() -> None:
     fill(problem, 100, tasks=(0,))
     fill(problem, 10, tasks=(1,), seed=1)
     chain = Chain((METHODS["famo"](range(2)),))
-    state = chain.init(2)
+    state = chain.init(names(2))
     gradients = problem.dqn.gradients(problem.replay.sample(64))
     decision, state = chain.balance(gradients, state, seeded())
     still = chain.follow(gradients, problem.revisit(), decision, state)

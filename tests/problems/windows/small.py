@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-
 from mtctl.balancing.build import build
+from mtctl.recipes.balancers import Equal, Method
+
 from mtctl.engine.fit import Balancing, Observer, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import Record
 from mtctl.problems.windows.problem import Windows
-from mtctl.recipes.balancers import Equal, Method
 from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
 
 TASKS = ("type", "ptr", "binary", "countdown")

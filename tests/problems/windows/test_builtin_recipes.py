@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from mtctl.balancing.build import build as build_chain
+
 from mtctl.balancing.chain import learned_parameters
 from mtctl.engine.run import execute
 from mtctl.problems.build import build as build_problem

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from mtctl.recipes.balancers import GradNorm, Method, RunningMean, Uncertainty
 
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Problem
 from mtctl.problems.windows.problem import Windows
-from mtctl.recipes.balancers import GradNorm, Method, RunningMean, Uncertainty
 from tests.problems.windows.small import DATA, TASKS, Trainer, skills, small, weights
 
 LONG = {"epochs": 4}
