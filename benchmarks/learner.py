@@ -32,12 +32,15 @@ from pathlib import Path
 from typing import Final, Literal
 
 import torch
-from mtctl.recipes.balancers import CAGrad, Equal, GradNorm, PCGrad
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.sides import TASKS, Side, baselines3_steps, literal_updates, training_steps, updates
+from mtctl.balancing.cagrad import CAGrad
+from mtctl.balancing.fixed import Equal
+from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.pcgrad import PCGrad
 from mtctl.engine.processor import use_one_thread
 from mtctl.measuring.timing import Spread, Timings, interleave
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from mtctl.balancing.build import build
-from mtctl.recipes.balancers import Method
-
 from benchmarks.literal_gradnorm import LiteralGradNorm, Network
+from mtctl.balancing.chain import Chain
+from mtctl.balancing.contract import Method
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import Record
@@ -46,7 +45,7 @@ class SteppedLander(Lander):
         self, tasks: tuple[LanderTask, ...], agent: DQNAgent, method: Method, *, plays: bool
     ) -> None:
         super().__init__(LanderProblem(kind="lander", tasks=tasks, episodes_per_task=ENDLESS), agent, SEED)
-        self._balancing = Balancing(build((method,), tasks), len(tasks), SEED)
+        self._balancing = Balancing(Chain((method,)), tasks, SEED)
         self._signals = SignalLog(tasks, shared=True)
         self._plays = plays
         self._left = 0

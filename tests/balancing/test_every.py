@@ -56,7 +56,11 @@ def test_who_leaves_and_returns_before_the_others_are_weighed_again_keeps_its_we
 def test_members_of_a_batch_are_asked_when_they_are_due() -> None:
     jacobian = np.stack([np.eye(3), 2 * np.eye(3)])
     active = np.array([[[True, True, False]] * 2, [[True, True, True], [True, True, False]]])
-    weights, state = steps(Encodec(momentum=0.0, every=10), [signals(jacobian, active=now) for now in active])
+    weights, state = steps(
+        Encodec(momentum=0.0, every=10),
+        [signals(jacobian, active=now) for now in active],
+        rng=seeded((0, 1)),
+    )
     np.testing.assert_allclose(weights[0], [[1 / 2, 1 / 2, 0], [1 / 4, 1 / 4, 0]])
     np.testing.assert_allclose(weights[1], [[1 / 3] * 3, [1 / 4, 1 / 4, 0]])
     assert state["every.left"].tolist() == [[9, 9, 9], [8, 8, 0]]

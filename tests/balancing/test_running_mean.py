@@ -59,7 +59,7 @@ def test_without_warm_up_the_mean_still_begins_with_the_first_loss() -> None:
 
 def test_sizes_are_one_more_manual_weight() -> None:
     # A four-headed model: 3 classes, 2 pointers, 105 flags, 105 counts; its weights 10/70/10/10.
-    base, sizes, losses = (0.1, 0.7, 0.1, 0.1), (3.0, 2.0, 105.0, 105.0), [1.0, 0.0095, 0.7, 15.93]
+    base, sizes, losses = (0.1, 0.7, 0.1, 0.1), (3, 2, 105, 105), [1.0, 0.0095, 0.7, 15.93]
     seen = [observe(np.array(losses), np.ones(4, dtype=bool))]
     (plain,), _ = steps(RunningMean(base_weights=by_task(base)), seen)
     (sized,), _ = steps(

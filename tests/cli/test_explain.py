@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mtctl.catalogue.settings import KINDS
+from mtctl.balancing.registry import KINDS
 from tests.cli.conftest import Command
 
 

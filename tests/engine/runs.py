@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mtctl.recipes.balancers import GradNorm
 
+from mtctl.balancing.gradnorm import GradNorm
 from mtctl.engine.run import Status, execute
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import Checkpoints, Monitor, Recipe, WindowsRecipe

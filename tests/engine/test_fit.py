@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from mtctl.balancing.build import build
-from mtctl.recipes.balancers import CAGrad, Equal, GradNorm, Manual, Method, PCGrad, Uncertainty
 from torch import Tensor
 
+from mtctl.balancing.cagrad import CAGrad
+from mtctl.balancing.chain import Chain
+from mtctl.balancing.contract import Method
+from mtctl.balancing.fixed import Equal, Manual
+from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.pcgrad import PCGrad
+from mtctl.balancing.uncertainty import Uncertainty
 from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import ExitCode, MtctlError
@@ -43,7 +48,7 @@ class Recorder:
 
 
 def balancing(problem: Problem, methods: tuple[Method, ...], seed: int = 0) -> Balancing:
-    return Balancing(build(methods, problem.tasks), len(problem.tasks), seed)
+    return Balancing(Chain(methods), problem.tasks, seed)
 
 
 def train(problem: Regression, name: str = "equal", **options: Any) -> list[Record]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mtctl.recipes.balancers import Method
 
+from mtctl.balancing.contract import Method
 from mtctl.balancing.gradients import refuse_detours
 from mtctl.catalogue.settings import described
 from mtctl.measuring.bench import EQUAL, on_recipe, on_reference

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from mtctl.recipes.balancers import GradNorm, PCGrad, Uncertainty
-
+from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.pcgrad import PCGrad
+from mtctl.balancing.uncertainty import Uncertainty
 from tests.recipes.samples import MINIMAL, Write, lander
 
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from mtctl.recipes.balancers import GradNorm, PCGrad
 
+from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.pcgrad import PCGrad
 from tests.recipes.samples import MINIMAL, Refusal, Write, lander
 
 

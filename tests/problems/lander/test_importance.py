@@ -10,19 +10,18 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from mtctl.balancing.build import build
-from mtctl.recipes.balancers import PCGrad
 from torch import Tensor
 
 from mtctl.balancing.chain import Chain, Decision
 from mtctl.balancing.contract import Method
+from mtctl.balancing.pcgrad import PCGrad
 from mtctl.engine.fit import Balancing
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.lander.dqn import DQN, ReplayGradients
 from mtctl.problems.lander.replay import ACTION, BOOTSTRAP, REWARD, TASK, WIDTH, Batch
 from mtctl.recipes.agents import DQNAgent
 from tests.balancing import cases
-from tests.balancing.cases import METHODS, names, seeded
+from tests.balancing.cases import METHODS, generator, names, seeded
 from tests.balancing.test_properties import NEVER_CONFLICTING
 from tests.problems.lander.landers import SMALL, fill, lander
 
@@ -38,7 +37,9 @@ uneven = st.sampled_from(
 
 def learner(tasks: int, seed: int, **agent: Any) -> DQN:
     """A network with weights that are seeded, for tasks that want opposite things of it."""
-    return DQN(DQNAgent.model_validate({**MIXED, **agent}), tuple(map(str, range(tasks))), 8, 4, seeded(seed))
+    return DQN(
+        DQNAgent.model_validate({**MIXED, **agent}), tuple(map(str, range(tasks))), 8, 4, generator(seed)
+    )
 
 
 def drawn(counts: Sequence[int], seed: int) -> Batch:
@@ -180,8 +181,7 @@ def test_no_step_of_pcgrad_raises_a_loss_to_first_order() -> None:
     problem = lander(
         tasks=("standard", "windy"), hidden=(32, 16), replay={"kind": "mixed", "learning_starts": 64}
     )
-    chain = build((PCGrad.model_validate({"kind": "pcgrad"}),), problem.tasks)
-    balancing, conflicts, updates = Balancing(chain, 2, 0), 0, 0
+    balancing, conflicts, updates = Balancing(Chain((PCGrad(),)), problem.tasks, 0), 0, 0
     while updates < 400:
         problem.advance()
         gradients = problem.gradients()

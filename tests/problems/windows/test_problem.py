@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from mtctl.recipes.balancers import GradNorm, Method, RunningMean, Uncertainty
 
+from mtctl.balancing.contract import Method
+from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.running_mean import RunningMean
+from mtctl.balancing.uncertainty import Uncertainty
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Problem
 from mtctl.problems.windows.problem import Windows
