@@ -147,8 +147,8 @@ def compare(peer: Peer, tasks: int, spread: float, draws: int) -> Line:
         rows = rng.normal(size=(tasks, tasks + 20)) * lengths
         gramian = rows @ rows.T
         signals = observe(np.ones(tasks), np.ones(tasks, dtype=bool), gramian=gramian)
-        rng, names = Draws(torch.Generator().manual_seed(seed)), tuple(map(str, range(tasks)))
-        weights, _ = method.weigh(signals, method.init(names), rng)
+        stream, names = Draws(torch.Generator().manual_seed(seed)), tuple(map(str, range(tasks)))
+        weights, _ = method.weigh(signals, method.init(names), stream)
         other = peer.make(tasks)(torch.from_numpy(rows)).numpy()
         differences.append(float(np.linalg.norm(weights @ rows - other) / np.linalg.norm(other)))
         if peer.residual is not None:

@@ -19,7 +19,7 @@ from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS
 from mtctl.problems.lander.replay import Batch
 
 SIZES = (OBSERVATIONS, *HIDDEN, ACTIONS)
-METHOD = GradNorm(kind="gradnorm", initial_loss="first_batch", lr=0.01, weight_floor=0.0)
+METHOD = GradNorm(initial_loss="first_batch", lr=0.01, weight_floor=0.0)
 
 
 @pytest.fixture

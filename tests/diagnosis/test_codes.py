@@ -54,9 +54,8 @@ def test_an_explanation_is_whole(found: Explanation) -> None:
 def test_methods_that_remedies_name_exist() -> None:
     named = {"uncertainty", "gradnorm", "imtl_l", "db_mtl", "pcgrad", "cagrad"}
     text = " ".join(remedy for found in CODES.values() for remedy in found.remedies)
-    kinds = KINDS.keys()
     assert all(name in text for name in named)
-    assert named <= kinds
+    assert named <= KINDS.keys()
 
 
 def test_explain() -> None:

@@ -33,7 +33,7 @@ WINDOWS = WindowsRecipe(
     ),
     model=SequenceModel(kind="bilstm", hidden=6, projection=4),
     training=Training(epochs=3, batch_size=8),
-    balancer=GradNorm(kind="gradnorm", initial_window=2),
+    balancer=GradNorm(initial_window=2),
     checkpoints=Checkpoints(every=2),
     monitor=Monitor(every=4),
 )

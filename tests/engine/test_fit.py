@@ -25,13 +25,13 @@ from mtctl.problems.contract import Problem, Record
 from tests.engine.regression import BATCHES, Regression
 
 METHODS: dict[str, tuple[Method, ...]] = {
-    "equal": (Equal(kind="equal"),),
-    "manual": (Manual(kind="manual", weights={"wave": 2.0, "line": 0.5}),),
-    "uncertainty": (Uncertainty(kind="uncertainty"),),
-    "gradnorm": (GradNorm(kind="gradnorm", initial_window=5),),
-    "pcgrad": (PCGrad(kind="pcgrad"),),
-    "cagrad": (CAGrad(kind="cagrad"),),
-    "chain": (GradNorm(kind="gradnorm", initial_window=5), PCGrad(kind="pcgrad")),
+    "equal": (Equal(),),
+    "manual": (Manual(weights={"wave": 2.0, "line": 0.5}),),
+    "uncertainty": (Uncertainty(),),
+    "gradnorm": (GradNorm(initial_window=5),),
+    "pcgrad": (PCGrad(),),
+    "cagrad": (CAGrad(),),
+    "chain": (GradNorm(initial_window=5), PCGrad()),
 }
 
 

@@ -23,7 +23,7 @@ THREE = ("red", "green", "blue")
 @pytest.mark.parametrize("kind", ["equal", "uncertainty", "gradnorm", "pcgrad"])
 @pytest.mark.parametrize("absent", ["left out", "None"])
 def test_an_absent_task_has_no_part_in_a_step(kind: str, absent: str) -> None:
-    model, balancer = mlp(THREE), mtctl.Method(kind)
+    model, balancer = mlp(THREE), mtctl.Balancer(kind)
     mtctl.balance(model.losses(inputs(16, 5)), balancer=balancer)
     model.zero_grad()
     losses: dict[str, Tensor | None] = {**model.losses(inputs(16, 5)), "green": None}
@@ -39,7 +39,7 @@ def test_an_absent_task_has_no_part_in_a_step(kind: str, absent: str) -> None:
 
 
 def test_what_was_shared_stays_shared_where_one_task_is_alone() -> None:
-    model, balancer = mlp(), mtctl.Method("encodec", momentum=0.0, base_weights={"red": 1.0, "blue": 3.0})
+    model, balancer = mlp(), mtctl.Balancer("encodec", momentum=0.0, base_weights={"red": 1.0, "blue": 3.0})
     both = mtctl.balance(model.losses(inputs(16, 5)), balancer=balancer)
     alone = mtctl.balance({"red": model.losses(inputs(16, 5))["red"]}, balancer=balancer)
     assert alone.norms is not None
@@ -51,7 +51,7 @@ def test_what_was_shared_stays_shared_where_one_task_is_alone() -> None:
 
 
 def test_tasks_that_were_named_may_be_absent_at_first() -> None:
-    model, balancer = mlp(THREE), mtctl.Method("pcgrad", tasks=THREE)
+    model, balancer = mlp(THREE), mtctl.Balancer("pcgrad", tasks=THREE)
     losses = model.losses(inputs(16, 5))
     first = mtctl.balance({task: losses[task] for task in ("blue", "red")}, balancer=balancer)
     second = mtctl.balance(model.losses(inputs(16, 5)), balancer=balancer)
@@ -61,12 +61,12 @@ def test_tasks_that_were_named_may_be_absent_at_first() -> None:
 def test_two_losses_that_share_nothing_are_refused_if_no_other_task_can_show_more() -> None:
     apart = {"red": mlp().losses(inputs(16, 5))["red"], "blue": mlp().losses(inputs(16, 5))["blue"]}
     with pytest.raises(mtctl.BalanceError, match="no parameter is reached by more than one loss") as error:
-        mtctl.balance(apart, balancer=mtctl.Method("pcgrad"))
+        mtctl.balance(apart, balancer=mtctl.Balancer("pcgrad"))
     assert "shared=" in str(error.value.hint)
 
 
 def test_a_new_task_is_refused() -> None:
-    model, balancer = mlp(THREE), mtctl.Method("gradnorm", tasks=("red", "blue"))
+    model, balancer = mlp(THREE), mtctl.Balancer("gradnorm", tasks=("red", "blue"))
     with pytest.raises(mtctl.BalanceError, match="task `green` is new: this balancer began with red, blue"):
         mtctl.balance(model.losses(inputs(16, 5)), balancer=balancer)
 
@@ -89,7 +89,7 @@ def test_an_unusable_loss_is_refused_before_anything_is_written(
     losses = model.losses(inputs(16, 5))
     losses["blue"] = spoil(losses["blue"])
     with pytest.raises(mtctl.BalanceError, match=said):
-        mtctl.balance(losses, balancer=mtctl.Method(kind))
+        mtctl.balance(losses, balancer=mtctl.Balancer(kind))
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
@@ -98,7 +98,7 @@ def test_a_gradient_that_is_not_finite_names_its_task() -> None:
     losses = model.losses(inputs(16, 5))
     losses["blue"] = (losses["blue"] - losses["blue"].detach()).sqrt()
     with pytest.raises(mtctl.BalanceError, match="task `blue`: its gradient is not finite"):
-        mtctl.balance(losses, balancer=mtctl.Method("pcgrad"))
+        mtctl.balance(losses, balancer=mtctl.Balancer("pcgrad"))
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
@@ -118,14 +118,14 @@ def test_what_are_no_losses(losses: Mapping[str, None], said: str) -> None:
 def test_a_loss_of_one_element_in_any_shape() -> None:
     model = mlp()
     losses = {task: loss.reshape(1, 1) for task, loss in model.losses(inputs(16, 5)).items()}
-    report = mtctl.balance(losses, balancer=mtctl.Method("pcgrad"))
+    report = mtctl.balance(losses, balancer=mtctl.Balancer("pcgrad"))
     want = by_hand(model.losses(inputs(16, 5)), report, model.shared, list(model.parameters()))
     torch.testing.assert_close(gradients(list(model.parameters())), want)
 
 
 def test_losses_whose_graph_is_gone_say_so() -> None:
     losses = mlp().losses(inputs(16, 5))
-    balancer = mtctl.Method("pcgrad")
+    balancer = mtctl.Balancer("pcgrad")
     mtctl.balance(losses, balancer=balancer)
     with pytest.raises(RuntimeError, match="retain_graph=True"):
         mtctl.balance(losses, balancer=balancer)
@@ -149,7 +149,7 @@ SETTINGS: dict[str, dict[str, Any]] = {"manual": {"weights": {"red": 1.0, "blue"
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_loss_that_becomes_negative_is_refused_where_it_has_no_meaning(kind: str) -> None:
-    model, balancer = mlp(), mtctl.Method(kind, **SETTINGS.get(kind, {}))
+    model, balancer = mlp(), mtctl.Balancer(kind, **SETTINGS.get(kind, {}))
     for shift in (0.0, 1000.0):
         model.zero_grad()
         losses = model.losses(inputs(16, 5))
@@ -170,14 +170,14 @@ def test_a_loss_that_becomes_negative_is_refused_where_it_has_no_meaning(kind: s
 
 def test_linear_stch_works_with_any_loss() -> None:
     losses = {task: loss - 1000.0 for task, loss in mlp().losses(inputs(16, 5)).items()}
-    report = mtctl.balance(losses, balancer=mtctl.Method("stch", form="linear"))
+    report = mtctl.balance(losses, balancer=mtctl.Balancer("stch", form="linear"))
     assert 0 < sum(report.weights.values()) <= 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [0.0, 1e-30, 1e-10, 1e10, 1e18])
 def test_losses_of_any_size_give_finite_gradients(kind: str, size: float) -> None:
-    model, balancer = mlp(), mtctl.Method(kind, **SETTINGS.get(kind, {}))
+    model, balancer = mlp(), mtctl.Balancer(kind, **SETTINGS.get(kind, {}))
     for _ in range(3):
         model.zero_grad()
         losses = model.losses(inputs(16, 5))
@@ -190,7 +190,7 @@ def test_losses_of_any_size_give_finite_gradients(kind: str, size: float) -> Non
 
 @pytest.mark.parametrize("kind", ["log", "gls", "stch"])
 def test_a_weight_that_no_number_of_the_loss_s_precision_can_hold_is_refused(kind: str) -> None:
-    model, balancer = mlp(), mtctl.Method(kind)
+    model, balancer = mlp(), mtctl.Balancer(kind)
     losses = {task: loss.half() for task, loss in model.losses(inputs(16, 5)).items()}
     losses["blue"] = (losses["blue"] - losses["blue"].detach()) + 1e-7
     before = balancer.state_dict()

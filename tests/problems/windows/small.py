@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from mtctl.balancing.chain import Chain
 from mtctl.balancing.contract import Method
 from mtctl.balancing.fixed import Equal
 from mtctl.engine.fit import Balancing, Observer, fit

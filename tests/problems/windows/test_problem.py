@@ -21,9 +21,9 @@ from tests.problems.windows.small import DATA, TASKS, Trainer, skills, small, we
 
 LONG = {"epochs": 4}
 METHODS: dict[str, tuple[Method, ...]] = {
-    "running_mean": (RunningMean(kind="running_mean"),),
-    "uncertainty": (Uncertainty(kind="uncertainty"),),
-    "gradnorm": (GradNorm(kind="gradnorm", initial_window=5),),
+    "running_mean": (RunningMean(),),
+    "uncertainty": (Uncertainty(),),
+    "gradnorm": (GradNorm(initial_window=5),),
 }
 
 
