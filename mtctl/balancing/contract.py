@@ -190,6 +190,11 @@ class Method(Part):
         layer: Space = getattr(self, "layer", "all_shared")
         return layer
 
+    @property
+    def period(self) -> int:
+        """Steps that share one set of weights: the setting `every` of methods whose weights change."""
+        return 1
+
     def per_task_values(self) -> Iterator[tuple[str, Mapping[str, float]]]:
         """Yield the name and the values of every setting that gives one value for each task, by its name."""
         for name in type(self).model_fields:
@@ -237,3 +242,7 @@ class AdaptiveMethod(Method):
     every: PositiveInt = 1
     """Steps that share one set of weights: the method looks at every k-th step only, which spares the
     backward passes that it needs, and its windows and averages count those."""
+
+    @property
+    def period(self) -> int:
+        return self.every

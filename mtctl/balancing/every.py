@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mtctl.balancing.contract import AdaptiveMethod, Array, Mask, Method, Need, Random, Signals, State
+from mtctl.balancing.contract import Array, Mask, Method, Need, Random, Signals, State
 
 _WEIGHTS, _LEFT = "every.weights", "every.left"
 
@@ -24,21 +24,21 @@ _WEIGHTS, _LEFT = "every.weights", "every.left"
 def init(method: Method, tasks: tuple[str, ...]) -> State:
     """Return the state before the first step."""
     state = method.init(tasks)
-    if _steps(method) > 1:
+    if method.period > 1:
         state |= {_WEIGHTS: np.zeros(len(tasks)), _LEFT: np.zeros(len(tasks))}
     return state
 
 
 def asks(method: Method, active: Mask, state: State) -> frozenset[Need]:
     """Return what the method will look at in this step."""
-    if _steps(method) == 1:
+    if method.period == 1:
         return method.asks(active, state)
     return method.asks(active, _own(state)) if _due(active, state).any() else frozenset()
 
 
 def weigh(method: Method, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
     """Return weights [..., T] and the next state."""
-    if (steps := _steps(method)) == 1:
+    if (steps := method.period) == 1:
         return method.weigh(signals, state, rng)
     active, due = signals.active, _due(signals.active, state)
     left = state[_LEFT] - active
@@ -59,17 +59,13 @@ def weigh(method: Method, signals: Signals, state: State, rng: Random) -> tuple[
 
 def follow(method: Method, before: Signals, after: Array, state: State) -> State:
     """Return the state after the step; runs whose weights were used again have learned nothing."""
-    if (steps := _steps(method)) == 1:
+    if (steps := method.period) == 1:
         return method.follow(before, after, state)
     own = _own(state)
     # Asked in this step were those whose weights have their whole time before them.
     asked = np.logical_or.reduce(before.active & (state[_LEFT] == steps - 1), axis=-1, keepdims=True)
     learned = method.follow(before, after, own)
     return {**state, **{name: np.where(asked, value, own[name]) for name, value in learned.items()}}
-
-
-def _steps(method: Method) -> int:
-    return method.every if isinstance(method, AdaptiveMethod) else 1
 
 
 def _due(active: Mask, state: State) -> Mask:
