@@ -20,22 +20,18 @@ from mtctl.balancing.config import ConFIG
 from mtctl.balancing.contract import Array, Method, Random, Signals, Space, State, observe
 from mtctl.balancing.db_mtl import LongestNorm
 from mtctl.balancing.draws import Draws
-from mtctl.balancing.dualproj import DualProj
 from mtctl.balancing.dwa import DWA
 from mtctl.balancing.encodec import Encodec
 from mtctl.balancing.fairgrad import FairGrad
 from mtctl.balancing.famo import FAMO
-from mtctl.balancing.fixed import Equal, Manual
-from mtctl.balancing.gls import GLS
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.gradvac import GradVac
 from mtctl.balancing.imtl_g import IMTLG
 from mtctl.balancing.imtl_l import IMTLL
 from mtctl.balancing.log_loss import LogLoss
-from mtctl.balancing.mgda import MGDA
 from mtctl.balancing.nash_mtl import NashMTL
 from mtctl.balancing.pcgrad import PCGrad
-from mtctl.balancing.rlw import RLW
+from mtctl.balancing.registry import KINDS
 from mtctl.balancing.running_mean import RunningMean
 from mtctl.balancing.stch import STCH
 from mtctl.balancing.uncertainty import Uncertainty
@@ -118,10 +114,20 @@ def weights(tasks: Sequence[int]) -> dict[str, Any]:
     return by_task([0.5 + task for task in tasks])
 
 
-#: Each method as a function of the tasks it is for: settings that are given by task follow their task.
+def _registered(kind: str) -> Callable[[Sequence[int]], Method]:
+    """A method as it is without settings; what it cannot do without is given by task."""
+    fields = KINDS[kind].model_fields
+    required = [name for name in fields if fields[name].is_required()]
+    return lambda tasks: KINDS[kind].model_validate(dict.fromkeys(required, weights(tasks)))
+
+
+#: Each method as a function of the tasks it is for: settings that are given by task follow their task. All
+#: that are registered, some of them with settings that show more in a few steps, and variants.
 METHODS: dict[str, Callable[[Sequence[int]], Method]] = {
-    "equal": lambda tasks: Equal(),
-    "manual": lambda tasks: Manual(weights=weights(tasks)),
+    kind: _registered(kind)
+    for kind in KINDS
+    if kind != "db_mtl"  # two in a row: `log` and "longest norm"
+} | {
     "uncertainty": lambda tasks: Uncertainty(lr=0.1),
     "running_mean": lambda tasks: RunningMean(momentum=0.8, warmup_steps=2),
     "running_mean, weighted": lambda tasks: RunningMean(
@@ -135,9 +141,6 @@ METHODS: dict[str, Callable[[Sequence[int]], Method]] = {
     "encodec, weighted": lambda tasks: Encodec(base_weights=weights(tasks)),
     "dwa": lambda tasks: DWA(window=1),
     "dwa, hot": lambda tasks: DWA(window=2, temperature=0.1),
-    "rlw": lambda tasks: RLW(),
-    "gls": lambda tasks: GLS(),
-    "log": lambda tasks: LogLoss(),
     "log, shifted": lambda tasks: LogLoss(epsilon=0.5),
     "imtl_l": lambda tasks: IMTLL(lr=0.1, limit=0.25),
     "stch, linear": lambda tasks: STCH(form="linear", mu=0.1, base_weights=weights(tasks)),
@@ -154,23 +157,13 @@ METHODS: dict[str, Callable[[Sequence[int]], Method]] = {
     "gradnorm": lambda tasks: GradNorm(lr=0.1, initial_window=2),
     "gradnorm, known": lambda tasks: gradnorm_from([1.0 + task for task in tasks], lr=0.1),
     "gradnorm, floor": lambda tasks: GradNorm(lr=0.1, initial_loss="first_batch", weight_floor=0.05),
-    "pcgrad": lambda tasks: PCGrad(),
     "pcgrad, mean": lambda tasks: PCGrad(reduction="mean"),
-    "cagrad": lambda tasks: CAGrad(),
     "cagrad, rescaled": lambda tasks: CAGrad(rescale=True),
-    "mgda": lambda tasks: MGDA(),
     "gradvac": lambda tasks: GradVac(beta=0.5),
-    "imtl_g": lambda tasks: IMTLG(),
-    "nash_mtl": lambda tasks: NashMTL(),
     "nash_mtl, shortened": lambda tasks: NashMTL(max_norm=1.0),
-    "fairgrad": lambda tasks: FairGrad(),
     "fairgrad, worst case": lambda tasks: FairGrad(alpha=2.0),
-    "aligned_mtl": lambda tasks: AlignedMTL(),
     "aligned_mtl, sum": lambda tasks: AlignedMTL(reduction="sum"),
-    "upgrad": lambda tasks: UPGrad(),
     "upgrad, sum": lambda tasks: UPGrad(reduction="sum"),
-    "dualproj": lambda tasks: DualProj(),
-    "config": lambda tasks: ConFIG(),
     "every 2 of gradnorm": lambda tasks: GradNorm(lr=0.1, initial_window=1, every=2),
     "every 3 of encodec": lambda tasks: Encodec(momentum=0.8, every=3),
 }
