@@ -20,7 +20,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -28,9 +27,9 @@ from torch import Tensor
 
 from mtctl.balancing import cagrad, dualproj, fairgrad, mgda, nash_mtl
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.build import build
 from mtctl.balancing.contract import Array, observe
-from mtctl.recipes.balancers import Method
+from mtctl.balancing.draws import Draws
+from mtctl.balancing.registry import KINDS
 
 Update = Callable[[Tensor], Tensor]
 Residual = Callable[[Array, Array], float]
@@ -140,8 +139,7 @@ def _peers() -> list[Peer]:
 
 def compare(peer: Peer, tasks: int, spread: float, draws: int) -> Line:
     """Return how far the two sides' updates are apart, at worst."""
-    method: Method = TypeAdapter(Method).validate_python({"kind": peer.kind, **peer.settings})
-    (balancer,) = build((method,), tuple(map(str, range(tasks)))).methods
+    method = KINDS[peer.kind].model_validate(peer.settings)
     differences, ours, theirs = [0.0], [0.0], [0.0]
     for seed in range(draws):
         rng = np.random.default_rng(seed)
@@ -149,8 +147,8 @@ def compare(peer: Peer, tasks: int, spread: float, draws: int) -> Line:
         rows = rng.normal(size=(tasks, tasks + 20)) * lengths
         gramian = rows @ rows.T
         signals = observe(np.ones(tasks), np.ones(tasks, dtype=bool), gramian=gramian)
-        generator = torch.Generator().manual_seed(seed)
-        weights, _ = balancer.weigh(signals, balancer.init(tasks), generator)
+        stream, names = Draws(torch.Generator().manual_seed(seed)), tuple(map(str, range(tasks)))
+        weights, _ = method.weigh(signals, method.init(names), stream)
         other = peer.make(tasks)(torch.from_numpy(rows)).numpy()
         differences.append(float(np.linalg.norm(weights @ rows - other) / np.linalg.norm(other)))
         if peer.residual is not None:

@@ -37,9 +37,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.sides import TASKS, Side, baselines3_steps, literal_updates, training_steps, updates
+from mtctl.balancing.cagrad import CAGrad
+from mtctl.balancing.fixed import Equal
+from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.pcgrad import PCGrad
 from mtctl.engine.processor import use_one_thread
 from mtctl.measuring.timing import Spread, Timings, interleave
-from mtctl.recipes.balancers import CAGrad, Equal, GradNorm, PCGrad
 
 RECIPE: Final = "gradnorm_blind"
 MEMORY_BAR_MB: Final = 700.0
@@ -107,15 +110,13 @@ class Comparison:
 def compare_updates(size: Size) -> list[Comparison]:
     """Time one update of the literal GradNorm and of mtctl's methods."""
     # The same algorithm as the literal one: L(0) from the first batch, no floor.
-    gradnorm = updates(
-        GradNorm(kind="gradnorm", initial_loss="first_batch", lr=0.01, weight_floor=0.0), size.filled
-    )
+    gradnorm = updates(GradNorm(initial_loss="first_batch", lr=0.01, weight_floor=0.0), size.filled)
     sides: dict[str, Side] = {
         "literal": literal_updates(gradnorm),
         "gradnorm": gradnorm.run,
-        "equal": updates(Equal(kind="equal"), size.filled).run,
-        "pcgrad": updates(PCGrad(kind="pcgrad"), size.filled).run,
-        "cagrad": updates(CAGrad(kind="cagrad"), size.filled).run,
+        "equal": updates(Equal(), size.filled).run,
+        "pcgrad": updates(PCGrad(), size.filled).run,
+        "cagrad": updates(CAGrad(), size.filled).run,
     }
     timings = interleave(sides, blocks=size.blocks, calls=size.updates, warm_up=size.updates)
     return [
@@ -128,7 +129,7 @@ def compare_updates(size: Size) -> list[Comparison]:
 
 def compare_steps(size: Size) -> list[Comparison]:
     """Time one DQN training step of Stable-Baselines3 and of mtctl."""
-    equal = Equal(kind="equal")
+    equal = Equal()
     sides: dict[str, Side] = {
         "peer": baselines3_steps(size.filled),
         "standard": training_steps(("standard",), equal, size.filled).run,

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from benchmarks.learner import Comparison, environment, table
 from benchmarks.sides import Side
-from mtctl.balancing.build import build
+from mtctl.balancing.chain import Chain
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.signals import SignalLog
@@ -67,7 +67,7 @@ def steps(every: int | None) -> Side:
     assert isinstance(recipe, WindowsRecipe)
     endless = recipe.training.model_copy(update={"epochs": NEVER})
     problem = Windows(recipe.problem, recipe.model, endless, SEED)
-    balancing = Balancing(build(recipe.chain, problem.tasks), len(problem.tasks), SEED)
+    balancing = Balancing(Chain(recipe.chain), problem.tasks, SEED)
     monitor = {"every": NEVER} if every is None else {"every": every, "inspect": problem.inspect}
     log = SignalLog(problem.tasks, shared=True, **monitor)
 

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.peer_literal import LITERAL
-from mtctl.balancing.build import build
-from mtctl.balancing.contract import Signals, observe
+from mtctl.balancing.chain import Chain
+from mtctl.balancing.contract import Method, Signals, observe
+from mtctl.balancing.draws import Draws
 from mtctl.balancing.gradients.products import Rows, gramian
 from mtctl.engine.fit import Balancing
 from mtctl.measuring.reference import SEED, ReferenceNetwork
-from mtctl.recipes.balancers import Method
 
 if TYPE_CHECKING:
     from torchjd.aggregation import Aggregator
@@ -49,7 +49,7 @@ def plain(model: ReferenceNetwork) -> Side:
 
 def ours(model: ReferenceNetwork, method: Method) -> Side:
     """Return the step with a method of mtctl's."""
-    balancing = Balancing(build((method,), model.tasks), len(model.tasks), SEED)
+    balancing = Balancing(Chain((method,)), model.tasks, SEED)
 
     def step() -> None:
         gradients = model.gradients()
@@ -133,17 +133,16 @@ SIZE: Final = 100_000
 def given_ours(jacobian: Tensor, method: Method) -> Side:
     """Return the update from a given Jacobian [T, P] with a method of mtctl's."""
     tasks = tuple(map(str, range(len(jacobian))))
-    (balancer,) = build((method,), tasks).methods
     active = torch.ones(len(tasks), dtype=torch.bool).numpy()
     losses = torch.ones(len(tasks), dtype=torch.float64).numpy()
-    rng = torch.Generator().manual_seed(SEED)
-    state = balancer.init(len(tasks))
+    rng = Draws(torch.Generator().manual_seed(SEED))
+    state = method.init(tasks)
     rows = [Rows(tuple(range(len(tasks))), jacobian)]
 
     def step() -> None:
         nonlocal state
         signals: Signals = observe(losses, active, gramian=gramian(rows, len(tasks)).numpy())
-        weights, state = balancer.weigh(signals, state, rng)
+        weights, state = method.weigh(signals, state, rng)
         torch.mv(jacobian.t(), torch.from_numpy(weights).float())
 
     return repeated(step)

@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 import torch
-from pydantic import TypeAdapter
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -39,10 +38,11 @@ from rich.table import Table
 from benchmarks import peer_models, peer_sides
 from benchmarks.peer_literal import LITERAL
 from benchmarks.peer_sides import Side
+from mtctl.balancing.contract import Method
+from mtctl.balancing.registry import KINDS
 from mtctl.engine.processor import use_one_thread
 from mtctl.measuring.reference import ReferenceNetwork
 from mtctl.measuring.timing import Spread, Timings, interleave
-from mtctl.recipes.balancers import Method
 
 Kind = Literal["torchjd", "overhead", "plain"]
 """What mtctl's cost is held against: torchjd's, torchjd's overhead, or the plain step's."""
@@ -111,8 +111,7 @@ class Line:
 
 def method(kind: str, **settings: object) -> Method:
     """Return a method with its defaults, as a recipe would."""
-    found: Method = TypeAdapter(Method).validate_python({"kind": kind, **settings})
-    return found
+    return KINDS[kind].model_validate(settings)
 
 
 def one_input(tasks: int, size: Size) -> Iterator[Line]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from benchmarks.literal_gradnorm import LiteralGradNorm, Network
-from mtctl.balancing.build import build
+from mtctl.balancing.chain import Chain
+from mtctl.balancing.contract import Method
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import Record
@@ -14,7 +15,6 @@ from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.lander.replay import Batch
 from mtctl.recipes.agents import DQNAgent, Exploration, Replay, StepTarget
-from mtctl.recipes.balancers import Method
 from mtctl.recipes.problems import LanderProblem, LanderTask
 
 Side = Callable[[int], None]
@@ -45,7 +45,7 @@ class SteppedLander(Lander):
         self, tasks: tuple[LanderTask, ...], agent: DQNAgent, method: Method, *, plays: bool
     ) -> None:
         super().__init__(LanderProblem(kind="lander", tasks=tasks, episodes_per_task=ENDLESS), agent, SEED)
-        self._balancing = Balancing(build((method,), tasks), len(tasks), SEED)
+        self._balancing = Balancing(Chain((method,)), tasks, SEED)
         self._signals = SignalLog(tasks, shared=True)
         self._plays = plays
         self._left = 0

@@ -41,7 +41,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from benchmarks.learner import environment as machine
 from benchmarks.sides import TASKS
-from mtctl.balancing.build import build as build_chain
+from mtctl.balancing.chain import Chain
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.signals import SignalLog
@@ -143,7 +143,7 @@ def ours(seed: int, size: Size) -> Course:
     use_one_thread()
     recipe = _recipe()
     problem = build_problem(recipe, seed)
-    balancing = Balancing(build_chain(recipe.chain, problem.tasks), len(problem.tasks), seed)
+    balancing = Balancing(Chain(recipe.chain), problem.tasks, seed)
     watch = Watch("mtctl", seed, size)
     ended = False
 

@@ -24,8 +24,8 @@ ROOMS = (
     "reading",
     "part",
     "yaml",
-    "recipes",
     "balancing",
+    "recipes",
     "catalogue",
     "library",
     "problems",
@@ -95,7 +95,8 @@ def test_the_ground_is_light(room: str) -> None:
         assert not {name.split(".")[0] for name in imports(file)} & HEAVY, file
 
 
-def test_recipes_and_finished_runs_are_read_without_torch() -> None:
-    code = "import sys, mtctl.recipes.loading, mtctl.analysis.comparison; sys.exit('torch' in sys.modules)"
+def test_recipes_methods_and_finished_runs_are_read_without_torch() -> None:
+    modules = "mtctl.recipes.loading, mtctl.catalogue.cards, mtctl.analysis.comparison"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, check=False)
     assert done.returncode == 0

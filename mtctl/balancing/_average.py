@@ -7,9 +7,15 @@ after n values of that task. The division by 1 − βⁿ takes out the start at 
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
+from pydantic import Field
 
 from mtctl.balancing.contract import Array, Mask, State
+
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+"""Of an exponential moving average: the part of the old value that a step keeps."""
 
 
 def init(tasks: int) -> State:

@@ -9,6 +9,7 @@ import numpy as np
 from mtctl.balancing.contract import Array, Mask
 
 Reduction = Literal["sum", "mean"]
+"""How the tasks' parts of an update are put together."""
 
 
 def preference(active: Mask, reduction: Reduction) -> Array:

@@ -36,6 +36,8 @@ def equiangular(unit: UnitGradients) -> Array:
     if _independent(unit.cosines):
         ones = np.ones((*unit.lengths.shape, 1))
         return np.asarray(np.linalg.solve(unit.cosines, ones)[..., 0])
+    if unit.lengths.ndim > 1:  # each run of a stack by itself: whether others are regular must not matter
+        return np.stack([equiangular(UnitGradients(*run)) for run in zip(*unit, strict=True)])
     values, vectors = spectrum(unit.cosines)
     wanted = (unit.moving[..., None, :] @ vectors)[..., 0, :]
     known = (values > 0) & (np.abs(wanted) > ROUNDING)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
+from mtctl.balancing._on_gramian import GradientMethod
 from mtctl.balancing._preference import Reduction, preference
 from mtctl.balancing._spectrum import INDEPENDENT, spectrum
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
+from mtctl.balancing.contract import Array, Random, Signals, State
 
 
 def alignment(gramian: Array) -> Array:
@@ -25,6 +25,8 @@ def alignment(gramian: Array) -> Array:
     direct = _of_independent(gramian)
     if direct is not None:
         return direct
+    if gramian.ndim > 2:  # each run of a stack by itself: whether others are regular must not matter
+        return np.stack([alignment(run) for run in gramian])
     unit = unit_gradients(gramian)
     values, vectors = spectrum(unit.cosines)
     relative = unit.lengths / unit.lengths.max(-1, keepdims=True)
@@ -48,9 +50,10 @@ def _of_independent(gramian: Array) -> Array | None:
     return np.asarray((vectors * shrunk[..., None, :]) @ np.swapaxes(vectors, -1, -2))
 
 
-@dataclass(frozen=True)
-class AlignedMTL(Balancer):
-    """Gradients made orthogonal and equally long, as near as possible to what they were, and then added.
+class AlignedMTL(GradientMethod):
+    """Gradients made orthogonal and equally long before they are added (Senushkin et al., 2023).
+
+    They are changed as little as possible.
 
         w = √λ_min·V·Λ^(−½)·Vᵀ·p,   G = V·Λ·Vᵀ;   p = 1/T or 1 for every task
 
@@ -66,21 +69,14 @@ class AlignedMTL(Balancer):
 
     Costs T backward passes through the shared parameters and two T×T decompositions.
 
-    Args:
-        reduction: p = 1/T (`mean`, over the active tasks: a convex combination as in the paper) or 1 (`sum`,
-            steps T times as long).
-        space: where inner products are measured; all shared parameters.
-
     Source: Senushkin et al., Independent Component Alignment for Multi-Task Learning, 2023
     (arXiv 2305.19000).
     """
 
+    kind: Literal["aligned_mtl"] = "aligned_mtl"
     reduction: Reduction = "mean"
-    space: Space = "all_shared"
+    """`mean` of the aligned gradients as in the paper, or their `sum`."""
 
-    needs = frozenset({"gramian"})
-    scope = "shared"
-
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         p = preference(signals.active, self.reduction)
         return (alignment(signals.gramian) @ p[..., None])[..., 0], state

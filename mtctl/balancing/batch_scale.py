@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-import torch
 
-from mtctl.balancing import _by_task
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing._by_task import SizedMethod
+from mtctl.balancing.contract import Array, Random, Signals, State
+from mtctl.part import Misfit, PositiveFloat
+
+_LITERAL = (
+    "`form: literal` cannot train: the z-score of a loss among the tasks' losses, taken with `.item()`, is a "
+    "number without gradient, so that `.backward()` raises; with a gradient, the losses below the mean would "
+    "be driven up. Use `corrected`"
+)
 
 
-@dataclass(frozen=True)
-class BatchScale(Balancer):
-    """Each loss in units of a scale that this step alone shows, held constant.
+class BatchScale(SizedMethod):
+    """Each loss divided by a scale of this step alone, held constant.
 
         wᵢ = bᵢ·dᵢ^p / max(cᵢ, ε),   cᵢ = |Lᵢ|  (`own_loss`)   or   cᵢ = std of the losses  (`spread`)
 
@@ -32,38 +37,34 @@ class BatchScale(Balancer):
 
     Costs nothing besides the backward pass of the weighted sum.
 
-    Args:
-        scale: what cᵢ is; `own_loss`, which balances.
-        epsilon: ε, in units of the loss; 1e-8. A loss below it no longer gains weight.
-        base_weights: [T] bᵢ; 1 each if left out.
-        sizes: [T] dᵢ, numbers of output elements; 1 each if left out.
-        size_exponent: p; 0: sizes do not count. 0.5 multiplies by √d.
-
-    Raises:
-        ValueError: the number of base weights or sizes is not the number of tasks.
-
     Source: proposed for a published four-headed sequence model; no paper. The z-score over the tasks' losses
     of that proposal carries no gradient and changes sign; here a scale takes its place.
     """
 
+    kind: Literal["batch_scale"] = "batch_scale"
+    form: Literal["corrected", "literal"] = "corrected"
+    """`corrected`: divided by the scale. `literal`: the z-score as first proposed; it cannot train."""
     scale: Literal["own_loss", "spread"] = "own_loss"
-    epsilon: float = 1e-8
-    base_weights: _by_task.Values = None
-    sizes: _by_task.Values = None
-    size_exponent: float = 0.0
+    """The task's own loss, which balances; or the standard deviation of all tasks' losses, one factor for
+    all, which only changes the length of the step."""
+    epsilon: PositiveFloat = 1e-8
+    """ε, the smallest scale, in units of the loss: one below it gains no more weight."""
 
-    def init(self, tasks: int) -> State:
-        _by_task.refuse_wrong_number(tasks, base_weights=self.base_weights, sizes=self.sizes)
+    def misfits(self) -> Iterator[Misfit]:
+        yield from super().misfits()
+        if self.form == "literal":
+            yield Misfit(("form",), _LITERAL)
+
+    def init(self, tasks: tuple[str, ...]) -> State:
         return {}
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         if self.scale == "own_loss":
             scale = np.maximum(np.abs(signals.losses), self.epsilon)
         else:
             spread = standard_deviation(signals)
             scale = np.where(spread > self.epsilon, spread, 1.0)
-        importance = _by_task.array(self.base_weights) * _by_task.array(self.sizes) ** self.size_exponent
-        return importance / scale * signals.active, state
+        return self.importance(signals.tasks) / scale * signals.active, state
 
 
 def standard_deviation(signals: Signals) -> Array:

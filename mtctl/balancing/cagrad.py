@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 
 from mtctl.balancing import _active_set
-from mtctl.balancing.contract import Array, Balancer, ConvergenceError, Mask, Signals, Space, State
+from mtctl.balancing._on_gramian import GradientMethod
+from mtctl.balancing.contract import Array, ConvergenceError, Mask, Random, Signals, State
 from mtctl.balancing.mgda import shortest
+from mtctl.part import NonNegativeFloat
 
 # A unit gradient whose squared distance from the span of others is below this depends on them. Rounding
 # blurs it by about 1e-15, or by 1e-7 and more where the Gramian was formed in float32, which is tried next.
@@ -226,9 +226,10 @@ def _first_zero(offsets: Array, slopes: Array, rounding: float, start: float) ->
     return first, place
 
 
-@dataclass(frozen=True)
-class CAGrad(Balancer):
-    """The update within c·‖g₀‖ of the mean gradient g₀ that improves the worst task most.
+class CAGrad(GradientMethod):
+    """Conflict-averse gradient: the best worst-task improvement near the mean gradient (Liu et al., 2021).
+
+    d is the update within c·‖g₀‖ of the mean gradient g₀ that improves the worst task most.
 
         d = g₀ + c·‖g₀‖ · g_v/‖g_v‖,   v = argmin_{v ∈ Δ} g_v·g₀ + c·‖g₀‖·‖g_v‖
 
@@ -237,25 +238,19 @@ class CAGrad(Balancer):
     Fails: where scales differ or a task has nearly converged: the shortest gradient is the worst off, and
     takes all the room that c leaves, whether its task needs it or not.
 
-    Args:
-        c: radius of the search in units of ‖g₀‖; 0.5. At 0, d is the mean gradient.
-        rescale: divide by 1 + c², as some libraries do by default; off, as in the paper's equation.
-        space: where inner products are measured; all shared parameters.
-
     Raises:
         ConvergenceError: the solution does not satisfy its optimality conditions.
 
     Source: Liu et al., Conflict-Averse Gradient Descent, 2021 (arXiv 2110.14048).
     """
 
-    c: float = 0.5
+    kind: Literal["cagrad"] = "cagrad"
+    c: NonNegativeFloat = 0.5
+    """Radius of the search around the mean gradient g₀, in units of ‖g₀‖; 0 is the mean itself."""
     rescale: bool = False
-    space: Space = "all_shared"
+    """Divide by 1 + c² (LibMTL's default form); off: the paper's equation."""
 
-    needs = frozenset({"gramian"})
-    scope = "shared"
-
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         tasks = signals.active.shape[-1]
         weights = np.zeros(signals.active.shape)
         rows = zip(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
+from mtctl.balancing._on_gramian import GradientMethod
 from mtctl.balancing._spectrum import equiangular
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
+from mtctl.balancing.contract import Array, Random, Signals, State
 
 
-@dataclass(frozen=True)
-class ConFIG(Balancer):
-    """The direction with equal angles to all gradients, as long as their projections on it together.
+class ConFIG(GradientMethod):
+    """The direction with equal angles to all gradients (Liu et al., 2025); weights may be negative.
+
+    d is as long as the gradients' projections on it together.
 
         d = (Σ ⟨gᵢ, u⟩)·u,   u = unit(U⁺·1),  U the unit gradients;   with v = Ĝ⁺·1:
         wᵢ = λ·vᵢ/‖gᵢ‖,   λ = Σ ‖gᵢ‖·(Ĝv)ᵢ / vᵀĜv
@@ -32,18 +33,12 @@ class ConFIG(Balancer):
 
     Costs T backward passes through the shared parameters; closed form.
 
-    Args:
-        space: where inner products are measured; all shared parameters.
-
     Source: Liu, Chu & Thuerey, ConFIG, 2025 (arXiv 2408.11104).
     """
 
-    space: Space = "all_shared"
+    kind: Literal["config"] = "config"
 
-    needs = frozenset({"gramian"})
-    scope = "shared"
-
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         unit = unit_gradients(signals.gramian)
         v = equiangular(unit)
         products = (unit.cosines @ v[..., None])[..., 0]

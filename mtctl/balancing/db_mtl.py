@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
 from mtctl.balancing import _average
+from mtctl.balancing._average import Momentum
 from mtctl.balancing._positive import NEGLIGIBLE
-from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
+from mtctl.balancing.contract import AdaptiveMethod, Array, Method, Random, Signals, Space, State
 from mtctl.balancing.log_loss import LogLoss
 
 # What the authors' code adds to a loss before its logarithm.
 _EPSILON = 1e-8
 
 
-def db_mtl(momentum: float = 0.9, space: Space = "all_shared") -> tuple[Balancer, Balancer]:
-    """DB-MTL: losses evened out by their logarithm, then gradients by the longest. Two methods in a row.
+class DBMTL(AdaptiveMethod):
+    """Dual balancing: logarithms of the losses, and gradients as long as the longest (Lin et al., 2023).
+
+    Two methods in a row: losses are evened out by their logarithm, then gradients by the longest.
 
         d = Σᵢ (maxⱼ mⱼ / mᵢ)·∇ log(Lᵢ + ε),   mᵢ = EMA of ‖∇ log(Lᵢ + ε)‖
 
@@ -31,44 +33,50 @@ def db_mtl(momentum: float = 0.9, space: Space = "all_shared") -> tuple[Balancer
     Fails: where a task is nearly solved: its noise is brought to the length of the longest gradient.
     Conflicts are not seen.
 
-    Args:
-        momentum: β of the average, 0 ≤ β < 1; 0.9 as in the authors' code.
-        space: where gradients are measured; all shared parameters as in the paper.
-
     Source: Lin et al., Dual-Balancing for Multi-Task Learning, 2023 (arXiv 2308.12029).
     """
-    return LogLoss(_EPSILON), LongestNorm(momentum, space)
+
+    kind: Literal["db_mtl"] = "db_mtl"
+    momentum: Momentum = 0.9
+    """Of the average of each task's gradient norm; 0: this step's alone."""
+    layer: Space = "all_shared"
+    """Where gradient norms are taken; all shared parameters as in the paper."""
+
+    needs = frozenset({"norms"})
+
+    def in_a_row(self) -> tuple[Method, ...]:
+        return (
+            LogLoss(epsilon=_EPSILON, every=self.every),
+            LongestNorm(momentum=self.momentum, layer=self.layer, every=self.every),
+        )
+
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
+        raise NotImplementedError("db_mtl is two methods, whose weights act on different things")
 
 
-@dataclass(frozen=True)
-class LongestNorm(Balancer):
-    """Each task's gradient, rescaled to the length of the longest.
+class LongestNorm(AdaptiveMethod):
+    """Each task's gradient, rescaled to the length of the longest: the second half of DB-MTL.
 
         wᵢ = maxⱼ mⱼ / mᵢ,   mᵢ = EMA of ‖gᵢ‖
 
     No weight is below 1. The maximum is over the active tasks. The average starts without bias; a task whose
     gradient has always been 0 gets weight 0.
-
-    Needs norms: T backward passes through `space`.
-
-    Args:
-        momentum: of the average, 0 ≤ momentum < 1; 0.9.
-        space: where gradients are measured; all shared parameters.
-
-    Source: the second half of DB-MTL, see `db_mtl`.
     """
 
-    momentum: float = 0.9
-    space: Space = "all_shared"
+    kind: Literal["longest_norm"] = "longest_norm"
+    momentum: Momentum = 0.9
+    """Of the average."""
+    layer: Space = "all_shared"
+    """Where gradient norms are taken."""
 
     needs = frozenset({"norms"})
     scope = "shared"
     averages_gradients = True
 
-    def init(self, tasks: int) -> State:
-        return _average.init(tasks)
+    def init(self, tasks: tuple[str, ...]) -> State:
+        return _average.init(len(tasks))
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         norms, state = _average.updated(signals.norms, state, self.momentum, signals.active)
         shown = signals.active & (norms > NEGLIGIBLE)
         longest = np.where(shown, norms, 0.0).max(-1, keepdims=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
 from mtctl.balancing import _active_set
+from mtctl.balancing._on_gramian import GradientMethod
 from mtctl.balancing._preference import Reduction, preference
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
+from mtctl.balancing.contract import Array, Random, Signals, State
 
 
 def project(cosines: Array, floors: Array, method: str) -> Array:
@@ -41,9 +41,8 @@ def kkt_residual(cosines: Array, floors: Array, projected: Array) -> Array:
     return np.asarray(np.abs(misses).max(-1) / np.where(size > 0, size, 1.0))
 
 
-@dataclass(frozen=True)
-class DualProj(Balancer):
-    """The mean gradient, projected onto the directions that conflict with no task.
+class DualProj(GradientMethod):
+    """The mean gradient, moved until it conflicts with no task (Lopez-Paz & Ranzato, 2017).
 
         w = argmin_{u ≥ p} uᵀGu,   hence   ⟨gᵢ, d⟩ ≥ 0  for every task;   p = 1/T or 1 for every task
 
@@ -57,11 +56,6 @@ class DualProj(Balancer):
 
     Costs T backward passes through the shared parameters and a T×T problem.
 
-    Args:
-        reduction: p = 1/T (`mean`, over the active tasks, as the paper's preference vector) or 1 (`sum`,
-            steps T times as long, on the scale of the plain sum of losses).
-        space: where inner products are measured; all shared parameters.
-
     Raises:
         ConvergenceError: the solution does not satisfy its optimality conditions.
 
@@ -69,13 +63,11 @@ class DualProj(Balancer):
     method: Quinton & Rey, Jacobian Descent, 2024 (arXiv 2406.16232).
     """
 
+    kind: Literal["dualproj"] = "dualproj"
     reduction: Reduction = "mean"
-    space: Space = "all_shared"
+    """What is moved: the `mean` of the gradients, or their `sum`."""
 
-    needs = frozenset({"gramian"})
-    scope = "shared"
-
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         unit = unit_gradients(signals.gramian)
         # Relative to the longest gradient, so that no product overflows.
         lengths = unit.lengths / unit.lengths.max(-1, keepdims=True)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
 from mtctl.balancing._positive import NEGLIGIBLE, refuse_negative
 from mtctl.balancing._softmax import softmax
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import AdaptiveMethod, Array, Random, Signals, State
+from mtctl.part import PositiveFloat, PositiveInt
 
 
-@dataclass(frozen=True)
-class DWA(Balancer):
-    """Weights from how fast each task's loss fell over its last two windows.
+class DWA(AdaptiveMethod):
+    """Dynamic weight average: more weight to tasks whose loss falls more slowly (Liu et al., 2019).
 
         rᵢ = L̄ᵢ(t−1)/L̄ᵢ(t−2),   w = T·softmax(r/τ)
 
@@ -32,24 +31,22 @@ class DWA(Balancer):
 
     Costs nothing besides the backward pass of the weighted sum.
 
-    Args:
-        window: steps that a mean is taken over; 100, which evens out the noise of batches. The paper's is an
-            epoch: then set it to the batches of one.
-        temperature: τ; 2 as in the paper. The higher, the nearer all weights are to 1.
-
     Raises:
         SignalError: a loss is negative, so that a ratio of losses says nothing about their fall.
 
     Source: Liu, Johns & Davison, End-to-End Multi-Task Learning with Attention, 2019 (arXiv 1803.10704).
     """
 
-    window: int = 100
-    temperature: float = 2.0
+    kind: Literal["dwa"] = "dwa"
+    window: PositiveInt = 100
+    """Steps whose mean loss is compared with that of the steps before; the paper's window is an epoch."""
+    temperature: PositiveFloat = 2.0
+    """τ: the higher, the nearer all weights are to 1; the paper's."""
 
-    def init(self, tasks: int) -> State:
-        return {name: np.zeros(tasks) for name in ("sum", "steps", "newer", "older")}
+    def init(self, tasks: tuple[str, ...]) -> State:
+        return {name: np.zeros(len(tasks)) for name in ("sum", "steps", "newer", "older")}
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         refuse_negative(signals.losses, "so that its fall is no ratio")
         active, newer, older = signals.active, state["newer"], state["older"]
         known = older > NEGLIGIBLE  # 0 until two windows are complete

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
 from mtctl.balancing import _average, _by_task
+from mtctl.balancing._average import Momentum
+from mtctl.balancing._by_task import WeightedMethod
 from mtctl.balancing._positive import NEGLIGIBLE
-from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
+from mtctl.balancing.contract import Array, Random, Signals, Space, State
+from mtctl.part import PositiveFloat
 
 
-@dataclass(frozen=True)
-class Encodec(Balancer):
-    """Each task's gradient rescaled to a fixed share of a fixed length.
+class Encodec(WeightedMethod):
+    """Gradients rescaled to given shares of a given length (EnCodec's balancer; Défossez et al., 2022).
 
         d = Σᵢ (λᵢ/Σⱼλⱼ)·R·gᵢ/mᵢ,   hence   wᵢ = (λᵢ/Σⱼλⱼ)·R/mᵢ,   mᵢ = EMA of ‖gᵢ‖
 
-    λᵢ says which part of the update's length is task i's, whatever the scale of its loss: a base weight for
-    gradients, not for losses. The sums are over the active tasks. Since mᵢ is an average, one step's long
-    gradient is still a long step.
+    λᵢ, its base weight, says which part of the update's length is task i's, whatever the scale of its loss:
+    `base_weights` are of gradients here, not of losses. The sums are over the active tasks. Since mᵢ is an
+    average, one step's long gradient is still a long step.
 
     The paper takes the gradients on the network's output, on which all its losses depend; here it is the last
     shared layer. The weights act on shared parameters only: a task's own ones, which that network has none
@@ -35,37 +36,31 @@ class Encodec(Balancer):
     Fails: towards the end: a solved task keeps its share, noise and all, and steps do not get shorter by
     themselves. Conflicts are not seen.
 
-    Needs norms: T backward passes through `space`.
-
-    Args:
-        momentum: β of the average, 0 ≤ β < 1; 0.999 as in the paper.
-        total_norm: R, the sum of the lengths, in units of the gradient; 1 as in the paper. It replaces the
-            gradients' own scale, so that with plain SGD it acts like a learning rate.
-        base_weights: [T] λᵢ; 1 each if left out.
-        space: where gradients are measured; the last shared layer, next to where the paper does.
-
-    Raises:
-        ValueError: the number of base weights is not the number of tasks.
+    Needs norms: T backward passes through `layer`.
 
     Source: Défossez, Copet, Synnaeve & Adi, High Fidelity Neural Audio Compression, 2022 (arXiv 2210.13438).
     """
 
-    momentum: float = 0.999
-    total_norm: float = 1.0
-    base_weights: _by_task.Values = None
-    space: Space = "last_shared"
+    kind: Literal["encodec"] = "encodec"
+    momentum: Momentum = 0.999
+    """β of the average of each task's gradient norm; the paper's."""
+    total_norm: PositiveFloat = 1.0
+    """R, the sum of the lengths of the rescaled gradients. It replaces the gradients' own scale, so that with
+    plain SGD it acts like a learning rate."""
+    layer: Space = "last_shared"
+    """Where gradient norms are taken: the last shared layer's weights, next to the network's output where the
+    paper takes them, or all shared parameters."""
 
     needs = frozenset({"norms"})
     scope = "shared"
     averages_gradients = True
 
-    def init(self, tasks: int) -> State:
-        _by_task.refuse_wrong_number(tasks, base_weights=self.base_weights)
-        return _average.init(tasks)
+    def init(self, tasks: tuple[str, ...]) -> State:
+        return _average.init(len(tasks))
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         norms, state = _average.updated(signals.norms, state, self.momentum, signals.active)
-        share = _by_task.array(self.base_weights) * signals.active
+        share = _by_task.array(self.base_weights, signals.tasks) * signals.active
         total = share.sum(-1, keepdims=True)
         shown = norms > NEGLIGIBLE
         weights = self.total_norm * share / np.where(total > 0, total, 1.0) / np.where(shown, norms, 1.0)

@@ -1,78 +1,84 @@
-"""Weights that are worked out at some steps and used again at the others."""
+"""Weights that are worked out at some steps and used again at the others: a method's setting `every`.
+
+Between the steps at which it is asked the method sees nothing: its windows, averages and learning rates
+count its own steps, and what it needs is not measured. With norms or a Gramian this saves T backward passes
+at k − 1 of k steps, for weights that are up to k − 1 steps old.
+
+An active task without a weight that is still good (it was absent when the method was last asked) has it asked
+again at once, so that nobody trains with a weight of 0 by mistake. Runs of a stack are asked one by one.
+
+These functions take a method's place in a chain; with `every: 1` they are the method's own.
+
+Source: the authors of Nash-MTL (Navon et al., 2022, arXiv 2202.01017) update weights this way.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
-import torch
 
-from mtctl.balancing.contract import Array, Balancer, Mask, Need, Scope, Signals, Space, State
+from mtctl.balancing.contract import Array, Mask, Method, Need, Random, Signals, State
 
 _WEIGHTS, _LEFT = "every.weights", "every.left"
 
 
-@dataclass(frozen=True)
-class Every(Balancer):
-    """Any method, asked at every k-th step; its weights are used again at the steps between.
+def init(method: Method, tasks: tuple[str, ...]) -> State:
+    """Return the state before the first step."""
+    state = method.init(tasks)
+    if method.period > 1:
+        state |= {_WEIGHTS: np.zeros(len(tasks)), _LEFT: np.zeros(len(tasks))}
+    return state
 
-    Between these steps the method sees nothing: its windows, averages and learning rates count the steps at
-    which it is asked, and what it needs is not measured. With norms or a Gramian this saves T backward passes
-    at k − 1 of k steps, for weights that are up to k − 1 steps old.
 
-    An active task without a weight that is still good (it was absent when the method was last asked) has it
-    asked again at once, so that nobody trains with a weight of 0 by mistake.
+def asks(method: Method, active: Mask, state: State) -> frozenset[Need]:
+    """Return what the method will look at in this step."""
+    if method.period == 1:
+        return method.asks(active, state)
+    return method.asks(active, _own(state)) if _due(active, state).any() else frozenset()
 
-    Args:
-        method: what is asked.
-        steps: k ≥ 1; 1 is the method itself.
 
-    Source: the authors of Nash-MTL (Navon et al., 2022, arXiv 2202.01017) update weights this way.
-    """
+def weigh(method: Method, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
+    """Return weights [..., T] and the next state."""
+    if (steps := method.period) == 1:
+        return method.weigh(signals, state, rng)
+    active, due = signals.active, _due(signals.active, state)
+    left = state[_LEFT] - active
+    if not due.any():
+        return state[_WEIGHTS] * active, {**state, _LEFT: left}
+    own = _own(state)
+    if due.all():
+        weights, memory = method.weigh(signals, own, rng)
+    else:
+        whole = {name: np.broadcast_to(value, (*due.shape, value.shape[-1])) for name, value in state.items()}
+        asked = {name: whole[name][due] for name in own}
+        fresh, learned = method.weigh(signals.of(due), asked, rng.of(due))
+        weights = _replaced(whole[_WEIGHTS], due, fresh)
+        memory = {name: _replaced(whole[name], due, value) for name, value in learned.items()}
+    left = np.where(due[..., None], (steps - 1) * active, left)
+    return weights * active, {**memory, _WEIGHTS: weights, _LEFT: left}
 
-    method: Balancer
-    steps: int
-    needs: frozenset[Need] = field(init=False, repr=False, compare=False)
-    space: Space = field(init=False, repr=False, compare=False)
-    scope: Scope = field(init=False, repr=False, compare=False)
-    averages_gradients: bool = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        for name in ("needs", "space", "scope", "averages_gradients"):
-            object.__setattr__(self, name, getattr(self.method, name))
-
-    def init(self, tasks: int) -> State:
-        return {**self.method.init(tasks), _WEIGHTS: np.zeros(tasks), _LEFT: np.zeros(tasks)}
-
-    def parameters(self, tasks: int) -> int:
-        return self.method.parameters(tasks)
-
-    def asks(self, active: Mask, state: State) -> frozenset[Need]:
-        return self.method.asks(active, _inner(state)) if _due(active, state).any() else frozenset()
-
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
-        active, due = signals.active, _due(signals.active, state)
-        if not due.any():
-            left = state[_LEFT] - active
-            return state[_WEIGHTS] * active, {**state, _LEFT: left}
-        fresh, memory = self.method.weigh(signals, _inner(state), rng)
-        weights = np.where(due, fresh, state[_WEIGHTS])
-        left = np.where(due, (self.steps - 1) * active, state[_LEFT] - active)
-        memory = {name: np.where(due, value, state[name]) for name, value in memory.items()}
-        return weights * active, {**memory, _WEIGHTS: weights, _LEFT: left}
-
-    def follow(self, before: Array, after: Array, active: Mask, state: State) -> State:
-        inner = _inner(state)
-        # Asked in this step were those whose weights have their whole time before them.
-        asked = np.logical_or.reduce(active & (state[_LEFT] == self.steps - 1), axis=-1, keepdims=True)
-        learned = self.method.follow(before, after, active, inner)
-        return {**state, **{name: np.where(asked, value, inner[name]) for name, value in learned.items()}}
+def follow(method: Method, before: Signals, after: Array, state: State) -> State:
+    """Return the state after the step; runs whose weights were used again have learned nothing."""
+    if (steps := method.period) == 1:
+        return method.follow(before, after, state)
+    own = _own(state)
+    # Asked in this step were those whose weights have their whole time before them.
+    asked = np.logical_or.reduce(before.active & (state[_LEFT] == steps - 1), axis=-1, keepdims=True)
+    learned = method.follow(before, after, own)
+    return {**state, **{name: np.where(asked, value, own[name]) for name, value in learned.items()}}
 
 
 def _due(active: Mask, state: State) -> Mask:
-    """Say [..., 1] whether the method is asked: an active task has used up its weight, or has none."""
-    return np.logical_or.reduce(active & (state[_LEFT] == 0), axis=-1, keepdims=True)
+    """Say [...] whether the method is asked: an active task has used up its weight, or has none."""
+    return np.asarray(np.logical_or.reduce(active & (state[_LEFT] == 0), axis=-1))
 
 
-def _inner(state: State) -> State:
+def _own(state: State) -> State:
     return {name: value for name, value in state.items() if name not in (_WEIGHTS, _LEFT)}
+
+
+def _replaced(values: Array, runs: Mask, fresh: Array) -> Array:
+    """Return values [..., T] with those of some runs in their place."""
+    values = values.copy()
+    values[runs] = fresh
+    return values

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import torch
+from typing import Literal
 
 from mtctl.balancing import _newton
+from mtctl.balancing._on_gramian import GradientMethod
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
+from mtctl.balancing.contract import Array, Random, Signals, State
+from mtctl.part import PositiveFloat
 
 
 def kkt_residual(gramian: Array, weights: Array, alpha: float) -> Array:
@@ -19,9 +19,8 @@ def kkt_residual(gramian: Array, weights: Array, alpha: float) -> Array:
     return _newton.residual(unit_gradients(gramian), weights, 1 / alpha)
 
 
-@dataclass(frozen=True)
-class FairGrad(Balancer):
-    """The direction that is α-fair to the tasks' improvements.
+class FairGrad(GradientMethod):
+    """The update that is α-fair to the tasks' improvements (Ban & Ji, 2024).
 
         Gw = w^(−1/α),   hence   wᵢ = ⟨gᵢ, d⟩^(−α);   d maximises  Σ ⟨gᵢ, d⟩^(1−α)/(1 − α)  at its length
 
@@ -41,21 +40,16 @@ class FairGrad(Balancer):
     Costs T backward passes through the shared parameters and half a dozen T×T systems, more where α is far
     from 1 and lengths differ a lot.
 
-    Args:
-        alpha: α > 0; 1. Beyond 10 or below 0.1 the equation may not be solvable in double precision.
-        space: where inner products are measured; all shared parameters.
-
     Raises:
         ConvergenceError: the solution does not satisfy the equation.
 
     Source: Ban & Ji, Fair Resource Allocation in Multi-Task Learning, 2024 (arXiv 2402.15638).
     """
 
-    alpha: float = 1.0
-    space: Space = "all_shared"
+    kind: Literal["fairgrad"] = "fairgrad"
+    alpha: PositiveFloat = 1.0
+    """α: 1 is Nash-MTL; towards 0 the plain sum, towards infinity the best worst case. Beyond 10 or below 0.1
+    the equation may not be solvable in double precision."""
 
-    needs = frozenset({"gramian"})
-    scope = "shared"
-
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         return _newton.fair_weights(unit_gradients(signals.gramian), 1 / self.alpha, "FairGrad"), state

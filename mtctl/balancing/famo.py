@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
-import torch
+from pydantic import Field
 
 from mtctl.balancing import _adam, _by_task
 from mtctl.balancing._positive import NEGLIGIBLE, refuse_negative
 from mtctl.balancing._softmax import softmax
-from mtctl.balancing.contract import Array, Balancer, Mask, Signals, State
+from mtctl.balancing.contract import AdaptiveMethod, Array, Mask, Random, Signals, State
+from mtctl.part import FiniteFloat, NonNegativeFloat, PositiveFloat
 
 
-@dataclass(frozen=True)
-class FAMO(Balancer):
-    """Weights under which the logarithms of all losses fall equally fast: MGDA's aim without its gradients.
+class FAMO(AdaptiveMethod):
+    """All losses fall equally fast, by what each step did to them (Liu et al., 2023).
+
+    The logarithms of all losses fall equally fast: MGDA's aim without its gradients.
 
         minimise c·Σᵢ zᵢ·log ℓᵢ,   ℓᵢ = Lᵢ − bᵢ + ε,   z = softmax(ξ),   c = (Σᵢ zᵢ/ℓᵢ)⁻¹;    wᵢ = c·zᵢ/ℓᵢ
         after the step, on the same batch:   ξ ← Adam(ξ, (∂z/∂ξ)ᵀδ + γ·ξ),   δᵢ = log ℓᵢ − log ℓᵢ(after)
@@ -35,37 +37,32 @@ class FAMO(Balancer):
 
     Costs one more forward pass besides the backward pass of the weighted sum.
 
-    Args:
-        lr: Adam's learning rate of ξ; 0.025 as in the paper.
-        weight_decay: γ ≥ 0, pulls ξ back to equal z; 1e-3 as in the paper's algorithm (the authors' code:
-            1e-5).
-        ideal: [T] bᵢ, losses that nobody falls below; 0 each if left out.
-        epsilon: ε, in units of the loss; 1e-8 as in the authors' code. A task at its bound has nothing left
-            to learn and is left out.
-
     Raises:
-        ValueError: the number of ideal losses is not the number of tasks.
         SignalError: a loss is below its bound, so that its logarithm does not exist.
 
     Source: Liu et al., FAMO: Fast Adaptive Multitask Optimization, 2023 (arXiv 2306.03792).
     """
 
-    lr: float = 0.025
-    weight_decay: float = 1e-3
-    ideal: _by_task.Values = None
-    epsilon: float = 1e-8
+    kind: Literal["famo"] = "famo"
+    lr: PositiveFloat = 0.025
+    """Adam's learning rate of the logits ξ; the paper's."""
+    weight_decay: NonNegativeFloat = 1e-3
+    """γ, of the logits, towards equal shares; as in the paper's algorithm (the authors' code: 1e-5)."""
+    ideal: Annotated[dict[str, FiniteFloat], Field(min_length=1)] | None = None
+    """b, a loss that each task will not fall below, by name; null: 0 each."""
+    epsilon: PositiveFloat = 1e-8
+    """ε, added to each loss before its logarithm; the authors' code's."""
 
     needs = frozenset({"outcome"})
 
-    def init(self, tasks: int) -> State:
-        _by_task.refuse_wrong_number(tasks, ideal=self.ideal)
-        return {"logits": np.zeros(tasks), **_adam.init(tasks)}
+    def init(self, tasks: tuple[str, ...]) -> State:
+        return {"logits": np.zeros(len(tasks)), **_adam.init(len(tasks))}
 
     def parameters(self, tasks: int) -> int:
         return tasks
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
-        above = self._above(signals.losses)
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
+        above = self._above(signals.losses, signals.tasks)
         refuse_negative(
             np.where(signals.active, above, 0.0),
             "measured from its bound, so that it has no log",
@@ -76,17 +73,17 @@ class FAMO(Balancer):
         total = np.add.reduce(shares, axis=-1, keepdims=True)
         return shares / np.where(total > 0, total, 1.0), state
 
-    def follow(self, before: Array, after: Array, active: Mask, state: State) -> State:
-        above, xi = self._above(before), state["logits"]
-        learning = self._learning(above, active)
-        gain = np.where(learning, self._log(above) - self._log(self._above(after)), 0.0)
+    def follow(self, before: Signals, after: Array, state: State) -> State:
+        above, xi = self._above(before.losses, before.tasks), state["logits"]
+        learning = self._learning(above, before.active)
+        gain = np.where(learning, self._log(above) - self._log(self._above(after, before.tasks)), 0.0)
         shares = softmax(xi, learning)
         gradient = shares * (gain - np.add.reduce(shares * gain, axis=-1, keepdims=True))
         xi, adam = _adam.move(xi, gradient + self.weight_decay * xi, state, self.lr, learning)
         return {"logits": xi, **adam}
 
-    def _above(self, losses: Array) -> Array:
-        return losses if self.ideal is None else losses - np.array(self.ideal)
+    def _above(self, losses: Array, tasks: tuple[str, ...]) -> Array:
+        return losses if self.ideal is None else losses - _by_task.array(self.ideal, tasks)
 
     def _learning(self, above: Array, active: Mask) -> Mask:
         return active & (above > NEGLIGIBLE)

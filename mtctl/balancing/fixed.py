@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
 import numpy as np
-import torch
+from pydantic import Field
 
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing._by_task import array
+from mtctl.balancing.contract import Array, Method, Random, Signals, State
+from mtctl.part import Misfit, NonNegativeFloat
 
 
-@dataclass(frozen=True)
-class Equal(Balancer):
-    """The plain sum of losses.
+class Equal(Method):
+    """Every task's loss has weight 1: the plain sum.
 
         wᵢ = 1
 
@@ -23,33 +25,29 @@ class Equal(Balancer):
     Fails: where scales differ: the task with the longest gradient has the shared network to itself.
     """
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    kind: Literal["equal"] = "equal"
+
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         return signals.active.astype(np.float64), state
 
 
-@dataclass(frozen=True)
-class Manual(Balancer):
-    """Weights given by hand.
+class Manual(Method):
+    """Fixed weights, given by task name.
 
         wᵢ = weightsᵢ
 
     Helps: where it is known what each task is worth, and the losses' scales stay what they are.
 
     Fails: where scales drift during training. T tasks have T − 1 numbers to be searched, each by a training.
-
-    Args:
-        weights: one for each task, in the order of the tasks; used as they are, not normalised.
-
-    Raises:
-        ValueError: the number of weights is not the number of tasks.
     """
 
-    weights: tuple[float, ...]
+    kind: Literal["manual"] = "manual"
+    weights: Annotated[dict[str, NonNegativeFloat], Field(min_length=1)]
+    """Weight of each task, used as it is; 0 trains on without it."""
 
-    def init(self, tasks: int) -> State:
-        if len(self.weights) != tasks:
-            raise ValueError(f"weights: expected one for each of {tasks} tasks, found {len(self.weights)}")
-        return {}
+    def misfits(self) -> Iterator[Misfit]:
+        if not any(self.weights.values()):
+            yield Misfit(("weights",), "every weight is 0, so that nothing would be learned")
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
-        return np.array(self.weights) * signals.active, state
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
+        return array(self.weights, signals.tasks) * signals.active, state

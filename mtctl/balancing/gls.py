@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
 from mtctl.balancing._positive import NEGLIGIBLE, refuse_negative
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import AdaptiveMethod, Array, Random, Signals, State
 
 
-@dataclass(frozen=True)
-class GLS(Balancer):
-    """The geometric mean of the losses.
+class GLS(AdaptiveMethod):
+    """The geometric mean of the losses (Chennupati et al., 2019).
 
         minimise M = (Πᵢ Lᵢ)^{1/T} = exp(meanᵢ log Lᵢ);   wᵢ = ∂M/∂Lᵢ = M / (T·Lᵢ)
 
@@ -33,7 +31,9 @@ class GLS(Balancer):
     Source: Chennupati et al., MultiNet++, 2019 (arXiv 1902.08325).
     """
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    kind: Literal["gls"] = "gls"
+
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         refuse_negative(signals.losses, "so that the geometric mean does not exist")
         taking_part = signals.active & (signals.losses > NEGLIGIBLE)
         logs = np.log(np.where(taking_part, signals.losses, 1.0))

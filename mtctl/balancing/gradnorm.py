@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
 import numpy as np
-import torch
+from pydantic import Field
 
 from mtctl.balancing import _adam
 from mtctl.balancing._positive import NEGLIGIBLE, refuse_negative
 from mtctl.balancing._softmax import softmax
-from mtctl.balancing.contract import Array, Balancer, Mask, Signals, Space, State
+from mtctl.balancing.contract import AdaptiveMethod, Array, Mask, Random, Signals, Space, State
+from mtctl.part import Misfit, NonNegativeFloat, PositiveFloat, PositiveInt
 
 
 def targets(weighted_norms: Array, progress: Array, alpha: float, balanced: Mask) -> Array:
@@ -30,9 +32,10 @@ def targets(weighted_norms: Array, progress: Array, alpha: float, balanced: Mask
     return np.asarray(mean_norm * rates**alpha)
 
 
-@dataclass(frozen=True)
-class GradNorm(Balancer):
-    """Weights that bring each task's gradient norm to a target set by how far the task lags behind.
+class GradNorm(AdaptiveMethod):
+    """Weights that equalise training rates through gradient norms (Chen et al., 2018).
+
+    Each task's gradient norm is brought to a target set by how far the task lags behind.
 
         Gᵢ = wᵢ·‖∇Lᵢ‖,   rᵢ = (Lᵢ/Lᵢ(0)) / mean(L/L(0)),   tᵢ = mean(G)·rᵢ^α
         minimise Σᵢ |Gᵢ − tᵢ| over s with t held constant;   w = φ + (1 − φ)·T·softmax(s)
@@ -48,60 +51,68 @@ class GradNorm(Balancer):
     factor of 100 (1000) have half of it after 170 (700) steps, at 0.1 after 45 (170). A network that is
     trained by Adam learns slowly meanwhile, for the same reason. Also where L(0) is not typical of a task.
 
-    Args:
-        alpha: strength of the pull towards tasks that lag; 1.5 as in the paper. 0 equalises all norms.
-        lr: Adam's learning rate of the log-weights s; 0.025: at balance, weights tremble by 2.5 %.
-        window: updates of each task that L(0) averages; s rests until every task at hand has them. 20, which
-            evens out the noise of batches and does not last long; 1 is the paper's first batch. In
-            reinforcement learning, where one minibatch with one crash in it can fix the weights for a whole
-            run, take 200.
-        initial_losses: [T] L(0) known beforehand; nothing is then averaged.
-        floor: φ, the smallest weight; 0 as in the paper: the softmax alone switches no task off. A floor
-            keeps a bad L(0) from all but doing so, and bounds what can be balanced: weights of T tasks then
-            differ by a factor of (1 − φ)·T/φ + 1 at most, 39 for two tasks and 0.05.
-        space: where norms are taken; the last shared layer as in the paper.
-
     Raises:
-        ValueError: the number of initial losses is not the number of tasks.
         SignalError: a loss is negative, so that its ratio to L(0) means nothing.
 
     Source: Chen et al., GradNorm, 2018 (arXiv 1711.02257).
     """
 
-    alpha: float = 1.5
-    lr: float = 0.025
-    window: int = 20
-    initial_losses: tuple[float, ...] | None = None
-    floor: float = 0.0
-    space: Space = "last_shared"
+    kind: Literal["gradnorm"] = "gradnorm"
+    alpha: NonNegativeFloat = 1.5
+    """Strength of the pull towards tasks that lag; 0 equalises all gradient norms (it is NOT "off")."""
+    lr: PositiveFloat = 0.025
+    """Adam's learning rate of the log-weights; 0.01 is calmer where losses are as noisy as a player's."""
+    initial_loss: Literal["mean_of_first", "first_batch", "theoretical"] = "mean_of_first"
+    """What L(0) is. One unlucky minibatch can fix the weights for a whole run, so the default is a mean."""
+    initial_window: PositiveInt = 20
+    """Updates that `mean_of_first` averages; weights stay at 1 until then. Players, whose crashes are rare
+    and costly, need more: 200."""
+    theoretical_losses: dict[str, PositiveFloat] | None = None
+    """L(0) by task, for `theoretical`."""
+    weight_floor: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """φ, the smallest weight (the mean weight is 1). 0: none, so that losses of any scale can be balanced;
+    with 0.05, the weights of two tasks differ 39-fold at most, and a bad L(0) switches no task off."""
+    layer: Space = "last_shared"
+    """Where gradient norms are taken: the last shared layer's weights as in the paper, or all shared
+    parameters."""
 
     needs = frozenset({"norms"})
 
-    def init(self, tasks: int) -> State:
-        given = self.initial_losses
-        if given is not None and len(given) != tasks:
-            raise ValueError(f"initial_losses: expected one for each of {tasks} tasks, found {len(given)}")
+    def misfits(self) -> Iterator[Misfit]:
+        theoretical = self.initial_loss == "theoretical"
+        if theoretical and self.theoretical_losses is None:
+            yield Misfit(("initial_loss",), "`initial_loss: theoretical` needs `theoretical_losses`")
+        if not theoretical and self.theoretical_losses is not None:
+            yield Misfit(("theoretical_losses",), "`theoretical_losses` needs `initial_loss: theoretical`")
+
+    @property
+    def _window(self) -> int:
+        """How many losses of a task L(0) is the mean of."""
+        return 1 if self.initial_loss == "first_batch" else self.initial_window
+
+    def init(self, tasks: tuple[str, ...]) -> State:
+        known = [0.0 if self.theoretical_losses is None else self.theoretical_losses[task] for task in tasks]
         return {
-            "log_weights": np.zeros(tasks),
-            "initial_losses": np.zeros(tasks) if given is None else np.array(given, dtype=np.float64),
-            "missing": np.full(tasks, float(self.window) if given is None else 0.0),
-            **_adam.init(tasks),
+            "log_weights": np.zeros(len(tasks)),
+            "initial_losses": np.array(known, dtype=np.float64),
+            "missing": np.full(len(tasks), float(self._window) if self.theoretical_losses is None else 0.0),
+            **_adam.init(len(tasks)),
         }
 
     def parameters(self, tasks: int) -> int:
         return tasks
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         refuse_negative(signals.losses, "so that GradNorm's ratio L/L(0) means nothing")
         active, s, missing = signals.active, state["log_weights"], state["missing"]
         shares = softmax(s, active)
         free = np.add.reduce(active, axis=-1, keepdims=True) * shares
-        weights = self.floor * active + (1 - self.floor) * free
+        weights = self.weight_floor * active + (1 - self.weight_floor) * free
 
         recorded = ((missing == 0) | ~active).all(-1, keepdims=True)
         gradient, moving = self._gradient(signals, state["initial_losses"], weights, recorded)
         through_softmax = gradient - np.add.reduce(shares * gradient, axis=-1, keepdims=True)
-        gradient = (1 - self.floor) * free * through_softmax
+        gradient = (1 - self.weight_floor) * free * through_softmax
         s, adam = _adam.move(s, gradient, state, self.lr, moving)
         return weights, {"log_weights": s, **self._record(signals, state), **adam}
 
@@ -122,5 +133,5 @@ class GradNorm(Balancer):
         if not missing.any():
             return {"initial_losses": initial, "missing": missing}
         recording = signals.active & (missing > 0)
-        gain = recording / (self.window - missing + 1)
+        gain = recording / (self._window - missing + 1)
         return {"initial_losses": initial + gain * (signals.losses - initial), "missing": missing - recording}

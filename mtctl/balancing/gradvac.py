@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from mtctl.balancing._on_gramian import GradientMethod
 from mtctl.balancing._unit import UnitGradients, unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
+from mtctl.balancing.contract import Array, Random, Signals, State
+from mtctl.part import Fraction
 
 # Targets end here: at cosine 1 no finite correction reaches them. A correction is then no longer than 700
 # times the gradient, where a task has been a copy of another for a long time and suddenly is not.
@@ -58,9 +59,10 @@ def vaccinate(
     return coefficients.reshape(shape), targets.reshape(shape)
 
 
-@dataclass(frozen=True)
-class GradVac(Balancer):
-    """Each task's gradient, moved towards every gradient with which its angle is wider than it usually is.
+class GradVac(GradientMethod):
+    """Gradient surgery towards the angles that tasks usually have (Wang et al., 2021).
+
+    Each task's gradient is moved towards every gradient with which its angle is wider than it usually is.
 
         wⱼ = Σᵢ ‖gᵢ‖·Cᵢⱼ/‖gⱼ‖,  C as in `vaccinate`, each task meeting the others in an order drawn anew
 
@@ -79,25 +81,20 @@ class GradVac(Balancer):
     Costs T backward passes through the shared parameters, T rounds of vector algebra on T×T numbers, and a
     state of T×T numbers.
 
-    Args:
-        beta: β, what the moving average takes from each step; 0.01 as in the paper (libraries: 0.5).
-        space: where inner products are measured; all shared parameters.
-
     Source: Wang et al., Gradient Vaccine, 2021 (arXiv 2010.05874).
     """
 
-    beta: float = 0.01
-    space: Space = "all_shared"
+    kind: Literal["gradvac"] = "gradvac"
+    beta: Fraction = 0.01
+    """β, what the moving average of the cosines takes from each step; the paper's value (libraries: 0.5)."""
 
-    needs = frozenset({"gramian"})
-    scope = "shared"
     averages_gradients = True
 
-    def init(self, tasks: int) -> State:
-        return {"target_cosines": np.zeros(tasks * tasks)}
+    def init(self, tasks: tuple[str, ...]) -> State:
+        return {"target_cosines": np.zeros(len(tasks) ** 2)}
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
-        order = torch.rand(signals.gramian.shape, generator=rng).numpy().argsort(-1)
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
+        order = rng.permutations(signals.gramian.shape)
         unit = unit_gradients(signals.gramian)
         pairs = signals.gramian.shape
         before = np.broadcast_to(state["target_cosines"], (*pairs[:-2], pairs[-1] ** 2)).reshape(pairs)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
+from mtctl.balancing._on_gramian import GradientMethod
 from mtctl.balancing._spectrum import ROUNDING, equiangular
 from mtctl.balancing._unit import condition, unit_gradients
-from mtctl.balancing.contract import Array, Balancer, ConvergenceError, Signals, Space, State
+from mtctl.balancing.contract import Array, ConvergenceError, Random, Signals, State
 
 
 def equal_projections(gramian: Array) -> Array:
@@ -36,9 +36,8 @@ def equal_projections(gramian: Array) -> Array:
     return np.asarray(weights / np.where(size > 0, total, 1.0))
 
 
-@dataclass(frozen=True)
-class IMTLG(Balancer):
-    """The update with equal projections on all gradients.
+class IMTLG(GradientMethod):
+    """The update with equal projections on all gradients (Liu et al., 2021); weights may be negative.
 
         ⟨ĝᵢ, d⟩ = ⟨ĝⱼ, d⟩  for all tasks,  Σ wᵢ = 1;   w ∝ Ĝ⁺·1 / ‖g‖
 
@@ -56,19 +55,13 @@ class IMTLG(Balancer):
 
     Costs T backward passes through the shared parameters; closed form.
 
-    Args:
-        space: where inner products are measured; all shared parameters.
-
     Raises:
         ConvergenceError: weights with equal projections sum to 0, so that no factor makes their sum 1.
 
     Source: Liu et al., Towards Impartial Multi-Task Learning, 2021 (ICLR).
     """
 
-    space: Space = "all_shared"
+    kind: Literal["imtl_g"] = "imtl_g"
 
-    needs = frozenset({"gramian"})
-    scope = "shared"
-
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         return equal_projections(signals.gramian), state

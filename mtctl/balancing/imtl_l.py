@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
-import torch
+from pydantic import Field
 
 from mtctl.balancing import _adam
 from mtctl.balancing._positive import refuse_negative
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import AdaptiveMethod, Array, Random, Signals, State
+from mtctl.part import PositiveFloat
 
 
-@dataclass(frozen=True)
-class IMTLL(Balancer):
-    """Learned weights under which all losses approach the same value.
+class IMTLL(AdaptiveMethod):
+    """IMTL-L: learned scales that bring every loss to 1: Σ e^s·L − s (Liu et al., 2021).
 
         minimise Σᵢ e^{sᵢ}·Lᵢ − sᵢ  over network and s;   wᵢ = e^{sᵢ}
 
@@ -31,27 +31,25 @@ class IMTLL(Balancer):
 
     Costs nothing besides the backward pass of the weighted sum.
 
-    Args:
-        lr: Adam's learning rate of s, without weight decay; 5e-4, the networks' own default: a weight can
-            double in 1400 steps.
-        limit: largest |s|; 20, weights from 2e-9 to 5e8.
-
     Raises:
         SignalError: a loss is negative, so that no weight brings it to 1.
 
     Source: Liu et al., Towards Impartial Multi-Task Learning, ICLR 2021.
     """
 
-    lr: float = 5e-4
-    limit: float = 20.0
+    kind: Literal["imtl_l"] = "imtl_l"
+    lr: PositiveFloat = 5e-4
+    """Adam's learning rate of s, without weight decay; the network's default."""
+    limit: Annotated[float, Field(gt=0, le=300)] = 20.0
+    """Largest |s|: nothing else bounds it as a loss goes to 0."""
 
-    def init(self, tasks: int) -> State:
-        return {"log_weights": np.zeros(tasks), **_adam.init(tasks)}
+    def init(self, tasks: tuple[str, ...]) -> State:
+        return {"log_weights": np.zeros(len(tasks)), **_adam.init(len(tasks))}
 
     def parameters(self, tasks: int) -> int:
         return tasks
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         refuse_negative(signals.losses, "so that no weight brings it to 1")
         s = state["log_weights"]
         weights = np.exp(s)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
 from mtctl.balancing._positive import NEGLIGIBLE, refuse_negative
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import AdaptiveMethod, Array, Random, Signals, State
+from mtctl.part import NonNegativeFloat
 
 
-@dataclass(frozen=True)
-class LogLoss(Balancer):
+class LogLoss(AdaptiveMethod):
     """The sum of the losses' logarithms, which does not see their scale.
 
         minimise Σᵢ log(Lᵢ + ε);   wᵢ = 1/(Lᵢ + ε)
@@ -29,18 +28,17 @@ class LogLoss(Balancer):
 
     Costs nothing besides the backward pass of the weighted sum.
 
-    Args:
-        epsilon: ε, in units of the loss; 0. A loss far below it is no longer rescaled.
-
     Raises:
         SignalError: a loss is negative, so that its logarithm does not exist.
 
     Source: the scale-invariant baseline of Navon et al., 2022 (arXiv 2202.01017).
     """
 
-    epsilon: float = 0.0
+    kind: Literal["log"] = "log"
+    epsilon: NonNegativeFloat = 0.0
+    """ε, added to each loss before its logarithm; a loss far below it is no longer rescaled."""
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         refuse_negative(signals.losses, "so that its logarithm does not exist")
         shifted = signals.losses + self.epsilon
         taking_part = signals.active & (shifted > NEGLIGIBLE)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
 from mtctl.balancing import _active_set
+from mtctl.balancing._on_gramian import GradientMethod
 from mtctl.balancing._unit import UnitGradients, unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
+from mtctl.balancing.contract import Array, Random, Signals, State
 
 
 def shortest(gramian: Array) -> Array:
@@ -53,9 +53,10 @@ def _problem(gramian: Array) -> tuple[UnitGradients, Array]:
     return unit, unit.lengths.min(-1, keepdims=True) / unit.lengths * unit.moving
 
 
-@dataclass(frozen=True)
-class MGDA(Balancer):
-    """The shortest vector in the convex hull of the gradients: the steepest descent that all tasks share.
+class MGDA(GradientMethod):
+    """The shortest vector in the convex hull of the gradients, solved exactly (Sener & Koltun, 2018).
+
+    It is the steepest descent that all tasks share.
 
         w = argmin_{w ∈ Δ} wᵀGw,   hence   ⟨gᵢ, d⟩ ≥ ‖d‖²  for every task
 
@@ -73,19 +74,13 @@ class MGDA(Balancer):
 
     Costs T backward passes through the shared parameters and a T×T problem.
 
-    Args:
-        space: where inner products are measured; all shared parameters.
-
     Raises:
         ConvergenceError: the solution does not satisfy its optimality conditions.
 
     Source: Sener & Koltun, Multi-Task Learning as Multi-Objective Optimization, 2018 (arXiv 1810.04650).
     """
 
-    space: Space = "all_shared"
+    kind: Literal["mgda"] = "mgda"
 
-    needs = frozenset({"gramian"})
-    scope = "shared"
-
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         return shortest(signals.gramian), state

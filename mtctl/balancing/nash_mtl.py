@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
 from mtctl.balancing import _newton
+from mtctl.balancing._on_gramian import GradientMethod
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
+from mtctl.balancing.contract import Array, Random, Signals, State
+from mtctl.part import PositiveFloat
 
 
 def kkt_residual(gramian: Array, weights: Array) -> Array:
@@ -20,9 +21,10 @@ def kkt_residual(gramian: Array, weights: Array) -> Array:
     return _newton.residual(unit_gradients(gramian), weights, 1.0)
 
 
-@dataclass(frozen=True)
-class NashMTL(Balancer):
-    """Nash's bargaining solution: the direction with the largest product of the tasks' improvements.
+class NashMTL(GradientMethod):
+    """Nash's bargaining solution between the tasks, solved exactly (Navon et al., 2022).
+
+    d is the direction with the largest product of the tasks' improvements.
 
         Gα = 1/α,   the minimum of ½·αᵀGα − Σ log αᵢ;   w = α,   hence   ⟨gᵢ, d⟩ = 1/αᵢ > 0  and  ‖d‖² = T
 
@@ -43,24 +45,17 @@ class NashMTL(Balancer):
 
     Costs T backward passes through the shared parameters and half a dozen T×T systems.
 
-    Args:
-        max_norm: shorten d to this length if it is longer, as the official code does (1 there); None: never,
-            as in the paper.
-        space: where inner products are measured; all shared parameters.
-
     Raises:
         ConvergenceError: the solution does not satisfy the equation.
 
     Source: Navon et al., Multi-Task Learning as a Bargaining Game, 2022 (arXiv 2202.01017).
     """
 
-    max_norm: float | None = None
-    space: Space = "all_shared"
+    kind: Literal["nash_mtl"] = "nash_mtl"
+    max_norm: PositiveFloat | None = None
+    """Shorten the update to this length, as the official code does (1); null: ‖d‖ = √T, as in the paper."""
 
-    needs = frozenset({"gramian"})
-    scope = "shared"
-
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         unit = unit_gradients(signals.gramian)
         weights = _newton.fair_weights(unit, 1.0, "Nash-MTL")
         if self.max_norm is not None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
+from mtctl.balancing._on_gramian import GradientMethod
+from mtctl.balancing._preference import Reduction
+from mtctl.balancing.contract import Array, Random, Signals, State
 
 # Below the smallest normal number 1/‖g‖² overflows; such a gradient is 0 next to any other.
 _TINY = np.finfo(np.float64).tiny
@@ -42,9 +42,8 @@ def project(gramian: Array, order: NDArray[np.intp]) -> Array:
     return coefficients.reshape(gramian.shape)
 
 
-@dataclass(frozen=True)
-class PCGrad(Balancer):
-    """Each task's gradient, projected onto the normal plane of every gradient it conflicts with.
+class PCGrad(GradientMethod):
+    """Projects conflicting gradients onto each other's normal plane (Yu et al., 2020).
 
         wⱼ = Σᵢ Cᵢⱼ,  C as in `project`, each task meeting the others in an order drawn anew at each step
 
@@ -55,21 +54,15 @@ class PCGrad(Balancer):
     Fails: where one gradient is much longer: it still leads. With T ≥ 3 tasks the result may conflict with
     some.
 
-    Args:
-        reduction: `sum` of the projected gradients, as in the paper, or their `mean` over the active tasks.
-        space: where inner products are measured; all shared parameters.
-
     Source: Yu et al., Gradient Surgery for Multi-Task Learning, 2020 (arXiv 2001.06782).
     """
 
-    reduction: Literal["sum", "mean"] = "sum"
-    space: Space = "all_shared"
+    kind: Literal["pcgrad"] = "pcgrad"
+    reduction: Reduction = "sum"
+    """How projected gradients are combined: `sum` as in the paper, `mean` as in the published study."""
 
-    needs = frozenset({"gramian"})
-    scope = "shared"
-
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
-        order = torch.rand(signals.gramian.shape, generator=rng).numpy().argsort(-1)
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
+        order = rng.permutations(signals.gramian.shape)
         weights = np.add.reduce(project(signals.gramian, order), axis=-2) * signals.active
         if self.reduction == "mean":
             weights /= np.maximum(signals.active.sum(-1, keepdims=True), 1)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import torch
+from typing import Literal
 
 from mtctl.balancing._softmax import softmax
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import AdaptiveMethod, Array, Random, Signals, State
 
 
-@dataclass(frozen=True)
-class RLW(Balancer):
-    """Weights drawn anew at each step.
+class RLW(AdaptiveMethod):
+    """Weights drawn anew at each step, T·softmax of normal numbers: a control (Lin et al., 2022).
 
         w = T·softmax(z),   z ~ N(0, I)
 
@@ -30,6 +27,8 @@ class RLW(Balancer):
     There weights sum to 1; here to T, so that the step is as long as that of `Equal`.
     """
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
-        logits = torch.randn(signals.active.shape, generator=rng, dtype=torch.float64).numpy()
+    kind: Literal["rlw"] = "rlw"
+
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
+        logits = rng.normal(signals.active.shape)
         return signals.active.sum(-1, keepdims=True) * softmax(logits, signals.active), state

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
-from mtctl.balancing import _by_task
+from mtctl.balancing._average import Momentum
+from mtctl.balancing._by_task import SizedMethod
 from mtctl.balancing._positive import refuse_negative
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import Array, Random, Signals, State
+from mtctl.part import NonNegativeInt
 
 # A mean this small is no scale: the loss is used as it is. The documented normaliser's figure.
 NOTHING = 1e-8
 
 
-@dataclass(frozen=True)
-class RunningMean(Balancer):
-    """Each loss in units of its own running mean.
+class RunningMean(SizedMethod):
+    """Each loss divided by its own running mean.
 
         wᵢ = bᵢ·dᵢ^p / mᵢ
         mᵢ ← ((n − 1)·mᵢ + Lᵢ)/n  in the task's first `warmup_steps` steps, then  mᵢ ← μ·mᵢ + (1 − μ)·Lᵢ
@@ -37,36 +37,26 @@ class RunningMean(Balancer):
 
     Costs nothing besides the backward pass of the weighted sum.
 
-    Args:
-        momentum: μ, 0 ≤ μ < 1; 0.95, a half-life of 13.5 steps.
-        warmup_steps: n of the plain mean; 10, so that the first loss does not linger.
-        base_weights: [T] bᵢ; 1 each if left out.
-        sizes: [T] dᵢ, numbers of output elements; 1 each if left out.
-        size_exponent: p; 0: sizes do not count. 0.5 multiplies by √d.
-
     Raises:
-        ValueError: the number of base weights or sizes is not the number of tasks.
         SignalError: a loss is negative: its mean may come near 0 from either side, which is no scale.
 
     Source: the loss normaliser of a published four-headed sequence model; no paper.
     """
 
-    momentum: float = 0.95
-    warmup_steps: int = 10
-    base_weights: _by_task.Values = None
-    sizes: _by_task.Values = None
-    size_exponent: float = 0.0
+    kind: Literal["running_mean"] = "running_mean"
+    momentum: Momentum = 0.95
+    """μ of the running mean; 0.95 forgets half in 13.5 steps."""
+    warmup_steps: NonNegativeInt = 10
+    """Steps of a plain mean before the running one, so that the first loss does not linger."""
 
-    def init(self, tasks: int) -> State:
-        _by_task.refuse_wrong_number(tasks, base_weights=self.base_weights, sizes=self.sizes)
-        return {"mean": np.zeros(tasks), "steps": np.zeros(tasks)}
+    def init(self, tasks: tuple[str, ...]) -> State:
+        return {"mean": np.zeros(len(tasks)), "steps": np.zeros(len(tasks))}
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         refuse_negative(signals.losses, "so that its running mean is no scale")
         steps = state["steps"] + signals.active
         warming_up = steps <= max(self.warmup_steps, 1)
         gain = np.where(warming_up, 1 / np.maximum(steps, 1), 1 - self.momentum) * signals.active
         mean = (1 - gain) * state["mean"] + gain * signals.losses
         scale = np.where(mean > NOTHING, mean, 1.0)
-        importance = _by_task.array(self.base_weights) * _by_task.array(self.sizes) ** self.size_exponent
-        return importance / scale * signals.active, {"mean": mean, "steps": steps}
+        return self.importance(signals.tasks) / scale * signals.active, {"mean": mean, "steps": steps}

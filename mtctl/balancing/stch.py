@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-import torch
 
 from mtctl.balancing import _by_task
+from mtctl.balancing._by_task import WeightedMethod
 from mtctl.balancing._positive import NEGLIGIBLE, refuse_negative
 from mtctl.balancing._softmax import softmax
-from mtctl.balancing.contract import Array, Balancer, Mask, Signals, State
+from mtctl.balancing.contract import Array, Mask, Random, Signals, State
+from mtctl.part import FiniteFloat, Misfit, PositiveFloat, PositiveInt
 
 
-@dataclass(frozen=True)
-class STCH(Balancer):
-    """A smooth maximum over the tasks' losses. Two objectives go by this name; `form` selects.
+class STCH(WeightedMethod):
+    """Smooth Tchebycheff scalarisation: a smooth maximum over the tasks (Lin et al., 2024).
+
+    Two objectives go by this name; `form` selects.
 
         linear:  μ·log Σᵢ exp(yᵢ/μ),  yᵢ = λᵢ·(Lᵢ − zᵢ);    wᵢ = λᵢ·softmax(y/μ)ᵢ
         log:     T·μ·log Σᵢ exp(yᵢ/μ),  yᵢ = log(Lᵢ/Nᵢ);    wᵢ = T·softmax(y/μ)ᵢ / Lᵢ
@@ -35,42 +37,49 @@ class STCH(Balancer):
 
     Costs nothing besides the backward pass of the weighted sum.
 
-    Args:
-        form: `log`, which goes with losses of different scale, or `linear`.
-        mu: μ > 0, how smooth the maximum is; 1 as in the authors' code. Towards 0 only the worst task trains.
-            In units of λ·L (`linear`) or of log L (`log`).
-        base_weights: [T] λᵢ up to a factor, `linear` only; 1 each if left out.
-        ideal: [T] zᵢ, `linear` only: losses that nobody falls below; 0 each if left out.
-        window: steps of each task that Nᵢ averages, `log` only; 200, as for GradNorm's first losses.
-
     Raises:
-        ValueError: the number of base weights or ideal losses is not the number of tasks.
         SignalError: a loss is negative, so that its logarithm does not exist (`log`).
 
     Source: Lin et al., Smooth Tchebycheff Scalarization for Multi-Objective Optimization, 2024
     (arXiv 2402.19078).
     """
 
+    kind: Literal["stch"] = "stch"
     form: Literal["log", "linear"] = "log"
-    mu: float = 1.0
-    base_weights: _by_task.Values = None
-    ideal: _by_task.Values = None
-    window: int = 200
+    """Two objectives share the name. `linear`: the paper's, μ·log Σ exp(λ(L − z)/μ), in which scale counts.
+    `log`: the authors' for networks, on log(L/N) with N the mean of a task's first losses, in which it does
+    not."""
+    mu: PositiveFloat = 1.0
+    """μ, smoothness; towards 0 only the worst task trains."""
+    ideal: dict[str, FiniteFloat] | None = None
+    """z by task, for `linear`: a loss that it will not fall below; null: 0 each. There, `base_weights` are
+    λ."""
+    initial_window: PositiveInt = 200
+    """Steps whose mean is N, for `log`; the objective is Σ log L until then."""
 
-    def init(self, tasks: int) -> State:
-        _by_task.refuse_wrong_number(tasks, base_weights=self.base_weights, ideal=self.ideal)
+    def misfits(self) -> Iterator[Misfit]:
+        yield from super().misfits()
+        if self.form == "log":
+            for key in ("base_weights", "ideal"):
+                if getattr(self, key) is not None:
+                    yield Misfit((key,), f"`{key}` needs `form: linear`")
+
+    def init(self, tasks: tuple[str, ...]) -> State:
         if self.form == "linear":
             return {}
-        return {"first_losses": np.zeros(tasks), "missing": np.full(tasks, float(self.window))}
+        return {
+            "first_losses": np.zeros(len(tasks)),
+            "missing": np.full(len(tasks), float(self.initial_window)),
+        }
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         return self._log(signals, state) if self.form == "log" else (self._linear(signals), state)
 
     def _linear(self, signals: Signals) -> Array:
-        shares = _by_task.array(self.base_weights) * signals.active
+        shares = _by_task.array(self.base_weights, signals.tasks) * signals.active
         total = shares.sum(-1, keepdims=True)
         shares = shares / np.where(total > 0, total, 1.0)
-        above = signals.losses - (0.0 if self.ideal is None else np.array(self.ideal))
+        above = signals.losses - _by_task.array(self.ideal, signals.tasks, 0.0)
         return shares * _softmax(shares * above, self.mu, signals.active)
 
     def _log(self, signals: Signals, state: State) -> tuple[Array, State]:
@@ -85,7 +94,7 @@ class STCH(Balancer):
         weights = factors * taking_part / np.where(taking_part, losses, 1.0)
 
         recording = signals.active & (missing > 0)
-        gain = recording / (self.window - missing + 1)
+        gain = recording / (self.initial_window - missing + 1)
         first = (1 - gain) * first + gain * losses
         return weights, {"first_losses": first, "missing": missing - recording}
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
 from mtctl.balancing import _adam
 from mtctl.balancing._positive import refuse_negative
-from mtctl.balancing.contract import Array, Balancer, Signals, State
+from mtctl.balancing.contract import AdaptiveMethod, Array, Random, Signals, State
+from mtctl.part import FiniteFloat, PositiveFloat
 
 # Of s: a weight of ½·e²⁰ = 2.4e8. Without it, a loss that stays 0 has a weight that grows without end.
 LOWEST = -20.0
 
 
-@dataclass(frozen=True)
-class Uncertainty(Balancer):
-    """Weights from each task's learned noise level.
+class Uncertainty(AdaptiveMethod):
+    """Homoscedastic uncertainty: Σ ½·e^(−s)·L + ½·s with learned s = log σ² (Kendall et al., 2018).
 
         minimise Σᵢ ½·e^(−sᵢ)·Lᵢ + ½·sᵢ  over network and s = log σ²;   wᵢ = ½·e^(−sᵢ)
 
@@ -30,26 +29,25 @@ class Uncertainty(Balancer):
     Fails: in short ones: at `lr` 5e-4 a weight takes some 1400 steps to double. Where a loss begins in the
     hundreds, Adam's memory of the first gradients of s holds its weight back for thousands more.
 
-    Args:
-        lr: Adam's learning rate of s, without weight decay; 5e-4, the networks' own default.
-        initial_log_variance: s before the first step; 0 (σ = 1, w = ½).
-
     Raises:
         SignalError: a loss is negative, so that no noise level explains it.
 
     Source: Kendall, Gal & Cipolla, Multi-Task Learning Using Uncertainty, 2018 (arXiv 1705.07115).
     """
 
-    lr: float = 5e-4
-    initial_log_variance: float = 0.0
+    kind: Literal["uncertainty"] = "uncertainty"
+    lr: PositiveFloat = 5e-4
+    """Adam's learning rate of s, without weight decay; the network's default."""
+    initial_log_variance: FiniteFloat = 0.0
+    """s before the first step; 0: σ = 1, w = ½."""
 
-    def init(self, tasks: int) -> State:
-        return {"log_variances": np.full(tasks, self.initial_log_variance), **_adam.init(tasks)}
+    def init(self, tasks: tuple[str, ...]) -> State:
+        return {"log_variances": np.full(len(tasks), self.initial_log_variance), **_adam.init(len(tasks))}
 
     def parameters(self, tasks: int) -> int:
         return tasks
 
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         refuse_negative(signals.losses, "so that no noise level explains it")
         s = state["log_variances"]
         weights = 0.5 * np.exp(-s)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-import torch
 
 from mtctl.balancing import dualproj
+from mtctl.balancing._on_gramian import GradientMethod
 from mtctl.balancing._preference import Reduction, preference
 from mtctl.balancing._unit import unit_gradients
-from mtctl.balancing.contract import Array, Balancer, Signals, Space, State
+from mtctl.balancing.contract import Array, Random, Signals, State
 
 
 def project_each(cosines: Array) -> Array:
@@ -33,9 +33,8 @@ def problems(cosines: Array) -> tuple[Array, Array]:
     return np.broadcast_to(cosines[..., None, :, :], (*cosines.shape, cosines.shape[-1])), floors
 
 
-@dataclass(frozen=True)
-class UPGrad(Balancer):
-    """Each task's gradient, projected onto the directions that conflict with no task; then their sum.
+class UPGrad(GradientMethod):
+    """Each gradient moved until it conflicts with no task, then combined (Quinton & Rey, 2024).
 
         w = Σᵢ argmin_{u ≥ pᵢ·eᵢ} uᵀGu,   hence   ⟨gᵢ, d⟩ ≥ 0  for every task;   p = 1/T or 1 for every task
 
@@ -50,24 +49,17 @@ class UPGrad(Balancer):
     Costs T backward passes through the shared parameters and T problems of size T×T, none of them where no
     two gradients conflict.
 
-    Args:
-        reduction: p = 1/T (`mean`, over the active tasks, as in the paper) or 1 (`sum`, steps T times as
-            long, on the scale of the plain sum of losses).
-        space: where inner products are measured; all shared parameters.
-
     Raises:
         ConvergenceError: a solution does not satisfy its optimality conditions.
 
     Source: Quinton & Rey, Jacobian Descent for Multi-Objective Optimization, 2024 (arXiv 2406.16232).
     """
 
+    kind: Literal["upgrad"] = "upgrad"
     reduction: Reduction = "mean"
-    space: Space = "all_shared"
+    """`mean` of the projected gradients as in the paper, or their `sum`."""
 
-    needs = frozenset({"gramian"})
-    scope = "shared"
-
-    def weigh(self, signals: Signals, state: State, rng: torch.Generator) -> tuple[Array, State]:
+    def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         unit = unit_gradients(signals.gramian)
         lengths = unit.lengths / unit.lengths.max(-1, keepdims=True)
         shares = preference(signals.active, self.reduction) * lengths * unit.moving

@@ -1,19 +1,17 @@
-"""What is known of every balancing method, read off its docstring, its attributes and its recipe part."""
+"""What is known of every balancing method, read off its docstring, its attributes and its settings."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from pydantic.fields import FieldInfo
 
-from mtctl.balancing.build import build
-from mtctl.balancing.contract import Balancer as Method
-from mtctl.balancing.db_mtl import db_mtl
-from mtctl.catalogue.settings import KINDS, known_kind
-from mtctl.recipes.balancers import ComposedMethod
+from mtctl.balancing.contract import Method
+from mtctl.balancing.registry import KINDS
+from mtctl.catalogue.settings import known_kind
 from mtctl.recipes.resolved import text
 from mtctl.yaml.shapes import literals
 
@@ -75,16 +73,14 @@ def card(kind: str) -> Card:
     Raises:
         BalanceError: there is no such method; with the closest.
     """
-    part = KINDS[known_kind(kind)]
-    # A part's own settings come before those that it has in common with others.
-    own = part.__annotations__.keys()
-    fields = {name: part.model_fields[name] for name in (*own, *part.model_fields) if name != "kind"}
+    method = KINDS[known_kind(kind)]
+    # A method's own settings come before those that it has in common with others.
+    own = method.__annotations__.keys()
+    fields = {name: method.model_fields[name] for name in (*own, *method.model_fields) if name != "kind"}
     # What has to be given is given by task.
     required = {name: dict.fromkeys(_ONE_TASK, 1.0) for name, field in fields.items() if field.is_required()}
-    example: Any = part.model_validate({"kind": kind, **required})
-    methods = build([example], _ONE_TASK).methods
-    documented = db_mtl if isinstance(example, ComposedMethod) else type(methods[0])
-    written = _read(inspect.getdoc(documented) or "")
+    methods = method.model_validate(required).in_a_row()
+    written = _read(inspect.getdoc(method) or "")
     return Card(
         kind,
         written.summary,

@@ -1,21 +1,24 @@
-"""The balancing methods by what they look at: names and one sentence each, without any heavy import."""
+"""The balancing methods by what they look at: names and one sentence each."""
 
 from __future__ import annotations
 
-import inspect
-import sys
-
-from mtctl.catalogue.settings import KINDS
+from mtctl.balancing.contract import AdaptiveMethod, Method, summary
+from mtctl.balancing.registry import KINDS
 
 
 def families() -> dict[str, dict[str, str]]:
-    """Return what groups of methods look at, and in each the methods' summaries by kind.
+    """Return what groups of methods look at, and in each the methods' summaries by kind."""
+    groups: dict[str, dict[str, str]] = {}
+    for kind, method in KINDS.items():
+        groups.setdefault(_looks_at(method), {})[kind] = summary(method)
+    return groups
 
-    Both are docstrings: of the modules and the classes that describe the methods in recipes.
-    """
-    found: dict[str, dict[str, str]] = {}
-    for kind, part in KINDS.items():
-        group = inspect.getdoc(sys.modules[part.__module__]) or ""
-        summary = (inspect.getdoc(part) or "").split("\n\n")[0]
-        found.setdefault(group.split("\n\n")[0], {})[kind] = " ".join(summary.split())
-    return found
+
+def _looks_at(method: type[Method]) -> str:
+    if not issubclass(method, AdaptiveMethod):
+        return "Fixed weights."
+    if "gramian" in method.needs:
+        return "Methods that look at the tasks' gradients and at the angles between them."
+    if "norms" in method.needs:
+        return "Methods that look at the lengths of the tasks' gradients."
+    return "Methods that look at losses alone."

@@ -1,27 +1,23 @@
-"""From what a user calls a balancing method to the recipe part that describes it."""
+"""From what a user calls a balancing method to the method."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
 
 from pydantic import ValidationError
 
+from mtctl.balancing.contract import Method
 from mtctl.balancing.errors import BalanceError
-from mtctl.part import MisfitError, Part
-from mtctl.recipes.balancers import Method, MethodPart
+from mtctl.balancing.registry import KINDS
+from mtctl.part import MisfitError
 from mtctl.yaml.mistakes import closest, suggestion
-from mtctl.yaml.shapes import kinds
 
-Spec = str | MethodPart | Mapping[str, object] | Sequence["Spec"]
-"""A kind; a part of a recipe; what a recipe says under `balancer:`; or several of these in a row, a chain."""
-
-KINDS: Final = kinds(Method)
-"""The recipe part of each method, by its kind."""
+Spec = str | Method | Mapping[str, object] | Sequence["Spec"]
+"""A kind; a method; what a recipe says under `balancer:`; or several of these in a row, a chain."""
 
 
 def described(spec: Spec, settings: Mapping[str, object]) -> tuple[Method, ...]:
-    """Return the recipe parts of a method or chain.
+    """Return the methods of a chain, or the only one.
 
     Args:
         spec: what the user named.
@@ -31,18 +27,18 @@ def described(spec: Spec, settings: Mapping[str, object]) -> tuple[Method, ...]:
         BalanceError: there is no such method, or it has no such setting; with the closest.
     """
     if isinstance(spec, str):
-        return (_part({"kind": spec, **settings}),)
+        return (_method({"kind": spec, **settings}),)
     if settings:
         raise BalanceError(
             f"{', '.join(settings)}: settings go with a method that is named by its kind",
             hint=f"write it as {{'kind': …, {next(iter(settings))!r}: …}}",
         )
-    if isinstance(spec, MethodPart):
-        return (spec,)  # type: ignore[return-value]  # every part with a kind is one of the union
+    if isinstance(spec, Method):
+        return (spec,)
     if isinstance(spec, Mapping):
-        return (_part(spec),)
+        return (_method(spec),)
     if isinstance(spec, Sequence) and spec:
-        return tuple(part for one in spec for part in described(one, {}))
+        return tuple(method for one in spec for method in described(one, {}))
     raise BalanceError(f"balancer: {spec!r} is no method", hint=f"choose from: {', '.join(KINDS)}")
 
 
@@ -76,16 +72,16 @@ def refuse_misnamed(methods: Sequence[Method], tasks: tuple[str, ...]) -> None:
                 raise BalanceError(f"{method.kind}: `{setting}` has no value for {', '.join(missing)}")
 
 
-def _part(values: Mapping[str, object]) -> Method:
+def _method(values: Mapping[str, object]) -> Method:
     kind = known_kind(values.get("kind"))
     try:
-        return KINDS[kind].model_validate(dict(values))  # type: ignore[return-value]
+        return KINDS[kind].model_validate(dict(values))
     except ValidationError as error:
         raise BalanceError(f"{kind}: {'; '.join(_problems(KINDS[kind], error))}") from error
 
 
-def _problems(part: type[Part], error: ValidationError) -> Iterator[str]:
-    known = [name for name in part.model_fields if name != "kind"]
+def _problems(method: type[Method], error: ValidationError) -> Iterator[str]:
+    known = [name for name in method.model_fields if name != "kind"]
     for detail in error.errors(include_url=False):
         place, found = ".".join(map(str, detail["loc"])), detail["input"]
         if detail["type"] == "extra_forbidden":

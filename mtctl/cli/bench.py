@@ -10,8 +10,8 @@ import typer
 from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
+    from mtctl.balancing.contract import Method
     from mtctl.measuring.bench import Cost
-    from mtctl.recipes.balancers import Method
 
 _METHODS = "Methods, separated by commas. [default: all that need no settings]"
 _TASKS = "Numbers of tasks, separated by commas. [default: 2,4,10,40]"
@@ -63,18 +63,19 @@ def bench(
 def _methods(text: str | None) -> dict[str, Method]:
     from pydantic import ValidationError
 
-    from mtctl.catalogue.settings import KINDS, described, known_kind
+    from mtctl.balancing.registry import KINDS
+    from mtctl.catalogue.settings import described, known_kind
 
     if text is not None:
         kinds = [known_kind(word.strip()) for word in text.split(",")]
         return {kind: described(kind, {})[0] for kind in kinds}
-    found = {}
-    for kind, part in KINDS.items():
+    methods = {}
+    for kind, method in KINDS.items():
         try:
-            found[kind] = part.model_validate({"kind": kind})
+            methods[kind] = method.model_validate({})
         except ValidationError:  # it cannot do without settings
             continue
-    return found  # type: ignore[return-value]  # every part with a kind is one of the union
+    return methods
 
 
 def _tasks(text: str) -> list[int]:

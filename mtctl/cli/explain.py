@@ -24,14 +24,10 @@ def explain(
     from dataclasses import asdict
 
     _refuse_codes(method)
-    # Torch takes a second to load: a name that is no method is told before.
-    from mtctl.catalogue.settings import known_kind
-
-    kind = known_kind(method)
     from mtctl.catalogue.cards import card
     from mtctl.screens.methods import method_screen
 
-    found = card(kind)
+    found = card(method)
     if as_json:
         write_json({"schema": 1, "method": asdict(found)})
     else:

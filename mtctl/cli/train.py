@@ -135,8 +135,7 @@ def _refuse_same_names(recipes: list[Recipe]) -> None:
 
 
 def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
-    from mtctl.balancing.build import build as build_chain
-    from mtctl.balancing.chain import learned_parameters
+    from mtctl.balancing.chain import Chain, learned_parameters
     from mtctl.measuring.calibrate import seconds_per_run
     from mtctl.problems.build import build as build_problem
     from mtctl.recipes.loading import dump
@@ -146,7 +145,7 @@ def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
         write(dump(recipe))
         problem = build_problem(recipe, seeds[0])
         count = problem.parameter_count()
-        learned = learned_parameters(build_chain(recipe.chain, problem.tasks), len(problem.tasks))
+        learned = learned_parameters(Chain(recipe.chain), len(problem.tasks))
         low, high = seconds_per_run(recipe)
         console = err()
         console.print(

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from mtctl.balancing.chain import Chain, Decision
-from mtctl.balancing.contract import NonFiniteSignal, SignalError, TaskGradients
+from mtctl.balancing.contract import NonFiniteSignal, SignalError
+from mtctl.balancing.draws import Draws
+from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.engine.interrupt import Stopped
 from mtctl.engine.layout import LARGEST
 from mtctl.engine.signals import SignalLog
@@ -31,18 +33,19 @@ class Balancing:
 
     Args:
         chain: the methods.
-        tasks: T.
+        tasks: their names.
         seed: the run's seed.
     """
 
-    def __init__(self, chain: Chain, tasks: int, seed: int) -> None:
+    def __init__(self, chain: Chain, tasks: tuple[str, ...], seed: int) -> None:
         self._chain = chain
         self._state = chain.init(tasks)
         self._rng = torch.Generator().manual_seed(seed)
+        self._draws = Draws(self._rng)
 
     def balance(self, gradients: TaskGradients) -> Decision:
         """Return this step's weights and move the methods' state on."""
-        decision, self._state = self._chain.balance(gradients, self._state, self._rng)
+        decision, self._state = self._chain.balance(gradients, self._state, self._draws)
         return decision
 
     def follow(self, gradients: TaskGradients, decision: Decision, revisit: Callable[[], Tensor]) -> None:

@@ -10,8 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from mtctl.balancing.build import build as build_chain
-from mtctl.balancing.chain import learned_parameters
+from mtctl.balancing.chain import Chain, learned_parameters
 from mtctl.engine import checkpoint, layout
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
@@ -96,8 +95,8 @@ class _Run:
         self._recipe, self._seed, self._place = recipe, seed, place
         self._command, self._observers = command, observers
         self._problem = build_problem(recipe, seed)
-        self._chain = build_chain(recipe.chain, self._problem.tasks)
-        self._balancing = Balancing(self._chain, len(self._problem.tasks), seed)
+        self._chain = Chain(recipe.chain)
+        self._balancing = Balancing(self._chain, self._problem.tasks, seed)
         self._best: float | None = None
         self._seconds = {"training": 0.0, "evaluation": 0.0}
         self._started = now()

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from mtctl.balancing.chain import Decision
-from mtctl.balancing.contract import TaskGradients
 from mtctl.balancing.gradients import conflict_rate, cosines, gradient_shares
+from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.engine.layout import LARGEST
 from mtctl.problems.contract import TaskSignals
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, distributed
 
 from mtctl.balancing.chain import Chain, Decision
-from mtctl.balancing.contract import Balancer as Method
 from mtctl.balancing.contract import Space
 from mtctl.balancing.errors import BalanceError, NonFiniteError
 from mtctl.catalogue.settings import Spec
@@ -27,7 +26,7 @@ SPACES: Final[tuple[Space, ...]] = ("all_shared", "features", "last_shared")
 def balance(
     losses: Mapping[str, Tensor | None],
     shared: Iterable[Tensor] | None = None,
-    balancer: Balancer | Spec | Chain | Method = "equal",
+    balancer: Balancer | Spec | Chain = "equal",
     *,
     last_shared: Iterable[Tensor] | None = None,
     measure: bool = False,
@@ -126,9 +125,9 @@ def balance(
     )
     _refuse_ranks(keeper, measure=measure)
     if scaled_by is None:
-        return _step(keeper, Unscaled(gradients, 1.0), balancer, measure)
+        return _step(keeper, Unscaled(gradients, 1.0, tasks), balancer, measure)
     memory = keeper.memory()
-    report = _scaled(keeper, Unscaled(gradients, scaled_by), balancer, measure)
+    report = _scaled(keeper, Unscaled(gradients, scaled_by, tasks), balancer, measure)
     if report.overflowed:
         keeper.skip(memory)
     return replace(report, scale=scaled_by)

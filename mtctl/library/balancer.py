@@ -10,16 +10,14 @@ import torch
 from torch import Tensor
 
 from mtctl.balancing._positive import NegativeLoss
-from mtctl.balancing.build import build
-from mtctl.balancing.chain import Chain, ChainState, Decision, part, whole
-from mtctl.balancing.contract import Balancer as Method
-from mtctl.balancing.contract import Need, NonFiniteSignal, SignalError
+from mtctl.balancing.chain import Chain, ChainState, Decision
+from mtctl.balancing.contract import AdaptiveMethod, Method, Need, NonFiniteSignal, SignalError
+from mtctl.balancing.draws import Draws
 from mtctl.balancing.errors import BalanceError, NonFiniteError
-from mtctl.balancing.fixed import Equal, Manual
+from mtctl.balancing.fixed import Equal
 from mtctl.catalogue.settings import Spec, described, refuse_misnamed
 from mtctl.library.scaling import Scale, Scaling, Unscaled, number
 from mtctl.library.sharing import Sharing
-from mtctl.recipes import balancers as recipes
 from mtctl.yaml.mistakes import suggestion
 
 GRADIENTS: Final[frozenset[Need]] = frozenset({"norms", "gramian"})
@@ -42,7 +40,7 @@ class Balancer:
 
     Args:
         method: a kind such as "gradnorm" (`mtctl recipes list --methods` shows all); what a recipe says under
-            `balancer:`, as a mapping or a list of them; a recipe's part; or a method or `Chain` of your own.
+            `balancer:`, as a mapping or a list of them; or a method or a `Chain`, your own too.
         tasks: names of the tasks, in order. The names in the first step's losses if left out: give them if a
             task may be absent from that step.
         seed: of the methods that draw random numbers.
@@ -54,23 +52,18 @@ class Balancer:
 
     def __init__(
         self,
-        method: Spec | Chain | Method = "equal",
+        method: Spec | Chain = "equal",
         /,
         *,
         tasks: Iterable[str] | None = None,
         seed: int = 0,
         **settings: object,
     ) -> None:
-        self._parts: tuple[recipes.Method, ...] = ()
-        if isinstance(method, Chain | Method):
-            if settings:
-                raise BalanceError(f"{', '.join(settings)}: a method of your own has its settings already")
-            self._chain = method if isinstance(method, Chain) else Chain((method,))
-            self.name = " + ".join(type(one).__name__ for one in self._chain.methods)
-        else:
-            self._parts = described(method, settings)
-            self._chain = Chain(())
-            self.name = " + ".join(one.kind for one in self._parts)
+        if settings and isinstance(method, Chain | Method):
+            raise BalanceError(f"{', '.join(settings)}: a method that is made has its settings already")
+        methods = method.methods if isinstance(method, Chain) else described(method, settings)
+        self._chain = Chain(methods)
+        self.name = " + ".join(one.kind for one in methods)
         self._rng = torch.Generator().manual_seed(seed)
         self._untouched = self._rng.get_state()
         self._state: ChainState = {}
@@ -135,7 +128,7 @@ class Balancer:
             else:
                 state, measured = self._renewed(shown)
         with self._named():
-            decision, state = chain.balance(shown, state, self._rng)
+            decision, state = chain.balance(shown, state, Draws(self._rng))
         self._refuse_too_large(decision, shown)
         self._state, self._measured = state, measured
         if decision.wants_outcome:
@@ -147,10 +140,10 @@ class Balancer:
         state, measured = self._state, dict(self._measured)
         active = shown.active.numpy(force=True)
         for place, method in enumerate(self._chain.methods):
-            if method.averages_gradients and method.asks(active, part(state, place)) & GRADIENTS:
+            if method.averages_gradients and self._chain.asks(place, active, state) & GRADIENTS:
                 measured[place] = frozenset(map(id, shown.gradients.parameters(method.space)))
                 if self._measured.get(place, measured[place]) != measured[place]:
-                    state = state | whole(method.init(len(self.tasks)), place)
+                    state = self._chain.begun_anew(place, self.tasks, state)
         return state, measured
 
     def memory(self) -> Memory:
@@ -166,7 +159,7 @@ class Balancer:
     @property
     def fixed(self) -> bool:
         """Whether the weights are fixed beforehand, whatever losses and gradients are."""
-        return all(isinstance(method, Equal | Manual) for method in self._chain.methods)
+        return not any(isinstance(method, AdaptiveMethod) for method in self._chain.methods)
 
     @property
     def follows(self) -> bool:
@@ -272,28 +265,22 @@ class Balancer:
                 f"the state is of the tasks {', '.join(tasks)}, not of {', '.join(self.tasks)}"
             )
         if tasks:
-            chain, fresh = self._prepared(tasks)
-            if fresh.keys() != state["state"].keys():
+            if self._first_state(tasks).keys() != state["state"].keys():
                 raise BalanceError(f"the state is of {self.name} with other settings")
-            self._chain, self.tasks = chain, tasks
+            self.tasks = tasks
         self._state, self._open, self._skipped = dict(state["state"]), None, False
         self._measured = {}
         self.scaling.found = state.get("scaled")
         self._rng.set_state(state["rng"])
 
     def _begin(self, tasks: tuple[str, ...]) -> None:
-        self._chain, self._state = self._prepared(tasks)
-        self.tasks = tasks
+        self._state, self.tasks = self._first_state(tasks), tasks
 
-    def _prepared(self, tasks: tuple[str, ...]) -> tuple[Chain, ChainState]:
+    def _first_state(self, tasks: tuple[str, ...]) -> ChainState:
         if len(set(tasks)) < len(tasks):
             raise BalanceError(f"tasks: {', '.join(tasks)}: a name stands twice")
-        refuse_misnamed(self._parts, tasks)
-        chain = build(self._parts, tasks) if self._parts else self._chain
-        try:
-            return chain, chain.init(len(tasks))
-        except ValueError as error:
-            raise BalanceError(f"{self.name}: {error}") from error
+        refuse_misnamed(self._chain.methods, tasks)
+        return self._chain.init(tasks)
 
 
 def _number(task: str, loss: Tensor | float | None) -> float:

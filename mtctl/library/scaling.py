@@ -92,9 +92,11 @@ class Unscaled:
     Args:
         gradients: of scaled losses.
         scale: the factor; 1 without.
+        tasks: names of the T tasks.
     """
 
-    def __init__(self, gradients: LossGradients, scale: float) -> None:
+    def __init__(self, gradients: LossGradients, scale: float, tasks: tuple[str, ...]) -> None:
+        self.tasks = tasks
         self.losses, self.active = gradients.losses / scale, gradients.active
         self.importance, self.limits = gradients.importance, gradients.limits
         self.gradients, self.scale = gradients, scale

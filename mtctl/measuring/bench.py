@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mtctl.balancing.build import build as build_chain
-from mtctl.balancing.contract import SignalError
+from mtctl.balancing.chain import Chain
+from mtctl.balancing.contract import Method, SignalError
+from mtctl.balancing.fixed import Equal
 from mtctl.engine.fit import Balancing
 from mtctl.engine.processor import use_one_thread
 from mtctl.errors import ExitCode, MtctlError
@@ -16,7 +17,6 @@ from mtctl.measuring.memory import peak_memory
 from mtctl.measuring.reference import SEED, ReferenceNetwork
 from mtctl.measuring.timing import Spread, interleave
 from mtctl.problems.build import build as build_problem
-from mtctl.recipes.balancers import Equal, Method
 from mtctl.recipes.recipe import Recipe
 
 EQUAL: Final = "equal"
@@ -72,12 +72,12 @@ def on_recipe(methods: Mapping[str, Method], recipe: Recipe, blocks: int) -> lis
 
 
 def _all(methods: Mapping[str, Method]) -> Sequence[tuple[str, Method]]:
-    return [(EQUAL, Equal(kind="equal")), *((name, one) for name, one in methods.items() if name != EQUAL)]
+    return [(EQUAL, Equal()), *((name, one) for name, one in methods.items() if name != EQUAL)]
 
 
 def _reference_update(method: Method, tasks: int) -> Update:
     network = ReferenceNetwork(tasks)
-    balancing = Balancing(build_chain((method,), network.tasks), tasks, SEED)
+    balancing = Balancing(Chain((method,)), network.tasks, SEED)
 
     def update() -> None:
         gradients = network.gradients()
@@ -91,7 +91,7 @@ def _reference_update(method: Method, tasks: int) -> Update:
 
 def _recipe_update(method: Method, recipe: Recipe) -> Update:
     problem = build_problem(recipe, SEED)
-    balancing = Balancing(build_chain((method,), problem.tasks), len(problem.tasks), SEED)
+    balancing = Balancing(Chain((method,)), problem.tasks, SEED)
 
     def update() -> None:
         gradients = None

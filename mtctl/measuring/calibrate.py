@@ -6,7 +6,7 @@ import itertools
 import time
 from typing import Final, NamedTuple
 
-from mtctl.balancing.build import build as build_chain
+from mtctl.balancing.chain import Chain
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.signals import SignalLog
@@ -65,7 +65,7 @@ def seconds_per_run(recipe: Recipe) -> tuple[float, float]:
     use_one_thread()
     problem = build_problem(recipe.rehearsal, 0)
     units, problem.units = problem.units, 1_000_000
-    balancing = Balancing(build_chain(recipe.chain, problem.tasks), len(problem.tasks), 0)
+    balancing = Balancing(Chain(recipe.chain), problem.tasks, 0)
     log = SignalLog(problem.tasks, shared=True, every=recipe.monitor.every, inspect=problem.inspect)
     watch = _Stopwatch()
     fit(problem, balancing, log, [watch], watch.enough)

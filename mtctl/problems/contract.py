@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from mtctl.balancing.contract import TaskGradients
+from mtctl.balancing.task_gradients import TaskGradients
 
 Frame = npt.NDArray[np.uint8]
 Record = dict[str, Any]

@@ -7,6 +7,9 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field
 
+from mtctl.balancing.contract import Method
+from mtctl.balancing.fixed import Equal, Manual
+from mtctl.balancing.registry import Balancer
 from mtctl.part import (
     IDENTITY,
     LATER,
@@ -19,7 +22,6 @@ from mtctl.part import (
     all_parts,
 )
 from mtctl.recipes.agents import Agent
-from mtctl.recipes.balancers import Balancer, Equal, Manual, Method
 from mtctl.recipes.problems import LanderProblem, Problem
 from mtctl.recipes.windows import SequenceModel, Training, WindowsFile, WindowsProblem
 

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from mtctl.balancing import every
 from mtctl.balancing.adaptive_scaling import AdaptiveScaling
 from mtctl.balancing.aligned_mtl import AlignedMTL
 from mtctl.balancing.batch_scale import BatchScale
 from mtctl.balancing.cagrad import CAGrad
 from mtctl.balancing.config import ConFIG
-from mtctl.balancing.contract import Array, Balancer, Signals, Space, State, observe
+from mtctl.balancing.contract import Array, Method, Random, Signals, Space, State, observe
 from mtctl.balancing.db_mtl import LongestNorm
-from mtctl.balancing.dualproj import DualProj
+from mtctl.balancing.draws import Draws
 from mtctl.balancing.dwa import DWA
 from mtctl.balancing.encodec import Encodec
-from mtctl.balancing.every import Every
 from mtctl.balancing.fairgrad import FairGrad
 from mtctl.balancing.famo import FAMO
-from mtctl.balancing.fixed import Equal, Manual
-from mtctl.balancing.gls import GLS
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.gradvac import GradVac
 from mtctl.balancing.imtl_g import IMTLG
 from mtctl.balancing.imtl_l import IMTLL
 from mtctl.balancing.log_loss import LogLoss
-from mtctl.balancing.mgda import MGDA
 from mtctl.balancing.nash_mtl import NashMTL
 from mtctl.balancing.pcgrad import PCGrad
-from mtctl.balancing.rlw import RLW
+from mtctl.balancing.registry import KINDS
 from mtctl.balancing.running_mean import RunningMean
 from mtctl.balancing.stch import STCH
 from mtctl.balancing.uncertainty import Uncertainty
@@ -43,8 +41,27 @@ GOLDEN = np.array([[-4.0, 1.0, 1.0], [6.0, 1.0, 1.0]])
 SCALES = (1e-15, 1e-6, 1.0, 1e6, 1e15)
 
 
-def seeded(seed: int = 0) -> torch.Generator:
+def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def seeded(seed: int | Sequence[int] = 0) -> Draws:
+    """Draws of a run, or of a stack of runs with these seeds."""
+    return Draws(generator(seed) if isinstance(seed, int) else [generator(one) for one in seed])
+
+
+def names(tasks: int) -> tuple[str, ...]:
+    return tuple(f"task {place}" for place in range(tasks))
+
+
+def by_task(values: Sequence[float]) -> dict[str, Any]:
+    """Settings of tasks in the order of `names`."""
+    return dict(zip(names(len(values)), values, strict=True))
+
+
+def gradnorm_from(initial_losses: Sequence[float], **settings: Any) -> GradNorm:
+    """GradNorm whose L(0) is known."""
+    return GradNorm(initial_loss="theoretical", theoretical_losses=by_task(initial_losses), **settings)
 
 
 def drawn(tasks: int, width: int, seed: int = 0) -> Array:
@@ -60,6 +77,7 @@ def signals(jacobian: Array, losses: ArrayLike | None = None, active: ArrayLike 
         np.broadcast_to(np.asarray(True if active is None else active), tasks).copy(),
         np.sqrt(np.diagonal(gramian, axis1=-2, axis2=-1)),
         gramian,
+        names(tasks[-1]),
     )
 
 
@@ -91,61 +109,63 @@ def _structured() -> dict[str, Array]:
 
 STRUCTURED = _structured()
 
-#: Each method as a function of the tasks it is for: settings that are given by task follow their task.
-METHODS: dict[str, Callable[[Sequence[int]], Balancer]] = {
-    "equal": lambda tasks: Equal(),
-    "manual": lambda tasks: Manual(tuple(0.5 + task for task in tasks)),
+
+def weights(tasks: Sequence[int]) -> dict[str, Any]:
+    return by_task([0.5 + task for task in tasks])
+
+
+def _registered(kind: str) -> Callable[[Sequence[int]], Method]:
+    """A method as it is without settings; what it cannot do without is given by task."""
+    fields = KINDS[kind].model_fields
+    required = [name for name in fields if fields[name].is_required()]
+    return lambda tasks: KINDS[kind].model_validate(dict.fromkeys(required, weights(tasks)))
+
+
+#: Each method as a function of the tasks it is for: settings that are given by task follow their task. All
+#: that are registered, some of them with settings that show more in a few steps, and variants.
+METHODS: dict[str, Callable[[Sequence[int]], Method]] = {
+    kind: _registered(kind)
+    for kind in KINDS
+    if kind != "db_mtl"  # two in a row: `log` and "longest norm"
+} | {
     "uncertainty": lambda tasks: Uncertainty(lr=0.1),
     "running_mean": lambda tasks: RunningMean(momentum=0.8, warmup_steps=2),
     "running_mean, weighted": lambda tasks: RunningMean(
-        base_weights=tuple(0.5 + task for task in tasks),
-        sizes=tuple(1 + 10 * task for task in tasks),
+        base_weights=weights(tasks),
+        sizes=by_task([1 + 10 * task for task in tasks]),
         size_exponent=0.5,
     ),
-    "batch_scale": lambda tasks: BatchScale(base_weights=tuple(0.5 + task for task in tasks)),
-    "batch_scale, spread": lambda tasks: BatchScale("spread"),
+    "batch_scale": lambda tasks: BatchScale(base_weights=weights(tasks)),
+    "batch_scale, spread": lambda tasks: BatchScale(scale="spread"),
     "encodec": lambda tasks: Encodec(momentum=0.8),
-    "encodec, weighted": lambda tasks: Encodec(base_weights=tuple(0.5 + task for task in tasks)),
+    "encodec, weighted": lambda tasks: Encodec(base_weights=weights(tasks)),
     "dwa": lambda tasks: DWA(window=1),
     "dwa, hot": lambda tasks: DWA(window=2, temperature=0.1),
-    "rlw": lambda tasks: RLW(),
-    "gls": lambda tasks: GLS(),
-    "log": lambda tasks: LogLoss(),
     "log, shifted": lambda tasks: LogLoss(epsilon=0.5),
     "imtl_l": lambda tasks: IMTLL(lr=0.1, limit=0.25),
-    "stch, linear": lambda tasks: STCH("linear", mu=0.1, base_weights=tuple(0.5 + task for task in tasks)),
-    "stch, log": lambda tasks: STCH("log", mu=0.1, window=2),
+    "stch, linear": lambda tasks: STCH(form="linear", mu=0.1, base_weights=weights(tasks)),
+    "stch, log": lambda tasks: STCH(mu=0.1, initial_window=2),
     "famo": lambda tasks: FAMO(lr=0.1),
     "famo, bounded": lambda tasks: FAMO(
-        weight_decay=0.5, ideal=tuple(-0.5 - task for task in tasks), epsilon=1e-3
+        weight_decay=0.5, ideal=by_task([-0.5 - task for task in tasks]), epsilon=1e-3
     ),
     "adaptive_scaling": lambda tasks: AdaptiveScaling(warmup_steps=2),
     "adaptive_scaling, equalise": lambda tasks: AdaptiveScaling(
-        "equalise", least=1e-20, most=1e20, warmup_steps=0, base_weights=tuple(0.5 + task for task in tasks)
+        mode="equalise", min_scale=1e-20, max_scale=1e20, base_weights=weights(tasks)
     ),
     "longest norm": lambda tasks: LongestNorm(),
-    "gradnorm": lambda tasks: GradNorm(lr=0.1, window=2),
-    "gradnorm, known": lambda tasks: GradNorm(lr=0.1, initial_losses=tuple(1.0 + task for task in tasks)),
-    "gradnorm, no floor": lambda tasks: GradNorm(lr=0.1, window=1, floor=0.0),
-    "pcgrad": lambda tasks: PCGrad(),
-    "pcgrad, mean": lambda tasks: PCGrad("mean"),
-    "cagrad": lambda tasks: CAGrad(),
+    "gradnorm": lambda tasks: GradNorm(lr=0.1, initial_window=2),
+    "gradnorm, known": lambda tasks: gradnorm_from([1.0 + task for task in tasks], lr=0.1),
+    "gradnorm, floor": lambda tasks: GradNorm(lr=0.1, initial_loss="first_batch", weight_floor=0.05),
+    "pcgrad, mean": lambda tasks: PCGrad(reduction="mean"),
     "cagrad, rescaled": lambda tasks: CAGrad(rescale=True),
-    "mgda": lambda tasks: MGDA(),
     "gradvac": lambda tasks: GradVac(beta=0.5),
-    "imtl_g": lambda tasks: IMTLG(),
-    "nash_mtl": lambda tasks: NashMTL(),
     "nash_mtl, shortened": lambda tasks: NashMTL(max_norm=1.0),
-    "fairgrad": lambda tasks: FairGrad(),
     "fairgrad, worst case": lambda tasks: FairGrad(alpha=2.0),
-    "aligned_mtl": lambda tasks: AlignedMTL(),
-    "aligned_mtl, sum": lambda tasks: AlignedMTL("sum"),
-    "upgrad": lambda tasks: UPGrad(),
-    "upgrad, sum": lambda tasks: UPGrad("sum"),
-    "dualproj": lambda tasks: DualProj(),
-    "config": lambda tasks: ConFIG(),
-    "every 2 of gradnorm": lambda tasks: Every(GradNorm(lr=0.1, window=1), 2),
-    "every 3 of encodec": lambda tasks: Every(Encodec(momentum=0.8), 3),
+    "aligned_mtl, sum": lambda tasks: AlignedMTL(reduction="sum"),
+    "upgrad, sum": lambda tasks: UPGrad(reduction="sum"),
+    "every 2 of gradnorm": lambda tasks: GradNorm(lr=0.1, initial_window=1, every=2),
+    "every 3 of encodec": lambda tasks: Encodec(momentum=0.8, every=3),
 }
 
 
@@ -160,27 +180,28 @@ def places(tasks: Sequence[int], among: int, size: int) -> NDArray[np.intp]:
 
 
 def steps(
-    method: Balancer,
+    method: Method,
     seen: Sequence[Signals],
     seed: int = 0,
     state: State | None = None,
-    rng: torch.Generator | None = None,
+    rng: Random | None = None,
 ) -> tuple[list[Array], State]:
     """Weights of consecutive steps, and the last state. A step brings its losses L to L/(1 + L)."""
-    state = method.init(seen[0].active.shape[-1]) if state is None else state
+    tasks = names(seen[0].active.shape[-1])
+    state = every.init(method, tasks) if state is None else state
     rng, weights = rng or seeded(seed), []
-    for step in seen:
-        needs = method.asks(step.active, state)
-        now, state = method.weigh(step, state, rng)
+    for step in (replace(step, tasks=tasks) for step in seen):
+        needs = every.asks(method, step.active, state)
+        now, state = every.weigh(method, step, state, rng)
         weights.append(now)
         if "outcome" in needs:
-            state = method.follow(step.losses, step.losses / (1 + step.losses), step.active, state)
+            state = every.follow(method, step, step.losses / (1 + step.losses), state)
     return weights, state
 
 
-def update(method: Balancer, jacobian: Array) -> Array:
+def update(method: Method, jacobian: Array) -> Array:
     """The first update direction [P] of gradients [T, P]."""
-    weights, _ = method.weigh(signals(jacobian), method.init(len(jacobian)), seeded())
+    weights, _ = method.weigh(signals(jacobian), method.init(names(len(jacobian))), seeded())
     return np.asarray(weights @ jacobian)
 
 
@@ -197,11 +218,11 @@ class GivenGradients:
 
     def norms(self, space: Space) -> Tensor:
         self.asked.append(f"norms of {space}")
-        return self.jacobian.square().sum(1).sqrt()
+        return self.jacobian.square().sum(-1).sqrt()
 
     def gramian(self, space: Space) -> Tensor:
         self.asked.append(f"gramian of {space}")
-        return self.jacobian @ self.jacobian.T
+        return self.jacobian @ self.jacobian.mT
 
     def own_norms(self) -> Tensor:
         raise AssertionError("weighing looks at shared parameters alone")
@@ -221,7 +242,7 @@ def given(
 ) -> GivenGradients:
     tasks = len(jacobian)
     return GivenGradients(
-        tuple(f"task {i}" for i in range(tasks)),
+        names(tasks),
         torch.from_numpy(jacobian),
         torch.ones(tasks, dtype=torch.float64)
         if losses is None

@@ -22,7 +22,7 @@ def aligned(jacobian: Array) -> Array:
 
 def test_golden_value() -> None:
     np.testing.assert_allclose(update(AlignedMTL(), GOLDEN), [0.2133, 0.9673, 0.9673], atol=5e-5)
-    np.testing.assert_allclose(update(AlignedMTL("sum"), GOLDEN), 2 * update(AlignedMTL(), GOLDEN))
+    np.testing.assert_allclose(update(AlignedMTL(reduction="sum"), GOLDEN), 2 * update(AlignedMTL(), GOLDEN))
 
 
 @pytest.mark.parametrize(("tasks", "width"), [(2, 5), (3, 10), (10, 30), (40, 100)])
@@ -65,5 +65,5 @@ def test_of_gradients_that_depend_on_each_other_a_projection_is_left(name: str) 
 def test_the_mean_is_over_the_active_tasks() -> None:
     seen = signals(drawn(3, 5), active=[True, False, True])
     mean, _ = AlignedMTL().weigh(seen, {}, seeded())
-    total, _ = AlignedMTL("sum").weigh(seen, {}, seeded())
+    total, _ = AlignedMTL(reduction="sum").weigh(seen, {}, seeded())
     np.testing.assert_allclose(2 * mean, total)

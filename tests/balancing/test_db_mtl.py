@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from mtctl.balancing.chain import Chain
-from mtctl.balancing.db_mtl import LongestNorm, db_mtl
-from tests.balancing.cases import SCALES, drawn, given, seeded, signals, steps
+from mtctl.balancing.db_mtl import DBMTL, LongestNorm
+from mtctl.balancing.log_loss import LogLoss
+from mtctl.balancing.pcgrad import PCGrad
+from tests.balancing.cases import SCALES, drawn, given, names, seeded, signals, steps
 from tests.balancing.networks import network
 
 
@@ -23,8 +25,8 @@ def logarithms(jacobian: np.ndarray, losses: list[float]) -> np.ndarray:
 def test_without_memory_it_is_the_paper_s_update(scale: float) -> None:
     losses = [0.01, 1.0, 400.0]
     jacobian = scale * drawn(3, 6)
-    methods = Chain(db_mtl(momentum=0.0))
-    decision, _ = methods.balance(given(jacobian, losses), methods.init(3), seeded())
+    methods = Chain((DBMTL(momentum=0.0),))
+    decision, _ = methods.balance(given(jacobian, losses), methods.init(names(3)), seeded())
     rows = logarithms(jacobian, losses)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     expected = (lengths.max() * rows / lengths).sum(0)
@@ -42,9 +44,9 @@ def test_lengths_are_averaged_over_steps() -> None:
 
 def test_heads_follow_the_logarithms_alone() -> None:
     net, plain = network(), network()
-    methods = Chain(db_mtl())
+    methods = Chain((DBMTL(),))
     gradients = net.gradients()
-    decision, _ = methods.balance(gradients, methods.init(3), seeded())
+    decision, _ = methods.balance(gradients, methods.init(names(3)), seeded())
     gradients.combine(decision.shared, decision.own)
     torch.stack([torch.log(loss + 1e-8) for loss in plain.losses()]).sum().backward()
     for ours, theirs in zip(chain.from_iterable(net.own), chain.from_iterable(plain.own), strict=True):
@@ -60,3 +62,9 @@ def test_the_longest_is_an_active_one() -> None:
     seen = [signals(np.diag([1.0, 8.0, 2.0])), signals(np.diag([1.0, 8.0, 2.0]), active=[True, False, True])]
     weights, _ = steps(LongestNorm(), seen)
     np.testing.assert_allclose(weights, [[8.0, 1.0, 4.0], [2.0, 0.0, 1.0]])
+
+
+def test_it_is_two_methods_in_a_row() -> None:
+    methods = Chain((DBMTL(momentum=0.5, layer="last_shared", every=2), PCGrad())).methods
+    longest = LongestNorm(momentum=0.5, layer="last_shared", every=2)
+    assert methods == (LogLoss(epsilon=1e-8, every=2), longest, PCGrad())

@@ -26,7 +26,9 @@ def residual(jacobian: Array) -> float:
 def test_golden_value() -> None:
     # The mean (1, 1, 1) without its part along (-4, 1, 1).
     np.testing.assert_allclose(update(DualProj(), GOLDEN), [5 / 9, 10 / 9, 10 / 9], rtol=1e-12)
-    np.testing.assert_allclose(update(DualProj("sum"), GOLDEN), [10 / 9, 20 / 9, 20 / 9], rtol=1e-12)
+    np.testing.assert_allclose(
+        update(DualProj(reduction="sum"), GOLDEN), [10 / 9, 20 / 9, 20 / 9], rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize(("tasks", "width"), [(2, 5), (3, 10), (10, 30), (40, 100)])

@@ -21,7 +21,7 @@ def step(losses: object, active: object = True) -> Signals:
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_it_is_torchjd_s(window: int, temperature: float) -> None:
     losses = np.random.default_rng(0).uniform(0.1, 10.0, size=(5 * window, 3))
-    ours, _ = steps(DWA(window, temperature), [step(now) for now in losses])
+    ours, _ = steps(DWA(window=window, temperature=temperature), [step(now) for now in losses])
     theirs = oracle.DWA(temperature)
     for n, now in enumerate(losses):
         values = torch.from_numpy(now).requires_grad_()

@@ -12,7 +12,7 @@ from mtctl.balancing._unit import unit_gradients
 from mtctl.balancing.contract import Array
 from mtctl.balancing.gradvac import GradVac, vaccinate
 from mtctl.balancing.pcgrad import PCGrad
-from tests.balancing.cases import GOLDEN, STRUCTURED, drawn, seeded, signals, spread_out, steps, update
+from tests.balancing.cases import GOLDEN, STRUCTURED, drawn, names, seeded, signals, spread_out, steps, update
 
 
 def any_order(tasks: int, seed: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def test_golden_value() -> None:
 def test_fresh_it_is_pcgrad(tasks: int, seed: int, spread: float) -> None:
     seen = signals(spread_out(tasks, 8, spread, seed))
     method = GradVac()
-    ours, _ = method.weigh(seen, method.init(tasks), seeded(seed))
+    ours, _ = method.weigh(seen, method.init(names(tasks)), seeded(seed))
     theirs, _ = PCGrad().weigh(seen, {}, seeded(seed))
     np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torchjd import scalarization as oracle
 
 from mtctl.balancing.batch_scale import BatchScale
-from mtctl.balancing.contract import Balancer, SignalError, Signals, observe
+from mtctl.balancing.contract import Method, SignalError, Signals, observe
 from mtctl.balancing.gls import GLS
 from mtctl.balancing.imtl_l import IMTLL
 from mtctl.balancing.log_loss import LogLoss
@@ -41,7 +41,7 @@ def test_gls_by_hand() -> None:
 def test_log_is_the_gradient_of_its_objective(losses: list[float], epsilon: float) -> None:
     values = torch.tensor(losses, dtype=torch.float64, requires_grad=True)
     (expected,) = torch.autograd.grad((values + epsilon).log().sum(), values)
-    (weights,), _ = steps(LogLoss(epsilon), [step(losses)])
+    (weights,), _ = steps(LogLoss(epsilon=epsilon), [step(losses)])
     np.testing.assert_allclose(weights, expected.numpy(), rtol=1e-12)
 
 
@@ -52,7 +52,7 @@ def test_log_and_batch_scale_are_one_rule_on_losses_that_count() -> None:
 
 
 @pytest.mark.parametrize("method", [GLS(), LogLoss()], ids=repr)
-def test_a_task_without_loss_left_is_left_out(method: Balancer) -> None:
+def test_a_task_without_loss_left_is_left_out(method: Method) -> None:
     (weights,), _ = steps(method, [step([2.0, 0.0, 8.0])])
     (rest,), _ = steps(method, [step([2.0, 8.0])])
     assert weights[1] == 0
@@ -62,7 +62,7 @@ def test_a_task_without_loss_left_is_left_out(method: Balancer) -> None:
 
 
 @pytest.mark.parametrize("method", [GLS(), LogLoss()], ids=repr)
-def test_a_negative_loss_names_its_task(method: Balancer) -> None:
+def test_a_negative_loss_names_its_task(method: Method) -> None:
     with pytest.raises(SignalError, match=r"its loss is negative, so that .* does not exist") as error:
         steps(method, [step([1.0, 1.0, -0.5])])
     assert error.value.task == 2

@@ -99,8 +99,8 @@ def test_one_member_of_a_batch_in_conflict_does_not_touch_the_others() -> None:
 @pytest.mark.parametrize("active", [[True, True, True], [True, False, True]])
 def test_the_mean_divides_by_the_active_tasks(active: list[bool]) -> None:
     seen = signals(STRUCTURED["free"], active=active)
-    total, _ = PCGrad("sum").weigh(seen, {}, seeded())
-    mean, _ = PCGrad("mean").weigh(seen, {}, seeded())
+    total, _ = PCGrad(reduction="sum").weigh(seen, {}, seeded())
+    mean, _ = PCGrad(reduction="mean").weigh(seen, {}, seeded())
     np.testing.assert_allclose(mean, total / sum(active))
 
 

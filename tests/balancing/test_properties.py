@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
+from mtctl.balancing import every
 from mtctl.balancing.chain import Chain
-from mtctl.balancing.contract import Array, Balancer, NonFiniteSignal, Signals
+from mtctl.balancing.contract import AdaptiveMethod, Array, Method, NonFiniteSignal, Signals, Space
+from mtctl.balancing.draws import Draws
+from mtctl.balancing.uncertainty import Uncertainty
 from tests.balancing import cases
 from tests.balancing.cases import (
     METHODS,
@@ -22,13 +25,15 @@ from tests.balancing.cases import (
     SIGNED,
     STRUCTURED,
     drawn,
+    generator,
+    names,
     places,
     seeded,
     signals,
     steps,
 )
 
-Factory = Callable[[Sequence[int]], Balancer]
+Factory = Callable[[Sequence[int]], Method]
 
 every_method = pytest.mark.parametrize("make", METHODS.values(), ids=METHODS.keys())
 #: Those whose weights follow from what they see: the others' depend on the order in which they draw.
@@ -99,15 +104,17 @@ def test_losses_and_gradients_of_any_size_that_come_and_go(make: Factory, data: 
 def test_a_state_that_is_saved_goes_on_exactly_where_it_was(make: Factory) -> None:
     chain = Chain((make(range(3)),))
     batches = [cases.given(drawn(3, 4, seed), [1.0 + seed, 2.0, 3.0]) for seed in range(8)]
-    rng, state = seeded(), chain.init(3)
+    generators = generator(0), generator(99)
+    rng, resumed = map(Draws, generators)
+    state = chain.init(names(3))
     for gradients in batches[:4]:
         _, state = chain.balance(gradients, state, rng)
     file = io.BytesIO()
-    torch.save({"state": state, "rng": rng.get_state()}, file)
+    torch.save({"state": state, "rng": generators[0].get_state()}, file)
     file.seek(0)
     saved = torch.load(file, weights_only=True)
-    resumed, restored = seeded(99), saved["state"]
-    resumed.set_state(saved["rng"])
+    restored = saved["state"]
+    generators[1].set_state(saved["rng"])
     for gradients in batches[4:]:
         decision, state = chain.balance(gradients, state, rng)
         again, restored = chain.balance(gradients, restored, resumed)
@@ -165,7 +172,7 @@ def test_an_inactive_task_leaves_the_problem_without_it(make: Factory, absent: i
     for name, value in state.items():
         own = places(present, 3, value.size)
         np.testing.assert_allclose(value[own], smaller[name], rtol=1e-12)
-        first = make(range(3)).init(3)[name]
+        first = every.init(make(range(3)), names(3))[name]
         assert np.array_equal(np.delete(value, own), np.delete(first, own)), (
             f"{name} of an inactive task moved"
         )
@@ -175,7 +182,7 @@ def test_an_inactive_task_leaves_the_problem_without_it(make: Factory, absent: i
 def test_a_step_without_any_active_task_changes_nothing(make: Factory) -> None:
     _, state = steps(make(range(3)), training([drawn(3, 4)] * 4))
     nothing = signals(drawn(3, 4), active=[False] * 3)
-    weights, after = make(range(3)).weigh(nothing, state, seeded())
+    (weights,), after = steps(make(range(3)), [nothing], state=state)
     assert weights.tolist() == [0.0] * 3
     assert all(np.array_equal(value, after[name]) for name, value in state.items())
 
@@ -198,24 +205,87 @@ def test_duplicates_get_what_one_of_them_gets(make: Factory) -> None:
         assert weights[0] + weights[2] > 0
 
 
-@determined
+@every_method
 def test_a_batch_is_its_members_one_by_one(make: Factory) -> None:
     batches = [np.stack([drawn(3, 4, 10 * step + member) for member in range(5)]) for step in range(4)]
     batches[2][1, 2] = 0.0
     active = np.ones((5, 3), dtype=bool)
     active[3, 1] = False
-    together, state = steps(make(range(3)), training(batches, active))
-    one_by_one, states = seeded(), [make(range(3)).init(3)] * 5
-    for step, batch in enumerate(batches):
-        for member in range(5):
-            single = training([batch[member]] * (step + 1), active[member])[-1]
-            (weights,), states[member] = steps(make(range(3)), [single], state=states[member], rng=one_by_one)
-            np.testing.assert_allclose(together[step][member], weights, rtol=1e-12, atol=1e-14)
-    for name, value in state.items():
-        expected = [own[name] for own in states]
-        np.testing.assert_allclose(
-            np.broadcast_to(value, np.shape(expected)), expected, rtol=1e-12, atol=1e-14
+    method = make(range(3))
+    together, state = steps(method, training(batches, active), rng=seeded(range(5)))
+    for member in range(5):
+        alone, own = steps(
+            method, training([batch[member] for batch in batches], active[member]), rng=seeded(member)
         )
+        assert np.array_equal([weights[member] for weights in together], alone)
+        for name, value in state.items():
+            assert np.array_equal(np.broadcast_to(value, (5, value.shape[-1]))[member], own[name])
+
+
+class Stack:
+    """The task gradients of several runs, side by side."""
+
+    def __init__(self, runs: Sequence[cases.GivenGradients]) -> None:
+        self.runs, self.tasks = runs, runs[0].tasks
+        self.losses, self.active, self.importance = (
+            torch.stack([getattr(run, name) for run in runs]) for name in ("losses", "active", "importance")
+        )
+
+    def norms(self, space: Space) -> torch.Tensor:
+        return torch.stack([run.norms(space) for run in self.runs])
+
+    def gramian(self, space: Space) -> torch.Tensor:
+        return torch.stack([run.gramian(space) for run in self.runs])
+
+
+def shown(run: int, step: int, tasks: int) -> cases.GivenGradients:
+    """Tasks come and go, a gradient is 0 or another's copy now and then, each run in its own way."""
+    rng = np.random.default_rng([run, step])
+    jacobian = rng.normal(size=(tasks, 6)) * 10 ** rng.uniform(-3, 3, size=(tasks, 1))
+    if rng.random() < 0.2:
+        jacobian[1] = 0.0
+    elif rng.random() < 0.2:
+        jacobian[0] = jacobian[-1]
+    return cases.given(
+        jacobian, rng.uniform(0.1, 9, tasks).tolist(), (rng.random(tasks) < 0.8).tolist(), [0.5] * tasks
+    )
+
+
+@every_method
+@pytest.mark.parametrize("tasks", [2, 3, 17])
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_stack_of_runs_is_its_runs_alone_bit_for_bit(make: Factory, tasks: int, k: int) -> None:
+    method = make(range(tasks))
+    if isinstance(method, AdaptiveMethod) and method.every == 1:
+        method = method.model_copy(update={"every": k})
+    chain, runs = Chain((Uncertainty(lr=0.1), method)), range(4)
+    state, rng = chain.init(names(tasks), (len(runs),)), seeded(runs)
+    alone = [(chain.init(names(tasks)), seeded(run)) for run in runs]
+    for step in range(9):
+        gradients = Stack([shown(run, step, tasks) for run in runs])
+        decision, state = chain.balance(gradients, state, rng)
+        if decision.wants_outcome:
+            state = chain.follow(gradients, gradients.losses / 2, decision, state)
+        for run, single in enumerate(gradients.runs):
+            own, stream = alone[run]
+            expected, own = chain.balance(single, own, stream)
+            if expected.wants_outcome:
+                own = chain.follow(single, single.losses / 2, expected, own)
+            alone[run] = own, stream
+            assert torch.equal(decision.shared[run], expected.shared)
+            assert torch.equal(decision.own[run], expected.own)
+            assert state.keys() == own.keys()
+            assert all(torch.equal(value[run], own[name]) for name, value in state.items())
+
+
+@every_method
+def test_settings_by_task_are_of_the_tasks(make: Factory) -> None:
+    chain = Chain((make(range(2)),))
+    if any(dict(method.per_task_values()) for method in chain.methods):
+        with pytest.raises(ValueError, match="is of task 0, task 1: expected task 0, task 1, task 2"):
+            chain.init(names(3))
+    else:
+        chain.init(names(3))
 
 
 @determined
@@ -235,10 +305,10 @@ def test_the_order_of_the_tasks_does_not_matter(make: Factory, order: list[int],
 @pytest.mark.parametrize("shape", [shape for shape in STRUCTURED if shape != "balanced"])
 def test_the_scale_of_all_gradients_changes_lengths_alone(name: str, shape: str) -> None:
     method, jacobian = METHODS[name](range(3)), STRUCTURED[shape]
-    plain, _ = method.weigh(signals(jacobian), method.init(3), seeded())
+    plain, _ = method.weigh(signals(jacobian), method.init(names(3)), seeded())
     size = np.linalg.norm(jacobian, axis=1).max()
     for scale in SCALES:
-        scaled, _ = method.weigh(signals(jacobian * scale), method.init(3), seeded())
+        scaled, _ = method.weigh(signals(jacobian * scale), method.init(names(3)), seeded())
         scaled *= scale ** (1 - POWERS.get(name, 1.0))
         # Absolute in terms of steps: where gradients depend on each other, several weights give the same one.
         np.testing.assert_allclose(
@@ -279,13 +349,13 @@ def test_a_signal_that_is_not_finite_names_its_task(make: Factory, task: int, ba
     losses, jacobian = [1.0, 2.0, 3.0], drawn(3, 4)
     losses[task] = bad
     with pytest.raises(NonFiniteSignal) as error:
-        chain.balance(cases.given(jacobian, losses), chain.init(3), seeded())
+        chain.balance(cases.given(jacobian, losses), chain.init(names(3)), seeded())
     assert error.value.task == task
 
     jacobian[task, 0] = bad
     if chain.methods[0].needs - {"outcome"}:
         with pytest.raises(NonFiniteSignal) as error:
-            chain.balance(cases.given(jacobian), chain.init(3), seeded())
+            chain.balance(cases.given(jacobian), chain.init(names(3)), seeded())
         assert error.value.task == task
 
 
@@ -295,7 +365,7 @@ def test_what_is_bad_about_an_inactive_task_does_not_matter(make: Factory) -> No
     jacobian = drawn(3, 4)
     jacobian[1] = np.nan
     decision, _ = chain.balance(
-        cases.given(jacobian, [1.0, np.inf, 3.0], [True, False, True]), chain.init(3), seeded()
+        cases.given(jacobian, [1.0, np.inf, 3.0], [True, False, True]), chain.init(names(3)), seeded()
     )
     assert torch.isfinite(decision.shared).all()
     assert decision.shared[1] == decision.own[1] == 0

@@ -26,7 +26,7 @@ def residual(jacobian: Array) -> float:
 def test_golden_value() -> None:
     # Known to three digits from a solver that blurs the Gramian.
     np.testing.assert_allclose(update(UPGrad(), GOLDEN), [0.2929, 1.9004, 1.9004], atol=1e-3)
-    np.testing.assert_allclose(update(UPGrad("sum"), GOLDEN), update(PCGrad(), GOLDEN), rtol=1e-12)
+    np.testing.assert_allclose(update(UPGrad(reduction="sum"), GOLDEN), update(PCGrad(), GOLDEN), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("tasks", "width"), [(2, 5), (3, 10), (10, 30), (40, 100)])
@@ -44,7 +44,9 @@ def test_torchjd_agrees(tasks: int, width: int) -> None:
 def test_two_tasks_are_pcgrad(seed: int, width: int, spread: float) -> None:
     jacobian = spread_out(2, width, spread, seed)
     expected = update(PCGrad(), jacobian)
-    np.testing.assert_allclose(update(UPGrad("sum"), jacobian), expected, rtol=1e-9, atol=1e-9 * spread**0.5)
+    np.testing.assert_allclose(
+        update(UPGrad(reduction="sum"), jacobian), expected, rtol=1e-9, atol=1e-9 * spread**0.5
+    )
 
 
 @given(tasks=st.integers(1, 12), width=st.integers(1, 20), seed=st.integers(0, 10_000))

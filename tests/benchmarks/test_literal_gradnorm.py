@@ -11,14 +11,15 @@ from torch import Tensor
 
 from benchmarks.literal_gradnorm import LiteralGradNorm, Network
 from benchmarks.sides import HIDDEN, ROWS, SEED, TASKS, SteppedLander, updates
-from mtctl.balancing.build import build
+from mtctl.balancing.chain import Chain
+from mtctl.balancing.fixed import Manual
+from mtctl.balancing.gradnorm import GradNorm
 from mtctl.engine.fit import Balancing
 from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS
 from mtctl.problems.lander.replay import Batch
-from mtctl.recipes.balancers import GradNorm, Manual
 
 SIZES = (OBSERVATIONS, *HIDDEN, ACTIONS)
-METHOD = GradNorm(kind="gradnorm", initial_loss="first_batch", lr=0.01, weight_floor=0.0)
+METHOD = GradNorm(initial_loss="first_batch", lr=0.01, weight_floor=0.0)
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_the_network_is_the_same_function(lander: SteppedLander, literal: Litera
 
 
 def test_the_weights_follow_the_same_path(lander: SteppedLander, literal: LiteralGradNorm) -> None:
-    balancing = Balancing(build((METHOD,), TASKS), len(TASKS), SEED)
+    balancing = Balancing(Chain((METHOD,)), TASKS, SEED)
     for update in range(20):
         batch = lander.replay.sample(ROWS)
         literal.network.load_flat(lander.dqn.online.parameters[0])
@@ -73,7 +74,7 @@ def test_the_network_moves_the_same_way_under_the_same_weights(
     batch = lander.replay.sample(ROWS)
     literal.update(by_task(batch))
     weights = dict(zip(TASKS, literal.weights().tolist(), strict=True))
-    balancing = Balancing(build((Manual(kind="manual", weights=weights),), TASKS), len(TASKS), SEED)
+    balancing = Balancing(Chain((Manual(weights=weights),)), TASKS, SEED)
     gradients = lander.dqn.gradients(batch)
     decision = balancing.balance(gradients)
     gradients.combine(decision.shared, decision.own)

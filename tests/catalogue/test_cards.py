@@ -7,9 +7,9 @@ import re
 import pytest
 
 import mtctl
+from mtctl.balancing.registry import KINDS
 from mtctl.catalogue.cards import card
 from mtctl.catalogue.families import families
-from mtctl.catalogue.settings import KINDS
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

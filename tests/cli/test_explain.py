@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from mtctl.catalogue.settings import KINDS
+from mtctl.balancing.registry import KINDS
 from tests.cli.conftest import Command
 
 
 def test_a_method(mtctl: Command) -> None:
     code, out, err = mtctl("explain", "pcgrad")
     assert (code, err) == (0, "")
-    assert out.startswith("pcgrad: Each task's gradient, projected onto the normal plane")
+    assert out.startswith("pcgrad: Projects conflicting gradients onto each other's normal plane")
     for word in ("Helps:", "Fails:", "Costs:", "Acts on:", "Source:", "reduction: sum"):
         assert word in out
 

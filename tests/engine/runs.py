@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from mtctl.balancing.gradnorm import GradNorm
 from mtctl.engine.run import Status, execute
-from mtctl.recipes.balancers import GradNorm
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import Checkpoints, Monitor, Recipe, WindowsRecipe
 from mtctl.recipes.windows import SequenceModel, SyntheticWindows, Training, WindowsProblem
@@ -33,7 +33,7 @@ WINDOWS = WindowsRecipe(
     ),
     model=SequenceModel(kind="bilstm", hidden=6, projection=4),
     training=Training(epochs=3, batch_size=8),
-    balancer=GradNorm(kind="gradnorm", initial_window=2),
+    balancer=GradNorm(initial_window=2),
     checkpoints=Checkpoints(every=2),
     monitor=Monitor(every=4),
 )

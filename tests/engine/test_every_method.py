@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from mtctl.balancing.build import build
-from mtctl.catalogue.settings import KINDS
+from mtctl.balancing.chain import Chain
+from mtctl.balancing.contract import Method
+from mtctl.balancing.registry import KINDS
 from mtctl.engine.fit import Balancing
 from mtctl.problems.contract import Problem
-from mtctl.recipes.balancers import Method
 from tests.problems.lander.landers import fill, lander
 from tests.problems.windows.small import small
 
@@ -23,8 +23,7 @@ UPDATES = 4
 
 def described(kind: str, tasks: tuple[str, ...], **settings: Any) -> Method:
     by_task = {name: dict.fromkeys(tasks, value) for name, value in REQUIRED.get(kind, {}).items()}
-    method: Method = KINDS[kind].model_validate({"kind": kind, **by_task, **settings})  # type: ignore[assignment]
-    return method
+    return KINDS[kind].model_validate({"kind": kind, **by_task, **settings})
 
 
 def windows() -> Problem:
@@ -45,7 +44,7 @@ def mixed() -> Problem:
 
 def trained(problem: Problem, method: Method) -> list[list[float]]:
     """Make some updates; return the losses of each."""
-    balancing = Balancing(build((method,), problem.tasks), len(problem.tasks), 0)
+    balancing = Balancing(Chain((method,)), problem.tasks, 0)
     found: list[list[float]] = []
     while len(found) < UPDATES:
         problem.advance()
@@ -111,9 +110,7 @@ class TestRevisiting:
 
     def test_famo_learns_from_it(self, make: Any) -> None:
         problem = make()
-        balancing = Balancing(
-            build((described("famo", problem.tasks),), problem.tasks), len(problem.tasks), 0
-        )
+        balancing = Balancing(Chain((described("famo", problem.tasks),)), problem.tasks, 0)
         while True:
             problem.advance()
             if (gradients := problem.gradients()) is not None:

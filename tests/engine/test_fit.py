@@ -11,22 +11,27 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtctl.balancing.build import build
+from mtctl.balancing.cagrad import CAGrad
+from mtctl.balancing.chain import Chain
+from mtctl.balancing.contract import Method
+from mtctl.balancing.fixed import Equal, Manual
+from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.pcgrad import PCGrad
+from mtctl.balancing.uncertainty import Uncertainty
 from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.contract import Problem, Record
-from mtctl.recipes.balancers import CAGrad, Equal, GradNorm, Manual, Method, PCGrad, Uncertainty
 from tests.engine.regression import BATCHES, Regression
 
 METHODS: dict[str, tuple[Method, ...]] = {
-    "equal": (Equal(kind="equal"),),
-    "manual": (Manual(kind="manual", weights={"wave": 2.0, "line": 0.5}),),
-    "uncertainty": (Uncertainty(kind="uncertainty"),),
-    "gradnorm": (GradNorm(kind="gradnorm", initial_window=5),),
-    "pcgrad": (PCGrad(kind="pcgrad"),),
-    "cagrad": (CAGrad(kind="cagrad"),),
-    "chain": (GradNorm(kind="gradnorm", initial_window=5), PCGrad(kind="pcgrad")),
+    "equal": (Equal(),),
+    "manual": (Manual(weights={"wave": 2.0, "line": 0.5}),),
+    "uncertainty": (Uncertainty(),),
+    "gradnorm": (GradNorm(initial_window=5),),
+    "pcgrad": (PCGrad(),),
+    "cagrad": (CAGrad(),),
+    "chain": (GradNorm(initial_window=5), PCGrad()),
 }
 
 
@@ -43,7 +48,7 @@ class Recorder:
 
 
 def balancing(problem: Problem, methods: tuple[Method, ...], seed: int = 0) -> Balancing:
-    return Balancing(build(methods, problem.tasks), len(problem.tasks), seed)
+    return Balancing(Chain(methods), problem.tasks, seed)
 
 
 def train(problem: Regression, name: str = "equal", **options: Any) -> list[Record]:

@@ -97,7 +97,7 @@ def test_force_costs_nothing_where_the_new_run_cannot_begin(
     assert refused(run, force=True).message == "there is no file w.csv"
 
 
-@pytest.mark.parametrize("failing", ["build_chain", "Balancing"])
+@pytest.mark.parametrize("failing", ["Chain", "Balancing"])
 def test_nor_where_anything_else_fails(run: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no such method")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import mtctl
-from mtctl.catalogue.settings import KINDS
+from mtctl.balancing.registry import KINDS
 from tests.library.models import Heads, by_hand, drawn, gradients, inputs, mlp
 
 TASKS = ("red", "green", "blue")

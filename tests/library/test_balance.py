@@ -19,7 +19,7 @@ from torchjd.aggregation import Aggregator, PCGrad, UPGrad
 from torchjd.autojac import jac_to_grad, mtl_backward
 
 import mtctl
-from mtctl.catalogue.settings import KINDS
+from mtctl.balancing.registry import KINDS
 from tests.library.models import Heads, by_hand, gradients, inputs, mlp
 
 SETTINGS: dict[str, dict[str, Any]] = {

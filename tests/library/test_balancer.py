@@ -16,7 +16,6 @@ from mtctl.balancing.fixed import Manual
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.pcgrad import PCGrad
 from mtctl.catalogue.settings import Spec
-from mtctl.recipes import balancers as recipes
 from tests.library.models import Heads, inputs, mlp
 
 THREE = ("red", "green", "blue")
@@ -39,11 +38,11 @@ def steps(model: Heads, balancer: mtctl.Balancer, count: int, start: int = 0) ->
     [
         ("gradnorm", "gradnorm"),
         ({"kind": "gradnorm", "alpha": 0.5}, "gradnorm"),
-        (recipes.GradNorm(kind="gradnorm", alpha=0.5), "gradnorm"),
+        (GradNorm(alpha=0.5), "gradnorm"),
         ([{"kind": "gradnorm"}, "pcgrad"], "gradnorm + pcgrad"),
-        ((recipes.PCGrad(kind="pcgrad"), {"kind": "gradnorm", "every": 3}), "pcgrad + gradnorm"),
-        (PCGrad(), "PCGrad"),
-        (Chain((GradNorm(), PCGrad())), "GradNorm + PCGrad"),
+        ((PCGrad(), {"kind": "gradnorm", "every": 3}), "pcgrad + gradnorm"),
+        (PCGrad(), "pcgrad"),
+        (Chain((GradNorm(), PCGrad())), "gradnorm + pcgrad"),
     ],
 )
 def test_what_a_balancer_is_made_from(spec: Any, name: str) -> None:
@@ -55,7 +54,7 @@ def test_what_a_balancer_is_made_from(spec: Any, name: str) -> None:
 
 def test_settings_reach_the_method() -> None:
     weights = {"blue": 3.0, "red": 0.5}
-    for spec in (mtctl.Balancer("manual", weights=weights), mtctl.Balancer(Manual((0.5, 3.0)))):
+    for spec in (mtctl.Balancer("manual", weights=weights), mtctl.Balancer(Manual(weights=weights))):
         report = mtctl.balance(mlp().losses(inputs(16, 5)), balancer=spec)
         assert report.weights == {"red": 0.5, "blue": 3.0}
 
@@ -100,7 +99,7 @@ def test_a_method_that_builds_on_earlier_steps_needs_one(spec: Spec) -> None:
             "alpha: settings go with a method that is named by its kind",
             "write it as {'kind': …, 'alpha': …}",
         ),
-        (lambda: mtctl.Balancer(PCGrad(), c=1), "c: a method of your own has its settings already", None),
+        (lambda: mtctl.Balancer(PCGrad(), c=1), "c: a method that is made has its settings already", None),
         (lambda: mtctl.Balancer(tasks=("a", "b", "a")), "tasks: a, b, a: a name stands twice", None),
         (
             lambda: mtctl.Balancer("manual", weights={"rde": 1, "blue": 1}, tasks=("red", "blue")),
@@ -113,8 +112,8 @@ def test_a_method_that_builds_on_earlier_steps_needs_one(spec: Spec) -> None:
             None,
         ),
         (
-            lambda: mtctl.Balancer(Manual((1.0,)), tasks=("red", "blue")),
-            "Manual: weights: expected one for each of 2 tasks, found 1",
+            lambda: mtctl.Balancer(Chain((Manual(weights={"red": 1}),)), tasks=("red", "blue")),
+            "manual: `weights` has no value for blue",
             None,
         ),
     ],

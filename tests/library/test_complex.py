@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import mtctl
-from mtctl.catalogue.settings import KINDS
+from mtctl.balancing.registry import KINDS
 from tests.library.models import by_hand, gradients
 from tests.library.test_balance import SETTINGS
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 import mtctl
 from mtctl.balancing.contract import observe
+from mtctl.balancing.registry import KINDS
 from mtctl.balancing.uncertainty import Uncertainty
-from mtctl.catalogue.settings import KINDS
 from tests.balancing.cases import steps
 from tests.library.models import by_hand, gradients, inputs, mlp
 

@@ -10,7 +10,7 @@ import pytest
 from torch import distributed
 
 import mtctl
-from mtctl.catalogue.settings import KINDS
+from mtctl.balancing.registry import KINDS
 from tests.library.models import inputs, mlp
 from tests.library.test_balance import SETTINGS
 

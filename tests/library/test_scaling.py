@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
 import mtctl
-from mtctl.catalogue.settings import KINDS
+from mtctl.balancing.registry import KINDS
 from mtctl.library.scaling import Scale
 from tests.library.models import Heads, inputs, mlp
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from mtctl.balancing.contract import Method
 from mtctl.balancing.gradients import refuse_detours
 from mtctl.catalogue.settings import described
 from mtctl.measuring.bench import EQUAL, on_recipe, on_reference
 from mtctl.measuring.memory import peak_memory
 from mtctl.measuring.reference import ReferenceNetwork
-from mtctl.recipes.balancers import Method
 from mtctl.recipes.loading import load
 
 METHODS: dict[str, Method] = {kind: described(kind, {})[0] for kind in ("gradnorm", "pcgrad", EQUAL)}

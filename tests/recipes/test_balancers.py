@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from mtctl.recipes import balancers
-from mtctl.recipes.balancers import AdaptiveMethod, MethodPart
+from mtctl.balancing.contract import AdaptiveMethod
+from mtctl.balancing.registry import KINDS, AnyMethod
 from mtctl.recipes.loading import dump, load
-from mtctl.yaml import shapes
 from tests.recipes.samples import MINIMAL, Refusal, Write
 
-METHODS: dict[str, type[MethodPart]] = {
-    kind: part for kind, part in shapes.kinds(balancers.Method).items() if issubclass(part, MethodPart)
-}
 EACH = "{standard: 1, windy: 2, heavy: 3}"
 #: Keys that give a value for each task, with the other keys that they need.
 BY_TASK = [
@@ -34,14 +32,15 @@ def balancer(text: str) -> str:
     return MINIMAL.replace("{kind: equal}", text)
 
 
-def test_every_method_is_known() -> None:
-    assert len(METHODS) == len(shapes.parts(balancers.Method))
+def test_every_method_is_known_by_its_kind() -> None:
+    assert len(KINDS) == len(get_args(AnyMethod))
+    assert all(get_args(part.model_fields["kind"].annotation) == (kind,) for kind, part in KINDS.items())
 
 
 def test_every_key_by_task_is_covered_here() -> None:
     keys = {
         (kind, name)
-        for kind, part in METHODS.items()
+        for kind, part in KINDS.items()
         for name, field in part.model_fields.items()
         if "dict[" in str(field.annotation)
     }
@@ -65,9 +64,9 @@ def test_values_by_task_name_exactly_the_tasks(refusal: Refusal, kind: str, key:
     assert "did you mean `heavy`?" in misspelt
 
 
-@pytest.mark.parametrize("kind", METHODS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_weights_can_be_used_again_wherever_they_change(write: Write, kind: str) -> None:
-    part = METHODS[kind]
+    part = KINDS[kind]
     assert ("every" in part.model_fields) == (kind not in ("equal", "manual"))
     if issubclass(part, AdaptiveMethod):
         recipe = load(write("mine.yaml", balancer(f"{{kind: {kind}, every: 5}}")))

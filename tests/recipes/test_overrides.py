@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from mtctl.recipes.balancers import GradNorm, PCGrad
+from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.pcgrad import PCGrad
 from tests.recipes.samples import MINIMAL, Refusal, Write, lander
 
 
@@ -55,7 +56,7 @@ def test_an_index_leads_into_a_plain_list() -> None:
 
 def test_another_kind_leaves_nothing_of_the_old_one() -> None:
     recipe = lander("gradnorm_blind", ["balancer.kind=pcgrad"])
-    assert recipe.balancer == PCGrad(kind="pcgrad")
+    assert recipe.balancer == PCGrad()
 
 
 def test_the_same_kind_keeps_the_rest() -> None:
@@ -73,7 +74,7 @@ def test_a_chain_can_replace_a_method() -> None:
 
 
 def test_a_mapping_replaces_a_chain() -> None:
-    assert lander("gradnorm_pcgrad_blind", ["balancer={kind: pcgrad}"]).balancer == PCGrad(kind="pcgrad")
+    assert lander("gradnorm_pcgrad_blind", ["balancer={kind: pcgrad}"]).balancer == PCGrad()
 
 
 def test_the_order_of_different_keys_means_nothing() -> None:
@@ -84,7 +85,7 @@ def test_the_order_of_different_keys_means_nothing() -> None:
         "balancer={lr: 0.1}",
     ]
     results = [lander("pcgrad_blind", order) for order in itertools.permutations(arguments)]
-    assert results[0].balancer == GradNorm(kind="gradnorm", alpha=0, weight_floor=0, lr=0.1)
+    assert results[0].balancer == GradNorm(alpha=0, weight_floor=0, lr=0.1)
     assert all(result == results[0] for result in results)
 
 

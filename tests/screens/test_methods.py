@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
+from mtctl.balancing.registry import KINDS
 from mtctl.catalogue.cards import card
 from mtctl.catalogue.families import families
-from mtctl.catalogue.settings import KINDS
 from mtctl.screens.methods import method_screen, methods_screen
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 

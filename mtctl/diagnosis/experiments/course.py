@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Final
 
-from mtctl.balancing.build import build as build_chain
+from mtctl.balancing.chain import Chain
 from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.scores import evaluate, refuse_non_finite
@@ -70,7 +70,7 @@ class Course:
         self.recipe, self.seed = recipe, seed
         self.problem = Watched(recipe.problem, recipe.model, recipe.training, seed)
         tasks = self.problem.tasks
-        self._balancing = Balancing(build_chain(recipe.chain, tasks), len(tasks), seed)
+        self._balancing = Balancing(Chain(recipe.chain), tasks, seed)
         every = recipe.monitor.every if measure_every is None else measure_every
         self._log = SignalLog(tasks, shared=True, every=every, inspect=self.problem.inspect)
         self.points: dict[str, list[Point]] = {task: [] for task in tasks}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mtctl.balancing.build import build as build_chain
+from mtctl.balancing.chain import Chain
 from mtctl.diagnosis.records.run import diagnose_records, records_of
 from mtctl.diagnosis.report import Check, Diagnosis, Finding, Subject
 from mtctl.engine.fit import Balancing, Diverged, fit
@@ -50,7 +50,7 @@ def diagnose_lander(
     began = time.monotonic()
     problem = build_problem(recipe, seeds[0])
     tasks = problem.tasks
-    balancing = Balancing(build_chain(recipe.chain, tasks), len(tasks), seeds[0])
+    balancing = Balancing(Chain(recipe.chain), tasks, seeds[0])
     shared = problem.parameter_count().shared > 0
     log = SignalLog(tasks, shared=shared, every=recipe.monitor.every, inspect=problem.inspect)
     recorder = _Recorder(problem.units, say)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from mtctl.balancing.batch_scale import BatchScale
+from mtctl.balancing.running_mean import RunningMean
 from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import NEVER
 from mtctl.diagnosis.report import Evidence, Finding
 from mtctl.diagnosis.thresholds import LEARNED
-from mtctl.recipes.balancers import BatchScale, RunningMean
 from mtctl.recipes.recipe import WindowsRecipe
 
 NOTHING: Final = 0.01

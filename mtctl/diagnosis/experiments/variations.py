@@ -6,8 +6,9 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+from mtctl.balancing.fixed import Equal, Manual
+from mtctl.balancing.running_mean import RunningMean
 from mtctl.diagnosis.report import Remedy
-from mtctl.recipes.balancers import Equal, Manual, RunningMean
 from mtctl.recipes.loading import revise
 from mtctl.recipes.recipe import WindowsRecipe
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from mtctl.balancing.contract import TaskGradients
+from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.diagnosis.report import Check, Evidence, Finding
 from mtctl.problems.windows.losses import MISSING
 from mtctl.problems.windows.network import CLASSES

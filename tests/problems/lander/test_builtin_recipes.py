@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from mtctl.balancing.build import build as build_chain
-from mtctl.balancing.chain import learned_parameters
+from mtctl.balancing.chain import Chain, learned_parameters
+from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.pcgrad import PCGrad
 from mtctl.engine.run import execute
 from mtctl.problems.build import build as build_problem
 from mtctl.recipes import builtin
-from mtctl.recipes.balancers import GradNorm, PCGrad
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import LanderRecipe
 from tests.recipes.samples import lander
@@ -43,7 +43,7 @@ def test_parameter_counts(name: str) -> None:
     recipe = lander(name)
     problem = build_problem(recipe, 0)
     count = problem.parameter_count()
-    learned = learned_parameters(build_chain(recipe.chain, problem.tasks), 3)
+    learned = learned_parameters(Chain(recipe.chain), 3)
     assert (count.total, count.shared, learned) == PARAMETERS[name]
 
 

@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtctl.balancing.build import build
+from mtctl.balancing.chain import Chain
 from mtctl.balancing.contract import Space
+from mtctl.balancing.fixed import Manual
+from mtctl.balancing.gradnorm import GradNorm
 from mtctl.engine.fit import Balancing
 from mtctl.errors import MtctlError
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.lander.replay import Batch
 from mtctl.recipes.agents import DQNAgent
-from mtctl.recipes.balancers import GradNorm, Manual
 from tests.problems.lander import peer
 from tests.problems.lander.landers import ENCODINGS, ONES, SMALL, TASKS, fill, independent, lander, learn
 
@@ -205,8 +206,8 @@ def test_mixed_batch_has_the_gradient_of_its_mean_loss_also_when_the_tasks_have_
 def test_balancers_leave_the_network_step_to_the_weights_bit_for_bit(agent: dict[str, Any]) -> None:
     """GradNorm looks at gradients and learns weights; the network's gradient is still the weighted sum's."""
     problem, settings = started(agent)
-    gradnorm = GradNorm.model_validate({"kind": "gradnorm", "lr": 0.1, "initial_window": 1})
-    balancing = Balancing(build((gradnorm,), TASKS), 3, 0)
+    gradnorm = GradNorm(lr=0.1, initial_window=1)
+    balancing = Balancing(Chain((gradnorm,)), TASKS, 0)
     for _ in range(20):
         batch = batch_of(problem, settings)
         gradients = problem.dqn.gradients(batch)
@@ -215,9 +216,7 @@ def test_balancers_leave_the_network_step_to_the_weights_bit_for_bit(agent: dict
         by_gradnorm = [tensor.clone() for tensor in combined(problem)]
 
         weights = dict(zip(TASKS, decision.shared.tolist(), strict=True))
-        manual = Balancing(
-            build((Manual.model_validate({"kind": "manual", "weights": weights}),), TASKS), 3, 0
-        )
+        manual = Balancing(Chain((Manual(weights=weights),)), TASKS, 0)
         again = problem.dqn.gradients(batch)
         fixed = manual.balance(again)
         again.combine(fixed.shared, fixed.own)

@@ -12,17 +12,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mtctl.balancing.build import build
 from mtctl.balancing.chain import Chain, Decision
-from mtctl.balancing.contract import Balancer
+from mtctl.balancing.contract import Method
+from mtctl.balancing.pcgrad import PCGrad
 from mtctl.engine.fit import Balancing
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.lander.dqn import DQN, ReplayGradients
 from mtctl.problems.lander.replay import ACTION, BOOTSTRAP, REWARD, TASK, WIDTH, Batch
 from mtctl.recipes.agents import DQNAgent
-from mtctl.recipes.balancers import PCGrad
 from tests.balancing import cases
-from tests.balancing.cases import METHODS, seeded
+from tests.balancing.cases import METHODS, generator, names, seeded
 from tests.balancing.test_properties import NEVER_CONFLICTING
 from tests.problems.lander.landers import SMALL, fill, lander
 
@@ -38,7 +37,7 @@ uneven = st.sampled_from(
 
 def learner(tasks: int, seed: int, **agent: Any) -> DQN:
     """A network with weights that are seeded, for tasks that want opposite things of it."""
-    return DQN(DQNAgent.model_validate({**MIXED, **agent}), tuple(map(str, range(tasks))), 8, 4, seeded(seed))
+    return DQN(DQNAgent.model_validate({**MIXED, **agent}), names(tasks), 8, 4, generator(seed))
 
 
 def drawn(counts: Sequence[int], seed: int) -> Batch:
@@ -63,7 +62,7 @@ def combined(dqn: DQN, gradients: ReplayGradients, shared: Tensor, own: Tensor |
 def applied(dqn: DQN, batch: Batch, chain: Chain) -> tuple[ReplayGradients, Decision, Tensor, Tensor]:
     """A first step: its gradients, its decision, the update [P], and the rows aᵢ·gᵢ [T, P] it is made of."""
     gradients = dqn.gradients(batch)
-    decision, _ = chain.balance(gradients, chain.init(len(batch.counts)), seeded())
+    decision, _ = chain.balance(gradients, chain.init(names(len(batch.counts))), seeded())
     ones = torch.eye(len(batch.counts), dtype=torch.float64)
     rows = torch.stack([combined(dqn, gradients, one) for one in ones])
     return gradients, decision, combined(dqn, gradients, decision.shared, decision.own), rows
@@ -74,7 +73,7 @@ def applied(dqn: DQN, batch: Batch, chain: Chain) -> tuple[ReplayGradients, Deci
 @example(counts=(56, 8), seed=0)
 @settings(max_examples=8, deadline=None)
 def test_the_update_is_the_method_s_on_what_the_batch_weighs(
-    make: Callable[[Sequence[int]], Balancer], counts: tuple[int, ...], seed: int
+    make: Callable[[Sequence[int]], Method], counts: tuple[int, ...], seed: int
 ) -> None:
     tasks = len(counts)
     chain, dqn, batch = Chain((make(range(tasks)),)), learner(tasks, seed), drawn(counts, seed)
@@ -83,7 +82,7 @@ def test_the_update_is_the_method_s_on_what_the_batch_weighs(
     losses = [share * loss for share, loss in zip(shares, gradients.losses.tolist(), strict=True)]
     seen = rows[:, dqn.online.last_shared()] if chain.methods[0].space == "last_shared" else rows
     explicit = cases.given(seen.numpy(), losses, [count > 0 for count in counts])
-    expected, _ = chain.balance(explicit, chain.init(tasks), seeded())
+    expected, _ = chain.balance(explicit, chain.init(names(tasks)), seeded())
     torch.testing.assert_close(decision.shared, expected.shared, rtol=2e-3, atol=1e-9)
     torch.testing.assert_close(update, expected.shared @ rows, rtol=0, atol=2e-3 * float(update.norm()))
 
@@ -110,7 +109,7 @@ def test_tasks_of_these_batches_do_conflict() -> None:
     assert harmed >= 10
 
 
-@pytest.mark.parametrize("name", ["gradnorm, no floor", "encodec", "longest norm", "adaptive_scaling"])
+@pytest.mark.parametrize("name", ["gradnorm", "encodec", "longest norm", "adaptive_scaling"])
 @pytest.mark.parametrize("counts", [(56, 8), (1, 2, 61)])
 def test_logged_shares_are_those_of_what_is_added_up(name: str, counts: tuple[int, ...]) -> None:
     tasks = len(counts)
@@ -169,7 +168,7 @@ def test_famo_is_shown_losses_before_and_after_on_one_scale() -> None:
     fill(problem, 100, tasks=(0,))
     fill(problem, 10, tasks=(1,), seed=1)
     chain = Chain((METHODS["famo"](range(2)),))
-    state = chain.init(2)
+    state = chain.init(names(2))
     gradients = problem.dqn.gradients(problem.replay.sample(64))
     decision, state = chain.balance(gradients, state, seeded())
     still = chain.follow(gradients, problem.revisit(), decision, state)
@@ -180,8 +179,7 @@ def test_no_step_of_pcgrad_raises_a_loss_to_first_order() -> None:
     problem = lander(
         tasks=("standard", "windy"), hidden=(32, 16), replay={"kind": "mixed", "learning_starts": 64}
     )
-    chain = build((PCGrad.model_validate({"kind": "pcgrad"}),), problem.tasks)
-    balancing, conflicts, updates = Balancing(chain, 2, 0), 0, 0
+    balancing, conflicts, updates = Balancing(Chain((PCGrad(),)), problem.tasks, 0), 0, 0
     while updates < 400:
         problem.advance()
         gradients = problem.gradients()

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from mtctl.balancing.build import build
+from mtctl.balancing.chain import Chain
+from mtctl.balancing.contract import Method
+from mtctl.balancing.fixed import Equal
 from mtctl.engine.fit import Balancing, Observer, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import Record
 from mtctl.problems.windows.problem import Windows
-from mtctl.recipes.balancers import Equal, Method
 from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
 
 TASKS = ("type", "ptr", "binary", "countdown")
@@ -66,8 +67,7 @@ class Trainer:
 
     def __init__(self, problem: Windows, *methods: Method, every: int = 2, seed: int = 0) -> None:
         self.problem = problem
-        chain = build(methods or (Equal(kind="equal"),), problem.tasks)
-        self.balancing = Balancing(chain, len(problem.tasks), seed)
+        self.balancing = Balancing(Chain(methods or (Equal(),)), problem.tasks, seed)
         self.log = SignalLog(problem.tasks, shared=True, every=every, inspect=problem.inspect)
 
     def train(self, epochs: int | None = None, *observers: Observer) -> list[Record]:

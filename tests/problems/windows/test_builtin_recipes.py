@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from mtctl.balancing.build import build as build_chain
-from mtctl.balancing.chain import learned_parameters
+from mtctl.balancing.chain import Chain, learned_parameters
 from mtctl.engine.run import execute
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.windows.problem import Windows
@@ -99,7 +98,7 @@ def test_parameter_counts(name: str) -> None:
     recipe = windows(name)
     problem = build_problem(recipe, 0)
     count = problem.parameter_count()
-    learned = learned_parameters(build_chain(recipe.chain, problem.tasks), 4)
+    learned = learned_parameters(Chain(recipe.chain), 4)
     # A scalar countdown reads 64 numbers, not 192. With four learned variances it is the study's 97,547.
     assert count.total == 97_543 - (128 if name == "windows_scalar_countdown" else 0)
     assert count.shared == 96_832

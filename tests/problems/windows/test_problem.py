@@ -10,17 +10,20 @@ from typing import Any
 import pytest
 import torch
 
+from mtctl.balancing.contract import Method
+from mtctl.balancing.gradnorm import GradNorm
+from mtctl.balancing.running_mean import RunningMean
+from mtctl.balancing.uncertainty import Uncertainty
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Problem
 from mtctl.problems.windows.problem import Windows
-from mtctl.recipes.balancers import GradNorm, Method, RunningMean, Uncertainty
 from tests.problems.windows.small import DATA, TASKS, Trainer, skills, small, weights
 
 LONG = {"epochs": 4}
 METHODS: dict[str, tuple[Method, ...]] = {
-    "running_mean": (RunningMean(kind="running_mean"),),
-    "uncertainty": (Uncertainty(kind="uncertainty"),),
-    "gradnorm": (GradNorm(kind="gradnorm", initial_window=5),),
+    "running_mean": (RunningMean(),),
+    "uncertainty": (Uncertainty(),),
+    "gradnorm": (GradNorm(initial_window=5),),
 }
 
 
