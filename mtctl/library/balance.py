@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -125,13 +126,24 @@ def balance(
         retain_graph=retain_graph,
     )
     _refuse_ranks(keeper, measure=measure)
-    if scaled_by is None:
-        return _step(keeper, Unscaled(gradients, 1.0), balancer, measure)
-    memory = keeper.memory()
-    report = _scaled(keeper, Unscaled(gradients, scaled_by), balancer, measure)
+    with _full_precision(present.values()):
+        if scaled_by is None:
+            return _step(keeper, Unscaled(gradients, 1.0), balancer, measure)
+        memory = keeper.memory()
+        report = _scaled(keeper, Unscaled(gradients, scaled_by), balancer, measure)
     if report.overflowed:
         keeper.skip(memory)
     return replace(report, scale=scaled_by)
+
+
+@contextmanager
+def _full_precision(losses: Iterable[Tensor]) -> Iterator[None]:
+    """Leave autocast, which would round sums and passes to half precision."""
+    with ExitStack() as modes:
+        for device in {loss.device.type for loss in losses}:
+            if torch.is_autocast_enabled(device):
+                modes.enter_context(torch.autocast(device, enabled=False))
+        yield
 
 
 def _step(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> Report:

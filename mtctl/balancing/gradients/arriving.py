@@ -8,14 +8,10 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
 
 from mtctl.balancing.gradients import products
 from mtctl.balancing.gradients.gathered import Gathered
 from mtctl.balancing.gradients.products import Rows, real_rows
-
-Place = Tensor | GradientEdge
-"""A feature: a tensor, or an edge of its graph."""
 
 
 class Arriving(Protocol):
@@ -31,6 +27,10 @@ class Arriving(Protocol):
 
     @property
     def size(self) -> int: ...
+
+    def of(self, task: int) -> Tensor:
+        """Return the gradient of a task that reads the feature, in the feature's shape."""
+        ...
 
     def rows(self, tasks: Sequence[int]) -> Tensor:
         """Return the gradients [tasks, *feature's shape]; 0 for tasks that do not read the feature."""
@@ -64,6 +64,9 @@ class Stacked:
     @property
     def size(self) -> int:
         return self.values[0].numel() if self.tasks else 0
+
+    def of(self, task: int) -> Tensor:
+        return self.values[self.tasks.index(task)]
 
     def rows(self, tasks: Sequence[int]) -> Tensor:
         if tuple(tasks) == self.tasks:
@@ -104,28 +107,27 @@ class Apart:
     def size(self) -> int:
         return self.parts[0].numel()
 
+    def of(self, task: int) -> Tensor:
+        return self.parts[self.tasks.index(task)]
+
     def rows(self, tasks: Sequence[int]) -> Tensor:
-        return self._stacked.rows(tasks)
+        return Stacked(self.tasks, torch.stack([part.to_dense() for part in self.parts])).rows(tasks)
 
     def weighted(self, weights: Tensor) -> Tensor:
-        return self._stacked.weighted(weights)
+        return self._gathered.weighted(weights, self.parts[0])
 
     def gramian(self, tasks: int) -> Tensor:
-        return products.gramian(self._blocks, tasks)
+        return products.gramian(self._gathered.blocks, tasks)
 
     def norms(self, tasks: int) -> Tensor:
-        return products.norms(self._blocks, tasks)
+        return products.norms(self._gathered.blocks, tasks)
 
     @property
-    def _stacked(self) -> Stacked:
-        return Stacked(self.tasks, torch.stack([part.to_dense() for part in self.parts]))
-
-    @property
-    def _blocks(self) -> list[Rows]:
+    def _gathered(self) -> Gathered:
         gathered = Gathered(len(self.tasks))
         for task, part in zip(self.tasks, self.parts, strict=True):
             gathered.add(task, part)
-        return [] if gathered.rows is None else [gathered.rows]
+        return gathered
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,9 @@ class Factored:
     @property
     def size(self) -> int:
         return len(self.deltas) * len(self.matrices)
+
+    def of(self, task: int) -> Tensor:
+        return self.rows([task])[0]
 
     def rows(self, tasks: Sequence[int]) -> Tensor:
         deltas, matrices = self.deltas.split(self.widths, 1), self.matrices.split(self.widths, 1)

@@ -42,6 +42,17 @@ class Gathered:
         self._sparse = []
         self._write(len(self._tasks) - 1, gradient)
 
+    def extend(self, tasks: Sequence[int], gradients: Tensor) -> None:
+        """Take several tasks' dense gradients at once, [tasks, *parameter's shape]."""
+        rows, start = real_rows(gradients), len(self._tasks)
+        self._tasks += tasks
+        if len(tasks) == self._most:
+            self._block = rows
+            return
+        if not start:
+            self._block = rows.new_empty(self._most, rows.shape[1])
+        self._block[start : len(self._tasks)] = rows
+
     def _write(self, place: int, gradient: Tensor) -> None:
         (row,) = real_rows(gradient.to_dense().unsqueeze(0))
         if self._block.dim() == 1:
@@ -55,6 +66,18 @@ class Gathered:
             self._compact()
         return Rows(tuple(self._tasks), self._block[: len(self._tasks)]) if self._tasks else None
 
+    @property
+    def blocks(self) -> list[Rows]:
+        """The rows, if there are any."""
+        return [] if (rows := self.rows) is None else [rows]
+
+    def full(self, tasks: int, parameter: Tensor) -> Tensor:
+        """Return [tasks, P] all tasks' gradients on all numbers of the parameter; 0 where none came."""
+        found = real_rows(parameter.detach().new_zeros(tasks, *parameter.shape))
+        for task, row in ((task, row) for rows in self.blocks for task, row in zip(*rows, strict=True)):
+            (found[task],) = real_rows(self._in_shape(row, parameter).to_dense().unsqueeze(0))
+        return found
+
     def weighted(self, weights: Tensor, parameter: Tensor) -> Tensor:
         """Return Σᵢ wᵢ·gᵢ in the parameter's shape; sparse if all gradients are.
 
@@ -64,10 +87,14 @@ class Gathered:
         """
         rows = self.rows
         assert rows is not None
+        return self._in_shape(weighted(weights, rows), parameter)
+
+    def _in_shape(self, values: Tensor, parameter: Tensor) -> Tensor:
+        """Return one row [P] as a gradient of the parameter."""
         shape = parameter.shape
         if self._indices is not None:
             shape = torch.Size((self._indices.shape[1], *shape[self._indices.shape[0] :]))
-        found = as_gradient(weighted(weights, rows), shape, parameter.dtype)
+        found = as_gradient(values, shape, parameter.dtype)
         if self._indices is None:
             return found
         return torch.sparse_coo_tensor(

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
-from mtctl.balancing.gradients.arriving import Apart, Arriving, Factored, Place, Stacked
-from mtctl.balancing.gradients.features import below
+from mtctl.balancing.gradients.arriving import Apart, Arriving, Factored, Stacked
+from mtctl.balancing.gradients.backward import Place, gradients_at
 from mtctl.balancing.gradients.gathered import added
+from mtctl.balancing.gradients.graph import nested
 from mtctl.balancing.gradients.layers import inputs_of, parameters_of
 
 Own = dict[int, tuple[Tensor | None, ...]]
@@ -68,7 +69,7 @@ def through_heads(
         return _through_layers(losses, own, len(edges), found, retain)
     if reading.themselves:
         return _one_by_one(losses, own, edges, "a loss is a feature itself", retain)
-    if _nested(edges):
+    if nested(edges):
         return _one_by_one(losses, own, edges, "a feature is computed from another", retain)
     gradients, at = _together(losses, own, edges, reading.entries, retain)
     return Heads(gradients, _in_order(losses, edges, at), "one pass for all heads")
@@ -135,15 +136,6 @@ def _reading(losses: Mapping[int, Tensor], edges: Sequence[GradientEdge]) -> _Re
     return found
 
 
-def _nested(edges: Sequence[GradientEdge]) -> bool:
-    """Say whether a feature is computed from another one."""
-    ends = {edge.node for edge in edges}
-    if len(ends) < 2:
-        return False
-    children = {child for end in ends for child, _ in end.next_functions if child is not None}
-    return any(node in ends for node in below(list(children), set()))
-
-
 @dataclass(frozen=True, slots=True)
 class _Layer:
     """A linear layer y = f·Wᵀ + b that a head begins with.
@@ -152,8 +144,7 @@ class _Layer:
         entry: where it reads the feature f.
         matrix: [in, out] Wᴴ: what the gradient at y is multiplied with on its way to f.
         inputs: [N, in] f̄; None if W has no gradient.
-        weight: W, if that is a parameter of the task's own, nothing else uses it, and no hook waits for its
-            gradient.
+        weight: W, if that is a parameter of the task's own, and nothing else uses it.
         bias: b, likewise.
     """
 
@@ -170,7 +161,7 @@ def _layer(entry: _Entry, again: set[Node], own: Sequence[Tensor]) -> _Layer | N
     operand = {"AddmmBackward0": 1, "MmBackward0": 0}.get(node.name())
     if operand != entry.operand:
         return None
-    leaves = {get_gradient_edge(one).node: one for one in own if not one._backward_hooks}
+    leaves = {get_gradient_edge(one).node: one for one in own}
     for leaf in again & leaves.keys():
         del leaves[leaf]
     found = parameters_of(node, leaves)
@@ -281,14 +272,7 @@ def _grad(
 ) -> tuple[Own, tuple[Tensor | None, ...]]:
     """Return the gradients of all losses on their own parameters and, added up, on where the heads end."""
     wanted = [parameter for task in losses for parameter in own[task]]
-    if not wanted and not ends:
-        return dict.fromkeys(losses, ()), ()
-    found = torch.autograd.grad(
-        list(losses.values()),
-        [*wanted, *ends],  # type: ignore[arg-type]  # tensors and edges may be mixed, which torch does not declare
-        retain_graph=retain,
-        allow_unused=True,
-    )
+    found = gradients_at([*wanted, *ends], list(losses.values()), retain=retain)
     gradients = iter(found)
     return {task: tuple(next(gradients) for _ in own[task]) for task in losses}, found[len(wanted) :]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import torch
 from torch import Tensor
 
-from mtctl.balancing.gradients.arriving import Arriving, Place
+from mtctl.balancing.gradients.arriving import Arriving
+from mtctl.balancing.gradients.backward import Place, gradients_at
 from mtctl.balancing.gradients.gathered import Gathered
-from mtctl.balancing.gradients.products import Rows, real_rows
 
 _BATCH: Final = 2**21
 """Numbers of the tasks' gradients at the features that one batched pass takes: 8 MB. Batches save the cost of
@@ -36,22 +35,26 @@ class Passes:
         self._arriving = [here for _, here in used]
         self.how = ""
 
-    def weighted(self, weights: Tensor, leaves: Sequence[Place]) -> tuple[Tensor | None, ...]:
+    def weighted(
+        self, weights: Tensor, leaves: Sequence[Place], *, retain: bool = True
+    ) -> tuple[Tensor | None, ...]:
         """Return the gradient of Σᵢ wᵢ·Lᵢ on every leaf, None where no task reaches it, by one pass.
 
         Args:
             weights: [T].
             leaves: parameters.
+            retain: whether to keep the graph for further passes.
         """
-        sums = [here.weighted(weights) for here in self._arriving]
-        return _pull(self._features, leaves, sums, batched=False)
+        sums = [here.weighted(weights) for here in self._arriving] if leaves else []
+        return gradients_at(leaves, self._features, sums, retain=retain)
 
-    def single(self, leaves: Sequence[Place], *, batched: bool = True) -> list[Rows | None]:
-        """Return the tasks' gradients on every leaf, None where no task reaches it.
+    def single(self, leaves: Sequence[Place], *, batched: bool = True, retain: bool = True) -> list[Gathered]:
+        """Return the tasks' gradients on every leaf.
 
         Args:
             leaves: parameters, or edges of the graph.
             batched: whether passes of several tasks may be made at once.
+            retain: whether to keep the graph for further passes.
         """
         tasks = sorted({task for here in self._arriving for task in here.tasks})
         size = max(1, sum(here.size for here in self._arriving))
@@ -66,52 +69,30 @@ class Passes:
                 self.how = f"batched, {together} tasks at a time"
                 return found
         self.how = f"one pass per task: {reason}"
-        return self._one_by_one(tasks, leaves)
+        return self._one_by_one(tasks, leaves, retain)
 
-    def _in_batches(self, tasks: list[int], leaves: Sequence[Place], together: int) -> list[Rows | None]:
+    def _in_batches(self, tasks: list[int], leaves: Sequence[Place], together: int) -> list[Gathered]:
         # Whether a leaf is reached does not depend on the batch: every batch starts at all features.
-        found: list[Tensor | None] = [None] * len(leaves)
+        gathered = [Gathered(len(tasks)) for _ in leaves]
         for start in range(0, len(tasks), together):
             batch = tasks[start : start + together]
             arriving = [here.rows(batch) for here in self._arriving]
-            for place, part in enumerate(_pull(self._features, leaves, arriving, batched=True)):
-                if part is None:
-                    continue
-                rows = real_rows(part)
-                if len(batch) < len(tasks):
-                    whole = found[place]
-                    whole = rows.new_empty(len(tasks), rows.shape[1]) if whole is None else whole
-                    whole[start : start + len(batch)] = rows
-                    rows = whole
-                found[place] = rows
-        return [None if rows is None else Rows(tuple(tasks), rows) for rows in found]
+            found = gradients_at(leaves, self._features, arriving, batched=True)
+            for here, part in zip(gathered, found, strict=True):
+                if part is not None:
+                    here.extend(batch, part)
+        return gathered
 
-    def _one_by_one(self, tasks: list[int], leaves: Sequence[Place]) -> list[Rows | None]:
+    def _one_by_one(self, tasks: list[int], leaves: Sequence[Place], retain: bool) -> list[Gathered]:
         gathered = [Gathered(len(tasks)) for _ in leaves]
         for task in tasks:
-            used = [
-                (feature, here.rows([task])[0])
-                for feature, here in zip(self._features, self._arriving, strict=True)
-                if task in here.tasks
-            ]
-            outputs, arriving_here = zip(*used, strict=True)
-            gradients = _pull(outputs, leaves, arriving_here, batched=False)
-            for here, gradient in zip(gathered, gradients, strict=True):
-                if gradient is not None:
-                    here.add(task, gradient.to_dense())
-        return [here.rows for here in gathered]
-
-
-def _pull(
-    outputs: Sequence[Place], leaves: Sequence[Place], arriving: Sequence[Tensor], *, batched: bool
-) -> tuple[Tensor | None, ...]:
-    if not outputs or not leaves:
-        return (None,) * len(leaves)
-    return torch.autograd.grad(
-        list(outputs),  # type: ignore[arg-type]  # tensors and edges may be mixed, which torch does not declare
-        leaves,  # type: ignore[arg-type]
-        arriving,
-        retain_graph=True,
-        allow_unused=True,
-        is_grads_batched=batched,
-    )
+            pairs = zip(self._features, self._arriving, strict=True)
+            used = [(feature, here.of(task)) for feature, here in pairs if task in here.tasks]
+            outputs, arriving = zip(*used, strict=True)
+            found = [*gradients_at(leaves, outputs, arriving, retain=retain or task != tasks[-1])]
+            for here in reversed(gathered):
+                # Given away, so that its memory is free before the next pass makes its own.
+                if (gradient := found.pop()) is not None:
+                    here.add(task, gradient)
+                del gradient
+        return gathered

@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 from torch.nn import Parameter
 
 from mtctl.balancing.contract import Space
-from mtctl.balancing.gradients import AutogradGradients, passes, refuse_detours
+from mtctl.balancing.gradients import AutogradGradients, passes
 from mtctl.balancing.gradients.arriving import Stacked
 from mtctl.balancing.gradients.passes import Passes
 from mtctl.errors import MtctlError
-from tests.balancing.gradients.models import SHARED_INPUT, TASKS, Case, mlp, two_features, unbatchable
+from tests.balancing.gradients.models import SHARED_INPUT, TASKS, Case, mlp, unbatchable
 
 SHARED = torch.tensor([0.3, 1.0, 1.7], dtype=torch.float64)
 OWN = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64)
@@ -167,30 +167,6 @@ def test_without_features_there_is_no_such_space() -> None:
         mlp().gradients(features=False).gramian("features")
 
 
-class TestDetours:
-    @pytest.mark.parametrize("make", [mlp, two_features])
-    def test_features_between_trunk_and_heads_are_fine(self, make: Callable[[], Case]) -> None:
-        case = make()
-        made = case.make()
-        refuse_detours(made.losses, made.features, case.shared)
-
-    def test_a_loss_that_goes_past_them(self) -> None:
-        case = two_features()
-        made = case.make()
-        with pytest.raises(
-            MtctlError, match="loss of `blue` reaches a shared parameter without passing them"
-        ):
-            refuse_detours(made.losses, made.features[:1], case.shared)
-
-    def test_a_feature_that_depends_on_another(self) -> None:
-        layers = [nn.Linear(3, 3), nn.Linear(3, 3)]
-        below = layers[0](torch.randn(2, 3)).relu()
-        above = layers[1](below).relu()
-        losses = {task: (above + below).square().mean() for task in TASKS}
-        with pytest.raises(MtctlError, match="number 0 is among what number 1 is computed from"):
-            refuse_detours(losses, [below, above], [*layers[0].parameters(), *layers[1].parameters()])
-
-
 def test_a_task_that_reads_no_feature_has_no_gradient_there() -> None:
     weight, lonely = Parameter(torch.ones(3)), Parameter(torch.ones(1))
     features = torch.randn(4, 3) * weight
@@ -219,9 +195,9 @@ def test_passes_may_start_at_edges_of_the_graph() -> None:
     found = Passes([get_gradient_edge(features)], rows).single(case.shared)
     expected = Passes([features], rows).single(case.shared)
     for one, other in zip(found, expected, strict=True):
-        assert one is not None
-        assert other is not None
-        assert torch.equal(one.values, other.values)
+        assert one.rows is not None
+        assert other.rows is not None
+        assert torch.equal(one.rows.values, other.rows.values)
 
 
 def test_a_feature_that_nobody_reads_does_not_matter() -> None:
