@@ -14,7 +14,7 @@ from mtctl.balancing.contract import Space
 from mtctl.balancing.errors import BalanceError
 from mtctl.balancing.gradients import AutogradGradients, graph
 from mtctl.balancing.gradients.arriving import Arriving
-from mtctl.balancing.gradients.autograd import Cut
+from mtctl.balancing.gradients.passes import Cut
 from mtctl.library.sharing import Parameters, Sharing
 
 
@@ -78,7 +78,8 @@ class LossGradients(AutogradGradients):
         `combine` then does what it would have done without: its passes, its hooks, its last digits.
         """
         looking = copy(self)  # what it finds stays its own, and the graph stays for `combine`
-        looking._retain, looking._gathered = True, dict(self._gathered)
+        looking._passes, looking._gathered = copy(self._passes), dict(self._gathered)
+        looking._passes.retain = looking._retain = True
         looking.gramian("all_shared")
 
     def _at_features(self, space: Space) -> Sequence[Arriving] | None:
@@ -94,7 +95,7 @@ class LossGradients(AutogradGradients):
                 f"task `{task}`: there are no features to measure at: {why}",
                 hint="`layer: last_shared` and `layer: all_shared` work with any model",
             )
-        return self._heads.arriving
+        return self._passes.heads.arriving
 
     def parameters(self, space: Space) -> Parameters:
         """Return the parameters of a space; those behind features are all.

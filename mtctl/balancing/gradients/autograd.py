@@ -5,36 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import lengths, products
-from mtctl.balancing.gradients.arriving import Arriving, Stacked
-from mtctl.balancing.gradients.backward import Place, accumulate, gradients_at
-from mtctl.balancing.gradients.gathered import Gathered, as_gradient
-from mtctl.balancing.gradients.heads import Heads, through_heads
-from mtctl.balancing.gradients.layers import Linear
-from mtctl.balancing.gradients.passes import Passes
-from mtctl.balancing.gradients.products import Rows
+from mtctl.balancing.gradients.arriving import Arriving
+from mtctl.balancing.gradients.backward import accumulate
+from mtctl.balancing.gradients.gathered import Gathered
+from mtctl.balancing.gradients.passes import Cut, Passes, at_losses
+from mtctl.balancing.gradients.products import Rows, real_rows
 from mtctl.balancing.gradients.rows import closed_form
 from mtctl.errors import MtctlError
-
-
-class Cut(NamedTuple):
-    """The graphs of T losses, cut into heads and what they have in common.
-
-    Args:
-        own: for each of the T tasks, the parameters in its head.
-        common: the parameters below the heads.
-        features: where the heads end; None where nothing is cut, and every pass begins at the losses.
-    """
-
-    own: Sequence[Sequence[Tensor]]
-    common: Sequence[Tensor]
-    features: Sequence[Place] | None
 
 
 class AutogradGradients:
@@ -124,6 +107,10 @@ class AutogradGradients:
     def _cut(self) -> Cut:
         return Cut(self._own, self._spaces["all_shared"], self._begin or None)
 
+    @cached_property
+    def _passes(self) -> Passes:
+        return Passes(self._losses, self._cut, batched=not self._accumulates, retain=self._retain)
+
     def norms(self, space: Space) -> Tensor:
         """Return [T] float64 norms of the per-task gradients on `space`."""
         if (at_features := self._at_features(space)) is not None:
@@ -137,28 +124,10 @@ class AutogradGradients:
         parameters, features = self.parameters(space), self._begin
         if not features or self._counts is not None or any(one in self._gathered for one in parameters):
             return None
-        layer = lengths.short_layer(features, parameters)
-        if layer is None or (found := self._at_output(layer, features)) is None:
+        if (layer := lengths.short_layer(features, parameters)) is None:
             return None
-        squares = lengths.squared_lengths(layer, found.values)
-        if squares is None:
-            return None
-        norms = torch.zeros(len(self.tasks), dtype=torch.float64)
-        norms[list(found.tasks)] = squares.sqrt()
+        norms, self.how = lengths.norms(layer, features, self._passes, len(self.tasks))
         return norms
-
-    def _at_output(self, layer: Linear, features: Sequence[Tensor]) -> Rows | None:
-        """Return the tasks' gradients [tasks, N, out] at a linear layer's outputs; None if there are none."""
-        if len(features) == 1 and (slopes := lengths.slopes(features[0], layer)) is not None:
-            (here,) = self._heads.arriving
-            self.how = "one pass for all tasks, through an activation to the output of a linear layer"
-            return Rows(here.tasks, here.rows(here.tasks) * slopes) if here.tasks else None
-        (gathered,) = self._passes.single([layer.output])
-        self.how = f"{self._passes.how}, to the output of a linear layer"
-        if (found := gathered.rows) is None or layer.inputs is None:
-            return None
-        shape = (len(found.tasks), len(layer.inputs), -1)
-        return Rows(found.tasks, as_gradient(found.values, shape, layer.inputs.dtype))
 
     def gramian(self, space: Space) -> Tensor:
         """Return [T, T] float64 inner products of the per-task gradients on `space`."""
@@ -175,24 +144,21 @@ class AutogradGradients:
 
         A complex number counts as two.
         """
-        parameters = self.parameters(space)
-        if (at_features := self._at_features(space)) is not None:
-            gathered = [Gathered(len(here.tasks)) for here in at_features]
-            for found, here in zip(gathered, at_features, strict=True):
-                found.extend(here.tasks, here.rows(here.tasks))
-        else:
-            self._differentiate(space)
-            gathered = [self._gathered[one] for one in parameters]
-        pairs = zip(gathered, parameters, strict=True)
-        return torch.cat([found.full(len(self.tasks), one) for found, one in pairs], dim=1)
+        places, tasks = self.parameters(space), range(len(self.tasks))
+        found = self._at_features(space) or self._differentiate(space)
+        rows = [
+            here.rows(tasks) if here.tasks else place.detach().new_zeros(len(tasks), *place.shape)
+            for place, here in zip(places, found, strict=True)
+        ]
+        return torch.cat([real_rows(one) for one in rows], dim=1)
 
     def own_norms(self) -> Tensor:
         """Return [T] float64 norms of ∇Lᵢ on each task's own parameters; NaN for a task without any."""
         norms = torch.full((len(self.tasks),), torch.nan, dtype=torch.float64)
-        found = self._own_gradients
         for task in self._losses:
             if own := self._cut.own[task]:
-                norms[task] = _norm([found[one][1] for one in own if one in found])
+                found = [self._in_heads.get(one) for one in own]
+                norms[task] = _norm([gradient for gradient in found if gradient is not None])
         return norms
 
     @property
@@ -214,48 +180,51 @@ class AutogradGradients:
             shared: [T] weights.
             own: [T] weights.
         """
-        halfway = "_heads" in self.__dict__ and not self._from_losses
-        if halfway or not torch.equal(shared, own):
-            self._bring(self._sums(shared, own))
-        elif self._accumulates:
+        whole = torch.equal(shared, own) and not self._halfway
+        if whole and self._accumulates:
             losses = list(self._losses.values())
-            torch.autograd.backward(losses, self._at_losses(own), retain_graph=self._retain)
-        else:
-            leaves = self.leaves
-            found = zip(leaves, self._pull(own, leaves, self._retain), strict=True)
-            self._bring({leaf: gradient for leaf, gradient in found if gradient is not None})
-
-    def _bring(self, gradients: dict[Tensor, Tensor]) -> None:
+            torch.autograd.backward(losses, at_losses(self._losses, own), retain_graph=self._retain)
+            return
+        gradients = self._pull(own, self.leaves, more=False) if whole else self._sums(shared, own)
         if self._accumulates:
             accumulate(gradients)
             return
         for leaf in self.leaves:
             leaf.grad = gradients.get(leaf)
 
+    @property
+    def _halfway(self) -> bool:
+        return "_passes" in self.__dict__ and self._passes.halfway
+
     def _sums(self, shared: Tensor, own: Tensor) -> dict[Tensor, Tensor]:
         """Return the weighted sums, by parameter."""
         trunk = dict.fromkeys(self.parameters("all_shared"))
-        leaves = self.leaves if self._from_losses else self._cut.common
-        found = {} if self._from_losses else self._sums_in_heads(shared, own, trunk)
         if self._counts is not None:
             self._differentiate("all_shared")
+        leaves, found = self.leaves, {}
+        if self._cut.features is not None:
+            leaves, found = [*self._cut.common], self._sums_in_heads(shared, own, trunk)
         alike = torch.equal(shared, own)
         rest = [] if alike else [leaf for leaf in leaves if leaf not in trunk]
-        found |= self._sums_below(shared, [leaf for leaf in leaves if alike or leaf in trunk], bool(rest))
+        found |= self._sums_below(shared, [one for one in leaves if alike or one in trunk], more=bool(rest))
         return found | self._sums_below(own, rest, more=False)
 
     def _sums_in_heads(
         self, shared: Tensor, own: Tensor, trunk: Mapping[Tensor, object]
     ) -> dict[Tensor, Tensor]:
         of_shared, of_own = shared.tolist(), own.tolist()
-        weights = [
-            (of_shared if leaf in trunk else of_own)[task] for leaf, (task, _) in self._own_gradients.items()
-        ]
-        gradients = [gradient for _, gradient in self._own_gradients.values()]
-        scaled = torch._foreach_mul(gradients, weights) if weights else ()
-        return dict(zip(self._own_gradients, scaled, strict=True))
+        weights = {
+            leaf: (of_shared if leaf in trunk else of_own)[task]
+            for task in self._losses
+            for leaf in self._cut.own[task]
+            if leaf in self._in_heads
+        }
+        if not weights:
+            return {}
+        scaled = torch._foreach_mul([self._in_heads[leaf] for leaf in weights], [*weights.values()])
+        return dict(zip(weights, scaled, strict=True))
 
-    def _sums_below(self, weights: Tensor, leaves: Sequence[Tensor], more: bool) -> dict[Tensor, Tensor]:
+    def _sums_below(self, weights: Tensor, leaves: Sequence[Tensor], *, more: bool) -> dict[Tensor, Tensor]:
         """Return Σᵢ wᵢ·∇Lᵢ: of the tasks' gradients if all of them are there, else by one more pass.
 
         Args:
@@ -269,81 +238,57 @@ class AutogradGradients:
             gathered = self._gathered.get(leaf)
             if not self._retain:
                 self._gathered.pop(leaf, None)  # so that its memory is free for the next
-            if known and gathered is not None and gathered.rows is not None:
-                found[leaf] = gathered.weighted(weights, leaf)
+            if known and gathered is not None and gathered.tasks:
+                found[leaf] = gathered.weighted(weights)
             del gathered
-        if not known:
-            pulled = zip(leaves, self._pull(weights, leaves, self._retain or more), strict=True)
-            # Some are one tensor, or views of one: not for `.grad`, which others change in place.
-            found = {
-                leaf: one.clone() if self._accumulates else one for leaf, one in pulled if one is not None
-            }
-        return found
+        return found if known else self._pull(weights, leaves, more=more)
 
-    def _pull(self, weights: Tensor, leaves: Sequence[Tensor], retain: bool) -> Sequence[Tensor | None]:
-        """Return the gradient of Σᵢ wᵢ·Lᵢ by one pass."""
-        if "_heads" not in self.__dict__ or self._from_losses:
-            return gradients_at(leaves, list(self._losses.values()), self._at_losses(weights), retain=retain)
-        return self._passes.weighted(weights, leaves, retain=retain)
-
-    def _at_losses(self, weights: Tensor) -> list[Tensor]:
-        by_task = weights.tolist()
-        return [torch.full_like(loss, by_task[task]) for task, loss in self._losses.items()]
-
-    @property
-    def _from_losses(self) -> bool:
-        return self._cut.features is None
+    def _pull(self, weights: Tensor, leaves: Sequence[Tensor], *, more: bool) -> dict[Tensor, Tensor]:
+        """Return Σᵢ wᵢ·∇Lᵢ by one pass."""
+        pulled = zip(leaves, self._passes.weighted(weights, leaves, retain=more), strict=True)
+        # Some are one tensor, or views of one: not for `.grad`, which others change in place.
+        return {leaf: one.clone() if self._accumulates else one for leaf, one in pulled if one is not None}
 
     @cached_property
-    def _heads(self) -> Heads:
-        return through_heads(self._losses, self._cut.own, self._cut.features or (), retain=self._retain)
-
-    @cached_property
-    def _own_gradients(self) -> dict[Tensor, tuple[int, Tensor]]:
-        """The gradients of parameters in heads, and whose they are."""
-        # Rows of a batch are split between the heads: what arrives at their features is not wanted then.
-        apart = self._counts is not None and "_heads" not in self.__dict__
-        heads = through_heads(self._losses, self._cut.own, ()) if apart else self._heads
-        return {
-            leaf: (task, gradient)
-            for task, gradients in heads.own.items()
-            for leaf, gradient in zip(self._cut.own[task], gradients, strict=True)
-            if gradient is not None
-        }
-
-    @cached_property
-    def _passes(self) -> Passes:
-        if self._cut.features is not None:
-            return Passes(self._cut.features, self._heads.arriving)
-        ones = [Stacked((task,), torch.ones_like(loss).unsqueeze(0)) for task, loss in self._losses.items()]
-        return Passes(list(self._losses.values()), ones)
+    def _in_heads(self) -> Mapping[Tensor, Tensor]:
+        """The gradients of parameters in heads."""
+        if self._counts is None or self._halfway:
+            return self._passes.heads.own
+        # Rows of a batch are split between the heads: what arrives at their features is not wanted.
+        return Passes(self._losses, self._cut._replace(features=None)).heads.own
 
     def _at_features(self, space: Space) -> Sequence[Arriving] | None:
         """Return what arrives where the heads end, if that is the space."""
-        return self._heads.arriving if space == "features" and self._cut.features else None
+        return self._passes.heads.arriving if space == "features" and self._cut.features else None
 
     def _blocks(self, space: Space) -> list[Rows]:
         """Return the per-task gradients, one block for each tensor that any task uses."""
-        self._differentiate(space)
-        return [block for one in self.parameters(space) for block in self._gathered[one].blocks]
+        return [block for gathered in self._differentiate(space) for block in gathered.blocks]
 
-    def _differentiate(self, space: Space) -> None:
-        """Find the per-task gradients on a space."""
-        wanted, common = self.parameters(space), dict.fromkeys(self._cut.common)
-        if space == "all_shared" and not self._retain:
-            wanted = [*wanted, *common]  # To know all that is common is to leave no pass for `combine`.
+    def _differentiate(self, space: Space) -> Sequence[Gathered]:
+        """Return the per-task gradients on the parameters of a space."""
+        parameters, common = self.parameters(space), dict.fromkeys(self._cut.common)
+        # To know all that is common is to leave no pass for `combine`, and to free the graph.
+        wanted = [*parameters, *common] if space == "all_shared" and not self._retain else parameters
         missing = [one for one in dict.fromkeys(wanted) if one not in self._gathered]
-        below = missing if self._from_losses else [one for one in missing if one in common]
+        below = [one for one in missing if self._cut.features is None or one in common]
         if below and self._losses:
-            retain = self._retain or not common.keys() <= self._gathered.keys() | set(below)
-            self._gathered |= zip(below, self._single(below, retain), strict=True)
+            complete = common.keys() <= self._gathered.keys() | set(below)
+            self._gathered |= zip(below, self._single(below, retain=not complete), strict=True)
         for one in missing:
             if one not in self._gathered:
-                self._gathered[one] = Gathered(1)
-                if one in self._own_gradients:
-                    self._gathered[one].add(*self._own_gradients[one])
+                self._gathered[one] = self._alone(one)
+        return [self._gathered[one] for one in parameters]
 
-    def _single(self, parameters: Sequence[Tensor], retain: bool) -> Sequence[Gathered]:
+    def _alone(self, parameter: Tensor) -> Gathered:
+        """Return the gradient of a parameter that one task uses, or none."""
+        gathered = Gathered(1)
+        for task in self._losses:
+            if parameter in set(self._cut.own[task]) & self._in_heads.keys():
+                gathered.add(task, self._in_heads[parameter])
+        return gathered
+
+    def _single(self, parameters: Sequence[Tensor], *, retain: bool) -> Sequence[Gathered]:
         reason = ""
         if self._counts is not None:
             found = closed_form(self._losses, parameters, self._counts)
@@ -351,8 +296,7 @@ class AutogradGradients:
                 self.how = "closed form: one backward pass over the rows of all tasks"
                 return found
             reason = f"; no closed form: {found}"
-        batched = bool(self._cut.features) and not self._accumulates
-        gathered = self._passes.single(parameters, batched=batched, retain=retain)
+        gathered = self._passes.single(parameters, retain=retain)
         self.how = self._passes.how + reason
         return gathered
 

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
-from mtctl.balancing.gradients.arriving import Apart, Arriving, Factored, Stacked
+from mtctl.balancing.gradients.arriving import Arriving, Factored
 from mtctl.balancing.gradients.backward import Place, gradients_at
-from mtctl.balancing.gradients.gathered import added
+from mtctl.balancing.gradients.gathered import Gathered, added
 from mtctl.balancing.gradients.graph import nested
 from mtctl.balancing.gradients.layers import inputs_of, parameters_of
 
-Own = dict[int, tuple[Tensor | None, ...]]
-"""By task, the gradients of its own parameters; None where its loss does not depend on one."""
+Own = dict[Tensor, Tensor]
+"""The gradients of the tasks' own parameters; without those that a task's loss does not depend on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Heads:
     """Gradients above and at the features.
 
     Args:
-        own: by task, the gradients of its own parameters.
+        own: the gradients of the tasks' own parameters.
         arriving: for each feature, those of the tasks that read it.
         how: in which passes they were found, and why so.
     """
@@ -181,26 +181,22 @@ def _through_layers(
     retain: bool,
 ) -> Heads:
     """Pass all heads together, down to the outputs of the layers that they begin with."""
-    begin = {id(one) for layer in layers for one in (layer.weight, layer.bias) if one is not None}
-    rest = [[one for one in parameters if id(one) not in begin] for parameters in own]
-    of_rest, deltas = _grad(losses, rest, [GradientEdge(layer.entry.node, 0) for layer in layers], retain)
-    known = {
-        id(one): gradient for task in losses for one, gradient in zip(rest[task], of_rest[task], strict=True)
-    }
+    begin = {one for layer in layers for one in (layer.weight, layer.bias) if one is not None}
+    rest = [[one for one in parameters if one not in begin] for parameters in own]
+    gradients, deltas = _grad(losses, rest, [GradientEdge(layer.entry.node, 0) for layer in layers], retain)
     arriving = []
     for place in range(features):
         pairs = zip(layers, deltas, strict=True)
         here = [(one, delta) for one, delta in pairs if one.entry.feature == place and delta is not None]
         here.sort(key=lambda pair: pair[0].entry.task)
         side_by_side = torch.cat([delta for _, delta in here], dim=1) if here else torch.zeros(0)
-        known |= _of_layers([layer for layer, _ in here], side_by_side)
+        gradients |= _of_layers([layer for layer, _ in here], side_by_side)
         arriving.append(_factored([layer for layer, _ in here], side_by_side))
-    gradients = {task: tuple(known.get(id(one)) for one in own[task]) for task in losses}
     return Heads(gradients, tuple(arriving), "one pass for all heads, to the layers that read the features")
 
 
-def _of_layers(layers: Sequence[_Layer], deltas: Tensor) -> dict[int, Tensor]:
-    """Return the gradients of the layers' parameters, δᵀ·f̄ and Σₙ δₙ, by the parameters' ids.
+def _of_layers(layers: Sequence[_Layer], deltas: Tensor) -> Own:
+    """Return the gradients of the layers' parameters, δᵀ·f̄ and Σₙ δₙ.
 
     Args:
         layers: those that read one feature.
@@ -214,9 +210,9 @@ def _of_layers(layers: Sequence[_Layer], deltas: Tensor) -> dict[int, Tensor]:
     if inputs is not None:
         weights = torch.mm(deltas.t(), inputs.to(deltas)).split(widths)
         pairs = zip(layers, weights, strict=True)
-        found = {id(one.weight): part for one, part in pairs if one.weight is not None}
+        found = {one.weight: part for one, part in pairs if one.weight is not None}
     pairs = zip(layers, deltas.sum(0).split(widths), strict=True)
-    return found | {id(one.bias): part for one, part in pairs if one.bias is not None}
+    return found | {one.bias: part for one, part in pairs if one.bias is not None}
 
 
 def _factored(layers: Sequence[_Layer], deltas: Tensor) -> Arriving:
@@ -224,7 +220,7 @@ def _factored(layers: Sequence[_Layer], deltas: Tensor) -> Arriving:
     for layer in layers:
         widths[layer.entry.task] = widths.get(layer.entry.task, 0) + layer.matrix.shape[1]
     if not layers:
-        return Stacked((), torch.zeros(0))
+        return Gathered(0)
     matrices = torch.cat([layer.matrix for layer in layers], dim=1)
     return Factored(tuple(widths), tuple(widths.values()), deltas, matrices)
 
@@ -273,8 +269,8 @@ def _grad(
     """Return the gradients of all losses on their own parameters and, added up, on where the heads end."""
     wanted = [parameter for task in losses for parameter in own[task]]
     found = gradients_at([*wanted, *ends], list(losses.values()), retain=retain)
-    gradients = iter(found)
-    return {task: tuple(next(gradients) for _ in own[task]) for task in losses}, found[len(wanted) :]
+    gradients = {one: part for one, part in zip(wanted, found, strict=False) if part is not None}
+    return gradients, found[len(wanted) :]
 
 
 def _one_by_one(
@@ -303,13 +299,10 @@ def _in_order(
     tasks: Iterable[int], edges: Sequence[GradientEdge], at: Sequence[Mapping[int, Tensor]]
 ) -> tuple[Arriving, ...]:
     """Return what arrives, in the tasks' order: parts come in that of the backward pass."""
-    found: list[Arriving] = []
-    for edge, by_task in zip(edges, at, strict=True):
-        present = tuple(task for task in tasks if task in by_task)
-        parts = tuple(by_task[task] for task in present)
-        if parts and not edge.node.next_functions:
-            found.append(Apart(present, parts))  # at a parameter itself: an embedding's may be sparse
-        else:
-            values = [part.to_dense() for part in parts]
-            found.append(Stacked(present, torch.stack(values) if values else torch.zeros(0)))
+    found = [Gathered(len(by_task)) for by_task in at]
+    for edge, gathered, by_task in zip(edges, found, at, strict=True):
+        at_parameter = not edge.node.next_functions  # an embedding's gradient may be sparse
+        for task in tasks:
+            if task in by_task:
+                gathered.add(task, by_task[task] if at_parameter else by_task[task].to_dense())
     return tuple(found)

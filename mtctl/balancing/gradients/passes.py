@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Final, NamedTuple
 
+import torch
 from torch import Tensor
 
 from mtctl.balancing.gradients.arriving import Arriving
 from mtctl.balancing.gradients.backward import Place, gradients_at
 from mtctl.balancing.gradients.gathered import Gathered
+from mtctl.balancing.gradients.heads import Heads, through_heads
 
 _BATCH: Final = 2**21
 """Numbers of the tasks' gradients at the features that one batched pass takes: 8 MB. Batches save the cost of
@@ -17,23 +20,56 @@ each call, a factor of 2 to 10 on small networks. Above this size the products t
 two ways are within 15 % with 32 to 512 rows and 16 to 512 units), and a batch would only take memory."""
 
 
-class Passes:
-    """Backward passes from features down to parameters.
+class Cut(NamedTuple):
+    """The graphs of T losses, cut into heads and what they have in common.
 
     Args:
-        features: where passes start: tensors, or edges of their graph.
-        arriving: for each feature, what arrives there of each task.
-
-    Attributes:
-        how: how the last passes of single tasks were made, and why.
+        own: for each of the T tasks, the parameters in its head.
+        common: the parameters below the heads.
+        features: where the heads end; None where nothing is cut, and every pass begins at the losses.
     """
 
-    def __init__(self, features: Sequence[Place], arriving: Sequence[Arriving]) -> None:
-        # Where no task arrives, no pass has to start.
-        used = [(feature, here) for feature, here in zip(features, arriving, strict=True) if here.tasks]
-        self._features = [feature for feature, _ in used]
-        self._arriving = [here for _, here in used]
+    own: Sequence[Sequence[Tensor]]
+    common: Sequence[Tensor]
+    features: Sequence[Place] | None
+
+
+def at_losses(losses: Mapping[int, Tensor], weights: Tensor) -> list[Tensor]:
+    """Return what arrives at losses of the sum Σᵢ wᵢ·Lᵢ, for weights [T]."""
+    by_task = weights.tolist()
+    return [torch.full_like(loss, by_task[task]) for task, loss in losses.items()]
+
+
+class Passes:
+    """Backward passes of losses: through the heads once, and from there, or from the losses, to parameters.
+
+    Args:
+        losses: a differentiable scalar of each task that is present, by its index.
+        cut: where the heads end.
+        batched: whether passes of several tasks may be made at once.
+        retain: whether the graph is kept in any case.
+
+    Attributes:
+        how: how the last passes of single tasks were made, and why; "" as long as none were.
+    """
+
+    def __init__(
+        self, losses: Mapping[int, Tensor], cut: Cut, *, batched: bool = True, retain: bool = True
+    ) -> None:
+        self._losses, self._cut = losses, cut
+        self._batched = batched and cut.features is not None
+        self.retain = retain
         self.how = ""
+
+    @cached_property
+    def heads(self) -> Heads:
+        """What comes back through the heads."""
+        return through_heads(self._losses, self._cut.own, self._cut.features or (), retain=self.retain)
+
+    @property
+    def halfway(self) -> bool:
+        """Whether the heads have been passed, and passes go on from there."""
+        return self._cut.features is not None and "heads" in self.__dict__
 
     def weighted(
         self, weights: Tensor, leaves: Sequence[Place], *, retain: bool = True
@@ -45,22 +81,28 @@ class Passes:
             leaves: parameters.
             retain: whether to keep the graph for further passes.
         """
-        sums = [here.weighted(weights) for here in self._arriving] if leaves else []
-        return gradients_at(leaves, self._features, sums, retain=retain)
+        if not self.halfway:
+            outputs = list(self._losses.values())
+            return gradients_at(
+                leaves, outputs, at_losses(self._losses, weights), retain=retain or self.retain
+            )
+        sums = [here.weighted(weights) for _, here in self._used] if leaves else []
+        return gradients_at(leaves, [place for place, _ in self._used], sums, retain=retain or self.retain)
 
-    def single(self, leaves: Sequence[Place], *, batched: bool = True, retain: bool = True) -> list[Gathered]:
+    def single(self, leaves: Sequence[Place], *, retain: bool = True) -> list[Gathered]:
         """Return the tasks' gradients on every leaf.
 
         Args:
             leaves: parameters, or edges of the graph.
-            batched: whether passes of several tasks may be made at once.
             retain: whether to keep the graph for further passes.
         """
-        tasks = sorted({task for here in self._arriving for task in here.tasks})
-        size = max(1, sum(here.size for here in self._arriving))
+        tasks = sorted({task for _, here in self._used for task in here.tasks})
+        size = max(1, sum(here.size for _, here in self._used))
         together = min(max(1, _BATCH // size), len(tasks))
-        reason = f"{size:,} numbers at the features are too many to batch" if batched else "no features given"
-        if batched and (together > 1 or len(tasks) == 1):
+        reason = "no features given"
+        if self._batched:
+            reason = f"{size:,} numbers at the features are too many to batch"
+        if self._batched and (together > 1 or len(tasks) == 1):
             try:
                 found = self._in_batches(tasks, leaves, together)
             except RuntimeError as error:
@@ -69,15 +111,24 @@ class Passes:
                 self.how = f"batched, {together} tasks at a time"
                 return found
         self.how = f"one pass per task: {reason}"
-        return self._one_by_one(tasks, leaves, retain)
+        return self._one_by_one(tasks, leaves, retain or self.retain)
+
+    @cached_property
+    def _used(self) -> list[tuple[Place, Arriving]]:
+        """Where passes start, with what arrives there; where no task arrives, none has to start."""
+        if self._cut.features is None:
+            ones = ((loss, (task,), torch.ones_like(loss)) for task, loss in self._losses.items())
+            return [(loss, Gathered.stacked(task, one.unsqueeze(0))) for loss, task, one in ones]
+        pairs = zip(self._cut.features, self.heads.arriving, strict=True)
+        return [(feature, here) for feature, here in pairs if here.tasks]
 
     def _in_batches(self, tasks: list[int], leaves: Sequence[Place], together: int) -> list[Gathered]:
         # Whether a leaf is reached does not depend on the batch: every batch starts at all features.
         gathered = [Gathered(len(tasks)) for _ in leaves]
         for start in range(0, len(tasks), together):
             batch = tasks[start : start + together]
-            arriving = [here.rows(batch) for here in self._arriving]
-            found = gradients_at(leaves, self._features, arriving, batched=True)
+            arriving = [here.rows(batch) for _, here in self._used]
+            found = gradients_at(leaves, [place for place, _ in self._used], arriving, batched=True)
             for here, part in zip(gathered, found, strict=True):
                 if part is not None:
                     here.extend(batch, part)
@@ -86,8 +137,7 @@ class Passes:
     def _one_by_one(self, tasks: list[int], leaves: Sequence[Place], retain: bool) -> list[Gathered]:
         gathered = [Gathered(len(tasks)) for _ in leaves]
         for task in tasks:
-            pairs = zip(self._features, self._arriving, strict=True)
-            used = [(feature, here.of(task)) for feature, here in pairs if task in here.tasks]
+            used = [(place, here.gradient(task)) for place, here in self._used if task in here.tasks]
             outputs, arriving = zip(*used, strict=True)
             found = [*gradients_at(leaves, outputs, arriving, retain=retain or task != tasks[-1])]
             for here in reversed(gathered):

@@ -12,8 +12,7 @@ from torch.nn import Parameter
 
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import AutogradGradients, passes
-from mtctl.balancing.gradients.arriving import Stacked
-from mtctl.balancing.gradients.passes import Passes
+from mtctl.balancing.gradients.passes import Cut, Passes
 from mtctl.errors import MtctlError
 from tests.balancing.gradients.models import SHARED_INPUT, TASKS, Case, mlp, unbatchable
 
@@ -189,15 +188,13 @@ def test_passes_may_start_at_edges_of_the_graph() -> None:
     torch.manual_seed(0)
     case = mlp()
     made = case.make()
-    (features,) = made.features
-    arriving = [torch.autograd.grad(loss, features, retain_graph=True)[0] for loss in made.losses.values()]
-    rows = [Stacked((0, 1, 2), torch.stack(arriving))]
-    found = Passes([get_gradient_edge(features)], rows).single(case.shared)
-    expected = Passes([features], rows).single(case.shared)
+    losses, (features,) = dict(enumerate(made.losses.values())), made.features
+    found, expected = (
+        Passes(losses, Cut(case.own, case.shared, [place])).single(case.shared)
+        for place in (get_gradient_edge(features), features)
+    )
     for one, other in zip(found, expected, strict=True):
-        assert one.rows is not None
-        assert other.rows is not None
-        assert torch.equal(one.rows.values, other.rows.values)
+        assert torch.equal(one.rows(range(3)), other.rows(range(3)))
 
 
 def test_a_feature_that_nobody_reads_does_not_matter() -> None:
