@@ -16,7 +16,6 @@ from mtctl.balancing.gradients.backward import accumulate
 from mtctl.balancing.gradients.gathered import Gathered
 from mtctl.balancing.gradients.passes import Cut, Passes, at_losses
 from mtctl.balancing.gradients.products import Rows, real_rows
-from mtctl.balancing.gradients.rows import closed_form
 from mtctl.errors import MtctlError
 
 
@@ -51,7 +50,6 @@ class AutogradGradients:
         losses: [T] float64, detached; 0 for inactive tasks.
         importance: [T] float64 1: losses are as their owner has weighted them.
         gramians: those asked for so far.
-        how: how per-task gradients of shared parameters were found last, and why so; "" as long as none were.
 
     Raises:
         ValueError: an active task has no loss, or `own` is not one list for each task.
@@ -83,7 +81,6 @@ class AutogradGradients:
         values = [self._losses[task].item() if task in self._losses else 0.0 for task in range(len(tasks))]
         self.losses = torch.tensor(values, dtype=torch.float64)
         self.gramians: dict[Space, Tensor] = {}
-        self.how = ""
         self._spaces: dict[Space, Sequence[Tensor]] = {
             "all_shared": shared,
             "last_shared": last_shared,
@@ -109,7 +106,18 @@ class AutogradGradients:
 
     @cached_property
     def _passes(self) -> Passes:
-        return Passes(self._losses, self._cut, batched=not self._accumulates, retain=self._retain)
+        return Passes(
+            self._losses,
+            self._cut,
+            counts=self._counts,
+            batched=not self._accumulates,
+            retain=self._retain,
+        )
+
+    @property
+    def how(self) -> str:
+        """How per-task gradients were found last, and why so; "" as long as none were."""
+        return self._passes.how
 
     def norms(self, space: Space) -> Tensor:
         """Return [T] float64 norms of the per-task gradients on `space`."""
@@ -126,8 +134,7 @@ class AutogradGradients:
             return None
         if (layer := lengths.short_layer(features, parameters)) is None:
             return None
-        norms, self.how = lengths.norms(layer, features, self._passes, len(self.tasks))
-        return norms
+        return lengths.norms(layer, features, self._passes, len(self.tasks))
 
     def gramian(self, space: Space) -> Tensor:
         """Return [T, T] float64 inner products of the per-task gradients on `space`."""
@@ -157,7 +164,7 @@ class AutogradGradients:
         norms = torch.full((len(self.tasks),), torch.nan, dtype=torch.float64)
         for task in self._losses:
             if own := self._cut.own[task]:
-                found = [self._in_heads.get(one) for one in own]
+                found = [self._passes.own.get(one) for one in own]
                 norms[task] = _norm([gradient for gradient in found if gradient is not None])
         return norms
 
@@ -217,11 +224,11 @@ class AutogradGradients:
             leaf: (of_shared if leaf in trunk else of_own)[task]
             for task in self._losses
             for leaf in self._cut.own[task]
-            if leaf in self._in_heads
+            if leaf in self._passes.own
         }
         if not weights:
             return {}
-        scaled = torch._foreach_mul([self._in_heads[leaf] for leaf in weights], [*weights.values()])
+        scaled = torch._foreach_mul([self._passes.own[leaf] for leaf in weights], [*weights.values()])
         return dict(zip(weights, scaled, strict=True))
 
     def _sums_below(self, weights: Tensor, leaves: Sequence[Tensor], *, more: bool) -> dict[Tensor, Tensor]:
@@ -249,14 +256,6 @@ class AutogradGradients:
         # Some are one tensor, or views of one: not for `.grad`, which others change in place.
         return {leaf: one.clone() if self._accumulates else one for leaf, one in pulled if one is not None}
 
-    @cached_property
-    def _in_heads(self) -> Mapping[Tensor, Tensor]:
-        """The gradients of parameters in heads."""
-        if self._counts is None or self._halfway:
-            return self._passes.heads.own
-        # Rows of a batch are split between the heads: what arrives at their features is not wanted.
-        return Passes(self._losses, self._cut._replace(features=None)).heads.own
-
     def _at_features(self, space: Space) -> Sequence[Arriving] | None:
         """Return what arrives where the heads end, if that is the space."""
         return self._passes.heads.arriving if space == "features" and self._cut.features else None
@@ -274,7 +273,7 @@ class AutogradGradients:
         below = [one for one in missing if self._cut.features is None or one in common]
         if below and self._losses:
             complete = common.keys() <= self._gathered.keys() | set(below)
-            self._gathered |= zip(below, self._single(below, retain=not complete), strict=True)
+            self._gathered |= zip(below, self._passes.single(below, retain=not complete), strict=True)
         for one in missing:
             if one not in self._gathered:
                 self._gathered[one] = self._alone(one)
@@ -284,20 +283,8 @@ class AutogradGradients:
         """Return the gradient of a parameter that one task uses, or none."""
         gathered = Gathered(1)
         for task in self._losses:
-            if parameter in set(self._cut.own[task]) & self._in_heads.keys():
-                gathered.add(task, self._in_heads[parameter])
-        return gathered
-
-    def _single(self, parameters: Sequence[Tensor], *, retain: bool) -> Sequence[Gathered]:
-        reason = ""
-        if self._counts is not None:
-            found = closed_form(self._losses, parameters, self._counts)
-            if not isinstance(found, str):
-                self.how = "closed form: one backward pass over the rows of all tasks"
-                return found
-            reason = f"; no closed form: {found}"
-        gathered = self._passes.single(parameters, retain=retain)
-        self.how = self._passes.how + reason
+            if parameter in set(self._cut.own[task]) & self._passes.own.keys():
+                gathered.add(task, self._passes.own[parameter])
         return gathered
 
 

@@ -91,7 +91,7 @@ class Gathered:
 
     def rows(self, tasks: Sequence[int]) -> Tensor:
         if tuple(tasks) == self.tasks and self._indices is None and not self._sparse:
-            return as_gradient(self._block, (len(tasks), *self._shape), self._dtype)
+            return as_gradient(self._block[: len(tasks)], (len(tasks), *self._shape), self._dtype)
         dense = {task: self.gradient(task).to_dense() for task in self._tasks}
         nothing = torch.zeros_like(dense[self._tasks[0]])
         return torch.stack([dense.get(task, nothing) for task in tasks])

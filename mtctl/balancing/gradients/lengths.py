@@ -59,8 +59,8 @@ def slopes(top: Tensor, layer: Linear) -> Tensor | None:
     return found
 
 
-def norms(layer: Linear, features: Sequence[Tensor], passes: Passes, tasks: int) -> tuple[Tensor | None, str]:
-    """Return [T] the norms of T tasks' gradients of a layer, None if rounding would show; and how they came.
+def norms(layer: Linear, features: Sequence[Tensor], passes: Passes, tasks: int) -> Tensor | None:
+    """Return [T] float64 norms of T tasks' gradients of a layer; None if they are lost in rounding.
 
     Args:
         layer: below the features.
@@ -70,18 +70,18 @@ def norms(layer: Linear, features: Sequence[Tensor], passes: Passes, tasks: int)
     """
     if len(features) == 1 and (found := slopes(features[0], layer)) is not None:
         (here,) = passes.heads.arriving
-        how = "one pass for all tasks, through an activation to the output of a linear layer"
+        passes.how = "one pass for all tasks, through an activation to the output of a linear layer"
         deltas = [(here.tasks, here.rows(here.tasks) * found)] if here.tasks else []
     else:
-        (at_output,) = passes.single([layer.output])
-        how = f"{passes.how}, to the output of a linear layer"
+        (at_output,) = passes.passed([layer.output])
+        passes.how += ", to the output of a linear layer"
         deltas = [(at_output.tasks, at_output.rows(at_output.tasks))] if at_output.tasks else []
     norms = torch.zeros(tasks, dtype=torch.float64)
     for present, delta in deltas:
         if (squares := squared_lengths(layer, delta)) is None:
-            return None, how
+            return None
         norms[list(present)] = squares.sqrt()
-    return norms, how
+    return norms
 
 
 def squared_lengths(layer: Linear, deltas: Tensor) -> Tensor | None:

@@ -29,7 +29,13 @@ def check(gradients: dict[int, Tensor], dtype: torch.dtype = torch.float32) -> G
     dense = [one.to_dense() for one in gradients.values()]
     real = torch.stack([torch.view_as_real(one) if one.is_complex() else one for one in dense]).flatten(1)
     (rows,) = gathered.blocks
-    assert rows.tasks == tuple(gradients)
+    assert rows.tasks == gathered.tasks == tuple(gradients)
+    assert gathered.size == 12
+    last = max(gradients)
+    for read in ([*gradients], [last, 1, last]):
+        nothing = torch.zeros(6, 2, dtype=dtype)
+        want_rows = torch.stack([gradients[one].to_dense() if one in gradients else nothing for one in read])
+        torch.testing.assert_close(gathered.rows(read), want_rows)
     torch.testing.assert_close(rows.values @ rows.values.T, real @ real.T, rtol=1e-5, atol=1e-6)
     found = gathered.weighted(WEIGHTS)
     want = sum(float(WEIGHTS[task]) * one for task, one in zip(gradients, dense, strict=True))
