@@ -18,7 +18,7 @@ from mtctl.catalogue.settings import Spec
 from mtctl.library.balancer import Balancer
 from mtctl.library.gradients import LossGradients
 from mtctl.library.report import Report
-from mtctl.library.scaling import Scale, Unscaled, finite, spoil
+from mtctl.library.scaling import Scale, Unscaled, spoil
 from mtctl.library.sharing import checked
 
 SPACES: Final[tuple[Space, ...]] = ("all_shared", "features", "last_shared")
@@ -170,7 +170,7 @@ def _scaled(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> 
     nobody = torch.zeros_like(shown.losses)
     try:
         report = _step(keeper, shown, asked, measure)
-        if finite(shown.gradients.leaves):
+        if shown.gradients.finite():
             return report
     except NonFiniteError:
         if shown.scale <= 1 and not shown.losses.isfinite().all():

@@ -175,7 +175,13 @@ class AutogradGradients:
 
     def finite(self) -> bool:
         """Say whether the combined gradient is finite."""
-        return math.isfinite(_norm([one.grad for one in self.leaves if one.grad is not None]))
+        gradients = [one.grad for one in self.leaves if one.grad is not None]
+        # Squares may overflow where numbers do not: the largest of these then decides.
+        return math.isfinite(_norm(gradients)) or all(
+            math.isfinite(numbers.abs().max().item())
+            for numbers in map(_numbers, gradients)
+            if numbers.numel()
+        )
 
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Bring Σᵢ sharedᵢ·∇Lᵢ (shared parameters) and Σᵢ ownᵢ·∇Lᵢ (all others) into `.grad`.
@@ -239,16 +245,13 @@ class AutogradGradients:
             leaves: parameters.
             more: whether another pass follows.
         """
-        known = all(leaf in self._gathered for leaf in leaves)
-        found: dict[Tensor, Tensor] = {}
-        for leaf in leaves:
-            gathered = self._gathered.get(leaf)
-            if not self._retain:
-                self._gathered.pop(leaf, None)  # so that its memory is free for the next
-            if known and gathered is not None and gathered.tasks:
-                found[leaf] = gathered.weighted(weights)
-            del gathered
-        return found if known else self._pull(weights, leaves, more=more)
+        if all(leaf in self._gathered for leaf in leaves):
+            # Dropped if nothing can follow, so that its memory is free for the next.
+            take = self._gathered.__getitem__ if self._retain else self._gathered.pop
+            return {leaf: take(leaf).weighted(weights) for leaf in leaves if self._gathered[leaf].tasks}
+        if not self._retain:
+            self._gathered.clear()
+        return self._pull(weights, leaves, more=more)
 
     def _pull(self, weights: Tensor, leaves: Sequence[Tensor], *, more: bool) -> dict[Tensor, Tensor]:
         """Return Σᵢ wᵢ·∇Lᵢ by one pass."""
@@ -293,6 +296,10 @@ def _norm(gradients: list[Tensor]) -> float:
     if not gradients:
         return 0.0
     # One call for all, as torch's own clipping does.
-    numbers = [one.coalesce().values() if one.layout == torch.sparse_coo else one for one in gradients]
-    lengths: tuple[Tensor, ...] = torch._foreach_norm(numbers)
+    lengths: tuple[Tensor, ...] = torch._foreach_norm([_numbers(one) for one in gradients])
     return float(torch.linalg.vector_norm(torch.stack([length.double() for length in lengths])))
+
+
+def _numbers(gradient: Tensor) -> Tensor:
+    """Return the numbers that a gradient holds, which may be sparse."""
+    return gradient.coalesce().values() if gradient.layout == torch.sparse_coo else gradient

@@ -97,13 +97,13 @@ class Passes:
             leaves: parameters.
             retain: whether to keep the graph for further passes.
         """
-        if not self.halfway:
-            outputs = list(self._losses.values())
-            return gradients_at(
-                leaves, outputs, at_losses(self._losses, weights), retain=retain or self.retain
-            )
-        sums = [here.weighted(weights) for _, here in self._used] if leaves else []
-        return gradients_at(leaves, [place for place, _ in self._used], sums, retain=retain or self.retain)
+        outputs: list[Place] = [*self._losses.values()]
+        if self.halfway:
+            outputs = [feature for feature, _ in self._used]
+            arriving = [here.weighted(weights) for _, here in self._used] if leaves else []
+        else:
+            arriving = at_losses(self._losses, weights)
+        return gradients_at(leaves, outputs, arriving, retain=retain or self.retain)
 
     def single(self, leaves: Sequence[Tensor], *, retain: bool = True) -> list[Gathered]:
         """Return the tasks' gradients on every leaf: in closed form where tasks have rows of their own.
