@@ -14,7 +14,7 @@ from mtctl.balancing.gradients.arriving import Arriving, Factored
 from mtctl.balancing.gradients.backward import Place, gradients_at
 from mtctl.balancing.gradients.gathered import Gathered, added
 from mtctl.balancing.gradients.graph import nested
-from mtctl.balancing.gradients.layers import inputs_of, parameters_of
+from mtctl.balancing.gradients.layers import Linear, linear
 
 Own = dict[Tensor, Tensor]
 """The gradients of the tasks' own parameters; without those that a task's loss does not depend on."""
@@ -143,16 +143,12 @@ class _Layer:
     Args:
         entry: where it reads the feature f.
         matrix: [in, out] Wᴴ: what the gradient at y is multiplied with on its way to f.
-        inputs: [N, in] f̄; None if W has no gradient.
-        weight: W, if that is a parameter of the task's own, and nothing else uses it.
-        bias: b, likewise.
+        linear: with W and b where they are parameters of the task's own that nothing else uses.
     """
 
     entry: _Entry
     matrix: Tensor
-    inputs: Tensor | None
-    weight: Tensor | None
-    bias: Tensor | None
+    linear: Linear
 
 
 def _layer(entry: _Entry, again: set[Node], own: Sequence[Tensor]) -> _Layer | None:
@@ -161,16 +157,11 @@ def _layer(entry: _Entry, again: set[Node], own: Sequence[Tensor]) -> _Layer | N
     operand = {"AddmmBackward0": 1, "MmBackward0": 0}.get(node.name())
     if operand != entry.operand:
         return None
-    leaves = {get_gradient_edge(one).node: one for one in own}
-    for leaf in again & leaves.keys():
-        del leaves[leaf]
-    found = parameters_of(node, leaves)
-    if found is None:
-        return None
-    alone = not found.nodes & again
-    weight, bias = (found.weight, found.bias) if alone else (None, None)
-    inputs = None if weight is None else inputs_of(node)
-    return _Layer(entry, node._saved_mat2.detach().conj(), inputs, weight, bias)
+    leaves = {end: one for one in own if (end := get_gradient_edge(one).node) not in again}
+    found = linear(node, leaves)
+    if found is not None and found.nodes & again:
+        found = linear(node, {})
+    return None if found is None else _Layer(entry, node._saved_mat2.detach().conj(), found)
 
 
 def _through_layers(
@@ -181,9 +172,9 @@ def _through_layers(
     retain: bool,
 ) -> Heads:
     """Pass all heads together, down to the outputs of the layers that they begin with."""
-    begin = {one for layer in layers for one in (layer.weight, layer.bias) if one is not None}
+    begin = {one for layer in layers for one in (layer.linear.weight, layer.linear.bias) if one is not None}
     rest = [[one for one in parameters if one not in begin] for parameters in own]
-    gradients, deltas = _grad(losses, rest, [GradientEdge(layer.entry.node, 0) for layer in layers], retain)
+    gradients, deltas = _grad(losses, rest, [layer.linear.output for layer in layers], retain)
     arriving = []
     for place in range(features):
         pairs = zip(layers, deltas, strict=True)
@@ -205,14 +196,14 @@ def _of_layers(layers: Sequence[_Layer], deltas: Tensor) -> Own:
     if not layers:
         return {}
     widths = [layer.matrix.shape[1] for layer in layers]
-    inputs = next((layer.inputs for layer in layers if layer.inputs is not None), None)
+    uses = [layer.linear for layer in layers]
+    inputs = next((one.inputs for one in uses if one.inputs is not None), None)
     found = {}
     if inputs is not None:
         weights = torch.mm(deltas.t(), inputs.to(deltas)).split(widths)
-        pairs = zip(layers, weights, strict=True)
-        found = {one.weight: part for one, part in pairs if one.weight is not None}
-    pairs = zip(layers, deltas.sum(0).split(widths), strict=True)
-    return found | {one.bias: part for one, part in pairs if one.bias is not None}
+        found = {one.weight: part for one, part in zip(uses, weights, strict=True) if one.weight is not None}
+    biases = zip(uses, deltas.sum(0).split(widths), strict=True)
+    return found | {one.bias: part for one, part in biases if one.bias is not None}
 
 
 def _factored(layers: Sequence[_Layer], deltas: Tensor) -> Arriving:
