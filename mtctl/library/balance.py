@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -16,7 +17,7 @@ from mtctl.catalogue.settings import Spec
 from mtctl.library.balancer import Balancer
 from mtctl.library.gradients import LossGradients
 from mtctl.library.report import Report
-from mtctl.library.scaling import Scale, Unscaled, finite, spoil
+from mtctl.library.scaling import Scale, Unscaled, spoil
 from mtctl.library.sharing import checked
 
 SPACES: Final[tuple[Space, ...]] = ("all_shared", "features", "last_shared")
@@ -124,13 +125,24 @@ def balance(
         retain_graph=retain_graph,
     )
     _refuse_ranks(keeper, measure=measure)
-    if scaled_by is None:
-        return _step(keeper, Unscaled(gradients, 1.0, tasks), balancer, measure)
-    memory = keeper.memory()
-    report = _scaled(keeper, Unscaled(gradients, scaled_by, tasks), balancer, measure)
+    with _full_precision(present.values()):
+        if scaled_by is None:
+            return _step(keeper, Unscaled(gradients, 1.0, tasks), balancer, measure)
+        memory = keeper.memory()
+        report = _scaled(keeper, Unscaled(gradients, scaled_by, tasks), balancer, measure)
     if report.overflowed:
         keeper.skip(memory)
     return replace(report, scale=scaled_by)
+
+
+@contextmanager
+def _full_precision(losses: Iterable[Tensor]) -> Iterator[None]:
+    """Leave autocast, which would round sums and passes to half precision."""
+    with ExitStack() as modes:
+        for device in {loss.device.type for loss in losses}:
+            if torch.is_autocast_enabled(device):
+                modes.enter_context(torch.autocast(device, enabled=False))
+        yield
 
 
 def _step(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> Report:
@@ -157,7 +169,7 @@ def _scaled(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> 
     nobody = torch.zeros_like(shown.losses)
     try:
         report = _step(keeper, shown, asked, measure)
-        if finite(shown.gradients.leaves):
+        if shown.gradients.finite():
             return report
     except NonFiniteError:
         if shown.scale <= 1 and not shown.losses.isfinite().all():

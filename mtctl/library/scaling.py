@@ -108,22 +108,12 @@ class Unscaled:
         return self.gradients.gramian(space) / self.scale**2
 
 
-def finite(parameters: Iterable[Tensor]) -> bool:
-    """Say whether all numbers in the `.grad` of parameters are finite."""
-    found = [_values(one.grad) for one in parameters if one.grad is not None]
-    # The largest number: a sum of squares could overflow by itself.
-    return all(math.isfinite(one.detach().abs().max().item()) for one in found if one.numel())
-
-
 def spoil(parameters: Iterable[Tensor]) -> None:
     """Make the `.grad` of parameters infinite, so that `scaler.step` skips the step of every optimizer."""
     for one in parameters:
         if one.grad is not None:
-            _values(one.grad.detach()).fill_(math.inf)
-
-
-def _values(gradient: Tensor) -> Tensor:
-    return gradient._values() if gradient.is_sparse else gradient
+            gradient = one.grad.detach()
+            (gradient._values() if gradient.is_sparse else gradient).fill_(math.inf)
 
 
 def _given(losses: Mapping[str, Tensor], scale: Scale) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from torch import Tensor
 
 from mtctl.balancing.errors import BalanceError
-from mtctl.library import graph
+from mtctl.balancing.gradients import graph
 
 Parameters = tuple[Tensor, ...]
 

@@ -127,6 +127,18 @@ def test_what_is_given_as_shared_is_known_from_the_first_step(kind: str) -> None
     assert report.norms["red"] > 0
 
 
+def test_a_task_alone_in_a_step_has_no_features() -> None:
+    model, balancer = mlp(TASKS), mtctl.Balancer("encodec", tasks=TASKS, layer="features")
+    step(model, balancer, TASKS)
+    before = gradients(list(model.parameters()))
+    with pytest.raises(
+        mtctl.BalanceError, match=r"task `red`: .* no other task of this step meets it"
+    ) as error:
+        mtctl.balance({"red": model.losses(inputs(16, 5))["red"]}, balancer=balancer)
+    assert "last_shared" in str(error.value.hint)
+    assert all(map(torch.equal, gradients(list(model.parameters())), before))
+
+
 class Deep(nn.Module):
     """Red and green share one layer more than blue does; apart shares nothing."""
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import mtctl
-from mtctl.library.graph import split
+from mtctl.balancing.gradients.graph import split
 from tests.library.models import by_hand, gradients
 
 LEAVES, LOSSES, MOST = 4, ("red", "green", "blue"), 8

@@ -34,6 +34,21 @@ def test_hooks_on_parameters_are_called_once(kind: str, measure: bool, retain: b
         assert sorted(called) == once
 
 
+@pytest.mark.parametrize("kind", METHODS)
+@pytest.mark.parametrize("measure", [False, True])
+def test_a_hook_on_a_shared_parameter_that_losses_read_themselves_is_called_once(
+    kind: str, measure: bool
+) -> None:
+    called: list[Tensor] = []
+    shared = inputs(4).requires_grad_()
+    shared.register_hook(called.append)
+    losses = {"red": shared.square().sum(), "blue": (shared - 1).abs().sum()}
+    mtctl.balance(losses, balancer=mtctl.Balancer(kind), measure=measure)
+    (once,) = called
+    assert shared.grad is not None
+    assert torch.equal(once, shared.grad)
+
+
 def scale(gradient: Tensor) -> Tensor:
     return -2 * gradient
 

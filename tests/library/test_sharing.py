@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import mtctl
-from mtctl.library.graph import split
+from mtctl.balancing.gradients.graph import split
 from tests.library.models import Heads, by_hand, drawn, gradients, inputs, mlp
 
 METHODS = ["equal", "gradnorm", "encodec", "pcgrad"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mtctl.balancing.contract import Method
-from mtctl.balancing.gradients import refuse_detours
+from mtctl.balancing.gradients.graph import split
 from mtctl.catalogue.settings import described
 from mtctl.measuring.bench import EQUAL, on_recipe, on_reference
 from mtctl.measuring.memory import peak_memory
@@ -70,7 +70,9 @@ class TestReferenceNetwork:
     def test_its_features_are_all_that_heads_read(self) -> None:
         network = ReferenceNetwork(3)
         made = network()
-        refuse_detours(made.losses, [made.features], network.shared)
+        found = split(list(made.losses.values()))
+        assert set(found.shared) == set(network.shared)
+        assert [edge.node for ends in found.edges for edge in ends] == [made.features.grad_fn] * 3
 
     def test_tasks_may_have_rows_of_their_own(self) -> None:
         gradients = ReferenceNetwork(3, 4, own_rows=True).gradients()

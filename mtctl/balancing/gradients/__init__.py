@@ -1,7 +1,6 @@
 """From differentiable losses to per-task gradients, and what a Gramian says about them."""
 
 from mtctl.balancing.gradients.autograd import AutogradGradients
-from mtctl.balancing.gradients.features import refuse_detours
 from mtctl.balancing.gradients.reading import conflict_rate, cosines, gradient_shares
 
-__all__ = ["AutogradGradients", "conflict_rate", "cosines", "gradient_shares", "refuse_detours"]
+__all__ = ["AutogradGradients", "conflict_rate", "cosines", "gradient_shares"]

@@ -1,4 +1,4 @@
-"""What arrives at a feature: each task's gradient there, as it is or as the factors of a product."""
+"""What arrives at a place of a graph: each task's gradient there, as it is or as the factors of a product."""
 
 from __future__ import annotations
 
@@ -8,22 +8,16 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import GradientEdge
 
-from mtctl.balancing.gradients import products
 from mtctl.balancing.gradients.gathered import Gathered
-from mtctl.balancing.gradients.products import Rows, real_rows
-
-Place = Tensor | GradientEdge
-"""A feature: a tensor, or an edge of its graph."""
 
 
 class Arriving(Protocol):
-    """The gradients of some tasks' losses at one feature.
+    """The gradients of some tasks' losses at one place: a parameter, or a feature that heads read.
 
     Attributes:
-        tasks: the tasks that read the feature, in order.
-        size: how many numbers the feature has.
+        tasks: the tasks that depend on it, in order.
+        size: how many numbers it has; 0 if no task depends on it.
     """
 
     @property
@@ -32,12 +26,16 @@ class Arriving(Protocol):
     @property
     def size(self) -> int: ...
 
+    def gradient(self, task: int) -> Tensor:
+        """Return the gradient of one of these tasks, in the place's shape."""
+        ...
+
     def rows(self, tasks: Sequence[int]) -> Tensor:
-        """Return the gradients [tasks, *feature's shape]; 0 for tasks that do not read the feature."""
+        """Return the gradients [tasks, *place's shape]; 0 for tasks that do not depend on it."""
         ...
 
     def weighted(self, weights: Tensor) -> Tensor:
-        """Return Σᵢ wᵢ·gᵢ in the feature's shape, for weights [T]."""
+        """Return Σᵢ wᵢ·gᵢ in the place's shape, for weights [T]."""
         ...
 
     def gramian(self, tasks: int) -> Tensor:
@@ -47,85 +45,6 @@ class Arriving(Protocol):
     def norms(self, tasks: int) -> Tensor:
         """Return [T] float64 lengths ‖gᵢ‖ of T tasks."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Stacked:
-    """Gradients as they are.
-
-    Args:
-        tasks: which tasks.
-        values: [tasks, *feature's shape].
-    """
-
-    tasks: tuple[int, ...]
-    values: Tensor
-
-    @property
-    def size(self) -> int:
-        return self.values[0].numel() if self.tasks else 0
-
-    def rows(self, tasks: Sequence[int]) -> Tensor:
-        if tuple(tasks) == self.tasks:
-            return self.values
-        found = self.values.new_zeros(len(tasks), *self.values.shape[1:])
-        places = [place for place, task in enumerate(tasks) if task in self.tasks]
-        found[places] = self.values[[self.tasks.index(tasks[place]) for place in places]]
-        return found
-
-    def weighted(self, weights: Tensor) -> Tensor:
-        found: Tensor = torch.tensordot(weights[list(self.tasks)].to(self.values), self.values, dims=1)
-        return found
-
-    def gramian(self, tasks: int) -> Tensor:
-        return products.gramian(self._blocks, tasks)
-
-    def norms(self, tasks: int) -> Tensor:
-        return products.norms(self._blocks, tasks)
-
-    @property
-    def _blocks(self) -> list[Rows]:
-        return [Rows(self.tasks, real_rows(self.values))] if self.tasks else []
-
-
-@dataclass(frozen=True, slots=True)
-class Apart:
-    """Gradients as they are, each by itself: those of a parameter that heads read, which may be sparse.
-
-    Args:
-        tasks: which tasks, one at least.
-        parts: for each of them, its gradient.
-    """
-
-    tasks: tuple[int, ...]
-    parts: tuple[Tensor, ...]
-
-    @property
-    def size(self) -> int:
-        return self.parts[0].numel()
-
-    def rows(self, tasks: Sequence[int]) -> Tensor:
-        return self._stacked.rows(tasks)
-
-    def weighted(self, weights: Tensor) -> Tensor:
-        return self._stacked.weighted(weights)
-
-    def gramian(self, tasks: int) -> Tensor:
-        return products.gramian(self._blocks, tasks)
-
-    def norms(self, tasks: int) -> Tensor:
-        return products.norms(self._blocks, tasks)
-
-    @property
-    def _stacked(self) -> Stacked:
-        return Stacked(self.tasks, torch.stack([part.to_dense() for part in self.parts]))
-
-    @property
-    def _blocks(self) -> list[Rows]:
-        gathered = Gathered(len(self.tasks))
-        for task, part in zip(self.tasks, self.parts, strict=True):
-            gathered.add(task, part)
-        return [] if gathered.rows is None else [gathered.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +70,9 @@ class Factored:
     def size(self) -> int:
         return len(self.deltas) * len(self.matrices)
 
+    def gradient(self, task: int) -> Tensor:
+        return self.rows([task])[0]
+
     def rows(self, tasks: Sequence[int]) -> Tensor:
         deltas, matrices = self.deltas.split(self.widths, 1), self.matrices.split(self.widths, 1)
         if tuple(tasks) == self.tasks and sum(self.widths) == len(self.tasks):
@@ -169,7 +91,7 @@ class Factored:
 
     def gramian(self, tasks: int) -> Tensor:
         if self._costs_more_than_rows:
-            return Stacked(self.tasks, self.rows(self.tasks)).gramian(tasks)
+            return Gathered.stacked(self.tasks, self.rows(self.tasks)).gramian(tasks)
         deltas, matrices = _doubled(self.deltas), _doubled(self.matrices)
         pairs = torch.mm(deltas.t(), deltas.conj()).mul_(torch.mm(matrices.t(), matrices.conj()))
         pairs = (pairs.real if pairs.is_complex() else pairs).cpu()

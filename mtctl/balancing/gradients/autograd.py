@@ -8,17 +8,14 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import lengths, products
-from mtctl.balancing.gradients.arriving import Arriving, Stacked
-from mtctl.balancing.gradients.gathered import as_gradient, weighted
-from mtctl.balancing.gradients.heads import Heads, Own, through_heads
-from mtctl.balancing.gradients.layers import Linear
-from mtctl.balancing.gradients.passes import Passes
+from mtctl.balancing.gradients.arriving import Arriving
+from mtctl.balancing.gradients.backward import accumulate
+from mtctl.balancing.gradients.gathered import Gathered
+from mtctl.balancing.gradients.passes import Cut, Passes, at_losses
 from mtctl.balancing.gradients.products import Rows, real_rows
-from mtctl.balancing.gradients.rows import closed_form
 from mtctl.errors import MtctlError
 
 
@@ -38,15 +35,21 @@ class AutogradGradients:
         shared: parameters that several tasks use.
         own: for each task, the parameters that only it uses.
         last_shared: the last shared layer's parameters, some of `shared`.
-        features: the tensors through which the losses depend on `shared` (see `refuse_detours`): the last
-            shared representation, or several of them. What the space `features` means.
+        features: what the space `features` means: the last shared representation, or several of them.
+        cut: whether the losses depend on `shared` through the features alone, none of which is computed from
+            another one: passes through shared parameters then begin there. Gradients are wrong otherwise.
         rows: how many rows of the batch belong to each task, if the rows stand in the order of the tasks and
             a task's loss depends on its own rows alone, as with a batch for each task. Shared layers that are
             linear then give all tasks' gradients in one backward pass.
         active: [T] bool; all tasks if left out.
+        accumulate: whether `combine` adds to `.grad`, hooks and all, as `loss.backward()` does, in place of
+            writing it. Tasks are then passed one by one, so that hooks between parameters and losses see each
+            gradient as it is.
 
     Attributes:
-        how: how per-task gradients of shared parameters were found last, and why so; "" as long as none were.
+        losses: [T] float64, detached; 0 for inactive tasks.
+        importance: [T] float64 1: losses are as their owner has weighted them.
+        gramians: those asked for so far.
 
     Raises:
         ValueError: an active task has no loss, or `own` is not one list for each task.
@@ -57,12 +60,14 @@ class AutogradGradients:
         tasks: tuple[str, ...],
         losses: Mapping[str, Tensor],
         *,
-        shared: Sequence[Parameter],
-        own: Sequence[Sequence[Parameter]],
-        last_shared: Sequence[Parameter],
+        shared: Sequence[Tensor],
+        own: Sequence[Sequence[Tensor]],
+        last_shared: Sequence[Tensor],
         features: Sequence[Tensor] = (),
+        cut: bool = True,
         rows: Sequence[int] | None = None,
         active: Tensor | None = None,
+        accumulate: bool = False,
     ) -> None:
         self.tasks = tasks
         self.active = torch.ones(len(tasks), dtype=torch.bool) if active is None else active
@@ -73,211 +78,217 @@ class AutogradGradients:
         if len(own) != len(tasks):
             raise ValueError(f"own: expected parameters for each of {len(tasks)} tasks, found {len(own)}")
         self._losses = {task: losses[tasks[task]] for task in present}
-        self.losses = torch.zeros(len(tasks), dtype=torch.float64)
-        if present:
-            values = torch.stack([loss.detach() for loss in self._losses.values()])
-            self.losses[present] = values.double().cpu()
-        self._parameters = {"all_shared": list(shared), "last_shared": list(last_shared)}
-        self._own = [list(parameters) for parameters in own]
-        self._features = list(features)
-        self._counts = rows
-        self.how = ""
-        # Per-task gradients of what has been asked; None: no active task uses it.
-        self._rows: dict[Parameter, Rows | None] = {}
+        values = [self._losses[task].item() if task in self._losses else 0.0 for task in range(len(tasks))]
+        self.losses = torch.tensor(values, dtype=torch.float64)
+        self.gramians: dict[Space, Tensor] = {}
+        self._spaces: dict[Space, Sequence[Tensor]] = {
+            "all_shared": shared,
+            "last_shared": last_shared,
+            "features": features,
+        }
+        self._own, self._begin = own, features if cut else ()
+        self._counts, self._accumulates, self._retain = rows, accumulate, True
+        # Per-task gradients of what has been asked about.
+        self._gathered: dict[Tensor, Gathered] = {}
+
+    def parameters(self, space: Space) -> Sequence[Tensor]:
+        """Return what per-task gradients on a space are gradients of."""
+        if space == "features" and not self._spaces[space]:
+            raise MtctlError(
+                "`layer: features`: this problem does not say what its heads read",
+                hint="`layer: last_shared` and `layer: all_shared` work with any model",
+            )
+        return self._spaces[space]
+
+    @cached_property
+    def _cut(self) -> Cut:
+        return Cut(self._own, self._spaces["all_shared"], self._begin or None)
+
+    @cached_property
+    def _passes(self) -> Passes:
+        return Passes(
+            self._losses,
+            self._cut,
+            counts=self._counts,
+            batched=not self._accumulates,
+            retain=self._retain,
+        )
+
+    @property
+    def how(self) -> str:
+        """How per-task gradients were found last, and why so; "" as long as none were."""
+        return self._passes.how
 
     def norms(self, space: Space) -> Tensor:
         """Return [T] float64 norms of the per-task gradients on `space`."""
-        if space == "features":
-            parts = [here.norms(len(self.tasks)) for here in self._at_features]
+        if (at_features := self._at_features(space)) is not None:
+            parts = [here.norms(len(self.tasks)) for here in at_features]
             return parts[0] if len(parts) == 1 else torch.stack(parts).square().sum(0).sqrt()
         short = self._norms_of_short_layer(space)
         return products.norms(self._blocks(space), len(self.tasks)) if short is None else short
 
     def _norms_of_short_layer(self, space: Space) -> Tensor | None:
         """Return the norms if they can be had for less than the gradients: see `lengths`."""
-        parameters = self._parameters.get(space, [])
-        if not self._features or self._counts is not None or any(one in self._rows for one in parameters):
+        parameters, features = self.parameters(space), self._begin
+        if not features or self._counts is not None or any(one in self._gathered for one in parameters):
             return None
-        layer = lengths.short_layer(self._features, parameters)
-        if layer is None or (found := self._at_output(layer)) is None:
+        if (layer := lengths.short_layer(features, parameters)) is None:
             return None
-        squares = lengths.squared_lengths(layer, found.values)
-        if squares is None:
-            return None
-        norms = torch.zeros(len(self.tasks), dtype=torch.float64)
-        norms[list(found.tasks)] = squares.sqrt()
-        return norms
-
-    def _at_output(self, layer: Linear) -> Rows | None:
-        """Return the tasks' gradients [tasks, N, out] at a linear layer's outputs; None if there are none."""
-        if len(self._features) == 1 and (slopes := lengths.slopes(self._features[0], layer)) is not None:
-            (here,) = self._heads.arriving
-            self.how = "one pass for all tasks, through an activation to the output of a linear layer"
-            return Rows(here.tasks, here.rows(here.tasks) * slopes) if here.tasks else None
-        (found,) = self._passes.single([layer.output])
-        self.how = f"{self._passes.how}, to the output of a linear layer"
-        if found is None or layer.inputs is None:
-            return None
-        shape = (len(found.tasks), len(layer.inputs), -1)
-        return Rows(found.tasks, as_gradient(found.values, shape, layer.inputs.dtype))
+        return lengths.norms(layer, features, self._passes, len(self.tasks))
 
     def gramian(self, space: Space) -> Tensor:
         """Return [T, T] float64 inner products of the per-task gradients on `space`."""
-        if space == "features":
-            return torch.stack([here.gramian(len(self.tasks)) for here in self._at_features]).sum(0)
-        return products.gramian(self._blocks(space), len(self.tasks))
+        if space not in self.gramians:
+            tasks = len(self.tasks)
+            if (at_features := self._at_features(space)) is not None:
+                self.gramians[space] = torch.stack([here.gramian(tasks) for here in at_features]).sum(0)
+            else:
+                self.gramians[space] = products.gramian(self._blocks(space), tasks)
+        return self.gramians[space]
 
     def jacobian(self, space: Space) -> Tensor:
         """Return [T, P] the per-task gradients on the P numbers of `space`; 0 where a task uses none.
 
         A complex number counts as two.
         """
-        if space == "features":
-            everyone = range(len(self.tasks))
-            pairs = zip(self._features, self._at_features, strict=True)
-            return torch.cat(
-                [
-                    real_rows(here.rows(everyone)) if here.tasks else self._full(feature, None)
-                    for feature, here in pairs
-                ],
-                dim=1,
-            )
-        self._differentiate(self._parameters[space])
-        return torch.cat([self._full(one, self._rows[one]) for one in self._parameters[space]], dim=1)
-
-    def _full(self, of: Tensor, rows: Rows | None) -> Tensor:
-        found = real_rows(of.detach().new_zeros(len(self.tasks), of.numel()))
-        if rows is not None and rows.tasks:
-            found[list(rows.tasks)] = rows.values
-        return found
+        places, tasks = self.parameters(space), range(len(self.tasks))
+        found = self._at_features(space) or self._differentiate(space)
+        rows = [
+            here.rows(tasks) if here.tasks else place.detach().new_zeros(len(tasks), *place.shape)
+            for place, here in zip(places, found, strict=True)
+        ]
+        return torch.cat([real_rows(one) for one in rows], dim=1)
 
     def own_norms(self) -> Tensor:
         """Return [T] float64 norms of ∇Lᵢ on each task's own parameters; NaN for a task without any."""
         norms = torch.full((len(self.tasks),), torch.nan, dtype=torch.float64)
-        for task, gradients in self._own_gradients.items():
-            if self._own[task]:
-                norms[task] = _norm([gradient for gradient in gradients if gradient is not None])
+        for task in self._losses:
+            if own := self._cut.own[task]:
+                found = [self._passes.own.get(one) for one in own]
+                norms[task] = _norm([gradient for gradient in found if gradient is not None])
         return norms
+
+    @property
+    def leaves(self) -> list[Tensor]:
+        """All parameters: those that several tasks use, and each task's own."""
+        return [*self._cut.common, *(one for own in self._cut.own for one in own)]
 
     def finite(self) -> bool:
         """Say whether the combined gradient is finite."""
-        found = [parameter.grad for parameter in (*self._parameters["all_shared"], *self._leaves)]
-        return math.isfinite(_norm([gradient for gradient in found if gradient is not None]))
+        gradients = [one.grad for one in self.leaves if one.grad is not None]
+        # Squares may overflow where numbers do not: the largest of these then decides.
+        return math.isfinite(_norm(gradients)) or all(
+            math.isfinite(numbers.abs().max().item())
+            for numbers in map(_numbers, gradients)
+            if numbers.numel()
+        )
 
     def combine(self, shared: Tensor, own: Tensor) -> None:
-        """Write Σᵢ sharedᵢ·∇Lᵢ (shared parameters) and ownᵢ·∇Lᵢ (a task's own parameters) into `.grad`.
+        """Bring Σᵢ sharedᵢ·∇Lᵢ (shared parameters) and Σᵢ ownᵢ·∇Lᵢ (all others) into `.grad`.
 
-        Parameters that no active task uses get None. Where both weights are equal this is one backward pass
-        of the weighted sum of losses, or what is left of it if features let the heads be passed before.
+        Written, `.grad` of parameters that no active task uses is None. Where both weights are equal this is
+        one backward pass of the weighted sum of losses, or what is left of it if heads were passed before.
+
+        Args:
+            shared: [T] weights.
+            own: [T] weights.
         """
-        trunk = self._parameters["all_shared"]
-        halfway = bool(self._features) and "_heads" in self.__dict__
-        if torch.equal(shared, own) and not halfway:
-            _write(trunk + self._leaves, self._backward(own, trunk + self._leaves))
+        whole = torch.equal(shared, own) and not self._halfway
+        if whole and self._accumulates:
+            losses = list(self._losses.values())
+            torch.autograd.backward(losses, at_losses(self._losses, own), retain_graph=self._retain)
             return
-        self._combine_own(own)
-        _write(trunk, self._weighted(shared, trunk))
-
-    def _combine_own(self, weights: Tensor) -> None:
-        if not self._features:
-            _write(self._leaves, self._backward(weights, self._leaves))
+        gradients = self._pull(own, self.leaves, more=False) if whole else self._sums(shared, own)
+        if self._accumulates:
+            accumulate(gradients)
             return
-        scales = weights.tolist()
-        _write(self._leaves, [None] * len(self._leaves))
-        found = [
-            (parameter, scales[task], gradient)
-            for task, gradients in self._own_gradients.items()
-            for parameter, gradient in zip(self._own[task], gradients, strict=True)
-            if gradient is not None
-        ]
-        if found:
-            parameters, factors, gradients = zip(*found, strict=True)
-            _write(parameters, torch._foreach_mul(gradients, factors))
-
-    def _weighted(self, weights: Tensor, parameters: list[Parameter]) -> Sequence[Tensor | None]:
-        """Return Σᵢ wᵢ·∇Lᵢ for shared parameters: of their rows if these are there, else by one more pass."""
-        if self._counts is not None:
-            self._differentiate(parameters)
-        if all(parameter in self._rows for parameter in parameters):
-            found = [self._rows[parameter] for parameter in parameters]
-            return [
-                None
-                if rows is None
-                else as_gradient(weighted(weights, rows), parameter.shape, parameter.dtype)
-                for parameter, rows in zip(parameters, found, strict=True)
-            ]
-        if not self._features:
-            return self._backward(weights, parameters)
-        return self._passes.weighted(weights, parameters)
-
-    def _backward(self, weights: Tensor, parameters: list[Parameter]) -> Sequence[Tensor | None]:
-        """Return the gradient of the weighted sum of losses."""
-        if not parameters or not self._losses:
-            return [None] * len(parameters)
-        scales = weights.tolist()
-        total = torch.stack([scales[task] * loss for task, loss in self._losses.items()]).sum()
-        return torch.autograd.grad(total, parameters, retain_graph=True, allow_unused=True)
-
-    @cached_property
-    def _leaves(self) -> list[Parameter]:
-        """The tasks' own parameters."""
-        return [parameter for parameters in self._own for parameter in parameters]
-
-    @cached_property
-    def _heads(self) -> Heads:
-        return through_heads(self._losses, self._own, self._features)
-
-    @cached_property
-    def _own_gradients(self) -> Own:
-        # Rows of a batch are split between the heads: what arrives at their features is not wanted then.
-        needed = self._counts is None or "_heads" in self.__dict__
-        return (self._heads if needed else through_heads(self._losses, self._own, ())).own
-
-    @cached_property
-    def _passes(self) -> Passes:
-        if self._features:
-            return Passes(self._features, self._heads.arriving)
-        ones = [Stacked((task,), torch.ones_like(loss).unsqueeze(0)) for task, loss in self._losses.items()]
-        return Passes(list(self._losses.values()), ones)
+        for leaf in self.leaves:
+            leaf.grad = gradients.get(leaf)
 
     @property
-    def _at_features(self) -> Sequence[Arriving]:
-        if not self._features:
-            raise MtctlError(
-                "`layer: features`: this problem does not say what its heads read",
-                hint="`layer: last_shared` and `layer: all_shared` work with any model",
-            )
-        return self._heads.arriving
+    def _halfway(self) -> bool:
+        return "_passes" in self.__dict__ and self._passes.halfway
+
+    def _sums(self, shared: Tensor, own: Tensor) -> dict[Tensor, Tensor]:
+        """Return the weighted sums, by parameter."""
+        trunk = dict.fromkeys(self.parameters("all_shared"))
+        if self._counts is not None:
+            self._differentiate("all_shared")
+        leaves, found = self.leaves, {}
+        if self._cut.features is not None:
+            leaves, found = [*self._cut.common], self._sums_in_heads(shared, own, trunk)
+        alike = torch.equal(shared, own)
+        rest = [] if alike else [leaf for leaf in leaves if leaf not in trunk]
+        found |= self._sums_below(shared, [one for one in leaves if alike or one in trunk], more=bool(rest))
+        return found | self._sums_below(own, rest, more=False)
+
+    def _sums_in_heads(
+        self, shared: Tensor, own: Tensor, trunk: Mapping[Tensor, object]
+    ) -> dict[Tensor, Tensor]:
+        of_shared, of_own = shared.tolist(), own.tolist()
+        weights = {
+            leaf: (of_shared if leaf in trunk else of_own)[task]
+            for task in self._losses
+            for leaf in self._cut.own[task]
+            if leaf in self._passes.own
+        }
+        if not weights:
+            return {}
+        scaled = torch._foreach_mul([self._passes.own[leaf] for leaf in weights], [*weights.values()])
+        return dict(zip(weights, scaled, strict=True))
+
+    def _sums_below(self, weights: Tensor, leaves: Sequence[Tensor], *, more: bool) -> dict[Tensor, Tensor]:
+        """Return Σᵢ wᵢ·∇Lᵢ: of the tasks' gradients if all of them are there, else by one more pass.
+
+        Args:
+            weights: [T].
+            leaves: parameters.
+            more: whether another pass follows.
+        """
+        if all(leaf in self._gathered for leaf in leaves):
+            # Dropped if nothing can follow, so that its memory is free for the next.
+            take = self._gathered.__getitem__ if self._retain else self._gathered.pop
+            return {leaf: take(leaf).weighted(weights) for leaf in leaves if self._gathered[leaf].tasks}
+        if not self._retain:
+            self._gathered.clear()
+        return self._pull(weights, leaves, more=more)
+
+    def _pull(self, weights: Tensor, leaves: Sequence[Tensor], *, more: bool) -> dict[Tensor, Tensor]:
+        """Return Σᵢ wᵢ·∇Lᵢ by one pass."""
+        pulled = zip(leaves, self._passes.weighted(weights, leaves, retain=more), strict=True)
+        # Some are one tensor, or views of one: not for `.grad`, which others change in place.
+        return {leaf: one.clone() if self._accumulates else one for leaf, one in pulled if one is not None}
+
+    def _at_features(self, space: Space) -> Sequence[Arriving] | None:
+        """Return what arrives where the heads end, if that is the space."""
+        return self._passes.heads.arriving if space == "features" and self._cut.features else None
 
     def _blocks(self, space: Space) -> list[Rows]:
-        """Return the per-task gradients on parameters, one block for each tensor that any task uses."""
-        self._differentiate(self._parameters[space])
-        found = (self._rows[parameter] for parameter in self._parameters[space])
-        return [rows for rows in found if rows is not None]
+        """Return the per-task gradients, one block for each tensor that any task uses."""
+        return [block for gathered in self._differentiate(space) for block in gathered.blocks]
 
-    def _differentiate(self, parameters: list[Parameter]) -> None:
-        missing = [parameter for parameter in parameters if parameter not in self._rows]
-        if missing and self._losses:
-            self._rows |= zip(missing, self._single(missing), strict=True)
-        else:
-            self._rows |= dict.fromkeys(missing)
+    def _differentiate(self, space: Space) -> Sequence[Gathered]:
+        """Return the per-task gradients on the parameters of a space."""
+        parameters, common = self.parameters(space), dict.fromkeys(self._cut.common)
+        # To know all that is common is to leave no pass for `combine`, and to free the graph.
+        wanted = [*parameters, *common] if space == "all_shared" and not self._retain else parameters
+        missing = [one for one in dict.fromkeys(wanted) if one not in self._gathered]
+        below = [one for one in missing if self._cut.features is None or one in common]
+        if below and self._losses:
+            complete = common.keys() <= self._gathered.keys() | set(below)
+            self._gathered |= zip(below, self._passes.single(below, retain=not complete), strict=True)
+        for one in missing:
+            if one not in self._gathered:
+                self._gathered[one] = self._alone(one)
+        return [self._gathered[one] for one in parameters]
 
-    def _single(self, parameters: list[Parameter]) -> Sequence[Rows | None]:
-        reason = ""
-        if self._counts is not None:
-            found = closed_form(self._losses, parameters, self._counts)
-            if not isinstance(found, str):
-                self.how = "closed form: one backward pass over the rows of all tasks"
-                return found
-            reason = f"; no closed form: {found}"
-        found = self._passes.single(parameters, batched=bool(self._features))
-        self.how = self._passes.how + reason
-        return found
-
-
-def _write(parameters: Sequence[Parameter], gradients: Sequence[Tensor | None]) -> None:
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
+    def _alone(self, parameter: Tensor) -> Gathered:
+        """Return the gradient of a parameter that one task uses, or none."""
+        gathered = Gathered(1)
+        for task in self._losses:
+            if parameter in set(self._cut.own[task]) & self._passes.own.keys():
+                gathered.add(task, self._passes.own[parameter])
+        return gathered
 
 
 def _norm(gradients: list[Tensor]) -> float:
@@ -285,6 +296,10 @@ def _norm(gradients: list[Tensor]) -> float:
     if not gradients:
         return 0.0
     # One call for all, as torch's own clipping does.
-    numbers = [one.coalesce().values() if one.layout == torch.sparse_coo else one for one in gradients]
-    lengths: tuple[Tensor, ...] = torch._foreach_norm(numbers)
+    lengths: tuple[Tensor, ...] = torch._foreach_norm([_numbers(one) for one in gradients])
     return float(torch.linalg.vector_norm(torch.stack([length.double() for length in lengths])))
+
+
+def _numbers(gradient: Tensor) -> Tensor:
+    """Return the numbers that a gradient holds, which may be sparse."""
+    return gradient.coalesce().values() if gradient.layout == torch.sparse_coo else gradient

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
-from mtctl.balancing.gradients.arriving import Apart, Arriving, Factored, Place, Stacked
-from mtctl.balancing.gradients.features import below
-from mtctl.balancing.gradients.gathered import added
-from mtctl.balancing.gradients.layers import inputs_of, parameters_of
+from mtctl.balancing.gradients.arriving import Arriving, Factored
+from mtctl.balancing.gradients.backward import Place, gradients_at
+from mtctl.balancing.gradients.gathered import Gathered, added
+from mtctl.balancing.gradients.graph import nested
+from mtctl.balancing.gradients.layers import Linear, linear
 
-Own = dict[int, tuple[Tensor | None, ...]]
-"""By task, the gradients of its own parameters; None where its loss does not depend on one."""
+Own = dict[Tensor, Tensor]
+"""The gradients of the tasks' own parameters; without those that a task's loss does not depend on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Heads:
     """Gradients above and at the features.
 
     Args:
-        own: by task, the gradients of its own parameters.
+        own: the gradients of the tasks' own parameters.
         arriving: for each feature, those of the tasks that read it.
         how: in which passes they were found, and why so.
     """
@@ -68,7 +69,7 @@ def through_heads(
         return _through_layers(losses, own, len(edges), found, retain)
     if reading.themselves:
         return _one_by_one(losses, own, edges, "a loss is a feature itself", retain)
-    if _nested(edges):
+    if nested(edges):
         return _one_by_one(losses, own, edges, "a feature is computed from another", retain)
     gradients, at = _together(losses, own, edges, reading.entries, retain)
     return Heads(gradients, _in_order(losses, edges, at), "one pass for all heads")
@@ -135,15 +136,6 @@ def _reading(losses: Mapping[int, Tensor], edges: Sequence[GradientEdge]) -> _Re
     return found
 
 
-def _nested(edges: Sequence[GradientEdge]) -> bool:
-    """Say whether a feature is computed from another one."""
-    ends = {edge.node for edge in edges}
-    if len(ends) < 2:
-        return False
-    children = {child for end in ends for child, _ in end.next_functions if child is not None}
-    return any(node in ends for node in below(list(children), set()))
-
-
 @dataclass(frozen=True, slots=True)
 class _Layer:
     """A linear layer y = f·Wᵀ + b that a head begins with.
@@ -151,17 +143,12 @@ class _Layer:
     Args:
         entry: where it reads the feature f.
         matrix: [in, out] Wᴴ: what the gradient at y is multiplied with on its way to f.
-        inputs: [N, in] f̄; None if W has no gradient.
-        weight: W, if that is a parameter of the task's own, nothing else uses it, and no hook waits for its
-            gradient.
-        bias: b, likewise.
+        linear: with W and b where they are parameters of the task's own that nothing else uses.
     """
 
     entry: _Entry
     matrix: Tensor
-    inputs: Tensor | None
-    weight: Tensor | None
-    bias: Tensor | None
+    linear: Linear
 
 
 def _layer(entry: _Entry, again: set[Node], own: Sequence[Tensor]) -> _Layer | None:
@@ -170,16 +157,11 @@ def _layer(entry: _Entry, again: set[Node], own: Sequence[Tensor]) -> _Layer | N
     operand = {"AddmmBackward0": 1, "MmBackward0": 0}.get(node.name())
     if operand != entry.operand:
         return None
-    leaves = {get_gradient_edge(one).node: one for one in own if not one._backward_hooks}
-    for leaf in again & leaves.keys():
-        del leaves[leaf]
-    found = parameters_of(node, leaves)
-    if found is None:
-        return None
-    alone = not found.nodes & again
-    weight, bias = (found.weight, found.bias) if alone else (None, None)
-    inputs = None if weight is None else inputs_of(node)
-    return _Layer(entry, node._saved_mat2.detach().conj(), inputs, weight, bias)
+    leaves = {end: one for one in own if (end := get_gradient_edge(one).node) not in again}
+    found = linear(node, leaves)
+    if found is not None and found.nodes & again:
+        found = linear(node, {})
+    return None if found is None else _Layer(entry, node._saved_mat2.detach().conj(), found)
 
 
 def _through_layers(
@@ -190,26 +172,22 @@ def _through_layers(
     retain: bool,
 ) -> Heads:
     """Pass all heads together, down to the outputs of the layers that they begin with."""
-    begin = {id(one) for layer in layers for one in (layer.weight, layer.bias) if one is not None}
-    rest = [[one for one in parameters if id(one) not in begin] for parameters in own]
-    of_rest, deltas = _grad(losses, rest, [GradientEdge(layer.entry.node, 0) for layer in layers], retain)
-    known = {
-        id(one): gradient for task in losses for one, gradient in zip(rest[task], of_rest[task], strict=True)
-    }
+    begin = {one for layer in layers for one in (layer.linear.weight, layer.linear.bias) if one is not None}
+    rest = [[one for one in parameters if one not in begin] for parameters in own]
+    gradients, deltas = _grad(losses, rest, [layer.linear.output for layer in layers], retain)
     arriving = []
     for place in range(features):
         pairs = zip(layers, deltas, strict=True)
         here = [(one, delta) for one, delta in pairs if one.entry.feature == place and delta is not None]
         here.sort(key=lambda pair: pair[0].entry.task)
         side_by_side = torch.cat([delta for _, delta in here], dim=1) if here else torch.zeros(0)
-        known |= _of_layers([layer for layer, _ in here], side_by_side)
+        gradients |= _of_layers([layer for layer, _ in here], side_by_side)
         arriving.append(_factored([layer for layer, _ in here], side_by_side))
-    gradients = {task: tuple(known.get(id(one)) for one in own[task]) for task in losses}
     return Heads(gradients, tuple(arriving), "one pass for all heads, to the layers that read the features")
 
 
-def _of_layers(layers: Sequence[_Layer], deltas: Tensor) -> dict[int, Tensor]:
-    """Return the gradients of the layers' parameters, δᵀ·f̄ and Σₙ δₙ, by the parameters' ids.
+def _of_layers(layers: Sequence[_Layer], deltas: Tensor) -> Own:
+    """Return the gradients of the layers' parameters, δᵀ·f̄ and Σₙ δₙ.
 
     Args:
         layers: those that read one feature.
@@ -218,14 +196,14 @@ def _of_layers(layers: Sequence[_Layer], deltas: Tensor) -> dict[int, Tensor]:
     if not layers:
         return {}
     widths = [layer.matrix.shape[1] for layer in layers]
-    inputs = next((layer.inputs for layer in layers if layer.inputs is not None), None)
+    uses = [layer.linear for layer in layers]
+    inputs = next((one.inputs for one in uses if one.inputs is not None), None)
     found = {}
     if inputs is not None:
         weights = torch.mm(deltas.t(), inputs.to(deltas)).split(widths)
-        pairs = zip(layers, weights, strict=True)
-        found = {id(one.weight): part for one, part in pairs if one.weight is not None}
-    pairs = zip(layers, deltas.sum(0).split(widths), strict=True)
-    return found | {id(one.bias): part for one, part in pairs if one.bias is not None}
+        found = {one.weight: part for one, part in zip(uses, weights, strict=True) if one.weight is not None}
+    biases = zip(uses, deltas.sum(0).split(widths), strict=True)
+    return found | {one.bias: part for one, part in biases if one.bias is not None}
 
 
 def _factored(layers: Sequence[_Layer], deltas: Tensor) -> Arriving:
@@ -233,7 +211,7 @@ def _factored(layers: Sequence[_Layer], deltas: Tensor) -> Arriving:
     for layer in layers:
         widths[layer.entry.task] = widths.get(layer.entry.task, 0) + layer.matrix.shape[1]
     if not layers:
-        return Stacked((), torch.zeros(0))
+        return Gathered(0)
     matrices = torch.cat([layer.matrix for layer in layers], dim=1)
     return Factored(tuple(widths), tuple(widths.values()), deltas, matrices)
 
@@ -281,16 +259,9 @@ def _grad(
 ) -> tuple[Own, tuple[Tensor | None, ...]]:
     """Return the gradients of all losses on their own parameters and, added up, on where the heads end."""
     wanted = [parameter for task in losses for parameter in own[task]]
-    if not wanted and not ends:
-        return dict.fromkeys(losses, ()), ()
-    found = torch.autograd.grad(
-        list(losses.values()),
-        [*wanted, *ends],  # type: ignore[arg-type]  # tensors and edges may be mixed, which torch does not declare
-        retain_graph=retain,
-        allow_unused=True,
-    )
-    gradients = iter(found)
-    return {task: tuple(next(gradients) for _ in own[task]) for task in losses}, found[len(wanted) :]
+    found = gradients_at([*wanted, *ends], list(losses.values()), retain=retain)
+    gradients = {one: part for one, part in zip(wanted, found, strict=False) if part is not None}
+    return gradients, found[len(wanted) :]
 
 
 def _one_by_one(
@@ -319,13 +290,10 @@ def _in_order(
     tasks: Iterable[int], edges: Sequence[GradientEdge], at: Sequence[Mapping[int, Tensor]]
 ) -> tuple[Arriving, ...]:
     """Return what arrives, in the tasks' order: parts come in that of the backward pass."""
-    found: list[Arriving] = []
-    for edge, by_task in zip(edges, at, strict=True):
-        present = tuple(task for task in tasks if task in by_task)
-        parts = tuple(by_task[task] for task in present)
-        if parts and not edge.node.next_functions:
-            found.append(Apart(present, parts))  # at a parameter itself: an embedding's may be sparse
-        else:
-            values = [part.to_dense() for part in parts]
-            found.append(Stacked(present, torch.stack(values) if values else torch.zeros(0)))
+    found = [Gathered(len(by_task)) for by_task in at]
+    for edge, gathered, by_task in zip(edges, found, at, strict=True):
+        at_parameter = not edge.node.next_functions  # an embedding's gradient may be sparse
+        for task in tasks:
+            if task in by_task:
+                gathered.add(task, by_task[task] if at_parameter else by_task[task].to_dense())
     return tuple(found)

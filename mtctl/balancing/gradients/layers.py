@@ -16,15 +16,17 @@ class Linear:
 
     Args:
         output: where its output's derivative can be had.
-        inputs: [rows, in], conjugate where they are complex.
+        inputs: [rows, in], conjugate where they are complex, so that ∇_W L = δᵀ·x̄; None without the weight.
         weight: [out, in], or None if it is not asked about.
         bias: [out], or None.
+        nodes: those of the graph through which weight and bias get there.
     """
 
     output: GradientEdge
     inputs: Tensor | None
     weight: Tensor | None
     bias: Tensor | None
+    nodes: frozenset[Node]
 
 
 def linear_layers(
@@ -46,10 +48,10 @@ def linear_layers(
         if rows_apart and "BatchNorm" in node.name():
             return f"{node.name()} mixes the rows of tasks"
         children = {child for child, _ in node.next_functions if child is not None}
-        layer, operands = _linear(node, leaves)
-        if layer is not None:
+        layer = linear(node, leaves)
+        if layer is not None and layer.nodes:
             found.append(layer)
-            children -= operands
+            children -= layer.nodes
         for child in children - seen:
             if child in leaves:
                 return f"{node.name()} uses a shared parameter of shape {tuple(leaves[child].shape)}"
@@ -58,26 +60,11 @@ def linear_layers(
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Operands:
-    """The parameters that a product is made with.
+def linear(node: Any, leaves: Mapping[Node, Tensor]) -> Linear | None:
+    """Return the linear layer that an operation of the graph is; None if it is none.
 
     Args:
-        weight: [out, in], or None if it is none of those asked about.
-        bias: [out], or None.
-        nodes: those of the graph through which they get there.
-    """
-
-    weight: Tensor | None
-    bias: Tensor | None
-    nodes: set[Node]
-
-
-def parameters_of(node: Any, leaves: Mapping[Node, Tensor]) -> Operands | None:
-    """Return the parameters of a linear layer; None if a node is none.
-
-    Args:
-        node: an operation of the graph.
+        node: the operation.
         leaves: the parameters asked about, by their nodes.
     """
     operands = [child for child, _ in node.next_functions]
@@ -88,24 +75,12 @@ def parameters_of(node: Any, leaves: Mapping[Node, Tensor]) -> Operands | None:
             start, (_, transposed) = None, operands
         case _:
             return None
-    bias, weight = leaves.get(start), None
+    bias, weight, inputs = leaves.get(start), None, None
     if transposed is not None and transposed.name() == "TBackward0":
         weight = leaves.get(transposed.next_functions[0][0])
-    used = ({start} if bias is not None else set()) | ({transposed} if weight is not None else set())
-    return Operands(weight, bias, used)
-
-
-def inputs_of(node: Any) -> Tensor:
-    """Return [rows, in] x̄ of what went into a linear layer whose weight has a gradient: ∇_W L = δᵀ·x̄."""
-    # What a node has saved for its own backward pass is documented under "saved tensors" in torch's notes.
-    saved: Tensor = node._saved_mat1 if node.name() == "AddmmBackward0" else node._saved_self
-    return saved.detach().conj()
-
-
-def _linear(node: Any, leaves: Mapping[Node, Tensor]) -> tuple[Linear | None, set[Node]]:
-    """Return the layer that a product is, and the nodes its parameters come from."""
-    found = parameters_of(node, leaves)
-    if found is None or (found.weight is None and found.bias is None):
-        return None, set()
-    inputs = None if found.weight is None else inputs_of(node)
-    return Linear(GradientEdge(node, 0), inputs, found.weight, found.bias), found.nodes
+    nodes = {child for child, used in ((start, bias), (transposed, weight)) if used is not None}
+    if weight is not None:
+        # What a node saves for its own backward pass is documented under "saved tensors" in torch's notes.
+        saved: Tensor = node._saved_mat1 if node.name() == "AddmmBackward0" else node._saved_self
+        inputs = saved.detach().conj()
+    return Linear(GradientEdge(node, 0), inputs, weight, bias, frozenset(nodes))

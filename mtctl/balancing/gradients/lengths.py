@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
 from mtctl.balancing.gradients.layers import Linear, linear_layers
+from mtctl.balancing.gradients.passes import Passes
 from mtctl.balancing.gradients.products import LARGEST, SMALLEST, at_least_float32
 
 _CANCELLED: Final = 1e-4
@@ -56,6 +57,31 @@ def slopes(top: Tensor, layer: Linear) -> Tensor | None:
         return None
     (found,) = torch.autograd.grad(top, layer.output, torch.ones_like(top), retain_graph=True)
     return found
+
+
+def norms(layer: Linear, features: Sequence[Tensor], passes: Passes, tasks: int) -> Tensor | None:
+    """Return [T] float64 norms of T tasks' gradients of a layer; None if they are lost in rounding.
+
+    Args:
+        layer: below the features.
+        features: what heads read.
+        passes: those that begin there.
+        tasks: T.
+    """
+    if len(features) == 1 and (found := slopes(features[0], layer)) is not None:
+        (here,) = passes.heads.arriving
+        passes.how = "one pass for all tasks, through an activation to the output of a linear layer"
+        deltas = [(here.tasks, here.rows(here.tasks) * found)] if here.tasks else []
+    else:
+        (at_output,) = passes.passed([layer.output])
+        passes.how += ", to the output of a linear layer"
+        deltas = [(at_output.tasks, at_output.rows(at_output.tasks))] if at_output.tasks else []
+    norms = torch.zeros(tasks, dtype=torch.float64)
+    for present, delta in deltas:
+        if (squares := squared_lengths(layer, delta)) is None:
+            return None
+        norms[list(present)] = squares.sqrt()
+    return norms
 
 
 def squared_lengths(layer: Linear, deltas: Tensor) -> Tensor | None:

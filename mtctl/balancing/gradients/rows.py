@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from mtctl.balancing.gradients.gathered import Gathered
 from mtctl.balancing.gradients.layers import Linear, linear_layers
-from mtctl.balancing.gradients.products import Rows, real_rows
 
 
 def closed_form(
     losses: Mapping[int, Tensor], parameters: Sequence[Tensor], counts: Sequence[int]
-) -> list[Rows | None] | str:
-    """Return each task's gradient on every parameter, None where no task uses one; or why it cannot be done.
+) -> list[Gathered] | str:
+    """Return the tasks' gradients on every parameter; or why it cannot be done.
 
     Args:
         losses: a differentiable scalar of each task that is present, by its index.
@@ -41,7 +41,11 @@ def closed_form(
         for parameter, rows in _gradients(layer, delta, counts, tasks):
             # A layer that is used twice has the gradients of both uses.
             sums[parameter] = sums[parameter].add_(rows) if parameter in sums else rows
-    return [Rows(tasks, real_rows(sums[one])) if one in sums else None for one in parameters]
+    found = [Gathered(len(tasks)) for _ in parameters]
+    for gathered, parameter in zip(found, parameters, strict=True):
+        if parameter in sums:
+            gathered.extend(tasks, sums[parameter])
+    return found
 
 
 def _gradients(

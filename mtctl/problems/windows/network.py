@@ -77,14 +77,22 @@ class SequenceNetwork(nn.Module):
         """Return the parameters that lie before the heads."""
         return [*self.lstm.parameters(), *self.projection.parameters()]
 
+    def hidden(self, inputs: Tensor) -> Tensor:
+        """Return the LSTM's output [N, 105, 2H] on inputs [N, 105, features]: what all heads depend on."""
+        hidden: Tensor = self.lstm(inputs)[0]
+        return hidden
+
     def features(self, inputs: Tensor, dropout: torch.Generator | None) -> dict[str, Tensor]:
+        """Return what each head reads of inputs [N, 105, features]: see `read`."""
+        return self.read(self.hidden(inputs), dropout)
+
+    def read(self, hidden: Tensor, dropout: torch.Generator | None) -> dict[str, Tensor]:
         """Return what each head reads: [N, P] or [N, 105, 2H].
 
         Args:
-            inputs: [N, 105, features].
+            hidden: [N, 105, 2H].
             dropout: where dropout draws from; None for evaluation, which drops nothing.
         """
-        hidden, _ = self.lstm(inputs)
         pooled = _drop(self.projection(hidden.mean(1)), self._settings.dropout, dropout)
         return {
             head: _drop(pooled if head in self.pooled else hidden, self._settings.head_dropout, dropout)

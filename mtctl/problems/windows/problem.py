@@ -165,9 +165,10 @@ class Windows:
     def gradients(self) -> AutogradGradients:
         """Differentiate every task's loss on the batch."""
         self._noise = self._dropout.get_state()
-        raw = self.forward(self._batch.inputs, self._dropout)
+        hidden = self.network.hidden(self._batch.inputs)
+        raw = self._answer(hidden, self._dropout)
         self._note(raw)
-        return self.differentiate(self.objective.losses(raw, self._batch, self.tasks))
+        return self.differentiate(self.objective.losses(raw, self._batch, self.tasks), hidden)
 
     def sampled_gradients(self, rng: torch.Generator) -> Tensor:
         """Return [T, P] the tasks' gradients on the trunk for a batch drawn by `rng`, without dropout."""
@@ -176,19 +177,29 @@ class Windows:
         losses = self.objective.losses(self.forward(batch.inputs), batch, self.tasks)
         return self.differentiate(losses).jacobian("all_shared")
 
-    def differentiate(self, losses: Mapping[str, Tensor]) -> AutogradGradients:
-        """Return the task gradients of losses; the LSTM is the last layer that all tasks share."""
+    def differentiate(self, losses: Mapping[str, Tensor], hidden: Tensor | None = None) -> AutogradGradients:
+        """Return the task gradients of losses; the LSTM is the last layer that all tasks share.
+
+        Args:
+            losses: by task.
+            hidden: the LSTM's output that they were made from: the space `features`.
+        """
         return AutogradGradients(
             self.tasks,
             losses,
             shared=self.trunk(),
             own=[self.head(task) for task in self.tasks],
             last_shared=list(self.network.lstm.parameters()),
+            features=[] if hidden is None else [hidden],
+            cut=False,  # the projection is shared too, and lies above the LSTM
         )
 
     def forward(self, inputs: Tensor, dropout: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return the raw outputs of the tasks' heads."""
-        features = self.network.features(inputs, dropout)
+        return self._answer(self.network.hidden(inputs), dropout)
+
+    def _answer(self, hidden: Tensor, dropout: torch.Generator | None) -> dict[str, Tensor]:
+        features = self.network.read(hidden, dropout)
         if dropout is not None:
             self._inspection.see(features)
         return self._outputs(features)

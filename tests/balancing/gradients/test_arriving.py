@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mtctl.balancing.gradients.arriving import Factored, Stacked
+from mtctl.balancing.gradients.arriving import Factored
+from mtctl.balancing.gradients.gathered import Gathered
 
 TASKS = 5
 """Of which three read the feature."""
@@ -17,7 +18,7 @@ def test_factors_are_their_product(widths: tuple[int, ...]) -> None:
     deltas, matrices = torch.randn(7, sum(widths)), torch.randn(4, sum(widths))
     factored = Factored((0, 2, 3), widths, deltas, matrices)
     pairs = zip(deltas.split(widths, 1), matrices.split(widths, 1), strict=True)
-    stacked = Stacked((0, 2, 3), torch.stack([delta @ matrix.t() for delta, matrix in pairs]))
+    stacked = Gathered.stacked((0, 2, 3), torch.stack([delta @ matrix.t() for delta, matrix in pairs]))
     weights = torch.tensor([0.5, 9.0, -1.0, 2.0, 9.0], dtype=torch.float64)
     assert factored.size == stacked.size == 28
     for tasks in ([0, 2, 3], [3], [1, 2], list(range(TASKS))):
@@ -37,7 +38,7 @@ def test_products_of_factors_keep_their_digits_at_any_scale(scale: float) -> Non
 
 
 def test_nothing_arrives_where_nobody_reads() -> None:
-    nothing = Stacked((), torch.zeros(0))
+    nothing = Gathered(0)
     assert nothing.size == 0
     assert nothing.norms(2).tolist() == [0.0, 0.0]
     assert nothing.gramian(2).tolist() == [[0.0, 0.0], [0.0, 0.0]]

@@ -6,16 +6,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 from torch.nn import Parameter
 
 from mtctl.balancing.contract import Space
-from mtctl.balancing.gradients import AutogradGradients, passes, refuse_detours
-from mtctl.balancing.gradients.arriving import Stacked
-from mtctl.balancing.gradients.passes import Passes
+from mtctl.balancing.gradients import AutogradGradients, passes
+from mtctl.balancing.gradients.passes import Cut, Passes
 from mtctl.errors import MtctlError
-from tests.balancing.gradients.models import SHARED_INPUT, TASKS, Case, mlp, two_features, unbatchable
+from tests.balancing.gradients.models import SHARED_INPUT, TASKS, Case, mlp, unbatchable
 
 SHARED = torch.tensor([0.3, 1.0, 1.7], dtype=torch.float64)
 OWN = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64)
@@ -167,30 +166,6 @@ def test_without_features_there_is_no_such_space() -> None:
         mlp().gradients(features=False).gramian("features")
 
 
-class TestDetours:
-    @pytest.mark.parametrize("make", [mlp, two_features])
-    def test_features_between_trunk_and_heads_are_fine(self, make: Callable[[], Case]) -> None:
-        case = make()
-        made = case.make()
-        refuse_detours(made.losses, made.features, case.shared)
-
-    def test_a_loss_that_goes_past_them(self) -> None:
-        case = two_features()
-        made = case.make()
-        with pytest.raises(
-            MtctlError, match="loss of `blue` reaches a shared parameter without passing them"
-        ):
-            refuse_detours(made.losses, made.features[:1], case.shared)
-
-    def test_a_feature_that_depends_on_another(self) -> None:
-        layers = [nn.Linear(3, 3), nn.Linear(3, 3)]
-        below = layers[0](torch.randn(2, 3)).relu()
-        above = layers[1](below).relu()
-        losses = {task: (above + below).square().mean() for task in TASKS}
-        with pytest.raises(MtctlError, match="number 0 is among what number 1 is computed from"):
-            refuse_detours(losses, [below, above], [*layers[0].parameters(), *layers[1].parameters()])
-
-
 def test_a_task_that_reads_no_feature_has_no_gradient_there() -> None:
     weight, lonely = Parameter(torch.ones(3)), Parameter(torch.ones(1))
     features = torch.randn(4, 3) * weight
@@ -213,15 +188,13 @@ def test_passes_may_start_at_edges_of_the_graph() -> None:
     torch.manual_seed(0)
     case = mlp()
     made = case.make()
-    (features,) = made.features
-    arriving = [torch.autograd.grad(loss, features, retain_graph=True)[0] for loss in made.losses.values()]
-    rows = [Stacked((0, 1, 2), torch.stack(arriving))]
-    found = Passes([get_gradient_edge(features)], rows).single(case.shared)
-    expected = Passes([features], rows).single(case.shared)
+    losses, (features,) = dict(enumerate(made.losses.values())), made.features
+    found, expected = (
+        Passes(losses, Cut(case.own, case.shared, [place])).single(case.shared)
+        for place in (get_gradient_edge(features), features)
+    )
     for one, other in zip(found, expected, strict=True):
-        assert one is not None
-        assert other is not None
-        assert torch.equal(one.values, other.values)
+        assert torch.equal(one.rows(range(3)), other.rows(range(3)))
 
 
 def test_a_feature_that_nobody_reads_does_not_matter() -> None:

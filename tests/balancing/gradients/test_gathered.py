@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mtctl.balancing.gradients import AutogradGradients
-from mtctl.balancing.gradients.arriving import Apart, Factored, Stacked
+from mtctl.balancing.gradients.arriving import Factored
 from mtctl.balancing.gradients.gathered import Gathered
 from tests.balancing.gradients.models import TASKS
 
@@ -23,17 +23,21 @@ def sparse(rows: list[int], values: Tensor, size: int = 6) -> Tensor:
 
 
 def check(gradients: dict[int, Tensor], dtype: torch.dtype = torch.float32) -> Gathered:
-    parameter = torch.zeros(6, 2, dtype=dtype)
     gathered = Gathered(len(gradients) + 1)
     for task, gradient in gradients.items():
         gathered.add(task, gradient)
     dense = [one.to_dense() for one in gradients.values()]
     real = torch.stack([torch.view_as_real(one) if one.is_complex() else one for one in dense]).flatten(1)
-    rows = gathered.rows
-    assert rows is not None
-    assert rows.tasks == tuple(gradients)
+    (rows,) = gathered.blocks
+    assert rows.tasks == gathered.tasks == tuple(gradients)
+    assert gathered.size == 12
+    last = max(gradients)
+    for read in ([*gradients], [last, 1, last]):
+        nothing = torch.zeros(6, 2, dtype=dtype)
+        want_rows = torch.stack([gradients[one].to_dense() if one in gradients else nothing for one in read])
+        torch.testing.assert_close(gathered.rows(read), want_rows)
     torch.testing.assert_close(rows.values @ rows.values.T, real @ real.T, rtol=1e-5, atol=1e-6)
-    found = gathered.weighted(WEIGHTS, parameter)
+    found = gathered.weighted(WEIGHTS)
     want = sum(float(WEIGHTS[task]) * one for task, one in zip(gradients, dense, strict=True))
     assert isinstance(want, Tensor)
     assert found.dtype == dtype
@@ -49,11 +53,10 @@ def test_dense_and_sparse(dtype: torch.dtype) -> None:
     repeated, other = sparse([4, 1, 4], values), sparse([1, 5, 0], -values)
     check({0: table, 2: -table, 3: table + 1}, dtype)
     lean = check({0: repeated, 3: other}, dtype)
-    assert lean.weighted(WEIGHTS, torch.zeros(6, 2, dtype=dtype)).is_sparse
-    assert lean.rows is not None
-    assert lean.rows.values.shape[1] == 4 * 2 * (2 if dtype.is_complex else 1)
+    assert lean.weighted(WEIGHTS).is_sparse
+    assert lean.blocks[0].values.shape[1] == 4 * 2 * (2 if dtype.is_complex else 1)
     for mixed in ({0: repeated, 2: table, 3: other}, {0: table, 2: repeated}):
-        assert not check(mixed, dtype).weighted(WEIGHTS, torch.zeros(6, 2, dtype=dtype)).is_sparse
+        assert not check(mixed, dtype).weighted(WEIGHTS).is_sparse
 
 
 def test_sparse_in_two_dimensions() -> None:
@@ -64,7 +67,8 @@ def test_sparse_in_two_dimensions() -> None:
 
 
 def test_nothing_arrived() -> None:
-    assert Gathered(3).rows is None
+    nothing = Gathered(3)
+    assert (nothing.tasks, nothing.size, nothing.blocks) == ((), 0, [])
 
 
 def test_sums_of_half_precision_keep_their_digits() -> None:
@@ -72,7 +76,7 @@ def test_sums_of_half_precision_keep_their_digits() -> None:
     gathered.add(0, torch.full((2,), 256.0, dtype=torch.bfloat16))
     gathered.add(1, torch.ones(2, dtype=torch.bfloat16))
     weights = torch.tensor([1.01, 2.0], dtype=torch.float64)
-    found = gathered.weighted(weights, torch.zeros(2, dtype=torch.bfloat16))
+    found = gathered.weighted(weights)
     assert found.dtype == torch.bfloat16
     assert found.tolist() == [260.0, 260.0]  # of 260.56; 1.01 in bfloat16 would give 258
 
@@ -84,7 +88,9 @@ def test_complex_factors_are_their_product(widths: tuple[int, ...]) -> None:
     factored = Factored((0, 2, 3), widths, deltas, matrices)
     pairs = zip(deltas.split(widths, 1), matrices.split(widths, 1), strict=True)
     parts = [delta @ matrix.t() for delta, matrix in pairs]
-    stacked, apart = Stacked((0, 2, 3), torch.stack(parts)), Apart((0, 2, 3), tuple(parts))
+    stacked, apart = Gathered.stacked((0, 2, 3), torch.stack(parts)), Gathered(4)
+    for task, part in zip((0, 2, 3), parts, strict=True):
+        apart.add(task, part)
     real = torch.view_as_real(torch.stack(parts)).flatten(1).double()
     for one in (factored, stacked, apart):
         assert one.size == 28

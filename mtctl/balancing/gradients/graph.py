@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,9 +57,9 @@ def split(losses: Sequence[Tensor]) -> Parts:
     shared = _leaves(owner, _COMMON)
     opaque = _opaque(roots, owner, outputs)
     hidden = any(node.name() == "CheckpointFunctionBackward" for node in outputs)
-    uncut = tuple(task for task, ends in enumerate(edges) if _nested(ends))
+    uncut = tuple(task for task, ends in enumerate(edges) if nested(ends))
     for task in uncut:
-        owner.update(dict.fromkeys(_below([roots[task].node]), _COMMON))
+        owner.update(dict.fromkeys(below([roots[task].node]), _COMMON))
         edges[task] = (roots[task],)
     own = tuple(_leaves(owner, task) for task in range(len(losses)))
     return Parts(shared, own, tuple(edges), _leaves(owner, _COMMON), uncut, opaque, hidden)
@@ -114,7 +114,7 @@ def _above(root: GradientEdge, goal: Node) -> Iterator[int]:
     if root.node is goal:
         yield root.output_nr
         return
-    for node in _below([root.node]):
+    for node in below([root.node]):
         for child, output in node.next_functions:
             if child is goal:
                 yield output
@@ -133,14 +133,15 @@ def _edges(roots: Sequence[GradientEdge], owner: dict[Node, int]) -> list[tuple[
     return [tuple(GradientEdge(*edge) for edge in edges) for edges in found]
 
 
-def _nested(edges: Sequence[GradientEdge]) -> bool:
+def nested(edges: Iterable[GradientEdge]) -> bool:
+    """Say whether one of the edges is computed from another."""
     nodes = {edge.node for edge in edges}
     if len(nodes) < 2:
         return False
-    return any(node in nodes for start in nodes for node in _below(_children(start)))
+    return any(node in nodes for node in below({child for node in nodes for child in _children(node)}))
 
 
-def _below(starts: Collection[Node]) -> Iterator[Node]:
+def below(starts: Collection[Node]) -> Iterator[Node]:
     """Yield the nodes that are reached from `starts`, these included."""
     waiting, seen = list(starts), set(starts)
     while waiting:
@@ -168,12 +169,12 @@ def leaf(node: Node) -> Tensor | None:
 
 def leaves(loss: Tensor) -> dict[Tensor, None] | None:
     """Return what a loss depends on; None where one operation hides that: it may be that of all heads."""
-    nodes = list(_below([get_gradient_edge(loss).node]))
+    nodes = list(below([get_gradient_edge(loss).node]))
     found = dict.fromkeys(one for one in map(leaf, nodes) if one is not None)
     for node in nodes:
         if isinstance(node, BackwardCFunction) and len(_children(node)) > 1:
-            behind = {one for one in map(leaf, _below(_children(node))) if one is not None}
-            whole = node.name() == "CompiledFunctionBackward" and behind == found.keys()
+            behind = {one for one in map(leaf, below(_children(node))) if one is not None}
+            whole = node.name() == COMPILED and behind == found.keys()
             if whole or len(node._input_metadata) > 1:
                 return None
     return found
@@ -185,7 +186,7 @@ def last_layer(losses: Sequence[Tensor], shared: Collection[Tensor]) -> tuple[st
     Latest in the forward pass, and on at least one parameter with two dimensions or more: gains and biases
     of a normalisation at the end of a trunk are no measure of it. None if there is no such operation.
     """
-    reached = [set(_below([get_gradient_edge(loss).node])) for loss in losses]
+    reached = [set(below([get_gradient_edge(loss).node])) for loss in losses]
     among = set(shared)
     for node in sorted(set.intersection(*reached), key=_created, reverse=True):
         operands = [_behind(child) for child, _ in node.next_functions if child is not None]
