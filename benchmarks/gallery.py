@@ -44,6 +44,7 @@ from mtctl.diagnosis.experiments.diagnose import diagnose_recipe
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.processor import use_one_thread
+from mtctl.recipes.recipe import WindowsRecipe
 
 SLOWED: Final = 1.5
 """τ over the control's from which a plant counts as harm; τ of equal runs varies as much by their seeds."""
@@ -158,7 +159,7 @@ def _harm(
     case: Case, task: str, diagnosis: Diagnosis, seed: int
 ) -> tuple[Harm, tuple[float | None, float | None]]:
     """Compare a task with the control's, in budgets; for the whole run, the task that lost most."""
-    control = _control(case.control, seed)
+    control = _control(case.control_recipe.model_dump_json(), seed)
     states = {one.task: one for one in diagnosis.states if task in (WHOLE_RUN, one.task)}
     worst: tuple[Harm, tuple[float | None, float | None]] = ("harmless", (None, None))
     ratio = 0.0
@@ -180,10 +181,10 @@ def _harm(
 
 
 @lru_cache(maxsize=64)
-def _control(overrides: tuple[str, ...], seed: int) -> Course:
+def _control(recipe: str, seed: int) -> Course:
     """Return the control of a case, trained for its budget."""
-    recipe = Case("", (), control=overrides).control_recipe
-    return Course(recipe, seed, _NEVER).run(recipe.training.epochs)
+    control = WindowsRecipe.model_validate_json(recipe)
+    return Course(control, seed, _NEVER).run(control.training.epochs)
 
 
 def calls(chosen: Sequence[Case], seeds: int, jobs: int) -> Iterator[list[Call]]:

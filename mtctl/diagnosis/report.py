@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from mtctl.statistics import Estimate
 
@@ -158,6 +158,7 @@ class Remedy:
         overrides: `-o` arguments that make the change.
         documented: which of the documented fixes it is, e.g. "fix 3"; "" for ours.
         changes_model: whether old checkpoints no longer fit.
+        changes: the same change as values, for `Recipe.revised`.
     """
 
     name: str
@@ -165,6 +166,7 @@ class Remedy:
     overrides: tuple[str, ...]
     documented: str = ""
     changes_model: bool = False
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,9 +150,9 @@ def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | No
     unstable = any(laboratory.worst(task) >= UNSTABLE for task in tasks)
     rates = sorted(COMMON_RATES, key=lambda factor: (factor > 1) == unstable)
     for factor in rates:
-        overrides = variations.learning_rate(recipe, factor)
+        changes = variations.learning_rate(recipe, factor)
         name = f"learning rate × {factor:g}"
-        speedups = {task: laboratory.speedup(task, name, overrides) for task in tasks}
+        speedups = {task: laboratory.speedup(task, name, changes) for task in tasks}
         cured = tuple(task for task, speedup in speedups.items() if speedup >= FASTER)
         if 2 * len(cured) >= len(tasks):
             text = (
@@ -170,8 +170,8 @@ def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
     if not UNSTABLE <= worst <= SPIKE and task not in laboratory.lost:  # spikes have had lower rates tried
         return None
     for factor in LOWER_RATES:
-        overrides = variations.learning_rate(laboratory.recipe, factor)
-        speedup = laboratory.speedup(task, f"learning rate × {factor:g}", overrides)
+        changes = variations.learning_rate(laboratory.recipe, factor)
+        speedup = laboratory.speedup(task, f"learning rate × {factor:g}", changes)
         if speedup >= FASTER:
             rate = laboratory.recipe.training.lr * factor
             return _finding(

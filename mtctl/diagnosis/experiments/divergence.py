@@ -46,7 +46,7 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str]
     evidence = []
     for factor in LOWER:
         say(f"experiment: learning rate × {factor:g}")
-        lower = variations.varied(recipe, variations.learning_rate(recipe, factor))
+        lower = recipe.revised(variations.learning_rate(recipe, factor))
         course = Course(lower, joint.seed, NEVER).run(recipe.training.epochs)
         trains = diverged(course) is None and learned | {task} <= _learned(course)
         evidence.append(

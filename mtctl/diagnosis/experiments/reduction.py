@@ -29,7 +29,7 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tup
         The finding if the sum makes the task learn, and else a sentence on what came of it.
     """
     elements = variations.OUTPUTS[task]
-    summed = variations.varied(recipe, variations.summed(recipe, task))
+    summed = recipe.revised(variations.summed(recipe, task))
     course = Course(summed, joint.seed, NEVER).run(recipe.training.epochs)
     if course.diverged is not None:
         return None, f"with {task}'s loss summed over its {elements} outputs the training diverges"

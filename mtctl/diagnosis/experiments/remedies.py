@@ -13,7 +13,6 @@ from typing import Final
 from mtctl.diagnosis.experiments.course import Course, scores
 from mtctl.diagnosis.experiments.inputs import constant_start_loss
 from mtctl.diagnosis.experiments.laboratory import NEVER
-from mtctl.diagnosis.experiments.variations import varied
 from mtctl.diagnosis.experiments.wiring import IGNORED, ignores_input
 from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
 from mtctl.engine.launch.lifeline import blocked_signals, end_with_parent
@@ -137,7 +136,7 @@ def verify(
             skipped.append(Check(f"remedy: {remedy.title}", "not_run", "the time given by --budget was up"))
             continue
         say(f"remedy: {remedy.title}")
-        trials.append(_judge(remedy, task, as_is, crew.train(varied(recipe, remedy.overrides), seeds)))
+        trials.append(_judge(remedy, task, as_is, crew.train(recipe.revised(remedy.changes), seeds)))
     return sorted(trials, key=_rank), skipped
 
 

@@ -88,7 +88,7 @@ def diagnosis() -> Diagnosis:
         ),
         trials=(
             _trial(
-                Remedy("standardise_raw", "standardised countdown head, raw losses", _STANDARDISED_RAW),
+                _STANDARDISED_RAW,
                 "helps",
                 (9.42, 9.71, 9.66),
                 0.37,
@@ -137,7 +137,12 @@ def diagnosis() -> Diagnosis:
     )
 
 
-_STANDARDISED_RAW = ("model.standardise=[countdown]", "balancer={kind: equal}")
+_STANDARDISED_RAW = Remedy(
+    "standardise_raw",
+    "standardised countdown head, raw losses",
+    ("model.standardise=[countdown]", "balancer={kind: equal}"),
+    changes={"model.standardise": ["countdown"], "balancer": {"kind": "equal"}},
+)
 
 
 def _trial(

@@ -43,7 +43,7 @@ def test_a_course_stops_when_it_is_enough() -> None:
 
 def test_courses_of_variations_share_the_start() -> None:
     joint = Course(small(), 2)
-    alone = Course(small(*variations.alone("ptr")), 2)
+    alone = Course(small().revised(variations.alone("ptr")), 2)
     assert alone.points["ptr"] == joint.points["ptr"]
     assert set(alone.points) == {"ptr"}
 
