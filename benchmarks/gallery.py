@@ -30,13 +30,14 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 from unittest.mock import patch
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.faults import PlantedRecipe
 from benchmarks.gallery_cases import CASES, CERTAIN, WHOLE_RUN, Case, Half, cases, half_of
 from mtctl.diagnosis.experiments import course
 from mtctl.diagnosis.experiments.course import Course
@@ -44,7 +45,7 @@ from mtctl.diagnosis.experiments.diagnose import diagnose_recipe
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.processor import use_one_thread
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.windows.problem import Windows, build
 
 SLOWED: Final = 1.5
 """τ over the control's from which a plant counts as harm; τ of equal runs varies as much by their seeds."""
@@ -146,12 +147,12 @@ def _started(case: Case, seed: int) -> Iterator[None]:
         return
     weights = Course(case.recipe, seed, _NEVER, watched=False).run(case.warm).problem.policy_state()
 
-    class Warm(course.Watched):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            self.load_policy_state(weights)
+    def warm(recipe: PlantedRecipe, seed: int) -> Windows:
+        problem = build(recipe, seed)
+        problem.load_policy_state(weights)
+        return problem
 
-    with patch.object(course, "Watched", Warm):
+    with patch.object(course, "build", warm):
         yield
 
 
@@ -183,7 +184,7 @@ def _harm(
 @lru_cache(maxsize=64)
 def _control(recipe: str, seed: int) -> Course:
     """Return the control of a case, trained for its budget."""
-    control = WindowsRecipe.model_validate_json(recipe)
+    control = PlantedRecipe.model_validate_json(recipe)
     return Course(control, seed, _NEVER).run(control.training.epochs)
 
 

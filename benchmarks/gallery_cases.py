@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from benchmarks.faults import PlantedRecipe
 from mtctl.recipes.changes import Changes
-from mtctl.recipes.recipe import WindowsRecipe
 
 Half = Literal["thresholds", "held_out"]
 WHOLE_RUN: Final = "*"
@@ -22,7 +22,7 @@ CERTAIN: Final = frozenset(
 )
 """Causes that are wrong whether or not they cost a task anything within the budget."""
 
-_BASE: Final = WindowsRecipe.model_validate(
+_BASE: Final = PlantedRecipe.model_validate(
     {
         "name": "gallery",
         "problem": {
@@ -75,11 +75,11 @@ class Case:
     warm: int = 0
 
     @property
-    def recipe(self) -> WindowsRecipe:
+    def recipe(self) -> PlantedRecipe:
         return _BASE.revised(self.changes)
 
     @property
-    def control_recipe(self) -> WindowsRecipe:
+    def control_recipe(self) -> PlantedRecipe:
         return _BASE.revised(self.control)
 
 
@@ -187,12 +187,12 @@ CASES: Final = (
     ),
     Case(
         "pointer loss × 1000",
-        _fault({"kind": "scaled_loss", "task": "ptr", "factor": 1000.0}),
+        {"training.loss_factor": {"ptr": 1000.0}},
         {"type": ("multiplier-dominance",)},
     ),
     Case(
         "countdown loss summed",
-        _fault({"kind": "scaled_loss", "task": "countdown", "factor": 105.0}),
+        {"training.loss_factor": {"countdown": 105.0}},
         {"type": ("multiplier-dominance",)},
     ),
     Case(
@@ -248,7 +248,7 @@ CASES: Final = (
     Case("converged before it starts", {}, warm=10),
     Case("uncertainty weighting", {"balancer": {"kind": "uncertainty"}}),
     Case("countdown at weight 0.002", _weights(countdown=0.002)),
-    Case("binary loss × 5", _fault({"kind": "scaled_loss", "task": "binary", "factor": 5.0})),
+    Case("binary loss × 5", {"training.loss_factor": {"binary": 5.0}}),
     Case("SGD", _SGD),
     Case("type and pointer only", {"problem.tasks": ["type", "ptr"]}),
 )

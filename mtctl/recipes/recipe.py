@@ -263,6 +263,7 @@ class WindowsRecipe(Recipe):
 
     def identity(self) -> dict[str, Any]:
         told = super().identity()
+        told["problem"].setdefault("faults", [])  # a key that the first recipes had, so that hashes stay
         if isinstance(self.problem.data, WindowsFile):
             data = told["problem"]["data"]
             data["path"] = data.pop("known_as") or data["path"]

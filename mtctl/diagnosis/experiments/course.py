@@ -17,7 +17,7 @@ from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.scores import evaluate, refuse_non_finite
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import SeedList, TaskEvaluation
-from mtctl.problems.windows.problem import Windows
+from mtctl.problems.windows.problem import Windows, build
 from mtctl.recipes.recipe import WindowsRecipe
 
 CLEARLY: Final = 0.20
@@ -43,17 +43,6 @@ class Point:
     skill: float
 
 
-class Watched(Windows):
-    """Windows that somebody looks at after every update."""
-
-    look: Callable[[], None] | None = None
-
-    def update(self) -> None:
-        super().update()
-        if self.look is not None:
-            self.look()
-
-
 class Course:
     """One run of a windows recipe.
 
@@ -68,7 +57,7 @@ class Course:
         self, recipe: WindowsRecipe, seed: int, measure_every: int | None = None, *, watched: bool = True
     ) -> None:
         self.recipe, self.seed = recipe, seed
-        self.problem = Watched(recipe.problem, recipe.model, recipe.training, seed)
+        self.problem = build(recipe, seed)
         tasks = self.problem.tasks
         self._balancing = Balancing(build_chain(recipe.chain, tasks), len(tasks), seed)
         every = recipe.monitor.every if measure_every is None else measure_every
@@ -81,10 +70,8 @@ class Course:
             self._note()
         except Diverged as error:
             self.diverged = error
-        per_epoch = self.problem.planned_updates // recipe.training.epochs
+        self._per_epoch = self.problem.planned_updates // recipe.training.epochs
         self._interval = max(1, self.problem.planned_updates // LOOKS)
-        if watched and per_epoch > self._interval:
-            self.problem.look = self._look
 
     @property
     def updates(self) -> int:
@@ -96,10 +83,12 @@ class Course:
         self.records.append(record)
         self._note()
 
-    def _look(self) -> None:
-        per_epoch = self.problem.planned_updates // self.recipe.training.epochs
-        if self.updates % per_epoch % self._interval == 0 and self.updates % per_epoch:
+    def _look_within_the_epoch(self) -> bool:
+        """Look at every task where that is due; called by the engine's loop before each step, to go on."""
+        within = self.updates % self._per_epoch
+        if within and within % self._interval == 0:
             self._note()
+        return False
 
     def _note(self) -> None:
         if not self._watched:
@@ -115,7 +104,14 @@ class Course:
             return self
         self.problem.units = epochs
         try:
-            fit(self.problem, self._balancing, self._log, [self], lambda: enough(self))
+            fit(
+                self.problem,
+                self._balancing,
+                self._log,
+                [self],
+                stop=lambda: enough(self),
+                leave=self._look_within_the_epoch,
+            )
         except Diverged as error:
             self.diverged = error
         return self

@@ -32,7 +32,7 @@ from mtctl.diagnosis.report import (
 from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.processor import use_one_thread
 from mtctl.errors import MtctlError
-from mtctl.problems.windows.problem import Windows
+from mtctl.problems.windows.problem import Windows, build
 from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
 from mtctl.recipes.sizes import require_memory
 
@@ -106,7 +106,7 @@ class _Windows:
         recipe, seed = self._recipe, self._seeds[0]
         self._say("wiring")
         require_memory(recipe)
-        fresh = Windows(recipe.problem, recipe.model, recipe.training, seed)
+        fresh = build(recipe, seed)
         self._findings, self._checks = wiring.examine(fresh)
         self._recipe = recipe = self._usable()
         self._say("training as is")

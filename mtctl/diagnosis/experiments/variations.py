@@ -29,7 +29,7 @@ def without(recipe: WindowsRecipe, tasks: Collection[str]) -> WindowsRecipe:
     """Return a recipe in which some tasks are not trained, and no setting speaks of them."""
     told = recipe.model_dump(mode="json")
     told["problem"]["tasks"] = [task for task in recipe.problem.tasks if task not in tasks]
-    return WindowsRecipe.model_validate({**told, "balancer": _left_out(told["balancer"], tasks)})
+    return type(recipe).model_validate({**told, "balancer": _left_out(told["balancer"], tasks)})
 
 
 def _left_out(value: Any, names: Collection[str]) -> Any:
@@ -71,9 +71,8 @@ def learning_rate(recipe: WindowsRecipe, factor: float) -> Changes:
 
 def summed(recipe: WindowsRecipe, task: str) -> Changes:
     """Sum one task's loss over its outputs instead of taking their mean."""
-    faults = [fault.model_dump(mode="json") for fault in recipe.problem.faults]
-    factor = {"kind": "scaled_loss", "task": task, "factor": float(OUTPUTS[task])}
-    return {"problem.faults": [*faults, factor]}
+    given = recipe.training.loss_factor.get(task, 1.0)
+    return {"training.loss_factor": {task: OUTPUTS[task] * given}}
 
 
 def pampered(recipe: WindowsRecipe, task: str) -> Changes:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.faults import planted
 from mtctl.diagnosis.experiments import causes
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime
@@ -268,5 +269,5 @@ def test_no_run_starts_after_the_deadline() -> None:
 
 def test_a_few_windows_are_learned_by_heart_at_any_learning_rate() -> None:
     assert real(small("training.lr=1e-6")).by_heart("binary") < 0.5
-    dead = real(small("problem.faults=[{kind: dead_head, task: ptr}]"))
+    dead = real(planted(small(), {"kind": "dead_head", "task": "ptr"}))
     assert dead.by_heart("ptr") > 0.5

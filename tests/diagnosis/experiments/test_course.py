@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.faults import planted
 from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
 from tests.diagnosis.experiments.small_recipes import course, small
@@ -49,7 +50,7 @@ def test_courses_of_variations_share_the_start() -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_a_course() -> None:
-    broken = Course(small("problem.faults=[{kind: missing_targets, task: ptr, fraction: 1.0}]"), 0).run(2)
+    broken = Course(planted(small(), {"kind": "missing_targets", "task": "ptr", "fraction": 1.0}), 0).run(2)
     assert broken.diverged is not None
     assert broken.diverged.task == "ptr"
     assert broken.run(4).updates == 0

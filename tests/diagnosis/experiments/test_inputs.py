@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.faults import planted
 from mtctl.diagnosis.experiments import inputs
 from mtctl.diagnosis.experiments.course import Course
 from tests.diagnosis.experiments.small_recipes import course, small
@@ -11,10 +12,9 @@ from tests.diagnosis.experiments.small_recipes import course, small
 def shuffled() -> Course:
     """A countdown of other windows, beside a task that learns."""
     return Course(
-        small(
-            "problem.faults=[{kind: shuffled_targets, task: countdown}]",
-            "problem.tasks=[binary, countdown]",
-            "training.epochs=25",
+        planted(
+            small("problem.tasks=[binary, countdown]", "training.epochs=25"),
+            {"kind": "shuffled_targets", "task": "countdown"},
         ),
         0,
     ).run(25)

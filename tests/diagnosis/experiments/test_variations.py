@@ -58,7 +58,9 @@ def test_every_variation_of_any_recipe_is_a_recipe(recipe: WindowsRecipe, task: 
     faster = recipe.revised(variations.learning_rate(recipe, 3))
     assert faster.training.lr == pytest.approx(3 * recipe.training.lr)
     summed = recipe.revised(variations.summed(recipe, task))
-    assert len(summed.problem.faults) == len(recipe.problem.faults) + 1
+    assert summed.training.loss_factor == {task: float(variations.OUTPUTS[task])}
+    twice = summed.revised(variations.summed(summed, task)).training.loss_factor
+    assert twice == {task: float(variations.OUTPUTS[task] ** 2)}
     learned = recipe.revised(variations.by_heart(recipe, task)).training
     assert (learned.optimizer, learned.lr, learned.gradient_clip) == ("adam", variations.HEART_LR, None)
     assert learned.head_lr == {**recipe.training.head_lr, task: 1.0}

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.faults import planted
 from mtctl.diagnosis.codes import CODES
 from mtctl.diagnosis.records.run import diagnose_records, diagnose_run, records_of
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.engine.fit import Diverged
 from mtctl.engine.run import execute
 from mtctl.errors import MtctlError
-from mtctl.recipes.loading import load
 from tests.diagnosis.records.histories import FALLING, LEVEL, TASKS, codes, epochs, subject
 from tests.engine import runs as lander_runs
+from tests.recipes.samples import windows
 
 RECIPE = """
 name: tiny
@@ -38,17 +40,20 @@ LEARNS = (
 )
 
 
-def train(folder: Path, *overrides: str) -> Path:
+def train(folder: Path, *overrides: str, fault: dict[str, Any] | None = None) -> Path:
     """Train a tiny windows run, which may diverge, and return its directory."""
-    recipe, run = folder / "tiny.yaml", folder / "seed0"
-    recipe.write_text(RECIPE)
+    file, run = folder / "tiny.yaml", folder / "seed0"
+    file.write_text(RECIPE)
+    recipe = windows(file, list(overrides))
+    if fault is not None:
+        recipe = planted(recipe, fault)
     with suppress(Diverged):
-        execute(load(str(recipe), list(overrides)), 0, run, command="mtctl train tiny.yaml")
+        execute(recipe, 0, run, command="mtctl train tiny.yaml")
     return run
 
 
-def diagnose(folder: Path, *overrides: str) -> Diagnosis:
-    return diagnose_run(train(folder, *overrides))
+def diagnose(folder: Path, *overrides: str, fault: dict[str, Any] | None = None) -> Diagnosis:
+    return diagnose_run(train(folder, *overrides, fault=fault))
 
 
 @pytest.fixture(scope="module")
@@ -92,20 +97,20 @@ def test_a_run_that_learns_has_no_error(tmp_path: Path) -> None:
     [("detached", "detached-task"), ("not_in_optimizer", "not-in-optimizer"), ("dead_head", "dead-head")],
 )
 def test_wrong_wiring_is_certain(tmp_path: Path, fault: str, code: str) -> None:
-    found = diagnose(tmp_path, *STANDARDISED, f"problem.faults=[{{kind: {fault}, task: binary}}]")
+    found = diagnose(tmp_path, *STANDARDISED, fault={"kind": fault, "task": "binary"})
     assert [(each.code, each.task) for each in found.findings if each.confidence == "certain"] == [
         (code, "binary")
     ]
 
 
 def test_contradicting_tasks_are_in_conflict(tmp_path: Path) -> None:
-    fault = "problem.faults=[{kind: contradiction, task: countdown, by: ptr}]"
-    found = diagnose(tmp_path, *STANDARDISED, fault)
+    fault = {"kind": "contradiction", "task": "countdown", "by": "ptr"}
+    found = diagnose(tmp_path, *STANDARDISED, fault=fault)
     assert {("conflict", "ptr"), ("conflict", "countdown")} <= set(codes(found))
 
 
 def test_a_loss_that_is_missing_from_the_start_points_at_the_targets(tmp_path: Path) -> None:
-    found = diagnose(tmp_path, "problem.faults=[{kind: missing_targets, task: ptr, fraction: 1}]")
+    found = diagnose(tmp_path, fault={"kind": "missing_targets", "task": "ptr", "fraction": 1.0})
     assert codes(found) == [("bad-targets", "ptr")]
     assert "nan" in found.findings[0].summary
     assert "failed" in found.notes[0]

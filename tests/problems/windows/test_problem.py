@@ -14,6 +14,8 @@ from mtctl.errors import MtctlError
 from mtctl.problems.contract import Problem
 from mtctl.problems.windows.problem import Windows
 from mtctl.recipes.balancers import GradNorm, Method, RunningMean, Uncertainty
+from tests.benchmarks.faults.small import fault
+from tests.benchmarks.faults.small import small as with_faults
 from tests.problems.windows.small import DATA, TASKS, Trainer, skills, small, weights
 
 LONG = {"epochs": 4}
@@ -167,7 +169,7 @@ class TestScores:
 
     def test_constant_targets_keep_scores_finite(self) -> None:
         for task in TASKS:
-            problem = small(TASKS, {"kind": "constant_targets", "task": task})
+            problem = with_faults(TASKS, fault("constant_targets", task))
             assert all(math.isfinite(value) for value in problem.evaluate(None, "held_out")[task].scores)
 
 
