@@ -12,13 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from benchmarks.faults import PlantedRecipe
+from mtctl.diagnosis.codes import Code
 from mtctl.recipes.changes import Changes
 
 Half = Literal["thresholds", "held_out"]
 WHOLE_RUN: Final = "*"
 """In place of a task: what is planted concerns the run as a whole."""
 CERTAIN: Final = frozenset(
-    {"bad-targets", "dead-head", "detached-task", "not-in-optimizer", "frozen-trunk", "ignores-input"}
+    {
+        Code.BAD_TARGETS,
+        Code.DEAD_HEAD,
+        Code.DETACHED_TASK,
+        Code.NOT_IN_OPTIMIZER,
+        Code.FROZEN_TRUNK,
+        Code.IGNORES_INPUT,
+    }
 )
 """Causes that are wrong whether or not they cost a task anything within the budget."""
 
@@ -70,7 +78,7 @@ class Case:
 
     name: str
     changes: Changes
-    planted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    planted: Mapping[str, tuple[Code, ...]] = field(default_factory=dict)
     control: Changes = field(default_factory=dict)
     warm: int = 0
 
@@ -97,116 +105,116 @@ def _raw(*tasks: str) -> Changes:
     return {"model.standardise": kept}
 
 
-_BOTH: Final = ("target-out-of-reach", "multiplier-dominance")
-_PATIENCE: Final = ("budget-too-small", "slow")
+_BOTH: Final = (Code.TARGET_OUT_OF_REACH, Code.MULTIPLIER_DOMINANCE)
+_PATIENCE: Final = (Code.BUDGET_TOO_SMALL, Code.SLOW)
 
 CASES: Final = (
     # Two of each kind where there are two, so that each half gets one.
     Case(
         "1 in 10 pointers missing",
         _fault({"kind": "missing_targets", "task": "ptr"}),
-        {"ptr": ("bad-targets",)},
+        {"ptr": (Code.BAD_TARGETS,)},
     ),
     Case(
         "one type for all windows",
         _fault({"kind": "constant_targets", "task": "type"}),
-        {"type": ("bad-targets",)},
+        {"type": (Code.BAD_TARGETS,)},
     ),
     Case(
         "saturated sigmoid",
         _fault({"kind": "saturated_head", "bias": 20.0}),
-        {"binary": ("dead-head",)},
+        {"binary": (Code.DEAD_HEAD,)},
     ),
     Case(
         "countdown behind a closed ReLU",
         _fault({"kind": "dead_head", "task": "countdown"}),
-        {"countdown": ("dead-head",)},
+        {"countdown": (Code.DEAD_HEAD,)},
     ),
-    Case("type detached", _fault({"kind": "detached", "task": "type"}), {"type": ("detached-task",)}),
+    Case("type detached", _fault({"kind": "detached", "task": "type"}), {"type": (Code.DETACHED_TASK,)}),
     Case(
         "countdown detached",
         _fault({"kind": "detached", "task": "countdown"}),
-        {"countdown": ("detached-task",)},
+        {"countdown": (Code.DETACHED_TASK,)},
     ),
     Case(
         "pointer head not in the optimizer",
         _fault({"kind": "not_in_optimizer", "task": "ptr"}),
-        {"ptr": ("not-in-optimizer",)},
+        {"ptr": (Code.NOT_IN_OPTIMIZER,)},
     ),
     Case(
         "binary head not in the optimizer",
         _fault({"kind": "not_in_optimizer", "task": "binary"}),
-        {"binary": ("not-in-optimizer",)},
+        {"binary": (Code.NOT_IN_OPTIMIZER,)},
     ),
-    Case("frozen trunk", _fault({"kind": "frozen_trunk"}), {WHOLE_RUN: ("frozen-trunk",)}),
+    Case("frozen trunk", _fault({"kind": "frozen_trunk"}), {WHOLE_RUN: (Code.FROZEN_TRUNK,)}),
     Case(
         "frozen trunk, raw targets",
         {**_fault({"kind": "frozen_trunk"}), **_raw("countdown")},
-        {WHOLE_RUN: ("frozen-trunk",)},
+        {WHOLE_RUN: (Code.FROZEN_TRUNK,)},
     ),
     Case(
         "pointers of other windows",
         _fault({"kind": "shuffled_targets", "task": "ptr"}),
-        {"ptr": ("unlearnable",)},
+        {"ptr": (Code.UNLEARNABLE,)},
     ),
     Case(
         "types of other windows",
         _fault({"kind": "shuffled_targets", "task": "type"}),
-        {"type": ("unlearnable",)},
+        {"type": (Code.UNLEARNABLE,)},
     ),
     Case(
         "countdowns of other windows",
         _fault({"kind": "shuffled_targets", "task": "countdown"}),
-        {"countdown": ("ignores-input",)},
+        {"countdown": (Code.IGNORES_INPUT,)},
     ),
     Case(
         "prices of other windows",
         _fault({"kind": "shuffled_inputs"}),
-        {"type": ("unlearnable",), "ptr": ("unlearnable",), "countdown": ("ignores-input",)},
+        {"type": (Code.UNLEARNABLE,), "ptr": (Code.UNLEARNABLE,), "countdown": (Code.IGNORES_INPUT,)},
     ),
     Case(
         "countdown in fiftieths of a bar",
         {**_raw("countdown"), **_fault({"kind": "scaled_targets", "task": "countdown", "factor": 50.0})},
-        {"countdown": ("target-out-of-reach",)},
+        {"countdown": (Code.TARGET_OUT_OF_REACH,)},
     ),
     Case(
         "pointers in thousandths of a window",
         {**_raw("ptr"), **_fault({"kind": "scaled_targets", "task": "ptr", "factor": 1000.0})},
-        {"ptr": ("target-out-of-reach",)},
+        {"ptr": (Code.TARGET_OUT_OF_REACH,)},
     ),
     Case(
         "type at weight 0.003",
         _weights(type=0.003),
-        {"type": ("multiplier-dominance",)},
+        {"type": (Code.MULTIPLIER_DOMINANCE,)},
     ),
     Case(
         "type at weight 0.003, SGD",
         {**_SGD, **_weights(type=0.003)},
-        {"type": ("multiplier-dominance",)},
+        {"type": (Code.MULTIPLIER_DOMINANCE,)},
         control=_SGD,
     ),
     Case(
         "pointer loss × 1000",
         {"training.loss_factor": {"ptr": 1000.0}},
-        {"type": ("multiplier-dominance",)},
+        {"type": (Code.MULTIPLIER_DOMINANCE,)},
     ),
     Case(
         "countdown loss summed",
         {"training.loss_factor": {"countdown": 105.0}},
-        {"type": ("multiplier-dominance",)},
+        {"type": (Code.MULTIPLIER_DOMINANCE,)},
     ),
     Case(
         "type asks the pointer head for the opposite",
         _fault({"kind": "contradiction", "task": "ptr", "by": "type"}),
-        {"ptr": ("conflict",)},
+        {"ptr": (Code.CONFLICT,)},
     ),
     Case(
         "pointer asks the countdown head for the opposite",
         _fault({"kind": "contradiction", "task": "countdown", "by": "ptr"}),
-        {"countdown": ("conflict",)},
+        {"countdown": (Code.CONFLICT,)},
     ),
-    Case("learning rate 1e-5", {"training.lr": 1e-5}, {WHOLE_RUN: ("learning-rate",)}),
-    Case("learning rate 0.5", {"training.lr": 0.5}, {WHOLE_RUN: ("learning-rate", "diverged")}),
+    Case("learning rate 1e-5", {"training.lr": 1e-5}, {WHOLE_RUN: (Code.LEARNING_RATE,)}),
+    Case("learning rate 0.5", {"training.lr": 0.5}, {WHOLE_RUN: (Code.LEARNING_RATE, Code.DIVERGED)}),
     Case(
         "10 updates",
         {"problem.data.windows": 160, "training.epochs": 1},
@@ -233,12 +241,12 @@ CASES: Final = (
                 {"kind": "shuffled_targets", "task": "type"},
             ),
         },
-        {"countdown": ("target-out-of-reach",), "type": ("unlearnable",)},
+        {"countdown": (Code.TARGET_OUT_OF_REACH,), "type": (Code.UNLEARNABLE,)},
     ),
     Case(
         "1 in 10 pointers missing, type at weight 0.003",
         {**_fault({"kind": "missing_targets", "task": "ptr"}), **_weights(type=0.003)},
-        {"ptr": ("bad-targets",), "type": ("multiplier-dominance",)},
+        {"ptr": (Code.BAD_TARGETS,), "type": (Code.MULTIPLIER_DOMINANCE,)},
     ),
     # Healthy.
     Case("as it is", {}),

@@ -9,23 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Final
+from typing import Any
 
 from mtctl.balancing.build import build as build_chain
-from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.diagnosis.thresholds import (
+    CLEARLY_LEARNED,
+    LEARNED,
+    LOOKS,
+    SPIKE,
+)
 from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.scores import evaluate, refuse_non_finite
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import SeedList, TaskEvaluation
 from mtctl.problems.windows.problem import Windows, build
 from mtctl.recipes.recipe import WindowsRecipe
-
-CLEARLY: Final = 0.20
-"""Skill that counts at once; one between LEARNED and this must still be LEARNED at the next look."""
-LOOKS: Final = 5
-"""Looks at the tasks in a budget, at least: τ is no more exact than the distance between them."""
-SPIKE: Final = 2.0
-"""An epoch's training loss above this many times the larger of the first and the constant's is a spike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ class Course:
     def steps(self, task: str) -> float | None:
         """Return τ: updates until the task's skill reached LEARNED, interpolated; None if it did not.
 
-        One look above it is noise unless it is CLEARLY above, or the next look is above it too.
+        One look above it is noise unless it is CLEARLY_LEARNED above, or the next look is above it too.
         """
         points = self.points[task]
         place = next((place for place in range(len(points)) if _there(points[place : place + 2])), None)
@@ -161,7 +159,7 @@ class Course:
 
 def _there(points: Sequence[Point]) -> bool:
     """Say whether a task counts as learning at the first of these looks, of which the second is the next."""
-    if points[0].skill >= CLEARLY:
+    if points[0].skill >= CLEARLY_LEARNED:
         return True
     return len(points) > 1 and all(point.skill >= LEARNED for point in points)
 

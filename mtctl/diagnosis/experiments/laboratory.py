@@ -1,6 +1,6 @@
 """Short counterfactual trainings of one recipe, each made once and compared with the run as is by τ.
 
-τ: updates until a task's skill reaches a tenth, searched up to WATCHED budgets. r(run) = τ(as is)/τ(run).
+τ: updates until a task's skill reaches a tenth, searched in WATCHED_BUDGETS. r(run) = τ(as is)/τ(run).
 """
 
 from __future__ import annotations
@@ -14,21 +14,19 @@ from typing import Final
 from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.report import Evidence, Experiment
-from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.diagnosis.thresholds import (
+    FASTER,
+    FEW_WINDOWS,
+    HEART_UPDATES,
+    KNOWN_BY_HEART,
+    LEARNED,
+    PATIENT_BUDGETS,
+    PATIENT_UPDATES,
+    WATCHED_BUDGETS,
+)
 from mtctl.recipes.changes import Changes
 from mtctl.recipes.recipe import WindowsRecipe
 
-WATCHED: Final = 4
-"""Budgets that the run as is is watched for: a task that needs longer is not helped by patience alone."""
-FASTER: Final = 2.0
-"""Speed-up that counts: τ of equal runs with different seeds varies by less than a factor of 1.6."""
-HEART_UPDATES: Final = 400
-"""Updates to learn a few windows by heart: 200 have been too few for class labels."""
-PATIENCE: Final = 400
-"""Updates, at least, before a task counts as unlearnable: daily stock prices have needed more than 120 for a
-tenth of skill."""
-KNOWN_BY_HEART: Final = 0.5
-"""Training loss relative to the best constant's below which windows are known by heart."""
 NEVER: Final = 10**9
 """Updates between two measurements of gradients where they are not needed."""
 
@@ -66,8 +64,8 @@ class Laboratory:
 
     def watch(self, tasks: Sequence[str]) -> None:
         """Go on with the run as is until these tasks learn, or the budgets to watch it for are spent."""
-        self._start(f"as is, up to {WATCHED} budgets")
-        epochs = WATCHED * self.recipe.training.epochs
+        self._start(f"as is, up to {WATCHED_BUDGETS} budgets")
+        epochs = WATCHED_BUDGETS * self.recipe.training.epochs
         self.joint.run(epochs, lambda course: all(course.steps(task) is not None for task in tasks))
 
     def as_is(self, task: str) -> float:
@@ -164,7 +162,7 @@ class Laboratory:
         recipe = self.recipe.revised(variations.pampered(self.recipe, task))
         course = Course(recipe, self.seed, measure_every=NEVER)
         per_epoch = course.problem.planned_updates / recipe.training.epochs
-        updates = max(PATIENCE, 2 * WATCHED * self.budget)
+        updates = max(PATIENT_UPDATES, PATIENT_BUDGETS * self.budget)
         course.run(max(1, round(updates / per_epoch)), lambda one: lasts(one, task) and _twice(one, task))
         steps = course.steps(task) if lasts(course, task) else None
         speedup = None if steps is None else self.as_is(task) / max(steps, 1.0)
@@ -186,7 +184,7 @@ class Laboratory:
 
     def by_heart(self, task: str) -> float:
         """Return the training loss over the best constant's after learning a few windows by heart."""
-        name = f"{task}: {variations.FEW_WINDOWS} windows by heart"
+        name = f"{task}: {FEW_WINDOWS} windows by heart"
         self._start(name)
         changes = {**variations.by_heart(self.recipe, task), "training.epochs": HEART_UPDATES}
         course = Course(self.recipe.revised(changes), self.seed, measure_every=NEVER, watched=False)

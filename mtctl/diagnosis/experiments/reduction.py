@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import NEVER
 from mtctl.diagnosis.report import Evidence, Finding
-from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.diagnosis.thresholds import (
+    FLAT,
+    LEARNED,
+)
 from mtctl.recipes.balancers import BatchScale, RunningMean
 from mtctl.recipes.recipe import WindowsRecipe
-
-NOTHING: Final = 0.01
-"""Relative change of the loss below which the sum does what the mean does."""
 
 
 def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tuple[Finding | None, str]:
@@ -35,7 +34,7 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tup
         return None, f"with {task}'s loss summed over its {elements} outputs the training diverges"
     mean, total = joint.at(task, budget), course.at(task, budget)
     change = f"{100 * (total.loss / mean.loss - 1):+.3f} %"
-    if abs(total.loss / mean.loss - 1) < NOTHING:
+    if abs(total.loss / mean.loss - 1) < FLAT:
         return None, (
             f"the documented story does not hold here: summing {task}'s loss over its {elements} outputs "
             f"instead of taking the mean changes the result by {change}{_why(recipe)}"
@@ -52,7 +51,7 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tup
     text = (
         f"the mean over {elements} outputs keeps {task}'s loss too small beside the others: summed, it learns"
     )
-    return Finding("reduction-bias", task, "warning", "measured", text, evidence), ""
+    return Finding(Code.REDUCTION_BIAS, task, "warning", "measured", text, evidence), ""
 
 
 def _why(recipe: WindowsRecipe) -> str:

@@ -6,6 +6,12 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from mtctl.diagnosis.report import Remedy
+from mtctl.diagnosis.thresholds import (
+    FAST,
+    FEW_WINDOWS,
+    HEAD_LR,
+    HEART_LR,
+)
 from mtctl.recipes.balancers import Manual, RunningMean
 from mtctl.recipes.changes import Changes
 from mtctl.recipes.recipe import WindowsRecipe
@@ -13,14 +19,6 @@ from mtctl.recipes.resolved import text
 
 OUTPUTS: Final = {"type": 3, "ptr": 2, "binary": 105, "countdown": 105}
 """Elements of each head's output, as the documented fixes count them."""
-FAST: Final = 5.0
-"""Factor on the learning rate that standardised heads and a clipped gradient bear: `windows_fixed`'s."""
-FEW_WINDOWS: Final = 16
-"""What any head that works can learn by heart."""
-HEART_LR: Final = 5e-3
-"""Learning rate at which they are learned: it must not depend on the recipe's, which may be what is wrong."""
-HEAD_LR: Final = 20.0
-"""Factor on a head's learning rate that moves its output as far as dividing a target of ±20 by 20."""
 _RAW: Final = {"balancer": {"kind": "equal"}}
 _NO_DROPOUT: Final = {"model.dropout": 0.0, "model.head_dropout": 0.0}
 

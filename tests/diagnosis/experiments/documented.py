@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.report import (
     Check,
     Diagnosis,
@@ -47,7 +48,7 @@ def diagnosis() -> Diagnosis:
         },
         findings=(
             Finding(
-                "target-out-of-reach",
+                Code.TARGET_OUT_OF_REACH,
                 "countdown",
                 "error",
                 "measured",
@@ -58,9 +59,9 @@ def diagnosis() -> Diagnosis:
                     Evidence("distance of the targets over what the optimizer can move the head", 26.4, "×"),
                 ),
             ),
-            Finding("budget-too-small", None, "warning", "likely", "30 updates are few"),
+            Finding(Code.BUDGET_TOO_SMALL, None, "warning", "likely", "30 updates are few"),
             Finding(
-                "multiplier-dominance",
+                Code.MULTIPLIER_DOMINANCE,
                 "countdown",
                 "error",
                 "measured",
@@ -71,7 +72,9 @@ def diagnosis() -> Diagnosis:
                     Evidence("with 0.1 × the learning rate", "trains"),
                 ),
             ),
-            Finding("at-noise-floor", "ptr", "info", "measured", "ptr does not move because it has arrived"),
+            Finding(
+                Code.AT_NOISE_FLOOR, "ptr", "info", "measured", "ptr does not move because it has arrived"
+            ),
         ),
         checks=(
             Check("targets are there, finite and vary", "passed"),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from mtctl.diagnosis.experiments import variations
+from mtctl.diagnosis.thresholds import HEART_LR
 from mtctl.recipes.changes import Changes
 from mtctl.recipes.recipe import WindowsRecipe
 from tests.diagnosis.experiments.small_recipes import small
@@ -62,7 +63,7 @@ def test_every_variation_of_any_recipe_is_a_recipe(recipe: WindowsRecipe, task: 
     twice = summed.revised(variations.summed(summed, task)).training.loss_factor
     assert twice == {task: float(variations.OUTPUTS[task] ** 2)}
     learned = recipe.revised(variations.by_heart(recipe, task)).training
-    assert (learned.optimizer, learned.lr, learned.gradient_clip) == ("adam", variations.HEART_LR, None)
+    assert (learned.optimizer, learned.lr, learned.gradient_clip) == ("adam", HEART_LR, None)
     assert learned.head_lr == {**recipe.training.head_lr, task: 1.0}
 
 
