@@ -30,13 +30,14 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 from unittest.mock import patch
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.faults import PlantedRecipe
 from benchmarks.gallery_cases import CASES, CERTAIN, WHOLE_RUN, Case, Half, cases, half_of
 from mtctl.diagnosis.experiments import course
 from mtctl.diagnosis.experiments.course import Course
@@ -44,6 +45,7 @@ from mtctl.diagnosis.experiments.diagnose import diagnose_recipe
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.processor import use_one_thread
+from mtctl.problems.windows.problem import Windows, build
 
 SLOWED: Final = 1.5
 """τ over the control's from which a plant counts as harm; τ of equal runs varies as much by their seeds."""
@@ -145,12 +147,12 @@ def _started(case: Case, seed: int) -> Iterator[None]:
         return
     weights = Course(case.recipe, seed, _NEVER, watched=False).run(case.warm).problem.policy_state()
 
-    class Warm(course.Watched):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments)
-            self.load_policy_state(weights)
+    def warm(recipe: PlantedRecipe, seed: int) -> Windows:
+        problem = build(recipe, seed)
+        problem.load_policy_state(weights)
+        return problem
 
-    with patch.object(course, "Watched", Warm):
+    with patch.object(course, "build", warm):
         yield
 
 
@@ -158,7 +160,7 @@ def _harm(
     case: Case, task: str, diagnosis: Diagnosis, seed: int
 ) -> tuple[Harm, tuple[float | None, float | None]]:
     """Compare a task with the control's, in budgets; for the whole run, the task that lost most."""
-    control = _control(case.control, seed)
+    control = _control(case.control_recipe.model_dump_json(), seed)
     states = {one.task: one for one in diagnosis.states if task in (WHOLE_RUN, one.task)}
     worst: tuple[Harm, tuple[float | None, float | None]] = ("harmless", (None, None))
     ratio = 0.0
@@ -180,10 +182,10 @@ def _harm(
 
 
 @lru_cache(maxsize=64)
-def _control(overrides: tuple[str, ...], seed: int) -> Course:
+def _control(recipe: str, seed: int) -> Course:
     """Return the control of a case, trained for its budget."""
-    recipe = Case("", (), control=overrides).control_recipe
-    return Course(recipe, seed, _NEVER).run(recipe.training.epochs)
+    control = PlantedRecipe.model_validate_json(recipe)
+    return Course(control, seed, _NEVER).run(control.training.epochs)
 
 
 def calls(chosen: Sequence[Case], seeds: int, jobs: int) -> Iterator[list[Call]]:

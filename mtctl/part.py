@@ -104,7 +104,8 @@ class Part(BaseModel):
         values: dict[str, Any] = serialise(self)
         if info.context == IDENTITY:
             for name, field in type(self).model_fields.items():
-                if LATER in field.metadata and getattr(self, name) == field.get_default():
+                default = field.get_default(call_default_factory=True)
+                if LATER in field.metadata and getattr(self, name) == default:
                     values.pop(name)
         return values
 

@@ -156,10 +156,10 @@ def diagnose(
 def _explain(code: str, *, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from mtctl.diagnosis.codes import CODES, explain
+    from mtctl.diagnosis.explanations import EXPLANATIONS, explain
     from mtctl.screens.explain import codes_screen, explanation_screen
 
-    found = list(CODES.values()) if code == _ALL_CODES else [explain(code)]
+    found = list(EXPLANATIONS.values()) if code == _ALL_CODES else [explain(code)]
     if as_json:
         write_json({"schema": 1, "codes": [asdict(each) for each in found]})
     else:

@@ -54,13 +54,13 @@ def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
         MtctlError: no remedy helped, or the file cannot be written.
     """
     from mtctl.engine.files import explained, write_output
-    from mtctl.recipes.loading import dump, revise
+    from mtctl.recipes.loading import dump
 
     best = diagnosis.winner
     if best is None:
         raise _nothing_to_write(path, diagnosis)
     name = _name(recipe.name, best.remedy.name)
-    cured = revise(recipe, [*best.remedy.overrides, f"name={name}"])
+    cured = recipe.revised({**best.remedy.changes, "name": name})
     head = "".join(
         f"# {show_text(line)}".rstrip() + "\n" for line in _head(path, recipe, name, diagnosis, best)
     )

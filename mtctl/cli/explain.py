@@ -53,9 +53,9 @@ def list_methods(*, as_json: bool) -> None:
 
 
 def _refuse_codes(word: str) -> None:
-    from mtctl.diagnosis.codes import CODES
+    from mtctl.diagnosis.codes import Code
 
-    if word in CODES:
+    if word in set(Code):
         raise MtctlError(
             f"`{word}` is no balancing method, but a finding of a diagnosis",
             hint=f"`mtctl diagnose --explain {word}` says what it means",

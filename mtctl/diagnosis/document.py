@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import Any, Final
 
 from mtctl.diagnosis.report import Diagnosis
@@ -23,6 +24,8 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     match value:
+        case Enum():
+            return value.value
         case None | bool() | str() | int():
             return value
         case float():

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from mtctl.diagnosis.codes import Code
 from mtctl.statistics import Estimate
+
+if TYPE_CHECKING:
+    KnownCode = Code
+else:
+    KnownCode = Code | str  # in a document of a later version
 
 Severity = Literal["error", "warning", "info"]
 """`error`: a task does not learn, or something is wired wrongly. `warning`: it costs a task something.
@@ -48,7 +54,7 @@ class Finding:
     """Something that was found out.
 
     Args:
-        code: stable name of the cause; `mtctl.diagnosis.codes` explains it.
+        code: stable name of the cause; `mtctl.diagnosis.explanations` says what it means.
         task: whose; None if it is about the run as a whole.
         severity: how bad.
         confidence: how sure.
@@ -56,7 +62,7 @@ class Finding:
         evidence: the figures.
     """
 
-    code: str
+    code: KnownCode
     task: str | None
     severity: Severity
     confidence: Confidence
@@ -111,12 +117,12 @@ class TaskState:
 
 @dataclass(frozen=True, slots=True)
 class Symptom:
-    """The documented check: one task's loss flat (< 1 %) while another's improves (> 20 %).
+    """The documented check: one task's loss is FLAT while another's is IMPROVING (see thresholds.py).
 
     Args:
         present: whether that is so.
-        flat: tasks whose loss moved by less than 1 %.
-        improving: tasks whose loss improved by more than 20 %.
+        flat: tasks whose loss moved by less than FLAT.
+        improving: tasks whose loss improved by more than IMPROVING.
         updates: after how many updates: the check depends on it, whatever the number of epochs.
     """
 
@@ -158,6 +164,7 @@ class Remedy:
         overrides: `-o` arguments that make the change.
         documented: which of the documented fixes it is, e.g. "fix 3"; "" for ours.
         changes_model: whether old checkpoints no longer fit.
+        changes: the same change as values, for `Recipe.revised`.
     """
 
     name: str
@@ -165,6 +172,7 @@ class Remedy:
     overrides: tuple[str, ...]
     documented: str = ""
     changes_model: bool = False
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

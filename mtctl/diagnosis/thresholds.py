@@ -1,8 +1,20 @@
-"""From where on a task counts as flat, improving, learning or done: the same for every kind of diagnosis."""
+"""The numbers by which a diagnosis decides, each with where its value comes from.
+
+A skill is 1 − loss / loss of the best constant prediction. τ is how many updates a task needs to LEARNED.
+Cosines are those of two tasks' gradients on the trunk.
+"""
 
 from __future__ import annotations
 
 from typing import Final
+
+
+def percent(share: float) -> str:
+    """Return a share as text: 0.1 is "10 %"."""
+    return f"{100 * share:g} %"
+
+
+# ----- every diagnosis
 
 FLAT: Final = 0.01
 """Relative change of a loss that counts as none; documented."""
@@ -13,3 +25,151 @@ LEARNED: Final = 0.10
 without any signal reach ±0.03 on 128 windows."""
 AT_FLOOR: Final = 0.5
 """Skill from which a task that does not move any more has arrived: little is left to learn."""
+NO_GRADIENT: Final = 1e-7
+"""Norm below which a gradient is none: that of float32 rounding in a loss near 1. A connected task's is
+orders above, at 1e-4 and more."""
+OPPOSED: Final = -0.3
+"""Mean cosine over a run from which one task's gradient opposes another's: a projection takes 5 % off their
+lengths. Tasks that learn well together had means down to −0.2."""
+BEYOND_NOISE: Final = 3.0
+"""Standard errors from which a difference is more than chance, where one of many is looked at: the lowest of
+many losses is low by chance. Losses with dealt inputs differed by −2.4 to 1.4 for tasks that ignore them."""
+TWO_SIDED: Final = 1.96
+"""Standard errors from which a trend is more than chance: 5 %, two-sided."""
+
+# ----- wiring and inputs of a recipe
+
+IGNORED: Final = 0.02
+"""Relative change of the loss below which other windows' inputs show that a task ignores its own."""
+DEALS: Final = 8
+"""Ways in which inputs are dealt to other windows: one alone changes the loss of a head that looks at nothing
+useful by up to 10 %, either way."""
+FEWEST_WINDOWS: Final = 8
+"""Windows below which there is no telling what is chance."""
+
+# ----- trainings of a recipe, in budgets: how long it is diagnosed for
+
+LOOKS: Final = 5
+"""Looks at the tasks in a budget, at least: τ is no more exact than the distance between them."""
+CLEARLY_LEARNED: Final = 0.20
+"""Skill that counts at once; one between LEARNED and this must still be LEARNED at the next look."""
+GRADIENT_MEASUREMENTS: Final = 6
+"""Measurements of gradients in a budget: enough for a mean, at about the cost of the training itself."""
+WATCHED_BUDGETS: Final = 4
+"""Budgets that the run as is is watched for: a task that needs longer is not helped by patience alone."""
+SLOW_BUDGETS: Final = 1.5
+"""Budgets within which a task that learns is only slow."""
+LATE_BUDGETS: Final = 0.5
+"""Budgets from which a task that learns is late: what keeps it back is looked for, and costs it something."""
+FEWEST_UPDATES: Final = 28
+"""Updates in a budget below which no experiment tells anything but that it is small: with 25 updates causes
+were named in turn, with the 30 of the documented five epochs they were told apart."""
+FASTER: Final = 2.0
+"""Speed-up of τ that counts: of equal runs with different seeds it varies by less than a factor of 1.6."""
+MUCH_FASTER: Final = 5.0
+"""Speed-up with ten times the learning rate that makes the rate the cause, not the number of updates."""
+SPIKE: Final = 2.0
+"""An epoch's training loss above this many times the larger of the first and the constant's is a spike."""
+UNSTABLE: Final = 1.25
+"""Training loss, relative to the larger of the first and the constant's, from which a task got worse."""
+UNCERTAIN_SKILL: Final = 0.05
+"""Standard error of a skill above which its being below LEARNED may be an accident of the windows scored."""
+
+# ----- experiments on a recipe, and remedies
+
+DIVERGED_RATES: Final = (0.1, 0.01, 0.001)
+"""Factors on the learning rate of a run that diverged."""
+COMMON_RATES: Final = (30.0, 1000.0, 0.1, 0.01)
+"""Factors on the learning rate of a run in which no task learns."""
+LOWER_RATES: Final = (0.1, 0.01)
+"""Factors for a task that got worse; 0.3 would leave an optimizer that is ten times too fast too fast."""
+MORE_UPDATES_RATES: Final = (10.0, 3.0)
+"""Factors for a task that learns in no company: if one of them helps, more updates would too."""
+OTHER_RATES: Final = (100.0, 0.3, 0.03)
+"""Factors for such a task that show that the recipe's rate is not for it."""
+FEW_WINDOWS: Final = 16
+"""What any head that works can learn by heart."""
+HEART_UPDATES: Final = 400
+"""Updates to learn a few windows by heart: 200 have been too few for class labels."""
+HEART_LR: Final = 5e-3
+"""Learning rate at which they are learned: it must not depend on the recipe's, which may be what is wrong."""
+KNOWN_BY_HEART: Final = 0.5
+"""Training loss relative to the best constant's below which windows are known by heart."""
+PATIENT_UPDATES: Final = 400
+"""Updates, at least, before a task counts as unlearnable: daily stock prices have needed more than 120 for a
+tenth of skill."""
+PATIENT_BUDGETS: Final = 2 * WATCHED_BUDGETS
+"""Budgets, at least, before that."""
+HEAD_LR: Final = 20.0
+"""Factor on a head's learning rate that moves its output as far as dividing a target of ±20 by 20."""
+FAST: Final = 5.0
+"""Factor on the learning rate that standardised heads and a clipped gradient bear: `windows_fixed`'s."""
+COMPARED_BATCHES: Final = 6
+"""Batches whose gradients are compared at one point of the training: an interval between two tasks, and 15
+pairs for a task with itself, in under a second."""
+PULLED_APART: Final = -0.1
+"""Mean cosine of such batches above which two tasks do not hinder each other: a tenth of a step at most is
+lost."""
+
+# ----- records of losses
+
+FEWEST_RECORDS: Final = 5
+"""Values below which no trend is told from noise: 4 in order are no surprise at 5 % (Mann–Kendall)."""
+FEW_UPDATES: Final = 100
+"""Updates below which a flat loss may only be a young one: the documented pattern fades with their number."""
+BLOWN_UP: Final = 5.0
+"""Factor over the first loss, and over the best constant's, that a healthy loss does not reach: unbalanced
+losses of healthy runs took one to 2.8 times its first epoch before it fell."""
+OVERFITTED: Final = 0.10
+"""Relative rise of the held-out loss from its lowest point that counts, if it is beyond noise too."""
+SINCE_LOWEST: Final = 3
+"""Records after the lowest one that it takes to speak of a rise."""
+OUTLYING: Final = 8.0
+"""Standard deviations of the noise that a single value stands out by; 1e5 records of noise reach 5.5."""
+OUTLYING_FACTOR: Final = 2.0
+"""Factor over its neighbours from which such a value stands out, however small the noise."""
+
+# ----- records of gradients, heads and weights
+
+OUT_OF_REACH: Final = 5.0
+"""Reach (distance of the targets over what Adam can move an answer in the whole run) that keeps a head from
+arriving: 12 to 51 for the documented countdown, 2 to 4 for pointers and standardised heads, which learn."""
+DOMINATED_SHARE: Final = 0.01
+"""Share of the trunk's weighted gradient below which a task that does not learn counts as dominated: 0.0006
+for the documented countdown, 0.0025 for a type at a weight of 0.003."""
+DOMINATING: Final = 30.0
+"""How many times the largest weight, or gradient, exceeds the task's: 10,000 as documented."""
+WORSE_THAN_CONSTANT: Final = 3.0
+"""Loss in units of the best constant's that a head with a slope leaves quickly."""
+NO_SLOPE: Final = 5e-3
+"""Head gradient norm per unit of loss of a saturated head: 5e-4; other tasks have 0.1 and more."""
+THROWN_ABOUT: Final = 30.0
+"""Loss in units of the best constant's at the end of a run that only a head thrown about shows: 60 to 270 at
+a learning rate of 0.5; 10 at most in healthy runs that began badly."""
+DEAD_UNITS: Final = 0.95
+"""Share of a head's inputs that do not vary, from which it has nothing to go by; healthy: 0.14 at most."""
+COLLAPSED: Final = 0.01
+"""Weight over the mean weight below which a task is switched off: 0.0002 in a collapsed run."""
+PINNED: Final = 0.1
+"""Weight over the mean weight below which one that rests counts as pinned; GradNorm's floor is 0.05."""
+RESTING: Final = 0.05
+"""Relative range of a weight that no longer moves."""
+
+# ----- records of episodes
+
+FEWEST_EPISODES: Final = 20
+"""Episodes of a task below which its returns (deviation about 100) tell nothing."""
+RETURN_LEARNED: Final = 0.5
+"""Part of the way from the first returns to the threshold of success from which a task has learned."""
+RETURN_MOVED: Final = 0.1
+"""Part of that way below which it is where it began."""
+EXPLORING: Final = 0.1
+"""Random part of the actions up to which training returns speak of the policy."""
+STARVED: Final = 0.25
+"""Part of a fair share (1/T) of the learned rows below which a task is starved."""
+SEEN_ENOUGH: Final = 100
+"""Episodes without success that count: a task with 5 % successes would show one with a chance of 99 %."""
+OTHERS_SUCCEED: Final = 0.2
+"""Success rate of another task beside which none at all is remarkable."""
+ONE_ENDING: Final = 0.8
+"""Part of the later episodes that end one way in a task whose goal is out of reach."""

@@ -22,8 +22,8 @@ def build(recipe: Recipe, seed: int) -> Problem:
             averaging = evaluation.averaging if evaluation.policy == "averaged" else None
             return Lander(recipe.problem, recipe.agent, seed, averaging=averaging)
         case WindowsRecipe():
-            from mtctl.problems.windows.problem import Windows  # noqa: PLC0415 - as above, without Box2D
+            from mtctl.problems.windows.problem import build as build_windows  # noqa: PLC0415 - as above
 
-            return Windows(recipe.problem, recipe.model, recipe.training, seed)
+            return build_windows(recipe, seed)
         case _:
             raise TypeError(f"no problem is built from a {type(recipe).__name__}")

@@ -17,10 +17,10 @@ from mtctl.recipes.windows import WindowsFile
 from mtctl.yaml.merging import merge
 from mtctl.yaml.mistakes import Mistake, Unreadable, closest, refusal, shortened
 from mtctl.yaml.nodes import Entry, Mapping, Node, Scalar, follow
-from mtctl.yaml.sources import LARGEST, Place, Source, read
+from mtctl.yaml.sources import LARGEST, Place, read
 from mtctl.yaml.syntax import parse
 
-__all__ = ["ABSENT", "differences", "dump", "load", "recipe_hash", "revise"]
+__all__ = ["ABSENT", "differences", "dump", "load", "recipe_hash"]
 
 _EXTENDS = "extends"
 _MOST_FILES = 32  # of a chain; the built-in recipes have three
@@ -48,27 +48,6 @@ def load(reference: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if recipe is None or mistakes:
         raise refusal(str(path), mistakes)
     return recipe
-
-
-def revise(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
-    """Return a recipe with `key.path=value` overrides applied, as `-o` would.
-
-    Raises:
-        MtctlError: the result is no valid recipe.
-    """
-    mistakes: list[Mistake] = []
-    source = Source(recipe.name, dump(recipe))
-    revised = None
-    try:
-        tree = parse(source, mistakes)
-        assert tree is not None
-        tree = override(tree, overrides, type(recipe), mistakes)
-        revised = _located(validate(tree, mistakes), tree)
-    except Unreadable as error:
-        mistakes.append(error.mistake)
-    if revised is None or mistakes:
-        raise refusal(recipe.name, mistakes)
-    return revised
 
 
 def _located(recipe: Recipe | None, tree: Node) -> Recipe | None:

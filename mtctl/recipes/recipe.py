@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from mtctl.balancing.contract import Method
 from mtctl.balancing.fixed import Equal, Manual
 from mtctl.balancing.registry import Balancer
+from mtctl.errors import MtctlError
 from mtctl.part import (
     IDENTITY,
     LATER,
@@ -22,6 +23,7 @@ from mtctl.part import (
     all_parts,
 )
 from mtctl.recipes.agents import Agent
+from mtctl.recipes.changes import Changes, changed
 from mtctl.recipes.problems import LanderProblem, Problem
 from mtctl.recipes.windows import SequenceModel, Training, WindowsFile, WindowsProblem
 
@@ -93,6 +95,24 @@ class Recipe(Part):
     def lasting(self, units: int) -> Self:
         """Return the same recipe for a run of so many units."""
         raise NotImplementedError
+
+    def revised(self, changes: Changes) -> Self:
+        """Return the recipe with values changed, checked like one that is read.
+
+        Args:
+            changes: new values by dotted key, as `-o` takes them: `{"training.lr": 0.01}`.
+
+        Raises:
+            MtctlError: the result is no valid recipe.
+        """
+        try:
+            return type(self).model_validate(changed(self.model_dump(mode="json"), changes))
+        except ValidationError as error:
+            found = [
+                f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}"
+                for one in error.errors(include_url=False)
+            ]
+            raise MtctlError(f"{self.name} cannot be changed: {'; '.join(found)}") from error
 
     @property
     def bound_to_budget(self) -> list[str]:
@@ -245,6 +265,7 @@ class WindowsRecipe(Recipe):
 
     def identity(self) -> dict[str, Any]:
         told = super().identity()
+        told["problem"].setdefault("faults", [])  # a key that the first recipes had, so that hashes stay
         if isinstance(self.problem.data, WindowsFile):
             data = told["problem"]["data"]
             data["path"] = data.pop("known_as") or data["path"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mtctl.part import (
     LARGEST,
+    LATER,
     Fraction,
     Misfit,
     NonNegativeFloat,
@@ -60,129 +61,6 @@ class WindowsFile(Part):
 WindowsData = Annotated[SyntheticWindows | WindowsFile, Field(discriminator="kind")]
 
 
-class ShuffledTargets(Part):
-    """Targets of one task dealt out to other windows: nothing about them can be learned from the prices."""
-
-    kind: Literal["shuffled_targets"]
-    task: WindowsTask
-
-
-class ConstantTargets(Part):
-    """The same target for every window (and step): that of the first."""
-
-    kind: Literal["constant_targets"]
-    task: WindowsTask
-
-
-class MissingTargets(Part):
-    """NaN (for `type`: a class that does not exist) as target of some windows."""
-
-    kind: Literal["missing_targets"]
-    task: WindowsTask
-    fraction: Annotated[float, Field(gt=0, le=1)] = 0.1
-
-
-class ScaledTargets(Part):
-    """Targets of a regression task in a unit `factor` times smaller, so that numbers are `factor` times as
-    large.
-    """
-
-    kind: Literal["scaled_targets"]
-    task: Literal["ptr", "countdown"]
-    factor: PositiveFloat
-
-
-class ScaledLoss(Part):
-    """One task's loss times a constant that nobody meant: a sum for a mean over 105 bars is one of 105."""
-
-    kind: Literal["scaled_loss"]
-    task: WindowsTask
-    factor: PositiveFloat
-
-
-class ShuffledInputs(Part):
-    """Prices that have nothing to do with the targets: every window's bars are dealt to another window."""
-
-    kind: Literal["shuffled_inputs"]
-
-
-class Detached(Part):
-    """A task whose gradient stops at the trunk."""
-
-    kind: Literal["detached"]
-    task: WindowsTask
-
-
-class NotInOptimizer(Part):
-    """A head whose parameters the optimizer was not given."""
-
-    kind: Literal["not_in_optimizer"]
-    task: WindowsTask
-
-
-class FrozenTrunk(Part):
-    """A trunk that no optimizer moves."""
-
-    kind: Literal["frozen_trunk"]
-
-
-class SaturatedHead(Part):
-    """A sigmoid whose input is shifted so far that it answers 1 everywhere: a probability of 1 in floating
-    point, clamped before its logarithm as is usual, passes no gradient.
-    """
-
-    kind: Literal["saturated_head"]
-    task: Literal["binary"] = "binary"
-    bias: PositiveFloat = 15.0
-
-
-class DeadHead(Part):
-    """A head behind a ReLU that is never open: its output stays 0 and passes no gradient."""
-
-    kind: Literal["dead_head"]
-    task: WindowsTask
-
-
-class Contradiction(Part):
-    """Two tasks on one output with opposite targets: `by` wants the negative of what `task` wants. Nothing is
-    wrong without `by`.
-    """
-
-    kind: Literal["contradiction"]
-    task: Literal["ptr", "countdown"]
-    by: WindowsTask
-
-    def misfits(self) -> Iterator[Misfit]:
-        if self.by == self.task:
-            yield Misfit(("by",), "a task cannot contradict itself")
-
-
-class ReversedGradient(Part):
-    """A task whose gradient enters the trunk with the wrong sign."""
-
-    kind: Literal["reversed_gradient"]
-    task: WindowsTask
-
-
-Fault = Annotated[
-    ShuffledTargets
-    | ConstantTargets
-    | MissingTargets
-    | ScaledTargets
-    | ScaledLoss
-    | ShuffledInputs
-    | Detached
-    | NotInOptimizer
-    | FrozenTrunk
-    | SaturatedHead
-    | DeadHead
-    | Contradiction
-    | ReversedGradient,
-    Field(discriminator="kind"),
-]
-"""Something planted that keeps a task from learning, to see whether it is found."""
-
-
 class WindowsProblem(Part):
     """Four tasks on windows of 105 OHLC bars: an expansion's type, pointers to it, its mask and countdown."""
 
@@ -195,8 +73,14 @@ class WindowsProblem(Part):
     """A 13th feature: the bar's place in the window, t/104."""
     limit: PositiveInt | None = None
     """Train on the first so many training windows only; null: on all."""
-    faults: Annotated[tuple[Fault, ...], Field(strict=False)] = ()
-    """Faults to plant."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_faults_of_earlier_versions(cls, values: Any) -> Any:
+        """Leave out a list that every kept recipe of such a version has, and that is empty."""
+        if isinstance(values, dict) and values.get("faults") == []:
+            return {key: value for key, value in values.items() if key != "faults"}
+        return values
 
     @property
     def training_windows(self) -> int | None:
@@ -208,12 +92,6 @@ class WindowsProblem(Part):
         for index, task in enumerate(self.tasks):
             if task in self.tasks[:index]:
                 yield Misfit(("tasks", index), f"task `{task}` is listed more than once")
-        fought_over: set[str] = set()
-        for index, fault in enumerate(self.faults):
-            if isinstance(fault, Contradiction):
-                if twice := sorted({fault.task, fault.by} & fought_over):
-                    yield Misfit(("faults", index), f"task `{twice[0]}` is in another contradiction already")
-                fought_over |= {fault.task, fault.by}
 
 
 class SequenceModel(Part):
@@ -247,12 +125,19 @@ class Training(Part):
     batch_size: PositiveInt = 32
     head_lr: dict[str, PositiveFloat] = Field(default_factory=dict)
     """Factor on the learning rate of single heads, by task; those that are not trained do not count."""
+    loss_factor: Annotated[dict[str, PositiveFloat], LATER] = Field(default_factory=dict)
+    """Factor on single losses, by task, before the tasks are balanced; those that are not trained do not
+    count. 105 makes the sum over bars of a mean over bars."""
     gradient_clip: PositiveFloat | None = None
     """Largest Euclidean norm of the combined gradient; null: no clipping."""
 
     def misfits(self) -> Iterator[Misfit]:
+        known = get_args(WindowsTask)
+        for task in self.loss_factor:
+            if task not in known:
+                yield Misfit(("loss_factor", task), f"`{task}` has no loss", choices=known)
         for task in self.head_lr:
-            if task not in (known := get_args(WindowsTask)):
+            if task not in known:
                 yield Misfit(("head_lr", task), f"`{task}` has no head", choices=known)
             elif self.lr * self.head_lr[task] > LARGEST:
                 yield Misfit(("head_lr", task), f"`lr` times this factor is above {LARGEST:g}")

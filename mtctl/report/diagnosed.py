@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtctl.diagnosis.codes import CODES
+from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.explanations import EXPLANATIONS
 from mtctl.diagnosis.records.run import diagnose_run
 from mtctl.diagnosis.stored import read_diagnosis
 from mtctl.engine import layout
@@ -54,8 +55,8 @@ def _by_seed(method: Method) -> dict[int, Diagnosis]:
 
 def _overview(by_method: Mapping[str, Mapping[int, Diagnosis]]) -> Table | None:
     """Return a line for each finding: whose it is, and in how many runs of which methods; the worst first."""
-    worst: dict[tuple[str, str], int] = {}
-    where: dict[tuple[str, str], dict[str, int]] = {}
+    worst: dict[tuple[Code, str], int] = {}
+    where: dict[tuple[Code, str], dict[str, int]] = {}
     for label, by_seed in by_method.items():
         for finding in (finding for each in by_seed.values() for finding in each.findings):
             key, severity = (finding.code, finding.task or "all"), _SEVERITIES.index(finding.severity)
@@ -69,7 +70,7 @@ def _overview(by_method: Mapping[str, Mapping[int, Diagnosis]]) -> Table | None:
         ", ".join(f"{label} {count} of {len(by_method[label])}" for label, count in where[key].items())
         for key in keys
     )
-    codes = (CODES[code].title if code in CODES else "" for code, _ in keys)
+    codes = (EXPLANATIONS[code].title if code in EXPLANATIONS else "" for code, _ in keys)
     return Table(
         "Findings, and in how many runs",
         (
@@ -142,7 +143,7 @@ def _seeds(seeds: Iterable[int]) -> str:
 
 
 def _finding(finding: Found, seen: str) -> Finding:
-    known = CODES.get(finding.code)
+    known = EXPLANATIONS.get(finding.code)
     return Finding(
         severity=finding.severity,
         code=finding.code,

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from mtctl.diagnosis.report import Check, Confidence, Diagnosis, Evidence, Finding, Severity, Subject, Symptom
+from mtctl.diagnosis.thresholds import FLAT, IMPROVING, percent
 from mtctl.screens.diagnose_tables import (
     as_is_loss,
     decimals,
@@ -91,12 +92,13 @@ def _symptom(diagnosis: Diagnosis) -> Iterator[RenderableType]:
 
 def _documented_check(symptom: Symptom, subject: Subject) -> Sentence:
     flat, improving = ", ".join(symptom.flat), ", ".join(symptom.improving)
-    mark, style, verdict = "·", "cyan", "is silent: every task moved by 1 % or more."
+    mark, style, verdict = "·", "cyan", f"is silent: every task moved by {percent(FLAT)} or more."
+    moved = f"{flat} moved by less than {percent(FLAT)}"
     if symptom.present:
         mark, style = "⚠", "yellow"
-        verdict = f"fires: {flat} moved by less than 1 %, {improving} improved by more than 20 %."
+        verdict = f"fires: {moved}, {improving} improved by more than {percent(IMPROVING)}."
     elif flat:
-        verdict = f"is silent: {flat} moved by less than 1 %, but no task improved by more than 20 %."
+        verdict = f"is silent: {moved}, but no task improved by more than {percent(IMPROVING)}."
     rule = ""
     if subject.unit != "step":
         units = f"{subject.units:,} {subject.unit}s"

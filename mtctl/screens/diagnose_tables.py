@@ -8,6 +8,7 @@ from math import floor, isfinite, log10
 from typing import Final
 
 from mtctl.diagnosis.report import Diagnosis, Experiment, State, TaskState, Trial, Verdict
+from mtctl.diagnosis.thresholds import LEARNED, percent
 from mtctl.screens.figures import NOTHING, in_words, measure, number
 from mtctl.screens.tables import Column, StackedTable
 from mtctl.statistics import Estimate, Interval
@@ -177,7 +178,7 @@ def _experiments(task: str, as_is: TaskState | None, found: Sequence[Experiment]
         Column("changed", tuple(names), text=True),
         (
             (
-                Column("updates to 10 % skill", tuple(steps)),
+                Column(f"updates to {percent(LEARNED)} skill", tuple(steps)),
                 Column("speed-up", tuple(speedups)),
                 Column("skill in budget", tuple(skills)),
             ),

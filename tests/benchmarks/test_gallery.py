@@ -8,18 +8,18 @@ import pytest
 
 from benchmarks.gallery import Call, call, confusion, line, rates
 from benchmarks.gallery_cases import CASES, WHOLE_RUN, Case, cases, half_of
-from mtctl.diagnosis.codes import CODES
+from mtctl.diagnosis.codes import Code
 
 GOOD = Call(
     case="x",
     half="held_out",
     seed=0,
     task="type",
-    planted=("unlearnable",),
+    planted=(Code.UNLEARNABLE,),
     harm="stopped",
     tau=(None, 30.0),
-    named=("unlearnable", "slow"),
-    errors=("unlearnable",),
+    named=(Code.UNLEARNABLE, Code.SLOW),
+    errors=(Code.UNLEARNABLE,),
     bystanders=(),
     seconds=1.0,
 )
@@ -38,8 +38,8 @@ def test_there_are_enough_cases_and_every_cause_in_both_halves() -> None:
         half: {cause for one in cases(half) for causes in one.planted.values() for cause in causes}
         for half in ("thresholds", "held_out")
     }
-    assert planted["thresholds"] | {"diverged"} == planted["held_out"] | {"diverged"}
-    assert planted["held_out"] <= set(CODES)
+    assert planted["thresholds"] | {Code.DIVERGED} == planted["held_out"] | {Code.DIVERGED}
+    assert planted["held_out"] <= set(Code)
 
 
 def test_every_case_is_a_recipe_with_its_tasks() -> None:
@@ -58,12 +58,12 @@ def test_the_halves_share_no_case() -> None:
     ("changes", "right"),
     [
         ({}, True),
-        ({"named": ("slow", "unlearnable")}, False),
+        ({"named": (Code.SLOW, Code.UNLEARNABLE)}, False),
         ({"named": ()}, False),
         ({"harm": "harmless"}, False),
         ({"harm": "harmless", "errors": ()}, True),
-        ({"harm": "control", "planted": (), "named": ("slow",), "errors": ()}, True),
-        ({"planted": ("conflict", "unlearnable")}, True),
+        ({"harm": "control", "planted": (), "named": (Code.SLOW,), "errors": ()}, True),
+        ({"planted": (Code.CONFLICT, Code.UNLEARNABLE)}, True),
     ],
 )
 def test_what_counts_as_right(changes: dict[str, object], right: bool) -> None:
@@ -74,9 +74,9 @@ def test_what_counts_as_right(changes: dict[str, object], right: bool) -> None:
 
 def test_tables_count_first_names_and_alarms() -> None:
     alarm = replace(GOOD, harm="control", planted=(), task=None)
-    table = confusion([GOOD, GOOD, replace(GOOD, named=("conflict",)), alarm])
+    table = confusion([GOOD, GOOD, replace(GOOD, named=(Code.CONFLICT,)), alarm])
     assert [list(column.cells) for column in table.columns] == [
-        ["unlearnable", "nothing"],
+        [Code.UNLEARNABLE, "nothing"],
         ["3", "1"],
         ["unlearnable 2, conflict 1", "unlearnable 1"],
     ]

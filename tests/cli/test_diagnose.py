@@ -16,18 +16,20 @@ import pytest
 from rich.console import Console
 
 from mtctl.cli.diagnose_target import Kind, columns_of, kind_of
-from mtctl.diagnosis.codes import CODES
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.document import document
 from mtctl.diagnosis.experiments import diagnose as diagnosing
+from mtctl.diagnosis.explanations import EXPLANATIONS
 from mtctl.diagnosis.records import curves
 from mtctl.diagnosis.records import run as records
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.errors import MtctlError
-from mtctl.recipes.loading import load, revise
+from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import Recipe
 from tests.cli.conftest import Command
 from tests.diagnosis.experiments.documented import diagnosis
 from tests.history.runs_factory import write_run
+from tests.recipes.samples import revise
 
 
 @pytest.fixture
@@ -425,20 +427,20 @@ def test_progress_on_a_terminal_is_one_line_that_goes_away(
 def test_explain(mtctl: Command) -> None:
     result = mtctl("diagnose", "--explain", "reduction-bias")
     assert (result.code, result.err) == (0, "")
-    assert result.out.startswith(f"reduction-bias: {CODES['reduction-bias'].title}\n")
+    assert result.out.startswith(f"reduction-bias: {EXPLANATIONS[Code.REDUCTION_BIAS].title}\n")
     assert "What would refute it" in result.out
 
 
 def test_explain_json(mtctl: Command) -> None:
     found = json.loads(mtctl("diagnose", "--explain", "list", "--json").out)
-    assert [each["code"] for each in found["codes"]] == list(CODES)
+    assert [each["code"] for each in found["codes"]] == list(Code)
     (one,) = json.loads(mtctl("diagnose", "--explain", "slow", "--json").out)["codes"]
-    assert one["remedies"] == list(CODES["slow"].remedies)
+    assert one["remedies"] == list(EXPLANATIONS[Code.SLOW].remedies)
 
 
 def test_explain_list(mtctl: Command) -> None:
     out = mtctl("diagnose", "--explain", "list").out
-    assert all(f"\n{code} " in out for code in CODES)
+    assert all(f"\n{code} " in out for code in Code)
 
 
 def test_explain_unknown(mtctl: Command) -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 
 import pytest
 
 from mtctl.balancing.registry import KINDS
-from mtctl.diagnosis.codes import CODES, Explanation, explain
+from mtctl.diagnosis import explanations, thresholds
+from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.explanations import EXPLANATIONS, Explanation, explain
 from mtctl.errors import MtctlError
-from tests.diagnosis.experiments.documented import diagnosis
 
 EXPECTED = [
     "bad-targets",
@@ -35,15 +38,16 @@ EXPECTED = [
 
 
 def test_every_code_is_explained() -> None:
-    assert list(CODES) == EXPECTED
-    assert {finding.code for finding in diagnosis().findings} <= CODES.keys()
+    assert [str(code) for code in Code] == EXPECTED
+    assert list(EXPLANATIONS) == list(Code)
 
 
-@pytest.mark.parametrize("found", CODES.values(), ids=lambda found: found.code)
+@pytest.mark.parametrize("found", EXPLANATIONS.values(), ids=lambda found: found.code)
 def test_an_explanation_is_whole(found: Explanation) -> None:
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", found.code)
     assert found.remedies
     assert not found.title.endswith(".")
+    assert found.refuted_by.startswith("It is refuted ")
     for text in (found.meaning, found.measured, found.refuted_by):
         assert text.endswith(".")
         assert "  " not in text
@@ -51,20 +55,42 @@ def test_an_explanation_is_whole(found: Explanation) -> None:
         assert text == text.strip()
 
 
+def test_no_number_of_a_decision_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every threshold changed, no other numbers are left but those of definitions."""
+    known = {"1", "0", "95"}  # of 1 − loss, a cosine below 0, a 95 % interval
+    for place, (name, value) in enumerate(sorted(vars(thresholds).items())):
+        if not name.isupper():
+            continue
+        numbers = [
+            7000 + 10 * place + index for index in range(len(value) if isinstance(value, tuple) else 1)
+        ]
+        monkeypatch.setattr(thresholds, name, tuple(numbers) if isinstance(value, tuple) else numbers[0])
+        known |= {f"{factor * number:g}" for number in numbers for factor in (1, 100)}
+    spec = importlib.util.spec_from_file_location("changed", explanations.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    changed = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "changed", changed)
+    spec.loader.exec_module(changed)
+    for found in changed.EXPLANATIONS.values():
+        typed = set(re.findall(r"\d+(?:[.,]\d+)*", f"{found.measured} {found.refuted_by}"))
+        assert typed <= known, found.code
+
+
 def test_methods_that_remedies_name_exist() -> None:
     named = {"uncertainty", "gradnorm", "imtl_l", "db_mtl", "pcgrad", "cagrad"}
-    text = " ".join(remedy for found in CODES.values() for remedy in found.remedies)
+    text = " ".join(remedy for found in EXPLANATIONS.values() for remedy in found.remedies)
     assert all(name in text for name in named)
     assert named <= KINDS.keys()
 
 
 def test_explain() -> None:
-    assert explain("slow").code == "slow"
+    assert explain("slow").code == Code.SLOW
     with pytest.raises(MtctlError, match="there is no finding `target-out-reach`") as error:
         explain("target-out-reach")
     assert error.value.hint is not None
     assert "did you mean `target-out-of-reach`?" in error.value.hint
-    assert all(code in error.value.hint for code in CODES)
+    assert all(code in error.value.hint for code in Code)
     with pytest.raises(MtctlError) as error:
         explain("xyz")
     assert error.value.hint is not None

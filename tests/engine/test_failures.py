@@ -11,15 +11,17 @@ from typing import Any, NoReturn
 import pytest
 from numpy.linalg import LinAlgError
 
+from benchmarks.faults import planted
 from mtctl.engine.evaluate import evaluate_run
 from mtctl.engine.fit import Balancing, Diverged
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.contract import TaskEvaluation
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.windows.problem import Windows
-from mtctl.recipes.loading import load, revise
-from mtctl.recipes.recipe import Recipe
+from mtctl.recipes.loading import load
+from mtctl.recipes.recipe import Recipe, WindowsRecipe
 from tests.engine.runs import WINDOWS, assert_same_training, last, metrics, recipe, run_json, train, tree
+from tests.recipes.samples import revise, windows
 
 EVERY = revise(WINDOWS, ["training.epochs=2", "checkpoints.every=1"])
 
@@ -136,19 +138,22 @@ RAW = [
 ]
 
 
+FAST = ["training.optimizer=sgd", "training.lr=1e38"]
+TINY = {"kind": "scaled_targets", "task": "countdown", "factor": 1e-39}
+
+
 @pytest.mark.parametrize(
-    ("overrides", "says"),
+    ("of", "says"),
     [
-        (["training.optimizer=sgd", "training.lr=1e38"], "has skill % nan"),
-        (["problem.faults=[{kind: scaled_targets, task: countdown, factor: 1.0e-39}]"], "`countdown` has"),
-        (["training.optimizer=sgd", "training.lr=1e38", "evaluation.every=0"], "has skill % nan"),
+        (windows("windows_raw", [*RAW, *FAST]), "has skill % nan"),
+        (windows("windows_raw", [*RAW, *FAST, "evaluation.every=0"]), "has skill % nan"),
+        (planted(windows("windows_raw", RAW), TINY), "`countdown` has"),
     ],
+    ids=["evaluation", "final evaluation", "record"],
 )
-def test_figures_that_are_not_finite_are_a_divergence(
-    tmp_path: Path, overrides: list[str], says: str
-) -> None:
+def test_figures_that_are_not_finite_are_a_divergence(tmp_path: Path, of: WindowsRecipe, says: str) -> None:
     with pytest.raises(Diverged, match=r"diverged in .*epoch 1, step 1: task `\w+` has .*") as caught:
-        train(tmp_path, load("windows_raw", [*RAW, *overrides]))
+        train(tmp_path, of)
     assert says in caught.value.message
     assert (caught.value.code, bool(caught.value.hint)) == (ExitCode.FAILED, True)
     assert run_json(tmp_path)["status"] == "failed"
@@ -156,8 +161,13 @@ def test_figures_that_are_not_finite_are_a_divergence(
     for file in ("metrics.jsonl", "run.json"):
         assert "NaN" not in (tmp_path / file).read_text()
         assert "Infinity" not in (tmp_path / file).read_text()
-    with pytest.raises(Diverged):
-        train(tmp_path, load("windows_raw", [*RAW, *overrides]), resume=True)
+
+
+def test_a_run_that_diverged_does_so_again(tmp_path: Path) -> None:
+    of = load("windows_raw", [*RAW, *FAST])
+    for resume in (False, True):
+        with pytest.raises(Diverged):
+            train(tmp_path, of, resume=resume)
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf"), 1e200])

@@ -16,9 +16,10 @@ from mtctl.errors import MtctlError
 from mtctl.problems.windows import synthetic
 from mtctl.problems.windows.rows import WIDE
 from mtctl.problems.windows.windows import TYPES
-from mtctl.recipes.loading import dump, load, recipe_hash, revise
+from mtctl.recipes.loading import dump, load, recipe_hash
 from mtctl.recipes.recipe import Recipe
 from tests.engine.runs import WINDOWS, assert_same_training, run_json, train, tree
+from tests.recipes.samples import revise
 
 
 def write_windows(path: Path, seed: int = 0, count: int = 30) -> None:

@@ -12,7 +12,6 @@ from mtctl.engine import checkpoint, run
 from mtctl.engine.interrupt import Stop, Stopped
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.windows.problem import Windows
-from mtctl.recipes.loading import revise
 from mtctl.recipes.recipe import Recipe
 from tests.engine.runs import (
     WINDOWS,
@@ -25,6 +24,7 @@ from tests.engine.runs import (
     train,
     tree,
 )
+from tests.recipes.samples import revise
 
 RECIPES: dict[str, Recipe] = {
     # Rings that are full after two episodes, so that every step writes over an older one.

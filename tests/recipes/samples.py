@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import LanderRecipe, WindowsRecipe
+from mtctl.recipes.loading import dump, load
+from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
 
 Write = Callable[[str, str], Path]
 Refusal = Callable[..., str]
@@ -37,3 +38,11 @@ def windows(reference: str | Path, overrides: Sequence[str] = ()) -> WindowsReci
     recipe = load(reference, overrides)
     assert isinstance(recipe, WindowsRecipe)
     return recipe
+
+
+def revise(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """Write a recipe to a file, and load that with overrides."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "recipe.yaml"
+        path.write_text(dump(recipe), encoding="utf-8")
+        return load(path, overrides)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from mtctl.diagnosis.codes import CODES
+from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.explanations import EXPLANATIONS
 from mtctl.diagnosis.report import (
     Check,
     Confidence,
@@ -61,7 +62,10 @@ def test_screen(name: str, found: Diagnosis, width: int) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_explanations(width: int) -> None:
-    screens = [explanation_screen(CODES["target-out-of-reach"]), codes_screen(list(CODES.values()))]
+    screens = [
+        explanation_screen(EXPLANATIONS[Code.TARGET_OUT_OF_REACH]),
+        codes_screen(list(EXPLANATIONS.values())),
+    ]
     text = "\n".join(render(*screen, width=width) for screen in screens)
     assert_screen(f"diagnose_explain_{width}", text)
     assert max(map(cell_len, text.splitlines())) <= width
@@ -187,7 +191,7 @@ def test_a_loss_that_was_never_finite() -> None:
 def test_names_cannot_steer_the_terminal() -> None:
     subject = replace(diagnosis().subject, name="a\x1b[2J", tasks=("x\x1b[31m",))
     state = replace(diagnosis().states[0], task="x\x1b[31m")
-    finding = Finding("slow", "x\x1b[31m", "info", "likely", "so\x07")
+    finding = Finding(Code.SLOW, "x\x1b[31m", "info", "likely", "so\x07")
     text = screen_of(replace(diagnosis(), subject=subject, states=(state,), findings=(finding,)))
     assert "\x1b" not in text
     assert "\x07" not in text

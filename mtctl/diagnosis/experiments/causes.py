@@ -24,43 +24,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import variations
-from mtctl.diagnosis.experiments.course import SPIKE
-from mtctl.diagnosis.experiments.laboratory import (
-    FASTER,
-    KNOWN_BY_HEART,
-    WATCHED,
-    Laboratory,
-    OutOfTime,
-    lasts,
-)
+from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime, lasts
 from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Severity
-from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.diagnosis.thresholds import (
+    COMMON_RATES,
+    FASTER,
+    FEW_WINDOWS,
+    FEWEST_UPDATES,
+    KNOWN_BY_HEART,
+    LATE_BUDGETS,
+    LEARNED,
+    LOWER_RATES,
+    MORE_UPDATES_RATES,
+    MUCH_FASTER,
+    OPPOSED,
+    OTHER_RATES,
+    SLOW_BUDGETS,
+    SPIKE,
+    UNCERTAIN_SKILL,
+    UNSTABLE,
+    percent,
+)
 
-__all__ = ["WATCHED", "Laboratory", "OutOfTime", "decide", "held_back", "suspects"]
-
-SLOW: Final = 1.5
-"""Budgets within which a task that learns is only slow."""
-LATE: Final = 0.5
-"""Budgets from which a task that learns is late: what keeps it back is looked for, and costs it something."""
-FEW_UPDATES: Final = 28
-"""Budget below which no experiment tells anything but that it is small: with 25 updates causes were named in
-turn, with the 30 of the documented five epochs they were told apart."""
-MUCH_FASTER: Final = 5.0
-"""Speed-up with ten times the learning rate that makes the rate the cause, not the number of updates."""
-UNSTABLE: Final = 1.25
-"""Training loss, relative to the larger of the start's and the constant's, from which a task got worse."""
-OPPOSED: Final = -0.3
-"""Mean cosine from which tasks that do not learn together are in conflict, whatever their shares of the
-trunk's gradient: with opposite targets on one output, equal shares have helped by chance."""
-CLEAR: Final = 0.05
-"""Standard error of a skill up to which its being below a tenth is no accident of the windows scored."""
-COMMON_RATES: Final = (30.0, 1000.0, 0.1, 0.01)
-"""Factors on the learning rate of a run in which no task learns."""
-LOWER_RATES: Final = (0.1, 0.01)
-"""Factors for a task that got worse; 0.3 would leave an optimizer that is ten times too fast too fast."""
+__all__ = ["Laboratory", "OutOfTime", "decide", "held_back", "suspects"]
 
 
 def suspects(laboratory: Laboratory, tasks: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -69,8 +58,9 @@ def suspects(laboratory: Laboratory, tasks: Sequence[str]) -> tuple[list[str], l
     flat = [task for task in tasks if laboratory.skill(task) < LEARNED]
     if flat:
         laboratory.watch(flat)
-    slow = [task for task in flat if (found := joint.steps(task)) is not None and found <= SLOW * budget]
-    late = [task for task in tasks if task not in flat and laboratory.as_is(task) > LATE * budget]
+    soon = SLOW_BUDGETS * budget
+    slow = [task for task in flat if (steps := joint.steps(task)) is not None and steps <= soon]
+    late = [task for task in tasks if task not in flat and laboratory.as_is(task) > LATE_BUDGETS * budget]
     stuck = sorted((task for task in flat if task not in slow), key=lambda task: _moved(laboratory, task))
     return stuck, [*slow, *late]
 
@@ -80,7 +70,7 @@ def decide(laboratory: Laboratory, task: str) -> list[Finding]:
 
     Nothing for a task that a cause of the whole run explains which has been returned for another one.
     """
-    if laboratory.budget < FEW_UPDATES:
+    if laboratory.budget < FEWEST_UPDATES:
         return [_few(laboratory, task)]
     if (common := _common_rate(laboratory)) is not None and task in common[1]:
         return [] if task != common[1][0] else [common[0]]
@@ -94,7 +84,7 @@ def held_back(laboratory: Laboratory, task: str) -> list[Finding]:
     within = laboratory.as_is(task) <= laboratory.budget
     if within and laboratory.skill(task) < LEARNED:
         return _lost(laboratory, task)
-    if laboratory.budget < FEW_UPDATES:
+    if laboratory.budget < FEWEST_UPDATES:
         return [] if within else [_few(laboratory, task)]
     return _two_by_two(laboratory, task, "warning") or ([] if within else [_slow(laboratory, task)])
 
@@ -108,8 +98,8 @@ def _slow(laboratory: Laboratory, task: str) -> Finding:
         f"{task} learns, and needs {steps:.0f} updates to get a tenth better than a constant: "
         f"the budget has {laboratory.budget}"
     )
-    evidence = Evidence("updates to skill 10 %", steps, "", f"budget {laboratory.budget}")
-    return Finding("slow", task, "info", "measured", text, (evidence,))
+    evidence = Evidence(f"updates to skill {percent(LEARNED)}", steps, "", f"budget {laboratory.budget}")
+    return Finding(Code.SLOW, task, "info", "measured", text, (evidence,))
 
 
 def _lost(laboratory: Laboratory, task: str) -> list[Finding]:
@@ -132,7 +122,7 @@ def _lost(laboratory: Laboratory, task: str) -> list[Finding]:
         Evidence("training loss relative to the best constant's", training),
     )
     text = f"{task} had learned and lost it again on windows that it is not trained on"
-    return [Finding("overfitting", task, "warning", "measured", text, evidence)]
+    return [Finding(Code.OVERFITTING, task, "warning", "measured", text, evidence)]
 
 
 # ----- what would mislead the 2 × 2
@@ -150,9 +140,9 @@ def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | No
     unstable = any(laboratory.worst(task) >= UNSTABLE for task in tasks)
     rates = sorted(COMMON_RATES, key=lambda factor: (factor > 1) == unstable)
     for factor in rates:
-        overrides = variations.learning_rate(recipe, factor)
+        changes = variations.learning_rate(recipe, factor)
         name = f"learning rate × {factor:g}"
-        speedups = {task: laboratory.speedup(task, name, overrides) for task in tasks}
+        speedups = {task: laboratory.speedup(task, name, changes) for task in tasks}
         cured = tuple(task for task, speedup in speedups.items() if speedup >= FASTER)
         if 2 * len(cured) >= len(tasks):
             text = (
@@ -160,7 +150,7 @@ def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | No
                 f"{recipe.training.lr * factor:g}, {', '.join(cured)} {'does' if len(cured) == 1 else 'do'}"
             )
             evidence = tuple(laboratory.evidence(task, f"of {task}", speedups[task]) for task in cured)
-            return Finding("learning-rate", None, "error", "measured", text, evidence), cured
+            return Finding(Code.LEARNING_RATE, None, "error", "measured", text, evidence), cured
     return None
 
 
@@ -170,12 +160,12 @@ def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
     if not UNSTABLE <= worst <= SPIKE and task not in laboratory.lost:  # spikes have had lower rates tried
         return None
     for factor in LOWER_RATES:
-        overrides = variations.learning_rate(laboratory.recipe, factor)
-        speedup = laboratory.speedup(task, f"learning rate × {factor:g}", overrides)
+        changes = variations.learning_rate(laboratory.recipe, factor)
+        speedup = laboratory.speedup(task, f"learning rate × {factor:g}", changes)
         if speedup >= FASTER:
             rate = laboratory.recipe.training.lr * factor
             return _finding(
-                "learning-rate",
+                Code.LEARNING_RATE,
                 task,
                 f"{task} gets worse in training, or loses again what it learned; with a learning rate of "
                 f"{rate:g} it learns {speedup:.1f} times as fast",
@@ -212,7 +202,7 @@ def _of_others(laboratory: Laboratory, task: str, alone: float, both: float) -> 
     if cosine > OPPOSED:
         return _dominance(laboratory, task, alone, laboratory.equalised(task))
     return _finding(
-        "conflict",
+        Code.CONFLICT,
         task,
         f"{task} learns alone and not beside the others, and its gradient points away from {other}'s: they "
         "pull the same parameters apart",
@@ -235,7 +225,7 @@ def _reach(laboratory: Laboratory, task: str, effect: float, *, beside: bool = F
         name = "distance of the targets over what the optimizer can move the head"
         evidence.append(Evidence(name, reach, "×"))
     return _finding(
-        "target-out-of-reach",
+        Code.TARGET_OUT_OF_REACH,
         task,
         f"the {task} head has to travel further than its steps take it: in units of the target's spread, "
         f"starting at the best constant, it learns {effect:.1f} times as fast"
@@ -257,7 +247,7 @@ def _dominance(
         largest = max(joint.signal("own_weight", one) or 0.0 for one in joint.problem.tasks)
         evidence.append(Evidence("multiplier ∂total/∂loss", multiplier, "", f"largest {largest:.4g}"))
     return _finding(
-        "multiplier-dominance",
+        Code.MULTIPLIER_DOMINANCE,
         task,
         f"the other tasks' gradients drown {task} in the trunk: without them it learns {effect:.1f} times as "
         "fast" + (" once it is standardised" if beside else ""),
@@ -277,11 +267,12 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
         tried[factor] = laboratory.speedup(task, name, laboratory.without_others(task, factor))
         return tried[factor] >= FASTER
 
-    if faster(10.0) and tried[10.0] >= MUCH_FASTER:
-        return _rate(laboratory, task, 10.0, tried)
-    if laboratory.steps(laboratory.joint, task) is not None or tried[10.0] >= FASTER or faster(3.0):
+    most, more = MORE_UPDATES_RATES
+    if faster(most) and tried[most] >= MUCH_FASTER:
+        return _rate(laboratory, task, most, tried)
+    if laboratory.steps(laboratory.joint, task) is not None or tried[most] >= FASTER or faster(more):
         return _few(laboratory, task, tried)
-    for factor in (100.0, 0.3, 0.03):
+    for factor in OTHER_RATES:
         if faster(factor):
             return _rate(laboratory, task, factor, tried)
     patience = laboratory.patiently(task)
@@ -290,19 +281,19 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
     noise = laboratory.noise(task)
     left = laboratory.by_heart(task)
     known = f"known by heart below {KNOWN_BY_HEART:g}"
-    fact = Evidence(f"training loss of {variations.FEW_WINDOWS} windows over the constant's", left, "", known)
+    fact = Evidence(f"training loss of {FEW_WINDOWS} windows over the constant's", left, "", known)
     if left < KNOWN_BY_HEART:
         text = (
             f"{task} learns a few windows by heart and nothing that holds on others, in any company, at any "
             f"learning rate, in up to {patience.watched} updates: its targets do not follow from these inputs"
         )
         figures = (fact, Evidence("standard error of the skill", 100 * noise, "%"), *_tried(tried))
-        if noise > CLEAR:
+        if noise > UNCERTAIN_SKILL:
             text += "; with so few windows to score it on, that is not certain"
-            return Finding("unlearnable", task, "warning", "likely", text, figures)
-        return _finding("unlearnable", task, text, *figures)
-    text = f"{task} does not even learn {variations.FEW_WINDOWS} windows by heart: its head is stuck"
-    return _finding("dead-head", task, text, fact, *_tried(tried))
+            return Finding(Code.UNLEARNABLE, task, "warning", "likely", text, figures)
+        return _finding(Code.UNLEARNABLE, task, text, *figures)
+    text = f"{task} does not even learn {FEW_WINDOWS} windows by heart: its head is stuck"
+    return _finding(Code.DEAD_HEAD, task, text, fact, *_tried(tried))
 
 
 def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, float]) -> Finding:
@@ -311,7 +302,7 @@ def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, f
         f"{task} learns {tried[factor]:.1f} times as fast with {factor:g} times the learning rate, {rate:g}: "
         f"the recipe's is too {'low' if factor > 1 else 'high'} for it"
     )
-    return _finding("learning-rate", task, text, *_tried(tried))
+    return _finding(Code.LEARNING_RATE, task, text, *_tried(tried))
 
 
 def _few(
@@ -321,11 +312,11 @@ def _few(
     patience: Experiment | None = None,
 ) -> Finding:
     budget, steps = laboratory.budget, laboratory.steps(laboratory.joint, task)
-    evidence = [Evidence("updates in the budget", budget)]
+    evidence, name = [Evidence("updates in the budget", budget)], f"updates to skill {percent(LEARNED)}"
     if steps is not None:
-        evidence.append(Evidence("updates to skill 10 %", steps))
+        evidence.append(Evidence(name, steps))
     if patience is not None and patience.steps is not None:
-        evidence.append(Evidence("updates to skill 10 % with everything done for it", patience.steps))
+        evidence.append(Evidence(f"{name} with everything done for it", patience.steps))
     if patience is not None:
         text = f"{budget} updates are too few for {task}: it learns with everything done for it at once only"
     elif tried:
@@ -335,7 +326,9 @@ def _few(
             f"{budget} updates are too few to learn anything, or to find out what else is wrong with {task}"
         )
     confidence: Confidence = "measured" if tried else "likely"
-    return Finding("budget-too-small", task, "warning", confidence, text, (*evidence, *_tried(tried or {})))
+    return Finding(
+        Code.BUDGET_TOO_SMALL, task, "warning", confidence, text, (*evidence, *_tried(tried or {}))
+    )
 
 
 def _tried(rates: dict[float, float]) -> list[Evidence]:
@@ -345,7 +338,7 @@ def _tried(rates: dict[float, float]) -> list[Evidence]:
     ]
 
 
-def _finding(code: str, task: str, summary: str, *evidence: Evidence) -> Finding:
+def _finding(code: Code, task: str, summary: str, *evidence: Evidence) -> Finding:
     return Finding(code, task, "error", "measured", summary, evidence)
 
 

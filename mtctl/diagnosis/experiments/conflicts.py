@@ -11,20 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
-from typing import Final
 
 import torch
 from torch import Tensor
 
 from mtctl.diagnosis.report import Check
+from mtctl.diagnosis.thresholds import (
+    COMPARED_BATCHES,
+    PULLED_APART,
+)
 from mtctl.problems.windows.problem import Windows
 from mtctl.statistics import Estimate, estimate
-
-BATCHES: Final = 6
-"""Batches that are compared: an interval between tasks, and 15 pairs for a task with itself, in under a
-second."""
-OPPOSED: Final = -0.1
-"""Mean cosine above which two tasks do not hinder each other: a tenth of a step at most is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +37,11 @@ class Angles:
     within: Mapping[str, float]
 
     def conflicts(self) -> dict[tuple[str, str], Estimate]:
-        """Return the pairs whose cosine is below OPPOSED on average, and below 0 with its whole interval."""
+        """Return pairs whose cosine is below PULLED_APART on average, and below 0 with its whole interval."""
         return {
             pair: found
             for pair, found in self.between.items()
-            if found.mean < OPPOSED and found.interval is not None and found.interval.high < 0
+            if found.mean < PULLED_APART and found.interval is not None and found.interval.high < 0
         }
 
 
@@ -56,7 +53,7 @@ def measure(problem: Windows, seed: int) -> Angles:
         seed: of the batches.
     """
     rng = torch.Generator().manual_seed(seed)
-    rows = torch.stack([_unit(problem.sampled_gradients(rng)) for _ in range(BATCHES)])  # [K, T, P]
+    rows = torch.stack([_unit(problem.sampled_gradients(rng)) for _ in range(COMPARED_BATCHES)])  # [K, T, P]
     tasks = problem.tasks
     between = {}
     for i, j in combinations(range(len(tasks)), 2):
@@ -65,7 +62,7 @@ def measure(problem: Windows, seed: int) -> Angles:
     within = {}
     for place, task in enumerate(tasks):
         angles = rows[:, place] @ rows[:, place].T
-        pairs = [float(angles[a, b]) for a, b in combinations(range(BATCHES), 2)]
+        pairs = [float(angles[a, b]) for a, b in combinations(range(COMPARED_BATCHES), 2)]
         within[task] = fmean(pairs)
     return Angles(between, within)
 

@@ -9,23 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Final
+from typing import Any
 
 from mtctl.balancing.chain import Chain
-from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.diagnosis.thresholds import (
+    CLEARLY_LEARNED,
+    LEARNED,
+    LOOKS,
+    SPIKE,
+)
 from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.scores import evaluate, refuse_non_finite
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import SeedList, TaskEvaluation
-from mtctl.problems.windows.problem import Windows
+from mtctl.problems.windows.problem import Windows, build
 from mtctl.recipes.recipe import WindowsRecipe
-
-CLEARLY: Final = 0.20
-"""Skill that counts at once; one between LEARNED and this must still be LEARNED at the next look."""
-LOOKS: Final = 5
-"""Looks at the tasks in a budget, at least: τ is no more exact than the distance between them."""
-SPIKE: Final = 2.0
-"""An epoch's training loss above this many times the larger of the first and the constant's is a spike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +41,6 @@ class Point:
     skill: float
 
 
-class Watched(Windows):
-    """Windows that somebody looks at after every update."""
-
-    look: Callable[[], None] | None = None
-
-    def update(self) -> None:
-        super().update()
-        if self.look is not None:
-            self.look()
-
-
 class Course:
     """One run of a windows recipe.
 
@@ -68,7 +55,7 @@ class Course:
         self, recipe: WindowsRecipe, seed: int, measure_every: int | None = None, *, watched: bool = True
     ) -> None:
         self.recipe, self.seed = recipe, seed
-        self.problem = Watched(recipe.problem, recipe.model, recipe.training, seed)
+        self.problem = build(recipe, seed)
         tasks = self.problem.tasks
         self._balancing = Balancing(Chain(recipe.chain), tasks, seed)
         every = recipe.monitor.every if measure_every is None else measure_every
@@ -81,10 +68,8 @@ class Course:
             self._note()
         except Diverged as error:
             self.diverged = error
-        per_epoch = self.problem.planned_updates // recipe.training.epochs
+        self._per_epoch = self.problem.planned_updates // recipe.training.epochs
         self._interval = max(1, self.problem.planned_updates // LOOKS)
-        if watched and per_epoch > self._interval:
-            self.problem.look = self._look
 
     @property
     def updates(self) -> int:
@@ -96,10 +81,12 @@ class Course:
         self.records.append(record)
         self._note()
 
-    def _look(self) -> None:
-        per_epoch = self.problem.planned_updates // self.recipe.training.epochs
-        if self.updates % per_epoch % self._interval == 0 and self.updates % per_epoch:
+    def _look_within_the_epoch(self) -> bool:
+        """Look at every task where that is due; called by the engine's loop before each step, to go on."""
+        within = self.updates % self._per_epoch
+        if within and within % self._interval == 0:
             self._note()
+        return False
 
     def _note(self) -> None:
         if not self._watched:
@@ -115,7 +102,14 @@ class Course:
             return self
         self.problem.units = epochs
         try:
-            fit(self.problem, self._balancing, self._log, [self], lambda: enough(self))
+            fit(
+                self.problem,
+                self._balancing,
+                self._log,
+                [self],
+                stop=lambda: enough(self),
+                leave=self._look_within_the_epoch,
+            )
         except Diverged as error:
             self.diverged = error
         return self
@@ -123,7 +117,7 @@ class Course:
     def steps(self, task: str) -> float | None:
         """Return τ: updates until the task's skill reached LEARNED, interpolated; None if it did not.
 
-        One look above it is noise unless it is CLEARLY above, or the next look is above it too.
+        One look above it is noise unless it is CLEARLY_LEARNED above, or the next look is above it too.
         """
         points = self.points[task]
         place = next((place for place in range(len(points)) if _there(points[place : place + 2])), None)
@@ -165,7 +159,7 @@ class Course:
 
 def _there(points: Sequence[Point]) -> bool:
     """Say whether a task counts as learning at the first of these looks, of which the second is the next."""
-    if points[0].skill >= CLEARLY:
+    if points[0].skill >= CLEARLY_LEARNED:
         return True
     return len(points) > 1 and all(point.skill >= LEARNED for point in points)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import (
     causes,
     conflicts,
@@ -29,15 +29,17 @@ from mtctl.diagnosis.report import (
     Subject,
     Trial,
 )
-from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.diagnosis.thresholds import (
+    GRADIENT_MEASUREMENTS,
+    LEARNED,
+    WATCHED_BUDGETS,
+)
 from mtctl.engine.processor import use_one_thread
 from mtctl.errors import MtctlError
-from mtctl.problems.windows.problem import Windows
+from mtctl.problems.windows.problem import Windows, build
 from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
 from mtctl.recipes.sizes import require_memory
 
-MEASURED: Final = 6
-"""Measurements of gradients over the budget: enough for a mean, at about the cost of the training itself."""
 _SILENT: Callable[[str], None] = lambda _: None  # noqa: E731 - a default that does nothing
 
 
@@ -106,11 +108,11 @@ class _Windows:
         recipe, seed = self._recipe, self._seeds[0]
         self._say("wiring")
         require_memory(recipe)
-        fresh = Windows(recipe.problem, recipe.model, recipe.training, seed)
+        fresh = build(recipe, seed)
         self._findings, self._checks = wiring.examine(fresh)
         self._recipe = recipe = self._usable()
         self._say("training as is")
-        joint = Course(recipe, seed, measure_every=max(1, fresh.planned_updates // MEASURED))
+        joint = Course(recipe, seed, measure_every=max(1, fresh.planned_updates // GRADIENT_MEASUREMENTS))
         joint.run(recipe.training.epochs)
         laboratory = Laboratory(recipe, seed, joint, self._deadline, self._say)
         measured = {task: one.measures for task, one in joint.problem.evaluate(None, "monitor").items()}
@@ -130,7 +132,7 @@ class _Windows:
 
     def _usable(self) -> WindowsRecipe:
         """Return the recipe without the tasks that have no usable targets, unless none is left."""
-        without = [found.task for found in self._findings if found.code == "bad-targets" and found.task]
+        without = [found.task for found in self._findings if found.code == Code.BAD_TARGETS and found.task]
         if not without or set(without) == set(self._recipe.problem.tasks):
             return self._recipe
         text = "no usable targets: mend these first; the other tasks were examined without it"
@@ -139,7 +141,7 @@ class _Windows:
 
     def _diverged(self, joint: Course, task: str) -> bool:
         """Say why a run diverged; return whether that is all there is to say."""
-        if any((found.task, found.code) == (task, "bad-targets") for found in self._findings):
+        if any((found.task, found.code) == (task, Code.BAD_TARGETS) for found in self._findings):
             self._checks.append(
                 Check("experiments", "not_run", f"{task} has no usable targets: mend these first")
             )
@@ -154,17 +156,17 @@ class _Windows:
 
     def _examine(self, laboratory: Laboratory) -> list[str]:
         """Examine the tasks that do not learn; return those that are stuck, the worst first."""
-        if any(found.code == "frozen-trunk" for found in self._findings):
+        if any(found.code == Code.FROZEN_TRUNK for found in self._findings):
             self._checks.append(Check("experiments", "not_run", "nothing moves the trunk: mend this first"))
             return []
         joint, known = laboratory.joint, {finding.task for finding in self._findings}
         tasks = [task for task in joint.problem.tasks if task not in known]
-        patience = causes.WATCHED * self._recipe.training.epochs
+        patience = WATCHED_BUDGETS * self._recipe.training.epochs
         looked = [
             found for task in tasks if (found := inputs.examine(joint, task, laboratory.budget, patience))
         ]
         self._findings += looked
-        ignoring = ", ".join(found.task or "" for found in looked if found.code == "ignores-input")
+        ignoring = ", ".join(found.task or "" for found in looked if found.code == Code.IGNORES_INPUT)
         self._checks.append(
             Check("tasks that learn look at their inputs", "found" if ignoring else "passed", ignoring)
         )

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import NEVER, lasts
 from mtctl.diagnosis.report import Evidence, Finding, Severity
-from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.diagnosis.thresholds import (
+    DIVERGED_RATES,
+    LEARNED,
+)
 from mtctl.recipes.recipe import WindowsRecipe
-
-LOWER: Final = (0.1, 0.01, 0.001)
-"""Factors on the learning rate that are tried."""
 
 
 def diverged(course: Course) -> str | None:
@@ -44,9 +44,9 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str]
     found = f"{task}'s loss rose far above where it began" if error is None else error.message
     learned = set() if error is not None else _learned(joint)
     evidence = []
-    for factor in LOWER:
+    for factor in DIVERGED_RATES:
         say(f"experiment: learning rate × {factor:g}")
-        lower = variations.varied(recipe, variations.learning_rate(recipe, factor))
+        lower = recipe.revised(variations.learning_rate(recipe, factor))
         course = Course(lower, joint.seed, NEVER).run(recipe.training.epochs)
         trains = diverged(course) is None and learned | {task} <= _learned(course)
         evidence.append(
@@ -55,8 +55,10 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str]
         if trains:
             text = f"{found}; with a learning rate of {lower.training.lr:g} it learns"
             severity: Severity = "error" if lost else "warning"
-            return Finding("learning-rate", task, severity, "measured", text, tuple(evidence))
-    return None if error is None else Finding("diverged", task, "error", "measured", found, tuple(evidence))
+            return Finding(Code.LEARNING_RATE, task, severity, "measured", text, tuple(evidence))
+    return (
+        None if error is None else Finding(Code.DIVERGED, task, "error", "measured", found, tuple(evidence))
+    )
 
 
 def _learned(course: Course) -> set[str]:

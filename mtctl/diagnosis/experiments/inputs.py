@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import wiring
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.report import Evidence, Finding
-from mtctl.diagnosis.thresholds import AT_FLOOR, FLAT, LEARNED
+from mtctl.diagnosis.thresholds import (
+    AT_FLOOR,
+    FLAT,
+    IGNORED,
+    LEARNED,
+)
 from mtctl.problems.windows.losses import countdown_from_start, window_losses
 from mtctl.problems.windows.problem import Windows
 
@@ -37,17 +43,17 @@ def examine(course: Course, task: str, budget: int, patience: int) -> Finding | 
     first, last = course.points[task][0], course.at(task, budget)
     if last.skill < LEARNED:
         return None
-    if wiring.ignores_input(course.problem, task) < wiring.IGNORED:
-        course.run(patience, lambda one: wiring.ignores_input(one.problem, task) >= wiring.IGNORED)
+    if wiring.ignores_input(course.problem, task) < IGNORED:
+        course.run(patience, lambda one: wiring.ignores_input(one.problem, task) >= IGNORED)
         change = wiring.ignores_input(course.problem, task)
         evidence = Evidence(
-            "change of the loss with other windows' inputs", 100 * change, "%", f"below {wiring.IGNORED:.0%}"
+            "change of the loss with other windows' inputs", 100 * change, "%", f"below {IGNORED:.0%}"
         )
         text = f"{task} is better than a constant without looking at its inputs: others' give the same loss"
-        found = Finding("ignores-input", task, "error", "measured", text, (evidence,))
-        return found if change < wiring.IGNORED else None
+        found = Finding(Code.IGNORES_INPUT, task, "error", "measured", text, (evidence,))
+        return found if change < IGNORED else None
     if last.skill >= AT_FLOOR and abs(last.loss / first.loss - 1) < FLAT:
         evidence = Evidence("skill", 100 * last.skill, "%")
         text = f"{task} does not move because it has arrived"
-        return Finding("at-noise-floor", task, "info", "measured", text, (evidence,))
+        return Finding(Code.AT_NOISE_FLOOR, task, "info", "measured", text, (evidence,))
     return None

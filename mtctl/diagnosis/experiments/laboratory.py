@@ -1,6 +1,6 @@
 """Short counterfactual trainings of one recipe, each made once and compared with the run as is by τ.
 
-τ: updates until a task's skill reaches a tenth, searched up to WATCHED budgets. r(run) = τ(as is)/τ(run).
+τ: updates until a task's skill reaches a tenth, searched in WATCHED_BUDGETS. r(run) = τ(as is)/τ(run).
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from typing import Final
 from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.report import Evidence, Experiment
-from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.diagnosis.thresholds import (
+    FASTER,
+    FEW_WINDOWS,
+    HEART_UPDATES,
+    KNOWN_BY_HEART,
+    LEARNED,
+    PATIENT_BUDGETS,
+    PATIENT_UPDATES,
+    WATCHED_BUDGETS,
+)
+from mtctl.recipes.changes import Changes
 from mtctl.recipes.recipe import WindowsRecipe
 
-WATCHED: Final = 4
-"""Budgets that the run as is is watched for: a task that needs longer is not helped by patience alone."""
-FASTER: Final = 2.0
-"""Speed-up that counts: τ of equal runs with different seeds varies by less than a factor of 1.6."""
-HEART_UPDATES: Final = 400
-"""Updates to learn a few windows by heart: 200 have been too few for class labels."""
-PATIENCE: Final = 400
-"""Updates, at least, before a task counts as unlearnable: daily stock prices have needed more than 120 for a
-tenth of skill."""
-KNOWN_BY_HEART: Final = 0.5
-"""Training loss relative to the best constant's below which windows are known by heart."""
 NEVER: Final = 10**9
 """Updates between two measurements of gradients where they are not needed."""
 
@@ -65,8 +64,8 @@ class Laboratory:
 
     def watch(self, tasks: Sequence[str]) -> None:
         """Go on with the run as is until these tasks learn, or the budgets to watch it for are spent."""
-        self._start(f"as is, up to {WATCHED} budgets")
-        epochs = WATCHED * self.recipe.training.epochs
+        self._start(f"as is, up to {WATCHED_BUDGETS} budgets")
+        epochs = WATCHED_BUDGETS * self.recipe.training.epochs
         self.joint.run(epochs, lambda course: all(course.steps(task) is not None for task in tasks))
 
     def as_is(self, task: str) -> float:
@@ -82,7 +81,7 @@ class Laboratory:
         """Return a task's skill at the end of the budget, as is."""
         return self.joint.at(task, self.budget).skill
 
-    def speedup(self, task: str, name: str, overrides: Sequence[str]) -> float:
+    def speedup(self, task: str, name: str, changes: Changes) -> float:
         """Return r of a variation for a task; 1 for one that is not FASTER, or that changes nothing.
 
         A run is stopped once the task has learned, or once it cannot be FASTER any more. Variations that come
@@ -90,10 +89,10 @@ class Laboratory:
         """
         found = next((one for one in self.experiments if (one.task, one.name) == (task, name)), None)
         if found is None:
-            varied = variations.varied(self.recipe, overrides)
-            if varied == self.recipe:
+            revised = self.recipe.revised(changes)
+            if revised == self.recipe:
                 return 1.0
-            found = self._make(task, name, varied)
+            found = self._make(task, name, revised)
             self.experiments.append(found)
         speedup = found.speedup or 1.0
         return speedup if speedup >= FASTER else 1.0
@@ -127,11 +126,11 @@ class Laboratory:
 
     def both(self, task: str) -> float:
         """Return r without the other tasks and with a standardised head."""
-        overrides = [*self.without_others(task), *variations.standardised(self.recipe, task)]
-        return self.speedup(task, f"{task} alone and standardised", overrides)
+        changes = {**self.without_others(task), **variations.standardised(self.recipe, task)}
+        return self.speedup(task, f"{task} alone and standardised", changes)
 
-    def without_others(self, task: str, factor: float = 1.0) -> list[str]:
-        """Return the overrides that leave a task alone, at a multiple of its learning rate.
+    def without_others(self, task: str, factor: float = 1.0) -> Changes:
+        """Return what leaves a task alone, at a multiple of its learning rate.
 
         Alone its loss has weight 1. Adam does not see a constant factor on a gradient; with SGD it is a part
         of the learning rate, so that the task gets the median of the others' multipliers: what the run was
@@ -140,8 +139,8 @@ class Laboratory:
         if self.recipe.training.optimizer == "sgd":
             others = [self.joint.signal("own_weight", one) for one in self.joint.problem.tasks if one != task]
             factor *= median([weight for weight in others if weight] or [1.0])
-        rate = [] if factor == 1 else variations.learning_rate(self.recipe, factor)
-        return [*variations.alone(task), *rate]
+        rate = {} if factor == 1 else variations.learning_rate(self.recipe, factor)
+        return {**variations.alone(task), **rate}
 
     def equalised(self, task: str) -> float:
         """Return r with equal shares of the trunk's gradient, of as long an update as is."""
@@ -150,8 +149,8 @@ class Laboratory:
             for one in self.joint.problem.tasks
         ]
         length = sum(lengths) if self.recipe.training.optimizer == "sgd" else 1.0
-        overrides = variations.equalised(length if length > 0 else 1.0)
-        return self.speedup(task, f"{task} with equal gradient shares", overrides)
+        changes = variations.equalised(length if length > 0 else 1.0)
+        return self.speedup(task, f"{task} with equal gradient shares", changes)
 
     def patiently(self, task: str) -> Experiment:
         """Train with everything done for a task, for far longer than the budget, until it learns.
@@ -160,10 +159,10 @@ class Laboratory:
         """
         name = f"{task}: everything done for it"
         self._start(name)
-        recipe = variations.varied(self.recipe, variations.pampered(self.recipe, task))
+        recipe = self.recipe.revised(variations.pampered(self.recipe, task))
         course = Course(recipe, self.seed, measure_every=NEVER)
         per_epoch = course.problem.planned_updates / recipe.training.epochs
-        updates = max(PATIENCE, 2 * WATCHED * self.budget)
+        updates = max(PATIENT_UPDATES, PATIENT_BUDGETS * self.budget)
         course.run(max(1, round(updates / per_epoch)), lambda one: lasts(one, task) and _twice(one, task))
         steps = course.steps(task) if lasts(course, task) else None
         speedup = None if steps is None else self.as_is(task) / max(steps, 1.0)
@@ -185,12 +184,10 @@ class Laboratory:
 
     def by_heart(self, task: str) -> float:
         """Return the training loss over the best constant's after learning a few windows by heart."""
-        name = f"{task}: {variations.FEW_WINDOWS} windows by heart"
+        name = f"{task}: {FEW_WINDOWS} windows by heart"
         self._start(name)
-        overrides = [*variations.by_heart(self.recipe, task), f"training.epochs={HEART_UPDATES}"]
-        course = Course(
-            variations.varied(self.recipe, overrides), self.seed, measure_every=NEVER, watched=False
-        )
+        changes = {**variations.by_heart(self.recipe, task), "training.epochs": HEART_UPDATES}
+        course = Course(self.recipe.revised(changes), self.seed, measure_every=NEVER, watched=False)
         course.run(HEART_UPDATES, lambda one: _left(one, task) < KNOWN_BY_HEART / 2)
         return _left(course, task)
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from mtctl.balancing.chain import Chain
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records.run import diagnose_records, records_of
 from mtctl.diagnosis.report import Check, Diagnosis, Finding, Subject
 from mtctl.engine.fit import Balancing, Diverged, fit
@@ -64,7 +65,7 @@ def diagnose_lander(
             lambda: seconds is not None and time.monotonic() - began > seconds,
         )
     except Diverged as error:
-        found.append(Finding("diverged", error.task, "error", "certain", error.message))
+        found.append(Finding(Code.DIVERGED, error.task, "error", "certain", error.message))
     subject = Subject(
         "recipe",
         recipe.name,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from mtctl.balancing.batch_scale import BatchScale
 from mtctl.balancing.running_mean import RunningMean
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import NEVER
 from mtctl.diagnosis.report import Evidence, Finding
-from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.diagnosis.thresholds import (
+    FLAT,
+    LEARNED,
+)
 from mtctl.recipes.recipe import WindowsRecipe
-
-NOTHING: Final = 0.01
-"""Relative change of the loss below which the sum does what the mean does."""
 
 
 def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tuple[Finding | None, str]:
@@ -30,13 +29,13 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tup
         The finding if the sum makes the task learn, and else a sentence on what came of it.
     """
     elements = variations.OUTPUTS[task]
-    summed = variations.varied(recipe, variations.summed(recipe, task))
+    summed = recipe.revised(variations.summed(recipe, task))
     course = Course(summed, joint.seed, NEVER).run(recipe.training.epochs)
     if course.diverged is not None:
         return None, f"with {task}'s loss summed over its {elements} outputs the training diverges"
     mean, total = joint.at(task, budget), course.at(task, budget)
     change = f"{100 * (total.loss / mean.loss - 1):+.3f} %"
-    if abs(total.loss / mean.loss - 1) < NOTHING:
+    if abs(total.loss / mean.loss - 1) < FLAT:
         return None, (
             f"the documented story does not hold here: summing {task}'s loss over its {elements} outputs "
             f"instead of taking the mean changes the result by {change}{_why(recipe)}"
@@ -53,7 +52,7 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tup
     text = (
         f"the mean over {elements} outputs keeps {task}'s loss too small beside the others: summed, it learns"
     )
-    return Finding("reduction-bias", task, "warning", "measured", text, evidence), ""
+    return Finding(Code.REDUCTION_BIAS, task, "warning", "measured", text, evidence), ""
 
 
 def _why(recipe: WindowsRecipe) -> str:

@@ -8,22 +8,21 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from typing import Final
 
 from mtctl.diagnosis.experiments.course import Course, scores
 from mtctl.diagnosis.experiments.inputs import constant_start_loss
 from mtctl.diagnosis.experiments.laboratory import NEVER
-from mtctl.diagnosis.experiments.variations import varied
-from mtctl.diagnosis.experiments.wiring import IGNORED, ignores_input
+from mtctl.diagnosis.experiments.wiring import ignores_input
 from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
+from mtctl.diagnosis.thresholds import (
+    FLAT,
+    IGNORED,
+)
 from mtctl.engine.launch.lifeline import blocked_signals, end_with_parent
 from mtctl.engine.processor import use_one_thread
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.recipes.recipe import WindowsRecipe
 from mtctl.statistics import Estimate, estimate
-
-NOTHING: Final = 0.01
-"""Mean relative improvement of the stuck task's loss below which a remedy has no effect: documented."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def verify(
             skipped.append(Check(f"remedy: {remedy.title}", "not_run", "the time given by --budget was up"))
             continue
         say(f"remedy: {remedy.title}")
-        trials.append(_judge(remedy, task, as_is, crew.train(varied(recipe, remedy.overrides), seeds)))
+        trials.append(_judge(remedy, task, as_is, crew.train(recipe.revised(remedy.changes), seeds)))
     return sorted(trials, key=_rank), skipped
 
 
@@ -177,7 +176,7 @@ def _verdict(improvement: Estimate | None, before: float | None) -> Verdict:
     """Judge by the paired interval over seeds; below two seeds there is none, and no verdict."""
     if improvement is None or before is None:
         return "unclear"
-    if abs(improvement.mean) < NOTHING * before:
+    if abs(improvement.mean) < FLAT * before:
         return "no_effect"
     if improvement.interval is None or improvement.interval.low <= 0 <= improvement.interval.high:
         return "unclear"

@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.report import State, TaskState
-from mtctl.diagnosis.thresholds import AT_FLOOR, FLAT, LEARNED
+from mtctl.diagnosis.thresholds import (
+    AT_FLOOR,
+    FLAT,
+    LEARNED,
+)
 
 
 def state(course: Course, task: str, budget: int, measures: Mapping[str, float]) -> TaskState:

@@ -8,22 +8,17 @@ import torch
 from torch import Tensor
 
 from mtctl.balancing.task_gradients import TaskGradients
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.report import Check, Evidence, Finding
+from mtctl.diagnosis.thresholds import (
+    BEYOND_NOISE,
+    DEALS,
+    FEWEST_WINDOWS,
+    NO_GRADIENT,
+)
 from mtctl.problems.windows.losses import MISSING
 from mtctl.problems.windows.network import CLASSES
 from mtctl.problems.windows.problem import Windows
-
-NO_GRADIENT = 1e-7
-"""Norm below which a gradient is none: a connected task's is orders above, at 1e-4 and more."""
-IGNORED = 0.02
-"""Change of the loss, relative, below which other windows' inputs show that nobody looks at them."""
-DEALS = 8
-"""Ways in which inputs are dealt to other windows: one alone changes the loss of a head that looks at nothing
-useful by up to 10 %, either way."""
-BEYOND_CHANCE = 3.0
-"""Standard errors over windows from which a change is more than chance; without looking: −2.4 to 1.4."""
-FEWEST_WINDOWS = 8
-"""Windows below which there is no telling what is chance."""
 
 
 def examine(problem: Windows) -> tuple[list[Finding], list[Check]]:
@@ -33,21 +28,21 @@ def examine(problem: Windows) -> tuple[list[Finding], list[Check]]:
         problem: fresh; its first batch is drawn here, so it is not to be trained afterwards.
     """
     findings = [*_targets(problem), *_optimizer(problem)]
-    broken = {finding.task for finding in findings if finding.code == "bad-targets"}
+    broken = {finding.task for finding in findings if finding.code == Code.BAD_TARGETS}
     checks = [
-        _check("targets are there, finite and vary", findings, "bad-targets"),
-        _check("every parameter is in the optimizer", findings, "not-in-optimizer", "frozen-trunk"),
+        _check("targets are there, finite and vary", findings, Code.BAD_TARGETS),
+        _check("every parameter is in the optimizer", findings, Code.NOT_IN_OPTIMIZER, Code.FROZEN_TRUNK),
     ]
     problem.advance()
     gradients = problem.gradients()
     unconnected = list(_gradients(problem, gradients, broken))
     checks.append(
-        _check("every loss reaches its head and the trunk", unconnected, "detached-task", "dead-head")
+        _check("every loss reaches its head and the trunk", unconnected, Code.DETACHED_TASK, Code.DEAD_HEAD)
     )
     return [*findings, *unconnected], checks
 
 
-def _check(name: str, findings: list[Finding], *codes: str) -> Check:
+def _check(name: str, findings: list[Finding], *codes: Code) -> Check:
     found = [finding for finding in findings if finding.code in codes]
     detail = ", ".join(finding.task or "trunk" for finding in found)
     return Check(name, "found" if found else "passed", detail)
@@ -60,7 +55,7 @@ def _targets(problem: Windows) -> Iterator[Finding]:
         if wrong.any():
             rows = wrong.flatten(1).any(1) if wrong.dim() > 1 else wrong
             yield Finding(
-                "bad-targets",
+                Code.BAD_TARGETS,
                 task,
                 "error",
                 "certain",
@@ -70,7 +65,7 @@ def _targets(problem: Windows) -> Iterator[Finding]:
             )
         elif len(target) > 1 and bool((target == target[:1]).all()) and _flat_in_time(target):
             yield Finding(
-                "bad-targets",
+                Code.BAD_TARGETS,
                 task,
                 "error",
                 "certain",
@@ -98,7 +93,7 @@ def _optimizer(problem: Windows) -> Iterator[Finding]:
         missing = sum(parameter.numel() for parameter in own if id(parameter) not in moved)
         if missing:
             yield Finding(
-                "not-in-optimizer",
+                Code.NOT_IN_OPTIMIZER,
                 task,
                 "error",
                 "certain",
@@ -109,7 +104,7 @@ def _optimizer(problem: Windows) -> Iterator[Finding]:
     missing = sum(parameter.numel() for parameter in trunk if id(parameter) not in moved)
     if missing:
         yield Finding(
-            "frozen-trunk",
+            Code.FROZEN_TRUNK,
             None,
             "error",
             "certain",
@@ -126,7 +121,7 @@ def _gradients(problem: Windows, gradients: TaskGradients, broken: set[str | Non
             continue
         if problem.head(task) and float(own[place]) < NO_GRADIENT:
             yield Finding(
-                "dead-head",
+                Code.DEAD_HEAD,
                 task,
                 "error",
                 "certain",
@@ -135,7 +130,7 @@ def _gradients(problem: Windows, gradients: TaskGradients, broken: set[str | Non
             )
         elif float(trunk[place]) < NO_GRADIENT:
             yield Finding(
-                "detached-task",
+                Code.DETACHED_TASK,
                 task,
                 "error",
                 "certain",
@@ -167,6 +162,6 @@ def ignores_input(problem: Windows, task: str, answers: Mapping[str, Tensor] | N
         )
     rise = dealt - as_is
     error = rise.std() / count**0.5
-    if count >= FEWEST_WINDOWS and float(rise.mean()) < BEYOND_CHANCE * float(error):
+    if count >= FEWEST_WINDOWS and float(rise.mean()) < BEYOND_NOISE * float(error):
         return 0.0
     return float(rise.mean() / as_is.mean())

@@ -16,15 +16,20 @@ from mtctl.diagnosis.records.metrics_columns import Columns, choose
 from mtctl.diagnosis.records.metrics_file import Table, read_table
 from mtctl.diagnosis.records.ranking import ranked
 from mtctl.diagnosis.records.ruling import Ruling
-from mtctl.diagnosis.records.trends import FEWEST, Values, finite, noise
+from mtctl.diagnosis.records.trends import Values, finite, noise
 from mtctl.diagnosis.report import Check, Diagnosis, Outcome, Severity, Subject, Symptom, TaskState
+from mtctl.diagnosis.thresholds import (
+    FEW_UPDATES,
+    FEWEST_RECORDS,
+    FLAT,
+    IMPROVING,
+    OUTLYING,
+    OUTLYING_FACTOR,
+    percent,
+)
 from mtctl.errors import MtctlError
 from mtctl.text import show_text
 
-_JUMP: Final = 8.0
-"""Standard deviations of the noise that a spike stands out by; 1e5 records of noise reach 5.5."""
-_TWICE: Final = 2.0
-"""Factor over its neighbours from which such a value is a spike, however small the noise."""
 _LAST: Final = 2.0**53
 """Steps up to which floating point numbers tell one from the next."""
 _PARTS: Final = 10
@@ -60,9 +65,9 @@ def diagnose_metrics(path: Path, columns: Mapping[str, str] | None = None) -> Di
     """
     started = time.perf_counter()
     table = read_table(path)
-    if len(table.rows) < FEWEST:
+    if len(table.rows) < FEWEST_RECORDS:
         rows = f"{len(table.rows)} row{'' if len(table.rows) == 1 else 's'}"
-        raise MtctlError(f"{path} has {rows}", hint=f"{FEWEST} are the fewest that show a trend")
+        raise MtctlError(f"{path} has {rows}", hint=f"{FEWEST_RECORDS} are the fewest that show a trend")
     chosen = choose(table.names, columns, str(path))
     steps, notes = _steps(table, chosen)
     training = {task: _curve(table, column, steps) for task, column in chosen.losses.items()}
@@ -151,7 +156,7 @@ def _rulings(
     training: Mapping[str, _Curve],
     held_out: Mapping[str, _Curve],
 ) -> list[Ruling]:
-    few = subject.updates is not None and subject.updates < losses.FEW_UPDATES
+    few = subject.updates is not None and subject.updates < FEW_UPDATES
     # Where nothing improves, a flat loss may be that of a training that has ended long ago.
     flat: Severity = "error" if checked.improving and not few else "warning"
     pairs = {task: (training[task].values, curve.values) for task, curve in held_out.items()}
@@ -169,20 +174,24 @@ def _rulings(
 def _documented(checked: Symptom) -> Check:
     flat, improving = (", ".join(tasks) or "none" for tasks in (checked.flat, checked.improving))
     outcome: Outcome = "found" if checked.present else "passed"
-    return Check("documented check", outcome, f"flat (< 1 %): {flat}; improving (> 20 %): {improving}")
+    return Check(
+        "documented check",
+        outcome,
+        f"flat (< {percent(FLAT)}): {flat}; improving (> {percent(IMPROVING)}): {improving}",
+    )
 
 
 def _spikes(training: Mapping[str, _Curve]) -> Check:
     """Look for single values that stand out from both neighbours, as after a bad batch or a restart."""
     found = []
     for task, curve in training.items():
-        if len(curve.values) < FEWEST or not (finite(curve.values) & (curve.values > 0)).all():
+        if len(curve.values) < FEWEST_RECORDS or not (finite(curve.values) & (curve.values > 0)).all():
             continue
         # The noise of losses is relative: it shrinks as they do.
         logs = np.log(curve.values)
         jumps = logs[1:-1] - (logs[:-2] + logs[2:]) / 2
         usual = max(noise(part) for part in np.array_split(logs, max(1, min(_PARTS, len(logs) // 10))))
-        standing_out = jumps > max(_JUMP * usual, np.log(_TWICE))
+        standing_out = jumps > max(OUTLYING * usual, np.log(OUTLYING_FACTOR))
         if standing_out.any():
             worst = curve.steps[1:-1][jumps.argmax()]
             found.append(f"{task}: {int(standing_out.sum())}, the largest at {worst:g}")

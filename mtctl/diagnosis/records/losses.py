@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
 
 import numpy as np
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
 from mtctl.diagnosis.records.trends import (
-    FEWEST,
     Course,
     Values,
     blocks,
@@ -20,19 +19,18 @@ from mtctl.diagnosis.records.trends import (
     trend,
 )
 from mtctl.diagnosis.report import Confidence, Evidence, Finding, Severity, State, Symptom, TaskState
-from mtctl.diagnosis.thresholds import AT_FLOOR, FLAT, IMPROVING, LEARNED
-
-BLOWN_UP: Final = 5.0
-"""Factor over the first loss, and over the best constant's, that a healthy loss does not reach: unbalanced
-losses of healthy runs took one to 2.8 times its first epoch before it fell."""
-FEW_UPDATES: Final = 100
-"""Updates below which a flat loss may only be a young one: the documented pattern fades with their number."""
-_OVERFITTED: Final = 0.10
-"""Relative rise of the held-out loss from its lowest point that counts, if it is beyond noise too."""
-_SINCE_LOWEST: Final = 3
-"""Records after the lowest one that it takes to speak of a rise."""
-_BEYOND_NOISE: Final = 3.0
-"""Standard errors of such a rise: the lowest of many values is low by chance."""
+from mtctl.diagnosis.thresholds import (
+    AT_FLOOR,
+    BEYOND_NOISE,
+    BLOWN_UP,
+    FEW_UPDATES,
+    FEWEST_RECORDS,
+    FLAT,
+    IMPROVING,
+    LEARNED,
+    OVERFITTED,
+    SINCE_LOWEST,
+)
 
 
 def task_state(
@@ -79,7 +77,7 @@ def _state(found: Course, count: int, constant: float | None, skill: float | Non
         return "diverged"
     improved = -found.change
     # Too few values have no noise to compare with: the documented threshold alone decides.
-    moved = improved >= FLAT and (found.direction == "falling" or count < FEWEST)
+    moved = improved >= FLAT and (found.direction == "falling" or count < FEWEST_RECORDS)
     if skill is not None and skill >= LEARNED:
         return "at_floor" if not moved and skill >= AT_FLOOR else "learns"
     if not moved:
@@ -88,7 +86,7 @@ def _state(found: Course, count: int, constant: float | None, skill: float | Non
 
 
 def symptom(states: Sequence[TaskState], updates: int) -> Symptom:
-    """Return the documented check: a loss that moved by under 1 % beside one that improved by over 20 %."""
+    """Return the documented check: a loss that is FLAT beside one that is IMPROVING."""
     flat = tuple(state.task for state in states if abs(state.change) < FLAT)
     improving = tuple(state.task for state in states if state.change < -IMPROVING)
     return Symptom(bool(flat and improving), flat, improving, updates)
@@ -118,12 +116,12 @@ def diverged(states: Sequence[TaskState], curves: Mapping[str, Values], confiden
         if len(bad):
             text = f"{state.task}'s loss is not finite in {len(bad)} of {len(curves[state.task])} records"
             evidence: tuple[Evidence, ...] = (Evidence("records that are not finite", float(len(bad))),)
-            findings.append(Finding("diverged", state.task, "error", "certain", text, evidence))
+            findings.append(Finding(Code.DIVERGED, state.task, "error", "certain", text, evidence))
         else:
             text = f"{state.task}'s loss rose from {state.first:.4g} to {state.last:.4g}"
             limit = Evidence("loss last", state.last, "", f"{BLOWN_UP:g} times the first or the constant's")
             evidence = (Evidence("loss first", state.first), limit)
-            findings.append(Finding("diverged", state.task, "error", confidence, text, evidence))
+            findings.append(Finding(Code.DIVERGED, state.task, "error", confidence, text, evidence))
     return ruling("losses finite and bounded", findings, "in every record")
 
 
@@ -148,13 +146,13 @@ def stuck(states: Sequence[TaskState], flat: Severity, confidence: Confidence, u
                 else "moved"
             )
             text = f"{task}'s loss {how} by {percent:.1f} %, and {unknown}"
-            findings.append(Finding("flat-task", task, flat, confidence, text, evidence))
+            findings.append(Finding(Code.FLAT_TASK, task, flat, confidence, text, evidence))
         elif state.state == "slow":
             text = f"{task}'s loss fell by {percent:.1f} %{_so_far(state)}"
-            findings.append(Finding("slow", task, "warning", confidence, text, evidence))
+            findings.append(Finding(Code.SLOW, task, "warning", confidence, text, evidence))
         elif state.state == "at_floor":
             text = f"{task}'s loss is flat because little is left to learn"
-            findings.append(Finding("at-noise-floor", task, "info", confidence, text, evidence))
+            findings.append(Finding(Code.AT_NOISE_FLOOR, task, "info", confidence, text, evidence))
     return ruling("every task moves", findings, "losses fall by more than their noise")
 
 
@@ -169,7 +167,7 @@ def too_few_updates(states: Sequence[TaskState], updates: int) -> Ruling:
     if behind and updates < FEW_UPDATES:
         text = f"{updates} updates are few: {', '.join(behind)} may only need more of them"
         evidence = (Evidence("updates", float(updates), "updates", f"below {FEW_UPDATES}"),)
-        findings.append(Finding("budget-too-small", None, "warning", "possible", text, evidence))
+        findings.append(Finding(Code.BUDGET_TOO_SMALL, None, "warning", "possible", text, evidence))
     return ruling("enough updates", findings, f"{updates:,}")
 
 
@@ -180,9 +178,9 @@ def overfitting(pairs: Mapping[str, tuple[Values, Values]], confidence: Confiden
         pairs: by task, training losses and held-out losses, each in order of time.
         confidence: of what is said.
     """
-    long_enough = {task: pair for task, pair in pairs.items() if len(pair[1]) >= FEWEST}
+    long_enough = {task: pair for task, pair in pairs.items() if len(pair[1]) >= FEWEST_RECORDS}
     if not long_enough:
-        return not_run("overfitting", f"needs held-out losses: {FEWEST} records or more")
+        return not_run("overfitting", f"needs held-out losses: {FEWEST_RECORDS} records or more")
     findings = [
         finding
         for task, (training, held_out) in long_enough.items()
@@ -197,15 +195,15 @@ def _overfitted(task: str, training: Values, held_out: Values, confidence: Confi
     means = blocks(held_out)
     place = int(means.argmin())
     after = means[place + 1 :]
-    if len(after) < _SINCE_LOWEST:
+    if len(after) < SINCE_LOWEST:
         return
-    lowest, last = float(means[place]), float(np.median(after[-max(_SINCE_LOWEST, len(means) // 10) :]))
+    lowest, last = float(means[place]), float(np.median(after[-max(SINCE_LOWEST, len(means) // 10) :]))
     rise = relative(lowest, last)
-    beyond = last - lowest > _BEYOND_NOISE * np.sqrt(2) * noise(means)
-    if rise > _OVERFITTED and beyond and course(training).direction == "falling":
+    beyond = last - lowest > BEYOND_NOISE * np.sqrt(2) * noise(means)
+    if rise > OVERFITTED and beyond and course(training).direction == "falling":
         evidence = (
             Evidence("held-out loss, lowest", lowest),
             Evidence("held-out loss, last", last, "", f"{100 * rise:.0f} % higher"),
         )
         text = f"{task}'s held-out loss rises while its training loss falls"
-        yield Finding("overfitting", task, "warning", confidence, text, evidence)
+        yield Finding(Code.OVERFITTING, task, "warning", confidence, text, evidence)

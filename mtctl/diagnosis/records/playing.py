@@ -7,38 +7,30 @@ from typing import Final
 
 import numpy as np
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records.history import History
 from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
 from mtctl.diagnosis.records.trends import Values, blocks, mann_kendall, relative, trend
 from mtctl.diagnosis.report import Evidence, Finding, Severity, State, TaskState
+from mtctl.diagnosis.thresholds import (
+    COLLAPSED,
+    EXPLORING,
+    FEWEST_EPISODES,
+    ONE_ENDING,
+    OTHERS_SUCCEED,
+    PINNED,
+    RESTING,
+    RETURN_LEARNED,
+    RETURN_MOVED,
+    SEEN_ENOUGH,
+    STARVED,
+    TWO_SIDED,
+    percent,
+)
 from mtctl.problems.lander.environments import SOLVED, TASKS
 from mtctl.statistics import wilson_interval
 
 SUCCESS: Final = "landed"
-_FEWEST_EPISODES: Final = 20
-"""Episodes of a task below which its returns (deviation about 100) tell nothing."""
-_LEARNED: Final = 0.5
-"""Part of the way from the first returns to the threshold of success from which a task has learned."""
-_MOVED: Final = 0.1
-"""Part of that way below which it is where it began."""
-_Z: Final = 1.96
-"""Two-sided 5 %."""
-_EXPLORING: Final = 0.1
-"""Random part of the actions up to which training returns speak of the policy."""
-_SEEN_ENOUGH: Final = 100
-"""Episodes without success that count: a task with 5 % successes would show one with a chance of 99 %."""
-_OTHERS_SUCCEED: Final = 0.2
-"""Success rate of another task beside which none at all is remarkable."""
-_ONE_ENDING: Final = 0.8
-"""Part of the later episodes that end one way in a task whose goal is out of reach."""
-_STARVED: Final = 0.25
-"""Part of a fair share (1/T) of the learned rows below which a task is starved."""
-_COLLAPSED: Final = 0.01
-"""Weight over the mean weight below which a task is switched off: 0.0002 in a collapsed run."""
-_PINNED: Final = 0.1
-"""Weight over the mean weight below which one that rests counts as pinned; GradNorm's floor is 0.05."""
-_STILL: Final = 0.05
-"""Relative range of a weight that no longer moves."""
 
 
 def task_state(history: History, task: str) -> TaskState:
@@ -81,14 +73,14 @@ def _ends(returns: Values) -> tuple[float, float]:
 
 
 def _state(returns: Values, first: float, last: float, updates: int) -> State:
-    if len(returns) < _FEWEST_EPISODES or not updates:
+    if len(returns) < FEWEST_EPISODES or not updates:
         return "unknown"
     if first >= SOLVED and last >= SOLVED:
         return "at_floor"
     way = (last - first) / max(SOLVED - first, 1.0)
-    if last < SOLVED and (way < _MOVED or mann_kendall(blocks(returns)) < _Z):
+    if last < SOLVED and (way < RETURN_MOVED or mann_kendall(blocks(returns)) < TWO_SIDED):
         return "flat"
-    return "learns" if last >= SOLVED or way >= _LEARNED else "slow"
+    return "learns" if last >= SOLVED or way >= RETURN_LEARNED else "slow"
 
 
 def returns_improve(history: History, states: Sequence[TaskState]) -> Ruling:
@@ -102,23 +94,26 @@ def returns_improve(history: History, states: Sequence[TaskState]) -> Ruling:
             Evidence("return, first fifth of the episodes", state.first),
             Evidence("return, last fifth", state.last, "", f"success from {SOLVED:g}"),
             Evidence(
-                "Mann–Kendall z", mann_kendall(blocks(_returns(history, state.task))), "", f"{_Z} or more"
+                "Mann–Kendall z",
+                mann_kendall(blocks(_returns(history, state.task))),
+                "",
+                f"{TWO_SIDED} or more",
             ),
         )
         if state.state == "flat":
             text = f"{state.task}'s return does not improve: {state.first:.0f}, then {state.last:.0f}"
-            findings.append(Finding("flat-task", state.task, severity, "likely", text, evidence))
+            findings.append(Finding(Code.FLAT_TASK, state.task, severity, "likely", text, evidence))
         else:
             text = f"{state.task}'s return improves slowly: {state.first:.0f}, then {state.last:.0f}"
-            findings.append(Finding("slow", state.task, "warning", "likely", text, evidence))
-    if not history.updates or all(len(history.episodes(task)) < _FEWEST_EPISODES for task in history.tasks):
-        return not_run("returns improve", f"needs {_FEWEST_EPISODES} episodes of a task, and updates")
+            findings.append(Finding(Code.SLOW, state.task, "warning", "likely", text, evidence))
+    if not history.updates or all(len(history.episodes(task)) < FEWEST_EPISODES for task in history.tasks):
+        return not_run("returns improve", f"needs {FEWEST_EPISODES} episodes of a task, and updates")
     return ruling("returns improve", findings, "of every task, by more than chance")
 
 
 def _has_exploited(history: History) -> bool:
     last = _last_epsilon(history)
-    return last is not None and last <= _EXPLORING
+    return last is not None and last <= EXPLORING
 
 
 def _last_epsilon(history: History) -> float | None:
@@ -132,10 +127,10 @@ def exploration(history: History) -> Ruling:
     if last is None:
         return not_run("exploration has ended", "there is no episode")
     findings = []
-    if last > _EXPLORING:
+    if last > EXPLORING:
         text = f"{100 * last:.0f} % of the last actions were random: the budget ended early"
-        evidence = (Evidence("ε at the end", last, "", f"above {_EXPLORING:g}"),)
-        findings.append(Finding("budget-too-small", None, "warning", "likely", text, evidence))
+        evidence = (Evidence("ε at the end", last, "", f"above {EXPLORING:g}"),)
+        findings.append(Finding(Code.BUDGET_TOO_SMALL, None, "warning", "likely", text, evidence))
     return ruling("exploration has ended", findings, f"ε {last:g} at the end")
 
 
@@ -143,7 +138,7 @@ def experience(history: History) -> Ruling:
     """Find runs that never learned, and tasks that are missing in replay or in what is learned from it."""
     if not history.updates:
         text = f"no update in {len(history.units)} episodes: replay never held enough to start with"
-        finding = Finding("replay-starvation", None, "error", "certain", text, (Evidence("updates", 0.0),))
+        finding = Finding(Code.REPLAY_STARVATION, None, "error", "certain", text, (Evidence("updates", 0.0),))
         return ruling("experience of every task", [finding] if history.units else [], "no episode yet")
     findings = []
     fair = 1 / len(history.tasks)
@@ -153,12 +148,12 @@ def experience(history: History) -> Ruling:
         if rows == 0:
             text = f"there is no transition of {task} in replay"
             evidence: tuple[Evidence, ...] = (Evidence("rows in replay", 0.0, "rows"),)
-            findings.append(Finding("replay-starvation", task, "error", "certain", text, evidence))
-        elif task in shares and shares[task] < _STARVED * fair:
+            findings.append(Finding(Code.REPLAY_STARVATION, task, "error", "certain", text, evidence))
+        elif task in shares and shares[task] < STARVED * fair:
             text = f"{task} makes {100 * shares[task]:.1f} % of the rows that were learned from"
-            limit = f"below a quarter of {100 * fair:.0f} %"
+            limit = f"below {percent(STARVED)} of {100 * fair:.0f} %"
             evidence = (Evidence("share of the learned rows", 100 * shares[task], "%", limit),)
-            findings.append(Finding("replay-starvation", task, "warning", "likely", text, evidence))
+            findings.append(Finding(Code.REPLAY_STARVATION, task, "warning", "likely", text, evidence))
     if not shares:
         return not_run("experience of every task", "rows by task were not recorded")
     return ruling("experience of every task", findings, "every task has its part in replay and updates")
@@ -185,18 +180,18 @@ def weights(history: History, states: Sequence[TaskState]) -> Ruling:
     findings = []
     for state in states:
         values = by_task[state.task]
-        if abs(values[0]) < _PINNED * mean_first or mean_last <= 0:
+        if abs(values[0]) < PINNED * mean_first or mean_last <= 0:
             continue
         part, half = _later(values) / mean_last, np.abs(values[len(values) // 2 :])
-        pinned = part < _PINNED and np.ptp(half) < _STILL * half.max()
-        if part < _COLLAPSED or pinned:
+        pinned = part < PINNED and np.ptp(half) < RESTING * half.max()
+        if part < COLLAPSED or pinned:
             text = f"{state.task}'s weight fell to {part:.2g} of the mean weight"
             evidence = (
                 Evidence("weight at first", float(values[0])),
                 Evidence("weight, last third", _later(values), "", f"{part:.2g} of the mean weight"),
             )
             severity: Severity = "error" if state.state == "flat" else "warning"
-            findings.append(Finding("weights-collapsed", state.task, severity, "likely", text, evidence))
+            findings.append(Finding(Code.WEIGHTS_COLLAPSED, state.task, severity, "likely", text, evidence))
     return ruling("weights stay alive", findings, "no task is switched off")
 
 
@@ -229,8 +224,8 @@ def successes(history: History) -> Ruling:
             text = (
                 f"{task} pays no landing: its force goes on on the ground, and only a hull at rest gets +100"
             )
-            findings.append(Finding("success-out-of-reach", task, "warning", "certain", text, evidence))
-        elif len(outcomes) >= _SEEN_ENOUGH and others >= _OTHERS_SUCCEED and ending >= _ONE_ENDING:
+            findings.append(Finding(Code.SUCCESS_OUT_OF_REACH, task, "warning", "certain", text, evidence))
+        elif len(outcomes) >= SEEN_ENOUGH and others >= OTHERS_SUCCEED and ending >= ONE_ENDING:
             text = f"none of {len(outcomes)} episodes of {task} succeeded, and nearly all end the same way"
-            findings.append(Finding("success-out-of-reach", task, "warning", "likely", text, evidence))
+            findings.append(Finding(Code.SUCCESS_OUT_OF_REACH, task, "warning", "likely", text, evidence))
     return ruling("success within reach", findings, "nothing speaks against it")

@@ -10,11 +10,15 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records import losses, playing, sharing
 from mtctl.diagnosis.records.history import History, history
 from mtctl.diagnosis.records.ranking import ranked
 from mtctl.diagnosis.records.ruling import NEEDS_TRAINING, Ruling
 from mtctl.diagnosis.report import Check, Diagnosis, Evidence, Finding, Severity, Subject, TaskState
+from mtctl.diagnosis.thresholds import (
+    FEW_UPDATES,
+)
 from mtctl.engine.lock import holder
 from mtctl.history.formats import Evaluation, Record, Run
 from mtctl.history.runs import evaluation as read_evaluation
@@ -130,11 +134,11 @@ def _failed(failure: str | None, seen: History, *, played: bool) -> Ruling:
     evidence = (Evidence("found", found, "", f"after {seen.updates:,} updates"),)
     if seen.units or "nan" not in found or played:
         finding = Finding(
-            "diverged", task, "error", "certain", f"training ended with {task}: {found}", evidence
+            Code.DIVERGED, task, "error", "certain", f"training ended with {task}: {found}", evidence
         )
     else:
         text = f"{task} has {found} in the first pass over the data: its targets or the inputs are not finite"
-        finding = Finding("bad-targets", task, "error", "likely", text, evidence)
+        finding = Finding(Code.BAD_TARGETS, task, "error", "likely", text, evidence)
     return Ruling(Check("run did not fail", "found", failure), (finding,))
 
 
@@ -180,7 +184,7 @@ def _of_losses(seen: History, states: tuple[TaskState, ...]) -> list[Ruling]:
         sharing.conflicts(seen, rest),
         playing.weights(seen, rest),
     ]
-    flat: Severity = "warning" if seen.updates < losses.FEW_UPDATES else "error"
+    flat: Severity = "warning" if seen.updates < FEW_UPDATES else "error"
     pairs = {task: (curves[task], seen.held_out(task, "loss")) for task in seen.tasks}
     return [
         *wiring,

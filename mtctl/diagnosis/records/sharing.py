@@ -8,34 +8,24 @@ from typing import Final
 
 import numpy as np
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records.history import History
 from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
-from mtctl.diagnosis.records.trends import FEWEST
 from mtctl.diagnosis.report import Confidence, Evidence, Finding, Severity, TaskState
+from mtctl.diagnosis.thresholds import (
+    DEAD_UNITS,
+    DOMINATED_SHARE,
+    DOMINATING,
+    FEWEST_RECORDS,
+    NO_GRADIENT,
+    NO_SLOPE,
+    OPPOSED,
+    OUT_OF_REACH,
+    THROWN_ABOUT,
+    WORSE_THAN_CONSTANT,
+)
 from mtctl.statistics import t_quantile
 
-_VANISHED: Final = 1e-7
-"""Gradient norm that counts as none: that of float32 rounding in a loss near 1."""
-_OUT_OF_REACH: Final = 5.0
-"""Reach (distance of the targets over what Adam can move an answer in the whole run) that keeps a head from
-arriving: 12 to 51 for the documented countdown, 2 to 4 for pointers and standardised heads, which learn."""
-_DOMINATED_SHARE: Final = 0.01
-"""Share of the trunk's weighted gradient below which a task that does not learn counts as dominated: 0.0006
-for the documented countdown, 0.0025 for a type at a weight of 0.003."""
-_DOMINATING: Final = 30.0
-"""How many times the largest weight, or gradient, exceeds the task's: 10,000 as documented."""
-_OPPOSED: Final = -0.3
-"""Mean cosine from which two gradients oppose each other: a projection takes 5 % off their lengths.
-Tasks that learn well together had means down to −0.2."""
-_WORSE_THAN_CONSTANT: Final = 3.0
-"""Loss in units of the best constant's that a head with a slope leaves quickly."""
-_NO_SLOPE: Final = 5e-3
-"""Head gradient norm per unit of loss of a saturated head: 5e-4; other tasks have 0.1 and more."""
-_BEYOND_CONSTANT: Final = 30.0
-"""Loss in units of the best constant's at the end of a run that only a head thrown about shows: 60 to 270 at
-a learning rate of 0.5; 10 at most in healthy runs that began badly."""
-_DEAD_UNITS: Final = 0.95
-"""Share of a head's inputs that do not vary, from which it has nothing to go by; healthy: 0.14 at most."""
 _STUCK: Final = {"flat", "slow"}
 
 
@@ -46,19 +36,19 @@ def gradients_reach(history: History) -> Ruling:
     findings = []
     for task in history.tasks:
         shared, own = (history.series(name, task) for name in ("gradient_norm", "own_gradient_norm"))
-        no_shared = len(shared) > 0 and shared.max() < _VANISHED
-        no_own = len(own) > 0 and own.max() < _VANISHED
+        no_shared = len(shared) > 0 and shared.max() < NO_GRADIENT
+        no_own = len(own) > 0 and own.max() < NO_GRADIENT
         if no_own:
             text = f"no gradient of {task}'s loss arrives at its own head"
-            evidence = (Evidence("head gradient norm, largest", float(own.max()), "", f"{_VANISHED:g}"),)
-            findings.append(Finding("dead-head", task, "error", "certain", text, evidence))
+            evidence = (Evidence("head gradient norm, largest", float(own.max()), "", f"{NO_GRADIENT:g}"),)
+            findings.append(Finding(Code.DEAD_HEAD, task, "error", "certain", text, evidence))
         elif no_shared:
             text = f"no gradient of {task}'s loss arrives at the shared network"
             evidence = (
-                Evidence("gradient norm on the trunk, largest", float(shared.max()), "", f"{_VANISHED:g}"),
+                Evidence("gradient norm on the trunk, largest", float(shared.max()), "", f"{NO_GRADIENT:g}"),
                 *((Evidence("head gradient norm", float(own.mean())),) if len(own) else ()),
             )
-            findings.append(Finding("detached-task", task, "error", "certain", text, evidence))
+            findings.append(Finding(Code.DETACHED_TASK, task, "error", "certain", text, evidence))
     return ruling("gradients reach trunk and heads", findings, "of every task")
 
 
@@ -69,13 +59,13 @@ def heads_move(history: History) -> Ruling:
     findings = []
     for task in history.tasks:
         own, moved = history.series("own_gradient_norm", task), history.series("own_update", task)
-        if len(own) and len(moved) and own.min() > _VANISHED and moved.max() == 0:
+        if len(own) and len(moved) and own.min() > NO_GRADIENT and moved.max() == 0:
             text = f"{task}'s head receives gradients, and no update moves it"
             evidence = (
                 Evidence("head gradient norm", float(own.mean())),
                 Evidence("length of the head's step", 0.0, "", "in every record"),
             )
-            findings.append(Finding("not-in-optimizer", task, "error", "certain", text, evidence))
+            findings.append(Finding(Code.NOT_IN_OPTIMIZER, task, "error", "certain", text, evidence))
     return ruling("heads move", findings, "every head that has a gradient")
 
 
@@ -85,20 +75,20 @@ def dead_inputs(history: History, states: Sequence[TaskState]) -> Ruling:
     for state in states:
         task = state.task
         dead, relative = history.last("dead_units", task), history.last("relative_loss", task)
-        if dead is not None and dead >= _DEAD_UNITS:
+        if dead is not None and dead >= DEAD_UNITS:
             text = f"{100 * dead:.0f} % of what {task}'s head reads does not vary from input to input"
-            evidence = Evidence("dead units", 100 * dead, "%", f"{100 * _DEAD_UNITS:.0f} % or more")
+            evidence = Evidence("dead units", 100 * dead, "%", f"{100 * DEAD_UNITS:.0f} % or more")
             severity: Severity = "error" if state.state in {*_STUCK, "diverged"} else "warning"
-            findings.append(Finding("dead-head", task, severity, "likely", text, (evidence,)))
+            findings.append(Finding(Code.DEAD_HEAD, task, severity, "likely", text, (evidence,)))
             continue
         slope = _slope(history, state)
         if relative is not None and slope and _is_saturated(history, state):
             text = f"{task}'s head is saturated: its loss, {relative:.3g} times the constant's, has no slope"
             figures = (
-                Evidence("loss / best constant's", relative, "", f"above {_WORSE_THAN_CONSTANT:g}"),
-                Evidence("head gradient norm / loss", slope, "", f"below {_NO_SLOPE:g}"),
+                Evidence("loss / best constant's", relative, "", f"above {WORSE_THAN_CONSTANT:g}"),
+                Evidence("head gradient norm / loss", slope, "", f"below {NO_SLOPE:g}"),
             )
-            findings.append(Finding("dead-head", task, "error", "likely", text, figures))
+            findings.append(Finding(Code.DEAD_HEAD, task, "error", "likely", text, figures))
     if not any(len(history.series("dead_units", task)) for task in history.tasks):
         return not_run("live heads", "not recorded for this problem")
     return ruling("live heads", findings, "inputs vary, and losses have a slope")
@@ -106,8 +96,8 @@ def dead_inputs(history: History, states: Sequence[TaskState]) -> Ruling:
 
 def _is_saturated(history: History, state: TaskState) -> bool:
     relative, slope = history.last("relative_loss", state.task), _slope(history, state)
-    far = relative is not None and relative > _WORSE_THAN_CONSTANT
-    return state.state == "flat" and far and slope is not None and slope < _NO_SLOPE
+    far = relative is not None and relative > WORSE_THAN_CONSTANT
+    return state.state == "flat" and far and slope is not None and slope < NO_SLOPE
 
 
 def _slope(history: History, state: TaskState) -> float | None:
@@ -119,31 +109,31 @@ def learning_rate(history: History, states: Sequence[TaskState]) -> Ruling:
     """Find a learning rate at which losses are thrown about, or at which no task moves."""
     findings = []
     thrown = [
-        Evidence(f"{state.task}'s loss / best constant's", ratio, "", f"{_BEYOND_CONSTANT:g} or more")
+        Evidence(f"{state.task}'s loss / best constant's", ratio, "", f"{THROWN_ABOUT:g} or more")
         for state in states
         if (ratio := history.last("relative_loss", state.task)) is not None
-        and ratio >= _BEYOND_CONSTANT
+        and ratio >= THROWN_ABOUT
         and not _is_saturated(history, state)
     ]
     if thrown:
         worst = max(float(each.value) for each in thrown)
         text = f"a loss ends at {worst:.3g} times that of the best constant: the rate is too high"
-        findings.append(Finding("learning-rate", None, "error", "likely", text, tuple(thrown)))
+        findings.append(Finding(Code.LEARNING_RATE, None, "error", "likely", text, tuple(thrown)))
     elif _nothing_moves(history, states):
         text = "no task moves, and no head can travel as far as its targets: the rate is too low"
         reaches = tuple(
-            Evidence(f"reach of {state.task}", reach, "", f"above {_OUT_OF_REACH:g}")
+            Evidence(f"reach of {state.task}", reach, "", f"above {OUT_OF_REACH:g}")
             for state in states
             if (reach := _reach(history, state.task)) is not None
         )
-        findings.append(Finding("learning-rate", None, "error", "likely", text, reaches))
+        findings.append(Finding(Code.LEARNING_RATE, None, "error", "likely", text, reaches))
     return ruling("learning rate", findings, "nothing speaks against it")
 
 
 def _nothing_moves(history: History, states: Sequence[TaskState]) -> bool:
     """Say whether several tasks are all flat and out of reach: then no single task is the matter."""
     reaches = [reach for state in states if (reach := _reach(history, state.task)) is not None]
-    far = bool(reaches) and min(reaches) > _OUT_OF_REACH
+    far = bool(reaches) and min(reaches) > OUT_OF_REACH
     return len(states) > 1 and far and all(state.state == "flat" for state in states)
 
 
@@ -160,15 +150,15 @@ def targets_in_reach(history: History, states: Sequence[TaskState]) -> Ruling:
     findings = []
     for state in states:
         reach = _reach(history, state.task)
-        if state.state in _STUCK and reach is not None and reach > _OUT_OF_REACH:
+        if state.state in _STUCK and reach is not None and reach > OUT_OF_REACH:
             text = (
                 f"{state.task}'s targets are {reach:.3g} times as far as its head can travel in the whole run"
             )
             evidence = (
-                Evidence("reach", reach, "", f"above {_OUT_OF_REACH:g}"),
+                Evidence("reach", reach, "", f"above {OUT_OF_REACH:g}"),
                 Evidence("change of the loss", 100 * state.change, "%"),
             )
-            findings.append(_of_cause("target-out-of-reach", state, text, evidence))
+            findings.append(_of_cause(Code.TARGET_OUT_OF_REACH, state, text, evidence))
     return ruling("targets in reach", findings, "of the tasks that do not learn")
 
 
@@ -184,24 +174,24 @@ def multipliers(history: History, states: Sequence[TaskState]) -> Ruling:
     findings = []
     for state in states:
         share, norm = shares[state.task], history.series("gradient_norm", state.task)
-        if state.state not in _STUCK or not len(share) or norm.max() < _VANISHED:
+        if state.state not in _STUCK or not len(share) or norm.max() < NO_GRADIENT:
             continue
         middle = float(np.median(share))
         by_weight, by_norm = (
             _exceeded(history, each, state.task) for each in ("own_weight", "gradient_norm")
         )
-        if middle >= _DOMINATED_SHARE or max(by_weight[0], by_norm[0]) < _DOMINATING:
+        if middle >= DOMINATED_SHARE or max(by_weight[0], by_norm[0]) < DOMINATING:
             continue
         (factor, other), what = max((by_weight, "∂total/∂loss"), (by_norm, "gradient norm"))
         part = f"{state.task} has {100 * middle:.2g} % of the shared gradient"
         text = f"{part}: {other}'s {what} is {factor:.3g} times its"
         evidence = (
             Evidence(
-                "share of the trunk's gradient", 100 * middle, "%", f"below {100 * _DOMINATED_SHARE:g} %"
+                "share of the trunk's gradient", 100 * middle, "%", f"below {100 * DOMINATED_SHARE:g} %"
             ),
-            Evidence(f"{what}, {other} over {state.task}", factor, "", f"above {_DOMINATING:g}"),
+            Evidence(f"{what}, {other} over {state.task}", factor, "", f"above {DOMINATING:g}"),
         )
-        findings.append(_of_cause("multiplier-dominance", state, text, evidence))
+        findings.append(_of_cause(Code.MULTIPLIER_DOMINANCE, state, text, evidence))
     return ruling(name, findings, "no task that is stuck is left out")
 
 
@@ -224,31 +214,33 @@ def conflicts(history: History, states: Sequence[TaskState]) -> Ruling:
     """
     behind = {state.task: state for state in states if state.state in _STUCK}
     measured = {
-        pair: values for pair in history.pairs() if len(values := history.series("cosine", pair)) >= FEWEST
+        pair: values
+        for pair in history.pairs()
+        if len(values := history.series("cosine", pair)) >= FEWEST_RECORDS
     }
     if not measured:
-        return not_run("conflicting gradients", f"needs cosines in {FEWEST} records or more")
+        return not_run("conflicting gradients", f"needs cosines in {FEWEST_RECORDS} records or more")
     findings = []
     for pair, values in measured.items():
         # 5 % for all pairs together (Bonferroni): of six pairs, one is below 0 by chance in every third run.
         quantile = t_quantile(1 - 0.025 / len(measured), len(values) - 1)
         mean, margin = float(values.mean()), quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
-        if mean > _OPPOSED or mean + margin >= 0:
+        if mean > OPPOSED or mean + margin >= 0:
             continue
         for task in sorted(behind.keys() & set(pair.split("|"))):
             other = next((each for each in pair.split("|") if each != task), task)
             text = f"{other}'s gradient opposes {task}'s on the shared network"
             evidence = (
-                Evidence("mean cosine", mean, "", f"below {_OPPOSED:g}"),
+                Evidence("mean cosine", mean, "", f"below {OPPOSED:g}"),
                 Evidence("half its 95 % interval", margin, "", f"{len(values)} records"),
             )
-            findings.append(_of_cause("conflict", behind[task], text, evidence))
+            findings.append(_of_cause(Code.CONFLICT, behind[task], text, evidence))
     lowest = min(measured, key=lambda pair: float(measured[pair].mean()))
     passed = f"lowest mean cosine {measured[lowest].mean():+.2f} ({lowest.replace('|', ' and ')})"
     return ruling("conflicting gradients", findings, passed)
 
 
-def _of_cause(code: str, state: TaskState, text: str, evidence: tuple[Evidence, ...]) -> Finding:
+def _of_cause(code: Code, state: TaskState, text: str, evidence: tuple[Evidence, ...]) -> Finding:
     severity: Severity = "error" if state.state == "flat" else "warning"
     confidence: Confidence = "likely"
     return Finding(code, state.task, severity, confidence, text, evidence)

@@ -13,21 +13,21 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from mtctl.diagnosis.thresholds import (
+    BEYOND_NOISE,
+    FEWEST_RECORDS,
+    TWO_SIDED,
+)
+
 Values = npt.NDArray[np.float64]
 Direction = Literal["falling", "level", "rising"]
 
 BLOCKS: Final = 90
 """Blocks of a long curve: 30 in its last third, enough for a rank test and few enough for all pairs."""
-FEWEST: Final = 5
-"""Values below which no trend is told from noise: 4 in order are no surprise at 5 % (Mann–Kendall)."""
-_Z: Final = 1.96
-"""Two-sided 5 %."""
 _NOTHING: Final = 1e-9
 """Part of another value below which one is nothing beside it."""
 _LARGEST: Final = 1e100
 """Squares and sums of what is smaller stay finite."""
-_BEYOND_NOISE: Final = 3.0
-"""Standard errors by which first and last value differ if a curve has moved."""
 
 
 def blocks(values: Sequence[float] | Values) -> Values:
@@ -45,7 +45,7 @@ def noise(values: Values) -> float:
 
     Second differences drop any straight line, and the median any few jumps; 0 below 5 values.
     """
-    if len(values) < FEWEST:
+    if len(values) < FEWEST_RECORDS:
         return 0.0
     return float(1.4826 * np.median(np.abs(np.diff(values, 2))) / np.sqrt(6))
 
@@ -58,7 +58,7 @@ def mann_kendall(values: Values) -> float:
     Source: Mann (1945); Kendall, "Rank Correlation Methods" (1975).
     """
     n = len(values)
-    if n < FEWEST:
+    if n < FEWEST_RECORDS:
         return 0.0
     s = float(np.triu(np.sign(values[None, :] - values[:, None])).sum())
     ties = np.unique(values, return_counts=True)[1].astype(np.float64)
@@ -97,9 +97,9 @@ class Trend:
 def trend(values: Sequence[float] | Values) -> Trend | None:
     """Return the trend over the last third, of 5 values at least; None where there are fewer."""
     means = blocks(values)
-    if len(means) < FEWEST:
+    if len(means) < FEWEST_RECORDS:
         return None
-    tail = means[-max(FEWEST, len(means) // 3) :]
+    tail = means[-max(FEWEST_RECORDS, len(means) // 3) :]
     slope, start = theil_sen(tail)
     return Trend(relative(start, start + slope * (len(tail) - 1)), mann_kendall(tail))
 
@@ -137,7 +137,7 @@ def course(values: Sequence[float] | Values) -> Course:
     deviation = noise(means)
     gap = last - first
     by_ranks = mann_kendall(means)
-    if abs(gap) > _BEYOND_NOISE * np.sqrt(2) * deviation:
+    if abs(gap) > BEYOND_NOISE * np.sqrt(2) * deviation:
         direction: Direction = "falling" if gap < 0 else "rising" if gap > 0 else "level"
     else:
         direction = _direction(by_ranks) if by_ranks * gap > 0 else "level"
@@ -156,4 +156,4 @@ def finite(values: Values) -> npt.NDArray[np.bool_]:
 
 
 def _direction(z: float) -> Direction:
-    return "falling" if z < -_Z else "rising" if z > _Z else "level"
+    return "falling" if z < -TWO_SIDED else "rising" if z > TWO_SIDED else "level"

@@ -1,10 +1,9 @@
-"""From a recipe's data to tensors: features and targets of the three splits, planted faults included."""
+"""From a recipe's data to tensors: features and targets of the three splits."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,11 @@ from mtctl.errors import MtctlError
 from mtctl.problems.windows import synthetic
 from mtctl.problems.windows.features import NAMES, features
 from mtctl.problems.windows.files import read_windows
-from mtctl.problems.windows.losses import MISSING
 from mtctl.problems.windows.splits import split
 from mtctl.problems.windows.targets import targets
 from mtctl.problems.windows.windows import Windows
 from mtctl.reading import open_file
-from mtctl.recipes.windows import (
-    ConstantTargets,
-    Fault,
-    MissingTargets,
-    ScaledTargets,
-    ShuffledInputs,
-    ShuffledTargets,
-    SyntheticWindows,
-    WindowsFile,
-    WindowsProblem,
-)
+from mtctl.recipes.windows import SyntheticWindows, WindowsFile, WindowsProblem
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +61,7 @@ def load(problem: WindowsProblem, seed: int) -> Splits:
     """Return the splits of a run.
 
     Args:
-        problem: says where windows come from and which faults are planted in them.
+        problem: says where windows come from.
         seed: of generated training windows; held-out windows are the same for every run.
 
     Raises:
@@ -92,11 +80,7 @@ def load(problem: WindowsProblem, seed: int) -> Splits:
             _dataset(windows.take(rows), problem.position)
             for rows in (parts.train, parts.validation, parts.test)
         )
-    clean = training.take(slice(problem.limit)), validation, held_out
-    # Faults of the three splits draw apart, so that the size of one does not change the others.
-    rngs = [np.random.default_rng([seed, 4 + place]) for place in range(3)]
-    first = clean[0].targets
-    return Splits(*(_spoiled(part, problem, first, rng) for part, rng in zip(clean, rngs, strict=True)))
+    return Splits(training.take(slice(problem.limit)), validation, held_out)
 
 
 def definition(problem: WindowsProblem) -> dict[str, Any]:
@@ -165,40 +149,3 @@ def _dataset(windows: Windows, position: bool) -> Dataset:
         torch.from_numpy(windows.start),
         torch.from_numpy(windows.end),
     )
-
-
-def _spoiled(
-    data: Dataset, problem: WindowsProblem, training: Mapping[str, Tensor], rng: np.random.Generator
-) -> Dataset:
-    for fault in problem.faults:
-        data = _planted(data, fault, training, rng)
-    return data
-
-
-def _planted(
-    data: Dataset, fault: Fault, training: Mapping[str, Tensor], rng: np.random.Generator
-) -> Dataset:
-    """Return a split with a fault planted, if it is one of data; `training` are the training targets."""
-    count = len(data)
-    match fault:
-        case ShuffledInputs():
-            return replace(data, inputs=data.inputs[_permutation(count, rng)])
-        case ShuffledTargets(task=task):
-            changed = data.targets[task][_permutation(count, rng)]
-        case ConstantTargets(task=task):
-            constant = training[task][:1] if task in ("type", "ptr") else training[task][:1, :1]
-            changed = constant.expand_as(data.targets[task]).clone()
-        case MissingTargets(task=task, fraction=fraction):
-            rows = torch.from_numpy(rng.random(count) < fraction)
-            rows[int(rng.integers(count))] = True
-            changed = data.targets[task].clone()
-            changed[rows] = MISSING if task == "type" else torch.nan
-        case ScaledTargets(task=task, factor=factor):
-            changed = data.targets[task] * factor
-        case _:
-            return data
-    return replace(data, targets={**data.targets, task: changed})
-
-
-def _permutation(count: int, rng: np.random.Generator) -> Tensor:
-    return torch.from_numpy(rng.permutation(count))

@@ -10,7 +10,7 @@ alone starts from the same weights and meets the same dropout as beside the othe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import torch
@@ -99,18 +99,9 @@ class SequenceNetwork(nn.Module):
             for head in HEADS
         }
 
-    def outputs(
-        self,
-        features: Mapping[str, Tensor],
-        through: Callable[[str, Tensor], Tensor] = lambda _, given: given,
-    ) -> dict[str, Tensor]:
-        """Return each head's raw output: type [N, 3], ptr [N, 2], binary and countdown [N, 105] or [N, 1].
-
-        Args:
-            features: of some heads.
-            through: what a head's features pass before the head; where gradients can be tampered with.
-        """
-        raw = {head: self.head(head)(through(head, given)) for head, given in features.items()}
+    def outputs(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return raw outputs of heads: type [N, 3], ptr [N, 2], binary and countdown [N, 105] or [N, 1]."""
+        raw = {head: self.head(head)(given) for head, given in features.items()}
         return {head: output if head in self.pooled else output.squeeze(-1) for head, output in raw.items()}
 
 

@@ -24,12 +24,11 @@ from mtctl.problems.windows.losses import (
     window_losses,
 )
 from mtctl.problems.windows.network import HEADS, SequenceNetwork
-from mtctl.problems.windows.tampering import Tampering
 from mtctl.problems.windows.windows import LENGTH
-from mtctl.recipes.windows import ScaledTargets, SequenceModel, WindowsProblem
+from mtctl.recipes.windows import SequenceModel
 
 
-class _Unit(NamedTuple):
+class Unit(NamedTuple):
     """Of a regression head: offset and scale of its answer, and where its Huber loss turns linear."""
 
     offset: Tensor
@@ -41,47 +40,44 @@ class Objective:
     """What the heads' outputs mean and what each task minimises.
 
     Args:
-        problem: the recipe's problem: the planted faults.
         model: the recipe's model: which heads are standardised, what the countdown is.
+        loss_factor: on single tasks' losses.
         training: the training windows, whose targets give constants and spreads.
 
     Attributes:
         constants: each task's best constant prediction, in the study's units.
+        scalar: the heads that answer with one start for a window.
+        units: in which each regression head answers.
     """
 
-    def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Dataset) -> None:
-        self.tampering = Tampering(problem.faults, problem.tasks)
-        self._factors = dict.fromkeys(DELTA, 1.0)
-        for fault in problem.faults:
-            if isinstance(fault, ScaledTargets):
-                self._factors[fault.task] *= fault.factor
+    def __init__(self, model: SequenceModel, loss_factor: Mapping[str, float], training: Dataset) -> None:
         self.constants = {task: best_constant(task, self.truth(task, training)) for task in HEADS}
-        self._scalar = model.countdown == "scalar"
+        self.scalar = frozenset({"countdown"} if model.countdown == "scalar" else ())
+        self.loss_factor = loss_factor
         self._standardised = set(model.standardise)
-        self._units = {task: self._unit_of(task, training) for task in DELTA}
+        self.units = {task: self.unit(task, training) for task in DELTA}
 
-    def _unit_of(self, task: str, training: Dataset) -> _Unit:
-        scalar = task == "countdown" and self._scalar
+    def unit(self, task: str, training: Dataset) -> Unit:
+        """Return the unit that a regression head answers in."""
         if task in self._standardised:
-            wanted = self._wanted(task, training)
-            offset = wanted.nanmean() if scalar else self.constants[task] * self._factors[task]
-            return _Unit(offset, _spread(wanted), 1.0)
+            wanted = self.wanted(task, training)
+            offset = wanted.nanmean() if task in self.scalar else self.constants[task]
+            return Unit(offset, _spread(wanted), 1.0)
         zero, one = torch.tensor(0.0), torch.tensor(1.0)
-        return _Unit(zero, one * LENGTH, 1.0) if scalar else _Unit(zero, one, DELTA[task])
+        return Unit(zero, one * LENGTH, 1.0) if task in self.scalar else Unit(zero, one, DELTA[task])
 
     def truth(self, task: str, data: Dataset) -> Tensor:
         """Return a task's targets in the study's units."""
-        factor = self._factors.get(task, 1.0)
-        return data.targets[task] if factor == 1 else data.targets[task] / factor
+        return data.targets[task]
 
-    def _wanted(self, task: str, data: Dataset) -> Tensor:
+    def wanted(self, task: str, data: Dataset) -> Tensor:
         """Return what a regression head is asked for, in the targets' unit; starts [N, 1] if it is scalar."""
-        if task != "countdown" or not self._scalar:
+        if task not in self.scalar:
             return data.targets[task]
         countdown = self.truth(task, data)
-        start = start_of(countdown)[:, None] * self._factors[task]
         # A countdown that is missing is a start that is missing.
-        return start.masked_fill(countdown.isnan().any(1, keepdim=True), torch.nan)
+        missing = countdown.isnan().any(1, keepdim=True)
+        return start_of(countdown)[:, None].masked_fill(missing, torch.nan)
 
     def prepare(self, network: SequenceNetwork) -> None:
         """Let standardised heads start at their best constant; weights stay as they were drawn."""
@@ -98,30 +94,32 @@ class Objective:
             batch: targets.
             tasks: which tasks.
         """
-        return {task: self._loss(task, raw, batch) for task in tasks}
+        return {task: self.loss(task, raw, batch) for task in tasks}
 
-    def _loss(self, task: str, raw: Mapping[str, Tensor], batch: Dataset) -> Tensor:
-        contested = self.tampering.contradicted.get(task)
-        head, sign = (task, 1.0) if contested is None else (contested, -1.0)
-        output = self.tampering.output(head, raw[head])
-        if head not in DELTA:
-            return window_losses(head, output, batch.targets[head]).mean() * self.tampering.factor(task)
-        offset, scale, delta = self._units[head]
-        wanted = (sign * self._wanted(head, batch) - offset) / scale
-        return window_losses(head, output, wanted, delta).mean() * self.tampering.factor(task)
+    def loss(self, task: str, raw: Mapping[str, Tensor], batch: Dataset) -> Tensor:
+        """Return the scalar that one task minimises on a batch."""
+        if task in DELTA:
+            offset, scale, delta = self.units[task]
+            losses = window_losses(task, raw[task], (self.wanted(task, batch) - offset) / scale, delta)
+        else:
+            losses = window_losses(task, raw[task], batch.targets[task])
+        return losses.mean() * self.loss_factor.get(task, 1.0)
 
     def predictions(self, raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the answers in the study's units: logits of type and binary, ptr, countdown [N, 105]."""
-        found = {}
-        for head, output in raw.items():
-            answer = self.tampering.output(head, output)
-            if head in DELTA:
-                offset, scale, _ = self._units[head]
-                answer = (offset + scale * answer) / self._factors[head]
-            if head == "countdown" and self._scalar:
-                answer = countdown_from_start(answer)
-            found[head] = answer
-        return found
+        return {
+            head: countdown_from_start(self.answer(head, output))
+            if head in self.scalar
+            else self.answer(head, output)
+            for head, output in raw.items()
+        }
+
+    def answer(self, head: str, output: Tensor) -> Tensor:
+        """Return what a head's raw output says, in the study's units; of a scalar countdown, the start."""
+        if head not in DELTA:
+            return output
+        offset, scale, _ = self.units[head]
+        return offset + scale * output
 
     def distance(self, task: str, training: Dataset) -> float:
         """Return how far a head has to travel: RMS distance of targets from its first answers, in its unit.
@@ -130,8 +128,8 @@ class Objective:
         """
         if task not in DELTA:
             return float("nan")
-        offset, scale, _ = self._units[task]
-        gap = (self._wanted(task, training) - offset) / scale
+        offset, scale, _ = self.units[task]
+        gap = (self.wanted(task, training) - offset) / scale
         return float(gap[~gap.isnan()].square().mean().sqrt())
 
 

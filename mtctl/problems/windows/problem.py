@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from functools import singledispatch
 from typing import Any, Final
 
 import numpy as np
@@ -23,11 +24,12 @@ from mtctl.problems.contract import (
     TaskSignals,
 )
 from mtctl.problems.windows import data
-from mtctl.problems.windows.data import Dataset
+from mtctl.problems.windows.data import Dataset, Splits
 from mtctl.problems.windows.inspection import Inspection
 from mtctl.problems.windows.losses import measures, window_losses
 from mtctl.problems.windows.network import CLASSES, HEADS, SequenceNetwork
 from mtctl.problems.windows.objective import Objective
+from mtctl.recipes.recipe import WindowsRecipe
 from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
 
 _OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
@@ -64,9 +66,9 @@ class Windows:
         self.tasks: tuple[str, ...] = problem.tasks
         self.units = training.epochs
         self.done = 0
-        self.splits = data.load(problem, seed)
+        self.splits = self._load(problem, seed)
         self.definition: Mapping[str, Any] = data.definition(problem)
-        self.objective = Objective(problem, model, self.splits.training)
+        self.objective = self._new_objective(model, training)
         initial, order, dropout = _seeds(seed)
         self.network = SequenceNetwork(model, data.input_size(problem), initial)
         self.objective.prepare(self.network)
@@ -80,6 +82,12 @@ class Windows:
         self._noise = self._dropout.get_state()
         self._totals: dict[str, float] = dict.fromkeys(self.tasks, 0.0)
         self._inspection = self._new_inspection()
+
+    def _load(self, problem: WindowsProblem, seed: int) -> Splits:
+        return data.load(problem, seed)
+
+    def _new_objective(self, model: SequenceModel, training: Training) -> Objective:
+        return Objective(model, training.loss_factor, self.splits.training)
 
     def _new_inspection(self) -> Inspection:
         training = self.splits.training
@@ -108,37 +116,26 @@ class Windows:
         return self._head_rate(task)
 
     def trunk(self) -> list[Parameter]:
-        """Return the parameters that several tasks use: the trunk, and a head that two tasks fight over."""
-        contested = self.objective.tampering.contradicted
-        extra = dict.fromkeys(contested[task] for task in self.tasks if task in contested)
-        return [*self.network.trunk(), *(p for task in extra for p in self.network.head(task).parameters())]
+        """Return the parameters that several tasks use."""
+        return self.network.trunk()
 
     def head(self, task: str) -> list[Parameter]:
         """Return the parameters that only one task uses."""
-        contested = self.objective.tampering.contradicted
-        fought_over = task in contested or task in contested.values()
-        return [] if fought_over else list(self.network.head(task).parameters())
+        return list(self.network.head(task).parameters())
 
     def _head_rate(self, task: str) -> float:
         return self._training.lr * self._training.head_lr.get(task, 1.0)
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
-        settings, tampering = self._training, self.objective.tampering
-        groups: list[dict[str, Any]] = []
-        if not tampering.frozen_trunk:
-            groups.append({"params": self.trunk(), "lr": settings.lr})
-        groups += [
-            {"params": self.head(task), "lr": self._head_rate(task)}
-            for task in self.tasks
-            if task not in tampering.left_out and self.head(task)
-        ]
-        if not groups:
-            raise MtctlError(
-                "problem.faults: nothing is left to train", hint="leave a head or the trunk to the optimizer"
-            )
+        settings = self._training
         decay = 0.0 if settings.optimizer == "adam" else settings.weight_decay
-        build = _OPTIMIZERS[settings.optimizer]
-        return build(groups, lr=settings.lr, weight_decay=decay, fused=True)
+        new = _OPTIMIZERS[settings.optimizer]
+        return new(self._parameter_groups(), lr=settings.lr, weight_decay=decay, fused=True)
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Return what the optimizer moves: the trunk, and the head of each task."""
+        heads = [{"params": self.head(task), "lr": self._head_rate(task)} for task in self.tasks]
+        return [{"params": self.trunk(), "lr": self._training.lr}, *heads]
 
     def parameter_count(self) -> ParameterCount:
         """Count what the tasks use; heads of tasks that are left out do not count."""
@@ -214,9 +211,7 @@ class Windows:
         return torch.stack([losses[task] for task in self.tasks]).double()
 
     def _outputs(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        needed = {self.objective.tampering.contradicted.get(task, task) for task in self.tasks}
-        wanted: dict[str, Tensor] = {head: features[head] for head in HEADS if head in needed}
-        return self.network.outputs(wanted, self.objective.tampering.features)
+        return self.network.outputs({head: features[head] for head in HEADS if head in self.tasks})
 
     @torch.no_grad()
     def _note(self, raw: Mapping[str, Tensor]) -> None:
@@ -226,18 +221,12 @@ class Windows:
             self._totals[task] += share * float(losses.mean())
 
     def window_losses(self, raw: Mapping[str, Tensor], batch: Dataset) -> dict[str, Tensor]:
-        """Return each task's losses [N] in the study's units.
-
-        A task that contradicts another has the losses of the other's output against the negative target.
-        """
+        """Return each task's losses [N] in the study's units."""
         predictions = self.objective.predictions(raw)
-        contested = self.objective.tampering.contradicted
-        found = {}
-        for task in self.tasks:
-            head = contested.get(task, task)
-            truth = self.objective.truth(head, batch)
-            found[task] = window_losses(head, predictions[head], -truth if task in contested else truth)
-        return found
+        return {task: self._window_losses(task, predictions, batch) for task in self.tasks}
+
+    def _window_losses(self, task: str, predictions: Mapping[str, Tensor], batch: Dataset) -> Tensor:
+        return window_losses(task, predictions[task], self.objective.truth(task, batch))
 
     def update(self) -> None:
         clip = self._training.gradient_clip
@@ -260,14 +249,12 @@ class Windows:
 
     def constant_losses(self, split: Dataset) -> dict[str, Tensor]:
         """Return each task's losses [N] on a split if it always answered its best constant."""
-        found = {}
-        for task in self.tasks:
-            # What contradicts has the other's targets mirrored: the mirrored constant has the same losses.
-            head = self.objective.tampering.contradicted.get(task, task)
-            truth = self.objective.truth(head, split)
-            shape = (len(split), CLASSES) if head == "type" else truth.shape
-            found[task] = window_losses(head, self.objective.constants[head].expand(shape), truth)
-        return found
+        return {task: self._constant_losses(task, split) for task in self.tasks}
+
+    def _constant_losses(self, task: str, split: Dataset) -> Tensor:
+        truth = self.objective.truth(task, split)
+        shape = (len(split), CLASSES) if task == "type" else truth.shape
+        return window_losses(task, self.objective.constants[task].expand(shape), truth)
 
     def evaluate(
         self, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
@@ -285,11 +272,15 @@ class Windows:
         for task in tasks or self.tasks:
             least = constants[task].double().mean().clamp(min=_LEAST)
             skill = 100 * (1 - losses[task].double() / least)
-            figures = {"loss": float(losses[task].double().mean())}
-            if task in predictions:
-                figures |= measures(task, predictions[task], split.targets[task], split.start, split.end)
+            figures = {
+                "loss": float(losses[task].double().mean()),
+                **self._measures(task, predictions, split),
+            }
             found[task] = TaskEvaluation(tuple(skill.tolist()), measures=figures)
         return found
+
+    def _measures(self, task: str, predictions: Mapping[str, Tensor], split: Dataset) -> dict[str, float]:
+        return measures(task, predictions[task], split.targets[task], split.start, split.end)
 
     @torch.no_grad()
     def answers(self, inputs: Tensor) -> dict[str, Tensor]:
@@ -338,6 +329,12 @@ class Windows:
 
     def rewind(self) -> None:
         self.load_state_dict(self._marked)
+
+
+@singledispatch
+def build(recipe: WindowsRecipe, seed: int) -> Windows:
+    """Return a recipe's problem, freshly initialised. Subclasses of recipes may register their own."""
+    return Windows(recipe.problem, recipe.model, recipe.training, seed)
 
 
 def _refuse_moments(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.report import (
     Check,
     Diagnosis,
@@ -47,7 +48,7 @@ def diagnosis() -> Diagnosis:
         },
         findings=(
             Finding(
-                "target-out-of-reach",
+                Code.TARGET_OUT_OF_REACH,
                 "countdown",
                 "error",
                 "measured",
@@ -58,9 +59,9 @@ def diagnosis() -> Diagnosis:
                     Evidence("distance of the targets over what the optimizer can move the head", 26.4, "×"),
                 ),
             ),
-            Finding("budget-too-small", None, "warning", "likely", "30 updates are few"),
+            Finding(Code.BUDGET_TOO_SMALL, None, "warning", "likely", "30 updates are few"),
             Finding(
-                "multiplier-dominance",
+                Code.MULTIPLIER_DOMINANCE,
                 "countdown",
                 "error",
                 "measured",
@@ -71,7 +72,9 @@ def diagnosis() -> Diagnosis:
                     Evidence("with 0.1 × the learning rate", "trains"),
                 ),
             ),
-            Finding("at-noise-floor", "ptr", "info", "measured", "ptr does not move because it has arrived"),
+            Finding(
+                Code.AT_NOISE_FLOOR, "ptr", "info", "measured", "ptr does not move because it has arrived"
+            ),
         ),
         checks=(
             Check("targets are there, finite and vary", "passed"),
@@ -88,7 +91,7 @@ def diagnosis() -> Diagnosis:
         ),
         trials=(
             _trial(
-                Remedy("standardise_raw", "standardised countdown head, raw losses", _STANDARDISED_RAW),
+                _STANDARDISED_RAW,
                 "helps",
                 (9.42, 9.71, 9.66),
                 0.37,
@@ -137,7 +140,12 @@ def diagnosis() -> Diagnosis:
     )
 
 
-_STANDARDISED_RAW = ("model.standardise=[countdown]", "balancer={kind: equal}")
+_STANDARDISED_RAW = Remedy(
+    "standardise_raw",
+    "standardised countdown head, raw losses",
+    ("model.standardise=[countdown]", "balancer={kind: equal}"),
+    changes={"model.standardise": ["countdown"], "balancer": {"kind": "equal"}},
+)
 
 
 def _trial(

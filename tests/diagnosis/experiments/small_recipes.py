@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mtctl.diagnosis.experiments.course import Course, Point
-from mtctl.diagnosis.experiments.variations import varied
 from mtctl.recipes.recipe import WindowsRecipe
+from tests.recipes.samples import revise
 
 _SMALL = WindowsRecipe.model_validate(
     {
@@ -32,7 +32,9 @@ _SMALL = WindowsRecipe.model_validate(
 
 def small(*overrides: str) -> WindowsRecipe:
     """Return a recipe of two epochs of two updates."""
-    return varied(_SMALL, overrides)
+    recipe = revise(_SMALL, overrides)
+    assert isinstance(recipe, WindowsRecipe)
+    return recipe
 
 
 def course(recipe: WindowsRecipe | None = None, **skills: Sequence[float]) -> Course:

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from mtctl.diagnosis.experiments import causes, variations
+from benchmarks.faults import planted
+from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.experiments import causes
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime
 from mtctl.diagnosis.report import Experiment, Finding
+from mtctl.recipes.changes import Changes
 from mtctl.recipes.recipe import WindowsRecipe
 from tests.diagnosis.experiments.small_recipes import course, small
 
@@ -46,7 +49,7 @@ class Scripted(Laboratory):
     def watch(self, tasks: Sequence[str]) -> None:
         pass
 
-    def speedup(self, task: str, name: str, overrides: Sequence[str]) -> float:
+    def speedup(self, task: str, name: str, changes: Changes) -> float:
         what = name.removeprefix(f"{task} ")
         self.asked.append(what)
         found = self._speedups.get(what, 1.0)
@@ -83,38 +86,38 @@ def codes(findings: Sequence[Finding]) -> list[str]:
     [
         (
             {"alone": 5, "alone and standardised": 6, "with equal gradient shares": 3},
-            ["multiplier-dominance"],
+            [Code.MULTIPLIER_DOMINANCE],
         ),
-        ({"alone": 5, "alone and standardised": 6}, ["multiplier-dominance"]),
-        ({"standardised": 5, "alone and standardised": 6}, ["target-out-of-reach"]),
+        ({"alone": 5, "alone and standardised": 6}, [Code.MULTIPLIER_DOMINANCE]),
+        ({"standardised": 5, "alone and standardised": 6}, [Code.TARGET_OUT_OF_REACH]),
         (
             {"standardised": 3, "alone": 8, "alone and standardised": 20},
-            ["multiplier-dominance", "target-out-of-reach"],
+            [Code.MULTIPLIER_DOMINANCE, Code.TARGET_OUT_OF_REACH],
         ),
         (
             {"standardised": 8, "alone": 3, "alone and standardised": 20},
-            ["target-out-of-reach", "multiplier-dominance"],
+            [Code.TARGET_OUT_OF_REACH, Code.MULTIPLIER_DOMINANCE],
         ),
-        ({"alone and standardised": 4}, ["multiplier-dominance", "target-out-of-reach"]),
-        ({"alone, learning rate × 10": 7}, ["learning-rate"]),
-        ({"alone, learning rate × 10": 3}, ["budget-too-small"]),
-        ({"alone, learning rate × 3": 3}, ["budget-too-small"]),
-        ({"alone, learning rate × 100": 3}, ["learning-rate"]),
-        ({"alone, learning rate × 0.3": 3}, ["learning-rate"]),
-        ({"alone, learning rate × 0.03": 3}, ["learning-rate"]),
-        ({}, ["unlearnable"]),
+        ({"alone and standardised": 4}, [Code.MULTIPLIER_DOMINANCE, Code.TARGET_OUT_OF_REACH]),
+        ({"alone, learning rate × 10": 7}, [Code.LEARNING_RATE]),
+        ({"alone, learning rate × 10": 3}, [Code.BUDGET_TOO_SMALL]),
+        ({"alone, learning rate × 3": 3}, [Code.BUDGET_TOO_SMALL]),
+        ({"alone, learning rate × 100": 3}, [Code.LEARNING_RATE]),
+        ({"alone, learning rate × 0.3": 3}, [Code.LEARNING_RATE]),
+        ({"alone, learning rate × 0.03": 3}, [Code.LEARNING_RATE]),
+        ({}, [Code.UNLEARNABLE]),
     ],
 )
 def test_speed_ups_decide(speedups: dict[str, float], expected: list[str]) -> None:
     found = causes.decide(laboratory(speedups), "ptr")
     assert codes(found) == expected
-    severity = "warning" if expected == ["budget-too-small"] else "error"
+    severity = "warning" if expected == [Code.BUDGET_TOO_SMALL] else "error"
     assert all((one.task, one.severity, one.confidence) == ("ptr", severity, "measured") for one in found)
     assert all(one.evidence for one in found)
 
 
 def test_a_head_that_learns_nothing_by_heart_is_dead() -> None:
-    assert codes(causes.decide(laboratory(heart=0.9), "ptr")) == ["dead-head"]
+    assert codes(causes.decide(laboratory(heart=0.9), "ptr")) == [Code.DEAD_HEAD]
 
 
 def test_gradients_that_point_apart_are_a_conflict_whatever_the_shares() -> None:
@@ -123,35 +126,35 @@ def test_gradients_that_point_apart_are_a_conflict_whatever_the_shares() -> None
     for record in opposed.joint.records:
         record["signals"]["cosine"]["ptr|binary"] = -0.8
     (found,) = causes.decide(opposed, "ptr")
-    assert found.code == "conflict"
+    assert found.code == Code.CONFLICT
     assert "binary" in found.summary
     assert "with equal gradient shares" not in opposed.asked
 
 
 def test_a_task_that_learns_in_four_budgets_and_is_helped_by_nothing_needs_updates() -> None:
     patient = laboratory(ptr=[0.0] * 10 + [0.3] * 4)
-    assert codes(causes.decide(patient, "ptr")) == ["budget-too-small"]
+    assert codes(causes.decide(patient, "ptr")) == [Code.BUDGET_TOO_SMALL]
 
 
 def test_hardly_any_updates_tell_nothing_else() -> None:
     few = laboratory({"alone": 9.0}, budget=20)
     (found,) = causes.decide(few, "ptr")
-    assert (found.code, found.confidence) == ("budget-too-small", "likely")
+    assert (found.code, found.confidence) == (Code.BUDGET_TOO_SMALL, "likely")
     assert few.asked == []
 
 
 def test_a_task_that_gets_worse_is_tried_at_a_lower_rate_first() -> None:
     unstable = laboratory({"learning rate × 0.1": 4.0, "alone": 4.0})
     unstable.joint.records[1]["signals"]["relative_loss"]["ptr"] = 1.6
-    assert codes(causes.decide(unstable, "ptr")) == ["learning-rate"]
+    assert codes(causes.decide(unstable, "ptr")) == [Code.LEARNING_RATE]
     calm = laboratory({"learning rate × 0.1": 4.0})
-    assert codes(causes.decide(calm, "ptr")) == ["unlearnable"]
+    assert codes(causes.decide(calm, "ptr")) == [Code.UNLEARNABLE]
 
 
 def test_a_rate_with_which_no_task_learns_is_found_once_for_all() -> None:
     lost = Scripted(course(small(), ptr=FLAT), {"learning rate × 30": 6.0})
     first, *others = [causes.decide(lost, task) for task in lost.joint.problem.tasks]
-    assert [(one.code, one.task) for one in first] == [("learning-rate", None)]
+    assert [(one.code, one.task) for one in first] == [(Code.LEARNING_RATE, None)]
     assert others == [[], [], []]
     assert "alone" not in lost.asked
 
@@ -161,12 +164,12 @@ def test_where_no_task_learns_for_its_unit_the_rate_is_not_to_blame() -> None:
         course(small(RAW), ptr=FLAT),
         {"all heads standardised": 4.0, "learning rate × 30": 6.0, "standardised": 4.0},
     )
-    assert codes(causes.decide(raw, "ptr")) == ["target-out-of-reach"]
+    assert codes(causes.decide(raw, "ptr")) == [Code.TARGET_OUT_OF_REACH]
 
 
 def test_a_task_without_company_is_not_dominated() -> None:
     single = Scripted(course(small("problem.tasks=[ptr]", RAW), ptr=FLAT), {"standardised": 4.0})
-    assert codes(causes.decide(single, "ptr")) == ["target-out-of-reach"]
+    assert codes(causes.decide(single, "ptr")) == [Code.TARGET_OUT_OF_REACH]
     assert "alone" not in single.asked
 
 
@@ -185,15 +188,15 @@ def test_tasks_are_stuck_late_or_neither() -> None:
 def test_what_costs_a_late_task_something_is_a_warning() -> None:
     late = [0.0, 0.0, 0.0, 0.15, 0.2, *[0.3] * 9]
     (found,) = causes.held_back(laboratory({"standardised": 3.0}, ptr=late), "ptr")
-    assert (found.code, found.severity) == ("target-out-of-reach", "warning")
+    assert (found.code, found.severity) == (Code.TARGET_OUT_OF_REACH, "warning")
     assert causes.held_back(laboratory(ptr=late), "ptr") == []
 
 
 def test_a_task_that_is_there_soon_after_the_budget_is_slow() -> None:
     (found,) = causes.held_back(laboratory(ptr=[0.0] * 5 + [0.3] * 9), "ptr")
-    assert (found.code, found.severity) == ("slow", "info")
+    assert (found.code, found.severity) == (Code.SLOW, "info")
     (few,) = causes.held_back(laboratory(ptr=[0.0, 0.0, 0.0, *[0.3] * 11], budget=20), "ptr")
-    assert few.code == "budget-too-small"
+    assert few.code == Code.BUDGET_TOO_SMALL
 
 
 LOST = [0.0, 0.3, 0.2, 0.0, -0.2, *[-0.3] * 9]
@@ -203,14 +206,14 @@ def test_what_is_lost_while_the_training_loss_falls_was_learned_by_heart() -> No
     lost = laboratory(ptr=LOST)
     still(lost.joint).records[-1]["signals"]["relative_loss"]["ptr"] = 0.3
     (found,) = causes.held_back(lost, "ptr")
-    assert (found.code, found.severity) == ("overfitting", "warning")
+    assert (found.code, found.severity) == (Code.OVERFITTING, "warning")
 
 
 @pytest.mark.parametrize(
     ("speedups", "code"),
     [
-        ({"learning rate × 0.1": 3.0}, "learning-rate"),
-        ({"alone": 3.0, "alone and standardised": 3.0}, "multiplier-dominance"),
+        ({"learning rate × 0.1": 3.0}, Code.LEARNING_RATE),
+        ({"alone": 3.0, "alone and standardised": 3.0}, Code.MULTIPLIER_DOMINANCE),
     ],
 )
 def test_what_is_lost_on_all_windows_has_a_cause(speedups: dict[str, float], code: str) -> None:
@@ -250,10 +253,10 @@ def test_sgd_gets_the_multiplier_of_the_others() -> None:
         "training.lr=0.1",
         "balancer={kind: manual, weights: {type: 0.003, ptr: 4.0, binary: 2.0, countdown: 1.0}}",
     )
-    alone = variations.varied(recipe, real(recipe).without_others("type"))
+    alone = recipe.revised(real(recipe).without_others("type"))
     assert alone.training.lr == pytest.approx(0.2)
     adam = small("balancer={kind: manual, weights: {type: 0.003, ptr: 4.0, binary: 2.0, countdown: 1.0}}")
-    assert variations.varied(adam, real(adam).without_others("type")).training.lr == adam.training.lr
+    assert adam.revised(real(adam).without_others("type")).training.lr == adam.training.lr
 
 
 def test_no_run_starts_after_the_deadline() -> None:
@@ -267,5 +270,5 @@ def test_no_run_starts_after_the_deadline() -> None:
 
 def test_a_few_windows_are_learned_by_heart_at_any_learning_rate() -> None:
     assert real(small("training.lr=1e-6")).by_heart("binary") < 0.5
-    dead = real(small("problem.faults=[{kind: dead_head, task: ptr}]"))
+    dead = real(planted(small(), {"kind": "dead_head", "task": "ptr"}))
     assert dead.by_heart("ptr") > 0.5

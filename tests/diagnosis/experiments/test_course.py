@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.faults import planted
 from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
 from tests.diagnosis.experiments.small_recipes import course, small
@@ -43,13 +44,13 @@ def test_a_course_stops_when_it_is_enough() -> None:
 
 def test_courses_of_variations_share_the_start() -> None:
     joint = Course(small(), 2)
-    alone = Course(small(*variations.alone("ptr")), 2)
+    alone = Course(small().revised(variations.alone("ptr")), 2)
     assert alone.points["ptr"] == joint.points["ptr"]
     assert set(alone.points) == {"ptr"}
 
 
 def test_a_loss_that_is_not_finite_ends_a_course() -> None:
-    broken = Course(small("problem.faults=[{kind: missing_targets, task: ptr, fraction: 1.0}]"), 0).run(2)
+    broken = Course(planted(small(), {"kind": "missing_targets", "task": "ptr", "fraction": 1.0}), 0).run(2)
     assert broken.diverged is not None
     assert broken.diverged.task == "ptr"
     assert broken.run(4).updates == 0

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from mtctl.diagnosis.experiments.causes import FEW_UPDATES
+from benchmarks.faults import planted
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments.diagnose import diagnose_recipe
 from mtctl.diagnosis.report import Diagnosis
+from mtctl.diagnosis.thresholds import FEWEST_UPDATES
 from mtctl.errors import MtctlError
 from tests.diagnosis.experiments.small_recipes import small
 
 PLENTY = ("training.epochs=14", "training.batch_size=8")
 """56 updates: enough to be examined."""
+MISSING = {"kind": "missing_targets", "task": "ptr"}
 
 
-def diagnosed(*overrides: str, **settings: object) -> Diagnosis:
-    given: dict[str, object] = {"seeds": (0,), "verify": False, **settings}
-    return diagnose_recipe(small(*overrides), **given)  # type: ignore[arg-type]
+def diagnosed(*overrides: str, fault: dict[str, Any] | None = None, **settings: Any) -> Diagnosis:
+    recipe = small(*overrides)
+    given = {"seeds": (0,), "verify": False, **settings}
+    return diagnose_recipe(recipe if fault is None else planted(recipe, fault), **given)
 
 
 def codes(diagnosis: Diagnosis) -> list[tuple[str, str | None]]:
@@ -27,40 +32,40 @@ def codes(diagnosis: Diagnosis) -> list[tuple[str, str | None]]:
 
 def test_a_few_updates_are_called_few_and_nothing_else() -> None:
     found = diagnosed()
-    assert found.subject.updates == 4 < FEW_UPDATES
-    assert {code for code, _ in codes(found)} == {"budget-too-small"}
+    assert found.subject.updates == 4 < FEWEST_UPDATES
+    assert {code for code, _ in codes(found)} == {Code.BUDGET_TOO_SMALL}
     assert {one.severity for one in found.findings} == {"warning"}
     assert found.experiments == ()
 
 
 def test_a_task_without_targets_is_named_and_the_others_are_examined() -> None:
-    found = diagnosed("problem.faults=[{kind: missing_targets, task: ptr}]", *PLENTY)
-    assert codes(found)[0] == ("bad-targets", "ptr")
+    found = diagnosed(*PLENTY, fault=MISSING)
+    assert codes(found)[0] == (Code.BAD_TARGETS, "ptr")
     assert [state.task for state in found.states] == ["type", "binary", "countdown"]
     assert all(state.steps is not None for state in found.states if state.task != "type")
     assert ("causes of ptr", "not_run") in [(check.name, check.outcome) for check in found.checks]
 
 
 def test_a_recipe_whose_only_task_has_no_targets_is_not_examined() -> None:
-    found = diagnosed("problem.faults=[{kind: missing_targets, task: ptr}]", "problem.tasks=[ptr]")
-    assert codes(found) == [("bad-targets", "ptr")]
+    found = diagnosed("problem.tasks=[ptr]", fault=MISSING)
+    assert codes(found) == [(Code.BAD_TARGETS, "ptr")]
     assert found.experiments == ()
 
 
 def test_nothing_is_tried_on_a_trunk_that_does_not_move() -> None:
-    found = diagnosed("problem.faults=[{kind: frozen_trunk}]", *PLENTY)
-    assert codes(found) == [("frozen-trunk", None)]
+    found = diagnosed(*PLENTY, fault={"kind": "frozen_trunk"})
+    assert codes(found) == [(Code.FROZEN_TRUNK, None)]
     assert found.experiments == ()
 
 
 def test_a_wiring_fault_is_named_whatever_it_costs_and_explains_enough() -> None:
-    found = diagnosed("problem.faults=[{kind: not_in_optimizer, task: binary}]", *PLENTY)
+    found = diagnosed(*PLENTY, fault={"kind": "not_in_optimizer", "task": "binary"})
     assert next(state for state in found.states if state.task == "binary").state == "learns"
-    assert [code for code, task in codes(found) if task == "binary"] == ["not-in-optimizer"]
+    assert [code for code, task in codes(found) if task == "binary"] == [Code.NOT_IN_OPTIMIZER]
 
 
 def test_errors_come_first() -> None:
-    found = diagnosed("problem.faults=[{kind: not_in_optimizer, task: countdown}]")
+    found = diagnosed(fault={"kind": "not_in_optimizer", "task": "countdown"})
     ranks = [["error", "warning", "info"].index(one.severity) for one in found.findings]
     assert ranks == sorted(ranks)
     assert len(set(ranks)) == 2
@@ -72,7 +77,7 @@ def test_a_diagnosis_is_the_same_again() -> None:
 
 
 def test_no_experiment_begins_once_the_time_is_up() -> None:
-    found = diagnosed("problem.faults=[{kind: shuffled_targets, task: type}]", *PLENTY, seconds=0.0)
+    found = diagnosed(*PLENTY, fault={"kind": "shuffled_targets", "task": "type"}, seconds=0.0)
     assert found.experiments == ()
     assert ("experiments", "not_run") in [(check.name, check.outcome) for check in found.checks]
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from benchmarks.faults import planted
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import divergence
 from mtctl.diagnosis.experiments.course import Course
+from mtctl.diagnosis.thresholds import DIVERGED_RATES
 from tests.diagnosis.experiments.small_recipes import course, small
 
 
@@ -27,11 +30,11 @@ def test_a_lower_rate_that_trains_says_that_the_rate_was_too_high() -> None:
     assert task is not None
     found = divergence.examine(recipe, joint, task, silent)
     assert found is not None
-    assert (found.code, found.task, found.severity) == ("learning-rate", task, "error")
+    assert (found.code, found.task, found.severity) == (Code.LEARNING_RATE, task, "error")
 
 
 def test_a_high_loss_at_any_rate_is_not_for_the_rate() -> None:
-    recipe = small("problem.faults=[{kind: contradiction, task: ptr, by: type}]", "training.epochs=20")
+    recipe = planted(small("training.epochs=20"), {"kind": "contradiction", "task": "ptr", "by": "type"})
     joint = Course(recipe, 0).run(20)
     task = divergence.diverged(joint)
     assert task in ("ptr", "type")
@@ -39,9 +42,9 @@ def test_a_high_loss_at_any_rate_is_not_for_the_rate() -> None:
 
 
 def test_a_loss_that_is_never_finite_diverges_at_any_rate() -> None:
-    recipe = small("problem.faults=[{kind: missing_targets, task: ptr, fraction: 1.0}]")
+    recipe = planted(small(), {"kind": "missing_targets", "task": "ptr", "fraction": 1.0})
     joint = Course(recipe, 0).run(2)
     found = divergence.examine(recipe, joint, "ptr", silent)
     assert found is not None
-    assert (found.code, found.severity) == ("diverged", "error")
-    assert len(found.evidence) == len(divergence.LOWER)
+    assert (found.code, found.severity) == (Code.DIVERGED, "error")
+    assert len(found.evidence) == len(DIVERGED_RATES)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.faults import planted
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import inputs
 from mtctl.diagnosis.experiments.course import Course
 from tests.diagnosis.experiments.small_recipes import course, small
@@ -11,10 +13,9 @@ from tests.diagnosis.experiments.small_recipes import course, small
 def shuffled() -> Course:
     """A countdown of other windows, beside a task that learns."""
     return Course(
-        small(
-            "problem.faults=[{kind: shuffled_targets, task: countdown}]",
-            "problem.tasks=[binary, countdown]",
-            "training.epochs=25",
+        planted(
+            small("problem.tasks=[binary, countdown]", "training.epochs=25"),
+            {"kind": "shuffled_targets", "task": "countdown"},
         ),
         0,
     ).run(25)
@@ -27,7 +28,7 @@ def test_a_task_that_looks_at_its_inputs_is_left_alone(shuffled: Course) -> None
 def test_a_task_that_goes_by_position_is_accused_once_patience_is_over(shuffled: Course) -> None:
     found = inputs.examine(shuffled, "countdown", 50, 30)
     assert found is not None
-    assert (found.code, found.task, found.severity) == ("ignores-input", "countdown", "error")
+    assert (found.code, found.task, found.severity) == (Code.IGNORES_INPUT, "countdown", "error")
     assert shuffled.updates == 60
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from benchmarks.faults import planted
 from mtctl.diagnosis.experiments import remedies, variations
 from mtctl.diagnosis.experiments.remedies import Crew, Result
 from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
@@ -12,6 +13,7 @@ from mtctl.statistics import estimate
 from tests.diagnosis.experiments.small_recipes import small
 
 RECIPE = small("model.standardise=[]", "training.epochs=1")
+MISSING = planted(small(), {"kind": "missing_targets", "task": "ptr", "fraction": 1.0})
 REMEDY = Remedy("raw", "raw losses", ())
 
 
@@ -103,7 +105,7 @@ def test_what_helps_comes_first_then_the_lower_loss() -> None:
 
 
 def test_a_training_that_diverges_is_a_failure() -> None:
-    found = remedies.train(small("problem.faults=[{kind: missing_targets, task: ptr, fraction: 1.0}]"), 0)
+    found = remedies.train(MISSING, 0)
     assert "ptr" in found.failure
     assert found.scores == {}
 

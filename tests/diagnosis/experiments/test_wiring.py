@@ -1,43 +1,43 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
+from benchmarks.faults import planted
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import wiring
 from mtctl.diagnosis.experiments.course import Course
-from mtctl.problems.windows.problem import Windows
+from mtctl.diagnosis.thresholds import IGNORED
+from mtctl.problems.windows.problem import Windows, build
 from tests.diagnosis.experiments.small_recipes import small
 
 
-def problem(*overrides: str) -> Windows:
+def problem(*overrides: str, fault: dict[str, Any] | None = None) -> Windows:
     recipe = small(*overrides)
-    return Windows(recipe.problem, recipe.model, recipe.training, 0)
-
-
-def fault(text: str) -> str:
-    return f"problem.faults=[{{{text}}}]"
+    return build(recipe if fault is None else planted(recipe, fault), 0)
 
 
 @pytest.mark.parametrize(
-    ("planted", "code", "task"),
+    ("fault", "code", "task"),
     [
-        ("kind: missing_targets, task: type", "bad-targets", "type"),
-        ("kind: missing_targets, task: ptr", "bad-targets", "ptr"),
-        ("kind: missing_targets, task: countdown, fraction: 1.0", "bad-targets", "countdown"),
-        ("kind: constant_targets, task: type", "bad-targets", "type"),
-        ("kind: constant_targets, task: binary", "bad-targets", "binary"),
-        ("kind: not_in_optimizer, task: ptr", "not-in-optimizer", "ptr"),
-        ("kind: frozen_trunk", "frozen-trunk", None),
-        ("kind: detached, task: type", "detached-task", "type"),
-        ("kind: detached, task: countdown", "detached-task", "countdown"),
-        ("kind: dead_head, task: ptr", "dead-head", "ptr"),
-        ("kind: saturated_head, bias: 20", "dead-head", "binary"),
+        ({"kind": "missing_targets", "task": "type"}, Code.BAD_TARGETS, "type"),
+        ({"kind": "missing_targets", "task": "ptr"}, Code.BAD_TARGETS, "ptr"),
+        ({"kind": "missing_targets", "task": "countdown", "fraction": 1.0}, Code.BAD_TARGETS, "countdown"),
+        ({"kind": "constant_targets", "task": "type"}, Code.BAD_TARGETS, "type"),
+        ({"kind": "constant_targets", "task": "binary"}, Code.BAD_TARGETS, "binary"),
+        ({"kind": "not_in_optimizer", "task": "ptr"}, Code.NOT_IN_OPTIMIZER, "ptr"),
+        ({"kind": "frozen_trunk"}, Code.FROZEN_TRUNK, None),
+        ({"kind": "detached", "task": "type"}, Code.DETACHED_TASK, "type"),
+        ({"kind": "detached", "task": "countdown"}, Code.DETACHED_TASK, "countdown"),
+        ({"kind": "dead_head", "task": "ptr"}, Code.DEAD_HEAD, "ptr"),
+        ({"kind": "saturated_head", "bias": 20.0}, Code.DEAD_HEAD, "binary"),
     ],
 )
-def test_a_wiring_fault_is_found_and_nothing_else(planted: str, code: str, task: str | None) -> None:
-    findings, checks = wiring.examine(problem(fault(planted)))
+def test_a_wiring_fault_is_found_and_nothing_else(fault: dict[str, Any], code: str, task: str | None) -> None:
+    findings, checks = wiring.examine(problem(fault=fault))
     assert [(one.code, one.task, one.severity, one.confidence) for one in findings] == [
         (code, task, "error", "certain")
     ]
@@ -52,13 +52,21 @@ def test_a_wiring_fault_is_found_and_nothing_else(planted: str, code: str, task:
         ("model.standardise=[]",),
         ("problem.tasks=[ptr]",),
         ("model.countdown=scalar",),
-        (fault("kind: contradiction, task: ptr, by: type"),),
-        (fault("kind: scaled_loss, task: ptr, factor: 0.001"),),
-        (fault("kind: shuffled_targets, task: type"),),
+        ("training.loss_factor={ptr: 0.001}",),
     ],
 )
 def test_what_is_wired_well_passes(overrides: tuple[str, ...]) -> None:
     findings, checks = wiring.examine(problem(*overrides))
+    assert findings == []
+    assert {check.outcome for check in checks} == {"passed"}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"kind": "contradiction", "task": "ptr", "by": "type"}, {"kind": "shuffled_targets", "task": "type"}],
+)
+def test_faults_of_other_kinds_are_not_for_the_wiring(fault: dict[str, Any]) -> None:
+    findings, checks = wiring.examine(problem(fault=fault))
     assert findings == []
     assert {check.outcome for check in checks} == {"passed"}
 
@@ -72,7 +80,7 @@ def test_a_target_outside_what_its_loss_takes_is_bad() -> None:
         spoiled.splits, training=replace(training, targets={**training.targets, "binary": masks})
     )
     (found,) = wiring.examine(spoiled)[0]
-    assert (found.code, found.task, found.evidence[0].value) == ("bad-targets", "binary", 1)
+    assert (found.code, found.task, found.evidence[0].value) == (Code.BAD_TARGETS, "binary", 1)
 
 
 # ----- who looks at the inputs
@@ -93,12 +101,11 @@ def test_a_head_that_answers_always_the_same_does_not() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_countdown_of_other_windows_is_learned_by_position_only(seed: int) -> None:
-    recipe = small(
-        fault("kind: shuffled_targets, task: countdown"), "problem.tasks=[countdown]", "training.lr=0.02"
-    )
+    clean = small("problem.tasks=[countdown]", "training.lr=0.02")
+    recipe = planted(clean, {"kind": "shuffled_targets", "task": "countdown"})
     course = Course(recipe, seed).run(25)
     assert course.points["countdown"][-1].skill > 0.1
-    assert wiring.ignores_input(course.problem, "countdown") < wiring.IGNORED
+    assert wiring.ignores_input(course.problem, "countdown") < IGNORED
 
 
 def test_hardly_any_windows_are_no_reason_to_doubt() -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mtctl.diagnosis.codes import CODES
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.document import document
 from mtctl.diagnosis.records.curves import diagnose_metrics
 from mtctl.diagnosis.records.metrics_file import read_table
@@ -71,9 +71,9 @@ def test_the_documented_symptom(tmp_path: Path) -> None:
     found = diagnose(tmp_path, table({"ptr_loss": falls, "countdown_loss": stays}))
     assert found.symptom is not None
     assert (found.symptom.present, found.symptom.flat, found.symptom.updates) == (True, ("countdown",), 200)
-    assert codes(found) == [("flat-task", "countdown")]
+    assert codes(found) == [(Code.FLAT_TASK, "countdown")]
     assert (found.findings[0].severity, found.findings[0].confidence) == ("error", "possible")
-    assert {finding.code for finding in found.findings} <= set(CODES)
+    assert {finding.code for finding in found.findings} <= set(Code)
 
 
 def test_epochs_are_no_updates(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_columns_as_the_user_names_them(tmp_path: Path) -> None:
     found = diagnose(tmp_path, text, a="foo", b="bar", step="t")
     assert found.subject.tasks == ("a", "b")
     assert found.subject.units == 61
-    assert codes(found) == [("flat-task", "b"), ("budget-too-small", None)]
+    assert codes(found) == [(Code.FLAT_TASK, "b"), (Code.BUDGET_TOO_SMALL, None)]
 
 
 def test_rows_are_counted_where_no_column_counts(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_loss_that_is_not_finite_has_diverged(tmp_path: Path, text: str, name:
     if name.endswith("jsonl"):
         body = "".join(f'{{"step": {at}, "loss_x": {value}}}\n' for at, value in enumerate(values))
     found = diagnose(tmp_path, body, name)
-    assert codes(found) == [("diverged", "x")]
+    assert codes(found) == [(Code.DIVERGED, "x")]
     assert found.findings[0].confidence == "certain"
     assert found.findings[0].evidence[0].value == 2
 
@@ -155,10 +155,10 @@ def test_a_loss_that_is_not_finite_has_diverged(tmp_path: Path, text: str, name:
 def test_held_out_columns_show_overfitting(tmp_path: Path) -> None:
     rises = [1.0, 0.8, 0.7, 0.75, 0.9, 1.1, 1.3]
     found = diagnose(tmp_path, table({"loss_x": FALLS, "val_loss_x": rises}))
-    assert codes(found) == [("overfitting", "x")]
+    assert codes(found) == [(Code.OVERFITTING, "x")]
     assert "held out: x = `val_loss_x`" in found.notes[0]
     assert codes(diagnose(tmp_path, table({"foo": FALLS, "val_x_loss": rises}), x="foo")) == [
-        ("overfitting", "x")
+        (Code.OVERFITTING, "x")
     ]
     assert codes(diagnose(tmp_path, table({"loss_x": FALLS, "val_loss_x": FALLS}))) == []
 

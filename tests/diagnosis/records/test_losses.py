@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records.losses import diverged, overfitting, stuck, symptom, task_state, too_few_updates
 from mtctl.diagnosis.records.trends import Values
 from tests.diagnosis.records.histories import FALLING, LEVEL, codes
@@ -53,7 +54,7 @@ def test_the_documented_check() -> None:
 def test_divergence_is_told_from_a_value_that_is_not_finite() -> None:
     curves = {"a": FALL, "b": 1 + 3 * np.arange(6.0), "c": np.array([1.0, np.nan, 0.5])}
     found = diverged([task_state(task, values) for task, values in curves.items()], curves, "possible")
-    assert codes(found.findings) == [("diverged", "b"), ("diverged", "c")]
+    assert codes(found.findings) == [(Code.DIVERGED, "b"), (Code.DIVERGED, "c")]
     assert [finding.confidence for finding in found.findings] == ["possible", "certain"]
 
 
@@ -65,21 +66,21 @@ def test_tasks_that_are_stuck() -> None:
         task_state("d", STAY, skill=0.9),
     ]
     found = stuck(states, "error", "likely", "no signal tells why")
-    assert codes(found.findings) == [("flat-task", "b"), ("slow", "c"), ("at-noise-floor", "d")]
+    assert codes(found.findings) == [(Code.FLAT_TASK, "b"), (Code.SLOW, "c"), (Code.AT_NOISE_FLOOR, "d")]
     assert [finding.severity for finding in found.findings] == ["error", "warning", "info"]
     assert stuck(states[:1], "error", "likely", "").check.outcome == "passed"
 
 
 def test_few_updates_matter_only_to_tasks_that_are_behind() -> None:
     behind, ahead = task_state("b", STAY), task_state("a", FALL)
-    assert codes(too_few_updates([ahead, behind], 30).findings) == [("budget-too-small", None)]
+    assert codes(too_few_updates([ahead, behind], 30).findings) == [(Code.BUDGET_TOO_SMALL, None)]
     assert not too_few_updates([ahead, behind], 300).findings
     assert not too_few_updates([ahead], 30).findings
 
 
 def test_overfitting_is_a_rise_from_the_lowest_held_out_loss() -> None:
     rises = np.array([1.0, 0.8, 0.7, 0.75, 0.9, 1.1, 1.2])
-    assert codes(overfitting({"a": (FALL, rises)}, "likely").findings) == [("overfitting", "a")]
+    assert codes(overfitting({"a": (FALL, rises)}, "likely").findings) == [(Code.OVERFITTING, "a")]
     for healthy in (np.array(FALLING), np.array([1.0, 0.8, 0.7, 0.72, 0.71, 0.73]), rises[:4]):
         assert not overfitting({"a": (FALL, healthy)}, "likely").findings
     assert not overfitting({"a": (STAY, rises)}, "likely").findings

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records.run import diagnose_records
 from mtctl.diagnosis.report import Diagnosis
 from tests.diagnosis.records.histories import codes, episodes, subject
@@ -42,9 +43,9 @@ def test_a_run_that_learns_has_no_finding() -> None:
 @pytest.mark.parametrize(
     ("second", "state", "found"),
     [
-        (LEVEL, "flat", [("flat-task", "heavy")]),
-        (returns(-100, -300), "flat", [("flat-task", "heavy")]),
-        (returns(-200, -50), "slow", [("slow", "heavy")]),
+        (LEVEL, "flat", [(Code.FLAT_TASK, "heavy")]),
+        (returns(-100, -300), "flat", [(Code.FLAT_TASK, "heavy")]),
+        (returns(-200, -50), "slow", [(Code.SLOW, "heavy")]),
         (returns(240, 240, 5), "at_floor", []),
         (LEVEL[:0], "unknown", []),
     ],
@@ -69,14 +70,14 @@ def test_noise_is_not_learning() -> None:
 
 def test_a_flat_task_is_no_error_while_actions_are_still_random() -> None:
     early, late = (diagnose(LEVEL, epsilon=epsilon) for epsilon in (0.6, 0.01))
-    assert codes(early) == [("flat-task", "heavy"), ("budget-too-small", None)]
+    assert codes(early) == [(Code.FLAT_TASK, "heavy"), (Code.BUDGET_TOO_SMALL, None)]
     assert {finding.severity for finding in early.findings} == {"warning"}
     assert [finding.severity for finding in late.findings] == ["error"]
 
 
 def test_a_run_without_updates_never_learned() -> None:
     diagnosis = diagnose(LEVEL, updates=0)
-    assert codes(diagnosis) == [("replay-starvation", None)]
+    assert codes(diagnosis) == [(Code.REPLAY_STARVATION, None)]
     assert diagnosis.findings[0].confidence == "certain"
     assert {state.state for state in diagnosis.states} == {"unknown"}
 
@@ -89,7 +90,7 @@ def test_a_run_without_updates_never_learned() -> None:
     ],
 )
 def test_a_task_without_experience_is_starved(signals: Any) -> None:
-    assert codes(diagnose(LEVEL, signals)) == [("replay-starvation", "heavy")]
+    assert codes(diagnose(LEVEL, signals)) == [(Code.REPLAY_STARVATION, "heavy")]
 
 
 def test_updates_of_one_task_at_a_time_starve_nobody() -> None:
@@ -99,20 +100,22 @@ def test_updates_of_one_task_at_a_time_starve_nobody() -> None:
 def test_a_collapsed_weight_accounts_for_a_flat_task() -> None:
     weights = {"heavy": {"weight": list(np.geomspace(1, 1e-4, EPISODES))}}
     found = diagnose(LEVEL, weights)
-    assert codes(found) == [("weights-collapsed", "heavy")]
+    assert codes(found) == [(Code.WEIGHTS_COLLAPSED, "heavy")]
     assert found.findings[0].severity == "error"
-    assert codes(diagnose(LEVEL, {"heavy": {"weight": 0.3}})) == [("flat-task", "heavy")]
+    assert codes(diagnose(LEVEL, {"heavy": {"weight": 0.3}})) == [(Code.FLAT_TASK, "heavy")]
 
 
 def test_hull_noise_puts_landing_out_of_reach_by_its_rules() -> None:
     found = diagnose([min(value, 150.0) for value in LEARNING], task="windy_hull_noise")
-    assert codes(found) == [("success-out-of-reach", "windy_hull_noise")]
+    assert codes(found) == [(Code.SUCCESS_OUT_OF_REACH, "windy_hull_noise")]
     assert (found.findings[0].severity, found.findings[0].confidence) == ("warning", "certain")
 
 
 def test_a_success_that_never_comes_beside_others_that_do() -> None:
     lander, hovering = returns(-200, 400) * 2, [min(value, 150.0) for value in LEARNING] * 2
     records = episodes({"standard": lander, "heavy": hovering}, outcome={"heavy": "timed_out"})
-    assert codes(diagnose_records(records, subject(LANDER, "lander"))) == [("success-out-of-reach", "heavy")]
+    assert codes(diagnose_records(records, subject(LANDER, "lander"))) == [
+        (Code.SUCCESS_OUT_OF_REACH, "heavy")
+    ]
     crashing = episodes({"standard": hovering, "heavy": hovering})
     assert codes(diagnose_records(crashing, subject(LANDER, "lander"))) == []

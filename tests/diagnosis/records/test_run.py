@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mtctl.diagnosis.codes import CODES
+from benchmarks.faults import planted
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records.run import diagnose_records, diagnose_run, records_of
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.engine.fit import Diverged
 from mtctl.engine.run import execute
 from mtctl.errors import MtctlError
-from mtctl.recipes.loading import load
 from tests.diagnosis.records.histories import FALLING, LEVEL, TASKS, codes, epochs, subject
 from tests.engine import runs as lander_runs
+from tests.recipes.samples import windows
 
 RECIPE = """
 name: tiny
@@ -38,17 +40,20 @@ LEARNS = (
 )
 
 
-def train(folder: Path, *overrides: str) -> Path:
+def train(folder: Path, *overrides: str, fault: dict[str, Any] | None = None) -> Path:
     """Train a tiny windows run, which may diverge, and return its directory."""
-    recipe, run = folder / "tiny.yaml", folder / "seed0"
-    recipe.write_text(RECIPE)
+    file, run = folder / "tiny.yaml", folder / "seed0"
+    file.write_text(RECIPE)
+    recipe = windows(file, list(overrides))
+    if fault is not None:
+        recipe = planted(recipe, fault)
     with suppress(Diverged):
-        execute(load(str(recipe), list(overrides)), 0, run, command="mtctl train tiny.yaml")
+        execute(recipe, 0, run, command="mtctl train tiny.yaml")
     return run
 
 
-def diagnose(folder: Path, *overrides: str) -> Diagnosis:
-    return diagnose_run(train(folder, *overrides))
+def diagnose(folder: Path, *overrides: str, fault: dict[str, Any] | None = None) -> Diagnosis:
+    return diagnose_run(train(folder, *overrides, fault=fault))
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +67,10 @@ def test_the_documented_loop_shows_its_symptom_and_both_causes(documented: Path)
     assert found.symptom.present
     assert "countdown" in found.symptom.flat
     assert found.symptom.updates == 15
-    assert {("target-out-of-reach", "countdown"), ("multiplier-dominance", "countdown")} <= set(codes(found))
-    assert {finding.code for finding in found.findings} <= set(CODES)
+    assert {(Code.TARGET_OUT_OF_REACH, "countdown"), (Code.MULTIPLIER_DOMINANCE, "countdown")} <= set(
+        codes(found)
+    )
+    assert {finding.code for finding in found.findings} <= set(Code)
     assert {finding.confidence for finding in found.findings} <= {"likely", "possible"}
     assert (found.subject.kind, found.subject.name, found.subject.seeds) == ("run", str(documented), (0,))
     assert (found.subject.unit, found.subject.units, found.subject.updates) == ("epoch", 5, 15)
@@ -89,24 +96,28 @@ def test_a_run_that_learns_has_no_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "code"),
-    [("detached", "detached-task"), ("not_in_optimizer", "not-in-optimizer"), ("dead_head", "dead-head")],
+    [
+        ("detached", Code.DETACHED_TASK),
+        ("not_in_optimizer", Code.NOT_IN_OPTIMIZER),
+        ("dead_head", Code.DEAD_HEAD),
+    ],
 )
 def test_wrong_wiring_is_certain(tmp_path: Path, fault: str, code: str) -> None:
-    found = diagnose(tmp_path, *STANDARDISED, f"problem.faults=[{{kind: {fault}, task: binary}}]")
+    found = diagnose(tmp_path, *STANDARDISED, fault={"kind": fault, "task": "binary"})
     assert [(each.code, each.task) for each in found.findings if each.confidence == "certain"] == [
         (code, "binary")
     ]
 
 
 def test_contradicting_tasks_are_in_conflict(tmp_path: Path) -> None:
-    fault = "problem.faults=[{kind: contradiction, task: countdown, by: ptr}]"
-    found = diagnose(tmp_path, *STANDARDISED, fault)
-    assert {("conflict", "ptr"), ("conflict", "countdown")} <= set(codes(found))
+    fault = {"kind": "contradiction", "task": "countdown", "by": "ptr"}
+    found = diagnose(tmp_path, *STANDARDISED, fault=fault)
+    assert {(Code.CONFLICT, "ptr"), (Code.CONFLICT, "countdown")} <= set(codes(found))
 
 
 def test_a_loss_that_is_missing_from_the_start_points_at_the_targets(tmp_path: Path) -> None:
-    found = diagnose(tmp_path, "problem.faults=[{kind: missing_targets, task: ptr, fraction: 1}]")
-    assert codes(found) == [("bad-targets", "ptr")]
+    found = diagnose(tmp_path, fault={"kind": "missing_targets", "task": "ptr", "fraction": 1.0})
+    assert codes(found) == [(Code.BAD_TARGETS, "ptr")]
     assert "nan" in found.findings[0].summary
     assert "failed" in found.notes[0]
 
@@ -116,16 +127,16 @@ def test_a_lander_run(tmp_path: Path) -> None:
     found = diagnose_run(tmp_path / "seed0")
     assert (found.subject.problem, found.subject.unit, found.symptom) == ("lander", "episode", None)
     assert {state.state for state in found.states} == {"unknown"}
-    assert codes(found) == [("budget-too-small", None)]
+    assert codes(found) == [(Code.BUDGET_TOO_SMALL, None)]
     assert set(found.signals["replay_rows"]) == set(found.subject.tasks)
 
 
 def test_failures_are_told_apart() -> None:
     records = epochs({"a": FALLING, "b": FALLING})
     after = "diverged in epoch 7, step 301: task `b` has loss nan"
-    assert codes(diagnose_records(records, subject(), failure=after)) == [("diverged", "b")]
+    assert codes(diagnose_records(records, subject(), failure=after)) == [(Code.DIVERGED, "b")]
     first = "diverged in epoch 1, step 3: task `b` has loss inf"
-    assert codes(diagnose_records((), subject(), failure=first)) == [("diverged", "b")]
+    assert codes(diagnose_records((), subject(), failure=first)) == [(Code.DIVERGED, "b")]
     full = diagnose_records(records, subject(), failure="no space left on device")
     assert codes(full) == []
     assert full.checks[0].outcome == "found"
@@ -154,7 +165,7 @@ def test_findings_are_ranked() -> None:
     losses = {"a": LEVEL, "b": FALLING, "c": LEVEL}
     signals = {"b": {"own_update": 0.0}, "c": {"relative_loss": 1.0}, "a": {"relative_loss": 0.95}}
     found = diagnose_records(epochs(losses, signals), subject(tuple(losses)))
-    assert codes(found) == [("not-in-optimizer", "b"), ("flat-task", "a"), ("flat-task", "c")]
+    assert codes(found) == [(Code.NOT_IN_OPTIMIZER, "b"), (Code.FLAT_TASK, "a"), (Code.FLAT_TASK, "c")]
 
 
 def test_an_unfinished_run_says_so(documented: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records.run import diagnose_records
 from tests.diagnosis.records.histories import FALLING, LEVEL, codes, epochs, subject
 
@@ -30,16 +31,16 @@ def test_a_healthy_history_has_no_finding() -> None:
 @pytest.mark.parametrize(
     ("signals", "code"),
     [
-        ({}, "flat-task"),
-        ({"gradient_norm": 0.0, "gradient_share": 0.0}, "detached-task"),
-        ({"own_update": 0.0}, "not-in-optimizer"),
-        ({"own_gradient_norm": 0.0, "own_update": 0.0}, "dead-head"),
-        ({"dead_units": 1.0}, "dead-head"),
-        ({"relative_loss": 50.0, "own_gradient_norm": 1e-3}, "dead-head"),
-        ({"reach": 44.0}, "target-out-of-reach"),
-        ({"reach": (44.0, 30.0, 10.0, 4.0, 3.0, 2.0)}, "target-out-of-reach"),
-        ({"own_weight": 0.006, "gradient_share": 0.001}, "multiplier-dominance"),
-        ({"gradient_norm": 0.001, "gradient_share": 0.001}, "multiplier-dominance"),
+        ({}, Code.FLAT_TASK),
+        ({"gradient_norm": 0.0, "gradient_share": 0.0}, Code.DETACHED_TASK),
+        ({"own_update": 0.0}, Code.NOT_IN_OPTIMIZER),
+        ({"own_gradient_norm": 0.0, "own_update": 0.0}, Code.DEAD_HEAD),
+        ({"dead_units": 1.0}, Code.DEAD_HEAD),
+        ({"relative_loss": 50.0, "own_gradient_norm": 1e-3}, Code.DEAD_HEAD),
+        ({"reach": 44.0}, Code.TARGET_OUT_OF_REACH),
+        ({"reach": (44.0, 30.0, 10.0, 4.0, 3.0, 2.0)}, Code.TARGET_OUT_OF_REACH),
+        ({"own_weight": 0.006, "gradient_share": 0.001}, Code.MULTIPLIER_DOMINANCE),
+        ({"gradient_norm": 0.001, "gradient_share": 0.001}, Code.MULTIPLIER_DOMINANCE),
     ],
 )
 def test_a_fault_of_a_flat_task_is_named(signals: Signals, code: str) -> None:
@@ -48,7 +49,7 @@ def test_a_fault_of_a_flat_task_is_named(signals: Signals, code: str) -> None:
 
 def test_both_causes_of_the_documented_case_are_named() -> None:
     both = {"own_weight": 0.006, "gradient_share": 0.001, "reach": 44.0}
-    assert found(both) == [("target-out-of-reach", "b"), ("multiplier-dominance", "b")]
+    assert found(both) == [(Code.TARGET_OUT_OF_REACH, "b"), (Code.MULTIPLIER_DOMINANCE, "b")]
 
 
 @pytest.mark.parametrize(
@@ -73,14 +74,14 @@ def test_wrong_wiring_is_reported_of_a_task_that_learns_too(signals: Signals) ->
 
 
 def test_a_head_that_rests_in_one_epoch_is_in_the_optimizer() -> None:
-    assert found({"own_update": (0.0, 0.01, 0.01, 0.01, 0.01, 0.01)}) == [("flat-task", "b")]
+    assert found({"own_update": (0.0, 0.01, 0.01, 0.01, 0.01, 0.01)}) == [(Code.FLAT_TASK, "b")]
 
 
 def test_signals_that_are_missing_are_said_to_be() -> None:
     names = ("gradient_norm", "gradient_share", "own_gradient_norm", "own_update", "reach", "dead_units")
     nothing = dict.fromkeys(names)
     diagnosis = diagnose_records(epochs(BOTH, {"a": nothing, "b": {**nothing, **BEHIND}}), subject())
-    assert codes(diagnosis) == [("flat-task", "b")]
+    assert codes(diagnosis) == [(Code.FLAT_TASK, "b")]
     not_run = {check.name for check in diagnosis.checks if check.outcome == "not_run"}
     assert {"gradients reach trunk and heads", "heads move", "live heads", "targets in reach"} < not_run
     assert {"parts in the shared gradient", "conflicting gradients"} < not_run
@@ -88,9 +89,9 @@ def test_signals_that_are_missing_are_said_to_be() -> None:
 
 def test_conflict_is_a_mean_beyond_noise_of_a_flat_task() -> None:
     opposed = [-0.6, -0.5, -0.7, -0.6, -0.5, -0.6]
-    assert found({}, cosine=opposed) == [("conflict", "b")]
-    assert found({}, cosine=[-0.9, 0.6, -0.8, 0.3, -0.7, -0.5]) == [("flat-task", "b")]
-    assert found({}, cosine=[-0.05] * 6) == [("flat-task", "b")]
+    assert found({}, cosine=opposed) == [(Code.CONFLICT, "b")]
+    assert found({}, cosine=[-0.9, 0.6, -0.8, 0.3, -0.7, -0.5]) == [(Code.FLAT_TASK, "b")]
+    assert found({}, cosine=[-0.05] * 6) == [(Code.FLAT_TASK, "b")]
     healthy = epochs({"a": FALLING, "b": FALLING}, cosine=opposed)
     assert codes(diagnose_records(healthy, subject())) == []
 
@@ -98,17 +99,17 @@ def test_conflict_is_a_mean_beyond_noise_of_a_flat_task() -> None:
 def test_a_rate_at_which_nothing_moves_is_nobodys_alone() -> None:
     far = {"reach": 300.0, "relative_loss": 1.0}
     records = epochs({"a": LEVEL, "b": LEVEL}, {"a": far, "b": far})
-    assert codes(diagnose_records(records, subject())) == [("learning-rate", None)]
+    assert codes(diagnose_records(records, subject())) == [(Code.LEARNING_RATE, None)]
 
 
 def test_a_rate_that_throws_losses_about() -> None:
-    assert found({"relative_loss": 60.0}) == [("learning-rate", None)]
+    assert found({"relative_loss": 60.0}) == [(Code.LEARNING_RATE, None)]
 
 
 def test_a_weight_that_fell_is_collapsed_and_one_that_is_small_from_the_first_is_not() -> None:
     fell = {"weight": (1.0, 0.1, 0.01, 0.002, 0.001, 0.0005)}
-    assert found(fell) == [("weights-collapsed", "b")]
-    assert found({"weight": 0.0005}) == [("flat-task", "b")]
-    assert found({"weight": (1.0, 0.5, 0.3, 0.2, 0.3, 0.4)}) == [("flat-task", "b")]
+    assert found(fell) == [(Code.WEIGHTS_COLLAPSED, "b")]
+    assert found({"weight": 0.0005}) == [(Code.FLAT_TASK, "b")]
+    assert found({"weight": (1.0, 0.5, 0.3, 0.2, 0.3, 0.4)}) == [(Code.FLAT_TASK, "b")]
     floor = {"weight": (1.0, 0.3, 0.051, 0.05, 0.05, 0.05)}
-    assert found(floor) == [("weights-collapsed", "b")]
+    assert found(floor) == [(Code.WEIGHTS_COLLAPSED, "b")]

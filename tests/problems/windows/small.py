@@ -13,6 +13,7 @@ from mtctl.balancing.fixed import Equal
 from mtctl.engine.fit import Balancing, Observer, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import Record
+from mtctl.problems.windows.data import Dataset, Splits
 from mtctl.problems.windows.problem import Windows
 from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
 
@@ -22,16 +23,14 @@ MODEL = {"kind": "bilstm", "hidden": 6, "projection": 5}
 TRAINING = {"epochs": 2, "batch_size": 8, "lr": 1e-2}
 
 
-def described(tasks: Sequence[str] = TASKS, *faults: dict[str, Any], **settings: Any) -> WindowsProblem:
+def described(tasks: Sequence[str] = TASKS, **settings: Any) -> WindowsProblem:
     """Return `problem:` of a recipe with 20 training windows, if nothing else is said."""
-    return WindowsProblem.model_validate(
-        {"kind": "windows", "tasks": tasks, "data": DATA, "faults": faults, **settings}
-    )
+    return WindowsProblem.model_validate({"kind": "windows", "tasks": tasks, "data": DATA, **settings})
 
 
 def small(
     tasks: Sequence[str] = TASKS,
-    *faults: dict[str, Any],
+    *,
     seed: int = 0,
     model: dict[str, Any] | None = None,
     training: dict[str, Any] | None = None,
@@ -39,7 +38,7 @@ def small(
 ) -> Windows:
     """Return a problem with a model of about 600 parameters: three updates an epoch."""
     return Windows(
-        described(tasks, *faults, **settings),
+        described(tasks, **settings),
         SequenceModel.model_validate({**MODEL, **(model or {})}),
         Training.model_validate({**TRAINING, **(training or {})}),
         seed,
@@ -88,3 +87,26 @@ def skills(problem: Windows) -> dict[str, float]:
     """Return each task's held-out skill in %."""
     found = problem.evaluate(None, "held_out")
     return {task: sum(one.scores) / len(one.scores) for task, one in found.items()}
+
+
+def zeros(problem: Windows, part: Dataset) -> dict[str, torch.Tensor]:
+    """Return raw outputs of 0."""
+    return {task: torch.zeros_like(raw) for task, raw in problem.answers(part.inputs).items()}
+
+
+def minimised(problem: Windows, raw: dict[str, torch.Tensor]) -> dict[str, float]:
+    """Return what each task minimises on the training windows."""
+    losses = problem.objective.losses(raw, problem.splits.training, problem.tasks)
+    return {task: float(loss) for task, loss in losses.items()}
+
+
+def parts(splits: Splits) -> tuple[Dataset, Dataset, Dataset]:
+    """Return the three splits."""
+    return splits.training, splits.validation, splits.held_out
+
+
+def same(one: Dataset, other: Dataset) -> bool:
+    """Say whether two datasets are equal."""
+    tensors = [(one.inputs, other.inputs), (one.start, other.start), (one.end, other.end)]
+    tensors += [(one.targets[task], other.targets[task]) for task in TASKS]
+    return all(a.shape == b.shape and torch.equal(a, b) for a, b in tensors)

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from mtctl.problems.windows.problem import Windows
+from tests.benchmarks.faults.small import fault
+from tests.benchmarks.faults.small import small as with_faults
 from tests.problems.windows.small import TASKS, Recorder, Trainer, small
 
 SIGNALS = ("relative_loss", "own_update", "reach", "dead_units")
@@ -41,8 +43,7 @@ class TestRelativeLoss:
             assert record["signals"]["relative_loss"][task] == pytest.approx(expected, rel=1e-5)
 
     def test_is_none_where_the_best_constant_is_never_wrong(self) -> None:
-        fault = {"kind": "constant_targets", "task": "countdown"}
-        found = signals(small(TASKS, fault))["relative_loss"]
+        found = signals(with_faults(TASKS, fault("constant_targets", "countdown")))["relative_loss"]
         assert found["countdown"] is None
         assert found["ptr"] is not None
 
@@ -70,10 +71,10 @@ class TestOwnUpdate:
         assert found == pytest.approx(float((head(problem, "ptr") - before).norm()) / 3, rel=1e-5)
 
     def test_is_0_for_a_head_that_the_optimizer_was_not_given(self) -> None:
-        assert signals(small(TASKS, {"kind": "not_in_optimizer", "task": "ptr"}))["own_update"]["ptr"] == 0
+        assert signals(with_faults(TASKS, fault("not_in_optimizer", "ptr")))["own_update"]["ptr"] == 0
 
     def test_is_none_without_a_head_of_its_own(self) -> None:
-        found = signals(small(TASKS, {"kind": "contradiction", "task": "countdown", "by": "ptr"}))
+        found = signals(with_faults(TASKS, fault("contradiction", "countdown", by="ptr")))
         for name in ("own_update", "reach"):
             assert found[name]["ptr"] is None
             assert found[name]["countdown"] is None

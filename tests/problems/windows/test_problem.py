@@ -17,6 +17,8 @@ from mtctl.balancing.uncertainty import Uncertainty
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Problem
 from mtctl.problems.windows.problem import Windows
+from tests.benchmarks.faults.small import fault
+from tests.benchmarks.faults.small import small as with_faults
 from tests.problems.windows.small import DATA, TASKS, Trainer, skills, small, weights
 
 LONG = {"epochs": 4}
@@ -170,7 +172,7 @@ class TestScores:
 
     def test_constant_targets_keep_scores_finite(self) -> None:
         for task in TASKS:
-            problem = small(TASKS, {"kind": "constant_targets", "task": task})
+            problem = with_faults(TASKS, fault("constant_targets", task))
             assert all(math.isfinite(value) for value in problem.evaluate(None, "held_out")[task].scores)
 
 

@@ -1,4 +1,4 @@
-"""Every planted fault of model and training does what it says, and nothing else."""
+"""Every planted fault of model, and training does what it says, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ import torch
 
 from mtctl.balancing.gradients import AutogradGradients, cosines
 from mtctl.engine.fit import Diverged
-from mtctl.errors import MtctlError
 from mtctl.problems.windows.problem import Windows
-from tests.problems.windows.small import TASKS, Trainer, small, weights
-
-
-def planted(kind: str, task: str | None = None, **settings: Any) -> dict[str, Any]:
-    return {"kind": kind, **({} if task is None else {"task": task}), **settings}
+from tests.benchmarks.faults.small import fault, small
+from tests.problems.windows.small import TASKS, Trainer, weights
 
 
 def first_gradients(problem: Windows) -> AutogradGradients:
@@ -51,58 +47,58 @@ def test_without_faults_everything_learns() -> None:
 class TestDetached:
     def test_its_gradient_stops_at_the_trunk(self, task: str) -> None:
         clean_trunk, clean_own = norms(small())
-        trunk, own = norms(small(TASKS, planted("detached", task)))
+        trunk, own = norms(small(TASKS, fault("detached", task)))
         assert trunk == {**clean_trunk, task: 0.0}
         assert own == clean_own
 
     def test_values_stay(self, task: str) -> None:
-        clean, other = small(), small(TASKS, planted("detached", task))
+        clean, other = small(), small(TASKS, fault("detached", task))
         inputs = clean.splits.held_out.inputs
         assert torch.equal(clean.answers(inputs)[task], other.answers(inputs)[task])
 
     def test_its_head_still_learns(self, task: str) -> None:
-        assert moved(small([task], planted("detached", task)), [task]) == {task}
+        assert moved(small([task], fault("detached", task)), [task]) == {task}
 
 
 @pytest.mark.parametrize("task", TASKS)
 class TestNotInOptimizer:
     def test_its_head_stays_where_it_is(self, task: str) -> None:
-        assert moved(small(TASKS, planted("not_in_optimizer", task))) == {"trunk", *TASKS} - {task}
+        assert moved(small(TASKS, fault("not_in_optimizer", task))) == {"trunk", *TASKS} - {task}
 
     def test_its_gradient_is_there(self, task: str) -> None:
-        assert norms(small(TASKS, planted("not_in_optimizer", task))) == norms(small())
+        assert norms(small(TASKS, fault("not_in_optimizer", task))) == norms(small())
 
 
 class TestFrozenTrunk:
     def test_only_heads_move(self) -> None:
-        assert moved(small(TASKS, planted("frozen_trunk"))) == set(TASKS)
+        assert moved(small(TASKS, fault("frozen_trunk"))) == set(TASKS)
 
     def test_the_gradient_is_there(self) -> None:
-        assert norms(small(TASKS, planted("frozen_trunk"))) == norms(small())
+        assert norms(small(TASKS, fault("frozen_trunk"))) == norms(small())
 
     def test_something_is_left_to_train(self) -> None:
-        faults = [planted("frozen_trunk"), planted("not_in_optimizer", "ptr")]
-        with pytest.raises(MtctlError, match="nothing is left to train"):
+        faults = [fault("frozen_trunk"), fault("not_in_optimizer", "ptr")]
+        with pytest.raises(ValueError, match="empty parameter list"):
             small(["ptr"], *faults)
 
 
 @pytest.mark.parametrize(
-    ("task", "fault"),
+    ("task", "closed"),
     [
-        *((task, planted("dead_head", task)) for task in TASKS),
-        ("binary", planted("saturated_head", "binary")),
+        *((task, fault("dead_head", task)) for task in TASKS),
+        ("binary", fault("saturated_head", "binary")),
     ],
     ids=[*TASKS, "saturated"],
 )
 class TestClosedHeads:
-    def test_neither_head_nor_trunk_gets_a_gradient(self, task: str, fault: dict[str, Any]) -> None:
+    def test_neither_head_nor_trunk_gets_a_gradient(self, task: str, closed: dict[str, Any]) -> None:
         clean_trunk, clean_own = norms(small())
-        trunk, own = norms(small(TASKS, fault))
+        trunk, own = norms(small(TASKS, closed))
         assert trunk == pytest.approx({**clean_trunk, task: 0.0}, abs=0)
         assert own == pytest.approx({**clean_own, task: 0.0}, abs=0)
 
-    def test_what_it_answers_never_changes(self, task: str, fault: dict[str, Any]) -> None:
-        problem = small(TASKS, fault)
+    def test_what_it_answers_never_changes(self, task: str, closed: dict[str, Any]) -> None:
+        problem = small(TASKS, closed)
         inputs = problem.splits.held_out.inputs
 
         def answers() -> torch.Tensor:
@@ -117,7 +113,7 @@ class TestClosedHeads:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_reversed_gradient_has_the_other_sign_in_the_trunk_only(task: str) -> None:
     found = []
-    for faults in ([], [planted("reversed_gradient", task)]):
+    for faults in ([], [fault("reversed_gradient", task)]):
         problem = small(TASKS, *faults)
         gradients = first_gradients(problem)
         only = torch.tensor([float(one == task) for one in TASKS], dtype=torch.float64)
@@ -133,24 +129,11 @@ def test_a_reversed_gradient_has_the_other_sign_in_the_trunk_only(task: str) -> 
     assert all(torch.equal(one, other) for one, other in zip(head, other_head, strict=True))
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_a_scaled_loss_is_a_factor_on_what_is_minimised_and_not_on_what_is_measured(task: str) -> None:
-    clean, other = small(), small(TASKS, planted("scaled_loss", task, factor=105.0))
-    before, after = first_gradients(clean), first_gradients(other)
-    ratio = (after.losses / before.losses).tolist()
-    assert ratio == pytest.approx([105.0 if one == task else 1.0 for one in TASKS])
-    inputs, part = clean.splits.held_out.inputs, clean.splits.held_out
-    measured = [
-        problem.window_losses(problem.answers(inputs), part)[task].tolist() for problem in (clean, other)
-    ]
-    assert measured[0] == measured[1]
-
-
 class TestContradiction:
-    fault = planted("contradiction", "countdown", by="ptr")
+    contradiction = fault("contradiction", "countdown", by="ptr")
 
     def test_the_two_tasks_pull_in_opposite_directions(self) -> None:
-        gradients = first_gradients(small(TASKS, self.fault))
+        gradients = first_gradients(small(TASKS, self.contradiction))
         place = {task: index for index, task in enumerate(TASKS)}
         angles = cosines(gradients.gramian("all_shared"))
         assert angles[place["countdown"], place["ptr"]] < -0.99
@@ -158,7 +141,7 @@ class TestContradiction:
         assert ordinary[place["countdown"], place["ptr"]] > -0.9
 
     def test_they_share_one_head_and_the_other_one_stays(self) -> None:
-        problem = small(TASKS, self.fault)
+        problem = small(TASKS, self.contradiction)
         assert problem.head("ptr") == problem.head("countdown") == []
         shared = [id(parameter) for parameter in problem.trunk()]
         assert {id(parameter) for parameter in problem.network.head("countdown").parameters()} <= set(shared)
@@ -169,7 +152,7 @@ class TestContradiction:
         )
 
     def test_the_one_that_contradicts_wants_the_negative(self) -> None:
-        problem = small(TASKS, self.fault)
+        problem = small(TASKS, self.contradiction)
         part = problem.splits.held_out
         truth = {**problem.answers(part.inputs), "countdown": part.targets["countdown"]}
         assert problem.window_losses(truth, part)["countdown"].max() == 0
@@ -177,7 +160,7 @@ class TestContradiction:
         assert problem.window_losses(opposite, part)["ptr"].max() == 0
 
     def test_both_are_measured_against_the_best_constant(self) -> None:
-        problem = small(TASKS, self.fault)
+        problem = small(TASKS, self.contradiction)
         constants = problem.constant_losses(problem.splits.held_out)
         assert torch.equal(constants["ptr"], constants["countdown"])
         found = problem.evaluate(None, "held_out")
@@ -187,14 +170,14 @@ class TestContradiction:
     @pytest.mark.parametrize("alone", ["ptr", "countdown"])
     def test_nothing_is_wrong_with_one_of_them_alone(self, alone: str) -> None:
         tasks = ["type", alone]
-        clean, other = small(tasks), small(tasks, self.fault)
+        clean, other = small(tasks), small(tasks, self.contradiction)
         assert norms(clean) == norms(other)
         assert other.head(alone) != []
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_missing_target_is_told_before_anything_is_learned_from_it(task: str) -> None:
-    problem = small(TASKS, planted("missing_targets", task, fraction=1.0))
+    problem = small(TASKS, fault("missing_targets", task, fraction=1.0))
     before = weights(problem)
     with pytest.raises(Diverged, match=rf"epoch 1, step 0: task `{task}` has loss nan") as caught:
         Trainer(problem).train()
@@ -203,7 +186,7 @@ def test_a_missing_target_is_told_before_anything_is_learned_from_it(task: str) 
 
 
 def test_faults_can_be_planted_together() -> None:
-    faults = [planted("detached", "ptr"), planted("dead_head", "type"), planted("not_in_optimizer", "binary")]
+    faults = [fault("detached", "ptr"), fault("dead_head", "type"), fault("not_in_optimizer", "binary")]
     trunk, own = norms(small(TASKS, *faults))
     assert [task for task in TASKS if trunk[task] == 0] == ["type", "ptr"]
     assert [task for task in TASKS if own[task] == 0] == ["type"]
