@@ -118,7 +118,7 @@ def performance_profiles(comparison: Comparison, _: Mapping[str, Trainings]) -> 
     curves = {}
     for label, matrix in scores.items():
         shares, ends = performance_profile(matrix, thresholds, np.random.default_rng(SEED))
-        curves[label] = Curve(thresholds, None, shares, *(ends or (None, None)))
+        curves[label] = Curve(thresholds, None, shares, *((None, None) if ends is None else ends))
     _lines(axis, curves)
     axis.set(
         xlabel=f"{comparison.score.name} τ", ylabel="share of runs and tasks above τ", ylim=(-0.02, 1.02)
