@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import msgspec
@@ -14,12 +13,7 @@ from msgspec import Struct
 from mtctl.engine import layout
 from mtctl.history.decoding import decode_records, read_lines
 from mtctl.history.formats import Run
-from mtctl.history.records import (
-    ByName,
-    Count,
-    EvaluationRecord,
-    Share,
-)
+from mtctl.history.records import RECORDS, ByName, Count, EvaluationRecord, Share
 from mtctl.history.series import Array, at_ends, weighted_mean
 
 
@@ -46,30 +40,21 @@ CourseReader: TypeAlias = Callable[[Run], Course | None]
 """Returns a run's training; None if its records were not kept."""
 
 
-class _Conflicts(Struct, gc=False):
+class _Signals(Struct, gc=False):
+    """The few signals that are asked for; weights of few units are, so that they are left as they stand."""
+
+    updates: Count
     measured: Count
     conflict_rate: Share | None
+    weight: msgspec.Raw
 
 
-class _Weights(Struct, gc=False):
-    updates: Count
-    weight: ByName
+class _Unit(Struct, tag_field="kind", tag="unit", gc=False):
+    signals: _Signals | None
 
 
-class _UnitConflicts(Struct, tag_field="kind", tag="unit", gc=False):
-    signals: _Conflicts | None
-
-
-class _UnitWeights(Struct, tag_field="kind", tag="unit", gc=False):
-    signals: _Weights | None
-
-
-class _Evaluation(Struct, tag_field="kind", tag="evaluation", gc=False):
-    """An evaluation of which nothing is asked."""
-
-
-_CONFLICTS: Final = msgspec.json.Decoder(_UnitConflicts | EvaluationRecord)
-_WEIGHTS: Final = msgspec.json.Decoder(_UnitWeights | _Evaluation)
+_RECORDS: Final = msgspec.json.Decoder(_Unit | EvaluationRecord)
+_WEIGHT: Final = msgspec.json.Decoder(ByName)
 
 
 def recorded_course(run: Run) -> Course | None:
@@ -88,40 +73,24 @@ def read_course(run: Run) -> Course:
         MtctlError: if the records are missing or corrupt.
     """
     (content, _), file = read_lines(run), run.path / layout.METRICS
-    records = decode_records(content, file, _CONFLICTS)
-    learned = [
-        (line, record.signals)
-        for line, record in enumerate(records)
-        if isinstance(record, _UnitConflicts) and record.signals is not None
-    ]
-    rates = np.array([signals.conflict_rate for _, signals in learned], dtype=np.float64)
-    measured = np.array([signals.measured for _, signals in learned], dtype=np.float64)
-    first: Mapping[str, float] = {}
-    last: Mapping[str, float] = {}
-    if learned:
-        # Of these few lines only: hundreds of long runs consist of the others.
-        head, tail = at_ends(len(learned))
-        until, since = learned[head][-1][0] + 1, learned[tail][0][0]
-        lines = content.split(b"\n", until)[:until]
-        first = _mean_weights(lines, file, number=1)
-        lines = content.rsplit(b"\n", len(records) - since + 1)[since - len(records) - 1 : -1]
-        last = _mean_weights(lines, file, number=since + 1)
-    evaluations = tuple(record for record in records if isinstance(record, EvaluationRecord))
+    records = decode_records(content, file, _RECORDS)
+    evaluations = tuple(record for record in records if type(record) is EvaluationRecord)
+    signals = [record.signals for record in records if type(record) is _Unit and record.signals is not None]
+    rates = np.array([each.conflict_rate for each in signals], dtype=np.float64)
+    measured = np.array([each.measured for each in signals], dtype=np.float64)
+    try:
+        first, last = (_mean_weights(signals[end]) for end in at_ends(len(signals)))
+    except ValueError:
+        decode_records(content, file, RECORDS)  # which says where it is
+        raise
     return Course(evaluations, weighted_mean(rates, measured), first, last)
 
 
-def _mean_weights(lines: Sequence[bytes], file: Path, *, number: int) -> dict[str, float]:
-    """Return each task's mean weight in lines of which the first has this number."""
-    records = decode_records(b"".join(line + b"\n" for line in lines), file, _WEIGHTS, first=number)
-    signals = [
-        each.signals for each in records if isinstance(each, _UnitWeights) and each.signals is not None
-    ]
-    updates = np.array([each.updates for each in signals], dtype=np.float64)
-    tasks = dict.fromkeys(task for each in signals for task in each.weight)
-    return mean_weights(
-        {task: np.array([each.weight.get(task) for each in signals], dtype=np.float64) for task in tasks},
-        updates,
-    )
+def _mean_weights(signals: Sequence[_Signals]) -> dict[str, float]:
+    weights = [_WEIGHT.decode(each.weight) for each in signals]
+    tasks = dict.fromkeys(task for each in weights for task in each)
+    by_task = {task: np.array([each.get(task) for each in weights], dtype=np.float64) for task in tasks}
+    return mean_weights(by_task, np.array([each.updates for each in signals], dtype=np.float64))
 
 
 def mean_weights(weights: Mapping[str, Array], updates: Array) -> dict[str, float]:
