@@ -128,6 +128,7 @@ def _make_run(folder: Path, name: str, seed: int, size: Size, rng: np.random.Gen
         "problem": "lander",
         "tasks": list(TASKS),
         "score": score,
+        "figures": {"followed": "return", "window": 50, "ending": "outcome", "extra": ["epsilon"]},
         "definition": {"tasks": {task: {"time_limit": 400} for task in TASKS}},
         "definition_hash": "d" * 64,
         "parameters": {"total": 35719, "shared": 35716, "balancer": 3},
@@ -150,14 +151,15 @@ def _records(episodes: int, end: np.ndarray, rng: np.random.Generator) -> Iterat
     for episode in range(1, episodes + 1):
         steps += int(rng.integers(80, 700))
         spent = {"environment_steps": steps, "updates": max(0, steps - 2000)}
-        played = {"task": TASKS[episode % 3], "return": rng.normal(), "steps": 300, "outcome": "landed"}
+        played = {"return": rng.normal(), "steps": 300, "outcome": "landed"}
+        own = {"unit": episode, "tasks": {TASKS[episode % 3]: played}, "extra": {"epsilon": 0.5}}
         signals = _signals(rng) if steps > 2000 else None
-        yield {"kind": "episode", "episode": episode, **played, "epsilon": 0.5, **spent, "signals": signals}
+        yield {"kind": "unit", **own, **spent, "signals": signals}
         if episode % 50 == 0:
             means = rng.normal(end * episode / episodes, 30)
             tasks = {task: _task(float(mean)) for task, mean in zip(TASKS, means, strict=True)}
             average = float(means.mean())
-            yield {"kind": "evaluation", "episode": episode, **spent, "tasks": tasks, "average": average}
+            yield {"kind": "evaluation", "unit": episode, **spent, "tasks": tasks, "average": average}
 
 
 def _task(mean: float) -> dict[str, Any]:

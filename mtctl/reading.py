@@ -9,16 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from functools import cache
 from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
+from mtctl import machine
 from mtctl.errors import MtctlError
-from mtctl.machine import memory, size
+from mtctl.machine import size
 
 LARGEST: Final = 1_000_000_000
 """Bytes of a file that is read as a whole: the records of some hundred thousand episodes."""
 _AT_ONCE: Final = 1 << 20
+memory = cache(machine.memory)
+"""Asked once: the answer takes as long as a small file."""
 
 
 def read_bytes(
@@ -38,9 +42,11 @@ def read_bytes(
     """
     with open_file(path, remedy=remedy, pipes=pipes) as file:
         try:
-            require_room(path, os.fstat(file.fileno()).st_size, largest=largest, needs=needs, remedy=remedy)
+            announced = os.fstat(file.fileno()).st_size
+            require_room(path, announced, largest=largest, needs=needs, remedy=remedy)
             parts, length = [], 0
-            while part := file.read(_AT_ONCE):  # what is no regular file does not know its size
+            # What is no regular file does not know its size; what is one is read in one go.
+            while part := file.read(max(_AT_ONCE, announced - length)):
                 parts.append(part)
                 length += len(part)
                 require_room(path, length, largest=largest, needs=needs, remedy=remedy, at_least=True)

@@ -18,8 +18,9 @@ from mtctl.analysis.selection import selection_notes
 from mtctl.analysis.sharing import sharing
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
-from mtctl.history.course import Course, recorded_course
-from mtctl.history.formats import EvaluationRecord, Score
+from mtctl.history.course import Course, CourseReader, recorded_course
+from mtctl.history.formats import Score
+from mtctl.history.records import EvaluationRecord
 
 SEED = 0
 """Of the generator that resamples: the same runs always have the same intervals."""
@@ -74,6 +75,7 @@ def compare(
     threshold: float | None = None,
     seed: int = SEED,
     checkpoint: str = layout.LAST,
+    read: CourseReader = recorded_course,
 ) -> Comparison:
     """Compare the runs under `paths`.
 
@@ -91,13 +93,14 @@ def compare(
             without one where the baseline ends.
         seed: of the generator that resamples.
         checkpoint: compare final policies, `last`, or `best` checkpoints as scored again on held-out items.
+        read: returns what a run recorded while it trained.
 
     Raises:
         MismatchError: if the runs measure different things and that was not allowed.
         MtctlError: if no run can be used, the baseline is unknown, or a file is corrupt.
         ValueError: if runs are to be matched, and a checkpoint other than the last is asked for.
     """
-    scored, left_out, matched = _score(paths, match, checkpoint, include_partial=include_partial)
+    scored, left_out, matched = _score(paths, match, checkpoint, read, include_partial=include_partial)
     mismatches = find_mismatches(scored)
     if mismatches and not allow_mismatch:
         raise MismatchError(mismatches)
@@ -105,7 +108,7 @@ def compare(
     items = min(entry.items for entry in scored)
     groups = group_runs(scored, tasks, items)
     reference = find_baseline(groups, baseline, left_out)
-    known = [[entry.course or recorded_course(entry.run) for entry in group.runs] for group in groups]
+    known = [[entry.course or read(entry.run) for entry in group.runs] for group in groups]
     courses = [[course for course in each if course is not None] for each in known]
     methods = build_methods(
         groups,
@@ -141,16 +144,23 @@ def compare(
 
 
 def _score(
-    paths: Iterable[Path], match: Budget | None, checkpoint: str, *, include_partial: bool
+    paths: Iterable[Path],
+    match: Budget | None,
+    checkpoint: str,
+    read: CourseReader,
+    *,
+    include_partial: bool,
 ) -> tuple[list[ScoredRun], list[LeftOut], Matched | None]:
     """Return the runs that can be compared, at least one, those that cannot, and the common budget."""
     if match is None:
-        scored, left_out = score_runs(paths, include_partial=include_partial, checkpoint=checkpoint)
+        scored, left_out = score_runs(
+            paths, include_partial=include_partial, checkpoint=checkpoint, read=read
+        )
         matched = None
     elif checkpoint != layout.LAST:
         raise ValueError(f"runs are matched by evaluations during training, not by those of {checkpoint}")
     else:
-        scored, left_out, matched = match_runs(paths, match, include_partial=include_partial)
+        scored, left_out, matched = match_runs(paths, match, include_partial=include_partial, read=read)
     if not scored:
         raise _nothing_to_compare(left_out)
     return scored, left_out, matched

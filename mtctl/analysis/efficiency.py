@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mtctl.history.formats import EvaluationRecord
+from mtctl.history.records import EvaluationRecord
 from mtctl.statistics import mean_of
 
 AVERAGE = "average"

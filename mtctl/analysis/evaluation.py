@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mtctl.history.formats import Evaluation, Score, TaskMeans, TaskScores
+from mtctl.history.formats import Evaluation, Score, TaskScores
+from mtctl.history.records import TaskMeans
 from mtctl.statistics import Estimate, Interval, estimate, mean_of, wilson_interval
 
 

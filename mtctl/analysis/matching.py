@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from mtctl.analysis.budgets import Spent
 from mtctl.analysis.scores import LeftOut, ScoredRun, judge_runs
+from mtctl.engine import layout
 from mtctl.errors import MtctlError
-from mtctl.history.course import Course, read_course
-from mtctl.history.formats import EvaluationRecord, Run
+from mtctl.history.course import Course, CourseReader, recorded_course
+from mtctl.history.formats import Run
+from mtctl.history.records import EvaluationRecord
 
 DURING = "monitor"
 """The list of seeds that evaluations during training use."""
@@ -47,7 +50,11 @@ class Matched:
 
 
 def match_runs(
-    paths: Iterable[Path], by: Budget, *, include_partial: bool = False
+    paths: Iterable[Path],
+    by: Budget,
+    *,
+    include_partial: bool = False,
+    read: CourseReader = recorded_course,
 ) -> tuple[list[ScoredRun], list[LeftOut], Matched | None]:
     """Score each run by its last evaluation during training within the largest budget that all runs reached.
 
@@ -58,6 +65,7 @@ def match_runs(
         paths: run directories, recipe folders or results roots.
         by: what the budget counts.
         include_partial: use runs that are not completed too.
+        read: returns their trainings.
 
     Returns:
         The runs, those that cannot be used, and the budget; no budget without a run.
@@ -65,7 +73,7 @@ def match_runs(
     Raises:
         MtctlError: where a path holds no run, a file is corrupt, or a run does not count `by`.
     """
-    found, left_out = judge_runs(paths, _evaluated, include_partial=include_partial)
+    found, left_out = judge_runs(paths, partial(_evaluated, read=read), include_partial=include_partial)
     if not found:
         return [], left_out, None
     limit = min(_spent(run, _complete(run, course)[-1], by) for run, course in found)
@@ -103,8 +111,9 @@ def match_notes(matched: Matched, runs: Sequence[ScoredRun]) -> Iterator[str]:
         yield f"the time of an evaluation is the run's time of training in proportion to its {counted}"
 
 
-def _evaluated(run: Run) -> Course | LeftOut:
-    course = read_course(run)
+def _evaluated(run: Run, read: CourseReader) -> Course | LeftOut:
+    if (course := read(run)) is None:
+        return LeftOut(run, f"has no {layout.METRICS}, which tells what it scored during training", None)
     if _complete(run, course):
         return course
     return LeftOut(run, "was not evaluated during training (`evaluation.every`)", None)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from mtctl.analysis.grouping import Group
 from mtctl.analysis.scores import ScoredRun, how_it_stopped
 from mtctl.engine import layout
-from mtctl.history.formats import TaskMeans
+from mtctl.history.records import TaskMeans
 from mtctl.statistics import mean_of
 from mtctl.text import command_line
 

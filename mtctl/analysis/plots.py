@@ -11,16 +11,18 @@ import numpy as np
 
 from mtctl.analysis.bootstrap import performance_profile
 from mtctl.analysis.comparison import SEED, Comparison
-from mtctl.analysis.plot_data import BINS, Curve, Training, read_trainings
+from mtctl.analysis.trainings import efficiency_curve, read_trainings
 from mtctl.engine.files import write_atomically
 from mtctl.errors import MtctlError
+from mtctl.history.curves import Curve, Trainings
+from mtctl.history.series import MOST_STRETCHES, Array
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Drawing: TypeAlias = "Callable[[Comparison, Mapping[str, Training]], Figure | None]"
+Drawing: TypeAlias = "Callable[[Comparison, Mapping[str, Trainings]], Figure | None]"
 FORMATS = ("png", "svg", "pdf")
 _DPI = 150
 _WIDTH = 4.2
@@ -75,19 +77,19 @@ def write_plots(comparison: Comparison, folder: Path, formats: Sequence[str] = (
                 yield file
 
 
-def learning_curves(comparison: Comparison, trainings: Mapping[str, Training]) -> Figure | None:
+def learning_curves(comparison: Comparison, trainings: Mapping[str, Trainings]) -> Figure | None:
     """Draw scores by units of training: the average and each task, with 95 % t intervals over seeds."""
     parts = {"average": comparison.tasks, **{task: (task,) for task in comparison.tasks}}
     if not any(training.evaluations for training in trainings.values()):
         return None
     figure, axes = _panels(len(parts))
     for axis, (name, tasks) in zip(axes, parts.items(), strict=True):
-        _lines(axis, {label: each.learning_curve(tasks) for label, each in trainings.items()})
+        _lines(axis, {label: each.evaluated(tasks) for label, each in trainings.items()})
         axis.set(title=name, xlabel=f"{comparison.unit}s", ylabel=comparison.score.name)
     return _explained(figure, axes, "learning curves, 95 % t intervals over seeds")
 
 
-def task_scores(comparison: Comparison, _: Mapping[str, Training]) -> Figure:
+def task_scores(comparison: Comparison, _: Mapping[str, Trainings]) -> Figure:
     """Draw each task's score by method, with 95 % t intervals over seeds."""
     figure, (axis,) = _panels(1, width=1.5 * _WIDTH)
     methods, tasks = comparison.methods, comparison.tasks
@@ -107,7 +109,7 @@ def task_scores(comparison: Comparison, _: Mapping[str, Training]) -> Figure:
     return _explained(figure, [axis], "scores by task, 95 % t intervals over seeds")
 
 
-def performance_profiles(comparison: Comparison, _: Mapping[str, Training]) -> Figure:
+def performance_profiles(comparison: Comparison, _: Mapping[str, Trainings]) -> Figure:
     """Draw the share of runs and tasks that score above each threshold, with bootstrap intervals."""
     figure, (axis,) = _panels(1, width=1.5 * _WIDTH)
     scores = {method.label: np.array(method.matrix) for method in comparison.methods}
@@ -116,8 +118,7 @@ def performance_profiles(comparison: Comparison, _: Mapping[str, Training]) -> F
     curves = {}
     for label, matrix in scores.items():
         shares, ends = performance_profile(matrix, thresholds, np.random.default_rng(SEED))
-        low, high = (shares, shares) if ends is None else ends
-        curves[label] = Curve(thresholds, shares, low, high)
+        curves[label] = Curve(thresholds, None, shares, *((None, None) if ends is None else ends))
     _lines(axis, curves)
     axis.set(
         xlabel=f"{comparison.score.name} τ", ylabel="share of runs and tasks above τ", ylim=(-0.02, 1.02)
@@ -125,9 +126,9 @@ def performance_profiles(comparison: Comparison, _: Mapping[str, Training]) -> F
     return _explained(figure, [axis], "performance profiles, stratified bootstrap 95 %")
 
 
-def sample_efficiency(comparison: Comparison, trainings: Mapping[str, Training]) -> Figure | None:
+def sample_efficiency(comparison: Comparison, trainings: Mapping[str, Trainings]) -> Figure | None:
     """Draw the interquartile mean by environment steps, or updates, with stratified bootstrap intervals."""
-    curves = {label: each.efficiency_curve(comparison.tasks) for label, each in trainings.items()}
+    curves = {label: efficiency_curve(each, comparison.tasks) for label, each in trainings.items()}
     if not any(curve is not None for curve in curves.values()):
         return None
     figure, (axis,) = _panels(1, width=1.5 * _WIDTH)
@@ -137,32 +138,41 @@ def sample_efficiency(comparison: Comparison, trainings: Mapping[str, Training])
     return _explained(figure, [axis], "sample efficiency, stratified bootstrap 95 %")
 
 
-def weights(comparison: Comparison, trainings: Mapping[str, Training]) -> Figure | None:
+def weights(comparison: Comparison, trainings: Mapping[str, Trainings]) -> Figure | None:
     """Draw each task's weight through training, a panel for each method that has weights."""
-    read = {label: each.weights(comparison.tasks) for label, each in trainings.items()}
-    found = {label: by_task for label, by_task in read.items() if by_task}
+    found = {label: each.weights for label, each in trainings.items() if each.weights}
     if not found:
         return None
     figure, axes = _panels(len(found))
     colours = dict(zip(comparison.tasks, _colours(len(comparison.tasks)), strict=True))
     for axis, (label, by_task) in zip(axes, found.items(), strict=True):
         for task, values in by_task.items():
-            axis.plot((np.arange(BINS) + 0.5) / BINS * 100, values, color=colours[task], label=task)
+            x = (np.arange(len(values)) + 0.5) / len(values) * 100
+            axis.plot(x, values, color=colours[task], label=task)
         axis.set(title=label, xlabel="training, %", ylabel="weight")
     return _explained(figure, axes, "mean weights over seeds")
 
 
-def conflicts(comparison: Comparison, trainings: Mapping[str, Training]) -> Figure | None:
+def conflicts(comparison: Comparison, trainings: Mapping[str, Trainings]) -> Figure | None:
     """Draw how often gradients conflict: a row for each method, training from left to right."""
-    rates = np.array([each.conflicts() for each in trainings.values()])
-    if np.isnan(rates).all():
+    known = [each.conflicts for each in trainings.values()]
+    if all(rates is None for rates in known):
         return None
+    rates = np.array(list(map(_stretched, known)))
     figure, (axis,) = _panels(1, width=1.5 * _WIDTH, height=1.2 + 0.3 * len(rates))
     image = axis.imshow(rates, aspect="auto", vmin=0, vmax=1, extent=(0, 100, len(rates) - 0.5, -0.5))
     axis.set_yticks(np.arange(len(rates)), list(trainings))
     axis.set(xlabel="training, %", title=f"conflicting pairs of {len(comparison.tasks)} tasks")
     figure.colorbar(image, ax=axis, label="share of pairs")
     return figure
+
+
+def _stretched(rates: Array | None) -> Array:
+    """Return rates of any number of stretches as the cells of a row."""
+    if rates is None:
+        return np.full(MOST_STRETCHES, np.nan)
+    cells: Array = rates[np.arange(MOST_STRETCHES) * len(rates) // MOST_STRETCHES]
+    return cells
 
 
 _DRAWINGS: dict[str, Drawing] = {
@@ -190,8 +200,9 @@ def _panels(count: int, *, width: float = _WIDTH, height: float = _HEIGHT) -> tu
 def _lines(axis: Axes, curves: Mapping[str, Curve | None]) -> None:
     for (label, curve), colour in zip(curves.items(), _colours(len(curves)), strict=True):
         if curve is not None:
-            axis.plot(curve.x, curve.y, color=colour, label=label)
-            axis.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
+            axis.plot(curve.units, curve.mean, color=colour, label=label)
+            if curve.low is not None and curve.high is not None:
+                axis.fill_between(curve.units, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
 
 
 def _explained(figure: Figure, axes: Sequence[Axes], title: str) -> Figure:

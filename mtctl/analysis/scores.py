@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,8 +13,9 @@ from mtctl.analysis.evaluation import Outcomes, count_outcomes, outcomes_of_mean
 from mtctl.analysis.selection import Selection, Unknown, judge_selection, selected
 from mtctl.engine import layout
 from mtctl.engine.lock import holder
-from mtctl.history.course import Course, read_course
-from mtctl.history.formats import Evaluation, Run, TaskMeans, TaskScores
+from mtctl.history.course import Course, CourseReader, recorded_course
+from mtctl.history.formats import Evaluation, Run, TaskScores
+from mtctl.history.records import TaskMeans
 from mtctl.history.runs import evaluation, find_runs, read_run
 from mtctl.statistics import mean_of
 from mtctl.text import command_line
@@ -85,7 +87,11 @@ def identity(run: Run) -> tuple[str, str, int]:
 
 
 def score_runs(
-    paths: Iterable[Path], *, include_partial: bool = False, checkpoint: str = layout.LAST
+    paths: Iterable[Path],
+    *,
+    include_partial: bool = False,
+    checkpoint: str = layout.LAST,
+    read: CourseReader = recorded_course,
 ) -> tuple[list[ScoredRun], list[LeftOut]]:
     """Read the runs under `paths` and tell those with comparable scores from the rest.
 
@@ -94,11 +100,15 @@ def score_runs(
         include_partial: use runs that are not completed too, if they were evaluated where they stopped.
         checkpoint: whose scores: `last`, the final policy's, or `best`, those of the checkpoint that
             evaluations during training selected, on held-out items.
+        read: returns the trainings that are asked for.
 
     Raises:
         MtctlError: where a path holds no run or a file is corrupt.
     """
-    judges = {layout.LAST: _score, layout.BEST: _score_best}
+    judges: dict[str, Callable[[Run], ScoredRun | LeftOut]] = {
+        layout.LAST: _score,
+        layout.BEST: partial(_score_best, read=read),
+    }
     found, left_out = judge_runs(paths, judges[checkpoint], include_partial=include_partial)
     return [scored for _, scored in found], left_out
 
@@ -145,12 +155,11 @@ def _score(run: Run) -> ScoredRun | LeftOut:
     return LeftOut(run, reason, command_line(["mtctl", "eval", str(run.path)]))
 
 
-def _score_best(run: Run) -> ScoredRun | LeftOut:
+def _score_best(run: Run, read: CourseReader) -> ScoredRun | LeftOut:
     """Return the scores of a run's best checkpoint; its cost is that of the whole training."""
     file = f"eval-{layout.BEST}.json"
-    if not (run.path / layout.METRICS).exists():
+    if (course := read(run)) is None:
         return LeftOut(run, f"has no {layout.METRICS}, which tells what its best checkpoint is", None)
-    course = read_course(run)
     if (best := selected(run, course.evaluations)) is None:
         reason = "was not evaluated during training (`evaluation.every`): it has no best checkpoint"
         return LeftOut(run, reason, None)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtctl.engine import layout
-from mtctl.history.formats import Evaluation, EvaluationRecord, Run, TaskMeans
-from mtctl.history.runs import evaluations_and_lines
+from mtctl.history.course import recorded_course
+from mtctl.history.formats import Evaluation, Run
+from mtctl.history.records import EvaluationRecord, TaskMeans
 from mtctl.statistics import Estimate, Interval, Noise, estimate, mean_of, welch_interval
 
 
@@ -113,10 +114,10 @@ def read_selection(run: Run, best: Evaluation, last: Evaluation | None = None) -
     Raises:
         MtctlError: if the records are corrupt.
     """
-    if not (run.path / layout.METRICS).exists():
+    course = recorded_course(run)
+    if course is None:
         return Unknown(f"has no {layout.METRICS}, which tells what its best checkpoint was selected for")
-    evaluations, _ = evaluations_and_lines(run.path)
-    return judge_selection(run, evaluations, best, last)
+    return judge_selection(run, course.evaluations, best, last)
 
 
 def judge_selection(

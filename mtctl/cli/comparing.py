@@ -14,6 +14,7 @@ from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
     from mtctl.analysis.comparison import Comparison
+    from mtctl.history.course import CourseReader
 
 
 class Match(StrEnum):
@@ -118,13 +119,18 @@ class Choice:
             )
 
 
-def compared(choice: Choice) -> Comparison:
+def compared(choice: Choice, read: CourseReader | None = None) -> Comparison:
     """Compare runs; where they measure different things, show what differs and refuse.
+
+    Args:
+        choice: what is compared with what.
+        read: returns what a run recorded while it trained; read here if left out.
 
     Raises:
         MtctlError: the runs cannot be compared.
     """
     from mtctl.analysis import comparison, matching, mismatch
+    from mtctl.history.course import recorded_course
     from mtctl.screens.compare import mismatch_table
     from mtctl.terminal.console import err
 
@@ -138,6 +144,7 @@ def compared(choice: Choice) -> Comparison:
             threshold=choice.threshold,
             seed=choice.bootstrap_seed,
             checkpoint=choice.checkpoint.value,
+            read=read or recorded_course,
         )
     except mismatch.MismatchError as error:
         err().print(mismatch_table(error.mismatches), crop=False)

@@ -61,6 +61,7 @@ def report(
     """
     from mtctl.analysis import published
     from mtctl.engine.files import explained, write_output
+    from mtctl.history.history import Histories
     from mtctl.report.content import Circumstances, parts
     from mtctl.report.diagnosed import diagnosed_files, diagnosed_runs
     from mtctl.report.page import page
@@ -71,12 +72,15 @@ def report(
     if title is not None and not title.strip():
         raise MtctlError("--title is empty", hint="leave it out, or give the page a name")
     files = diagnosed_files(diagnosis or [])
-    found = compared(
-        Choice(paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint)
+    histories = Histories()
+    choice = Choice(
+        paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint
     )
+    with _waiting("reading what the runs recorded"):
+        found = compared(choice, histories.course)
     rows = published.published_rows(found.problem) if reference else ()
-    with _waiting(f"reading what {sum(len(method.paths) for method in found.methods):,} runs recorded"):
-        overview, runs = diagnosed_runs(found)
+    with _waiting(f"diagnosing {sum(len(method.paths) for method in found.methods):,} runs"):
+        overview, runs = diagnosed_runs(found, histories.of)
         around = Circumstances(
             title=title,
             command=command_line(["mtctl", *sys.argv[1:]]),
@@ -85,7 +89,7 @@ def report(
             runs_diagnosed=runs,
             files_diagnosed=files,
         )
-        text = page(parts(found, rows, around))
+        text = page(parts(found, rows, around, histories.of))
     with explained(output.parent, hint=_ELSEWHERE):
         write_output(output, text)
     for line in remarks(found):

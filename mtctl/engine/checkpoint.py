@@ -20,11 +20,11 @@ import torch
 
 from mtctl.engine import archive
 from mtctl.engine.files import write_atomically
-from mtctl.engine.layout import SCHEMA
 from mtctl.engine.stored import require_facts, require_training
 from mtctl.errors import MtctlError
 from mtctl.yaml.mistakes import shortened
 
+SCHEMA: Final = 2
 _PUT_BACK: Final = "put this run's own checkpoint back from a copy, or start anew with --force"
 _KEYS: Final = frozenset({"schema", "recipe_hash", "definition_hash", "seed", "done", "policy", "training"})
 

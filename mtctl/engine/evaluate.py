@@ -172,6 +172,9 @@ def _merged(file: Path, document: dict[str, Any], tasks: tuple[str, ...]) -> dic
         kept = before.pop("tasks")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    if before.get("schema") not in layout.READABLE:
+        return None
+    before["schema"] = document["schema"]
     if before != {key: value for key, value in document.items() if key != "tasks"}:
         return None
     both = {**kept, **document["tasks"]}

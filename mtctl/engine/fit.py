@@ -164,9 +164,9 @@ def _refuse_gradients(gradients: TaskGradients, problem: Problem, unit: int) -> 
 
 
 def _refuse_figures(record: Record, problem: Problem) -> None:
-    for name, figures in record.items():
-        for task, figure in figures.items() if isinstance(figures, dict) else ():
-            if not abs(figure) < LARGEST:
+    for task, figures in record["tasks"].items():
+        for name, figure in figures.items():
+            if not isinstance(figure, str) and not abs(figure) < LARGEST:
                 raise Diverged(task, place_of(problem, problem.done), f"{name} {figure:g}")
 
 

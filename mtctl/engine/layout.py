@@ -16,11 +16,13 @@ counts epochs, and an evaluation scores windows. `unit` and `item` say which. Wh
 null in the latter's files.
 
 run.json
-    {"schema": 2, "status": "running" | "completed" | "interrupted" | "failed",
+    {"schema": 3, "status": "running" | "completed" | "interrupted" | "failed",
      "name": "gradnorm_blind", "seed": 0, "command": "mtctl train …", "recipe_hash": "sha256…",
      "problem": "lander", "tasks": ["standard", …],
      "score": {"name": "return", "higher_is_better": true, "success": 200.0 | null,
                "outcomes": ["landed", …]},
+     "figures": {"followed": "return", "window": 50, "ending": "outcome" | null, "extra": ["epsilon"]},
+         (what the records of units say, see `mtctl.problems.contract.Figures`)
      "definition": {…}, "definition_hash": "sha256…",
          (defines tasks and evaluation: runs are comparable only if these are equal)
      "parameters": {"total": 35719, "shared": 35716, "balancer": 3},
@@ -36,11 +38,12 @@ run.json
      "begun": false (only until its own files are there: what else lies beside it is an earlier run's)}
 
 metrics.jsonl, in order of time
-    {"kind": "episode", "episode": 1, "task": "standard", "return": −123.4, "steps": 93, "outcome": "crashed",
-     "epsilon": 1.0, "environment_steps": 93, "updates": 0, "signals": null | {…}}
-    {"kind": "epoch", "epoch": 1, "loss": {task: x}, "updates": 6, "signals": {…}}
-        (loss: the mean over the epoch's batches, in original units)
-    {"kind": "evaluation", "episode" | "epoch": 50, "environment_steps": … (if played), "updates": …,
+    {"kind": "unit", "unit": 1, "tasks": {task: {figure: x | text, …}}, "extra": {figure: x, …},
+     "environment_steps": … (if played), "updates": …, "signals": null | {…}}
+        (tasks: the figures of those that had a part in the unit. An episode: of the task that was played
+             {"return": −123.4, "steps": 93, "outcome": "crashed"}, and in `extra` the `epsilon` of its last
+             step. An epoch: of every task {"loss": mean over the epoch's batches, in original units}.)
+    {"kind": "evaluation", "unit": 50, "environment_steps": … (if played), "updates": …,
      "tasks": {task: {"mean": …, "sd": … | null, "success_rate": … | null, "items": 5,
                       "outcomes": {"landed": 3, …} | null, "steps": mean | null, "measures": {name: x, …}}},
      "average": mean over tasks of the means}
@@ -56,22 +59,24 @@ metrics.jsonl, in order of time
          own importance of a task in them: its share of the rows, with mixed replay.
          x is null where there is no value: the task was absent, nothing was measured, or it
          overflowed)
-    epsilon: of the episode's last step.
 
 eval.json
-    {"schema": 2, "checkpoint": "last", "done": 1500, "seeds": "held_out", "items": 20,
+    {"schema": 3, "checkpoint": "last", "done": 1500, "seeds": "held_out", "items": 20,
      "definition_hash": …,
      "tasks": {task: {"scores": [one per item, in the list's order], "steps": […] | null,
                       "outcomes": […] | null, "measures": {name: x, …}}}}
         (measures: over all items together, in the task's own units)
     A checkpoint other than the last one is evaluated into eval-<checkpoint>.json.
+
+Runs of schema 2 can be read (see mtctl.history.schema2), and not resumed.
 """
 
 from __future__ import annotations
 
 import re
 
-SCHEMA = 2
+SCHEMA = 3
+READABLE = (2, SCHEMA)
 RECIPE = "recipe.yaml"
 RUN = "run.json"
 METRICS = "metrics.jsonl"

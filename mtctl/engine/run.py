@@ -263,7 +263,7 @@ class _Run:
         budget = self._problem.budget()
         record: Record = {
             "kind": "evaluation",
-            self._problem.unit: self._problem.done,
+            "unit": self._problem.done,
             **{key: budget[key] for key in ("environment_steps", "updates") if key in budget},
             "tasks": tasks,
             "average": average,
@@ -348,6 +348,7 @@ class _Run:
                 "problem": self._recipe.problem.kind,
                 "tasks": list(problem.tasks),
                 "score": asdict(problem.score),
+                "figures": asdict(problem.figures),
                 "definition": dict(problem.definition),
                 "definition_hash": definition_hash(problem.definition),
                 "parameters": {"total": count.total + learned, "shared": count.shared, "balancer": learned},

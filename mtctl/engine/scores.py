@@ -63,8 +63,7 @@ def summary(scored: TaskEvaluation, score: Score) -> dict[str, Any]:
 def _success_rate(scores: tuple[float, ...], score: Score) -> float | None:
     if score.success is None:
         return None
-    sign = 1 if score.higher_is_better else -1
-    return sum(sign * value >= sign * score.success for value in scores) / len(scores)
+    return sum(map(score.succeeds, scores)) / len(scores)
 
 
 def evaluation_document(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from mtctl.engine import checkpoint, layout
 from mtctl.engine.directory import RunDirectory
@@ -19,6 +19,9 @@ from mtctl.problems.contract import Problem
 from mtctl.recipes.loading import differences, load, recipe_hash
 from mtctl.recipes.recipe import Recipe, WindowsRecipe
 from mtctl.recipes.windows import WindowsFile
+
+_UNIT: Final = b'{"kind":"unit",'
+"""How the record of a unit begins."""
 
 
 class Note(NamedTuple):
@@ -76,6 +79,7 @@ def check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bo
         return recipe
     if not resume:
         raise _taken(place)
+    _refuse_other_schema(place)
     if place.told.get("begun") is False:
         return _about_to_begin(place, recipe)
     stored = place.path / layout.RECIPE
@@ -100,10 +104,36 @@ def _taken(place: RunDirectory) -> MtctlError:
     status = place.told.get("status")
     keep = "`-o name=NEW` or another --seed keeps it"
     what = "prolongs it with a larger budget" if status == "completed" else "continues it"
+    resume = "" if _other_schema(place) else f"--resume {what}, "
     return MtctlError(
         f"{place.path}: already holds a run ({status or 'unreadable'})",
-        hint=f"--resume {what}, --force replaces it, {keep}",
+        hint=f"{resume}--force replaces it, {keep}",
     )
+
+
+def _refuse_other_schema(place: RunDirectory) -> None:
+    """Refuse to go on in a run whose files have another format than those that would be added to them."""
+    if (schema := _other_schema(place)) is None:
+        return
+    by_name = place.told.get("versions")
+    version = by_name.get("mtctl") if isinstance(by_name, Mapping) else None
+    writer = f"mtctl {version}" if isinstance(version, str) else "another version of mtctl"
+    raise MtctlError(
+        f"{place.path}: {writer} wrote this run in schema {schema}, and this version continues only runs of "
+        f"schema {layout.SCHEMA}",
+        hint="continue it with the version that wrote it, or train anew: `-o name=NEW` keeps it, --force "
+        "replaces it; compare, report, diagnose and eval read it as it is",
+    )
+
+
+def _other_schema(place: RunDirectory) -> int | None:
+    """Return the schema of a run's files where it is not this version's."""
+    schema = place.told.get("schema")
+    if schema is None and place.metrics.is_file():  # run.json is lost: the records tell
+        with place.metrics.open("rb") as file:
+            first = file.readline()
+        schema = layout.SCHEMA if first.startswith(_UNIT) or not first.endswith(b"\n") else layout.READABLE[0]
+    return schema if isinstance(schema, int) and schema != layout.SCHEMA else None
 
 
 def _about_to_begin(place: RunDirectory, recipe: Recipe) -> Recipe:
@@ -241,7 +271,7 @@ def _is_there(path: Path) -> bool:
 
 def _refuse_lost(place: RunDirectory, recipe: Recipe, problem: Problem) -> None:
     """Refuse to start again where there must have been a checkpoint."""
-    told, recorded = place.told, _recorded(place.metrics, problem.unit)
+    told, recorded = place.told, _recorded(place.metrics)
     budget = told.get("budget")
     done = budget.get("done") if isinstance(budget, Mapping) else None
     saved = done and told.get("status") in ("running", "interrupted", "completed", "failed")
@@ -255,12 +285,11 @@ def _refuse_lost(place: RunDirectory, recipe: Recipe, problem: Problem) -> None:
     )
 
 
-def _recorded(metrics: Path, unit: str) -> int:
+def _recorded(metrics: Path) -> int:
     """Return how many units are on record."""
-    begin = f'{{"kind":"{unit}"'.encode()
     try:
         with metrics.open("rb") as file:
-            return sum(line.startswith(begin) and line.endswith(b"\n") for line in file)
+            return sum(line.startswith(_UNIT) and line.endswith(b"\n") for line in file)
     except FileNotFoundError:
         return 0
 

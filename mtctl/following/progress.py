@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import deque
@@ -10,8 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from mtctl.engine import layout
+from mtctl.history.decoding import decode_records, foreign_task
+from mtctl.history.records import RECORDS, EvaluationRecord, Record, UnitRecord
+from mtctl.history.schema2 import upgraded_lines
 from mtctl.problems.kinds import problem_class
 from mtctl.recipes.recipe import Recipe
 
@@ -19,26 +24,23 @@ if TYPE_CHECKING:
     from mtctl.history import formats
     from mtctl.problems import contract
 
-WINDOW: Final = 50
-"""Episodes of a task that its running return and success rate are taken over."""
-
 
 class TaskProgress:
     """One task's latest figures.
 
     Args:
         window: how many of its latest values the mean and the success rate are taken over.
-        success: from which value an episode is a success; None if there is no such threshold.
+        score: whose threshold of success the values are held against; None if they are no scores.
 
     Attributes:
-        history: every value: returns of episodes, or losses of epochs.
+        history: every value of the figure that tasks are followed by.
         score: mean of the latest evaluation.
         weight: mean over the latest unit's updates; so is `share`.
         share: of the weighted gradient.
     """
 
-    def __init__(self, window: int, success: float | None) -> None:
-        self._success = success
+    def __init__(self, window: int, score: contract.Score | formats.Score | None) -> None:
+        self._score = score
         self.history: list[float] = []
         self._recent: deque[float] = deque(maxlen=window)
         self.score: float | None = None
@@ -56,9 +58,10 @@ class TaskProgress:
 
     @property
     def success_rate(self) -> float | None:
-        if not self._recent or self._success is None:
+        """Share of the latest values that reach the score's threshold; None where there is none."""
+        if not self._recent or self._score is None or self._score.success is None:
             return None
-        return sum(value >= self._success for value in self._recent) / len(self._recent)
+        return sum(map(self._score.succeeds, self._recent)) / len(self._recent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ class Plan:
         unit: the name of a unit of training.
         units: how many there will be.
         score: what evaluations measure.
-        is_played: whether units are episodes of one task each; if not, they are epochs of all tasks.
+        figures: what the records of units say of the tasks.
+        is_played: whether environment steps are counted; else updates are.
     """
 
     name: str
@@ -81,6 +85,7 @@ class Plan:
     unit: str
     units: int
     score: contract.Score | formats.Score
+    figures: contract.Figures | formats.Figures
     is_played: bool
 
     @classmethod
@@ -88,12 +93,16 @@ class Plan:
         """Return the plan of a run that is about to start."""
         problem, played = problem_class(recipe), recipe.steps_per_unit is not None
         tasks = tuple(recipe.problem.tasks)
-        return cls(recipe.name, seed, tasks, problem.unit, recipe.units, problem.score, played)
+        return cls(
+            recipe.name, seed, tasks, problem.unit, recipe.units, problem.score, problem.figures, played
+        )
 
     @classmethod
     def of_run(cls, run: formats.Run) -> Plan:
         """Return the plan of a run that is on disk."""
-        return cls(run.name, run.seed, run.tasks, run.unit, run.budget.units, run.score, run.is_played)
+        return cls(
+            run.name, run.seed, run.tasks, run.unit, run.budget.units, run.score, run.figures, run.is_played
+        )
 
 
 class Progress:
@@ -104,58 +113,61 @@ class Progress:
         clock: seconds; replaced in tests.
 
     Attributes:
+        figure: the name of what tasks are followed by.
+        is_scored: whether that is the score itself: it has a threshold of success, and a mean over tasks.
         steps: environment steps, or updates where nothing is played.
+        extra: the latest figures of units as a whole, by name; None where there was none yet.
         evaluations: of each evaluation, the unit that it came after and its mean over tasks.
     """
 
     def __init__(self, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
         self.name, self.seed = plan.name, plan.seed
         self.unit, self.units, self.score, self.is_played = plan.unit, plan.units, plan.score, plan.is_played
-        window = WINDOW if self.is_played else 1
-        self.tasks = {task: TaskProgress(window, self.score.success) for task in plan.tasks}
+        self.figure, self.is_scored = plan.figures.followed, plan.figures.followed == plan.score.name
+        score = plan.score if self.is_scored else None
+        self.tasks = {task: TaskProgress(plan.figures.window, score) for task in plan.tasks}
         self.done = 0
         self.updates = 0
         self.steps = 0
-        self.epsilon: float | None = None
+        self.extra: dict[str, float | None] = dict.fromkeys(plan.figures.extra)
         self.evaluations: list[tuple[int, float]] = []
         self._clock = clock
         self._started = self._paced = clock()
         self._first: tuple[int, int] | None = None
 
     def unit_ended(self, record: dict[str, Any]) -> None:
-        """Take in one line of metrics.jsonl."""
-        if record["kind"] == "evaluation":
-            self.evaluations.append((self.done, record["average"]))
-            for task, scored in record["tasks"].items():
-                self.tasks[task].score = scored["mean"]
+        """Take in what an observer of the engine sees: one line of metrics.jsonl."""
+        found: Record = msgspec.convert(record, Record)
+        self.take(found)
+
+    def take(self, record: Record) -> None:
+        """Take in one record."""
+        if isinstance(record, EvaluationRecord):
+            self.evaluations.append((self.done, record.average))
+            for task, scored in record.tasks.items():
+                self.tasks[task].score = scored.mean
             return
-        signals = record["signals"]
-        self.done, self.updates = record[self.unit], record["updates"]
-        if self.is_played:
-            self._take_episode(record)
-        else:
-            self._take_epoch(record)
+        self._take_unit(record)
         if self._first is None:
             # What came before took a time of its own: building the problem, a resumed run's past.
             self.measure_pace()
-        if signals is not None:
-            for name, task in self.tasks.items():
-                task.weight = _latest(signals["weight"].get(name), task.weight)
-                task.share = _latest(signals["gradient_share"].get(name), task.share)
+
+    def _take_unit(self, record: UnitRecord) -> None:
+        self.done, self.updates = record.unit, record.updates
+        self.steps = record.updates if record.environment_steps is None else record.environment_steps
+        self.extra |= {name: record.extra[name] for name in self.extra.keys() & record.extra.keys()}
+        for name, figures in record.tasks.items():
+            if isinstance(value := figures.get(self.figure), float | int):
+                self.tasks[name].add(value)
+        weights, shares = record.by_name("weight"), record.by_name("gradient_share")
+        for name, task in self.tasks.items():
+            task.weight = _latest(weights.get(name), task.weight)
+            task.share = _latest(shares.get(name), task.share)
 
     @property
     def evaluation(self) -> float | None:
         """Mean over tasks of the latest evaluation."""
         return self.evaluations[-1][1] if self.evaluations else None
-
-    def _take_episode(self, record: dict[str, Any]) -> None:
-        self.steps, self.epsilon = record["environment_steps"], record["epsilon"]
-        self.tasks[record["task"]].add(record["return"])
-
-    def _take_epoch(self, record: dict[str, Any]) -> None:
-        self.steps = record["updates"]
-        for task, loss in record["loss"].items():
-            self.tasks[task].add(loss)
 
     def measure_pace(self) -> None:
         """Measure the pace from here on."""
@@ -183,8 +195,8 @@ class Progress:
 
     @property
     def average(self) -> float | None:
-        """Mean over tasks of their running returns; None for losses, whose units differ."""
-        if not self.is_played:
+        """Mean over tasks of their running scores; None for other figures, whose units differ."""
+        if not self.is_scored:
             return None
         means = [task.mean for task in self.tasks.values() if task.mean is not None]
         return fmean(means) if means else None
@@ -200,17 +212,16 @@ class Tail:
     Args:
         file: may not be there yet.
         progress: gets every record.
-        read: turns a line into a record; ValueError where it is none.
+        schema: of the file.
 
     Attributes:
         lost: whether the file has become shorter than what was read, or is another one: the run has gone
             back to a checkpoint or begun anew, and what the progress holds is no longer its course.
     """
 
-    def __init__(
-        self, file: Path, progress: Progress, read: Callable[[bytes], dict[str, Any]] = json.loads
-    ) -> None:
-        self._file, self._progress, self._read, self._offset = file, progress, read, 0
+    def __init__(self, file: Path, progress: Progress, schema: int = layout.SCHEMA) -> None:
+        self._file, self._progress, self._schema = file, progress, schema
+        self._offset = self._lines = 0
         self._inode: int | None = None
         self.lost = False
 
@@ -218,7 +229,7 @@ class Tail:
         """Take in the complete lines that have come since the last call.
 
         Raises:
-            ValueError, KeyError: a line is no record.
+            MtctlError: a line is no record, or of a task that the run does not have.
         """
         try:
             with self._file.open("rb") as file:
@@ -232,10 +243,14 @@ class Tail:
         except FileNotFoundError:
             self.lost = self._offset > 0
             return
-        end = content.rfind(b"\n") + 1
-        first, self._offset = not self._offset, self._offset + end
-        for line in content[:end].splitlines():
-            self._progress.unit_ended(self._read(line))
-        if first and end:
+        lines = content[: content.rfind(b"\n") + 1]
+        first, before = not self._offset, self._lines
+        self._offset, self._lines = self._offset + len(lines), before + lines.count(b"\n")
+        current = lines if self._schema == layout.SCHEMA else upgraded_lines(lines)
+        for number, record in enumerate(decode_records(current, self._file, RECORDS, first=before + 1)):
+            if foreign := record.tasks.keys() - self._progress.tasks.keys():
+                raise foreign_task(self._file, before + number + 1, min(foreign))
+            self._progress.take(record)
+        if first and lines:
             # What the file began with took a time that is not known.
             self._progress.measure_pace()

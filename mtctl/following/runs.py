@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Literal
-
-from pydantic import TypeAdapter
+from typing import Final, Literal
 
 from mtctl.engine import layout
 from mtctl.engine.lock import holder
 from mtctl.errors import MtctlError
 from mtctl.following.progress import Plan, Progress, Tail
-from mtctl.history.formats import Record, Run
+from mtctl.history.formats import Run
 from mtctl.history.runs import find_runs, read_run
 
 Status = Literal["starting", "running", "done", "interrupted", "failed", "stopped", "unknown", "unreadable"]
 """`stopped`: its process is gone and did not say why: killed, or the machine went down. `unknown`: it may be
 so, or it is trained where this computer does not see it."""
 
-_RECORD: Final[TypeAdapter[Record]] = TypeAdapter(Record)
 UNDER_WAY: Final = frozenset({"starting", "running"})
 
 
@@ -113,7 +109,7 @@ class Followed:
 
     def _begin(self, run: Run) -> None:
         self.progress = Progress(Plan.of_run(run), self._clock)
-        self._tail = Tail(self.path / layout.METRICS, self.progress, _record)
+        self._tail = Tail(self.path / layout.METRICS, self.progress, run.schema_number)
         self._damage = ""
 
     def _follow(self, run: Run) -> None:
@@ -123,18 +119,10 @@ class Followed:
             if self._tail.lost:
                 self._begin(run)
                 self._tail.follow()
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            what = str(error).splitlines()[0]
-            self._damage = f"{self.path / layout.METRICS} has a line that is no record: {what}"
+        except MtctlError as error:
+            self._damage = error.message
         if self._damage:
             raise MtctlError(self._damage)
-
-
-def _record(line: bytes) -> dict[str, Any]:
-    """Return a record that was checked: what somebody else has written is shown only if it can be."""
-    record: dict[str, Any] = json.loads(line)
-    _RECORD.validate_python(record)
-    return record
 
 
 class Following:

@@ -17,8 +17,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from mtctl.engine.layout import LARGEST, SCHEMA
+from mtctl.engine.layout import LARGEST, READABLE, SCHEMA
 from mtctl.errors import MtctlError
+from mtctl.history.schema2 import upgraded_document
 from mtctl.reading import read_bytes
 from mtctl.text import show_text
 
@@ -71,11 +72,13 @@ def read_document(path: Path, model: type[Document], *, remedy: str) -> Document
     document = parse(text, path, remedy=remedy)
     if not isinstance(document, Mapping) or "schema" not in document:
         raise MtctlError(f"{path} was not written by mtctl: it states no `schema`", hint=remedy)
-    if (found := document["schema"]) != SCHEMA or isinstance(found, bool):
+    if (schema := document["schema"]) not in READABLE or isinstance(schema, bool):
         raise MtctlError(
-            f"{path} has schema {show(found)}; this mtctl reads schema {SCHEMA}",
+            f"{path} has schema {show(schema)}; this mtctl reads schema {' and '.join(map(str, READABLE))}",
             hint=f"read it with the version of mtctl that wrote it, or {remedy}",
         )
+    if schema != SCHEMA:
+        document = upgraded_document(document)
     return check(TypeAdapter(model), document, str(path), remedy=remedy)
 
 

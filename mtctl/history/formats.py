@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from mtctl.history.documents import Checked, Count, Label, Number
 
@@ -34,6 +33,15 @@ class Score(Checked):
         if self.success is None:
             return False
         return value >= self.success if self.higher_is_better else value <= self.success
+
+
+class Figures(Checked):
+    """What the records of units say of each task; see `mtctl.problems.contract.Figures`."""
+
+    followed: Label
+    window: Positive
+    ending: Label | None
+    extra: Labels
 
 
 class Parameters(Checked):
@@ -71,6 +79,8 @@ class Failure(Checked):
 class RunDocument(Checked):
     """run.json: who, what, how far, how long."""
 
+    schema_number: Count = Field(alias="schema")
+    """Of the files that lie beside it too."""
     status: Status
     name: Label
     seed: Count
@@ -79,6 +89,7 @@ class RunDocument(Checked):
     problem: Label
     tasks: Tasks
     score: Score
+    figures: Figures
     definition: dict[str, JsonValue]
     definition_hash: Label
     parameters: Parameters
@@ -159,102 +170,3 @@ class Evaluation(Checked):
                         f"{self.items} items are announced, and task {name} has {len(values)} {column}"
                     )
         return self
-
-
-PerTask = dict[Label, Number | None]
-"""A value for each task; None where there is none: the task was absent, or nothing was measured."""
-
-
-class SignalMeans(Checked):
-    """What a unit's updates showed, as means over them; of gradients, over the `measured` updates."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, PerTask]
-
-    updates: Count
-    measured: Count
-    loss: PerTask
-    weight: PerTask
-    gradient_norm: PerTask
-    gradient_share: PerTask
-    cosine: PerTask
-    """By pair of tasks, "standard|windy"."""
-    cosine_sd: PerTask
-    """By pair too: standard deviation over the measured updates."""
-    conflict_rate: Number | None
-
-    @property
-    def further(self) -> Mapping[str, PerTask]:
-        """Return further figures of each task, by name, as the problem and the method know them."""
-        return self.__pydantic_extra__
-
-
-class EpisodeRecord(Checked):
-    """One training episode."""
-
-    kind: Literal["episode"]
-    episode: Positive
-    task: Label
-    episode_return: Annotated[Number, Field(alias="return")]
-    """Undiscounted."""
-    steps: Count
-    outcome: Label
-    epsilon: Number
-    environment_steps: Count
-    updates: Count
-    signals: SignalMeans | None
-
-
-class EpochRecord(Checked):
-    """One pass over the training data."""
-
-    kind: Literal["epoch"]
-    epoch: Positive
-    loss: Measures
-    """Mean over the epoch's batches, by task, in original units."""
-    updates: Count
-    signals: SignalMeans | None
-
-
-class TaskMeans(Checked):
-    """One task's share of an evaluation during training."""
-
-    mean: Number
-    sd: Number | None
-    success_rate: Number | None
-    items: Positive
-    outcomes: dict[Label, Count] | None
-    steps: Number | None
-    measures: Measures
-
-
-class EvaluationRecord(Checked):
-    """One evaluation during training, at the end of an episode or an epoch."""
-
-    kind: Literal["evaluation"]
-    episode: Count | None = None
-    epoch: Count | None = None
-    environment_steps: Count | None = None
-    updates: Count
-    tasks: dict[Label, TaskMeans]
-    average: Number
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.episode is None) == (self.epoch is None):
-            raise ValueError("an evaluation is at an episode or at an epoch")
-        return self
-
-    @property
-    def unit(self) -> int:
-        """Return the number of the episode or epoch that it came after."""
-        return self.episode if self.episode is not None else self.epoch or 0
-
-    @property
-    def amount(self) -> int:
-        """Return how much training it came after: environment steps, or updates where nothing is played."""
-        return self.updates if self.environment_steps is None else self.environment_steps
-
-
-Record = Annotated[EpisodeRecord | EpochRecord | EvaluationRecord, Field(discriminator="kind")]
-"""A line of metrics.jsonl."""

@@ -33,6 +33,30 @@ class Score:
     success: float | None
     outcomes: tuple[str, ...] = ()
 
+    def succeeds(self, value: float) -> bool:
+        """Say whether a score reaches the threshold of success; False where there is none."""
+        if self.success is None:
+            return False
+        return value >= self.success if self.higher_is_better else value <= self.success
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the records of units say of each task, declared so that whoever shows them knows what they are.
+
+    Args:
+        followed: the figure that a task is followed by, e.g. "return", "loss". One that is named like the
+            score can be held against the score's threshold of success, and has a mean over tasks.
+        window: how many of a task's latest values its running mean is over.
+        ending: the figure that names how a task's part of a unit ended; None where there is none.
+        extra: figures of the unit as a whole.
+    """
+
+    followed: str
+    window: int = 1
+    ending: str | None = None
+    extra: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class ParameterCount:
@@ -76,6 +100,7 @@ class Problem(Protocol):
     Attributes:
         tasks: the T task names.
         score: what `evaluate` measures.
+        figures: what the records of units say of the tasks.
         unit: the name of a unit.
         item: the name of what an evaluation scores one by one: "episode", "window".
         units: how many the recipe asks for.
@@ -85,6 +110,7 @@ class Problem(Protocol):
 
     tasks: tuple[str, ...]
     score: Score
+    figures: Figures
     unit: str
     item: str
     units: int
@@ -100,7 +126,11 @@ class Problem(Protocol):
         ...
 
     def advance(self) -> Record | None:
-        """Collect: one environment step or one batch. Return the unit's record if this ended a unit."""
+        """Collect: one environment step or one batch. Return the unit's record if this ended a unit.
+
+        The record has `kind`, `unit`, `tasks`, `extra` and, where something is played, `environment_steps`
+        (see engine/layout.py); the engine adds `updates` and `signals`.
+        """
         ...
 
     def gradients(self) -> TaskGradients | None:

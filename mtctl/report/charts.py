@@ -9,7 +9,10 @@ import numpy as np
 
 from mtctl.analysis.bootstrap import performance_profile
 from mtctl.analysis.comparison import SEED, Comparison
-from mtctl.report.trainings import MOST_STRETCHES, Line, Recorded, read_recorded
+from mtctl.analysis.trainings import read_trainings
+from mtctl.history.curves import Curve, Trainings
+from mtctl.history.history import HistoryReader, recorded_history
+from mtctl.history.series import MOST_STRETCHES
 
 _THRESHOLDS = 101
 """Scores at which a performance profile is drawn: one for each per cent of their range."""
@@ -17,40 +20,46 @@ _DIGITS = 6
 """Significant digits of what is drawn: far below the width of a line."""
 
 
-def charts(comparison: Comparison) -> dict[str, Any]:
+def charts(comparison: Comparison, read: HistoryReader = recorded_history) -> dict[str, Any]:
     """Return what is drawn, as JSON values.
 
     Methods are in the comparison's order. A curve's parts are the average, where it has one, then the tasks;
     a place without a value is null. There is no band where there is one seed.
 
+    Args:
+        comparison: what is compared.
+        read: returns what a run recorded.
+
     Raises:
         MtctlError: if a run's records are corrupt.
     """
-    recorded = [read_recorded(method, comparison.tasks) for method in comparison.methods]
-    thresholds = _thresholds(comparison)
+    trainings = read_trainings(comparison, read)
+    figure = next(iter(trainings.values())).figure
+    scored = figure == comparison.score.name
+    thresholds, tasks = _thresholds(comparison), comparison.tasks
     return {
         "schema": 1,
         "most_stretches": MOST_STRETCHES,
         "counted": "environment steps" if comparison.played else "updates",
-        "losses": not comparison.played,
-        "trained_on": "return of training episodes" if comparison.played else "training loss",
+        "losses": not scored,
+        "trained_on": f"{figure} of training {comparison.unit}s" if scored else f"training {figure}",
         "thresholds": _short(thresholds),
         "methods": [
             {
                 "label": method.label,
                 "baseline": method.label == comparison.baseline,
-                "evaluations": _curve(each.evaluations, each),
-                "training": _curve(each.training, each),
+                "evaluations": _curve([each.evaluated(part) for part in (tasks, *zip(tasks))], each),
+                "training": _curve([None, *map(each.trained, tasks)], each),
                 "weights": {task: _short(values) for task, values in each.weights.items()},
                 "conflicts": _short(each.conflicts) if each.conflicts is not None else None,
                 "profile": _profile(np.array(method.matrix), thresholds),
             }
-            for method, each in zip(comparison.methods, recorded, strict=True)
+            for method, each in zip(comparison.methods, trainings.values(), strict=True)
         ],
     }
 
 
-def _curve(lines: Sequence[Line | None], recorded: Recorded) -> dict[str, Any] | None:
+def _curve(lines: Sequence[Curve | None], trainings: Trainings) -> dict[str, Any] | None:
     """Return lines of the average and each task on common axes; None if there is none."""
     known = next((line for line in lines if line is not None), None)
     if known is None:
@@ -58,7 +67,7 @@ def _curve(lines: Sequence[Line | None], recorded: Recorded) -> dict[str, Any] |
     return {
         "unit": _short(known.units),
         "amount": None if known.amounts is None else _short(known.amounts),
-        "runs": recorded.runs,
+        "runs": len(trainings.histories),
         "parts": [
             None
             if line is None

@@ -13,6 +13,7 @@ from mtctl.analysis.methods import Difference, Method
 from mtctl.analysis.published import PublishedRow, published_notes
 from mtctl.engine.provenance import now
 from mtctl.history.formats import Run
+from mtctl.history.history import HistoryReader, recorded_history
 from mtctl.history.runs import read_run
 from mtctl.report.charts import charts
 from mtctl.report.method import explanations
@@ -58,13 +59,19 @@ class Circumstances:
     files_diagnosed: tuple[Diagnosed, ...]
 
 
-def parts(comparison: Comparison, rows: tuple[PublishedRow, ...], around: Circumstances) -> Report:
+def parts(
+    comparison: Comparison,
+    rows: tuple[PublishedRow, ...],
+    around: Circumstances,
+    read: HistoryReader = recorded_history,
+) -> Report:
     """Return what a report says.
 
     Args:
         comparison: what is compared.
         rows: published figures to be shown beside.
         around: what else it says.
+        read: returns what a run recorded.
 
     Raises:
         MtctlError: a run's file is corrupt.
@@ -94,7 +101,7 @@ def parts(comparison: Comparison, rows: tuple[PublishedRow, ...], around: Circum
         command=around.command,
         written=f"Written by mtctl {__version__} at {now()}.",
         comparison=as_document(comparison, rows),
-        charts=charts(comparison),
+        charts=charts(comparison, read),
     )
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.explanations import EXPLANATIONS
-from mtctl.diagnosis.records.run import diagnose_run
+from mtctl.diagnosis.records.run import diagnose_recorded
 from mtctl.diagnosis.stored import read_diagnosis
-from mtctl.engine import layout
+from mtctl.history.history import HistoryReader, recorded_history
+from mtctl.history.runs import read_run
 from mtctl.report.parts import Column, Diagnosed, Finding, Table
 from mtctl.report.plain import plain
 from mtctl.screens.diagnose import CONFIDENCES, headline, summary
@@ -26,16 +27,22 @@ if TYPE_CHECKING:
 _SEVERITIES = ("error", "warning", "info")
 
 
-def diagnosed_runs(comparison: Comparison) -> tuple[Table | None, tuple[Diagnosed, ...]]:
+def diagnosed_runs(
+    comparison: Comparison, read: HistoryReader = recorded_history
+) -> tuple[Table | None, tuple[Diagnosed, ...]]:
     """Return every finding in a line, and what the records of each method's runs say.
 
     Methods without records are left out.
 
+    Args:
+        comparison: of the methods.
+        read: returns what a run recorded.
+
     Raises:
         MtctlError: if a run's files are unusable.
     """
-    read = ((method, _by_seed(method)) for method in comparison.methods)
-    by_method = {method.label: by_seed for method, by_seed in read if by_seed}
+    diagnosed = ((method, _by_seed(method, read)) for method in comparison.methods)
+    by_method = {method.label: by_seed for method, by_seed in diagnosed if by_seed}
     return _overview(by_method), tuple(_method(label, by_seed) for label, by_seed in by_method.items())
 
 
@@ -48,9 +55,10 @@ def diagnosed_files(paths: Sequence[Path]) -> tuple[Diagnosed, ...]:
     return tuple(_file(path, read_diagnosis(path)) for path in dict.fromkeys(paths))
 
 
-def _by_seed(method: Method) -> dict[int, Diagnosis]:
-    pairs = zip(method.seeds, method.paths, strict=True)
-    return {seed: diagnose_run(path) for seed, path in pairs if (path / layout.METRICS).exists()}
+def _by_seed(method: Method, read: HistoryReader) -> dict[int, Diagnosis]:
+    pairs = ((seed, read_run(path)) for seed, path in zip(method.seeds, method.paths, strict=True))
+    read_pairs = ((seed, run, read(run)) for seed, run in pairs)
+    return {seed: diagnose_recorded(run, history) for seed, run, history in read_pairs if history is not None}
 
 
 def _overview(by_method: Mapping[str, Mapping[int, Diagnosis]]) -> Table | None:

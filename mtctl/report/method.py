@@ -12,8 +12,8 @@ from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.significance import POWER
 from mtctl.engine import layout
 from mtctl.history.formats import Run
+from mtctl.history.series import MOST_STRETCHES
 from mtctl.report.parts import Explanation
-from mtctl.report.trainings import MOST_STRETCHES
 from mtctl.statistics import LEVEL
 
 
@@ -44,8 +44,9 @@ def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iter
         "Curves",
         f"Evaluations are shown where they were made, as long as all seeds of a method were evaluated. "
         f"Environment steps and updates of a place are means over its seeds. Weights, conflicts, training "
-        f"episodes and losses are means over at most {MOST_STRETCHES} stretches of equal "
-        "length, however long a training was.",
+        f"episodes and losses are means over at most {MOST_STRETCHES} stretches of equal length, however "
+        "long a training was: of each run first, over its updates where these are what is shown, and then "
+        "over seeds.",
     )
     yield Explanation(
         "Budgets",

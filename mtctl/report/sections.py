@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from mtctl.history.series import MOST_STRETCHES
 from mtctl.report.diagnosis import diagnosis
 from mtctl.report.markup import Child, Markup, element
 from mtctl.report.parts import Report
 from mtctl.report.summary import summary
 from mtctl.report.tables import table
-from mtctl.report.trainings import MOST_STRETCHES
 
 _STRETCHES: Final = f"at most {MOST_STRETCHES} stretches"
 

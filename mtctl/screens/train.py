@@ -18,6 +18,7 @@ from mtctl.text import show_text
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _SPARKS: Final = 12
 _BAR: Final = 5  # cells of a bar in a row
+_SYMBOLS: Final = {"epsilon": "ε"}
 _FEW: Final = 10  # per second: below, a rate has a decimal
 
 
@@ -49,10 +50,10 @@ def run_screen(progress: Progress, method: str, hint: str = "Ctrl-C saves and st
 
 def _tasks(progress: Progress) -> Table:
     """Show each task's latest: a return and its successes, or a loss and the score of an evaluation."""
-    score, rated = progress.score, progress.score.success is not None and progress.is_played
+    score, rated = progress.score, progress.score.success is not None and progress.is_scored
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("task", no_wrap=True)
-    table.add_column("return" if progress.is_played else "loss", justify="right", no_wrap=True, min_width=8)
+    table.add_column(_text(progress.figure), justify="right", no_wrap=True, min_width=8)
     table.add_column("course", no_wrap=True, min_width=_SPARKS)
     header = f"{'≥' if score.higher_is_better else '≤'}{score.success:g}" if rated else score.name
     table.add_column(_text(header), justify="right", no_wrap=True, min_width=5)
@@ -78,8 +79,8 @@ def runs_screen(runs: Sequence[tuple[Progress, str]], *, bars: bool = False) -> 
         bars: draw how far they are, in the place of their running returns.
     """
     units, paces = {each.unit for each, _ in runs}, {_steps(each) for each, _ in runs}
-    scores, played = {each.score.name for each, _ in runs}, any(each.is_played for each, _ in runs)
-    returns = played and not bars
+    scores = {each.score.name for each, _ in runs}
+    scored = [each.figure for each, _ in runs if each.is_scored]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("run", overflow="fold")
     table.add_column("status", no_wrap=True)
@@ -87,9 +88,9 @@ def runs_screen(runs: Sequence[tuple[Progress, str]], *, bars: bool = False) -> 
     table.add_column(_text(unit), justify="right", no_wrap=True, min_width=9)
     if bars:
         table.add_column("", width=_BAR)
-    if returns:
-        table.add_column("return", justify="right", no_wrap=True, min_width=7)
-    score = "eval" if played or len(scores) > 1 else scores.pop()
+    if scored and not bars:
+        table.add_column(_text(scored[0]), justify="right", no_wrap=True, min_width=7)
+    score = "eval" if scored or len(scores) > 1 else scores.pop()
     table.add_column(_text(score), justify="right", no_wrap=True, min_width=7)
     pace = paces.pop() if len(paces) == 1 else "pace"
     table.add_column(f"{pace}/s", justify="right", no_wrap=True, min_width=7)
@@ -101,7 +102,7 @@ def runs_screen(runs: Sequence[tuple[Progress, str]], *, bars: bool = False) -> 
             status,
             f"{progress.done}/{progress.units}",
             *([ProgressBar(total=progress.units, completed=progress.done, width=_BAR)] if bars else []),
-            *([number(progress.average)] if returns else []),
+            *([number(progress.average)] if scored and not bars else []),
             number(progress.evaluation),
             _rate(progress) if moving else NOTHING,
             duration(progress.seconds_left) if moving else NOTHING,
@@ -123,14 +124,15 @@ def line(progress: Progress) -> str:
 
 
 def _figure(progress: Progress) -> Callable[[float | None], str]:
-    """Say how a task's figures are written: returns alike, losses each in its own size."""
-    return number if progress.is_played else measure
+    """Say how a task's figures are written: scores alike, losses each in its own size."""
+    return number if progress.is_scored else measure
 
 
 def _beside(progress: Progress) -> str:
-    """Name what matters besides the tasks: how much is left to chance, or how the latest evaluation went."""
-    if progress.is_played:
-        return f"ε {number(progress.epsilon, 2)}"
+    """Name what matters besides the tasks: figures of the whole unit, or how the latest evaluation went."""
+    if progress.extra:
+        figures = progress.extra.items()
+        return "  ".join(f"{_SYMBOLS.get(name, name)} {number(value, 2)}" for name, value in figures)
     return f"{progress.score.name} {number(progress.evaluation)}"
 
 

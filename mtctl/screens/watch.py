@@ -39,7 +39,7 @@ def watch_screen(runs: Sequence[Followed], seconds_left: float | None) -> Render
 
 def watch_line(progress: Progress) -> str:
     """Say in one line how a run goes, its latest evaluation included."""
-    return line(progress) + (f"  eval {number(progress.evaluation)}" if progress.is_played else "")
+    return line(progress) + (f"  eval {number(progress.evaluation)}" if progress.is_scored else "")
 
 
 def summary(runs: Sequence[Followed], seconds_left: float | None) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,13 +18,13 @@ from mtctl.analysis.efficiency import (
     reaching,
     thresholds,
 )
-from mtctl.history.formats import EvaluationRecord
+from mtctl.history.records import EvaluationRecord
 from tests.history.runs_factory import TASKS, course, run_document
 
 
 def evaluations(averages: Sequence[float], every: int = 50) -> list[EvaluationRecord]:
     lines = course(run_document(), averages, every=every)
-    return [EvaluationRecord.model_validate(line) for line in lines if line["kind"] == "evaluation"]
+    return [msgspec.convert(line, EvaluationRecord) for line in lines if line["kind"] == "evaluation"]
 
 
 def arrived(averages: Sequence[float], threshold: float = 200.0, *, higher: bool = True) -> Arrival:

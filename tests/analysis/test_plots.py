@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mtctl.analysis.comparison import Comparison, compare
-from mtctl.analysis.plot_data import BINS, read_trainings
 from mtctl.analysis.plots import FORMATS, require_matplotlib, write_plots
+from mtctl.analysis.trainings import efficiency_curve, read_trainings
 from mtctl.errors import MtctlError
+from mtctl.history.series import MOST_STRETCHES
 from mtctl.statistics import estimate
 from tests.history.runs_factory import scores, write_course, write_run, write_windows_run
 
@@ -70,31 +71,35 @@ def test_what_is_not_known_is_not_drawn(tmp_path: Path) -> None:
 
 
 def test_learning_curves_are_means_with_t_intervals(found: Comparison) -> None:
-    curve = read_trainings(found)["gradnorm_blind"].learning_curve(found.tasks)
+    curve = read_trainings(found)["gradnorm_blind"].evaluated(found.tasks)
     assert curve is not None
-    assert curve.x.tolist() == [10, 20, 30]
-    assert curve.y.tolist() == [50, 100, 160]
+    assert curve.units.tolist() == [10, 20, 30]
+    assert curve.mean.tolist() == [50, 100, 160]
+    assert curve.low is not None
+    assert curve.high is not None
     last = estimate([150.0, 160.0, 170.0]).interval
     assert last is not None
     assert (curve.low[-1], curve.high[-1]) == pytest.approx((last.low, last.high))
 
 
 def test_efficiency_is_followed_as_far_as_all_runs_came(found: Comparison) -> None:
-    curve = read_trainings(found)["shared_aware"].efficiency_curve(found.tasks)
+    curve = efficiency_curve(read_trainings(found)["shared_aware"], found.tasks)
     assert curve is not None
-    assert (curve.x[0], curve.x[-1]) == (1200, 3000)
-    assert (curve.low <= curve.y).all()
-    assert (curve.y <= curve.high).all()
+    assert (curve.units[0], curve.units[-1]) == (1200, 3000)
+    assert curve.low is not None
+    assert curve.high is not None
+    assert (curve.low <= curve.mean).all()
+    assert (curve.mean <= curve.high).all()
 
 
 def test_stretches_of_training_keep_their_means(tmp_path: Path) -> None:
     write_course(write_run(tmp_path, budget={"done": 100}, evaluation={"done": 100}), [1.0, 2.0])
     training = read_trainings(compare([tmp_path]))["gradnorm_blind"]
-    rates = training.conflicts()
-    assert rates.shape == (BINS,)
+    rates = training.conflicts
+    assert rates is not None
+    assert rates.shape == (MOST_STRETCHES,)
     assert rates == pytest.approx((np.arange(0, 100, 2) + 0.5) / 99)
-    assert training.weights(["standard", "none"])["standard"] == pytest.approx(1 + 2 * rates)
-    assert set(training.weights(["standard", "none"])) == {"standard"}
+    assert training.weights["standard"] == pytest.approx(1 + 2 * rates)
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from scipy import stats
@@ -21,7 +22,8 @@ from mtctl.analysis.selection import (
     selected,
     selection_notes,
 )
-from mtctl.history.formats import Evaluation, EvaluationRecord, Run
+from mtctl.history.formats import Evaluation, Run
+from mtctl.history.records import EvaluationRecord
 from mtctl.history.runs import evaluation, read_run
 from tests.history.runs_factory import (
     TASKS,
@@ -49,8 +51,9 @@ def record(values: Mapping[str, Sequence[float]], episode: int = 50, **changes: 
         for task, found in values.items()
     }
     average = float(np.mean([task["mean"] for task in tasks.values()]))
-    return EvaluationRecord.model_validate(
-        {"kind": "evaluation", "episode": episode, "updates": 1, "tasks": tasks, "average": average} | changes
+    return msgspec.convert(
+        {"kind": "evaluation", "unit": episode, "updates": 1, "tasks": tasks, "average": average} | changes,
+        EvaluationRecord,
     )
 
 
@@ -124,10 +127,9 @@ def simulate(rng: np.random.Generator, run: Run, checkpoints: int, items: int) -
     ]
     best = selected(run, records)
     assert best is not None
-    assert best.episode is not None
-    rate = landing[best.episode // 50 - 1]
+    rate = landing[best.unit // 50 - 1]
     held_out = dict(zip(TASKS, play(rate, 100).tolist(), strict=True))
-    found = known(judge_selection(run, records, fresh(run, held_out, done=best.episode)))
+    found = known(judge_selection(run, records, fresh(run, held_out, done=best.unit)))
     return found, best.average - (250 * rate - 150 * (1 - rate))
 
 
@@ -164,7 +166,7 @@ def test_windows_are_scored_on_every_task_together(tmp_path: Path) -> None:
             common = rng.normal(0, shared, number)
             return {task: (common + rng.normal(0, 1 - shared, number)).tolist() for task in WINDOWS_TASKS}
 
-        monitored = record(score(2000)).model_copy(update={"episode": None, "epoch": 5})
+        monitored = record(score(2000), 5)
         found = known(judge_selection(windows, [monitored], fresh(windows, score(2000), done=5)))
         assert found.average.half_width is not None
         return found.average.half_width
@@ -274,8 +276,8 @@ def test_the_factory_and_the_engine_agree_on_what_best_is(tmp_path: Path) -> Non
     path = write_run(tmp_path)
     write_course(path, [1.0, 5.0, 5.0, 2.0])
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    found = [EvaluationRecord.model_validate(line) for line in lines if line["kind"] == "evaluation"]
+    found = [msgspec.convert(line, EvaluationRecord) for line in lines if line["kind"] == "evaluation"]
     best = selected(read_run(path), found)
     assert best is not None
-    assert best.episode == 100
+    assert best.unit == 100
     assert scores(5.0).keys() == best.tasks.keys()

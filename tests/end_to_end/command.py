@@ -84,4 +84,4 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
 def episodes(run: Path) -> int:
     """Return how many episodes a run has recorded so far."""
     file = run / "metrics.jsonl"
-    return file.read_bytes().count(b'{"kind":"episode"') if file.exists() else 0
+    return file.read_bytes().count(b'{"kind":"unit"') if file.exists() else 0

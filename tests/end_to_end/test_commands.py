@@ -47,7 +47,7 @@ def test_runs_know_the_command_that_was_typed(workplace: Path) -> None:
 
 def test_seeds_make_different_runs(workplace: Path) -> None:
     first, second = (metrics(workplace / "results" / "shared_blind" / f"seed{seed}") for seed in (0, 1))
-    assert first[0]["return"] != second[0]["return"]
+    assert first[0]["tasks"] != second[0]["tasks"]
 
 
 def test_eval_then_compare(workplace: Path) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mtctl.balancing.gradients import AutogradGradients
 from mtctl.problems.contract import (
+    Figures,
     Frame,
     ParameterCount,
     Record,
@@ -39,6 +40,7 @@ class Regression:
     unit = "epoch"
     item = "point"
     score = Score(name="error", higher_is_better=False, success=None)
+    figures = Figures("error")
     tasks: tuple[str, ...] = ("wave", "line")
     definition: Mapping[str, Any] = {"tasks": {"wave": "sin 2x", "line": "3x - 1"}}
 
@@ -73,7 +75,13 @@ class Regression:
         if self._batches % BATCHES:
             return None
         self.done += 1
-        return {"kind": self.unit, self.unit: self.done, "environment_steps": self._batches}
+        return {
+            "kind": "unit",
+            "unit": self.done,
+            "tasks": {},
+            "extra": {},
+            "environment_steps": self._batches,
+        }
 
     def _losses(self, inputs: Tensor) -> dict[str, Tensor]:
         hidden = self._trunk(inputs).tanh()

@@ -87,7 +87,7 @@ def test_a_full_disk(tmp_path: Path, limit: Any, size: int, status: str) -> None
 
     class Full:
         def unit_ended(self, record: dict[str, Any]) -> None:
-            if record.get("episode") == 3:
+            if record["unit"] == 3:
                 limit(size)
 
     of = recipe("equal_blind", "agent.hidden=[64,64]")
@@ -117,7 +117,7 @@ def test_a_full_disk(tmp_path: Path, limit: Any, size: int, status: str) -> None
 def test_any_error_marks_the_run(tmp_path: Path, error: Exception, said: str) -> None:
     class Broken:
         def unit_ended(self, record: dict[str, Any]) -> None:
-            if record.get("episode") == 4:
+            if record["unit"] == 4:
                 raise error
 
     with pytest.raises(type(error)) as caught:
@@ -179,7 +179,7 @@ def test_a_score_that_no_file_may_hold(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Lander, "evaluate", evaluate)
     with pytest.raises(Diverged, match=r"evaluation after episode 3, step \d+: task `standard` has return"):
         train(tmp_path / "bad")
-    assert [record["kind"] for record in metrics(tmp_path / "bad")] == ["episode"] * 3
+    assert [record["kind"] for record in metrics(tmp_path / "bad")] == ["unit"] * 3
     assert last(tmp_path / "bad")["done"] == 2
     before = tree(tmp_path / "good")
     with pytest.raises(Diverged):
@@ -195,7 +195,7 @@ def test_signals_that_no_file_may_hold_are_null(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(Windows, "inspect", overflowing)
     assert train(tmp_path, WINDOWS) == "completed"
-    signals = [record["signals"] for record in metrics(tmp_path) if record["kind"] == "epoch"]
+    signals = [record["signals"] for record in metrics(tmp_path) if record["kind"] == "unit"]
     assert [each["reach"] for each in signals] == [{"type": None, "ptr": None, "binary": None}] * 3
 
 

@@ -77,7 +77,7 @@ def test_every_method_learns_both_tasks(name: str) -> None:
 
 def test_records_tell_the_updates_of_their_unit() -> None:
     records = train(Regression(units=3))
-    assert [record["epoch"] for record in records] == [1, 2, 3]
+    assert [record["unit"] for record in records] == [1, 2, 3]
     assert [record["signals"]["updates"] for record in records] == [BATCHES - 1, BATCHES, BATCHES]
 
 

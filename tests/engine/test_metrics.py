@@ -10,11 +10,11 @@ from mtctl.errors import MtctlError
 
 def test_records_are_lines_that_others_see_at_once(tmp_path: Path) -> None:
     file = MetricsFile(tmp_path / "metrics.jsonl")
-    file.write({"kind": "episode", "return": -1.5, "outcome": None, "task": "é"})
+    file.write({"kind": "unit", "return": -1.5, "outcome": None, "task": "é"})
     assert file.sync() == len((tmp_path / "metrics.jsonl").read_bytes())
     file.write({"kind": "evaluation"})
     text = (tmp_path / "metrics.jsonl").read_text(encoding="utf-8")
-    assert text == '{"kind":"episode","return":-1.5,"outcome":null,"task":"é"}\n{"kind":"evaluation"}\n'
+    assert text == '{"kind":"unit","return":-1.5,"outcome":null,"task":"é"}\n{"kind":"evaluation"}\n'
     file.close()
 
 

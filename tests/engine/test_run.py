@@ -48,11 +48,11 @@ def test_run_json(finished: Path) -> None:
     found, records = run_json(finished), metrics(finished)
     assert (found["status"], found["error"], found["seed"]) == ("completed", None, 0)
     assert found["tasks"] == ["standard", "windy", "heavy"]
-    episodes = [record for record in records if record["kind"] == "episode"]
+    episodes = [record for record in records if record["kind"] == "unit"]
     assert found["budget"] == {
         "units": 6,
         "done": 6,
-        "environment_steps": sum(record["steps"] for record in episodes),
+        "environment_steps": sum(each["steps"] for record in episodes for each in record["tasks"].values()),
         "updates": episodes[-1]["updates"],
         "samples_per_update": 192,
     }
@@ -65,9 +65,9 @@ def test_run_json(finished: Path) -> None:
 
 def test_records(finished: Path) -> None:
     records = metrics(finished)
-    assert [record["kind"] for record in records] == (["episode"] * 3 + ["evaluation"]) * 2
-    episodes = [record for record in records if record["kind"] == "episode"]
-    assert [record["episode"] for record in episodes] == [1, 2, 3, 4, 5, 6]
+    assert [record["kind"] for record in records] == (["unit"] * 3 + ["evaluation"]) * 2
+    episodes = [record for record in records if record["kind"] == "unit"]
+    assert [record["unit"] for record in episodes] == [1, 2, 3, 4, 5, 6]
     assert episodes[0]["signals"] is None
     every = lander("equal_blind").agent.update_every
     before, after = (episodes[place]["environment_steps"] // every for place in (-2, -1))
@@ -92,7 +92,7 @@ def test_checkpoints_hold_what_they_say(finished: Path) -> None:
 def test_best_is_the_best_evaluation(finished: Path) -> None:
     evaluations = [record for record in metrics(finished) if record["kind"] == "evaluation"]
     best = max(evaluations, key=lambda record: record["average"])
-    assert checkpoint.load(finished / "checkpoints" / "best.pt")["done"] == best["episode"]
+    assert checkpoint.load(finished / "checkpoints" / "best.pt")["done"] == best["unit"]
 
 
 @pytest.mark.parametrize("stops", [[1], [3], [5], [2, 1, 2]])
@@ -121,7 +121,7 @@ class CrashAfter:
         self._episodes = episodes
 
     def unit_ended(self, record: dict[str, Any]) -> None:
-        if record["kind"] == "episode" and record["episode"] == self._episodes:
+        if record["kind"] == "unit" and record["unit"] == self._episodes:
             raise Crash
 
 
@@ -133,7 +133,7 @@ def test_crashed_and_resumed_equals_uninterrupted(finished: Path, tmp_path: Path
     assert run_json(tmp_path)["status"] == "running"
     assert len(metrics(tmp_path)) >= episodes
     with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"kind":"episode","epi')
+        file.write('{"kind":"unit","uni')
     assert train(tmp_path, resume=True) == "completed"
     assert_same_training(tmp_path, finished)
 
@@ -158,5 +158,5 @@ def test_observers_cannot_change_what_is_trained(finished: Path, tmp_path: Path)
 
 def test_seeds_differ(finished: Path, tmp_path: Path) -> None:
     train(tmp_path, seed=1)
-    assert metrics(tmp_path)[0]["return"] != metrics(finished)[0]["return"]
+    assert metrics(tmp_path)[0]["tasks"] != metrics(finished)[0]["tasks"]
     assert not torch.equal(last(tmp_path)["policy"]["parameters"], last(finished)["policy"]["parameters"])

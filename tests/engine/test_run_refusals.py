@@ -152,7 +152,7 @@ def test_a_disk_that_fills_up(finished: Path, tmp_path: Path, monkeypatch: pytes
 
     class FillsUp:
         def unit_ended(self, record: dict[str, Any]) -> None:
-            disk.full = record.get("episode") == 3
+            disk.full = record["unit"] == 3
 
     with pytest.raises(MtctlError, match="no space left on the device") as caught:
         train(tmp_path, observers=[FillsUp()])

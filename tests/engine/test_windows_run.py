@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mtctl.analysis.evaluation import summarise
 from mtctl.engine.evaluate import evaluate_run
-from mtctl.history.formats import EpochRecord, EvaluationRecord
+from mtctl.history.history import PAIRS, read_history
 from mtctl.history.runs import evaluation, read_run
-from mtctl.history.runs import metrics as checked_metrics
 from mtctl.measuring.calibrate import seconds_per_run
 from tests.engine.runs import WINDOWS, StopAfter, assert_same_training, metrics, run_json, train, tree
 
@@ -45,25 +45,22 @@ def test_run_json(finished: Path) -> None:
 
 
 def test_records(finished: Path) -> None:
-    assert [record["kind"] for record in metrics(finished)] == ["epoch", "evaluation"] * 3
+    assert [record["kind"] for record in metrics(finished)] == ["unit", "evaluation"] * 3
     assert all("environment_steps" not in record for record in metrics(finished))
-    epochs = [record for record in checked_metrics(finished) if isinstance(record, EpochRecord)]
-    assert [(epoch.epoch, epoch.updates) for epoch in epochs] == [(1, 3), (2, 6), (3, 9)]
-    measured = []
-    for epoch in epochs:
-        assert tuple(epoch.loss) == TASKS
-        assert epoch.signals is not None
-        assert all(tuple(figures) == TASKS for figures in epoch.signals.further.values())
-        assert all(
-            (norm is None) == (not epoch.signals.measured) for norm in epoch.signals.gradient_norm.values()
-        )
-        measured.append(epoch.signals.measured)
-    assert measured == [1, 1, 1]
+    history = read_history(read_run(finished))
+    assert (history.units.tolist(), history.updates) == ([1, 2, 3], 9)
+    assert history.learned.tolist() == [1, 2, 3]
+    assert (history.spent.tolist(), history.measured.tolist()) == ([3, 3, 3], [1, 1, 1])
+    assert all(len(history.figure("loss", task).values) == 3 for task in TASKS)
+    by_task = {name: keys for name, keys in history.signals.items() if name not in PAIRS}
+    assert all(tuple(keys) == TASKS for keys in by_task.values())
+    assert {"weight", "gradient_norm", "reach", "dead_units"} <= by_task.keys()
+    assert all(not np.isnan(values).any() for values in history.signals["gradient_norm"].values())
 
 
 def test_evaluations_during_training(finished: Path) -> None:
-    found = [record for record in checked_metrics(finished) if isinstance(record, EvaluationRecord)]
-    assert [record.epoch for record in found] == [1, 2, 3]
+    found = read_history(read_run(finished)).evaluations
+    assert [record.unit for record in found] == [1, 2, 3]
     for record in found:
         for task in record.tasks.values():
             assert (task.items, task.outcomes, task.steps, task.success_rate) == (6, None, None, None)

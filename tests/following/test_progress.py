@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import pytest
 from mtctl.cli.train_many import _Watched
 from mtctl.engine.launch.local import Job
 from mtctl.following.progress import Plan, Progress, Tail
+from mtctl.history import formats
 from mtctl.history.runs import read_run
+from mtctl.problems import contract
 from mtctl.recipes.loading import load
 from mtctl.screens.live import units_per_line
 from tests.engine.runs import WINDOWS, train
 from tests.engine.runs import recipe as recipe_of
 
 TASKS = ("standard", "windy", "heavy")
+COUNTED = {"updates": 6, "measured": 6, "conflict_rate": None}
 
 
 class Clock:
@@ -42,34 +46,42 @@ def progress(clock: Clock) -> Progress:
 
 def record(episode: int, value: float = -100.0, **signals: Any) -> dict[str, Any]:
     return {
-        "kind": "episode",
-        "episode": episode,
-        "task": TASKS[(episode - 1) % 3],
-        "return": value,
-        "steps": 50,
-        "outcome": "crashed",
-        "epsilon": 0.5,
+        "kind": "unit",
+        "unit": episode,
+        "tasks": {TASKS[(episode - 1) % 3]: {"return": value, "steps": 50, "outcome": "crashed"}},
+        "extra": {"epsilon": 0.5},
         "environment_steps": 50 * episode,
         "updates": 40 * episode,
-        "signals": signals or None,
+        "signals": {**COUNTED, **signals} if signals else None,
     }
 
 
 def evaluated(average: float, **means: float) -> dict[str, Any]:
+    nothing = dict.fromkeys(("sd", "success_rate", "outcomes", "steps"))
     return {
         "kind": "evaluation",
+        "unit": 1,
+        "updates": 1,
         "average": average,
-        "tasks": {task: {"mean": mean} for task, mean in means.items()},
+        "tasks": {
+            task: {"mean": mean, "items": 1, "measures": {}, **nothing} for task, mean in means.items()
+        },
     }
 
 
 def epoch(number: int, **losses: float) -> dict[str, Any]:
-    signals = {"updates": 6, "weight": dict.fromkeys(losses, 1.0), "gradient_share": dict.fromkeys(losses)}
-    return {"kind": "epoch", "epoch": number, "loss": losses, "updates": 6 * number, "signals": signals}
+    signals = {**COUNTED, "weight": dict.fromkeys(losses, 1.0), "gradient_share": dict.fromkeys(losses)}
+    tasks = {task: {"loss": loss} for task, loss in losses.items()}
+    return {"kind": "unit", "unit": number, "tasks": tasks, "updates": 6 * number, "signals": signals}
 
 
 def test_nothing_is_known_at_first(progress: Progress) -> None:
-    assert (progress.done, progress.units, progress.epsilon, progress.average) == (0, 60, None, None)
+    assert (progress.done, progress.units, progress.extra, progress.average) == (
+        0,
+        60,
+        {"epsilon": None},
+        None,
+    )
     assert progress.steps_per_second is progress.seconds_left is None
     assert all(task.mean is task.success_rate is task.weight is None for task in progress.tasks.values())
 
@@ -143,7 +155,7 @@ def test_epochs_have_losses_of_every_task(epochs: Progress) -> None:
     assert found["type"] == (1.0, [1.5, 1.0], 10.0)
     assert found["countdown"] == (10.0, [20.0, 10.0], None)
     assert (epochs.done, epochs.updates, epochs.evaluation) == (2, 12, 5.0)
-    assert (epochs.epsilon, epochs.average, epochs.tasks["type"].success_rate) == (None, None, None)
+    assert (epochs.extra, epochs.average, epochs.tasks["type"].success_rate) == ({}, None, None)
     assert (epochs.tasks["type"].weight, epochs.tasks["type"].share) == (1.0, None)
 
 
@@ -308,3 +320,5 @@ def test_the_plan_of_a_run_is_that_of_its_recipe(tmp_path: Path) -> None:
         for field in ("name", "seed", "tasks", "unit", "units", "is_played"):
             assert getattr(found, field) == getattr(planned, field)
         assert found.score.success == planned.score.success
+        assert isinstance(planned.figures, contract.Figures)
+        assert found.figures == formats.Figures.model_validate(asdict(planned.figures))

@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 
 from mtctl.engine.directory import RunDirectory
 from mtctl.errors import MtctlError
+from mtctl.following import progress
 from mtctl.following.runs import Followed, Following
+from mtctl.history.decoding import decode_records
 from mtctl.screens.watch import watch_screen
 from tests.cli.watched import UnderWay, under_way
 from tests.engine.runs import tree
 from tests.history.runs_factory import records, write_run
 from tests.screens.snapshots import render
 
-UNKNOWN_TASK = json.dumps(records(1)[0] | {"task": "calm"})
+UNKNOWN_TASK = json.dumps(records(1)[0] | {"tasks": {"calm": {"return": 1.0}}})
 Start = Callable[..., UnderWay]
 
 
@@ -135,7 +137,7 @@ def test_a_run_that_begins_anew(start: Start) -> None:
     assert len(followed.progress.tasks["standard"].history) == 100
 
 
-@pytest.mark.parametrize("line", ['{"kind": "episode"}', "[1]", "{", "\xff", "9" * 5000, UNKNOWN_TASK])
+@pytest.mark.parametrize("line", ['{"kind": "unit"}', "[1]", "{", "\xff", "9" * 5000, UNKNOWN_TASK])
 def test_records_that_are_none(start: Start, line: str) -> None:
     run = start()
     followed = Followed(run.path)
@@ -145,7 +147,7 @@ def test_records_that_are_none(start: Start, line: str) -> None:
     for _ in range(2):
         followed.look()
         assert followed.status == "unreadable"
-        assert "metrics.jsonl has a line that is no record" in followed.why
+        assert f"{run.metrics}:52" in followed.why
         assert not followed.under_way
     run.describe(started="2026-02-01T12:00:00+00:00")
     run.play([1.0])
@@ -225,16 +227,14 @@ def test_only_what_is_new_is_read(start: Start, monkeypatch: pytest.MonkeyPatch)
     followed = Followed(run.path)
     followed.look()
     parsed: list[bytes] = []
-    loads = json.loads
 
-    def counted(text: bytes) -> Any:
-        parsed.append(text)
-        return loads(text)
+    def counted(content: bytes, *rest: Any, **options: Any) -> Any:
+        parsed.extend(content.splitlines())
+        return decode_records(content, *rest, **options)
 
-    monkeypatch.setattr(json, "loads", counted)
+    monkeypatch.setattr(progress, "decode_records", counted)
     followed.look()
     assert parsed == []
     run.play([1.0, 2.0, 3.0])
-    parsed.clear()
     followed.look()
     assert len(parsed) == 51

@@ -37,7 +37,7 @@ def run_document(
     """Return a completed run's run.json; `changes` replace its keys, and merge into `budget` and `score`."""
     rules = changes.pop("definition", definition(tasks))
     document = {
-        "schema": 2,
+        "schema": 3,
         "status": "completed",
         "name": name,
         "seed": seed,
@@ -52,6 +52,7 @@ def run_document(
             "outcomes": ["landed", "crashed", "timed_out"],
         }
         | changes.pop("score", {}),
+        "figures": {"followed": "return", "window": 50, "ending": "outcome", "extra": ["epsilon"]},
         "definition": rules,
         "definition_hash": sha(rules),
         "parameters": {"total": 35719, "shared": 35716, "balancer": 3},
@@ -82,7 +83,7 @@ def evaluation_document(
     played = run["unit"] == "episode"
     scores = returns or dict.fromkeys(run["tasks"], (100.0, 150.0, 200.0, 250.0))
     document = {
-        "schema": 2,
+        "schema": 3,
         "checkpoint": "last",
         "done": run["budget"]["done"],
         "seeds": "held_out",
@@ -122,13 +123,10 @@ def records(episodes: int = 3, tasks: Sequence[str] = TASKS) -> list[dict[str, A
     }
     played = [
         {
-            "kind": "episode",
-            "episode": number,
-            "task": first,
-            "return": -123.4,
-            "steps": 93,
-            "outcome": "crashed",
-            "epsilon": 1.0,
+            "kind": "unit",
+            "unit": number,
+            "tasks": {first: {"return": -123.4, "steps": 93, "outcome": "crashed"}},
+            "extra": {"epsilon": 1.0},
             "environment_steps": 93 * number,
             "updates": 0,
             "signals": None if number == 1 else signals,
@@ -146,7 +144,7 @@ def records(episodes: int = 3, tasks: Sequence[str] = TASKS) -> list[dict[str, A
     }
     evaluation = {
         "kind": "evaluation",
-        "episode": episodes,
+        "unit": episodes,
         "environment_steps": 93 * episodes,
         "updates": 0,
         "tasks": {first: task},
@@ -187,8 +185,9 @@ def epochs(number: int = 2) -> list[dict[str, Any]]:
             }
             for task in WINDOWS_TASKS
         }
-        spent = {"epoch": epoch, "updates": 6 * epoch}
-        lines.append({"kind": "epoch", **spent, "loss": ones, "signals": signals})
+        spent = {"unit": epoch, "updates": 6 * epoch}
+        losses = {task: {"loss": 1.0} for task in WINDOWS_TASKS}
+        lines.append({"kind": "unit", **spent, "tasks": losses, "extra": {}, "signals": signals})
         lines.append({"kind": "evaluation", **spent, "tasks": tasks, "average": 12.5})
     return lines
 
@@ -200,8 +199,8 @@ def course(
 
     Conflict rates go from 0 to 1, and the first task's weight from 1 to 3.
     """
-    tasks, unit = run["tasks"], run["unit"]
-    played, last = unit == "episode", every * len(averages)
+    tasks = run["tasks"]
+    played, last = run["unit"] == "episode", every * len(averages)
     lines: list[dict[str, Any]] = []
     for number in range(1, last + 1):
         spent = {"environment_steps": steps * number} if played else {}
@@ -217,9 +216,14 @@ def course(
             "cosine_sd": {},
             "conflict_rate": share,
         }
-        kind = {"task": tasks[0], "return": 1.0, "steps": steps, "outcome": "landed", "epsilon": 0.1}
-        own = kind if played else {"loss": dict.fromkeys(tasks, 1.0)}
-        lines.append({"kind": unit, unit: number, **own, **spent, "signals": signals})
+        figures: dict[str, Any] = (
+            {tasks[0]: {"return": 1.0, "steps": steps, "outcome": "landed"}}
+            if played
+            else {task: {"loss": 1.0} for task in tasks}
+        )
+        extra = {"epsilon": 0.1} if played else {}
+        own = {"unit": number, "tasks": figures, "extra": extra}
+        lines.append({"kind": "unit", **own, **spent, "signals": signals})
         if number % every == 0:
             mean = averages[number // every - 1]
             task = {
@@ -232,7 +236,7 @@ def course(
                 "measures": {},
             }
             by_task = dict.fromkeys(tasks, task)
-            lines.append({"kind": "evaluation", unit: number, **spent, "tasks": by_task, "average": mean})
+            lines.append({"kind": "evaluation", "unit": number, **spent, "tasks": by_task, "average": mean})
     return lines
 
 
@@ -252,6 +256,7 @@ def write_windows_run(root: Path, name: str = "windows_documented", seed: int = 
         "problem": "windows",
         "unit": "epoch",
         "item": "window",
+        "figures": {"followed": "loss", "window": 1, "ending": None, "extra": []},
         "definition": rules,
         "parameters": {"total": 97543, "shared": 96832},
         "seconds": {"total": 24.2, "training": 20.0, "evaluation": 4.2},

@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtctl.errors import MtctlError
-from mtctl.history.course import Moment, moments, read_course, recorded_course
-from mtctl.history.formats import EvaluationRecord, Run
-from mtctl.history.runs import metrics, read_run
-from tests.history.runs_factory import TASKS, WINDOWS_TASKS, write_course, write_run, write_windows_run
+from mtctl.history.course import read_course, recorded_course
+from mtctl.history.formats import Run
+from mtctl.history.history import read_history
+from mtctl.history.runs import read_run
+from tests.history.runs_factory import TASKS, write_course, write_run
 
 
 @pytest.fixture
@@ -29,17 +30,6 @@ def rewrite(run: Run, **dumps: Any) -> None:
     file.write_text("".join(json.dumps(record, **dumps) + "\n" for record in records))
 
 
-def checked(run: Run) -> list[Moment]:
-    """Return the same figures from records that are read and checked one by one."""
-    found = []
-    for record in metrics(run.path):
-        if not isinstance(record, EvaluationRecord) and record.signals is not None:
-            unit = record.episode if record.kind == "episode" else record.epoch
-            seen = record.signals
-            found.append(Moment(unit, seen.measured, seen.conflict_rate, seen.weight))
-    return found
-
-
 def test_a_course_in_figures(run: Run) -> None:
     course = read_course(run)
     assert [record.average for record in course.evaluations] == [0.0, 100.0, 200.0]
@@ -48,29 +38,30 @@ def test_a_course_in_figures(run: Run) -> None:
     assert course.last == pytest.approx({"standard": 3 - 2 / 29, "windy": 1.0, "heavy": 1.0})
 
 
-def test_figures_cut_out_of_lines_are_those_of_checked_records(run: Run, tmp_path: Path) -> None:
-    assert moments(run) == checked(run)
-    windows = read_run(write_windows_run(tmp_path))
-    write_course(windows.path, [1.0, 2.0], every=2)
-    assert moments(windows) == checked(windows)
-    assert set(read_course(windows).last) == set(WINDOWS_TASKS)
-
-
 def test_other_ways_to_write_json_are_read_too(run: Run) -> None:
-    before, moments_before = read_course(run), moments(run)
+    before = read_course(run)
     rewrite(run, sort_keys=True)
     assert read_course(run) == before
-    assert moments(run) == moments_before
 
 
 def test_conflicts_count_by_measured_updates(run: Run) -> None:
     file = run.path / "metrics.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    units = [line for line in lines if line["kind"] == "episode"][:3]
+    units = [line for line in lines if line["kind"] == "unit"][:3]
     for unit, (rate, measured) in zip(units, [(0.0, 1), (1.0, 3), (None, 0)], strict=True):
         unit["signals"] |= {"conflict_rate": rate, "measured": measured}
     file.write_text("".join(json.dumps(unit, separators=(",", ":")) + "\n" for unit in units))
     assert read_course(run).conflict_rate == 0.75
+
+
+def test_weights_count_by_updates(run: Run) -> None:
+    """A unit of many updates says more of the weights that were learned with than one of few."""
+    file = run.path / "metrics.jsonl"
+    units = [line for line in map(json.loads, file.read_text().splitlines()) if line["kind"] == "unit"][:20]
+    for unit, (weight, updates) in zip(units, [(1.0, 30), (4.0, 10)], strict=False):
+        unit["signals"] |= {"weight": {"standard": weight}, "updates": updates}
+    file.write_text("".join(json.dumps(unit) + "\n" for unit in units))
+    assert read_course(run).first == {"standard": 1.75}
 
 
 def test_a_training_without_updates_has_neither_conflicts_nor_weights(run: Run) -> None:
@@ -89,23 +80,24 @@ def test_records_that_were_not_kept_are_no_error(run: Run) -> None:
 
 
 def test_a_last_line_that_is_cut_off_does_not_count(run: Run) -> None:
+    run = run.model_copy(update={"status": "interrupted"})
     before, file = read_course(run), run.path / "metrics.jsonl"
     with file.open("a") as end:
-        end.write('{"kind":"episode","episode":31,"ta')
+        end.write('{"kind":"unit","unit":31,"ta')
     assert read_course(run) == before
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_damage_is_explained_or_harmless(run: Run, data: st.DataObject) -> None:
-    """What is cut out of a damaged line is a figure of the expected kind, or the damage is named."""
+    """What is read of a damaged line is a figure of the expected kind, or the damage is named."""
     file = run.path / "metrics.jsonl"
     whole = file.read_bytes()
     place = data.draw(st.integers(0, len(whole) - 1))
     letter = data.draw(st.sampled_from([b"9", b"e", b"-", b"x", b"", b"}", b","]))
     try:
         file.write_bytes(whole[:place] + letter + whole[place + 1 :])
-        for read in (read_course, moments):
+        for read in (read_course, read_history):
             try:
                 read(run)
             except MtctlError as error:

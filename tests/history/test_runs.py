@@ -12,9 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtctl.errors import MtctlError
-from mtctl.history.formats import EpisodeRecord, EpochRecord, EvaluationRecord
-from mtctl.history.runs import evaluation, find_runs, metrics, read_run
-from tests.history.runs_factory import epochs, run_document, write_run, write_windows_run
+from mtctl.history.course import Course, read_course
+from mtctl.history.history import History, read_history
+from mtctl.history.runs import evaluation, find_runs, read_run
+from tests.history.runs_factory import run_document, write_run, write_windows_run
+
+
+def history(path: Path) -> History:
+    return read_history(read_run(path))
+
+
+def course(path: Path) -> Course:
+    return read_course(read_run(path))
 
 
 def failure(read: Callable[[], object]) -> MtctlError:
@@ -61,94 +70,6 @@ def test_an_evaluation_of_another_checkpoint_has_its_own_file(tmp_path: Path) ->
 def test_an_evaluation_under_a_wrong_name_is_refused(tmp_path: Path) -> None:
     path = write_run(tmp_path, evaluation={"checkpoint": "best"})
     assert "is of checkpoint best, not last" in failure(lambda: evaluation(path)).message
-
-
-def test_metrics_are_read(tmp_path: Path) -> None:
-    found = metrics(write_run(tmp_path))
-    first, second, _, last = found
-    assert found.cut_off is None
-    assert isinstance(first, EpisodeRecord)
-    assert isinstance(second, EpisodeRecord)
-    assert isinstance(last, EvaluationRecord)
-    assert (first.episode_return, first.signals) == (-123.4, None)
-    assert second.signals is not None
-    assert second.signals.weight == {"standard": 1.0, "windy": None}
-    assert second.signals.further == {"replay_rows": {"standard": 93.0, "windy": 0.0}}
-    assert last.tasks["standard"].outcomes == {"landed": 0, "crashed": 1, "timed_out": 0}
-    assert (last.episode, last.epoch, last.environment_steps) == (3, None, 279)
-
-
-def test_metrics_of_epochs_are_read(tmp_path: Path) -> None:
-    first, second, *_ = metrics(write_windows_run(tmp_path))
-    assert isinstance(first, EpochRecord)
-    assert isinstance(second, EvaluationRecord)
-    assert (first.epoch, first.updates, first.loss["ptr"]) == (1, 6, 1.0)
-    assert first.signals is not None
-    assert (first.signals.measured, first.signals.gradient_norm["type"]) == (0, None)
-    assert first.signals.further["dead_units"] == {"type": 0.25, "ptr": None}
-    assert (second.episode, second.epoch, second.environment_steps) == (None, 1, None)
-    assert second.tasks["ptr"].measures["pointer_error"] == 15.692
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            {"signals": {"dead_units": {"type": "many"}}},
-            "signals.dead_units.type: input should be a valid number",
-        ),
-        ({"signals": {"dead_units": 3}}, "signals.dead_units: input should be an object"),
-        ({"signals": {"measured": None}}, "signals.measured: input should be a valid integer"),
-        ({"loss": {"type": None}}, "loss.type: input should be a valid number"),
-        ({"kind": "evaluation", "episode": 1, "tasks": {}, "average": 0.0}, "at an episode or at an epoch"),
-    ],
-)
-def test_figures_of_a_unit_are_numbers_or_null(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    run = write_windows_run(tmp_path, status="running")
-    record = epochs()[0]
-    signals = {**record["signals"], **change.get("signals", {})}
-    (run / "metrics.jsonl").write_text(json.dumps({**record, **change, "signals": signals}) + "\n")
-    assert message in failure(lambda: metrics(run)).message
-
-
-@pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
-def test_a_line_that_a_killed_run_could_not_finish_is_left_out_and_named(tmp_path: Path, status: str) -> None:
-    path = write_run(tmp_path, status=status)
-    whole = (path / "metrics.jsonl").read_bytes()
-    (path / "metrics.jsonl").write_bytes(whole[:-20])
-    found = metrics(path)
-    assert len(found.records) == 3
-    assert found.cut_off == f"{path}/metrics.jsonl:4 is cut off and was left out"
-
-
-def test_a_last_line_without_its_line_break_counts(tmp_path: Path) -> None:
-    path = write_run(tmp_path)
-    (path / "metrics.jsonl").write_bytes((path / "metrics.jsonl").read_bytes()[:-1])
-    assert len(metrics(path).records) == 4
-
-
-def test_a_completed_run_has_no_line_cut_off(tmp_path: Path) -> None:
-    path = write_run(tmp_path)
-    (path / "metrics.jsonl").write_bytes((path / "metrics.jsonl").read_bytes()[:-20])
-    assert "metrics.jsonl:4 is cut off" in failure(lambda: metrics(path)).message
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (b"", "metrics.jsonl:2 is empty"),
-        (b'{"kind": "episode", "episode": }', "metrics.jsonl:2:32 is not valid JSON: expecting value"),
-        (b'{"kind": "month"}', "metrics.jsonl:2 does not have mtctl's format"),
-        (b'{"kind": "episode", "return": "x"}', 'episode.return: input should be a valid number, found "x"'),
-        (b'{"kind": "episode", "return": NaN}', "metrics.jsonl:2 is not valid JSON: NaN is no number"),
-        (b"\xff", "metrics.jsonl:2 is not UTF-8 text (byte 1)"),
-    ],
-)
-def test_a_corrupt_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:
-    path = write_run(tmp_path, status="running")
-    lines = (path / "metrics.jsonl").read_bytes().split(b"\n")
-    (path / "metrics.jsonl").write_bytes(b"\n".join([lines[0], line, *lines[2:]]))
-    assert message in failure(lambda: metrics(path)).message
 
 
 def test_runs_are_found_once_and_in_order(tmp_path: Path) -> None:
@@ -253,17 +174,17 @@ def changed(**changes: Any) -> bytes:
         (b" \n", "run.json is empty"),
         (changed()[:-1], "run.json is cut off in the middle of a value"),
         (changed()[:300], "run.json is cut off in the middle of a value"),
-        (b'{"schema": 2,\n "name" 3}', "run.json:2:9 is not valid JSON: expecting ':' delimiter"),
-        (b'{"schema": 2}\x00', "run.json:1:14 is not valid JSON: extra data"),
+        (b'{"schema": 3,\n "name" 3}', "run.json:2:9 is not valid JSON: expecting ':' delimiter"),
+        (b'{"schema": 3}\x00', "run.json:1:14 is not valid JSON: extra data"),
         (b"\xfe\xff", "run.json is not UTF-8 text (byte 1)"),
         (b"[1]", "run.json was not written by mtctl: it states no `schema`"),
         (b"{}", "run.json was not written by mtctl: it states no `schema`"),
-        (changed(schema=1), "run.json has schema 1; this mtctl reads schema 2"),
-        (changed(schema=True), "run.json has schema true; this mtctl reads schema 2"),
+        (changed(schema=1), "run.json has schema 1; this mtctl reads schema 2 and 3"),
+        (changed(schema=True), "run.json has schema true; this mtctl reads schema 2 and 3"),
         (b"[" * 100_000, "run.json is nested too deeply to be mtctl's"),
         (b'{"schema": ' + b"1" * 5000 + b"}", "run.json is not valid JSON: Exceeds the limit"),
-        (b'{"schema": 2, "seed": Infinity}', "run.json is not valid JSON: Infinity is no number"),
-        (b'{"schema": 2}', "status: is missing"),
+        (b'{"schema": 3, "seed": Infinity}', "run.json is not valid JSON: Infinity is no number"),
+        (b'{"schema": 3}', "status: is missing"),
         (changed(seed="0"), 'seed: input should be a valid integer, found "0"'),
         (changed(seed=-1), "seed: input should be greater than or equal to 0, found -1"),
         (changed(seed=10**400), "found a huge integer"),
@@ -290,7 +211,7 @@ def test_a_broken_run_json_is_explained(tmp_path: Path, content: bytes, message:
 
 def test_many_problems_are_counted(tmp_path: Path) -> None:
     run = write_run(tmp_path)
-    (run / "run.json").write_text('{"schema": 2}')
+    (run / "run.json").write_text('{"schema": 3}')
     assert re.search(r"and \d+ more$", failure(lambda: read_run(run)).message)
 
 
@@ -345,26 +266,12 @@ def test_damage_is_explained_or_harmless(
     start = data.draw(st.integers(0, len(whole)))
     end = data.draw(st.one_of(st.just(len(whole)), st.integers(start, min(len(whole), start + 20))))
     (run / file).write_bytes(whole[:start] + data.draw(st.binary(max_size=10)) + whole[end:])
-    for read in (read_run, evaluation, metrics):
+    for read in (read_run, evaluation, history, course):
         try:
             read(run)
         except MtctlError as error:
             assert error.hint
             error.message.encode()  # could be printed
-
-
-@pytest.mark.parametrize("place", ["task", "signals"])
-def test_records_of_tasks_that_the_run_does_not_have(tmp_path: Path, place: str) -> None:
-    run = write_windows_run(tmp_path)
-    first, second = (json.loads(json.dumps(record)) for record in epochs() if record["kind"] == "epoch")
-    if place == "task":
-        second["loss"]["else"] = 1.0
-    else:
-        second["signals"]["further"] = {"else": 1.0}
-    (run / "metrics.jsonl").write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n")
-    assert len(metrics(run).records) == 2
-    message = failure(lambda: metrics(run, read_run(run).tasks)).message
-    assert message == f"{run}/metrics.jsonl:2 is of task `else`, which the run does not have"
 
 
 def test_a_name_that_shows_nothing_is_none(tmp_path: Path) -> None:
@@ -374,7 +281,7 @@ def test_a_name_that_shows_nothing_is_none(tmp_path: Path) -> None:
 
 def test_a_file_of_results_that_is_none(tmp_path: Path) -> None:
     run = write_run(tmp_path)
-    for name, read in (("metrics.jsonl", lambda: metrics(run)), ("eval.json", lambda: evaluation(run))):
+    for name, read in (("metrics.jsonl", lambda: history(run)), ("eval.json", lambda: evaluation(run))):
         (run / name).unlink()
         (run / name).symlink_to("/dev/zero")
         assert f"{name} cannot be read: it is a device, not a file" in failure(read).message

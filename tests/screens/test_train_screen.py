@@ -18,19 +18,22 @@ from mtctl.screens.train import line, run_screen, runs_screen, sparkline
 from tests.engine.runs import WINDOWS
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 
+COUNTED = {"updates": 1, "measured": 1, "conflict_rate": None}
+EVALUATED = {"kind": "evaluation", "unit": 1, "updates": 1}
 
-def record(episode: int, tasks: tuple[str, ...]) -> dict[str, Any]:
+
+def record(episode: int, tasks: tuple[str, ...], value: float | None = None) -> dict[str, Any]:
+    value = -400.0 + 0.7 * episode + 40 * math.sin(episode) if value is None else value
+    figures = {"return": value, "steps": 100, "outcome": "crashed"}
     return {
-        "kind": "episode",
-        "episode": episode,
-        "task": tasks[(episode - 1) % len(tasks)],
-        "return": -400.0 + 0.7 * episode + 40 * math.sin(episode),
-        "steps": 100,
-        "outcome": "crashed",
-        "epsilon": 0.995**episode,
+        "kind": "unit",
+        "unit": episode,
+        "tasks": {tasks[(episode - 1) % len(tasks)]: figures},
+        "extra": {"epsilon": 0.995**episode},
         "environment_steps": 100 * episode,
         "updates": 100 * episode,
         "signals": {
+            **COUNTED,
             "weight": {task: 0.5 + place for place, task in enumerate(tasks)},
             "gradient_share": {task: 1 / len(tasks) for task in tasks},
         },
@@ -43,7 +46,7 @@ def progress(recipe: str, episodes: int, seconds: float, seed: int = 0) -> Progr
     for episode in range(1, episodes + 1):
         found.unit_ended(record(episode, tuple(found.tasks)))
     if episodes:
-        found.unit_ended({"kind": "evaluation", "average": -12.3, "tasks": {}})
+        found.unit_ended({**EVALUATED, "average": -12.3, "tasks": {}})
     now[0] = seconds
     return found
 
@@ -57,19 +60,21 @@ def windows_progress(epochs: int, seconds: float, name: str = "windows_documente
     for epoch in range(1, epochs + 1):
         now[0] = seconds * epoch / epochs
         record = {
-            "kind": "epoch",
-            "epoch": epoch,
-            "loss": {task: loss * 0.9**epoch for task, loss in losses.items()},
+            "kind": "unit",
+            "unit": epoch,
+            "tasks": {task: {"loss": loss * 0.9**epoch} for task, loss in losses.items()},
             "updates": 6 * epoch,
             "signals": {
+                **COUNTED,
                 "weight": dict.fromkeys(losses, 1.0),
                 "gradient_share": dict(zip(losses, (0.55, 0.05, 0.4, None), strict=True)),
             },
         }
         found.unit_ended(record)
         means = dict(zip(losses, (12.5, -116.1, 48.25, 1.2), strict=True))
-        tasks = {task: {"mean": mean} for task, mean in means.items()}
-        found.unit_ended({"kind": "evaluation", "average": -13.5, "tasks": tasks})
+        nothing: dict[str, Any] = dict.fromkeys(("sd", "success_rate", "outcomes", "steps"))
+        tasks = {task: {"mean": mean, "items": 1, "measures": {}, **nothing} for task, mean in means.items()}
+        found.unit_ended({**EVALUATED, "average": -13.5, "tasks": tasks})
     return found
 
 
@@ -149,10 +154,10 @@ def test_no_figure_is_cut(
     now = [0.0]
     found = Progress(Plan.of_recipe(recipe, 1234), clock=lambda: now[0])
     for episode in (1, 2, 3):
-        ended = record(episode, tuple(found.tasks)) | {"return": value}
+        ended = record(episode, tuple(found.tasks), value)
         ended["signals"]["weight"] = dict.fromkeys(found.tasks, weight)
         found.unit_ended(ended)
-    found.unit_ended({"kind": "evaluation", "average": value, "tasks": {}})
+    found.unit_ended({**EVALUATED, "average": value, "tasks": {}})
     now[0] = seconds
     one = render(run_screen(found, "GradNorm α=1.5 → PCGrad"), width=width)
     several = render(runs_screen([(found, "running"), (found, "waiting")]), width=width)

@@ -12,10 +12,11 @@ from typing import Any
 
 from mtctl.balancing.chain import Chain
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.records.run import diagnose_records, records_of
+from mtctl.diagnosis.records.run import diagnose_history
 from mtctl.diagnosis.report import Check, Diagnosis, Finding, Subject
 from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.signals import SignalLog
+from mtctl.history.history import observed_history
 from mtctl.problems.build import build as build_problem
 from mtctl.recipes.recipe import LanderRecipe
 
@@ -76,7 +77,7 @@ def diagnose_lander(
         (seeds[0],),
         tasks,
     )
-    judged = diagnose_records(records_of(recorder.records), subject)
+    judged = diagnose_history(observed_history(recorder.records, tasks), subject)
     left_out = [Check("experiments and remedies", "not_run", _EXPENSIVE)]
     if problem.done < problem.units:
         left_out.append(

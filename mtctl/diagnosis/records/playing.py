@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.records.history import History
 from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
 from mtctl.diagnosis.records.trends import Values, blocks, mann_kendall, relative, trend
 from mtctl.diagnosis.report import Evidence, Finding, Severity, State, TaskState
@@ -27,6 +26,7 @@ from mtctl.diagnosis.thresholds import (
     TWO_SIDED,
     percent,
 )
+from mtctl.history.history import History
 from mtctl.problems.lander.environments import SOLVED, TASKS
 from mtctl.statistics import wilson_interval
 
@@ -43,7 +43,7 @@ def task_state(history: History, task: str) -> TaskState:
         value = float(returns[0]) if len(returns) else float("nan")
         return TaskState(task, "unknown", value, value, 0.0 if len(returns) else float("nan"))
     first, last = _ends(returns)
-    ended = [episode.outcome for episode in history.episodes(task)]
+    ended = history.ending("outcome", task)
     tail, losses = trend(returns), history.losses(task)
     measures = {"success_rate_last_fifth": ended[-_fifth(returns) :].count(SUCCESS) / _fifth(returns)}
     if len(losses):
@@ -60,7 +60,7 @@ def task_state(history: History, task: str) -> TaskState:
 
 
 def _returns(history: History, task: str) -> Values:
-    return np.array([episode.episode_return for episode in history.episodes(task)], dtype=np.float64)
+    return history.figure("return", task).values
 
 
 def _fifth(values: Values) -> int:
@@ -106,7 +106,7 @@ def returns_improve(history: History, states: Sequence[TaskState]) -> Ruling:
         else:
             text = f"{state.task}'s return improves slowly: {state.first:.0f}, then {state.last:.0f}"
             findings.append(Finding(Code.SLOW, state.task, "warning", "likely", text, evidence))
-    if not history.updates or all(len(history.episodes(task)) < FEWEST_EPISODES for task in history.tasks):
+    if not history.updates or all(len(_returns(history, task)) < FEWEST_EPISODES for task in history.tasks):
         return not_run("returns improve", f"needs {FEWEST_EPISODES} episodes of a task, and updates")
     return ruling("returns improve", findings, "of every task, by more than chance")
 
@@ -117,8 +117,10 @@ def _has_exploited(history: History) -> bool:
 
 
 def _last_epsilon(history: History) -> float | None:
-    found = [episode.epsilon for task in history.tasks for episode in history.episodes(task)[-1:]]
-    return max(found) if found else None
+    """Return the share of random actions in each task's last episode, the largest of them."""
+    played = [history.figure("return", task).units[-1:] for task in history.tasks]
+    found = history.extra["epsilon"][np.isin(history.units, np.concatenate(played))] if history.extra else ()
+    return float(max(found)) if len(found) else None
 
 
 def exploration(history: History) -> Ruling:
@@ -137,9 +139,10 @@ def exploration(history: History) -> Ruling:
 def experience(history: History) -> Ruling:
     """Find runs that never learned, and tasks that are missing in replay or in what is learned from it."""
     if not history.updates:
-        text = f"no update in {len(history.units)} episodes: replay never held enough to start with"
+        episodes = len(history.units)
+        text = f"no update in {episodes} episodes: replay never held enough to start with"
         finding = Finding(Code.REPLAY_STARVATION, None, "error", "certain", text, (Evidence("updates", 0.0),))
-        return ruling("experience of every task", [finding] if history.units else [], "no episode yet")
+        return ruling("experience of every task", [finding] if episodes else [], "no episode yet")
     findings = []
     fair = 1 / len(history.tasks)
     shares = _learned_shares(history)
@@ -161,18 +164,19 @@ def experience(history: History) -> Ruling:
 
 def _learned_shares(history: History) -> Mapping[str, float]:
     """Return each task's share of the rows learned over the later half of the records."""
-    later = history.signals[len(history.signals) // 2 :]
-    totals = dict.fromkeys(history.tasks, 0.0)
-    for signals in later:
-        for task, share in signals.get("update_share", {}).items():
-            totals[task] += (share or 0.0) * signals["updates"]
+    later = slice(len(history.learned) // 2, None)
+    shares = history.signals.get("update_share", {})
+    totals = {
+        task: float(np.nansum(shares[task][later] * history.spent[later])) if task in shares else 0.0
+        for task in history.tasks
+    }
     everything = sum(totals.values())
     return {task: total / everything for task, total in totals.items()} if everything else {}
 
 
 def weights(history: History, states: Sequence[TaskState]) -> Ruling:
     """Find weights that began like the others, and that the balancing method has all but switched off."""
-    by_task = {task: history.series("weight", task) for task in history.tasks}
+    by_task = {task: history.signal("weight", task).values for task in history.tasks}
     if len(history.tasks) < 2 or any(len(values) < 3 for values in by_task.values()):
         return not_run("weights stay alive", "needs two tasks and three records of their weights")
     mean_first = np.mean([abs(values[0]) for values in by_task.values()])
@@ -201,7 +205,7 @@ def _later(values: Values) -> float:
 
 def successes(history: History) -> Ruling:
     """Find tasks that cannot succeed: by their rules, or to judge from many episodes beside others'."""
-    ended = {task: [episode.outcome for episode in history.episodes(task)] for task in history.tasks}
+    ended = {task: history.ending("outcome", task) for task in history.tasks}
     later = {task: outcomes[len(outcomes) // 2 :] for task, outcomes in ended.items()}
     rates = {task: each.count(SUCCESS) / len(each) for task, each in later.items() if each}
     findings = []

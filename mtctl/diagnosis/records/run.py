@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
-
-from pydantic import TypeAdapter
+from typing import Final
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records import losses, playing, sharing
-from mtctl.diagnosis.records.history import History, history
 from mtctl.diagnosis.records.ranking import ranked
 from mtctl.diagnosis.records.ruling import NEEDS_TRAINING, Ruling
 from mtctl.diagnosis.report import Check, Diagnosis, Evidence, Finding, Severity, Subject, TaskState
@@ -20,14 +17,14 @@ from mtctl.diagnosis.thresholds import (
     FEW_UPDATES,
 )
 from mtctl.engine.lock import holder
-from mtctl.history.formats import Evaluation, Record, Run
+from mtctl.history.formats import Evaluation, Run
+from mtctl.history.history import History, read_history
 from mtctl.history.runs import evaluation as read_evaluation
-from mtctl.history.runs import metrics, read_run
+from mtctl.history.runs import read_run
 from mtctl.statistics import mean_of
 
 _DIVERGED: Final = re.compile(r"task `(?P<task>[^`]+)` has (?P<found>(?:loss|gradient).*)")
 """How a run that diverged says so; see mtctl.engine.fit."""
-_RECORD: Final[TypeAdapter[Record]] = TypeAdapter(Record)
 _UNSEEN: Final = (
     ("targets", "finite and not constant; " + NEEDS_TRAINING),
     ("trunk moves", NEEDS_TRAINING),
@@ -53,10 +50,18 @@ def diagnose_run(path: Path) -> Diagnosis:
         MtctlError: there is no run, or its files are unusable.
     """
     run = read_run(path)
-    found = metrics(path, run.tasks)
+    return diagnose_recorded(run, read_history(run))
+
+
+def diagnose_recorded(run: Run, history: History) -> Diagnosis:
+    """Return what a run's recorded signals say, once they have been read.
+
+    Raises:
+        MtctlError: the run's evaluation is unusable.
+    """
     subject = Subject(
         kind="run",
-        name=str(path),
+        name=str(run.path),
         problem=run.problem,
         unit=run.unit,
         units=run.budget.units,
@@ -64,10 +69,10 @@ def diagnose_run(path: Path) -> Diagnosis:
         seeds=(run.seed,),
         tasks=run.tasks,
     )
-    notes = [*_unfinished(run), *([found.cut_off] if found.cut_off else [])]
+    notes = [*_unfinished(run), *([history.cut_off] if history.cut_off else [])]
     failure = run.error.message if run.error is not None else None
-    return diagnose_records(
-        found, subject, evaluation=read_evaluation(path), failure=failure, notes=tuple(notes)
+    return diagnose_history(
+        history, subject, evaluation=read_evaluation(run.path), failure=failure, notes=tuple(notes)
     )
 
 
@@ -80,30 +85,24 @@ def _unfinished(run: Run) -> list[str]:
     return [f"the run {how}: {done} are recorded, and what is said is about these"]
 
 
-def records_of(observed: Iterable[Mapping[str, Any]]) -> tuple[Record, ...]:
-    """Return records as an observer of a training sees them in the form that files are read in."""
-    return tuple(_RECORD.validate_python(dict(record)) for record in observed)
-
-
-def diagnose_records(
-    records: Iterable[Record],
+def diagnose_history(
+    seen: History,
     subject: Subject,
     *,
     evaluation: Evaluation | None = None,
     failure: str | None = None,
     notes: tuple[str, ...] = (),
 ) -> Diagnosis:
-    """Return what records say.
+    """Return what the records of one training say.
 
     Args:
-        records: of one training, in order of time; see `records_of` for those that were not read from a file.
-        subject: what they are of.
+        seen: what was recorded.
+        subject: what it is of.
         evaluation: on held-out data at the end, if there was one.
         failure: why the training failed, if it did.
         notes: what a reader should know besides.
     """
     started = time.perf_counter()
-    seen = history(records, subject.tasks)
     played = subject.problem == "lander"
     states = _played_states(seen) if played else _loss_states(seen, evaluation)
     rulings = [_failed(failure, seen, played=played), *(_of_play if played else _of_losses)(seen, states)]
@@ -111,7 +110,7 @@ def diagnose_records(
     return Diagnosis(
         subject=subject,
         states=states,
-        symptom=None if played or not seen.units else losses.symptom(states, seen.updates),
+        symptom=None if played or not len(seen.units) else losses.symptom(states, seen.updates),
         signals=seen.latest(),
         findings=ranked(finding for ruling in rulings for finding in ruling.findings),
         checks=(
@@ -132,7 +131,7 @@ def _failed(failure: str | None, seen: History, *, played: bool) -> Ruling:
         return Ruling(Check("run did not fail", "found", failure))
     task, found = match["task"], match["found"]
     evidence = (Evidence("found", found, "", f"after {seen.updates:,} updates"),)
-    if seen.units or "nan" not in found or played:
+    if len(seen.units) or "nan" not in found or played:
         finding = Finding(
             Code.DIVERGED, task, "error", "certain", f"training ended with {task}: {found}", evidence
         )
@@ -215,7 +214,7 @@ def _unexplained(states: Iterable[TaskState], rulings: Iterable[Ruling]) -> tupl
 
 
 def _notes(seen: History, *, played: bool) -> list[str]:
-    if not seen.units:
+    if not len(seen.units):
         return ["there is no record yet, so that hardly anything can be said"]
     if played:
         return [

@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.records.history import History
 from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
 from mtctl.diagnosis.report import Confidence, Evidence, Finding, Severity, TaskState
 from mtctl.diagnosis.thresholds import (
@@ -24,6 +23,7 @@ from mtctl.diagnosis.thresholds import (
     THROWN_ABOUT,
     WORSE_THAN_CONSTANT,
 )
+from mtctl.history.history import History
 from mtctl.statistics import t_quantile
 
 _STUCK: Final = {"flat", "slow"}
@@ -31,11 +31,11 @@ _STUCK: Final = {"flat", "slow"}
 
 def gradients_reach(history: History) -> Ruling:
     """Find tasks without any gradient on the shared parameters, or on their own head."""
-    if not any(len(history.series("gradient_norm", task)) for task in history.tasks):
+    if not any(len(history.signal("gradient_norm", task).values) for task in history.tasks):
         return not_run("gradients reach trunk and heads", "no gradient was measured; see monitor.every")
     findings = []
     for task in history.tasks:
-        shared, own = (history.series(name, task) for name in ("gradient_norm", "own_gradient_norm"))
+        shared, own = (history.signal(name, task).values for name in ("gradient_norm", "own_gradient_norm"))
         no_shared = len(shared) > 0 and shared.max() < NO_GRADIENT
         no_own = len(own) > 0 and own.max() < NO_GRADIENT
         if no_own:
@@ -54,11 +54,14 @@ def gradients_reach(history: History) -> Ruling:
 
 def heads_move(history: History) -> Ruling:
     """Find heads that have a gradient and do not move, and heads that read features that do not vary."""
-    if not any(len(history.series("own_update", task)) for task in history.tasks):
+    if not any(len(history.signal("own_update", task).values) for task in history.tasks):
         return not_run("heads move", "not recorded for this problem")
     findings = []
     for task in history.tasks:
-        own, moved = history.series("own_gradient_norm", task), history.series("own_update", task)
+        own, moved = (
+            history.signal("own_gradient_norm", task).values,
+            history.signal("own_update", task).values,
+        )
         if len(own) and len(moved) and own.min() > NO_GRADIENT and moved.max() == 0:
             text = f"{task}'s head receives gradients, and no update moves it"
             evidence = (
@@ -89,7 +92,7 @@ def dead_inputs(history: History, states: Sequence[TaskState]) -> Ruling:
                 Evidence("head gradient norm / loss", slope, "", f"below {NO_SLOPE:g}"),
             )
             findings.append(Finding(Code.DEAD_HEAD, task, "error", "likely", text, figures))
-    if not any(len(history.series("dead_units", task)) for task in history.tasks):
+    if not any(len(history.signal("dead_units", task).values) for task in history.tasks):
         return not_run("live heads", "not recorded for this problem")
     return ruling("live heads", findings, "inputs vary, and losses have a slope")
 
@@ -139,13 +142,13 @@ def _nothing_moves(history: History, states: Sequence[TaskState]) -> bool:
 
 def _reach(history: History, task: str) -> float | None:
     # The first record's: later ones are smaller, as the trunk's features grow with training.
-    values = history.series("reach", task)
+    values = history.signal("reach", task).values
     return float(values[0]) if len(values) else None
 
 
 def targets_in_reach(history: History, states: Sequence[TaskState]) -> Ruling:
     """Find tasks that do not learn, whose heads cannot travel as far as their targets in the whole run."""
-    if not any(len(history.series("reach", task)) for task in history.tasks):
+    if not any(len(history.signal("reach", task).values) for task in history.tasks):
         return not_run("targets in reach", "not recorded for this problem or optimizer")
     findings = []
     for state in states:
@@ -168,12 +171,12 @@ def multipliers(history: History, states: Sequence[TaskState]) -> Ruling:
     A tiny share alone is no fault: Adam is indifferent to the gradient's length.
     """
     name = "parts in the shared gradient"
-    shares = {task: history.series("gradient_share", task) for task in history.tasks}
+    shares = {task: history.signal("gradient_share", task).values for task in history.tasks}
     if len(history.tasks) < 2 or not any(map(len, shares.values())):
         return not_run(name, "needs two tasks that share a network, and measured gradients")
     findings = []
     for state in states:
-        share, norm = shares[state.task], history.series("gradient_norm", state.task)
+        share, norm = shares[state.task], history.signal("gradient_norm", state.task).values
         if state.state not in _STUCK or not len(share) or norm.max() < NO_GRADIENT:
             continue
         middle = float(np.median(share))
@@ -198,7 +201,9 @@ def multipliers(history: History, states: Sequence[TaskState]) -> Ruling:
 def _exceeded(history: History, name: str, task: str) -> tuple[float, str]:
     """Return how many times another task's median of a signal exceeds the task's, and whose."""
     medians = {
-        each: float(np.median(values)) for each in history.tasks if len(values := history.series(name, each))
+        each: float(np.median(values))
+        for each in history.tasks
+        if len(values := history.signal(name, each).values)
     }
     own = medians.pop(task, 0.0)
     if not medians or own <= 0:
@@ -215,8 +220,8 @@ def conflicts(history: History, states: Sequence[TaskState]) -> Ruling:
     behind = {state.task: state for state in states if state.state in _STUCK}
     measured = {
         pair: values
-        for pair in history.pairs()
-        if len(values := history.series("cosine", pair)) >= FEWEST_RECORDS
+        for pair in history.pairs
+        if len(values := history.signal("cosine", pair).values) >= FEWEST_RECORDS
     }
     if not measured:
         return not_run("conflicting gradients", f"needs cosines in {FEWEST_RECORDS} records or more")

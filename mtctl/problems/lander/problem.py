@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mtctl.problems.contract import (
+    Figures,
     Frame,
     ParameterCount,
     Record,
@@ -71,6 +72,7 @@ class Lander:
     unit = "episode"
     item = "episode"
     score = Score(name="return", higher_is_better=True, success=SOLVED, outcomes=environments.OUTCOMES)
+    figures = Figures("return", window=50, ending="outcome", extra=("epsilon",))
 
     def __init__(
         self, problem: LanderProblem, agent: DQNAgent, seed: int, *, averaging: float | None = None
@@ -207,14 +209,16 @@ class Lander:
         if self._rewards.follows_returns:
             self._rewards.see(episode.task, episode.rewards)
         self.done += 1
-        return {
-            "kind": self.unit,
-            self.unit: self.done,
-            "task": self.tasks[episode.task],
+        played = {
             "return": episode.total,
             "steps": episode.steps,
             "outcome": environments.outcome(terminated, last_reward),
-            "epsilon": episode.epsilon[min(episode.steps, len(episode.epsilon)) - 1],
+        }
+        return {
+            "kind": "unit",
+            "unit": self.done,
+            "tasks": {self.tasks[episode.task]: played},
+            "extra": {"epsilon": episode.epsilon[min(episode.steps, len(episode.epsilon)) - 1]},
             "environment_steps": self._environment_steps,
         }
 

@@ -15,6 +15,7 @@ from torch.nn import Parameter
 from mtctl.balancing.gradients import AutogradGradients
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import (
+    Figures,
     Frame,
     ParameterCount,
     Record,
@@ -61,6 +62,7 @@ class Windows:
     unit = "epoch"
     item = "window"
     score = Score(name="skill %", higher_is_better=True, success=None)
+    figures = Figures("loss")
 
     def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Training, seed: int) -> None:
         self.tasks: tuple[str, ...] = problem.tasks
@@ -80,7 +82,7 @@ class Windows:
         self._marked: dict[str, Any] = {}
         self._batch = self.splits.training
         self._noise = self._dropout.get_state()
-        self._totals: dict[str, float] = dict.fromkeys(self.tasks, 0.0)
+        self._means: dict[str, dict[str, float]] = {task: {"loss": 0.0} for task in self.tasks}
         self._inspection = self._new_inspection()
 
     def _load(self, problem: WindowsProblem, seed: int) -> Splits:
@@ -151,13 +153,13 @@ class Windows:
         if not self._batches:
             order = torch.randperm(len(self.splits.training), generator=self._order)
             self._batches = list(order.split(self._training.batch_size))
-            self._totals = dict.fromkeys(self.tasks, 0.0)
+            self._means = {task: {"loss": 0.0} for task in self.tasks}
         self._batch = self.splits.training.take(self._batches.pop(0))
         if self._batches:
             return None
         self.done += 1
-        # The totals are complete once this batch has been learned from, before anybody sees the record.
-        return {"kind": self.unit, self.unit: self.done, "loss": self._totals}
+        # The means are complete once this batch has been learned from, before anybody sees the record.
+        return {"kind": "unit", "unit": self.done, "tasks": self._means, "extra": {}}
 
     def gradients(self) -> AutogradGradients:
         """Differentiate every task's loss on the batch."""
@@ -218,7 +220,7 @@ class Windows:
         """Add the batch's losses to the epoch's means, in the study's units."""
         share = len(self._batch) / len(self.splits.training)
         for task, losses in self.window_losses(raw, self._batch).items():
-            self._totals[task] += share * float(losses.mean())
+            self._means[task]["loss"] += share * float(losses.mean())
 
     def window_losses(self, raw: Mapping[str, Tensor], batch: Dataset) -> dict[str, Tensor]:
         """Return each task's losses [N] in the study's units."""
@@ -237,7 +239,9 @@ class Windows:
         self._updates += 1
 
     def inspect(self) -> TaskSignals:
-        return self._inspection.take(self._totals, self._updates)
+        return self._inspection.take(
+            {task: means["loss"] for task, means in self._means.items()}, self._updates
+        )
 
     def restated(self, record: Record, units: int) -> Record:
         """Return an epoch's record of a run of `units` epochs as this run would have written it."""

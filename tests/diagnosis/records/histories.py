@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mtctl.diagnosis.records.history import History, history
-from mtctl.diagnosis.records.run import records_of
+from mtctl.diagnosis.records.run import diagnose_history
 from mtctl.diagnosis.report import Diagnosis, Finding, Subject
-from mtctl.history.formats import Record
+from mtctl.history.history import observed_history
 
+Record = dict[str, Any]
 TASKS = ("a", "b")
 HEALTHY: Mapping[str, float] = {
     "weight": 1.0,
@@ -32,7 +32,7 @@ def epochs(
     *,
     cosine: Sequence[float] | None = None,
     updates: int = 50,
-) -> tuple[Record, ...]:
+) -> list[Record]:
     """Return epochs.
 
     Args:
@@ -60,9 +60,17 @@ def epochs(
             "cosine_sd": {pair: None if cosine is None else 0.1},
             "conflict_rate": None if cosine is None else 0.5,
         }
-        place = {"kind": "epoch", "epoch": epoch + 1, "updates": updates * (epoch + 1)}
-        records.append({**place, "loss": loss, "signals": measured})
-    return records_of(records)
+        records.append(
+            {
+                "kind": "unit",
+                "unit": epoch + 1,
+                "tasks": {task: {"loss": value} for task, value in loss.items()},
+                "extra": {},
+                "updates": updates * (epoch + 1),
+                "signals": measured,
+            }
+        )
+    return records
 
 
 def episodes(
@@ -73,7 +81,7 @@ def episodes(
     epsilon: float = 0.01,
     updates: int = 100,
     one_at_a_time: bool = False,
-) -> tuple[Record, ...]:
+) -> list[Record]:
     """Return episodes, played in turn.
 
     Args:
@@ -110,19 +118,22 @@ def episodes(
         }
         records.append(
             {
-                "kind": "episode",
-                "episode": index + 1,
-                "task": tasks[task],
-                "return": value,
-                "steps": 100,
-                "outcome": (outcome or {}).get(tasks[task], by_return),
-                "epsilon": epsilon,
+                "kind": "unit",
+                "unit": index + 1,
+                "tasks": {
+                    tasks[task]: {
+                        "return": value,
+                        "steps": 100,
+                        "outcome": (outcome or {}).get(tasks[task], by_return),
+                    }
+                },
+                "extra": {"epsilon": epsilon},
                 "environment_steps": 100 * (index + 1),
                 "updates": updates * (index + 1),
                 "signals": measured if updates else None,
             }
         )
-    return records_of(records)
+    return records
 
 
 def subject(tasks: Sequence[str] = TASKS, problem: str = "windows") -> Subject:
@@ -130,8 +141,9 @@ def subject(tasks: Sequence[str] = TASKS, problem: str = "windows") -> Subject:
     return Subject("run", "results/x/seed0", problem, unit, 6, 300, (0,), tuple(tasks))
 
 
-def seen(records: Sequence[Record], tasks: Sequence[str] = TASKS) -> History:
-    return history(records, tasks)
+def diagnosed(records: Sequence[Record], about: Subject, **options: Any) -> Diagnosis:
+    """Return what records say."""
+    return diagnose_history(observed_history(records, about.tasks), about, **options)
 
 
 def codes(found: Diagnosis | Sequence[Finding]) -> list[tuple[str, str | None]]:

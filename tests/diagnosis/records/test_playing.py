@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.records.run import diagnose_records
 from mtctl.diagnosis.report import Diagnosis
-from tests.diagnosis.records.histories import codes, episodes, subject
+from tests.diagnosis.records.histories import codes, diagnosed, episodes, subject
 
 LANDER = ("standard", "heavy")
 EPISODES = 60
@@ -28,7 +27,7 @@ LEARNING, LEVEL = returns(-200, 250), returns(-150, -150)
 def diagnose(second: list[float], signals: Any = None, task: str = "heavy", **options: Any) -> Diagnosis:
     """Return the diagnosis of a run in which `standard` learns."""
     records = episodes({"standard": LEARNING, task: second}, signals, **options)
-    return diagnose_records(records, subject(("standard", task), "lander"))
+    return diagnosed(records, subject(("standard", task), "lander"))
 
 
 def test_a_run_that_learns_has_no_finding() -> None:
@@ -54,9 +53,9 @@ def test_states_follow_returns(second: list[float], state: str, found: list[tupl
     records = [
         each
         for each in episodes({"standard": LEARNING, "heavy": second or LEVEL})
-        if second or getattr(each, "task", "") == "standard"
+        if second or "standard" in each["tasks"]
     ]
-    diagnosis = diagnose_records(records, subject(LANDER, "lander"))
+    diagnosis = diagnosed(records, subject(LANDER, "lander"))
     assert (diagnosis.states[1].state, codes(diagnosis)) == (state, found)
 
 
@@ -114,8 +113,6 @@ def test_hull_noise_puts_landing_out_of_reach_by_its_rules() -> None:
 def test_a_success_that_never_comes_beside_others_that_do() -> None:
     lander, hovering = returns(-200, 400) * 2, [min(value, 150.0) for value in LEARNING] * 2
     records = episodes({"standard": lander, "heavy": hovering}, outcome={"heavy": "timed_out"})
-    assert codes(diagnose_records(records, subject(LANDER, "lander"))) == [
-        (Code.SUCCESS_OUT_OF_REACH, "heavy")
-    ]
+    assert codes(diagnosed(records, subject(LANDER, "lander"))) == [(Code.SUCCESS_OUT_OF_REACH, "heavy")]
     crashing = episodes({"standard": hovering, "heavy": hovering})
-    assert codes(diagnose_records(crashing, subject(LANDER, "lander"))) == []
+    assert codes(diagnosed(crashing, subject(LANDER, "lander"))) == []

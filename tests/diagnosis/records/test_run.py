@@ -11,12 +11,12 @@ import pytest
 
 from benchmarks.faults import planted
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.records.run import diagnose_records, diagnose_run, records_of
+from mtctl.diagnosis.records.run import diagnose_run
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.engine.fit import Diverged
 from mtctl.engine.run import execute
 from mtctl.errors import MtctlError
-from tests.diagnosis.records.histories import FALLING, LEVEL, TASKS, codes, epochs, subject
+from tests.diagnosis.records.histories import FALLING, LEVEL, TASKS, codes, diagnosed, epochs, subject
 from tests.engine import runs as lander_runs
 from tests.recipes.samples import windows
 
@@ -78,7 +78,7 @@ def test_the_documented_loop_shows_its_symptom_and_both_causes(documented: Path)
 
 def test_states_are_of_the_records_and_skill_of_held_out_windows(documented: Path) -> None:
     lines = [json.loads(line) for line in (documented / "metrics.jsonl").read_text().splitlines()]
-    epoch_losses = [line["loss"]["countdown"] for line in lines if line["kind"] == "epoch"]
+    epoch_losses = [line["tasks"]["countdown"]["loss"] for line in lines if line["kind"] == "unit"]
     scored = json.loads((documented / "eval.json").read_text())["tasks"]["countdown"]
     state = next(state for state in diagnose_run(documented).states if state.task == "countdown")
     assert (state.first, state.last) == (epoch_losses[0], epoch_losses[-1])
@@ -134,10 +134,10 @@ def test_a_lander_run(tmp_path: Path) -> None:
 def test_failures_are_told_apart() -> None:
     records = epochs({"a": FALLING, "b": FALLING})
     after = "diverged in epoch 7, step 301: task `b` has loss nan"
-    assert codes(diagnose_records(records, subject(), failure=after)) == [(Code.DIVERGED, "b")]
+    assert codes(diagnosed(records, subject(), failure=after)) == [(Code.DIVERGED, "b")]
     first = "diverged in epoch 1, step 3: task `b` has loss inf"
-    assert codes(diagnose_records((), subject(), failure=first)) == [(Code.DIVERGED, "b")]
-    full = diagnose_records(records, subject(), failure="no space left on device")
+    assert codes(diagnosed([], subject(), failure=first)) == [(Code.DIVERGED, "b")]
+    full = diagnosed(records, subject(), failure="no space left on device")
     assert codes(full) == []
     assert full.checks[0].outcome == "found"
 
@@ -145,7 +145,7 @@ def test_failures_are_told_apart() -> None:
 def test_records_in_memory_are_those_of_the_file(documented: Path) -> None:
     lines = [json.loads(line) for line in (documented / "metrics.jsonl").read_text().splitlines()]
     read = diagnose_run(documented)
-    held = diagnose_records(records_of(lines), read.subject)
+    held = diagnosed(lines, read.subject)
     assert [(state.first, state.last) for state in held.states] == [
         (state.first, state.last) for state in read.states
     ]
@@ -154,7 +154,7 @@ def test_records_in_memory_are_those_of_the_file(documented: Path) -> None:
 
 def test_nothing_recorded_is_no_finding() -> None:
     for problem in ("windows", "lander"):
-        found = diagnose_records((), subject(TASKS, problem))
+        found = diagnosed([], subject(TASKS, problem))
         assert codes(found) == []
         assert found.symptom is None
         assert {state.state for state in found.states} == {"unknown"}
@@ -164,7 +164,7 @@ def test_nothing_recorded_is_no_finding() -> None:
 def test_findings_are_ranked() -> None:
     losses = {"a": LEVEL, "b": FALLING, "c": LEVEL}
     signals = {"b": {"own_update": 0.0}, "c": {"relative_loss": 1.0}, "a": {"relative_loss": 0.95}}
-    found = diagnose_records(epochs(losses, signals), subject(tuple(losses)))
+    found = diagnosed(epochs(losses, signals), subject(tuple(losses)))
     assert codes(found) == [(Code.NOT_IN_OPTIMIZER, "b"), (Code.FLAT_TASK, "a"), (Code.FLAT_TASK, "c")]
 
 

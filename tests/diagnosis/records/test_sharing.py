@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.records.run import diagnose_records
-from tests.diagnosis.records.histories import FALLING, LEVEL, codes, epochs, subject
+from tests.diagnosis.records.histories import FALLING, LEVEL, codes, diagnosed, epochs, subject
 
 Signals = dict[str, Any]
 BOTH = {"a": FALLING, "b": LEVEL}
@@ -17,11 +16,11 @@ BEHIND = {"relative_loss": 1.0}
 
 def found(signals: Signals, **options: Any) -> list[tuple[str, str | None]]:
     """Return the findings where `a` learns and `b` is flat with these signals."""
-    return codes(diagnose_records(epochs(BOTH, {"b": {**BEHIND, **signals}}, **options), subject()))
+    return codes(diagnosed(epochs(BOTH, {"b": {**BEHIND, **signals}}, **options), subject()))
 
 
 def test_a_healthy_history_has_no_finding() -> None:
-    diagnosis = diagnose_records(epochs({"a": FALLING, "b": FALLING}, cosine=[0.1] * 6), subject())
+    diagnosis = diagnosed(epochs({"a": FALLING, "b": FALLING}, cosine=[0.1] * 6), subject())
     assert codes(diagnosis) == []
     assert [state.state for state in diagnosis.states] == ["learns", "learns"]
     outcomes = {check.outcome for check in diagnosis.checks if "training" not in check.detail}
@@ -62,12 +61,12 @@ def test_both_causes_of_the_documented_case_are_named() -> None:
 )
 def test_the_same_signals_are_no_fault_of_a_task_that_learns(signals: Signals) -> None:
     records = epochs({"a": FALLING, "b": FALLING}, {"b": signals})
-    assert codes(diagnose_records(records, subject())) == []
+    assert codes(diagnosed(records, subject())) == []
 
 
 @pytest.mark.parametrize("signals", [{"gradient_norm": 0.0}, {"own_update": 0.0}])
 def test_wrong_wiring_is_reported_of_a_task_that_learns_too(signals: Signals) -> None:
-    diagnosis = diagnose_records(epochs({"a": FALLING, "b": FALLING}, {"b": signals}), subject())
+    diagnosis = diagnosed(epochs({"a": FALLING, "b": FALLING}, {"b": signals}), subject())
     assert [(each.task, each.severity, each.confidence) for each in diagnosis.findings] == [
         ("b", "error", "certain")
     ]
@@ -80,7 +79,7 @@ def test_a_head_that_rests_in_one_epoch_is_in_the_optimizer() -> None:
 def test_signals_that_are_missing_are_said_to_be() -> None:
     names = ("gradient_norm", "gradient_share", "own_gradient_norm", "own_update", "reach", "dead_units")
     nothing = dict.fromkeys(names)
-    diagnosis = diagnose_records(epochs(BOTH, {"a": nothing, "b": {**nothing, **BEHIND}}), subject())
+    diagnosis = diagnosed(epochs(BOTH, {"a": nothing, "b": {**nothing, **BEHIND}}), subject())
     assert codes(diagnosis) == [(Code.FLAT_TASK, "b")]
     not_run = {check.name for check in diagnosis.checks if check.outcome == "not_run"}
     assert {"gradients reach trunk and heads", "heads move", "live heads", "targets in reach"} < not_run
@@ -93,13 +92,13 @@ def test_conflict_is_a_mean_beyond_noise_of_a_flat_task() -> None:
     assert found({}, cosine=[-0.9, 0.6, -0.8, 0.3, -0.7, -0.5]) == [(Code.FLAT_TASK, "b")]
     assert found({}, cosine=[-0.05] * 6) == [(Code.FLAT_TASK, "b")]
     healthy = epochs({"a": FALLING, "b": FALLING}, cosine=opposed)
-    assert codes(diagnose_records(healthy, subject())) == []
+    assert codes(diagnosed(healthy, subject())) == []
 
 
 def test_a_rate_at_which_nothing_moves_is_nobodys_alone() -> None:
     far = {"reach": 300.0, "relative_loss": 1.0}
     records = epochs({"a": LEVEL, "b": LEVEL}, {"a": far, "b": far})
-    assert codes(diagnose_records(records, subject())) == [(Code.LEARNING_RATE, None)]
+    assert codes(diagnosed(records, subject())) == [(Code.LEARNING_RATE, None)]
 
 
 def test_a_rate_that_throws_losses_about() -> None:

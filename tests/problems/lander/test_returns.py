@@ -43,8 +43,8 @@ def test_stored_transitions(rewards: list[float], terminated: bool, n: int, gamm
         )
     for _ in range(2):
         record = play_episode(problem)
-    assert record["return"] == pytest.approx(sum(rewards))
-    assert record["steps"] == len(rewards)
+    assert record["tasks"]["windy"]["return"] == pytest.approx(sum(rewards))
+    assert record["tasks"]["windy"]["steps"] == len(rewards)
     (rows,) = problem.state_dict()["replay"]["rings"]
     assert rows.dtype == torch.float32
     found = [(int(row[0]), int(row[8]), float(row[17]), float(row[18])) for row in rows]

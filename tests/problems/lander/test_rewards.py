@@ -121,4 +121,4 @@ def test_records_and_evaluations_are_not_scaled(monkeypatch: pytest.MonkeyPatch)
     )
     while (record := problem.advance()) is None:
         pass
-    assert record["return"] == -4.0
+    assert [each["return"] for each in record["tasks"].values()] == [-4.0]

@@ -25,14 +25,14 @@ EAGER = {"learning_starts": 1}
 
 
 def epsilons(problem: Lander, episodes: int) -> list[float]:
-    return [play_episode(problem)["epsilon"] for _ in range(episodes)]
+    return [play_episode(problem)["extra"]["epsilon"] for _ in range(episodes)]
 
 
 def test_tasks_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = scripted(monkeypatch, Script((1.0, 1.0)), episodes=3)
     records = [play_episode(problem) for _ in range(9)]
-    assert [record["task"] for record in records] == list(TASKS) * 3
-    assert [record["episode"] for record in records] == list(range(1, 10))
+    assert [tuple(record["tasks"]) for record in records] == [(task,) for task in TASKS] * 3
+    assert [record["unit"] for record in records] == list(range(1, 10))
     assert records[-1]["environment_steps"] == problem.budget()["environment_steps"] == 18
     assert problem.done == problem.units == 9
 

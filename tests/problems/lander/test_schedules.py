@@ -199,7 +199,7 @@ def played(problem: Any, patch: pytest.MonkeyPatch) -> tuple[list[bool], list[fl
     records = []
     while problem.done < problem.units:
         if (record := problem.advance()) is not None:
-            records.append(record["epsilon"])
+            records.append(record["extra"]["epsilon"])
     return found, records
 
 
@@ -233,5 +233,5 @@ def test_exploration_by_steps_of_an_episode_that_ends_early(monkeypatch: pytest.
     found = []
     while problem.done < problem.units:
         if (record := problem.advance()) is not None:
-            found.append(record["epsilon"])
+            found.append(record["extra"]["epsilon"])
     assert found == pytest.approx([10 / 12, 7 / 12, 4 / 12, 1 / 12, 0, 0, 0, 0, 0])

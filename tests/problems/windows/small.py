@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -52,7 +53,7 @@ class Recorder:
         self.records: list[Record] = []
 
     def unit_ended(self, record: Record) -> None:
-        self.records.append({**record, "loss": dict(record["loss"])})
+        self.records.append({**record, "tasks": deepcopy(record["tasks"])})
 
 
 class Trainer:

@@ -39,7 +39,7 @@ class TestRelativeLoss:
         record = Trainer(problem).train(1)[0]
         constants = problem.constant_losses(problem.splits.training)
         for task in TASKS:
-            expected = record["loss"][task] / float(constants[task].mean())
+            expected = record["tasks"][task]["loss"] / float(constants[task].mean())
             assert record["signals"]["relative_loss"][task] == pytest.approx(expected, rel=1e-5)
 
     def test_is_none_where_the_best_constant_is_never_wrong(self) -> None:

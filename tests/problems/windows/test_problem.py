@@ -55,7 +55,7 @@ class TestEpochs:
                 record = problem.advance()
                 batches.append(problem._batch.inputs.flatten(1))
             assert [len(batch) for batch in batches] == [8, 8, 4]
-            assert problem.done == record["epoch"] == epoch + 1
+            assert problem.done == record["unit"] == epoch + 1
             seen = torch.cat(batches)
             orders.append([(inputs == window).all(1).nonzero().item() for window in seen])
         assert all(sorted(order) == list(range(20)) for order in orders)
@@ -74,16 +74,15 @@ class TestEpochs:
         part = problem.splits.training
         expected = problem.window_losses(problem.answers(part.inputs), part)
         record = Trainer(problem).train()[0]
-        assert record["loss"] == pytest.approx(
-            {task: float(expected[task].mean()) for task in TASKS}, rel=1e-5
-        )
+        losses = {task: figures["loss"] for task, figures in record["tasks"].items()}
+        assert losses == pytest.approx({task: float(expected[task].mean()) for task in TASKS}, rel=1e-5)
         assert json.loads(json.dumps(record, allow_nan=False)) == record
 
     def test_standardised_heads_do_not_change_the_unit_of_records(self) -> None:
         still = {"lr": 1e-12, "weight_decay": 0.0, "epochs": 1}
         problem = small(model={"standardise": TASKS, "dropout": 0.0, "head_dropout": 0.0}, training=still)
         record = Trainer(problem).train()[0]
-        assert 10 < record["loss"]["countdown"] < 20
+        assert 10 < record["tasks"]["countdown"]["loss"] < 20
         assert record["signals"]["loss"]["countdown"] < 2
 
     def test_the_next_epochs_losses_are_not_added_to_a_record(self) -> None:
@@ -95,7 +94,7 @@ class TestEpochs:
                 kept.append(record)
 
         copies = Trainer(problem).train(None, Keeper())
-        assert [record["loss"] for record in kept] == [record["loss"] for record in copies]
+        assert [record["tasks"] for record in kept] == [record["tasks"] for record in copies]
 
 
 class TestChance:
@@ -181,7 +180,7 @@ class TestOptimizer:
     def test_each_learns(self, name: str) -> None:
         problem = small(training={"optimizer": name, "lr": 2e-2, "epochs": 6})
         first, *_, last = Trainer(problem).train()
-        assert last["loss"]["binary"] < first["loss"]["binary"]
+        assert last["tasks"]["binary"]["loss"] < first["tasks"]["binary"]["loss"]
 
     def test_only_decay_tells_adam_from_adamw(self) -> None:
         one, other = (small(training={"optimizer": name, "weight_decay": 0.0}) for name in ("adam", "adamw"))

@@ -1,0 +1,260 @@
+"""All that a run recorded, as values by unit: what diagnoses, figures and reports show is asked of this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from mtctl.engine import layout
+from mtctl.engine.metrics import encoded
+from mtctl.errors import MtctlError
+from mtctl.history.course import Course, mean_weights
+from mtctl.history.decoding import REMEDY, decode_records, foreign_task, read_lines
+from mtctl.history.documents import show
+from mtctl.history.formats import Run
+from mtctl.history.records import (
+    RECORDS,
+    ByName,
+    EvaluationRecord,
+    Record,
+    UnitRecord,
+)
+from mtctl.history.series import Array, Integers, Series, at_ends, weighted_mean
+
+PAIRS: Final = ("cosine", "cosine_sd")
+"""Signals of pairs of tasks, "a|b"."""
+_OF_MEASURED: Final = ("gradient_norm", "gradient_share", "own_gradient_norm", *PAIRS)
+"""Signals that are means over the updates whose gradients were measured."""
+_COUNTED: Final = ("updates", "measured", "conflict_rate")
+"""Those of all tasks together."""
+_NOTHING: Final = Series(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a run recorded: N units of training, of which M had an update.
+
+    Args:
+        tasks: the run's.
+        units: their numbers, [N].
+        updates: made until the last record.
+        figures: by name and task, of the units in which the task had a part.
+        endings: how the task's parts of units ended, or other words, by name and task.
+        extra: figures of units as a whole, by name, [N]; NaN where a unit has none.
+        learned: the numbers of the units that had an update, [M].
+        spent: their updates, [M].
+        measured: of these, those whose gradients were measured, [M].
+        conflict_rate: share of measured pairs of tasks whose gradients opposed each other, [M]; NaN where
+            none was measured.
+        signals: by name, and by task or pair of tasks, [M]; NaN where there is no value.
+        evaluations: during training, in order of time.
+        cut_off: says that the last line was cut off and left out; None if it was not.
+    """
+
+    tasks: tuple[str, ...]
+    units: Integers
+    updates: int
+    figures: Mapping[tuple[str, str], Series]
+    endings: Mapping[tuple[str, str], tuple[str, ...]]
+    extra: Mapping[str, Array]
+    learned: Integers
+    spent: Array
+    measured: Array
+    conflict_rate: Array
+    signals: Mapping[str, Mapping[str, Array]]
+    evaluations: tuple[EvaluationRecord, ...]
+    cut_off: str | None = None
+
+    def figure(self, name: str, task: str) -> Series:
+        """Return a figure of a task over the units that have it."""
+        return self.figures.get((name, task), _NOTHING)
+
+    def ending(self, name: str, task: str) -> tuple[str, ...]:
+        """Return the words under a name of a task, of each unit that has some."""
+        return self.endings.get((name, task), ())
+
+    def signal(self, name: str, key: str) -> Series:
+        """Return a signal of a task or a pair of tasks over the units that have it."""
+        values = self.signals.get(name, {}).get(key)
+        if values is None:
+            return _NOTHING
+        return self._known(values, self.measured if name in _OF_MEASURED else self.spent)
+
+    @property
+    def conflicts(self) -> Series:
+        """The conflict rate over the units in which one was measured."""
+        return self._known(self.conflict_rate, self.measured)
+
+    def _known(self, values: Array, updates: Array) -> Series:
+        known = ~np.isnan(values)
+        return Series(self.learned[known], values[known], updates[known])
+
+    def losses(self, task: str) -> Array:
+        """Return a task's mean training loss in each unit, original units where records have them."""
+        found = self.figure("loss", task).values
+        return found if len(found) else self.signal("loss", task).values
+
+    def last(self, name: str, key: str) -> float | None:
+        """Return the latest value of a signal; None if there never was one."""
+        values = self.signal(name, key).values
+        return float(values[-1]) if len(values) else None
+
+    def latest(self) -> dict[str, dict[str, float | None]]:
+        """Return the latest value of each signal of tasks."""
+        names = [name for name in self.signals if name not in PAIRS]
+        return {name: {task: self.last(name, task) for task in self.tasks} for name in names}
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        """The pairs of tasks that have cosines."""
+        return tuple(self.signals.get("cosine", ()))
+
+    def held_out(self, task: str, measure: str) -> Array:
+        """Return a measure of a task in the evaluations during training."""
+        found = (
+            record.tasks[task].measures.get(measure) for record in self.evaluations if task in record.tasks
+        )
+        return np.array([value for value in found if value is not None])
+
+    @property
+    def course(self) -> Course:
+        """What a comparison asks: the same as `mtctl.history.course.read_course` reads."""
+        weights = self.signals.get("weight", {})
+        first, last = (
+            mean_weights({task: values[end] for task, values in weights.items()}, self.spent[end])
+            for end in at_ends(len(self.learned))
+        )
+        return Course(self.evaluations, weighted_mean(self.conflict_rate, self.measured), first, last)
+
+
+HistoryReader: TypeAlias = Callable[[Run], History | None]
+"""Returns what a run recorded; None if its records were not kept."""
+
+
+class Histories:
+    """What runs recorded, each read once, however often it is asked for."""
+
+    def __init__(self) -> None:
+        self._read: dict[Path, History | None] = {}
+
+    def of(self, run: Run) -> History | None:
+        """Return what a run recorded; None if its records were not kept.
+
+        Raises:
+            MtctlError: the records are corrupt, or of tasks that the run does not have.
+        """
+        if run.path not in self._read:
+            self._read[run.path] = recorded_history(run)
+        return self._read[run.path]
+
+    def course(self, run: Run) -> Course | None:
+        """Return a run's training, as a comparison asks for it."""
+        history = self.of(run)
+        return None if history is None else history.course
+
+
+def recorded_history(run: Run) -> History | None:
+    """Return what a run recorded; None if its records were not kept.
+
+    Raises:
+        MtctlError: the records are corrupt, or of tasks that the run does not have.
+    """
+    return read_history(run) if (run.path / layout.METRICS).exists() else None
+
+
+def read_history(run: Run) -> History:
+    """Return what a run recorded.
+
+    Raises:
+        MtctlError: the records are missing, corrupt, or of tasks that the run does not have.
+    """
+    content, cut_off = read_lines(run)
+    return _history(content, run.path / layout.METRICS, run.tasks, cut_off)
+
+
+def observed_history(records: Iterable[Mapping[str, Any]], tasks: Sequence[str]) -> History:
+    """Return what an observer of a training saw, as if it had been read from a file."""
+    return _history(b"".join(map(encoded, map(dict, records))), Path(layout.METRICS), tuple(tasks), None)
+
+
+def _history(content: bytes, file: Path, tasks: tuple[str, ...], cut_off: str | None) -> History:
+    records = decode_records(content, file, RECORDS)
+    units = [record for record in records if isinstance(record, UnitRecord)]
+    learned = [(unit, unit.signals) for unit in units if unit.signals is not None]
+    extra = dict.fromkeys(name for unit in units for name in unit.extra)
+    names = dict.fromkeys(name for _, signals in learned for name in signals if name not in _COUNTED)
+    counted = {
+        name: np.array([signals[name] for _, signals in learned], dtype=np.float64) for name in _COUNTED
+    }
+    figures, endings = _by_task(units)
+    found = History(
+        tasks=tasks,
+        units=np.array([unit.unit for unit in units], dtype=np.int64),
+        updates=units[-1].updates if units else 0,
+        figures=figures,
+        endings=endings,
+        extra={name: np.array([unit.extra.get(name) for unit in units], dtype=np.float64) for name in extra},
+        learned=np.array([unit.unit for unit, _ in learned], dtype=np.int64),
+        spent=counted["updates"],
+        measured=counted["measured"],
+        conflict_rate=counted["conflict_rate"],
+        signals={name: _columns([unit.by_name(name) for unit, _ in learned]) for name in names},
+        evaluations=tuple(record for record in records if isinstance(record, EvaluationRecord)),
+        cut_off=cut_off,
+    )
+    _refuse_foreign(found, records, file)
+    return found
+
+
+def _columns(rows: Sequence[ByName]) -> dict[str, Array]:
+    """Return values by key, [rows], NaN where a row has none."""
+    keys = tuple(dict.fromkeys(chain.from_iterable(rows)))
+    table = np.array([[row.get(key) for key in keys] for row in rows], dtype=np.float64)
+    return dict(zip(keys, table.reshape(len(rows), len(keys)).T, strict=True))
+
+
+def _by_task(
+    units: Iterable[UnitRecord],
+) -> tuple[dict[tuple[str, str], Series], dict[tuple[str, str], tuple[str, ...]]]:
+    """Return the tasks' figures, and their words, by name and task."""
+    numbers: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    words: dict[tuple[str, str], list[str]] = {}
+    for unit in units:
+        for task, figures in unit.tasks.items():
+            for name, value in figures.items():
+                if isinstance(value, str):
+                    words.setdefault((name, task), []).append(value)
+                else:
+                    numbers.setdefault((name, task), []).append((unit.unit, value))
+    series = {
+        key: Series(
+            np.array([unit for unit, _ in pairs], dtype=np.int64),
+            np.array([value for _, value in pairs], dtype=np.float64),
+            np.ones(len(pairs)),
+        )
+        for key, pairs in numbers.items()
+    }
+    return series, {key: tuple(values) for key, values in words.items()}
+
+
+def _refuse_foreign(history: History, records: Iterable[Record], file: Path) -> None:
+    """Refuse records of tasks that the run does not have, and signals whose names no terminal can show."""
+    for name in history.signals:
+        if not name.strip() or not name.isprintable():
+            raise MtctlError(f"{file}: signal {show(name)} should be printable text", hint=REMEDY)
+    by_task = [keys for name, keys in history.signals.items() if name not in PAIRS]
+    named = {task for _, task in (*history.figures, *history.endings)}.union(
+        *by_task, *(record.tasks for record in history.evaluations)
+    )
+    foreign = named.difference(history.tasks)
+    for number, record in enumerate(records if foreign else (), 1):
+        names = set(record.tasks)
+        if isinstance(record, UnitRecord):
+            names.update(*(record.by_name(name) for name in history.signals if name not in PAIRS))
+        if task := next(iter(names & foreign), None):
+            raise foreign_task(file, number, task)
