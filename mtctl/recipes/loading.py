@@ -20,7 +20,7 @@ from mtctl.yaml.nodes import Entry, Mapping, Node, Scalar, follow
 from mtctl.yaml.sources import LARGEST, Place, Source, read
 from mtctl.yaml.syntax import parse
 
-__all__ = ["ABSENT", "differences", "dump", "load", "recipe_hash", "revise"]
+__all__ = ["ABSENT", "differences", "dump", "load", "loads", "recipe_hash", "revise"]
 
 _EXTENDS = "extends"
 _MOST_FILES = 32  # of a chain; the built-in recipes have three
@@ -56,19 +56,32 @@ def revise(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     Raises:
         MtctlError: the result is no valid recipe.
     """
+    return loads(dump(recipe), overrides, name=recipe.name)
+
+
+def loads(text: str, overrides: Sequence[str] = (), *, name: str = "recipe") -> Recipe:
+    """Return the recipe that `dump` has written as text, with overrides applied.
+
+    Args:
+        text: YAML of a resolved recipe.
+        overrides: `key.path=value`.
+        name: of the text, in error messages.
+
+    Raises:
+        MtctlError: the result is no valid recipe.
+    """
     mistakes: list[Mistake] = []
-    source = Source(recipe.name, dump(recipe))
-    revised = None
+    recipe = None
     try:
-        tree = parse(source, mistakes)
+        tree = parse(Source(name, text), mistakes)
         assert tree is not None
-        tree = override(tree, overrides, type(recipe), mistakes)
-        revised = _located(validate(tree, mistakes), tree)
+        tree = override(tree, overrides, recipe_class(tree), mistakes)
+        recipe = _located(validate(tree, mistakes), tree)
     except Unreadable as error:
         mistakes.append(error.mistake)
-    if revised is None or mistakes:
-        raise refusal(recipe.name, mistakes)
-    return revised
+    if recipe is None or mistakes:
+        raise refusal(name, mistakes)
+    return recipe
 
 
 def _located(recipe: Recipe | None, tree: Node) -> Recipe | None:

@@ -11,15 +11,24 @@ from typing import Any, NoReturn
 import pytest
 from numpy.linalg import LinAlgError
 
-from mtctl.engine.evaluate import evaluate_run
-from mtctl.engine.fit import Balancing, Diverged
+from mtctl.engine.fit import Balancing
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.contract import TaskEvaluation
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.windows.problem import Windows
 from mtctl.recipes.loading import load, revise
 from mtctl.recipes.recipe import Recipe
-from tests.engine.runs import WINDOWS, assert_same_training, last, metrics, recipe, run_json, train, tree
+from tests.engine.runs import (
+    WINDOWS,
+    assert_same_training,
+    evaluate_run,
+    last,
+    metrics,
+    recipe,
+    run_json,
+    train,
+    tree,
+)
 
 EVERY = revise(WINDOWS, ["training.epochs=2", "checkpoints.every=1"])
 
@@ -107,8 +116,8 @@ def test_a_full_disk(tmp_path: Path, limit: Any, size: int, status: str) -> None
     ("error", "said"),
     [
         (RuntimeError("out of order"), "RuntimeError: out of order"),
-        (MemoryError(), "MemoryError: "),
-        (RecursionError("maximum recursion depth exceeded"), "RecursionError: maximum recursion"),
+        (MemoryError(), "there is not enough memory"),
+        (RecursionError("maximum recursion depth exceeded"), "something is nested too deeply"),
         (MtctlError("explained"), "explained"),
     ],
 )
@@ -118,9 +127,9 @@ def test_any_error_marks_the_run(tmp_path: Path, error: Exception, said: str) ->
             if record.get("episode") == 4:
                 raise error
 
-    with pytest.raises(type(error)) as caught:
+    # A mistake in mtctl is raised as it is, all else is told by the result.
+    with pytest.raises(RuntimeError if isinstance(error, RuntimeError) else MtctlError, match=said):
         train(tmp_path, observers=[Broken()])
-    assert caught.value is error
     found = run_json(tmp_path)
     assert (found["status"], found["ended"] is None) == ("failed", False)
     assert found["error"]["message"].startswith(said)
@@ -147,7 +156,7 @@ RAW = [
 def test_figures_that_are_not_finite_are_a_divergence(
     tmp_path: Path, overrides: list[str], says: str
 ) -> None:
-    with pytest.raises(Diverged, match=r"diverged in .*epoch 1, step 1: task `\w+` has .*") as caught:
+    with pytest.raises(MtctlError, match=r"diverged in .*epoch 1, step 1: task `\w+` has .*") as caught:
         train(tmp_path, load("windows_raw", [*RAW, *overrides]))
     assert says in caught.value.message
     assert (caught.value.code, bool(caught.value.hint)) == (ExitCode.FAILED, True)
@@ -156,7 +165,7 @@ def test_figures_that_are_not_finite_are_a_divergence(
     for file in ("metrics.jsonl", "run.json"):
         assert "NaN" not in (tmp_path / file).read_text()
         assert "Infinity" not in (tmp_path / file).read_text()
-    with pytest.raises(Diverged):
+    with pytest.raises(MtctlError):
         train(tmp_path, load("windows_raw", [*RAW, *overrides]), resume=True)
 
 
@@ -167,12 +176,12 @@ def test_a_score_that_no_file_may_hold(tmp_path: Path, monkeypatch: pytest.Monke
 
     train(tmp_path / "good", recipe("equal_blind", "problem.episodes_per_task=1"))
     monkeypatch.setattr(Lander, "evaluate", evaluate)
-    with pytest.raises(Diverged, match=r"evaluation after episode 3, step \d+: task `standard` has return"):
+    with pytest.raises(MtctlError, match=r"evaluation after episode 3, step \d+: task `standard` has return"):
         train(tmp_path / "bad")
     assert [record["kind"] for record in metrics(tmp_path / "bad")] == ["episode"] * 3
     assert last(tmp_path / "bad")["done"] == 2
     before = tree(tmp_path / "good")
-    with pytest.raises(Diverged):
+    with pytest.raises(MtctlError):
         evaluate_run(tmp_path / "good")
     assert tree(tmp_path / "good") == before
 

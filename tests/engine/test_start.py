@@ -16,12 +16,21 @@ import pytest
 from mtctl.engine import checkpoint
 from mtctl.engine import run as run_module
 from mtctl.engine.directory import RunDirectory
-from mtctl.engine.evaluate import evaluate_run
-from mtctl.engine.start import Note
+from mtctl.engine.result import Note
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.recipes.loading import load, recipe_hash
 from mtctl.recipes.recipe import Recipe
-from tests.engine.runs import WINDOWS, StopAfter, assert_same_training, metrics, recipe, run_json, train, tree
+from tests.engine.runs import (
+    WINDOWS,
+    StopAfter,
+    assert_same_training,
+    evaluate_run,
+    metrics,
+    recipe,
+    run_json,
+    train,
+    tree,
+)
 
 
 @pytest.fixture(scope="module")
@@ -457,10 +466,10 @@ def test_the_evaluation_of_the_shorter_run_is_not_taken_for_the_final_one(
 
 
 def test_checkpoints_of_the_shorter_run_can_be_evaluated(run: Path) -> None:
-    before = {name: evaluate_run(run, name=name)["tasks"] for name in ("ep0002", "best")}
+    before = {name: evaluate_run(run, checkpoint=name)["tasks"] for name in ("ep0002", "best")}
     train(run, WINDOWS.lasting(5), resume=True, stop=StopAfter(1))
-    assert evaluate_run(run, name="ep0002")["tasks"] == before["ep0002"]
-    assert evaluate_run(run, name="best")["done"] in (1, 2, 3, 4)
+    assert evaluate_run(run, checkpoint="ep0002")["tasks"] == before["ep0002"]
+    assert evaluate_run(run, checkpoint="best")["done"] in (1, 2, 3, 4)
 
 
 def test_a_kill_while_a_run_is_prolonged_loses_nothing(

@@ -30,7 +30,6 @@ from mtctl.diagnosis.report import (
     Trial,
 )
 from mtctl.diagnosis.thresholds import LEARNED
-from mtctl.engine.processor import use_one_thread
 from mtctl.errors import MtctlError
 from mtctl.problems.windows.problem import Windows
 from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
@@ -65,7 +64,6 @@ def diagnose_recipe(
     Raises:
         MtctlError: the recipe has no such task; its data cannot be read; …
     """
-    use_one_thread()
     if task is not None and task not in recipe.problem.tasks:
         raise MtctlError(
             f"--task {task}: no task of {recipe.name}", hint=f"its tasks: {', '.join(recipe.problem.tasks)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,13 +15,11 @@ from mtctl.diagnosis.records.ranking import ranked
 from mtctl.diagnosis.records.ruling import NEEDS_TRAINING, Ruling
 from mtctl.diagnosis.report import Check, Diagnosis, Evidence, Finding, Severity, Subject, TaskState
 from mtctl.engine.lock import holder
-from mtctl.history.formats import Evaluation, Record, Run
+from mtctl.history.formats import Evaluation, Failure, Record, Run
 from mtctl.history.runs import evaluation as read_evaluation
 from mtctl.history.runs import metrics, read_run
 from mtctl.statistics import mean_of
 
-_DIVERGED: Final = re.compile(r"task `(?P<task>[^`]+)` has (?P<found>(?:loss|gradient).*)")
-"""How a run that diverged says so; see mtctl.engine.fit."""
 _RECORD: Final[TypeAdapter[Record]] = TypeAdapter(Record)
 _UNSEEN: Final = (
     ("targets", "finite and not constant; " + NEEDS_TRAINING),
@@ -61,9 +58,8 @@ def diagnose_run(path: Path) -> Diagnosis:
         tasks=run.tasks,
     )
     notes = [*_unfinished(run), *([found.cut_off] if found.cut_off else [])]
-    failure = run.error.message if run.error is not None else None
     return diagnose_records(
-        found, subject, evaluation=read_evaluation(path), failure=failure, notes=tuple(notes)
+        found, subject, evaluation=read_evaluation(path), failure=run.error, notes=tuple(notes)
     )
 
 
@@ -86,7 +82,7 @@ def diagnose_records(
     subject: Subject,
     *,
     evaluation: Evaluation | None = None,
-    failure: str | None = None,
+    failure: Failure | None = None,
     notes: tuple[str, ...] = (),
 ) -> Diagnosis:
     """Return what records say.
@@ -119,14 +115,14 @@ def diagnose_records(
     )
 
 
-def _failed(failure: str | None, seen: History, *, played: bool) -> Ruling:
+def _failed(failure: Failure | None, seen: History, *, played: bool) -> Ruling:
     """Find what made the run fail: a loss or gradient that is not finite ends it before it is recorded."""
     if failure is None:
         return Ruling(Check("run did not fail", "passed", ""))
-    match = _DIVERGED.search(failure)
-    if match is None:
-        return Ruling(Check("run did not fail", "found", failure))
-    task, found = match["task"], match["found"]
+    check = Check("run did not fail", "found", failure.message)
+    task, found = failure.task, failure.found
+    if task not in seen.tasks or found is None:
+        return Ruling(check)
     evidence = (Evidence("found", found, "", f"after {seen.updates:,} updates"),)
     if seen.units or "nan" not in found or played:
         finding = Finding(
@@ -135,7 +131,7 @@ def _failed(failure: str | None, seen: History, *, played: bool) -> Ruling:
     else:
         text = f"{task} has {found} in the first pass over the data: its targets or the inputs are not finite"
         finding = Finding("bad-targets", task, "error", "likely", text, evidence)
-    return Ruling(Check("run did not fail", "found", failure), (finding,))
+    return Ruling(check, (finding,))
 
 
 def _played_states(seen: History) -> tuple[TaskState, ...]:

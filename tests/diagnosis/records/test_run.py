@@ -11,12 +11,12 @@ import pytest
 from mtctl.diagnosis.codes import CODES
 from mtctl.diagnosis.records.run import diagnose_records, diagnose_run, records_of
 from mtctl.diagnosis.report import Diagnosis
-from mtctl.engine.fit import Diverged
-from mtctl.engine.run import execute
 from mtctl.errors import MtctlError
+from mtctl.history.formats import Failure
 from mtctl.recipes.loading import load
 from tests.diagnosis.records.histories import FALLING, LEVEL, TASKS, codes, epochs, subject
 from tests.engine import runs as lander_runs
+from tests.engine.runs import execute
 
 RECIPE = """
 name: tiny
@@ -42,8 +42,8 @@ def train(folder: Path, *overrides: str) -> Path:
     """Train a tiny windows run, which may diverge, and return its directory."""
     recipe, run = folder / "tiny.yaml", folder / "seed0"
     recipe.write_text(RECIPE)
-    with suppress(Diverged):
-        execute(load(str(recipe), list(overrides)), 0, run, command="mtctl train tiny.yaml")
+    with suppress(MtctlError):
+        execute(load(str(recipe), list(overrides)), 0, run)
     return run
 
 
@@ -122,11 +122,15 @@ def test_a_lander_run(tmp_path: Path) -> None:
 
 def test_failures_are_told_apart() -> None:
     records = epochs({"a": FALLING, "b": FALLING})
-    after = "diverged in epoch 7, step 301: task `b` has loss nan"
+    after = Failure(
+        message="diverged", kind="diverged", task="b", found="loss nan", place="epoch 7, step 301"
+    )
     assert codes(diagnose_records(records, subject(), failure=after)) == [("diverged", "b")]
-    first = "diverged in epoch 1, step 3: task `b` has loss inf"
+    first = Failure(message="diverged", kind="diverged", task="b", found="loss inf", place="epoch 1, step 3")
     assert codes(diagnose_records((), subject(), failure=first)) == [("diverged", "b")]
-    full = diagnose_records(records, subject(), failure="no space left on device")
+    full = diagnose_records(records, subject(), failure=Failure(message="no space left on device"))
+    earlier = Failure(message="diverged in epoch 7, step 301: task `b` has loss nan")
+    assert codes(diagnose_records(records, subject(), failure=earlier)) == []
     assert codes(full) == []
     assert full.checks[0].outcome == "found"
 

@@ -9,12 +9,12 @@ import pytest
 
 from mtctl.balancing.build import build as build_chain
 from mtctl.balancing.chain import learned_parameters
-from mtctl.engine.run import execute
 from mtctl.problems.build import build as build_problem
 from mtctl.recipes import builtin
 from mtctl.recipes.balancers import GradNorm, PCGrad
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import LanderRecipe
+from tests.engine.runs import execute
 from tests.recipes.samples import lander
 
 PARAMETERS = {
@@ -57,7 +57,7 @@ def test_gradnorms_weights_are_counted_in_the_run(tmp_path: Path, name: str, tot
     import json
 
     small = ["problem.episodes_per_task=1", "evaluation.every=0", "evaluation.final_episodes=1"]
-    execute(lander(name, small), 0, tmp_path / "run", command="mtctl train")
+    execute(lander(name, small), 0, tmp_path / "run")
     parameters = json.loads((tmp_path / "run" / "run.json").read_text())["parameters"]
     assert parameters["total"] == total
     assert parameters["balancer"] == 3
