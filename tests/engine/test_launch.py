@@ -43,8 +43,8 @@ Submit = Callable[..., LocalProcess]
 
 @pytest.fixture
 def launchers() -> list[LocalLauncher]:
-    """Return the launchers of a test, its first one last."""
-    return [LocalLauncher(1)]
+    """Return the launchers of a test; the last one gets what is submitted."""
+    return []
 
 
 @pytest.fixture
@@ -60,7 +60,13 @@ def submit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, launchers: list[Loca
         return popen([sys.executable, "-c", script, str(spec.directory), command[4]], **options)
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    return lambda script: launchers[-1].submit(EvaluationSpec(tmp_path, checkpoint=script))
+
+    def submitted(script: str) -> LocalProcess:
+        if not launchers:
+            launchers.append(LocalLauncher(1))
+        return launchers[-1].submit(EvaluationSpec(tmp_path, checkpoint=script))
+
+    return submitted
 
 
 def never() -> int:
@@ -278,7 +284,6 @@ def test_nothing_is_left_behind(
     submit: Submit, launchers: list[LocalLauncher], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither descriptors nor files."""
-    launchers.pop().close()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = list(Path("/proc/self/fd").iterdir())
     launchers.append(LocalLauncher(2))
@@ -335,8 +340,8 @@ def test_an_end_without_a_result_is_told(
     assert silent.result.error == RunError("killed", said)
 
 
-def test_the_local_launcher_is_one(launchers: list[LocalLauncher]) -> None:
-    launcher: Launcher = launchers[0]
+def test_the_local_launcher_is_one() -> None:
+    launcher: Launcher = LocalLauncher(1)
     handle: Handle = launcher.submit(EvaluationSpec(Path()))
     assert (handle.state, handle.result, handle.delay) == ("waiting", None, "")
     launcher.close()

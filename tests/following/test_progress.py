@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from mtctl.engine.launch.launcher import State
+from mtctl.engine.result import RunError, RunResult
+from mtctl.engine.spec import RunSpec
+from mtctl.following.launched import Launched
 from mtctl.following.progress import Plan, Progress, Tail
 from mtctl.history.runs import read_run
 from mtctl.recipes.loading import load

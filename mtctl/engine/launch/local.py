@@ -14,7 +14,7 @@ from mtctl.engine.launch.launcher import State
 from mtctl.engine.launch.lifeline import Lifeline
 from mtctl.engine.result import RunError, RunResult, result_from_json
 from mtctl.engine.spec import Spec, spec_to_json
-from mtctl.errors import MtctlError
+from mtctl.errors import ExitCode, MtctlError
 
 WORKER: Final = ("-m", "mtctl.engine.launch.worker")
 _POLL_SECONDS: Final = 0.02
@@ -91,7 +91,7 @@ class LocalProcess:
         """Return the result; of a process that has written none, what its end tells."""
         if self._result.exists():
             return result_from_json(self._result.read_text(encoding="utf-8"))
-        if code in (-signal.SIGINT, -signal.SIGTERM):  # as it was starting
+        if code in (ExitCode.INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):  # as it was starting
             return RunResult("interrupted")
         if code == -signal.SIGKILL:
             hint = "the system may have run out of memory; fewer --jobs need less of it"
