@@ -124,14 +124,14 @@ def refused(run: Path, **options: Any) -> MtctlError:
 
 
 def test_missing_checkpoint(run: Path) -> None:
-    error = refused(run, name="ep0003")
+    error = refused(run, checkpoint="ep0003")
     assert "ep0003.pt: no such checkpoint" in error.message
     assert error.hint == "there are: best, ep0002, ep0004, ep0006, last"
 
 
 def test_another_recipes_checkpoint(run: Path, tmp_path: Path) -> None:
     train(tmp_path / "other", recipe("shared_blind", "problem.episodes_per_task=1"))
-    error = refused(run, name=str(tmp_path / "other" / "checkpoints" / "last.pt"))
+    error = refused(run, checkpoint=str(tmp_path / "other" / "checkpoints" / "last.pt"))
     assert "made from another recipe" in error.message
 
 

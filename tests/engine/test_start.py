@@ -16,7 +16,7 @@ import pytest
 from mtctl.engine import checkpoint
 from mtctl.engine import run as run_module
 from mtctl.engine.directory import RunDirectory
-from mtctl.engine.result import Note
+from mtctl.engine.result import Note, RunResult
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.recipes.loading import load, recipe_hash
 from mtctl.recipes.recipe import Recipe
@@ -150,6 +150,13 @@ def test_a_disk_that_is_not_mounted_costs_nothing(run: Path, tmp_path: Path, fla
     assert "checkpoints: leads to" in refused(run, **flags).message
 
 
+def untrained(run: Any, _stop: object) -> RunResult:
+    """Stand in for training: leave the run as it has begun."""
+    run._metrics.close()
+    found: RunResult = run.result("interrupted")
+    return found
+
+
 def test_a_kill_while_a_run_is_replaced_leaves_one_of_the_two(
     finished: Path, run: Path, tmp_path: Path
 ) -> None:
@@ -162,7 +169,7 @@ def test_a_kill_while_a_run_is_replaced_leaves_one_of_the_two(
         shutil.copytree(finished, run)
         with pytest.MonkeyPatch.context() as patch:
             KilledAt(patch, at)
-            patch.setattr(run_module._Run, "train", lambda self, _stop: self._metrics.close())
+            patch.setattr(run_module._Run, "train", untrained)
             try:
                 train(run, other, force=True)
             except Killed:
@@ -480,7 +487,7 @@ def test_a_kill_while_a_run_is_prolonged_loses_nothing(
         shutil.copytree(finished, run)
         with pytest.MonkeyPatch.context() as patch:
             KilledAt(patch, at)
-            patch.setattr(run_module._Run, "train", lambda self, _stop: self._metrics.close())
+            patch.setattr(run_module._Run, "train", untrained)
             try:
                 train(run, WINDOWS.lasting(5), resume=True)
             except Killed:
