@@ -24,7 +24,7 @@ from mtctl.errors import ExitCode
 from mtctl.history.formats import Evaluation, Run
 from mtctl.history.runs import evaluation
 from mtctl.screens.compare import remark
-from mtctl.screens.evaluation import Evaluating, print_evaluation
+from mtctl.screens.evaluation import SeveralEvaluated, print_evaluation
 from mtctl.screens.selection import print_selection, print_selections
 from mtctl.terminal.console import err, out, write_json
 
@@ -143,10 +143,12 @@ def _one_by_one(work: Work, stop: Stop, *, window: bool, quiet: bool) -> Results
 
 def _side_by_side(work: Work, parallel: int, stop: Stop, *, quiet: bool) -> Results:
     """Evaluate in processes of their own, all of them before the first result is given."""
+    if not quiet:
+        err().print(f"{len(work)} runs, {min(parallel, len(work))} at a time", soft_wrap=True)
     launcher = LocalLauncher(parallel)
     handles = [launcher.submit(spec) for _, spec in work]
     # The third request is raised, once all have ended.
-    with suppress(KeyboardInterrupt), Evaluating(handles, parallel, quiet=quiet) as view:
+    with suppress(KeyboardInterrupt), SeveralEvaluated(handles, quiet=quiet) as view:
         follow(launcher, handles, view.look, stop)
     for (run, spec), handle in zip(work, handles, strict=True):
         result = handle.result

@@ -29,7 +29,7 @@ from mtctl.history.runs import read_run
 from mtctl.screens.evaluation import print_evaluation
 from mtctl.screens.figures import duration
 from mtctl.screens.live import Lines, Live, method_of
-from mtctl.screens.several import Several
+from mtctl.screens.several import SeveralTrained
 from mtctl.terminal.console import err, redraws, write_json
 from mtctl.terminal.streams import dispensable
 from mtctl.text import command_line
@@ -141,13 +141,14 @@ def train_many(
 
     launcher = LocalLauncher(parallel)
     runs = [Launched(spec, launcher.submit(spec)) for spec in specs]
-    handles = [run.handle for run in runs]
+    view = SeveralTrained(runs, quiet=quiet)
     # The third request is raised, once all have ended.
-    with suppress(KeyboardInterrupt), stop_on_signals(answer) as stop, Several(runs, quiet=quiet) as view:
-        follow(launcher, handles, view.look, stop)
-    stopped = stop() > 0 and any(handle.state != "completed" for handle in handles)
+    with suppress(KeyboardInterrupt), stop_on_signals(answer) as stop, view:
+        follow(launcher, view.handles, view.look, stop)
+    states = {run.spec.label: run.handle.state for run in runs}
+    stopped = stop() > 0 and set(states.values()) != {"completed"}
     excused = ("completed", *(("waiting", "interrupted") if stopped else ()))
-    failed = [handle.spec.label for handle in handles if handle.state not in excused]
+    failed = [label for label, state in states.items() if state not in excused]
     if as_json:
         _print_runs(spec.directory for spec in specs if (spec.directory / layout.RUN).is_file())
     if stopped:

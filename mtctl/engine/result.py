@@ -74,12 +74,6 @@ class RunError:
         """Return what run.json keeps of it."""
         return {name: getattr(self, name) for name in ("kind", "message", "task", "found", "place")}
 
-    def exception(self) -> MtctlError:
-        """Return it as an exception, with its traceback as a note."""
-        error = MtctlError(self.message, hint=self.hint, code=ExitCode(self.code))
-        error.add_note(self.traceback)
-        return error
-
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
@@ -110,10 +104,12 @@ class RunResult:
         """Return this result.
 
         Raises:
-            MtctlError: it is a failure.
+            MtctlError: it is a failure; where in the code that came from is a note of the exception.
         """
         if self.error is not None:
-            raise self.error.exception()
+            error = MtctlError(self.error.message, hint=self.error.hint, code=ExitCode(self.error.code))
+            error.add_note(self.error.traceback)
+            raise error
         return self
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.console import RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -15,8 +14,9 @@ from mtctl.analysis.evaluation import Summary, TaskSummary, ends_of, summarise
 from mtctl.engine.launch.launcher import Handle
 from mtctl.history.formats import Evaluation, Run
 from mtctl.screens.figures import NOTHING, in_words, interval, measure, number, percent
+from mtctl.screens.several import Several
 from mtctl.screens.tables import Column, StackedTable
-from mtctl.terminal.console import err, out, redraws
+from mtctl.terminal.console import out
 from mtctl.text import show_text
 
 _BAR: Final = 20  # cells of a bar
@@ -44,50 +44,26 @@ def print_evaluation(run: Run, evaluation: Evaluation) -> None:
         out().print(*([""] if place else []), table, sep="\n", crop=False)
 
 
-class Evaluating:
-    """Shows how far several evaluations are: a line for each that ends, and a bar where it can be redrawn.
+class SeveralEvaluated(Several):
+    """Shows how far several evaluations are: a line for each that ends, and a bar."""
 
-    Args:
-        handles: of the evaluations.
-        parallel: how many at a time.
-        quiet: show nothing.
-    """
+    def __init__(self, handles: Sequence[Handle], *, quiet: bool) -> None:
+        super().__init__(handles, quiet=quiet, transient=True)
+        self._quiet, self._ended = quiet, list[Handle]()
 
-    def __init__(self, handles: Sequence[Handle], parallel: int, *, quiet: bool) -> None:
-        self._handles, self._quiet, self._console = handles, quiet, err()
-        self._at_a_time = min(parallel, len(handles))
-        drawn = not quiet and redraws(self._console)
-        self._live = Live(console=self._console, auto_refresh=False, transient=True) if drawn else None
-        self._delayed: set[str] = set()
-        self._ended: set[str] = set()
+    def news(self, handle: Handle) -> Iterator[str]:
+        if self._quiet:
+            return
+        if handle.delay:
+            yield f"{handle.spec.label}: {handle.delay}"
+        if handle.result is not None:
+            self._ended += [] if handle in self._ended else [handle]
+            how = {"completed": "evaluated", "interrupted": "stopped"}.get(handle.state, "failed")
+            place = f"({self._ended.index(handle) + 1} of {len(self.handles)})"
+            yield f"{handle.spec.label}: {how} {place}"
 
-    def __enter__(self) -> Evaluating:
-        self._say(f"{len(self._handles)} runs, {self._at_a_time} at a time")
-        if self._live is not None:
-            self._live.__enter__()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._live is not None:
-            self._live.__exit__(None, None, None)
-
-    def look(self) -> None:
-        """Show what is new."""
-        for handle in self._handles:
-            label = handle.spec.label
-            if handle.delay and label not in self._delayed:
-                self._delayed.add(label)
-                self._say(f"{label}: {handle.delay}")
-            if handle.result is not None and label not in self._ended:
-                self._ended.add(label)
-                how = {"completed": "evaluated", "interrupted": "stopped"}.get(handle.state, "failed")
-                self._say(f"{label}: {how} ({len(self._ended)} of {len(self._handles)})")
-        if self._live is not None:
-            self._live.update(evaluating_screen(self._handles), refresh=True)
-
-    def _say(self, text: str) -> None:
-        if not self._quiet:
-            self._console.print(text, soft_wrap=True)
+    def picture(self) -> RenderableType:
+        return evaluating_screen(self.handles)
 
 
 def evaluating_screen(handles: Sequence[Handle]) -> RenderableType:

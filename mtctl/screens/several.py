@@ -1,11 +1,12 @@
-"""How several runs are followed on screen: one table that is redrawn, or lines now and then."""
+"""How runs that are executed side by side are followed on screen: lines as things happen, or a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich import live
+from rich.console import RenderableType
 from rich.text import Text
 
 from mtctl.engine.launch.launcher import Handle, State
@@ -21,61 +22,79 @@ _WORDS: Final[dict[State, str]] = {"completed": "done", "interrupted": "stopped"
 
 
 class Several:
-    """Shows runs side by side; what ended and why is said in lines, below the table if there is one.
+    """Says what there is to say of each handle, every line once, below a picture where it can be redrawn.
 
     Args:
-        runs: in the order of the table.
-        quiet: lines only.
+        handles: in the order of the picture.
+        quiet: no picture.
+        transient: the picture goes away in the end.
     """
 
-    def __init__(self, runs: Sequence[Launched], *, quiet: bool) -> None:
-        self._runs, self._console = runs, err()
-        drawn = not quiet and redraws(self._console)
-        self._live = live.Live(console=self._console, auto_refresh=False) if drawn else None
-        self._dues = [Dues(run.progress, LINES_OF_SEVERAL) for run in runs]
-        self._said: set[str] = set()
+    def __init__(self, handles: Sequence[Handle], *, quiet: bool, transient: bool = False) -> None:
+        self.handles, self._console, self._said = handles, err(), set[str]()
+        picture = live.Live(console=self._console, auto_refresh=False, transient=transient)
+        self.live = picture if redraws(self._console) and not quiet else None
+
+    def news(self, handle: Handle) -> Iterator[str]:
+        """Yield lines about a handle; those that were said before are not said again."""
+        raise NotImplementedError
+
+    def picture(self) -> RenderableType:
+        """Return what is drawn."""
+        raise NotImplementedError
 
     def __enter__(self) -> Several:
-        if self._live is not None:
-            self._live.__enter__()
+        if self.live is not None:
+            self.live.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._live is None:
-            return
-        self._live.__exit__(None, None, None)
-        for run in self._runs:
-            result = run.handle.result
-            if result is not None and (result.notes or result.error):
-                self._say(ending(run.handle))
+        if self.live is not None:
+            self.live.__exit__(None, None, None)
 
     def look(self) -> None:
-        """Look at all runs, and show what is new."""
-        for run in self._runs:
-            run.look()
-        if self._live is not None:
-            rows = [(run.progress, word(run.handle.state)) for run in self._runs]
-            self._live.update(runs_screen(rows), refresh=True)
+        """Show what is new."""
+        for text in [text for handle in self.handles for text in self.news(handle)]:
+            self.say(text)
+        if self.live is not None:
+            self.live.update(self.picture(), refresh=True)
+
+    def say(self, text: str) -> None:
+        """Print a line that was not printed before."""
+        if text not in self._said:
+            self._said.add(text)
+            self._console.print(Text(text), soft_wrap=True)
+
+
+class SeveralTrained(Several):
+    """Shows runs that are trained: how far they are, and how they ended; in the end only, below a table."""
+
+    def __init__(self, runs: Sequence[Launched], *, quiet: bool) -> None:
+        super().__init__([run.handle for run in runs], quiet=quiet)
+        self._runs = {run.spec.label: (run, Dues(run.progress, LINES_OF_SEVERAL)) for run in runs}
+
+    def news(self, handle: Handle) -> Iterator[str]:
+        label = handle.spec.label
+        run, dues = self._runs[label]
+        run.look()
+        if self.live is not None:
             return
-        for run, dues in zip(self._runs, self._dues, strict=True):
-            label, handle = run.spec.label, run.handle
-            if handle.delay:
-                self._say(f"{label}  {handle.delay}", once=f"{label} delay")
-            if dues.due(run.progress.done):
-                self._say(f"{label}  {line(run.progress)}")
-            if handle.result is not None:
-                self._say(ending(handle), once=label)
+        if handle.delay:
+            yield f"{label}  {handle.delay}"
+        if dues.due(run.progress.done):
+            yield f"{label}  {line(run.progress)}"
+        if handle.result is not None:
+            yield ending(handle)
 
-    def _say(self, text: str, once: str | None = None) -> None:
-        if once is not None and once in self._said:
-            return
-        self._said.update([] if once is None else [once])
-        self._console.print(Text(text), soft_wrap=True)
+    def picture(self) -> RenderableType:
+        runs = self._runs.values()
+        return runs_screen([(run.progress, _word(run.handle.state)) for run, _ in runs])
 
-
-def word(state: State) -> str:
-    """Return the word for a state that a person reads."""
-    return _WORDS.get(state, state)
+    def __exit__(self, *exception: object) -> None:
+        super().__exit__(*exception)
+        for handle in self.handles if self.live is not None else ():
+            if handle.result is not None and (handle.result.notes or handle.result.error):
+                self.say(ending(handle))
 
 
 def ending(handle: Handle) -> str:
@@ -83,12 +102,15 @@ def ending(handle: Handle) -> str:
     result, spec = handle.result, handle.spec
     assert result is not None
     if result.error is not None:
-        return f"{spec.label}  failed: {error_text(result.error)}"
+        return f"{spec.label}  failed: {_error_text(result.error)}"
     notes = [f"{spec.directory} {note.text}" for note in result.notes]
-    return "\n".join([*notes, f"{spec.label}  {word(handle.state)}"])
+    return "\n".join([*notes, f"{spec.label}  {_word(handle.state)}"])
 
 
-def error_text(error: RunError) -> str:
-    """Return an error, and what to do about it, as lines."""
+def _word(state: State) -> str:
+    return _WORDS.get(state, state)
+
+
+def _error_text(error: RunError) -> str:
     hint = f"\nhint: {show_lines(error.hint)}" if error.hint else ""
     return f"{_LABELS.get(error.kind, 'error: ')}{show_lines(error.message)}{hint}"

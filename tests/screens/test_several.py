@@ -12,7 +12,7 @@ from mtctl.engine.result import Note, RunError, RunResult
 from mtctl.engine.spec import RunSpec
 from mtctl.following.launched import Launched
 from mtctl.screens.live import Dues
-from mtctl.screens.several import Several, ending
+from mtctl.screens.several import SeveralTrained, ending
 from tests.engine.runs import WINDOWS
 
 
@@ -56,7 +56,7 @@ def test_ends_and_delays_are_said_once(capsys: pytest.CaptureFixture[str]) -> No
     handles = [handle(RunResult("interrupted")), handle()]
     handles[1].delay = "only 1 at a time"
     runs = [Launched(each.spec, each) for each in handles if isinstance(each.spec, RunSpec)]
-    with Several(runs, quiet=True) as view:
+    with SeveralTrained(runs, quiet=True) as view:
         view.look()
         view.look()
     assert capsys.readouterr().err.splitlines() == [

@@ -124,7 +124,9 @@ class LocalLauncher:
     def poll(self) -> bool:
         for process in self._running:
             process.poll()
-        for process in [process for process in self._processes if _is_waiting(process)]:
+        for process in self._processes:
+            if process.process is not None or process.cancelled:
+                continue
             running = len(self._running)
             if running >= self._parallel:
                 break
@@ -163,7 +165,3 @@ class LocalLauncher:
                 ) from error
             process.delay = f"only {running} at a time: no further process can be started ({reason})"
             self._parallel = running
-
-
-def _is_waiting(process: LocalProcess) -> bool:
-    return process.state == "waiting" and not process.cancelled
