@@ -123,11 +123,8 @@ def _store(
         place.acquire(training=False)
     except Taken:
         if file.name == layout.EVALUATION:  # which the training will write
-            say(
-                Note(
-                    "not_stored", f"is being trained by {holder(place.path)}, and was evaluated as of {kept}"
-                )
-            )
+            trained = f"is being trained by {holder(place.path)}"
+            say(Note("not_stored", f"{trained}, and was evaluated as of {kept}"))
             return
     except MtctlError:
         pass  # no locks here: what `current` says has to do

@@ -18,6 +18,8 @@ from mtctl.errors import ExitCode, MtctlError
 
 WORKER: Final = ("-m", "mtctl.engine.launch.worker")
 _POLL_SECONDS: Final = 0.02
+_KILLED: Final = -9
+"""Exit code after SIGKILL, which is what Linux sends where it has no memory left."""
 _PATIENCE: Final = (5.0, 10.0, 15.0)
 """Seconds that processes are given to save and leave, after each request, once nobody waits for them."""
 
@@ -93,7 +95,7 @@ class LocalProcess:
             return result_from_json(self._result.read_text(encoding="utf-8"))
         if code in (ExitCode.INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):  # as it was starting
             return RunResult("interrupted")
-        if code == -signal.SIGKILL:
+        if code == _KILLED:
             hint = "the system may have run out of memory; fewer --jobs need less of it"
             return RunResult("failed", error=RunError("killed", f"killed by signal {-code}", hint))
         message = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
