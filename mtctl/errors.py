@@ -21,6 +21,9 @@ class MtctlError(Exception):
         message: what is wrong and where, as one or more plain lines without the leading "error:".
         hint: what to do about it: one or more plain lines.
         code: the process's exit code; `USAGE` unless the run itself failed.
+
+    Attributes:
+        facts: of a run that diverged: `task`, what was `found`, and the `place` in the run; else empty.
     """
 
     def __init__(self, message: str, *, hint: str | None = None, code: ExitCode = ExitCode.USAGE) -> None:
@@ -28,3 +31,4 @@ class MtctlError(Exception):
         self.message = message
         self.hint = hint
         self.code = code
+        self.facts: dict[str, str] = {}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from mtctl import __version__
 from mtctl.errors import ExitCode, MtctlError
 
 _HINTS: Final = {
@@ -23,7 +22,6 @@ _NO_TEMPORARY_FOLDER: Final = "No usable temporary directory"
 _NO_MEMORY: Final = "can't allocate memory"  # torch has no exception of its own for it on a CPU
 _NO_THREAD: Final = "can't start new thread"
 _NUL: Final = "embedded null"
-_FAULTS: Final = (OSError, MemoryError, RecursionError, UnicodeError, ImportError, RuntimeError, ValueError)
 
 
 def explain(error: BaseException) -> MtctlError | None:
@@ -47,20 +45,39 @@ def explain(error: BaseException) -> MtctlError | None:
     return None
 
 
-@contextmanager
-def ending_a_run() -> Iterator[None]:
-    """Make an ordinary fault the failure of the run that it ends: the exit code is 1.
+def in_one_line(error: BaseException) -> str:
+    """Return what an error says about itself."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
-    Raises:
-        MtctlError: with that code.
+
+def mistake(error: BaseException, command: str, *, shown: bool = False) -> MtctlError:
+    """Return what a user can do about an error that nothing explains: it is a mistake in mtctl.
+
+    Args:
+        error: what was raised.
+        command: that was typed.
+        shown: whether its traceback is on screen. If not, it is kept in a file, so that the end of a
+            training of hours is not lost.
     """
+    place = "the traceback above" if shown else _keep_traceback(error, command)
+    hint = f"this is a mistake in mtctl {__version__}; please report it with the command and {place}"
+    return MtctlError(in_one_line(error), hint=hint, code=ExitCode.FAILED)
+
+
+def _keep_traceback(error: BaseException, command: str) -> str:
+    import platform  # noqa: PLC0415 - `mtctl --help` does without
+    import tempfile  # noqa: PLC0415
+    import traceback  # noqa: PLC0415
+
+    head = f"mtctl {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    text = "\n".join([head, command, "", *traceback.format_exception(error)])
     try:
-        yield
-    except _FAULTS as error:
-        explained = explain(error)
-        if explained is None:
-            raise
-        raise MtctlError(explained.message, hint=explained.hint, code=ExitCode.FAILED) from error
+        with tempfile.NamedTemporaryFile(prefix="mtctl-traceback-", suffix=".txt", delete=False) as file:
+            file.write(text.encode(errors="backslashreplace"))
+    except OSError:
+        return "the traceback that -v shows"
+    return f"the traceback in {file.name}"
 
 
 def _of_the_system(error: OSError) -> MtctlError:

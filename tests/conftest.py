@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(autouse=True)
 def _processor_as_found() -> Iterator[None]:
-    """A run sets its process up for itself; tests of other things in this process must not notice."""
+    """A command sets its process up for training; tests of other things in this process must not notice."""
     yield
     if torch := sys.modules.get("torch"):
         torch.set_flush_denormal(False)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from mtctl.cli.errors import guarded
+from mtctl.engine.result import RunError
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.faults import ending_a_run, explain
+from mtctl.faults import explain
 
 
 def deep() -> object:
@@ -64,14 +65,11 @@ def test_a_mistake_of_mtctl_is_none_of_them(error: Exception) -> None:
 
 
 def test_a_fault_in_the_middle_of_a_run_is_the_failure_of_the_run() -> None:
-    with pytest.raises(MtctlError, match="not enough memory") as found, ending_a_run():
-        raise MemoryError
-    assert found.value.code == ExitCode.FAILED
-    with pytest.raises(KeyError), ending_a_run():
-        raise KeyError
-    with pytest.raises(MtctlError) as own, ending_a_run():
-        raise MtctlError("as it is")
-    assert own.value.code == ExitCode.USAGE
+    fault, own = RunError.of(MemoryError()), RunError.of(MtctlError("as it is", hint="do"))
+    assert (fault.kind, fault.message, fault.code) == ("error", "there is not enough memory", ExitCode.FAILED)
+    assert (own.kind, own.message, own.hint, own.code) == ("error", "as it is", "do", ExitCode.USAGE)
+    mistake = RunError.of(KeyError("x"))
+    assert (mistake.kind, mistake.message, mistake.code) == ("internal", "KeyError: 'x'", ExitCode.FAILED)
 
 
 @pytest.fixture

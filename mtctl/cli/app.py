@@ -81,7 +81,7 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and leave with its exit code. A verb gets it, as typed, as its context's `obj`."""
     sys.excepthook = excepthook
     # Once all is done and saved, a further Ctrl-C must not change the exit code.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
@@ -92,7 +92,8 @@ def main() -> None:
     arguments = arguments or ["--help"]
     # Calling the Typer object itself would put Typer's excepthook in place of ours.
     command = typer.main.get_command(app)
-    sys.exit(guarded(lambda: command(arguments, prog_name="mtctl", standalone_mode=False), verbose=verbose))
+    options = {"prog_name": "mtctl", "standalone_mode": False, "obj": ["mtctl", *sys.argv[1:]]}
+    sys.exit(guarded(lambda: command(arguments, **options), verbose=verbose))
 
 
 def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:

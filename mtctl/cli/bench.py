@@ -37,10 +37,12 @@ def bench(
         raise MtctlError("--tasks and --recipe exclude each other: a recipe has the tasks that it has")
     chosen, numbers = _methods(methods), _tasks("2,4,10,40" if tasks is None else tasks)
     # Torch takes a second to load: what is misspelled is told before.
+    from mtctl.engine.processor import use_one_thread
     from mtctl.measuring.bench import on_recipe, on_reference
     from mtctl.recipes.loading import load
     from mtctl.terminal.console import err, out, write_json
 
+    use_one_thread()
     found: dict[str, list[Cost]] = {}
     if recipe is None:
         for number in numbers:

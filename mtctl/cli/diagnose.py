@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -39,6 +38,7 @@ class FailOn(StrEnum):
 
 
 def diagnose(
+    context: typer.Context,
     target: Annotated[
         str | None,
         typer.Argument(
@@ -145,7 +145,7 @@ def diagnose(
         raise MtctlError(f"--seeds {seeds}: the lander is trained once", hint="one seed is written 3..3")
     found = _train(short, task, numbers, jobs or 1, budget, proof=proof, quiet=quiet)
     try:
-        _print(found, _after_training(found, name, write_recipe), as_json=as_json)
+        _print(found, _after_training(found, name, write_recipe, context.obj), as_json=as_json)
     finally:  # of minutes of training, whatever becomes of the screen
         if write_recipe is not None:
             write_cure(write_recipe, full, found)
@@ -202,7 +202,9 @@ def _train(
     try:
         with stop_on_signals() as stop, stop.leaving(1), _progress(quiet=quiet) as say:
             from mtctl.diagnosis.experiments import diagnose as diagnosing
+            from mtctl.engine.processor import use_one_thread
 
+            use_one_thread()
             return diagnosing.diagnose_recipe(
                 recipe, seeds=seeds, verify=proof, task=task, jobs=jobs, seconds=budget, say=say
             )
@@ -252,18 +254,16 @@ def _print(found: Diagnosis, commands: list[str], *, as_json: bool) -> None:
         out().print(*diagnosis_screen(found, commands), sep="\n", crop=False)
 
 
-def _after_training(found: Diagnosis, target: str, path: Path | None) -> list[str]:
+def _after_training(found: Diagnosis, target: str, path: Path | None, typed: list[str]) -> list[str]:
     """Return the next commands: learn what the first cause is, then prove it, write its cure or train it."""
     from mtctl.screens.diagnose import is_healthy
 
-    typed = command_line(["mtctl", *sys.argv[1:]])
     commands = _explanations(found)
     if found.winner:
-        commands.append(
-            command_line(["mtctl", "train", str(path)]) if path else f"{typed} --write-recipe fixed.yaml"
-        )
-    elif "--no-verify" in sys.argv and found.stuck:
-        commands.append(typed.replace(" --no-verify", ""))
+        cure = ["mtctl", "train", str(path)] if path else [*typed, "--write-recipe", "fixed.yaml"]
+        commands.append(command_line(cure))
+    elif "--no-verify" in typed and found.stuck:
+        commands.append(command_line(word for word in typed if word != "--no-verify"))
     elif not commands and is_healthy(found):
         commands.append(command_line(["mtctl", "train", target]))
     return commands

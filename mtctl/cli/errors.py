@@ -9,9 +9,8 @@ from types import TracebackType
 
 from typer import TyperException
 
-from mtctl import __version__
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.faults import explain
+from mtctl.faults import explain, mistake
 from mtctl.terminal.console import err
 from mtctl.terminal.streams import OutputError, discard, settle
 from mtctl.text import command_line, show_lines, show_text
@@ -56,18 +55,11 @@ def excepthook(kind: type[BaseException], error: BaseException, trace: Traceback
     if not issubclass(kind, Exception):
         sys.__excepthook__(kind, error, trace)
         return
-    lines = str(error).splitlines()
-    what = f"{kind.__name__}: {lines[0] if lines else 'no message'}"
-    if "-v" in sys.argv or "--verbose" in sys.argv:
+    verbose = "-v" in sys.argv or "--verbose" in sys.argv
+    if verbose:
         _print_traceback(error)
-        place = "the traceback above"
-    else:
-        place = _keep_traceback(error)
-    show(
-        "internal error",
-        what,
-        f"this is a mistake in mtctl {__version__}; please report it with the command and {place}",
-    )
+    told = mistake(error, command_line(["mtctl", *sys.argv[1:]]), shown=verbose)
+    show("internal error", told.message, told.hint)
 
 
 def show(label: str, message: str, hint: str | None = None) -> None:
@@ -94,22 +86,6 @@ def _told(explained: MtctlError, error: BaseException, *, verbose: bool) -> int:
 def _print_traceback(error: BaseException) -> None:
     lines = "".join(traceback.format_exception(error)).splitlines()
     sys.stderr.write("\n".join(map(show_text, lines)) + "\n")
-
-
-def _keep_traceback(error: BaseException) -> str:
-    """Write the traceback to a file, so that the end of a training of hours is not lost; say where it is."""
-    import platform
-    import tempfile
-
-    head = f"mtctl {__version__}, Python {platform.python_version()}, {platform.platform()}"
-    command = command_line(["mtctl", *sys.argv[1:]])
-    text = "\n".join([head, command, "", *traceback.format_exception(error)])
-    try:
-        with tempfile.NamedTemporaryFile(prefix="mtctl-traceback-", suffix=".txt", delete=False) as file:
-            file.write(text.encode(errors="backslashreplace"))
-    except OSError:
-        return "the traceback that -v shows"
-    return f"the traceback in {file.name}"
 
 
 def _help_hint(error: TyperException) -> str | None:

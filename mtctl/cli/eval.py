@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtctl.errors import MtctlError
+from mtctl.text import command_line
 
 if TYPE_CHECKING:
     from mtctl.history.formats import Run
@@ -24,6 +25,7 @@ class Render(StrEnum):
 
 
 def evaluate(
+    context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories, or folders of them.")],
     checkpoint: Annotated[str, typer.Option(help="last, best, ep0100 …, or a checkpoint file.")] = "last",
     task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
@@ -60,7 +62,8 @@ def evaluate(
     seeds, or windows, which training never sees. `--checkpoint best` also shows how much of the score that
     it was selected for was selection. A run that cannot be evaluated does not stop the others.
     """
-    from mtctl.cli.eval_runs import Choice, evaluate_runs
+    from mtctl.cli.eval_runs import evaluate_runs
+    from mtctl.engine.spec import EvaluationSpec
     from mtctl.history.runs import find_runs, read_run
 
     if render is not None and jobs > 1:
@@ -77,23 +80,35 @@ def evaluate(
     runs = [read_run(directory) for directory in find_runs(paths)]
     if render is not None or video is not None:
         _require_pictures(runs, window=render is not None, video=video)
-    choice = Choice(
-        checkpoint=checkpoint,
-        items=episodes,
-        tasks=tuple(dict.fromkeys(task)) if task else None,
-        overrides=tuple(overrides or ()),
-        window=render is not None,
-        video=video,
-        shown=min(episodes or _SHOWN, _SHOWN),
+    specs = [
+        EvaluationSpec(
+            run.path,
+            checkpoint=checkpoint,
+            items=episodes,
+            tasks=tuple(dict.fromkeys(task)) if task else None,
+            overrides=tuple(overrides or ()),
+            video=video,
+            shown=min(episodes or _SHOWN, _SHOWN),
+            command=command_line(context.obj),
+        )
+        for run in runs
+    ]
+    window = render is not None
+    return evaluate_runs(
+        list(zip(runs, specs, strict=True)), jobs, window=window, quiet=quiet, as_json=as_json
     )
-    return evaluate_runs(runs, choice, jobs, quiet=quiet, as_json=as_json)
 
 
 def _require_pictures(runs: list[Run], *, window: bool, video: Path | None) -> None:
     """Refuse where nothing can be shown or filmed: before episodes are played for nothing."""
-    from mtctl.cli.rendering import require_episodes, require_films, require_window
+    for run in runs:
+        if not run.is_played:
+            raise MtctlError(
+                f"{run.path}: nothing is played in a {run.problem} run, so that there is nothing to show",
+                hint="leave out --render and --video, or name runs that play episodes",
+            )
+    from mtctl.engine.rendering import require_films, require_window
 
-    require_episodes(runs)
     if window:
         require_window()
     if video is not None:

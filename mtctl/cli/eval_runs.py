@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass
-from functools import partial
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,86 +15,35 @@ from mtctl.analysis.selection import Selection, Unknown, mean_bias, read_selecti
 from mtctl.cli.errors import show as show_error
 from mtctl.engine import layout
 from mtctl.engine.interrupt import Stop, Stopped, stop_on_signals
-from mtctl.engine.launch.local import Job, launch
+from mtctl.engine.launch.launcher import follow
+from mtctl.engine.launch.local import LocalLauncher
 from mtctl.engine.lock import holder
-from mtctl.errors import ExitCode, MtctlError
+from mtctl.engine.result import Note, RunError, RunResult
+from mtctl.engine.spec import EvaluationSpec
+from mtctl.errors import ExitCode
 from mtctl.history.formats import Evaluation, Run
 from mtctl.history.runs import evaluation
 from mtctl.screens.compare import remark
-from mtctl.screens.evaluation import evaluating_screen, print_evaluation
-from mtctl.screens.prose import Sentence
-from mtctl.screens.selection import bias_sentence, bias_table, selection_sentences, selection_table
-from mtctl.terminal.console import err, out, redraws, write_json
-from mtctl.text import command_line
+from mtctl.screens.evaluation import SeveralEvaluated, print_evaluation
+from mtctl.screens.selection import print_selection, print_selections
+from mtctl.terminal.console import err, out, write_json
 
 _SCHEMA = 2  # of the JSON document
 
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What is evaluated of each run.
-
-    Args:
-        checkpoint: last, best, ep0100 … or a file.
-        items: of each task; None for as many as a final score takes.
-        tasks: None for all.
-        overrides: where the data is now.
-        window: show episodes afterwards.
-        video: film them into this folder afterwards.
-        shown: how many episodes of each task are shown or filmed.
-    """
-
-    checkpoint: str
-    items: int | None
-    tasks: tuple[str, ...] | None
-    overrides: tuple[str, ...]
-    window: bool
-    video: Path | None
-    shown: int
-
-    def arguments(self, directory: Path) -> list[str]:
-        """Return the arguments of `mtctl` that evaluate one run so."""
-        items = [] if self.items is None else ["--episodes", str(self.items)]
-        tasks = [word for task in self.tasks or () for word in ("--task", task)]
-        changed = [word for override in self.overrides for word in ("-o", override)]
-        video = [] if self.video is None else ["--video", str(self.video)]
-        options = ["--checkpoint", self.checkpoint, *items, *tasks, *changed, *video, "--json", "--quiet"]
-        return ["eval", *options, "--", str(directory)]
-
-    def of_best(self, directory: Path) -> bool:
-        """Say whether this is the run's own best checkpoint, which its evaluations have selected."""
-        own = directory / layout.CHECKPOINTS / f"{layout.BEST}.pt"
-        return self.checkpoint == layout.BEST or Path(self.checkpoint).resolve() == own.resolve()
+Work = Sequence[tuple[Run, EvaluationSpec]]
+Results = Iterable[tuple[Run, EvaluationSpec, RunResult]]
+"""In the order of the runs; those that were stopped are left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A run that could not be evaluated.
-
-    Args:
-        message: what is wrong, and where.
-        hint: what to do about it.
-        code: exit code that tells of it.
-    """
-
-    message: str
-    hint: str | None
-    code: int
-
-
-Found = Iterable[tuple[Run, dict[str, Any] | Failed]]
-"""Runs, in their order, with the documents of their evaluations (see `mtctl.engine.layout`)."""
-
-
-def evaluate_runs(runs: Sequence[Run], choice: Choice, jobs: int, *, quiet: bool, as_json: bool) -> int:
+def evaluate_runs(work: Work, jobs: int, *, window: bool, quiet: bool, as_json: bool) -> int:
     """Evaluate every run, print what was found in the order of the runs; return the exit code for all.
 
     The results do not depend on `jobs`: an evaluation is decided by weights and seeds.
 
     Args:
-        runs: at least one.
-        choice: of each run.
+        work: at least one run, each with what is evaluated of it.
         jobs: how many at a time; a run alone is evaluated in this process.
+        window: show episodes of a run after its evaluation.
         quiet: no progress on stderr.
         as_json: one JSON document on stdout instead of tables.
 
@@ -104,160 +51,142 @@ def evaluate_runs(runs: Sequence[Run], choice: Choice, jobs: int, *, quiet: bool
         MtctlError: a single run cannot be evaluated.
     """
     with stop_on_signals() as stop:
-        return _evaluate_runs(runs, choice, jobs, stop, quiet=quiet, as_json=as_json)
+        if jobs == 1 or len(work) == 1:
+            results: Results = _one_by_one(work, stop, window=window, quiet=quiet)
+        else:
+            results = _side_by_side(work, jobs, stop, quiet=quiet)
+        return _tell(results, len(work), stop, as_json=as_json)
 
 
-def _evaluate_runs(
-    runs: Sequence[Run], choice: Choice, jobs: int, stop: Stop, *, quiet: bool, as_json: bool
-) -> int:
-    if jobs == 1 or len(runs) == 1:
-        found: Found = _one_by_one(runs, choice, stop, quiet=quiet)
-    else:
-        found = _side_by_side(runs, choice, jobs, stop, quiet=quiet)
-    documents: list[dict[str, Any]] = []
-    failures: list[tuple[Run, Failed]] = []
+def _tell(results: Results, runs: int, stop: Stop, *, as_json: bool) -> int:
+    """Print results as they come, then what they say together; return the exit code for all."""
+    entries: list[dict[str, Any]] = []
+    failures: list[tuple[Run, RunError]] = []
     selections: list[tuple[Run, Selection]] = []
-    for run, result in found:
-        if isinstance(result, Failed):
-            failures.append((run, result))
-            show_error("error", result.message, result.hint)
+    for run, spec, result in results:
+        if result.evaluation is None:
+            error = _error_of(run, result)
+            failures.append((run, error))
+            show_error("error", error.message, error.hint)
             continue
-        selection = _selection(run, choice, result)
+        selection = _selection(run, spec, result.evaluation)
         if selection is not None:
             selections.append((run, selection))
         if not as_json:
-            if documents:
+            if entries:
                 out().print()
-            _print(run, result, selection)
-        documents.append(_entry(run, result, selection, best=choice.of_best(run.path)))
-    by_method = _by_method(selections)
-    if stop() and len(documents) + len(failures) < len(runs):
-        err().print(f"stopped; {len(documents)} of {len(runs)} runs have been evaluated", soft_wrap=True)
+            print_evaluation(run, Evaluation.model_validate(result.evaluation))
+            if selection is not None:
+                print_selection(run, selection)
+        known = {"selection": selection and selection_entry(selection)} if _is_best(spec) else {}
+        entries.append({"run": str(run.path), **result.evaluation, **known})
+    if stop() and len(entries) + len(failures) < runs:
+        err().print(f"stopped; {len(entries)} of {runs} runs have been evaluated", soft_wrap=True)
         return int(ExitCode.INTERRUPTED)
+    by_method = _by_method(selections)
     if as_json:
-        _print_json(documents, by_method, failures)
+        bias = {label: estimate_entry(mean_bias(found)) for label, found in by_method.items()}
+        failed = [{"run": str(run.path), "message": error.message} for run, error in failures]
+        write_json({"schema": _SCHEMA, "evaluations": entries, "selection_bias": bias, "failed": failed})
     elif selections:
-        _print_seeds(by_method, several=len(selections) > 1)
-    if failures and len(runs) > 1:
+        print_selections(by_method)
+    if failures and runs > 1:
         names = ", ".join(str(run.path) for run, _ in failures)
-        text = f"{len(failures)} of {len(runs)} runs could not be evaluated: {names}"
+        text = f"{len(failures)} of {runs} runs could not be evaluated: {names}"
         err().print(text, style="red", soft_wrap=True)
-    return _exit_code([failure for _, failure in failures])
+    codes = {error.code for _, error in failures}
+    return int(ExitCode.OK if not codes else ExitCode.USAGE if codes == {ExitCode.USAGE} else ExitCode.FAILED)
 
 
-def _exit_code(failures: Sequence[Failed]) -> int:
-    if not failures:
-        return int(ExitCode.OK)
-    explained = all(failure.code == ExitCode.USAGE for failure in failures)
-    return int(ExitCode.USAGE if explained else ExitCode.FAILED)
+def _error_of(run: Run, result: RunResult) -> RunError:
+    """Return why a run was not evaluated, with its path."""
+    error = result.error or RunError("killed", "stopped by a signal")
+    if error.kind in ("killed", "internal"):
+        return replace(error, message=f"{run.path}: {error.message}")
+    return error
 
 
-def _one_by_one(runs: Sequence[Run], choice: Choice, stop: Stop, *, quiet: bool) -> Found:
+def _one_by_one(work: Work, stop: Stop, *, window: bool, quiet: bool) -> Results:
     """Evaluate in this process; what is shown of a run is shown when its result has been taken.
 
     A request to stop ends what is under way: half an evaluation is none.
     """
     # With torch, which whoever only waits for other processes does without.
-    from mtctl.cli.rendering import film, show
     from mtctl.engine.evaluate import evaluate_run
+    from mtctl.engine.processor import use_one_thread
+    from mtctl.engine.rendering import film, show
 
-    for run in runs:
+    use_one_thread()
+    for run, spec in work:
         if stop():
             return
-        if holder(run.path).state == "free" and run.status == "running":
-            command = f": `{resuming(run)}` continues it" if resuming(run) else ""
-            _note(run, how_it_stopped(run) + command)
+        _note_of_stop(run)
         if not quiet:
-            number = "" if choice.items is None else f"{choice.items} "
+            number = "" if spec.items is None else f"{spec.items} "
             err().print(f"{run.path}: {number}held-out {run.item}s of each task …", soft_wrap=True)
-        try:
-            with stop.leaving(1):
-                document = evaluate_run(
-                    run.path,
-                    name=choice.checkpoint,
-                    items=choice.items,
-                    tasks=choice.tasks,
-                    overrides=choice.overrides,
-                    say=partial(_note, run),
-                )
-        except Stopped:
+
+        def say(note: Note, run: Run = run) -> None:
+            _say(run, note)
+
+        result = evaluate_run(spec, stop=stop, say=say)
+        if result.status == "interrupted":
             return
-        except MtctlError as error:
-            if len(runs) == 1:
-                raise
-            yield run, Failed(error.message, error.hint, int(error.code))
+        yield run, spec, result if len(work) > 1 else result.required()
+        if result.evaluation is None:
             continue
-        yield run, document
-        tasks = tuple(document["tasks"])
         with suppress(Stopped), stop.leaving(1):
-            if choice.window:
-                show(run.path, choice.checkpoint, tasks, choice.shown)
-            if choice.video is not None:
-                film(run.path, choice.checkpoint, tasks, choice.shown, choice.video)
+            if window:
+                show(spec, result.evaluation["tasks"])
+            if spec.video is not None:
+                film(spec, result.evaluation["tasks"], say)
+
+
+def _side_by_side(work: Work, parallel: int, stop: Stop, *, quiet: bool) -> Results:
+    """Evaluate in processes of their own, all of them before the first result is given."""
+    if not quiet:
+        err().print(f"{len(work)} runs, {min(parallel, len(work))} at a time", soft_wrap=True)
+    launcher = LocalLauncher(parallel)
+    handles = [launcher.submit(spec) for _, spec in work]
+    # The third request is raised, once all have ended.
+    with suppress(KeyboardInterrupt), SeveralEvaluated(handles, quiet=quiet) as view:
+        follow(launcher, handles, view.look, stop)
+    for (run, spec), handle in zip(work, handles, strict=True):
+        result = handle.result
+        if result is None or (stop() and result.status == "interrupted"):
+            continue
+        if result.status == "completed":
+            _note_of_stop(run)
+            for note in result.notes:
+                _say(run, note)
+        yield run, spec, result
+
+
+def _note_of_stop(run: Run) -> None:
+    if holder(run.path).state == "free" and run.status == "running":
+        command = f": `{resuming(run)}` continues it" if resuming(run) else ""
+        _note(run, how_it_stopped(run) + command)
+
+
+def _say(run: Run, note: Note) -> None:
+    if note.kind == "filmed":
+        err().print(f"wrote {note.text}", soft_wrap=True)
+    else:
+        _note(run, note.text)
 
 
 def _note(run: Run, text: str) -> None:
     err().print(remark("note", "cyan", f"{run.path} {text}"), soft_wrap=True)
 
 
-def _side_by_side(
-    runs: Sequence[Run], choice: Choice, parallel: int, stop: Stop, *, quiet: bool
-) -> list[tuple[Run, dict[str, Any] | Failed]]:
-    """Evaluate in processes; return what those that ended have found."""
-    from rich.live import Live
-
-    console = err()
-    jobs = [Job(str(run.path), run.path, choice.arguments(run.path)) for run in runs]
-    screen = None
-    if not quiet:
-        at_a_time = min(parallel, len(jobs))
-        console.print(f"{len(jobs)} runs, {at_a_time} at a time", soft_wrap=True)
-        if redraws(console):
-            screen = Live(console=console, auto_refresh=False, transient=True)
-    said: set[str] = set()
-    delayed: set[str] = set()
-
-    def watch() -> None:
-        for job in jobs:
-            if job.delay and job.label not in delayed and not quiet:
-                delayed.add(job.label)
-                console.print(f"{job.label}: {job.delay}", soft_wrap=True)
-            if job.code is None or job.label in said or quiet:
-                continue
-            said.add(job.label)
-            how = "evaluated" if job.code == 0 else "stopped" if stop() else "failed"
-            console.print(f"{job.label}: {how} ({len(said)} of {len(jobs)})", soft_wrap=True)
-        if screen is not None:
-            screen.update(evaluating_screen(jobs), refresh=True)
-
-    # The third request is raised, once all have ended.
-    with suppress(KeyboardInterrupt), screen or nullcontext():
-        launch(jobs, parallel, watch, stop)
-    for job in jobs:
-        if job.code == 0 and job.log:
-            console.print(job.log.rstrip(), soft_wrap=True)
-    return [
-        (run, _result(job))
-        for run, job in zip(runs, jobs, strict=True)
-        if job.code is not None and not (stop() and job.stopped)
-    ]
+def _is_best(spec: EvaluationSpec) -> bool:
+    """Say whether this is the run's own best checkpoint, which its evaluations have selected."""
+    own = spec.directory / layout.CHECKPOINTS / f"{layout.BEST}.pt"
+    return spec.checkpoint == layout.BEST or Path(spec.checkpoint).resolve() == own.resolve()
 
 
-def _result(job: Job) -> dict[str, Any] | Failed:
-    """Return what a process has found, or what it said went wrong."""
-    if job.code == 0:
-        document: dict[str, Any] = json.loads(job.output)["evaluations"][0]
-        return {key: value for key, value in document.items() if key not in ("run", "selection")}
-    code = int(ExitCode.USAGE if job.code == ExitCode.USAGE else ExitCode.FAILED)
-    if not job.error.startswith("error: "):
-        return Failed(f"{job.label}: {job.error}", None, code)
-    message, _, hint = job.error.removeprefix("error: ").partition("\nhint: ")
-    return Failed(message, hint or None, code)
-
-
-def _selection(run: Run, choice: Choice, document: dict[str, Any]) -> Selection | None:
+def _selection(run: Run, spec: EvaluationSpec, document: dict[str, Any]) -> Selection | None:
     """Return what the selection of a best checkpoint did; say where that cannot be told."""
-    if not choice.of_best(run.path):
+    if not _is_best(spec):
         return None
     found: Selection | Unknown
     if document["tasks"].keys() < set(run.tasks):
@@ -276,42 +205,3 @@ def _by_method(selections: Sequence[tuple[Run, Selection]]) -> dict[str, list[Se
     for run, selection in selections:
         found.setdefault(labels[run.name, run.recipe_hash], []).append(selection)
     return found
-
-
-def _print(run: Run, document: dict[str, Any], selection: Selection | None) -> None:
-    print_evaluation(run, Evaluation.model_validate(document))
-    if selection is None:
-        return
-    out().print("", selection_table(selection, run), "", sep="\n", crop=False)
-    for sentence in selection_sentences(selection, run):
-        out().print(Sentence(sentence))
-    if selection.last is None:
-        command = command_line(["mtctl", "eval", str(run.path)])
-        text = f"`{command}` puts the final policy on the same {run.item}s beside it"
-        err().print(remark("hint", "bold cyan", text), soft_wrap=True)
-
-
-def _print_seeds(by_method: dict[str, list[Selection]], *, several: bool) -> None:
-    if several:
-        out().print("", bias_table(by_method), "", sep="\n", crop=False)
-    if (sentence := bias_sentence(by_method)) is not None:
-        out().print(Sentence(sentence))
-
-
-def _entry(run: Run, document: dict[str, Any], selection: Selection | None, *, best: bool) -> dict[str, Any]:
-    known = selection_entry(selection) if selection is not None else None
-    return {"run": str(run.path), **document, **({"selection": known} if best else {})}
-
-
-def _print_json(
-    documents: Sequence[dict[str, Any]],
-    by_method: dict[str, list[Selection]],
-    failures: Sequence[tuple[Run, Failed]],
-) -> None:
-    document = {
-        "schema": _SCHEMA,
-        "evaluations": list(documents),
-        "selection_bias": {label: estimate_entry(mean_bias(found)) for label, found in by_method.items()},
-        "failed": [{"run": str(run.path), "message": failure.message} for run, failure in failures],
-    }
-    write_json(document)

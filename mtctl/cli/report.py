@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +30,7 @@ _ELSEWHERE = "choose another place with --output"
 
 
 def report(
+    context: typer.Context,
     paths: Paths,
     *,
     output: Annotated[
@@ -83,7 +83,7 @@ def report(
         overview, runs = diagnosed_runs(found, histories.of)
         around = Circumstances(
             title=title,
-            command=command_line(["mtctl", *sys.argv[1:]]),
+            command=command_line(context.obj),
             bootstrap_seed=bootstrap_seed,
             found=overview,
             runs_diagnosed=runs,

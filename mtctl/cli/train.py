@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +22,7 @@ _MOST_SEEDS = 10_000  # a slip, not a plan
 
 
 def train(
+    context: typer.Context,
     recipes: Annotated[
         list[str], typer.Argument(metavar="RECIPE…", help="Paths or names of built-in recipes.")
     ],
@@ -53,7 +53,6 @@ def train(
         bool, typer.Option("-q", "--quiet", help="A line now and then, some 30 for a run, and no table.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document about the runs.")] = False,
-    command: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Train recipes, each with one or more seeds, into results/NAME/seedK."""
     from mtctl.recipes.loading import load
@@ -69,27 +68,21 @@ def train(
         require_memory(recipe)
         if found := doubt(recipe):
             err().print(f"warning: {found}", style="yellow", soft_wrap=True)
-    typed = command or command_line(["mtctl", *sys.argv[1:]])
     if dry_run:
         return _dry_run(loaded, numbers, results_dir)
-    if len(loaded) == len(numbers) == 1:
-        from mtctl.cli.train_one import train_one
+    from mtctl.cli.train_runs import train_many, train_one
+    from mtctl.engine.spec import RunSpec
 
-        return train_one(
-            loaded[0],
-            numbers[0],
-            results_dir / loaded[0].name / f"seed{numbers[0]}",
-            typed,
-            resume=resume,
-            force=force,
-            quiet=quiet,
-            as_json=as_json,
-        )
-    from mtctl.cli.train_many import train_many
-
-    return train_many(
-        loaded, numbers, results_dir, typed, jobs, resume=resume, force=force, quiet=quiet, as_json=as_json
-    )
+    typed = command_line(context.obj)
+    specs = [
+        RunSpec(recipe, number, results_dir / recipe.name / f"seed{number}", typed, resume, force)
+        for recipe in loaded
+        for number in numbers
+    ]
+    if len(specs) > 1:
+        return train_many(specs, results_dir, jobs, quiet=quiet, as_json=as_json)
+    again = [*(word for word in context.obj if word != "--force"), *([] if resume else ["--resume"])]
+    return train_one(specs[0], command_line(again), quiet=quiet, as_json=as_json)
 
 
 def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:
@@ -136,11 +129,13 @@ def _refuse_same_names(recipes: list[Recipe]) -> None:
 
 def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
     from mtctl.balancing.chain import Chain, learned_parameters
+    from mtctl.engine.processor import use_one_thread
     from mtctl.measuring.calibrate import seconds_per_run
     from mtctl.problems.build import build as build_problem
     from mtctl.recipes.loading import dump
     from mtctl.screens.figures import duration
 
+    use_one_thread()
     for recipe in recipes:
         write(dump(recipe))
         problem = build_problem(recipe, seeds[0])

@@ -113,4 +113,4 @@ class _Lines:
         known = self._dues.get(run.path)
         if known is None or known[0] is not run.progress:
             self._dues[run.path] = run.progress, Dues(run.progress, LINES_OF_SEVERAL)
-        return self._dues[run.path][1].due()
+        return self._dues[run.path][1].due(run.progress.done)

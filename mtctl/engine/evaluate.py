@@ -10,9 +10,11 @@ from typing import Any
 from mtctl.engine import checkpoint, layout
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
+from mtctl.engine.interrupt import Stop
 from mtctl.engine.lock import Taken, holder
-from mtctl.engine.processor import use_one_thread
+from mtctl.engine.result import Note, RunResult, Say, outcome, silent
 from mtctl.engine.scores import definition_hash, evaluate, evaluation_document
+from mtctl.engine.spec import EvaluationSpec
 from mtctl.engine.start import known_as_before, known_recipes, refuse_other_data
 from mtctl.engine.stored import fill_policy
 from mtctl.errors import MtctlError
@@ -35,7 +37,6 @@ def restore(
     Raises:
         MtctlError: the recipe or the checkpoint is missing, corrupt or does not belong to the other.
     """
-    use_one_thread()
     stored = directory / layout.RECIPE
     if not stored.is_file():
         raise MtctlError(f"{directory}: the run has no {layout.RECIPE}", hint="train it again with --force")
@@ -63,43 +64,41 @@ def restore(
     return problem, content
 
 
-def evaluate_run(
-    directory: Path,
-    *,
-    name: str = layout.LAST,
-    items: int | None = None,
-    tasks: tuple[str, ...] | None = None,
-    overrides: Sequence[str] = (),
-    say: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
-    """Evaluate on the first `items` of the held-out list and write the result into the run.
+def evaluate_run(spec: EvaluationSpec, *, stop: Stop | None = None, say: Say = silent) -> RunResult:
+    """Evaluate a stored run; return its document (see engine/layout.py) of the tasks that were asked for.
 
     With a choice of tasks, an earlier result of the same checkpoint and protocol keeps its other tasks;
-    otherwise only a result of all tasks is written, since a part would hide what was there. Nothing is
-    written for a checkpoint from elsewhere: it says nothing about this run. Nor is it for one that a training
-    under way has replaced meanwhile, or is about to replace.
+    otherwise only a result of all tasks is written into the run, since a part would hide what was there.
+    Nothing is written for a checkpoint from elsewhere: it says nothing about this run. Nor is it for one that
+    a training under way has replaced meanwhile, or is about to replace. What can be explained and ends the
+    evaluation is an error in the result.
 
     Args:
-        directory: the run.
-        name: of the checkpoint, as for `restore`.
-        items: episodes or windows of each task; None for as many as a final score takes.
-        tasks: which tasks; all of them if left out.
-        overrides: as for `restore`.
-        say: told why a result is not written, as the end of a sentence that starts with the run's path.
-
-    Returns:
-        The evaluation's document (see engine/layout.py), of the tasks that were asked for.
+        spec: what to evaluate; filming is left to `mtctl.engine.rendering`.
+        stop: a request ends the evaluation that is under way: half of one is none.
+        say: told why a result is not written.
     """
+
+    def evaluated(tell: Say) -> RunResult:
+        with (stop or Stop()).leaving(1):
+            document = _evaluate(spec, tell)
+        return RunResult("completed", document, document["done"])
+
+    return outcome(evaluated, say)
+
+
+def _evaluate(spec: EvaluationSpec, say: Say) -> dict[str, Any]:
+    directory, name = spec.directory, spec.checkpoint
     path = _path(directory, name)
     before = _version(path)
-    problem, content = restore(directory, name, overrides)
-    unknown = [task for task in tasks or () if task not in problem.tasks]
+    problem, content = restore(directory, name, spec.overrides)
+    unknown = [task for task in spec.tasks or () if task not in problem.tasks]
     if unknown:
         raise MtctlError(
             f"{directory}: `{unknown[0]}` is no task of this run",
             hint=f"its tasks: {', '.join(problem.tasks)}",
         )
-    scores = evaluate(problem, items, "held_out", tasks)
+    scores = evaluate(problem, spec.items, "held_out", spec.tasks)
     label = Path(name).stem
     document = evaluation_document(scores, label, content["done"], problem)
     file = directory / (layout.EVALUATION if label == layout.LAST else f"eval-{label}.json")
@@ -116,7 +115,7 @@ def _store(
     document: dict[str, Any],
     problem: Problem,
     current: Callable[[], bool],
-    say: Callable[[str], None],
+    say: Say,
 ) -> None:
     """Write a result, unless the run has gone on since its checkpoint was read; `current` tells."""
     kept = f"{problem.unit} {document['done']:,}: the result is shown, not stored"
@@ -124,13 +123,14 @@ def _store(
         place.acquire(training=False)
     except Taken:
         if file.name == layout.EVALUATION:  # which the training will write
-            say(f"is being trained by {holder(place.path)}, and was evaluated as of {kept}")
+            trained = f"is being trained by {holder(place.path)}"
+            say(Note("not_stored", f"{trained}, and was evaluated as of {kept}"))
             return
     except MtctlError:
         pass  # no locks here: what `current` says has to do
     try:
         if not current():
-            say(f"has gone on meanwhile, and was evaluated as of {kept}")
+            say(Note("not_stored", f"has gone on meanwhile, and was evaluated as of {kept}"))
         elif (merged := _merged(file, document, problem.tasks)) is not None:
             place.write(file.name, merged)
     finally:

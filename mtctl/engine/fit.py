@@ -96,6 +96,7 @@ class Diverged(MtctlError):  # noqa: N818 - named after what happened
             code=ExitCode.FAILED,
         )
         self.task = task
+        self.facts = {"task": task, "found": found, "place": place}
 
 
 def fit(

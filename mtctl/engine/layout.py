@@ -34,7 +34,8 @@ run.json
      "seconds": {"total": 512.3, "training": 490.1, "evaluation": 22.2},
      "peak_memory_mb": 512.0, "started": "2026-01-31T12:00:00+00:00", "ended": … | null,
      "versions": {"mtctl": …, "python": …, "torch": …, "numpy": …, "gymnasium": …, "box2d": …},
-     "error": null | {"message": …},
+     "error": null | {"kind": "error" | "diverged" | "internal", "message": …,
+                      "task": …, "found": "loss nan", "place": "epoch 3, step 120" (null unless it diverged)},
      "begun": false (only until its own files are there: what else lies beside it is an earlier run's)}
 
 metrics.jsonl, in order of time

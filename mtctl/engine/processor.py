@@ -17,7 +17,9 @@ _NEVER: Final = 2**31 - 1
 
 
 def use_one_thread() -> None:
-    """Set this process up for one run: one thread, and numbers below 1e-38 count as 0.
+    """Set this process up for one run at a time: one thread, and numbers below 1e-38 count as 0.
+
+    It lasts as long as the process, so commands and workers call it, once, and what they call does not.
 
     Networks of this size gain nothing from a second thread, which another run can use. That goes for NumPy
     too: the threads that its BLAS starts for a decomposition go on waiting busily for the next one. Adam's

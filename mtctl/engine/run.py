@@ -6,8 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any, Final, Literal
 
 from mtctl.balancing.chain import Chain, learned_parameters
@@ -17,19 +16,17 @@ from mtctl.engine.files import explained
 from mtctl.engine.fit import Balancing, Observer, fit
 from mtctl.engine.interrupt import Stop, Stopped
 from mtctl.engine.metrics import MetricsFile
-from mtctl.engine.processor import use_one_thread
 from mtctl.engine.prolong import replace_records, restated, settle
 from mtctl.engine.provenance import now, peak_memory_mb, versions
+from mtctl.engine.result import Note, RunError, RunResult, Say, Status, outcome, silent
 from mtctl.engine.scores import definition_hash, evaluate, evaluation_document, summary
 from mtctl.engine.signals import SignalLog
-from mtctl.engine.start import Note, Past, Say, check_target, recall
+from mtctl.engine.spec import RunSpec
+from mtctl.engine.start import Past, check_target, recall
 from mtctl.engine.stored import fill_training
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Record, TaskEvaluation
 from mtctl.recipes.loading import dump, recipe_hash
-from mtctl.recipes.recipe import Recipe
-
-Status = Literal["running", "completed", "interrupted", "failed"]
 
 SAVE_SECONDS: Final = 60.0
 """Time after which a run is saved at the end of a unit, so that a crash costs no more than that …"""
@@ -38,50 +35,39 @@ _SAVING_SHARE: Final = 0.02
 
 
 def execute(
-    recipe: Recipe,
-    seed: int,
-    directory: Path,
+    spec: RunSpec,
     *,
-    command: str,
-    resume: bool = False,
-    force: bool = False,
     observers: Sequence[Observer] = (),
     stop: Callable[[], object] = lambda: False,
-    say: Say = lambda _: None,
-) -> Status:
-    """Train one run into its directory; return how it ended.
+    say: Say = silent,
+) -> RunResult:
+    """Train one run into its directory; return what came of it.
 
     Nothing that is there changes until everything is known to be in order: the problem is built, and what a
-    run to resume goes on from has been loaded.
+    run to resume goes on from has been loaded. What can be explained and ends the run is an error in the
+    result: the directory is taken, the recipe differs from the one to resume, training diverged, …
 
     Args:
-        recipe: resolved.
-        seed: decides everything that the recipe leaves to chance.
-        directory: results/<name>/seed<k>; must be new or empty, unless `resume` or `force` say otherwise.
-        command: what the user typed, kept in the run.
-        resume: go on from the last checkpoint; a run that stopped before its first one starts again. A
-            completed one gets the evaluation that it lacks, or goes on if the recipe asks for more units.
-        force: replace a run that is there; files in its directory that no run writes stay.
+        spec: what to train, and where.
         observers: see every record after it has been written.
         stop: asked at the end of each unit; True saves and stops. A `Stop` can also ask for haste: then the
             unit, or an evaluation, is left in its midst, and the end of the last unit is saved.
         say: told what the user should know of the run's beginning.
-
-    Raises:
-        MtctlError: the directory is taken, the recipe differs from the one to resume, training diverged, …
     """
-    use_one_thread()
-    place = RunDirectory(directory)
-    with explained(directory):
-        check_target(place, recipe, resume=resume, force=force)
+    return outcome(lambda tell: _execute(spec, observers, stop, tell), say)
+
+
+def _execute(spec: RunSpec, observers: Sequence[Observer], stop: Callable[[], object], say: Say) -> RunResult:
+    place = RunDirectory(spec.directory)
+    with explained(spec.directory):
+        check_target(place, spec)
         place.acquire()
         try:
             # Again, as another process may have made a run here before the lock was ours.
-            recipe = check_target(place, recipe, resume=resume, force=force)
-            run = _Run(recipe, seed, place, command, observers)
-            if not run.start(say, resume=resume and place.used):
-                return "completed"
-            return run.train(stop)
+            recipe = check_target(place, spec)
+            run = _Run(replace(spec, recipe=recipe), place, observers)
+            go_on = run.start(say, resume=spec.resume and place.used)
+            return run.train(stop) if go_on else run.result("completed")
         finally:
             place.release()
 
@@ -89,14 +75,12 @@ def execute(
 class _Run:
     """One run from its first unit, or from its last checkpoint, to its end."""
 
-    def __init__(
-        self, recipe: Recipe, seed: int, place: RunDirectory, command: str, observers: Sequence[Observer]
-    ) -> None:
-        self._recipe, self._seed, self._place = recipe, seed, place
-        self._command, self._observers = command, observers
-        self._problem = build_problem(recipe, seed)
-        self._chain = Chain(recipe.chain)
-        self._balancing = Balancing(self._chain, self._problem.tasks, seed)
+    def __init__(self, spec: RunSpec, place: RunDirectory, observers: Sequence[Observer]) -> None:
+        self._recipe, self._seed, self._command = spec.recipe, spec.seed, spec.command
+        self._place, self._observers = place, observers
+        self._problem = build_problem(self._recipe, self._seed)
+        self._chain = Chain(self._recipe.chain)
+        self._balancing = Balancing(self._chain, self._problem.tasks, self._seed)
         self._best: float | None = None
         self._seconds = {"training": 0.0, "evaluation": 0.0}
         self._started = now()
@@ -108,7 +92,7 @@ class _Run:
         self._haste = Stop()
         self._metrics: MetricsFile
         self._begun = True
-        self._evaluated = False
+        self._final: dict[str, Any] | None = None
         self._earlier: tuple[int, ...] = ()
 
     def start(self, say: Say, *, resume: bool) -> bool:
@@ -139,10 +123,10 @@ class _Run:
         fill_training(path, content, problem, self._balancing)
         self._load(content["training"])
         done, prolonged = problem.done >= problem.units, past.units != problem.units
-        self._evaluated, self._earlier = done and past.evaluated, past.earlier
+        self._final, self._earlier = past.evaluation if done else None, past.earlier
         if past.moved:
             say(Note("moved", f"has its data at {past.moved} now"))
-        if self._evaluated and past.complete and not prolonged:
+        if self._final is not None and past.complete and not prolonged:
             say(Note("idle", "is complete already; nothing to resume"))
             if past.moved:
                 self._place.prepare(dump(self._recipe), self._command)
@@ -152,7 +136,7 @@ class _Run:
             say(Note("prolonged", f"is to have {problem.units:,} {problem.unit}s instead of {past.units:,}"))
             return self._prolong(past)
         if done:
-            lacked = "to say so" if past.evaluated else "its final evaluation, which is made now"
+            lacked = "to say so" if self._final is not None else "its final evaluation, which is made now"
             say(Note("evaluating", f"was trained to its end already, and lacked {lacked}"))
         self._prepare(keep=past.covered)
         return True
@@ -177,7 +161,11 @@ class _Run:
         self._place.prepare(dump(self._recipe), self._command)
         self._metrics = MetricsFile(self._place.metrics, keep)
 
-    def train(self, stop: Callable[[], object]) -> Status:
+    def result(self, status: Status) -> RunResult:
+        """Return what came of the run."""
+        return RunResult(status, self._final if status == "completed" else None, self._units_saved)
+
+    def train(self, stop: Callable[[], object]) -> RunResult:
         try:
             self._describe("running")
             status = self._train(stop, stop if isinstance(stop, Stop) else Stop())
@@ -190,7 +178,7 @@ class _Run:
             raise
         finally:
             self._metrics.close()
-        return status
+        return self.result(status)
 
     def _train(self, stop: Callable[[], object], haste: Stop) -> Status:
         problem = self._problem
@@ -208,7 +196,7 @@ class _Run:
             self._save_unsaved()
             if problem.done < problem.units:
                 return "interrupted"
-            if self._evaluated:
+            if self._final is not None:
                 return "completed"
             # Nothing is lost with an evaluation that is made again: a request from here on ends it.
             with haste.leaving(haste.requests + 1):
@@ -281,8 +269,8 @@ class _Run:
     def _evaluate_finally(self) -> None:
         _, items = self._recipe.evaluated
         scores = evaluate(self._problem, items, "held_out")
-        document = evaluation_document(scores, layout.LAST, self._problem.done, self._problem)
-        self._place.write(layout.EVALUATION, document)
+        self._final = evaluation_document(scores, layout.LAST, self._problem.done, self._problem)
+        self._place.write(layout.EVALUATION, self._final)
         self._spend("evaluation")
 
     def _spend(self, phase: str) -> None:
@@ -311,6 +299,10 @@ class _Run:
             self._save()
 
     @property
+    def _units_saved(self) -> int:
+        return 0 if self._saved is None else self._saved[0]
+
+    @property
     def _state(self) -> tuple[int, bool]:
         """What tells one moment that can be saved from another."""
         return self._problem.done, self._open
@@ -325,17 +317,15 @@ class _Run:
             "training": training,
         }
 
-    def _note(self, status: Status, error: Exception | None = None) -> None:
+    def _note(self, status: Literal["interrupted", "failed"], error: Exception | None = None) -> None:
         """Describe how a run ended whose end is about to be raised."""
-        message = None if error is None else getattr(error, "message", f"{type(error).__name__}: {error}")
         with suppress(OSError, MemoryError):  # of a disk that is full, say: what is raised tells of it
-            self._describe(status, message)
+            self._describe(status, None if error is None else RunError.of(error))
 
-    def _describe(self, status: Status, error: str | None = None) -> None:
+    def _describe(self, status: Literal["running"] | Status, error: RunError | None = None) -> None:
         problem = self._problem
         count = problem.parameter_count()
         learned = learned_parameters(self._chain, len(problem.tasks))
-        saved = 0 if self._saved is None else self._saved[0]
         self._place.write(
             layout.RUN,
             {
@@ -356,7 +346,7 @@ class _Run:
                 "item": problem.item,
                 "budget": {
                     "units": problem.units,
-                    "done": saved,
+                    "done": self._units_saved,
                     "environment_steps": None,
                     **problem.budget(),
                     **({"earlier": list(self._earlier)} if self._earlier else {}),
@@ -366,7 +356,7 @@ class _Run:
                 "started": self._started,
                 "ended": None if status == "running" else now(),
                 "versions": versions(),
-                "error": None if error is None else {"message": error},
+                "error": None if error is None else error.stored(),
                 **({} if self._begun else {"begun": False}),
             },
         )

@@ -89,14 +89,15 @@ def evaluation_document(
     }
 
 
-def is_final(file: Path, problem: Problem, units: int) -> bool:
-    """Say whether a file holds the evaluation of all a problem's tasks after so many units of training."""
+def final_evaluation(file: Path, problem: Problem, units: int) -> dict[str, Any] | None:
+    """Return a file's document if it evaluates all a problem's tasks after so many units of training."""
     try:
         found = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError):
-        return False
+        return None
     if not isinstance(found, dict) or not isinstance(tasks := found.get("tasks"), dict):
-        return False
+        return None
     wanted = (layout.SCHEMA, layout.LAST, units, definition_hash(problem.definition))
     keys = ("schema", "checkpoint", "done", "definition_hash")
-    return tuple(map(found.get, keys)) == wanted and tasks.keys() >= set(problem.tasks)
+    complete = tuple(map(found.get, keys)) == wanted and tasks.keys() >= set(problem.tasks)
+    return found if complete else None

@@ -5,15 +5,17 @@ Nothing here changes what is there. Only `_Run` does (see run.py), once all of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final
 
 from mtctl.engine import checkpoint, layout
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.lock import holder
-from mtctl.engine.scores import definition_hash, is_final
+from mtctl.engine.result import Note, Say
+from mtctl.engine.scores import definition_hash, final_evaluation
+from mtctl.engine.spec import RunSpec
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Problem
 from mtctl.recipes.loading import differences, load, recipe_hash
@@ -24,21 +26,6 @@ _UNIT: Final = b'{"kind":"unit",'
 """How the record of a unit begins."""
 
 
-class Note(NamedTuple):
-    """Something about the beginning of a run that its user should know.
-
-    Args:
-        kind: `idle` where there is nothing to do.
-        text: a sentence about the run, without its path.
-    """
-
-    kind: Literal["idle", "anew", "evaluating", "prolonged", "kept", "moved"]
-    text: str
-
-
-Say = Callable[[Note], None]
-
-
 @dataclass(frozen=True, slots=True)
 class Past:
     """What a run has done so far.
@@ -47,7 +34,7 @@ class Past:
         content: of its last checkpoint.
         units: that were asked for when the checkpoint was made.
         earlier: units that were asked for at other times.
-        evaluated: whether its final evaluation is there.
+        evaluation: the document of its final evaluation, if that is there.
         complete: whether run.json says that it is completed.
         moved: where its data lies now, if that is another place than its recipe says.
     """
@@ -55,7 +42,7 @@ class Past:
     content: Mapping[str, Any]
     units: int
     earlier: tuple[int, ...]
-    evaluated: bool
+    evaluation: dict[str, Any] | None
     complete: bool
     moved: str | None
 
@@ -65,19 +52,20 @@ class Past:
         return int(self.content["training"]["metrics_bytes"])
 
 
-def check_target(place: RunDirectory, recipe: Recipe, *, resume: bool, force: bool) -> Recipe:
+def check_target(place: RunDirectory, spec: RunSpec) -> Recipe:
     """Refuse a directory that this run may not be written into.
 
     Returns:
         The recipe as the run knows it: data that has moved keeps its name.
     """
+    recipe = spec.recipe
     place.refuse_broken_link()
     if not place.used:
         return recipe
     place.refuse_foreign()
-    if force:
+    if spec.force:
         return recipe
-    if not resume:
+    if not spec.resume:
         raise _taken(place)
     _refuse_other_schema(place)
     if place.told.get("begun") is False:
@@ -213,7 +201,7 @@ def recall(place: RunDirectory, recipe: Recipe, seed: int, problem: Problem, say
         content,
         units=known[content["recipe_hash"]],
         earlier=tuple(units for units in known.values() if units != recipe.units),
-        evaluated=is_final(place.path / layout.EVALUATION, problem, recipe.units),
+        evaluation=final_evaluation(place.path / layout.EVALUATION, problem, recipe.units),
         complete=complete,
         moved=_moved(load(place.path / layout.RECIPE), recipe),
     )

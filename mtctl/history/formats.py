@@ -71,9 +71,13 @@ class Seconds(Checked):
 
 
 class Failure(Checked):
-    """Why a run failed."""
+    """Why a run failed; of one that diverged, also which task had what, and where in the run."""
 
     message: str
+    kind: Label = "error"
+    task: Label | None = None
+    found: Label | None = None
+    place: Label | None = None
 
 
 class RunDocument(Checked):

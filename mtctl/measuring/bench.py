@@ -11,7 +11,6 @@ from mtctl.balancing.chain import Chain
 from mtctl.balancing.contract import Method, SignalError
 from mtctl.balancing.fixed import Equal
 from mtctl.engine.fit import Balancing
-from mtctl.engine.processor import use_one_thread
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.measuring.memory import peak_memory
 from mtctl.measuring.reference import SEED, ReferenceNetwork
@@ -52,7 +51,6 @@ def on_reference(methods: Mapping[str, Method], tasks: int, blocks: int) -> list
         tasks: T.
         blocks: how often each is timed; they take turns.
     """
-    use_one_thread()
     return _measure({name: _reference_update(method, tasks) for name, method in _all(methods)}, blocks)
 
 
@@ -67,7 +65,6 @@ def on_recipe(methods: Mapping[str, Method], recipe: Recipe, blocks: int) -> lis
     Raises:
         MtctlError: a method cannot work with the recipe's losses.
     """
-    use_one_thread()
     return _measure({name: _recipe_update(method, recipe) for name, method in _all(methods)}, blocks)
 
 

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 from mtctl.balancing.chain import Chain
 from mtctl.engine.fit import Balancing, fit
-from mtctl.engine.processor import use_one_thread
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Problem, Record
@@ -62,7 +61,6 @@ def seconds_per_run(recipe: Recipe) -> tuple[float, float]:
     Played: measured seconds per step × units × their steps, where these are few and where they are many.
     Otherwise: units × the fastest and the slowest that was measured, and the evaluations between them.
     """
-    use_one_thread()
     problem = build_problem(recipe.rehearsal, 0)
     units, problem.units = problem.units, 1_000_000
     balancing = Balancing(Chain(recipe.chain), problem.tasks, 0)

@@ -17,10 +17,10 @@ from mtctl.recipes.windows import WindowsFile
 from mtctl.yaml.merging import merge
 from mtctl.yaml.mistakes import Mistake, Unreadable, closest, refusal, shortened
 from mtctl.yaml.nodes import Entry, Mapping, Node, Scalar, follow
-from mtctl.yaml.sources import LARGEST, Place, read
+from mtctl.yaml.sources import LARGEST, Place, Source, read
 from mtctl.yaml.syntax import parse
 
-__all__ = ["ABSENT", "differences", "dump", "load", "recipe_hash"]
+__all__ = ["ABSENT", "differences", "dump", "load", "loads", "recipe_hash"]
 
 _EXTENDS = "extends"
 _MOST_FILES = 32  # of a chain; the built-in recipes have three
@@ -47,6 +47,29 @@ def load(reference: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         mistakes.append(error.mistake)
     if recipe is None or mistakes:
         raise refusal(str(path), mistakes)
+    return recipe
+
+
+def loads(text: str, *, name: str = "recipe") -> Recipe:
+    """Return the recipe that `dump` has written as text.
+
+    Args:
+        text: YAML of a resolved recipe.
+        name: of the text, in error messages.
+
+    Raises:
+        MtctlError: it is no valid recipe.
+    """
+    mistakes: list[Mistake] = []
+    recipe = None
+    try:
+        tree = parse(Source(name, text), mistakes)
+        assert tree is not None
+        recipe = _located(validate(tree, mistakes), tree)
+    except Unreadable as error:
+        mistakes.append(error.mistake)
+    if recipe is None or mistakes:
+        raise refusal(name, mistakes)
     return recipe
 
 

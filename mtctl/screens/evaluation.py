@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mtctl.analysis.evaluation import Summary, TaskSummary, ends_of, summarise
-from mtctl.engine.launch.local import Job
+from mtctl.engine.launch.launcher import Handle
 from mtctl.history.formats import Evaluation, Run
 from mtctl.screens.figures import NOTHING, in_words, interval, measure, number, percent
+from mtctl.screens.several import Several
 from mtctl.screens.tables import Column, StackedTable
 from mtctl.terminal.console import out
 from mtctl.text import show_text
@@ -43,16 +44,39 @@ def print_evaluation(run: Run, evaluation: Evaluation) -> None:
         out().print(*([""] if place else []), table, sep="\n", crop=False)
 
 
-def evaluating_screen(jobs: Sequence[Job]) -> RenderableType:
+class SeveralEvaluated(Several):
+    """Shows how far several evaluations are: a line for each that ends, and a bar."""
+
+    def __init__(self, handles: Sequence[Handle], *, quiet: bool) -> None:
+        super().__init__(handles, quiet=quiet, transient=True)
+        self._quiet, self._ended = quiet, list[Handle]()
+
+    def news(self, handle: Handle) -> Iterator[str]:
+        if self._quiet:
+            return
+        if handle.delay:
+            yield f"{handle.spec.label}: {handle.delay}"
+        if handle.result is not None:
+            self._ended += [] if handle in self._ended else [handle]
+            how = {"completed": "evaluated", "interrupted": "stopped"}.get(handle.state, "failed")
+            place = f"({self._ended.index(handle) + 1} of {len(self.handles)})"
+            yield f"{handle.spec.label}: {how} {place}"
+
+    def picture(self) -> RenderableType:
+        return evaluating_screen(self.handles)
+
+
+def evaluating_screen(handles: Sequence[Handle]) -> RenderableType:
     """Show how far several evaluations are, and which are under way."""
-    ended, under_way = sum(job.code is not None for job in jobs), [job.label for job in jobs if job.running]
+    ended = sum(handle.result is not None for handle in handles)
+    under_way = [handle.spec.label for handle in handles if handle.state == "running"]
     bar = Table.grid(padding=(0, 1))
     bar.add_column(no_wrap=True)
     bar.add_column(width=_BAR)
     bar.add_column(overflow="fold")
     bar.add_row(
-        f"{ended}/{len(jobs)} runs",
-        ProgressBar(total=len(jobs), completed=ended, width=_BAR),
+        f"{ended}/{len(handles)} runs",
+        ProgressBar(total=len(handles), completed=ended, width=_BAR),
         Text(show_text(", ".join(under_way))),
     )
     return bar

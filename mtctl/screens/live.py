@@ -67,11 +67,15 @@ class Dues:
     """
 
     def __init__(self, progress: Progress, lines: int) -> None:
-        self._progress, self._every, self._at = progress, units_per_line(progress, lines), 0
+        self._every, self._at = units_per_line(progress, lines), 0
 
-    def due(self) -> bool:
-        """Say whether one has become due since the last call."""
-        done = self._progress.done
+    def due(self, done: int) -> bool:
+        """Say whether one has become due since the last call.
+
+        Args:
+            done: units so far; fewer than before in a run that has begun anew.
+        """
+        self._at = min(self._at, done - done % self._every)
         if done < self._at + self._every:
             return False
         self._at = done - done % self._every

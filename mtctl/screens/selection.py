@@ -6,9 +6,32 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mtctl.analysis.selection import AgainstLast, Rescored, Selection, mean_bias
 from mtctl.history.formats import Run, Score
+from mtctl.screens.compare import remark
 from mtctl.screens.figures import NOTHING, estimates, interval, number
+from mtctl.screens.prose import Sentence
 from mtctl.screens.tables import Column, StackedTable
 from mtctl.statistics import Estimate, Interval, estimate
+from mtctl.terminal.console import err, out
+from mtctl.text import command_line
+
+
+def print_selection(run: Run, selection: Selection) -> None:
+    """Print what the selection of one run's best checkpoint did."""
+    out().print("", selection_table(selection, run), "", sep="\n", crop=False)
+    for sentence in selection_sentences(selection, run):
+        out().print(Sentence(sentence))
+    if selection.last is None:
+        command = command_line(["mtctl", "eval", str(run.path)])
+        text = f"`{command}` puts the final policy on the same {run.item}s beside it"
+        err().print(remark("hint", "bold cyan", text), soft_wrap=True)
+
+
+def print_selections(methods: Mapping[str, Sequence[Selection]]) -> None:
+    """Print what selection did on average over the seeds of each method."""
+    if sum(map(len, methods.values())) > 1:
+        out().print("", bias_table(methods), "", sep="\n", crop=False)
+    if (sentence := bias_sentence(methods)) is not None:
+        out().print(Sentence(sentence))
 
 
 def selection_table(selection: Selection, run: Run) -> StackedTable:

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtctl.cli import eval_runs, rendering
-from mtctl.engine.evaluate import evaluate_run
-from mtctl.engine.launch.local import launch
+from mtctl.cli import eval_runs
+from mtctl.engine import evaluate, rendering
+from mtctl.engine.launch import local
+from mtctl.engine.launch.launcher import Handle, Launcher, follow
+from mtctl.engine.result import Note, RunResult, result_to_json
+from mtctl.engine.spec import EvaluationSpec, spec_from_json
 from tests.cli.conftest import Command
-from tests.engine.runs import WINDOWS, recipe, train, tree
+from tests.engine.runs import WINDOWS, evaluate_run, recipe, train, tree
 
 RUN = "results/equal_blind/seed0"
 
@@ -304,17 +307,22 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     start = subprocess.Popen
 
     def popen(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        assert command[:4] == [sys.executable, "-m", "mtctl", "eval"]
-        return start([sys.executable, "-c", scripts[command[-1]]], **options)
+        assert command[:3] == [sys.executable, *local.WORKER]
+        run = str(spec_from_json(Path(command[3]).read_text()).directory)
+        return start([sys.executable, "-c", scripts[run], command[4]], **options)
 
     monkeypatch.setattr(subprocess, "Popen", popen)
     return scripts
 
 
-def answer(run: str) -> str:
-    """Return a script that prints what an evaluation of one episode prints."""
-    document = json.dumps({"evaluations": [evaluate_run(Path(run), items=1)]})
-    return f"print({document!r})"
+def answer(result: RunResult) -> str:
+    """Return a script that writes a result."""
+    return f"import pathlib, sys; pathlib.Path(sys.argv[1]).write_text({result_to_json(result)!r})"
+
+
+def evaluated(run: str, *notes: Note) -> str:
+    """Return a script that answers what an evaluation of one episode finds."""
+    return answer(RunResult("completed", evaluate_run(Path(run), items=1), notes=notes))
 
 
 def test_a_run_that_fails_does_not_stop_the_others(
@@ -324,8 +332,8 @@ def test_a_run_that_fails_does_not_stop_the_others(
     other = "results/shared_onehot/seed0"
     (results / "equal_blind/seed0/checkpoints/last.pt").write_bytes(b"")
     alone = mtctl("eval", "results", "--episodes", 1, "--json", "-q")
-    failure = f"import sys; sys.stderr.write({alone.err.split('1 of 2')[0]!r}); sys.exit(2)"
-    stand_ins |= {RUN: failure, other: answer(other)}
+    failure = evaluate.evaluate_run(EvaluationSpec(Path(RUN)))
+    stand_ins |= {RUN: answer(failure), other: evaluated(other)}
     for result in (alone, mtctl("eval", "results", "--episodes", 1, "--jobs", 2, "--json", "-q")):
         assert result.code == 2
         assert result.err.count("error: ") == result.err.count("hint: ") == 1
@@ -341,8 +349,8 @@ def test_a_process_that_is_killed_is_a_failure(
     mtctl: Command, results: Path, stand_ins: dict[str, str]
 ) -> None:
     other = "results/shared_onehot/seed0"
-    wrote = "import sys; print('wrote films/heavy.mp4', file=sys.stderr)"
-    stand_ins |= {RUN: "import os; os.kill(os.getpid(), 9)", other: f"{wrote}; {answer(other)}"}
+    wrote = Note("filmed", "films/heavy.mp4")
+    stand_ins |= {RUN: "import os; os.kill(os.getpid(), 9)", other: evaluated(other, wrote)}
     result = mtctl("eval", results, "-j", 2)
     assert result.code == 1
     assert f"error: {RUN}: killed by signal 9" in result.err
@@ -357,7 +365,7 @@ def test_a_stop_leaves_what_was_done(
     """One process has ended when Ctrl-C comes; the other one ends by it."""
     ready = Path("ready").resolve()
     stand_ins |= {
-        RUN: answer(RUN),
+        RUN: evaluated(RUN),
         "results/shared_onehot/seed0": f"""
 import pathlib, signal, sys, time
 signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
@@ -365,15 +373,17 @@ pathlib.Path({str(ready)!r}).touch()
 time.sleep(3600)""",
     }
 
-    def interrupt(jobs: Any, parallel: int, watch: Callable[[], None], stop: Callable[[], bool]) -> None:
+    def interrupt(
+        launcher: Launcher, handles: Sequence[Handle], watch: Callable[[], None], stop: Callable[[], int]
+    ) -> None:
         def look() -> None:
             watch()
-            if ready.exists() and jobs[0].code == 0 and not stop():
+            if ready.exists() and handles[0].state == "completed" and not stop():
                 signal.raise_signal(signal.SIGINT)
 
-        launch(jobs, parallel, look, stop)
+        follow(launcher, handles, look, stop)
 
-    monkeypatch.setattr(eval_runs, "launch", interrupt)
+    monkeypatch.setattr(eval_runs, "follow", interrupt)
     before = tree(results)
     result = mtctl("eval", "results", "--jobs", 2)
     assert result.code == 130
@@ -487,14 +497,15 @@ def test_a_stop_in_this_process_leaves_what_was_done(
     """The evaluation that is under way is left; those before it are there."""
     seen: list[Path] = []
 
-    def evaluated(directory: Path, **options: Any) -> dict[str, Any]:
+    def restored(directory: Path, *choice: Any) -> Any:
         seen.append(directory)
         if len(seen) == 2:
             signal.raise_signal(number)
             raise AssertionError("goes on")
-        return evaluate_run(directory, **options)
+        return restore(directory, *choice)
 
-    monkeypatch.setattr("mtctl.engine.evaluate.evaluate_run", evaluated)
+    restore = evaluate.restore
+    monkeypatch.setattr(evaluate, "restore", restored)
     before = tree(results)
     result = mtctl("eval", "results", "--episodes", 1, *form)
     assert result.code == 130

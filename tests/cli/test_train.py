@@ -249,6 +249,9 @@ def test_divergence_fails_with_the_place_and_keeps_the_run(mtctl: Command) -> No
     found = run_json(Path("results/gradnorm_blind/seed0"))
     assert found["status"] == "failed"
     assert found["error"]["message"] in error
+    assert (found["error"]["kind"], found["error"]["found"].split()[0]) == ("diverged", "loss")
+    verbose = mtctl("-v", "train", "gradnorm_blind", *SMALL, "-o", "agent.lr=1e30", "-q", "--force").err
+    assert "fit.py" in verbose[verbose.index("Traceback") :]
 
 
 def test_json_is_one_document(mtctl: Command) -> None:

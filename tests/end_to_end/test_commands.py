@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from mtctl.engine.run import execute
 from mtctl.recipes.loading import load
 from tests.end_to_end.command import SMALL, mtctl, overrides
-from tests.engine.runs import assert_same_training, metrics, run_json
+from tests.engine.runs import assert_same_training, execute, metrics, run_json
 
 TASKS = ["standard", "windy", "heavy"]
 
@@ -33,7 +32,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("name", "seed"), [("shared_blind", 1), ("gradnorm_blind", 0)])
 def test_runs_side_by_side_equal_single_runs(workplace: Path, tmp_path: Path, name: str, seed: int) -> None:
-    execute(load(name, SMALL), seed, tmp_path / "single", command="mtctl train")
+    execute(load(name, SMALL), seed, tmp_path / "single")
     assert_same_training(workplace / "results" / name / f"seed{seed}", tmp_path / "single")
 
 

@@ -12,7 +12,6 @@ import pytest
 from mtctl.engine import checkpoint
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.lock import holder
-from mtctl.engine.run import execute
 from mtctl.recipes.loading import load
 from tests.end_to_end.command import (
     PATIENCE,
@@ -25,7 +24,7 @@ from tests.end_to_end.command import (
     start,
     wait_until,
 )
-from tests.engine.runs import assert_same_training, metrics, run_json
+from tests.engine.runs import assert_same_training, execute, metrics, run_json
 
 # Each has something of its own to restore: weights, a random stream, one buffer, several networks, codes.
 RECIPES = ["gradnorm_blind", "pcgrad_blind", "shared_blind", "independent", "equal_aware"]
@@ -44,7 +43,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return each recipe's run that was left alone, made in this process: launchers make no difference."""
     root = tmp_path_factory.mktemp("uninterrupted")
     for name in RECIPES:
-        execute(load(name, SMALL), 0, root / name, command="mtctl train")
+        execute(load(name, SMALL), 0, root / name)
         learned = metrics(root / name)[-1]["updates"]
         assert learned > 300
     return {name: root / name for name in RECIPES}
@@ -80,7 +79,7 @@ def test_killed_and_resumed_equals_uninterrupted(
     if number == signal.SIGKILL:
         assert result.code == -signal.SIGKILL
         assert run_json(run)["status"] == "running"
-        execute(load(name, SMALL), 0, run, command="mtctl train", resume=True)
+        execute(load(name, SMALL), 0, run, resume=True)
     else:
         assert result.code == 130
         assert run_json(run)["status"] == "interrupted"

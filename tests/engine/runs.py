@@ -9,7 +9,10 @@ from typing import Any
 import torch
 
 from mtctl.balancing.gradnorm import GradNorm
-from mtctl.engine.run import Status, execute
+from mtctl.engine import evaluate, run
+from mtctl.engine.processor import use_one_thread
+from mtctl.engine.result import Say, Status, silent
+from mtctl.engine.spec import EvaluationSpec, RunSpec
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import Checkpoints, Monitor, Recipe, WindowsRecipe
 from mtctl.recipes.windows import SequenceModel, SyntheticWindows, Training, WindowsProblem
@@ -44,8 +47,25 @@ def recipe(name: str = "equal_blind", *overrides: str) -> Recipe:
     return load(name, [*SHORT, *overrides])
 
 
+def execute(
+    of: Recipe, seed: int, directory: Path, *, resume: bool = False, force: bool = False, **options: Any
+) -> Status:
+    """Train in this process, set up as a command does; raise what ended the run."""
+    use_one_thread()
+    spec = RunSpec(of, seed, directory, "mtctl train equal_blind", resume, force)
+    return run.execute(spec, **options).required().status
+
+
 def train(directory: Path, of: Recipe | None = None, *, seed: int = 0, **options: Any) -> Status:
-    return execute(of or recipe(), seed, directory, command="mtctl train equal_blind", **options)
+    return execute(of or recipe(), seed, directory, **options)
+
+
+def evaluate_run(directory: Path, *, say: Say = silent, **choice: Any) -> dict[str, Any]:
+    """Evaluate in this process, set up as a command does; return the document, or raise what ended it."""
+    use_one_thread()
+    found = evaluate.evaluate_run(EvaluationSpec(directory, **choice), say=say).required().evaluation
+    assert found is not None
+    return found
 
 
 class StopAfter:

@@ -13,12 +13,12 @@ import torch
 
 from mtctl.engine import lock
 from mtctl.engine.directory import RunDirectory
-from mtctl.engine.evaluate import evaluate_run, restore
-from mtctl.engine.run import execute
+from mtctl.engine.evaluate import restore
+from mtctl.engine.result import Note
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.lander import environments
 from mtctl.problems.lander.problem import Lander
-from tests.engine.runs import StopAfter, recipe, train, tree
+from tests.engine.runs import StopAfter, evaluate_run, execute, recipe, train, tree
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +73,18 @@ def test_a_run_is_evaluated_with_the_weights_that_its_recipe_lets_play(tmp_path:
 
 def test_other_checkpoints_have_files_of_their_own(run: Path) -> None:
     before = (run / "eval.json").read_bytes()
-    early = evaluate_run(run, name="ep0002", items=1)
+    early = evaluate_run(run, checkpoint="ep0002", items=1)
     assert (early["checkpoint"], early["done"]) == ("ep0002", 2)
     assert document(run / "eval-ep0002.json") == early
     assert (run / "eval.json").read_bytes() == before
-    by_path = evaluate_run(run, name=str(run / "checkpoints" / "ep0002.pt"), items=1)
+    by_path = evaluate_run(run, checkpoint=str(run / "checkpoints" / "ep0002.pt"), items=1)
     assert by_path == early
 
 
 def test_a_checkpoint_from_elsewhere_says_nothing_about_the_run(run: Path, tmp_path: Path) -> None:
-    execute(recipe(), 1, tmp_path / "other", command="mtctl train")
+    execute(recipe(), 1, tmp_path / "other")
     before = tree(run)
-    foreign = evaluate_run(run, name=str(tmp_path / "other" / "checkpoints" / "last.pt"), items=1)
+    foreign = evaluate_run(run, checkpoint=str(tmp_path / "other" / "checkpoints" / "last.pt"), items=1)
     assert foreign["tasks"] != document(run / "eval.json")["tasks"]
     assert tree(run) == before
 
@@ -124,14 +124,14 @@ def refused(run: Path, **options: Any) -> MtctlError:
 
 
 def test_missing_checkpoint(run: Path) -> None:
-    error = refused(run, name="ep0003")
+    error = refused(run, checkpoint="ep0003")
     assert "ep0003.pt: no such checkpoint" in error.message
     assert error.hint == "there are: best, ep0002, ep0004, ep0006, last"
 
 
 def test_another_recipes_checkpoint(run: Path, tmp_path: Path) -> None:
     train(tmp_path / "other", recipe("shared_blind", "problem.episodes_per_task=1"))
-    error = refused(run, name=str(tmp_path / "other" / "checkpoints" / "last.pt"))
+    error = refused(run, checkpoint=str(tmp_path / "other" / "checkpoints" / "last.pt"))
     assert "made from another recipe" in error.message
 
 
@@ -181,27 +181,27 @@ def while_evaluating(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], obje
 def test_a_run_that_has_ended_meanwhile_keeps_its_final_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, said = tmp_path / "run", list[str]()
+    run, said = tmp_path / "run", list[Note]()
     train(run, stop=StopAfter(2))
     while_evaluating(monkeypatch, lambda: train(run, resume=True))
     early = evaluate_run(run, items=1, say=said.append)
     assert early["done"] == 2
     assert document(run / "eval.json")["done"] == 6
-    assert said == [
+    assert [note.text for note in said] == [
         "has gone on meanwhile, and was evaluated as of episode 2: the result is shown, not stored"
     ]
 
 
 def test_what_a_training_is_about_to_write_is_left_to_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, said = (run / "eval.json").read_bytes(), list[str]()
+    before, said = (run / "eval.json").read_bytes(), list[Note]()
     place = RunDirectory(run)
     place.acquire()
     evaluate_run(run, items=2, say=said.append)
     assert (run / "eval.json").read_bytes() == before
     kept = "was evaluated as of episode 6: the result is shown, not stored"
-    assert said == [f"is being trained by process {os.getpid()}, and {kept}"]
+    assert [note.text for note in said] == [f"is being trained by process {os.getpid()}, and {kept}"]
     # A numbered checkpoint stays what it is.
-    early = evaluate_run(run, name="ep0002", items=1)
+    early = evaluate_run(run, checkpoint="ep0002", items=1)
     assert document(run / "eval-ep0002.json") == early
     place.release()
 
@@ -209,11 +209,11 @@ def test_what_a_training_is_about_to_write_is_left_to_it(run: Path, monkeypatch:
 def test_a_best_checkpoint_that_was_replaced_meanwhile_is_not_stored(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    best, said = run / "checkpoints" / "best.pt", list[str]()
+    best, said = run / "checkpoints" / "best.pt", list[Note]()
     while_evaluating(monkeypatch, lambda: best.write_bytes(best.read_bytes() + b" "))
-    evaluate_run(run, name="best", items=1, say=said.append)
+    evaluate_run(run, checkpoint="best", items=1, say=said.append)
     assert not (run / "eval-best.json").exists()
-    assert "has gone on meanwhile" in said[0]
+    assert "has gone on meanwhile" in said[0].text
 
 
 def test_where_files_cannot_be_locked_results_are_stored(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,15 +12,24 @@ import pytest
 from numpy.linalg import LinAlgError
 
 from benchmarks.faults import planted
-from mtctl.engine.evaluate import evaluate_run
-from mtctl.engine.fit import Balancing, Diverged
+from mtctl.engine.fit import Balancing
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.contract import TaskEvaluation
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.windows.problem import Windows
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import Recipe, WindowsRecipe
-from tests.engine.runs import WINDOWS, assert_same_training, last, metrics, recipe, run_json, train, tree
+from tests.engine.runs import (
+    WINDOWS,
+    assert_same_training,
+    evaluate_run,
+    last,
+    metrics,
+    recipe,
+    run_json,
+    train,
+    tree,
+)
 from tests.recipes.samples import revise, windows
 
 EVERY = revise(WINDOWS, ["training.epochs=2", "checkpoints.every=1"])
@@ -109,8 +118,8 @@ def test_a_full_disk(tmp_path: Path, limit: Any, size: int, status: str) -> None
     ("error", "said"),
     [
         (RuntimeError("out of order"), "RuntimeError: out of order"),
-        (MemoryError(), "MemoryError: "),
-        (RecursionError("maximum recursion depth exceeded"), "RecursionError: maximum recursion"),
+        (MemoryError(), "there is not enough memory"),
+        (RecursionError("maximum recursion depth exceeded"), "something is nested too deeply"),
         (MtctlError("explained"), "explained"),
     ],
 )
@@ -120,9 +129,9 @@ def test_any_error_marks_the_run(tmp_path: Path, error: Exception, said: str) ->
             if record["unit"] == 4:
                 raise error
 
-    with pytest.raises(type(error)) as caught:
+    # A mistake in mtctl is raised as it is, all else is told by the result.
+    with pytest.raises(RuntimeError if "order" in said else MtctlError, match=said.rsplit(maxsplit=1)[-1]):
         train(tmp_path, observers=[Broken()])
-    assert caught.value is error
     found = run_json(tmp_path)
     assert (found["status"], found["ended"] is None) == ("failed", False)
     assert found["error"]["message"].startswith(said)
@@ -152,7 +161,7 @@ TINY = {"kind": "scaled_targets", "task": "countdown", "factor": 1e-39}
     ids=["evaluation", "final evaluation", "record"],
 )
 def test_figures_that_are_not_finite_are_a_divergence(tmp_path: Path, of: WindowsRecipe, says: str) -> None:
-    with pytest.raises(Diverged, match=r"diverged in .*epoch 1, step 1: task `\w+` has .*") as caught:
+    with pytest.raises(MtctlError, match=r"diverged in .*epoch 1, step 1: task `\w+` has .*") as caught:
         train(tmp_path, of)
     assert says in caught.value.message
     assert (caught.value.code, bool(caught.value.hint)) == (ExitCode.FAILED, True)
@@ -166,7 +175,7 @@ def test_figures_that_are_not_finite_are_a_divergence(tmp_path: Path, of: Window
 def test_a_run_that_diverged_does_so_again(tmp_path: Path) -> None:
     of = load("windows_raw", [*RAW, *FAST])
     for resume in (False, True):
-        with pytest.raises(Diverged):
+        with pytest.raises(MtctlError, match="diverged"):
             train(tmp_path, of, resume=resume)
 
 
@@ -177,12 +186,12 @@ def test_a_score_that_no_file_may_hold(tmp_path: Path, monkeypatch: pytest.Monke
 
     train(tmp_path / "good", recipe("equal_blind", "problem.episodes_per_task=1"))
     monkeypatch.setattr(Lander, "evaluate", evaluate)
-    with pytest.raises(Diverged, match=r"evaluation after episode 3, step \d+: task `standard` has return"):
+    with pytest.raises(MtctlError, match=r"evaluation after episode 3, step \d+: task `standard` has return"):
         train(tmp_path / "bad")
     assert [record["kind"] for record in metrics(tmp_path / "bad")] == ["unit"] * 3
     assert last(tmp_path / "bad")["done"] == 2
     before = tree(tmp_path / "good")
-    with pytest.raises(Diverged):
+    with pytest.raises(MtctlError):
         evaluate_run(tmp_path / "good")
     assert tree(tmp_path / "good") == before
 

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtctl.engine.evaluate import evaluate_run
 from mtctl.errors import MtctlError
 from mtctl.problems.windows import synthetic
 from mtctl.problems.windows.rows import WIDE
 from mtctl.problems.windows.windows import TYPES
 from mtctl.recipes.loading import dump, load, recipe_hash
 from mtctl.recipes.recipe import Recipe
-from tests.engine.runs import WINDOWS, assert_same_training, run_json, train, tree
+from tests.engine.runs import WINDOWS, assert_same_training, evaluate_run, run_json, train, tree
 from tests.recipes.samples import revise
 
 

@@ -16,12 +16,21 @@ import pytest
 from mtctl.engine import checkpoint
 from mtctl.engine import run as run_module
 from mtctl.engine.directory import RunDirectory
-from mtctl.engine.evaluate import evaluate_run
-from mtctl.engine.start import Note
+from mtctl.engine.result import Note, RunResult
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.recipes.loading import load, recipe_hash
 from mtctl.recipes.recipe import Recipe
-from tests.engine.runs import WINDOWS, StopAfter, assert_same_training, metrics, recipe, run_json, train, tree
+from tests.engine.runs import (
+    WINDOWS,
+    StopAfter,
+    assert_same_training,
+    evaluate_run,
+    metrics,
+    recipe,
+    run_json,
+    train,
+    tree,
+)
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +150,13 @@ def test_a_disk_that_is_not_mounted_costs_nothing(run: Path, tmp_path: Path, fla
     assert "checkpoints: leads to" in refused(run, **flags).message
 
 
+def untrained(run: Any, _stop: object) -> RunResult:
+    """Stand in for training: leave the run as it has begun."""
+    run._metrics.close()
+    found: RunResult = run.result("interrupted")
+    return found
+
+
 def test_a_kill_while_a_run_is_replaced_leaves_one_of_the_two(
     finished: Path, run: Path, tmp_path: Path
 ) -> None:
@@ -153,7 +169,7 @@ def test_a_kill_while_a_run_is_replaced_leaves_one_of_the_two(
         shutil.copytree(finished, run)
         with pytest.MonkeyPatch.context() as patch:
             KilledAt(patch, at)
-            patch.setattr(run_module._Run, "train", lambda self, _stop: self._metrics.close())
+            patch.setattr(run_module._Run, "train", untrained)
             try:
                 train(run, other, force=True)
             except Killed:
@@ -457,10 +473,10 @@ def test_the_evaluation_of_the_shorter_run_is_not_taken_for_the_final_one(
 
 
 def test_checkpoints_of_the_shorter_run_can_be_evaluated(run: Path) -> None:
-    before = {name: evaluate_run(run, name=name)["tasks"] for name in ("ep0002", "best")}
+    before = {name: evaluate_run(run, checkpoint=name)["tasks"] for name in ("ep0002", "best")}
     train(run, WINDOWS.lasting(5), resume=True, stop=StopAfter(1))
-    assert evaluate_run(run, name="ep0002")["tasks"] == before["ep0002"]
-    assert evaluate_run(run, name="best")["done"] in (1, 2, 3, 4)
+    assert evaluate_run(run, checkpoint="ep0002")["tasks"] == before["ep0002"]
+    assert evaluate_run(run, checkpoint="best")["done"] in (1, 2, 3, 4)
 
 
 def test_a_kill_while_a_run_is_prolonged_loses_nothing(
@@ -471,7 +487,7 @@ def test_a_kill_while_a_run_is_prolonged_loses_nothing(
         shutil.copytree(finished, run)
         with pytest.MonkeyPatch.context() as patch:
             KilledAt(patch, at)
-            patch.setattr(run_module._Run, "train", lambda self, _stop: self._metrics.close())
+            patch.setattr(run_module._Run, "train", untrained)
             try:
                 train(run, WINDOWS.lasting(5), resume=True)
             except Killed:

@@ -9,11 +9,19 @@ import numpy as np
 import pytest
 
 from mtctl.analysis.evaluation import summarise
-from mtctl.engine.evaluate import evaluate_run
 from mtctl.history.history import PAIRS, read_history
 from mtctl.history.runs import evaluation, read_run
 from mtctl.measuring.calibrate import seconds_per_run
-from tests.engine.runs import WINDOWS, StopAfter, assert_same_training, metrics, run_json, train, tree
+from tests.engine.runs import (
+    WINDOWS,
+    StopAfter,
+    assert_same_training,
+    evaluate_run,
+    metrics,
+    run_json,
+    train,
+    tree,
+)
 
 TASKS = ("type", "ptr", "binary", "countdown")
 
@@ -78,8 +86,8 @@ def test_final_evaluation_scores_every_window(finished: Path) -> None:
 
 def test_part_of_the_windows(finished: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(finished, tmp_path / "run"))
-    part = evaluate_run(run, name="ep0002", items=3, tasks=("ptr",))
-    whole = evaluate_run(run, name="ep0002")
+    part = evaluate_run(run, checkpoint="ep0002", items=3, tasks=("ptr",))
+    whole = evaluate_run(run, checkpoint="ep0002")
     assert (part["items"], len(whole["tasks"]["ptr"]["scores"])) == (3, 8)
     assert part["tasks"].keys() == {"ptr"}
     assert part["tasks"]["ptr"]["scores"] == pytest.approx(whole["tasks"]["ptr"]["scores"][:3])

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mtctl.cli.train_many import _Watched
-from mtctl.engine.launch.local import Job
+from mtctl.engine.launch.launcher import State
+from mtctl.engine.result import RunError, RunResult
+from mtctl.engine.spec import RunSpec
+from mtctl.following.launched import Launched
 from mtctl.following.progress import Plan, Progress, Tail
 from mtctl.history import formats
 from mtctl.history.runs import read_run
@@ -214,70 +214,67 @@ def test_tail_measures_the_pace_from_what_it_sees_come(
     assert progress.seconds_left == pytest.approx(20.0)
 
 
-@pytest.mark.parametrize(
-    ("log", "said"),
-    [
-        ("epoch 1/3  type 1.08\nerror: diverged\nhint: less\n", "error: diverged\nhint: less"),
-        ("episode 2/50  heavy 1.0\ninternal error: KeyError: x\n", "internal error: KeyError: x"),
-        ("Killed\n", "Killed"),
-    ],
-)
-def test_a_failure_is_told_without_the_progress_before_it(tmp_path: Path, log: str, said: str) -> None:
-    job = Job("mine/seed0", tmp_path, [], code=1, log=log)
-    job.process = subprocess.Popen([sys.executable, "-c", ""])
-    job.process.wait()
-    assert _Watched(job, WINDOWS, 0).ending == f"mine/seed0  failed: {said}"
+class Ended:
+    """A handle of a run, as a test says it is."""
+
+    def __init__(self, spec: RunSpec, result: RunResult | None = None, started: float | None = None) -> None:
+        self.spec, self.result, self.started, self.delay = spec, result, started, ""
+
+    @property
+    def state(self) -> State:
+        return "running" if self.result is None else self.result.status
+
+    def stop(self) -> None:
+        raise AssertionError
+
+
+def launched(folder: Path, started: float, result: RunResult | None = None) -> Launched:
+    spec = RunSpec(load("equal_blind"), 0, folder)
+    return Launched(spec, Ended(spec, result, started))
+
+
+def write_earlier_run(folder: Path, description: str = "{}") -> float:
+    """Leave a run of 30 episodes; return when its run.json was written."""
+    (folder / "metrics.jsonl").write_text(lines(*map(record, range(1, 31))))
+    (folder / "run.json").write_text(description)
+    return (folder / "run.json").stat().st_mtime
 
 
 def test_what_an_earlier_run_has_left_is_not_shown(tmp_path: Path) -> None:
     """With --force the process first removes it, a second or two after its start."""
-    job = Job("equal_blind/seed0", tmp_path, [])
-    watched = _Watched(job, load("equal_blind"), 0)
-    (tmp_path / "metrics.jsonl").write_text(lines(*map(record, range(1, 31))))
-    (tmp_path / "run.json").write_text("{}")
-    now = (tmp_path / "run.json").stat().st_mtime
-    job.started = now + 5
-    watched.follow()
-    assert watched.progress.done == 0
+    before = write_earlier_run(tmp_path)
+    run = launched(tmp_path, before + 5)
+    run.look()
+    assert run.progress.done == 0
     (tmp_path / "metrics.jsonl").write_text(lines(record(1)))
-    os.utime(tmp_path / "run.json", (now + 6, now + 6))
-    watched.follow()
-    assert watched.progress.done == 1
+    os.utime(tmp_path / "run.json", (before + 6, before + 6))
+    run.look()
+    assert run.progress.done == 1
 
 
 def test_nor_where_the_new_one_did_not_begin(tmp_path: Path) -> None:
-    job = Job("equal_blind/seed0", tmp_path, [], code=2)
-    (tmp_path / "metrics.jsonl").write_text(lines(*map(record, range(1, 31))))
-    (tmp_path / "run.json").write_text("{}")
-    job.started = (tmp_path / "run.json").stat().st_mtime + 5
-    watched = _Watched(job, load("equal_blind"), 0)
-    watched.follow()
-    assert watched.progress.done == 0
+    before = write_earlier_run(tmp_path)
+    run = launched(tmp_path, before + 5, RunResult("failed", error=RunError("error", "no room")))
+    run.look()
+    assert run.progress.done == 0
 
 
 @pytest.mark.parametrize("begun", [True, False])
 def test_nor_while_the_new_one_removes_it(tmp_path: Path, begun: bool) -> None:
-    job = Job("equal_blind/seed0", tmp_path, [])
-    (tmp_path / "metrics.jsonl").write_text(lines(*map(record, range(1, 31))))
-    (tmp_path / "run.json").write_text("{}" if begun else '{"begun": false}')
-    job.started = (tmp_path / "run.json").stat().st_mtime - 5
-    watched = _Watched(job, load("equal_blind"), 0)
-    watched.follow()
-    assert watched.progress.done == (30 if begun else 0)
+    before = write_earlier_run(tmp_path, "{}" if begun else '{"begun": false}')
+    run = launched(tmp_path, before - 5)
+    run.look()
+    assert run.progress.done == (30 if begun else 0)
 
 
 def test_records_that_were_written_anew_are_followed(tmp_path: Path) -> None:
     """A run that is prolonged may put others in the place of those that were there."""
-    job = Job("equal_blind/seed0", tmp_path, [])
-    (tmp_path / "metrics.jsonl").write_text(lines(*map(record, range(1, 31))))
-    (tmp_path / "run.json").write_text("{}")
-    job.started = (tmp_path / "run.json").stat().st_mtime - 5
-    watched = _Watched(job, load("equal_blind"), 0)
-    watched.follow()
+    run = launched(tmp_path, write_earlier_run(tmp_path) - 5)
+    run.look()
     (tmp_path / "new").write_text(lines(*map(record, range(1, 41))))
     (tmp_path / "new").replace(tmp_path / "metrics.jsonl")
-    watched.follow()
-    assert watched.progress.done == 40
+    run.look()
+    assert run.progress.done == 40
 
 
 def test_tail_notices_that_a_run_has_gone_back(tmp_path: Path, progress: Progress) -> None:

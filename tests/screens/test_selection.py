@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from mtctl.analysis.selection import Selection, read_selection
-from mtctl.engine.launch.local import Job
+from mtctl.engine.launch.local import LocalProcess
+from mtctl.engine.result import RunResult
+from mtctl.engine.spec import EvaluationSpec
 from mtctl.history.formats import Run
 from mtctl.history.runs import evaluation, read_run
 from mtctl.screens.evaluation import evaluating_screen
@@ -93,8 +95,9 @@ def test_screen_over_seeds(played: Path, width: int) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_screen_while_several_are_evaluated(width: int) -> None:
-    jobs = [Job(f"results/gradnorm_pcgrad_blind/seed{seed}", Path(), []) for seed in range(5)]
-    jobs[0].code = 0
-    for job in jobs[1:4]:
-        job.process = object()  # type: ignore[assignment]
-    assert_screen(f"evaluating_{width}", render(evaluating_screen(jobs), width=width))
+    names = [f"results/gradnorm_pcgrad_blind/seed{seed}" for seed in range(5)]
+    handles = [LocalProcess(EvaluationSpec(Path(name)), Path("x")) for name in names]
+    for handle in handles[:4]:
+        handle.process = object()  # type: ignore[assignment]
+    handles[0].result = RunResult("completed")
+    assert_screen(f"evaluating_{width}", render(evaluating_screen(handles), width=width))

@@ -34,7 +34,6 @@ from mtctl.diagnosis.thresholds import (
     LEARNED,
     WATCHED_BUDGETS,
 )
-from mtctl.engine.processor import use_one_thread
 from mtctl.errors import MtctlError
 from mtctl.problems.windows.problem import Windows, build
 from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
@@ -67,7 +66,6 @@ def diagnose_recipe(
     Raises:
         MtctlError: the recipe has no such task; its data cannot be read; …
     """
-    use_one_thread()
     if task is not None and task not in recipe.problem.tasks:
         raise MtctlError(
             f"--task {task}: no task of {recipe.name}", hint=f"its tasks: {', '.join(recipe.problem.tasks)}"

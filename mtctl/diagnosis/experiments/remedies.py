@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from typing import TYPE_CHECKING
 
 from mtctl.diagnosis.experiments.course import Course, scores
 from mtctl.diagnosis.experiments.inputs import constant_start_loss
@@ -23,6 +24,9 @@ from mtctl.engine.processor import use_one_thread
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.recipes.recipe import WindowsRecipe
 from mtctl.statistics import Estimate, estimate
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,6 @@ class Result:
 
 def train(recipe: WindowsRecipe, seed: int) -> Result:
     """Train for the recipe's budget and score on the held-out windows."""
-    use_one_thread()
     try:
         course = Course(recipe, seed, measure_every=NEVER, watched=False).run(recipe.training.epochs)
     except MtctlError as error:
@@ -57,6 +60,12 @@ def train(recipe: WindowsRecipe, seed: int) -> Result:
     scalar = recipe.model.countdown == "scalar"
     blind = {"countdown": constant_start_loss(course.problem)} if scalar else {}
     return Result(dict(scores(course.problem, "held_out")), looks, blind)
+
+
+def _prepare(lifeline: Connection) -> None:
+    """Set up a process that trains remedies."""
+    use_one_thread()
+    end_with_parent(lifeline)
 
 
 class Crew:
@@ -72,7 +81,7 @@ class Crew:
             context = get_context("spawn")
             self._reader, self._lifeline = context.Pipe(duplex=False)
             self._pool = ProcessPoolExecutor(
-                jobs, mp_context=context, initializer=end_with_parent, initargs=(self._reader,)
+                jobs, mp_context=context, initializer=_prepare, initargs=(self._reader,)
             )
 
     def __enter__(self) -> Crew:

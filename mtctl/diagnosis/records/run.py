@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,14 +16,12 @@ from mtctl.diagnosis.thresholds import (
     FEW_UPDATES,
 )
 from mtctl.engine.lock import holder
-from mtctl.history.formats import Evaluation, Run
+from mtctl.history.formats import Evaluation, Failure, Run
 from mtctl.history.history import History, read_history
 from mtctl.history.runs import evaluation as read_evaluation
 from mtctl.history.runs import read_run
 from mtctl.statistics import mean_of
 
-_DIVERGED: Final = re.compile(r"task `(?P<task>[^`]+)` has (?P<found>(?:loss|gradient).*)")
-"""How a run that diverged says so; see mtctl.engine.fit."""
 _UNSEEN: Final = (
     ("targets", "finite and not constant; " + NEEDS_TRAINING),
     ("trunk moves", NEEDS_TRAINING),
@@ -70,9 +67,8 @@ def diagnose_recorded(run: Run, history: History) -> Diagnosis:
         tasks=run.tasks,
     )
     notes = [*_unfinished(run), *([history.cut_off] if history.cut_off else [])]
-    failure = run.error.message if run.error is not None else None
     return diagnose_history(
-        history, subject, evaluation=read_evaluation(run.path), failure=failure, notes=tuple(notes)
+        history, subject, evaluation=read_evaluation(run.path), failure=run.error, notes=tuple(notes)
     )
 
 
@@ -90,7 +86,7 @@ def diagnose_history(
     subject: Subject,
     *,
     evaluation: Evaluation | None = None,
-    failure: str | None = None,
+    failure: Failure | None = None,
     notes: tuple[str, ...] = (),
 ) -> Diagnosis:
     """Return what the records of one training say.
@@ -122,14 +118,14 @@ def diagnose_history(
     )
 
 
-def _failed(failure: str | None, seen: History, *, played: bool) -> Ruling:
+def _failed(failure: Failure | None, seen: History, *, played: bool) -> Ruling:
     """Find what made the run fail: a loss or gradient that is not finite ends it before it is recorded."""
     if failure is None:
         return Ruling(Check("run did not fail", "passed", ""))
-    match = _DIVERGED.search(failure)
-    if match is None:
-        return Ruling(Check("run did not fail", "found", failure))
-    task, found = match["task"], match["found"]
+    check = Check("run did not fail", "found", failure.message)
+    task, found = failure.task, failure.found
+    if task not in seen.tasks or found is None:
+        return Ruling(check)
     evidence = (Evidence("found", found, "", f"after {seen.updates:,} updates"),)
     if len(seen.units) or "nan" not in found or played:
         finding = Finding(
@@ -138,7 +134,7 @@ def _failed(failure: str | None, seen: History, *, played: bool) -> Ruling:
     else:
         text = f"{task} has {found} in the first pass over the data: its targets or the inputs are not finite"
         finding = Finding(Code.BAD_TARGETS, task, "error", "likely", text, evidence)
-    return Ruling(Check("run did not fail", "found", failure), (finding,))
+    return Ruling(check, (finding,))
 
 
 def _played_states(seen: History) -> tuple[TaskState, ...]:

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-VARIABLE: Final = "MTCTL_LIFELINE"
-"""Set in the environment of a child whose stdin is such a pipe."""
 _TERMINAL: Final = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
 """What a terminal sends to all processes that it has started."""
 
@@ -31,9 +29,8 @@ class Lifeline:
 
 
 def follow_parent() -> None:
-    """In a child, ask this process to stop as SIGTERM does once the parent is gone; in others, do nothing."""
-    if os.environ.pop(VARIABLE, None) is not None:
-        _when_ended(lambda: os.read(0, 1), lambda: signal.raise_signal(signal.SIGTERM))
+    """Ask this process, whose stdin is a lifeline, to stop as SIGTERM does once its parent is gone."""
+    _when_ended(lambda: os.read(0, 1), lambda: signal.raise_signal(signal.SIGTERM))
 
 
 def end_with_parent(lifeline: Connection) -> None:

@@ -1,73 +1,53 @@
-"""Commands as local processes: one process and one torch thread each, so many at a time."""
+"""Specs in local processes: one process and one torch thread each, so many at a time."""
 
 from __future__ import annotations
 
-import os
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
-from mtctl.engine.launch.lifeline import VARIABLE, Lifeline
+from mtctl.engine.launch.launcher import State
+from mtctl.engine.launch.lifeline import Lifeline
+from mtctl.engine.result import RunError, RunResult, result_from_json
+from mtctl.engine.spec import Spec, spec_to_json
 from mtctl.errors import ExitCode, MtctlError
 
-_POLL_SECONDS: Final = 0.2
+WORKER: Final = ("-m", "mtctl.engine.launch.worker")
+_POLL_SECONDS: Final = 0.02
+_KILLED: Final = -9
+"""Exit code after SIGKILL, which is what Linux sends where it has no memory left."""
 _PATIENCE: Final = (5.0, 10.0, 15.0)
-"""Seconds that jobs are given to save and leave, after each request, once nobody waits for their results."""
-_ERROR: Final = re.compile(r"^(internal )?error: .*", re.MULTILINE | re.DOTALL)
+"""Seconds that processes are given to save and leave, after each request, once nobody waits for them."""
 
 
-@dataclass
-class Job:
-    """What is done with one run in a process of its own.
+class LocalProcess:
+    """A spec, and the process that executes it: a handle (see `mtctl.engine.launch.launcher`).
 
     Args:
-        label: what a person calls it.
-        directory: the run's directory.
-        arguments: of `mtctl`, the verb first, for exactly this run.
-
-    Attributes:
-        started: when, in seconds since the epoch.
-        code: exit code once it has ended; negative after a signal, as `subprocess` has it.
-        output: what it wrote to stdout, once it has ended.
-        log: what it wrote to stderr, once it has ended.
-        delay: why the system did not let it start when its turn had come.
+        spec: goes to the process as JSON in a file, as its result comes back.
+        files: where these files go; their names begin so.
     """
 
-    label: str
-    directory: Path
-    arguments: Sequence[str]
-    started: float | None = None
-    code: int | None = None
-    output: str = ""
-    log: str = ""
-    delay: str = ""
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    _files: tuple[IO[bytes], IO[bytes]] | None = field(default=None, repr=False)
+    def __init__(self, spec: Spec, files: Path) -> None:
+        self.spec = spec
+        self.started: float | None = None
+        self.result: RunResult | None = None
+        self.delay = ""
+        self.cancelled = False
+        self.process: subprocess.Popen[bytes] | None = None
+        self._spec, self._result, self._log = (
+            files.with_suffix(f".{kind}") for kind in ("spec", "result", "log")
+        )
 
     @property
-    def running(self) -> bool:
-        return self.process is not None and self.code is None
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it has ended because it was asked to: by itself, or by the signal as it was starting."""
-        return self.code in (ExitCode.INTERRUPTED, -signal.SIGINT, -signal.SIGTERM)
-
-    @property
-    def error(self) -> str:
-        """What it said went wrong, without the lines of progress before it."""
-        found = _ERROR.search(self.log)
-        said = (found[0] if found else self.log).strip()
-        killed = self.code is not None and self.code < 0
-        return said or (f"killed by signal {-(self.code or 0)}" if killed else f"exit code {self.code}")
+    def state(self) -> State:
+        if self.process is None:
+            return "waiting"
+        return "running" if self.result is None else self.result.status
 
     def start(self, lifeline: Lifeline) -> None:
         """Start the process, which ends with this one.
@@ -75,119 +55,115 @@ class Job:
         Raises:
             OSError: the system has no room for a further process or its files.
         """
-        with ExitStack() as opened:
-            # Files, not pipes: a process may write more than a pipe holds before anybody reads it.
-            files = (
-                opened.enter_context(tempfile.TemporaryFile()),
-                opened.enter_context(tempfile.TemporaryFile()),
-            )
-            began = time.time()
+        self._spec.write_text(spec_to_json(self.spec), encoding="utf-8")
+        began = time.time()
+        with self._log.open("wb") as log:
             # A session of its own: the terminal's Ctrl-C reaches the parent alone, which passes it on.
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mtctl", *self.arguments],
+                [sys.executable, *WORKER, str(self._spec), str(self._result), "--with-parent"],
                 stdin=lifeline.stdin,
-                stdout=files[0],
-                stderr=files[1],
-                env={**os.environ, VARIABLE: "1"},
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
             )
-            self.started, self._files = began, files
-            opened.pop_all()
+        self.started = began
 
     def poll(self) -> None:
-        """Note the end of the process, if it has ended."""
-        if not self.running or self.process is None or self._files is None or self.process.poll() is None:
-            return
-        self.code = self.process.returncode
-        self.output, self.log = map(_take, self._files)
+        """Take the result, if the process has ended."""
+        if self.process is not None and self.result is None and (code := self.process.poll()) is not None:
+            self.result = self._outcome(code)
+
+    def stop(self) -> None:
+        self.cancelled = True
+        self.signal(signal.SIGINT)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process, if there is one."""
+        if self.process is not None and self.result is None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self.process is not None and self.result is None:
+            self.process.kill()
+            self.process.wait()
+            self.poll()
+
+    def _outcome(self, code: int) -> RunResult:
+        """Return the result; of a process that has written none, what its end tells."""
+        if self._result.exists():
+            return result_from_json(self._result.read_text(encoding="utf-8"))
+        if code in (ExitCode.INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):  # as it was starting
+            return RunResult("interrupted")
+        if code == _KILLED:
+            hint = "the system may have run out of memory; fewer --jobs need less of it"
+            return RunResult("failed", error=RunError("killed", f"killed by signal {-code}", hint))
+        message = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return RunResult("failed", error=RunError("killed", ": ".join([message, *said[-1:]])))
 
 
-def _take(file: IO[bytes]) -> str:
-    with file:
-        file.seek(0)
-        return file.read().decode(errors="replace")
+class LocalLauncher:
+    """Executes specs in processes of this machine, in the order of their submission.
 
-
-def launch(
-    jobs: Sequence[Job],
-    parallel: int,
-    watch: Callable[[], None],
-    stop: Callable[[], int],
-) -> None:
-    """Run all jobs; a failed one does not stop the others. None outlives this process, however it ends.
+    No process outlives this one, however it ends.
 
     Args:
-        jobs: in order of start.
         parallel: how many at a time.
-        watch: called several times a second.
-        stop: how often the user has asked to stop: each request is passed on to the running jobs, and no more
-            are started; returns when those have ended.
-
-    Raises:
-        MtctlError: the system has no room for a single process.
     """
-    lifeline = Lifeline()
-    told = 0
-    try:
-        while any(job.running for job in jobs) or (not stop() and any(job.process is None for job in jobs)):
-            for job in jobs:
-                job.poll()
-            while told < stop():
-                told += 1
-                _signal(jobs, signal.SIGINT)
-            if not stop():
-                parallel = _start_more(jobs, parallel, lifeline)
-            watch()
-            time.sleep(_POLL_SECONDS)
-    finally:
-        _end(jobs)
-        lifeline.close()
-    watch()
 
+    def __init__(self, parallel: int) -> None:
+        self._parallel = parallel
+        self._processes: list[LocalProcess] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="mtctl-")
+        self._lifeline = Lifeline()
 
-def _start_more(jobs: Sequence[Job], parallel: int, lifeline: Lifeline) -> int:
-    """Start what is waiting and has room; return how many have room at a time."""
-    running = sum(job.running for job in jobs)
-    for job in [job for job in jobs if job.process is None][: max(0, parallel - running)]:
+    def submit(self, spec: Spec) -> LocalProcess:
+        process = LocalProcess(spec, Path(self._folder.name) / str(len(self._processes)))
+        self._processes.append(process)
+        return process
+
+    def poll(self) -> bool:
+        for process in self._running:
+            process.poll()
+        for process in self._processes:
+            if process.process is not None or process.cancelled:
+                continue
+            running = len(self._running)
+            if running >= self._parallel:
+                break
+            self._start(process, running)
+        return bool(self._running)
+
+    def close(self) -> None:
+        """Ask what still runs to stop, more urgently each time; in the end, do not ask."""
+        for seconds in _PATIENCE:
+            for process in self._running:
+                process.signal(signal.SIGTERM)
+            deadline = time.monotonic() + seconds
+            while self._running and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+                for process in self._running:
+                    process.poll()
+        for process in self._running:
+            process.kill()
+        self._lifeline.close()
+        self._folder.cleanup()
+
+    @property
+    def _running(self) -> list[LocalProcess]:
+        return [process for process in self._processes if process.state == "running"]
+
+    def _start(self, process: LocalProcess, running: int) -> None:
+        """Start a process, or note that the system has room for no more than are running."""
         try:
-            job.start(lifeline)
+            process.start(self._lifeline)
         except OSError as error:
             reason = error.strerror or str(error)
             if not running:
                 raise MtctlError(
-                    f"{job.label}: no process can be started ({reason})",
+                    f"{process.spec.label}: no process can be started ({reason})",
                     hint="end other processes, or raise the limits that `ulimit -a` shows",
                 ) from error
-            job.delay = f"only {running} at a time: no further process can be started ({reason})"
-            return running
-        running += 1
-    return parallel
-
-
-def _end(jobs: Sequence[Job]) -> None:
-    """Ask what still runs to stop, more urgently each time; in the end, do not ask."""
-    for seconds in _PATIENCE:
-        _signal(jobs, signal.SIGTERM)
-        deadline = time.monotonic() + seconds
-        while any(job.running for job in jobs) and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS / 10)
-            for job in jobs:
-                job.poll()
-    for job in jobs:
-        if job.running and job.process is not None:
-            job.process.kill()
-            job.process.wait()
-            job.poll()
-
-
-def _signal(jobs: Sequence[Job], number: signal.Signals) -> None:
-    for job in jobs:
-        if job.running and job.process is not None and job.process.poll() is None:
-            job.process.send_signal(number)
-
-
-def exit_code(jobs: Sequence[Job], *, stopped: bool) -> ExitCode:
-    """Return the exit code for all: interrupted if stopped, failed if any run failed."""
-    if stopped:
-        return ExitCode.INTERRUPTED
-    return ExitCode.OK if all(job.code == 0 for job in jobs) else ExitCode.FAILED
+            process.delay = f"only {running} at a time: no further process can be started ({reason})"
+            self._parallel = running

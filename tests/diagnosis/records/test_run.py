@@ -13,11 +13,11 @@ from benchmarks.faults import planted
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records.run import diagnose_run
 from mtctl.diagnosis.report import Diagnosis
-from mtctl.engine.fit import Diverged
-from mtctl.engine.run import execute
 from mtctl.errors import MtctlError
+from mtctl.history.formats import Failure
 from tests.diagnosis.records.histories import FALLING, LEVEL, TASKS, codes, diagnosed, epochs, subject
 from tests.engine import runs as lander_runs
+from tests.engine.runs import execute
 from tests.recipes.samples import windows
 
 RECIPE = """
@@ -47,8 +47,8 @@ def train(folder: Path, *overrides: str, fault: dict[str, Any] | None = None) ->
     recipe = windows(file, list(overrides))
     if fault is not None:
         recipe = planted(recipe, fault)
-    with suppress(Diverged):
-        execute(recipe, 0, run, command="mtctl train tiny.yaml")
+    with suppress(MtctlError):
+        execute(recipe, 0, run)
     return run
 
 
@@ -133,11 +133,13 @@ def test_a_lander_run(tmp_path: Path) -> None:
 
 def test_failures_are_told_apart() -> None:
     records = epochs({"a": FALLING, "b": FALLING})
-    after = "diverged in epoch 7, step 301: task `b` has loss nan"
+    after = Failure(message="diverged", kind="diverged", task="b", found="loss nan", place="epoch 7")
     assert codes(diagnosed(records, subject(), failure=after)) == [(Code.DIVERGED, "b")]
-    first = "diverged in epoch 1, step 3: task `b` has loss inf"
+    first = Failure(message="diverged", kind="diverged", task="b", found="loss inf", place="epoch 1, step 3")
     assert codes(diagnosed([], subject(), failure=first)) == [(Code.DIVERGED, "b")]
-    full = diagnosed(records, subject(), failure="no space left on device")
+    full = diagnosed(records, subject(), failure=Failure(message="no space left on device"))
+    earlier = Failure(message="diverged in epoch 7, step 301: task `b` has loss nan")
+    assert codes(diagnosed(records, subject(), failure=earlier)) == []
     assert codes(full) == []
     assert full.checks[0].outcome == "found"
 

@@ -10,11 +10,11 @@ import pytest
 from mtctl.balancing.chain import Chain, learned_parameters
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.pcgrad import PCGrad
-from mtctl.engine.run import execute
 from mtctl.problems.build import build as build_problem
 from mtctl.recipes import builtin
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import LanderRecipe
+from tests.engine.runs import execute
 from tests.recipes.samples import lander
 
 PARAMETERS = {
@@ -57,7 +57,7 @@ def test_gradnorms_weights_are_counted_in_the_run(tmp_path: Path, name: str, tot
     import json
 
     small = ["problem.episodes_per_task=1", "evaluation.every=0", "evaluation.final_episodes=1"]
-    execute(lander(name, small), 0, tmp_path / "run", command="mtctl train")
+    execute(lander(name, small), 0, tmp_path / "run")
     parameters = json.loads((tmp_path / "run" / "run.json").read_text())["parameters"]
     assert parameters["total"] == total
     assert parameters["balancer"] == 3

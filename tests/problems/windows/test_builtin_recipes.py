@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from mtctl.balancing.chain import Chain, learned_parameters
-from mtctl.engine.run import execute
 from mtctl.problems.build import build as build_problem
 from mtctl.problems.windows.problem import Windows
 from mtctl.recipes import builtin
 from mtctl.recipes.loading import load
 from mtctl.recipes.recipe import WindowsRecipe
-from tests.engine.runs import StopAfter, assert_same_training, metrics
+from tests.engine.runs import StopAfter, assert_same_training, execute, metrics
 from tests.problems.windows.small import TASKS, Trainer, skills
 from tests.recipes.samples import windows
 
@@ -121,7 +120,7 @@ def test_the_header_says_what_it_shows_and_how_to_run_it(name: str) -> None:
 
 
 def train(name: str, directory: Path, **options: Any) -> str:
-    return execute(windows(name, SMALL), 1, directory, command=f"mtctl train {name}", **options)
+    return execute(windows(name, SMALL), 1, directory, **options)
 
 
 @pytest.mark.parametrize("name", ["windows_documented", "windows_uncertainty", "windows_fixed"])

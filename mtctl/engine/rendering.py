@@ -10,24 +10,14 @@ from typing import Any
 
 from mtctl.engine.evaluate import restore
 from mtctl.engine.files import explained
+from mtctl.engine.result import Note, Say
+from mtctl.engine.spec import EvaluationSpec
 from mtctl.errors import MtctlError
-from mtctl.history.formats import Run
 from mtctl.problems.contract import Frame
-from mtctl.terminal.console import err
 
 _FRAMES_PER_SECOND = 50  # of Gymnasium's Box2D physics
 _ELSEWHERE = "choose another folder for --video"
 _NO_WINDOW = ("offscreen", "dummy")  # what SDL falls back to without a display
-
-
-def require_episodes(runs: Iterable[Run]) -> None:
-    """Refuse runs in which nothing is played: there is nothing to see."""
-    for run in runs:
-        if not run.is_played:
-            raise MtctlError(
-                f"{run.path}: nothing is played in a {run.problem} run, so that there is nothing to show",
-                hint="leave out --render and --video, or name runs that play episodes",
-            )
 
 
 def require_window() -> None:
@@ -50,26 +40,28 @@ def require_films(target: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
 
 
-def show(directory: Path, checkpoint: str, tasks: tuple[str, ...], episodes: int) -> None:
-    """Play the first held-out episodes of each task in a window."""
+def show(spec: EvaluationSpec, tasks: Iterable[str]) -> None:
+    """Play the first `spec.shown` held-out episodes of each task in a window."""
     pygame = _pygame("--render human")
-    problem, _ = restore(directory, checkpoint)
+    problem, _ = restore(spec.directory, spec.checkpoint)
     try:
         for task in tasks:
-            problem.show(task, episodes)
+            problem.show(task, spec.shown)
     except pygame.error as error:
         raise _no_window(str(error)) from error
 
 
-def film(directory: Path, checkpoint: str, tasks: tuple[str, ...], episodes: int, target: Path) -> None:
-    """Write one mp4 per task with its first held-out episodes."""
-    problem, content = restore(directory, checkpoint)
-    with explained(target, hint=_ELSEWHERE):
+def film(spec: EvaluationSpec, tasks: Iterable[str], say: Say) -> None:
+    """Write one mp4 per task with its first `spec.shown` held-out episodes into `spec.video`."""
+    assert spec.video is not None
+    run = spec.directory
+    problem, content = restore(run, spec.checkpoint)
+    with explained(spec.video, hint=_ELSEWHERE):
         for task in tasks:
-            file = target / f"{directory.parent.name}-seed{content['seed']}-{task}.mp4"
+            file = spec.video / f"{run.parent.name}-seed{content['seed']}-{task}.mp4"
             with _Film(file) as film_of_task:
-                problem.show(task, episodes, film_of_task.add)
-            err().print(f"wrote {file}", soft_wrap=True)
+                problem.show(task, spec.shown, film_of_task.add)
+            say(Note("filmed", str(file)))
 
 
 class _Film:
@@ -99,7 +91,7 @@ def _pygame(flag: str) -> Any:
     # It greets on stdout, where a JSON document may be expected.
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     try:
-        import pygame
+        import pygame  # noqa: PLC0415 - of the extra `video`
     except ImportError as error:
         raise _no_extra(flag, "pygame") from error
     return pygame
@@ -107,7 +99,7 @@ def _pygame(flag: str) -> Any:
 
 def _video_writer() -> Any:
     try:
-        from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
+        from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter  # noqa: PLC0415
     except ImportError as error:
         raise _no_extra("--video", "moviepy") from error
     return FFMPEG_VideoWriter

@@ -1,0 +1,171 @@
+"""Runs trained: one in this process, or several side by side in processes of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from rich.text import Text
+
+from mtctl.engine import layout
+from mtctl.engine.directory import RunDirectory
+from mtctl.engine.files import explained
+from mtctl.engine.interrupt import stop_on_signals
+from mtctl.engine.launch.launcher import follow
+from mtctl.engine.launch.local import LocalLauncher
+from mtctl.engine.processor import use_one_thread
+from mtctl.engine.result import Note, RunResult
+from mtctl.engine.run import execute
+from mtctl.engine.spec import RunSpec
+from mtctl.engine.start import check_target
+from mtctl.errors import ExitCode
+from mtctl.following.launched import Launched
+from mtctl.following.progress import Plan, Progress
+from mtctl.history.formats import Evaluation
+from mtctl.history.runs import read_run
+from mtctl.screens.evaluation import print_evaluation
+from mtctl.screens.figures import duration
+from mtctl.screens.live import Lines, Live, method_of
+from mtctl.screens.several import SeveralTrained
+from mtctl.terminal.console import err, redraws, write_json
+from mtctl.terminal.streams import dispensable
+from mtctl.text import command_line
+
+_ANSWERS: Final = (
+    "stopping: every run ends its episode or epoch and saves everything; Ctrl-C again leaves these, and "
+    "saves all before them",
+    "stopping now: every run saves everything up to the end of its last complete episode or epoch",
+    "leaving at once",
+)
+"""What a request to stop several runs does, by its number."""
+
+
+def train_one(spec: RunSpec, again: str, *, quiet: bool, as_json: bool) -> int:
+    """Train one run here, followed on screen; return the exit code.
+
+    Args:
+        spec: of the run.
+        again: the command that goes on with it.
+        quiet: lines only, and no table at the end.
+        as_json: one JSON document on stdout instead of the table.
+
+    Raises:
+        MtctlError: what the run's error says.
+    """
+    console = err()
+    progress = Progress(Plan.of_recipe(spec.recipe, spec.seed))
+    drawn = not quiet and redraws(console)
+    view = Live(progress, method_of(spec.recipe)) if drawn else Lines(progress)
+
+    def answer(request: int) -> None:
+        console.print(_answer(request, progress), soft_wrap=True)
+
+    def say(note: Note) -> None:
+        console.print(Text(f"{spec.directory} {note.text}"), soft_wrap=True)
+
+    use_one_thread()
+    try:
+        with stop_on_signals(answer) as stop, view:
+            result = execute(spec, observers=[progress, view], stop=stop, say=say).required()
+    except KeyboardInterrupt:
+        console.print(f"left at once; go on from what was saved last with: {again}", soft_wrap=True)
+        return int(ExitCode.INTERRUPTED)
+    if as_json:
+        _print_runs([spec.directory])
+    if result.status == "interrupted":
+        console.print(f"stopped after {progress.unit} {result.done}; go on with: {again}", soft_wrap=True)
+    elif not any(note.kind == "idle" for note in result.notes):
+        _conclude(spec.directory, progress, result, table=not (quiet or as_json))
+    return result.code
+
+
+def _answer(request: int, progress: Progress) -> str:
+    """Return what a request to stop does now."""
+    if request == 1 and progress.done < progress.units:
+        return (
+            f"stopping: this {progress.unit} is finished, then everything is saved; "
+            f"Ctrl-C again leaves it, and saves all before it"
+        )
+    if request == 1:
+        return "stopping: the training is complete and saved; its final evaluation is left to --resume"
+    if request == 2:
+        return f"stopping now: everything up to the end of the last complete {progress.unit} is saved"
+    return "leaving at once"
+
+
+def _conclude(directory: Path, progress: Progress, result: RunResult, *, table: bool) -> None:
+    console = err()
+    if progress.done and progress.updates == 0:
+        console.print(
+            "warning: nothing was learned: the run ended before its first update; train longer, or lower "
+            "what learning waits for (`agent.replay.learning_starts`)",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if table:
+        with dispensable():
+            print_evaluation(read_run(directory), Evaluation.model_validate(result.evaluation))
+    console.print(
+        f"✔ done in {duration(progress.elapsed)} → {directory}      "
+        f"next: `{command_line(['mtctl', 'eval', str(directory)])}`",
+        soft_wrap=True,
+    )
+
+
+def train_many(
+    specs: Sequence[RunSpec], results_dir: Path, parallel: int, *, quiet: bool, as_json: bool
+) -> int:
+    """Train runs side by side, a process each; return the exit code for all.
+
+    All targets are checked before the first run starts, so that a mistake costs nothing.
+
+    Args:
+        specs: of the runs, in their order.
+        results_dir: where all of them go.
+        parallel: how many at a time.
+        quiet: lines only.
+        as_json: one JSON document on stdout.
+    """
+    with explained(results_dir):
+        for spec in specs:
+            place = RunDirectory(spec.directory)
+            check_target(place, spec)
+            place.probe()
+    console = err()
+
+    def answer(request: int) -> None:
+        console.print(_ANSWERS[min(request, len(_ANSWERS)) - 1], soft_wrap=True)
+
+    launcher = LocalLauncher(parallel)
+    runs = [Launched(spec, launcher.submit(spec)) for spec in specs]
+    view = SeveralTrained(runs, quiet=quiet)
+    # The third request is raised, once all have ended.
+    with suppress(KeyboardInterrupt), stop_on_signals(answer) as stop, view:
+        follow(launcher, view.handles, view.look, stop)
+    states = {run.spec.label: run.handle.state for run in runs}
+    stopped = stop() > 0 and set(states.values()) != {"completed"}
+    excused = ("completed", *(("waiting", "interrupted") if stopped else ()))
+    failed = [label for label, state in states.items() if state not in excused]
+    if as_json:
+        _print_runs(spec.directory for spec in specs if (spec.directory / layout.RUN).is_file())
+    if stopped:
+        console.print("stopped; go on with the same command and --resume", soft_wrap=True)
+    if failed:
+        text = f"{len(failed)} of {len(specs)} runs failed: {', '.join(failed)}"
+        console.print(text, style="red", soft_wrap=True)
+    elif not stopped:
+        following = command_line(["mtctl", "compare", str(results_dir)])
+        console.print(f"✔ {len(specs)} runs done      next: `{following}`", soft_wrap=True)
+    return int(ExitCode.INTERRUPTED if stopped else ExitCode.FAILED if failed else ExitCode.OK)
+
+
+def _print_runs(directories: Iterable[Path]) -> None:
+    """Print one JSON document: every run's run.json and where it is."""
+    runs = [
+        {"directory": str(place), **json.loads((place / layout.RUN).read_text(encoding="utf-8"))}
+        for place in directories
+    ]
+    write_json({"schema": 1, "runs": runs})

@@ -1,0 +1,68 @@
+"""A process that executes one spec: `python -m mtctl.engine.launch.worker SPEC RESULT [--with-parent]`.
+
+It reads the spec as JSON from one file and writes the result as JSON to the other. Its exit code is that of
+the result. With `--with-parent`, stdin is a lifeline: the process is asked to stop once its parent is gone.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from mtctl.engine.evaluate import evaluate_run
+from mtctl.engine.files import write_text
+from mtctl.engine.interrupt import Stop, Stopped, stop_on_signals
+from mtctl.engine.launch.lifeline import follow_parent
+from mtctl.engine.processor import use_one_thread
+from mtctl.engine.rendering import film
+from mtctl.engine.result import RunError, RunResult, Say, outcome, result_to_json, silent
+from mtctl.engine.run import execute
+from mtctl.engine.spec import EvaluationSpec, RunSpec, Spec, spec_from_json
+from mtctl.faults import mistake
+
+
+def perform(spec: Spec, stop: Stop) -> RunResult:
+    """Return what comes of a spec, whatever happens. Every launcher lets this be called somewhere.
+
+    Args:
+        spec: what is to be done.
+        stop: counts the requests to stop.
+    """
+    use_one_thread()
+    try:
+        return execute(spec, stop=stop) if isinstance(spec, RunSpec) else _evaluated(spec, stop)
+    except KeyboardInterrupt:
+        return RunResult("interrupted")
+    except Exception as error:  # noqa: BLE001 - a mistake in mtctl is told where the spec comes from
+        hint = mistake(error, spec.command).hint
+        return RunResult("failed", error=replace(RunError.of(error), hint=hint))
+
+
+def _evaluated(spec: EvaluationSpec, stop: Stop) -> RunResult:
+    """Evaluate a run, then film it if that is asked for."""
+
+    def work(say: Say) -> RunResult:
+        result = evaluate_run(spec, stop=stop, say=say)
+        if spec.video is not None and result.evaluation is not None:
+            with suppress(Stopped), stop.leaving(1):
+                film(spec, result.evaluation["tasks"], say)
+        return result
+
+    return outcome(work, silent)
+
+
+def main(arguments: list[str]) -> int:
+    """Execute the spec in the first file, write the result into the second, and return the exit code."""
+    spec, result = map(Path, arguments[:2])
+    if "--with-parent" in arguments:
+        follow_parent()
+    with stop_on_signals() as stop:
+        found = perform(spec_from_json(spec.read_text(encoding="utf-8")), stop)
+        write_text(result, result_to_json(found))
+    return found.code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
