@@ -59,6 +59,8 @@ def _listed(numbers: tuple[float, ...]) -> str:
 
 _LEARNS: Final = f"reaches a skill of {percent(t.LEARNED)}"
 _FASTER: Final = f"{_LEARNS} at least {t.FASTER:g} times as fast"
+_OPPOSED: Final = f"−{-t.OPPOSED:g}"
+_PULLED_APART: Final = f"−{-t.PULLED_APART:g}"
 
 _ALL: Final = (
     Explanation(
@@ -216,7 +218,7 @@ _ALL: Final = (
         "controls); it does where the trunk has to move for this task within few updates.",
         f"Measured: alone, from the same start and with the same batches, the task {_FASTER} (once "
         "standardised, if it needs that too), and no other task's gradient opposes its own (mean cosine "
-        f"above {t.OPPOSED:g}); equal shares of the trunk's gradient are tried as well. Likely, from "
+        f"above {_OPPOSED}); equal shares of the trunk's gradient are tried as well. Likely, from "
         f"records: the task does not learn, has less than {percent(t.DOMINATED_SHARE)} of the trunk's "
         f"gradient, and another's multiplier or gradient norm is {t.DOMINATING:g} times its own or more.",
         "It is refuted if the task is as slow alone: then the others are not to blame. If its gradient "
@@ -233,11 +235,11 @@ _ALL: Final = (
         "The gradients of two tasks on the trunk point in opposite directions more than chance would have "
         "it, so that progress of one undoes the other's.",
         f"Measured: alone, the task {_FASTER}, and its mean cosine with another task's gradient is "
-        f"{t.OPPOSED:g} or less over the run as is. Likely, from records: the task does not learn, and its "
-        f"mean cosine with another, over {t.FEWEST_RECORDS} records or more, is {t.OPPOSED:g} or less and "
+        f"{_OPPOSED} or less over the run as is. Likely, from records: the task does not learn, and its "
+        f"mean cosine with another, over {t.FEWEST_RECORDS} records or more, is {_OPPOSED} or less and "
         "below 0 within its 95 % interval. The sign in a single batch is chance: a task's gradients do not "
         f"even agree with themselves from batch to batch. So {t.COMPARED_BATCHES} batches are compared in a "
-        f"check of every pair of tasks besides: it names those with a mean cosine below {t.PULLED_APART:g}.",
+        f"check of every pair of tasks besides: it names those with a mean cosine below {_PULLED_APART}.",
         "It is refuted if the mean cosine is within its noise.",
         (
             "surgery: balancer kinds pcgrad or cagrad",
