@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from mtctl.diagnosis.experiments.variations import varied
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 
 Half = Literal["thresholds", "held_out"]
 WHOLE_RUN: Final = "*"

@@ -57,7 +57,7 @@ def report(
     `mtctl compare`; what their records say is what `mtctl diagnose RUN` finds, without training. A report
     that is there already is written anew; any other file is kept unless --force.
     """
-    from mtctl.analysis import published
+    from mtctl.analysis.published import published_about
     from mtctl.engine.files import explained, write_output
     from mtctl.report.content import Circumstances, parts
     from mtctl.report.diagnosed import diagnosed_files, diagnosed_runs
@@ -72,7 +72,7 @@ def report(
     found = compared(
         Choice(paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint)
     )
-    rows = published.published_rows(found.problem) if reference else ()
+    study = published_about(found.problem) if reference else None
     with _waiting(f"reading what {sum(len(method.paths) for method in found.methods):,} runs recorded"):
         overview, runs = diagnosed_runs(found)
         around = Circumstances(
@@ -83,7 +83,7 @@ def report(
             runs_diagnosed=runs,
             files_diagnosed=files,
         )
-        text = page(parts(found, rows, around))
+        text = page(parts(found, study, around))
     with explained(output.parent, hint=_ELSEWHERE):
         write_output(output, text)
     for line in remarks(found):

@@ -16,8 +16,8 @@ from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.launch.local import Job, exit_code, launch
 from mtctl.engine.start import check_target
 from mtctl.following.progress import Plan, Progress, Tail
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import dump
-from mtctl.recipes.recipe import Recipe
 from mtctl.screens.live import LINES_OF_SEVERAL, Dues
 from mtctl.screens.train import line, runs_screen
 from mtctl.terminal.console import err, redraws

@@ -17,7 +17,7 @@ from mtctl.errors import ExitCode
 from mtctl.faults import ending_a_run
 from mtctl.following.progress import Plan, Progress
 from mtctl.history.runs import evaluation, read_run
-from mtctl.recipes.recipe import Recipe
+from mtctl.problems.recipe import Recipe
 from mtctl.screens.evaluation import print_evaluation
 from mtctl.screens.figures import duration
 from mtctl.screens.live import Lines, Live, method_of

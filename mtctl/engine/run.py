@@ -25,10 +25,10 @@ from mtctl.engine.scores import definition_hash, evaluate, evaluation_document, 
 from mtctl.engine.signals import SignalLog
 from mtctl.engine.start import Note, Past, Say, check_target, recall
 from mtctl.engine.stored import fill_training
-from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Record, TaskEvaluation
+from mtctl.problems.kinds import build as build_problem
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import dump, recipe_hash
-from mtctl.recipes.recipe import Recipe
 
 Status = Literal["running", "completed", "interrupted", "failed"]
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
-from mtctl.problems.kinds import problem_class
-from mtctl.recipes.recipe import Recipe
+from mtctl.problems.kinds import kind_of
+from mtctl.problems.recipe import Recipe
 
 if TYPE_CHECKING:
     from mtctl.history import formats
-    from mtctl.problems import contract
+    from mtctl.problems.score import Score
 
 WINDOW: Final = 50
 """Episodes of a task that its running return and success rate are taken over."""
@@ -80,15 +80,14 @@ class Plan:
     tasks: tuple[str, ...]
     unit: str
     units: int
-    score: contract.Score | formats.Score
+    score: Score | formats.Score
     is_played: bool
 
     @classmethod
     def of_recipe(cls, recipe: Recipe, seed: int) -> Plan:
         """Return the plan of a run that is about to start."""
-        problem, played = problem_class(recipe), recipe.steps_per_unit is not None
-        tasks = tuple(recipe.problem.tasks)
-        return cls(recipe.name, seed, tasks, problem.unit, recipe.units, problem.score, played)
+        kind, tasks = kind_of(recipe), tuple(recipe.problem.tasks)
+        return cls(recipe.name, seed, tasks, kind.unit, recipe.units, kind.score, kind.played)
 
     @classmethod
     def of_run(cls, run: formats.Run) -> Plan:

@@ -11,27 +11,11 @@ import numpy.typing as npt
 from torch import Tensor
 
 from mtctl.balancing.contract import TaskGradients
+from mtctl.problems.score import Score
 
 Frame = npt.NDArray[np.uint8]
 Record = dict[str, Any]
 """One line of metrics.jsonl: JSON values only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What an evaluation measures, declared so that comparisons know what they compare.
-
-    Args:
-        name: for tables, e.g. "return".
-        higher_is_better: the direction of better.
-        success: the threshold that counts as success, in the score's units; None if there is none.
-        outcomes: how an item can end, in the order of tables; empty where nothing is played.
-    """
-
-    name: str
-    higher_is_better: bool
-    success: float | None
-    outcomes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

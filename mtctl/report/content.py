@@ -10,10 +10,10 @@ from mtctl import __version__
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.export import as_document
 from mtctl.analysis.methods import Difference, Method
-from mtctl.analysis.published import PublishedRow, published_notes
 from mtctl.engine.provenance import now
 from mtctl.history.formats import Run
 from mtctl.history.runs import read_run
+from mtctl.problems.kind import Published
 from mtctl.report.charts import charts
 from mtctl.report.method import explanations
 from mtctl.report.parts import (
@@ -58,12 +58,12 @@ class Circumstances:
     files_diagnosed: tuple[Diagnosed, ...]
 
 
-def parts(comparison: Comparison, rows: tuple[PublishedRow, ...], around: Circumstances) -> Report:
+def parts(comparison: Comparison, study: Published | None, around: Circumstances) -> Report:
     """Return what a report says.
 
     Args:
         comparison: what is compared.
-        rows: published figures to be shown beside.
+        study: published figures to be shown beside.
         around: what else it says.
 
     Raises:
@@ -71,7 +71,7 @@ def parts(comparison: Comparison, rows: tuple[PublishedRow, ...], around: Circum
     """
     runs = [read_run(path) for method in comparison.methods for path in method.paths]
     recipes, unreadable = recipe_differences(comparison.methods, comparison.baseline)
-    tables = [*comparison_tables(comparison), *([published_table(rows)] if rows else [])]
+    tables = [*comparison_tables(comparison), *([published_table(study)] if study else [])]
     several = len(comparison.methods) > 1
     return Report(
         title=around.title or _title(comparison),
@@ -81,7 +81,7 @@ def parts(comparison: Comparison, rows: tuple[PublishedRow, ...], around: Circum
         difference=f"difference to {comparison.baseline}" if several else "",
         left_out=tuple(Remark(f"{each.run.path} {each.reason}", each.remedy) for each in comparison.left_out),
         warnings=comparison.warnings,
-        notes=(*comparison.notes, *(published_notes(comparison.tasks) if rows else ())),
+        notes=(*comparison.notes, *(study.notes(comparison.tasks) if study else ())),
         mismatch=plain(mismatch_table(comparison.mismatches)) if comparison.mismatches else None,
         tables=tuple(map(plain, tables)),
         recipes=recipes,
@@ -93,7 +93,7 @@ def parts(comparison: Comparison, rows: tuple[PublishedRow, ...], around: Circum
         runs=_runs(runs),
         command=around.command,
         written=f"Written by mtctl {__version__} at {now()}.",
-        comparison=as_document(comparison, rows),
+        comparison=as_document(comparison, study),
         charts=charts(comparison),
     )
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from rich import live
 
 from mtctl.following.progress import Progress
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes.balancers import GradNorm
-from mtctl.recipes.recipe import Recipe
 from mtctl.screens.train import line, run_screen
 from mtctl.terminal.console import err
 

@@ -13,8 +13,8 @@ from benchmarks.literal_gradnorm import LiteralGradNorm, Network
 from benchmarks.sides import HIDDEN, ROWS, SEED, TASKS, SteppedLander, updates
 from mtctl.balancing.build import build
 from mtctl.engine.fit import Balancing
-from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS
 from mtctl.problems.lander.replay import Batch
+from mtctl.problems.lander.tasks import ACTIONS, OBSERVATIONS
 from mtctl.recipes.balancers import GradNorm, Manual
 
 SIZES = (OBSERVATIONS, *HIDDEN, ACTIONS)

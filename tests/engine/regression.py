@@ -16,11 +16,11 @@ from mtctl.problems.contract import (
     Frame,
     ParameterCount,
     Record,
-    Score,
     SeedList,
     TaskEvaluation,
     TaskSignals,
 )
+from mtctl.problems.score import Score
 
 BATCHES = 10
 ROWS = 32

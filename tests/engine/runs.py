@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from mtctl.engine.run import Status, execute
+from mtctl.problems.recipe import Checkpoints, Monitor, Recipe
+from mtctl.problems.windows.parts import SequenceModel, SyntheticWindows, Training, WindowsProblem
+from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.recipes.balancers import GradNorm
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import Checkpoints, Monitor, Recipe, WindowsRecipe
-from mtctl.recipes.windows import SequenceModel, SyntheticWindows, Training, WindowsProblem
 
 SHORT = (
     "problem.episodes_per_task=2",

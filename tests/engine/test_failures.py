@@ -16,9 +16,9 @@ from mtctl.engine.fit import Balancing, Diverged
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.contract import TaskEvaluation
 from mtctl.problems.lander.problem import Lander
+from mtctl.problems.recipe import Recipe
 from mtctl.problems.windows.problem import Windows
 from mtctl.recipes.loading import load, revise
-from mtctl.recipes.recipe import Recipe
 from tests.engine.runs import WINDOWS, assert_same_training, last, metrics, recipe, run_json, train, tree
 
 EVERY = revise(WINDOWS, ["training.epochs=2", "checkpoints.every=1"])

@@ -13,11 +13,11 @@ import pytest
 
 from mtctl.engine.evaluate import evaluate_run
 from mtctl.errors import MtctlError
+from mtctl.problems.recipe import Recipe
 from mtctl.problems.windows import synthetic
 from mtctl.problems.windows.rows import WIDE
 from mtctl.problems.windows.windows import TYPES
 from mtctl.recipes.loading import dump, load, recipe_hash, revise
-from mtctl.recipes.recipe import Recipe
 from tests.engine.runs import WINDOWS, assert_same_training, run_json, train, tree
 
 

@@ -19,8 +19,8 @@ from mtctl.engine.directory import RunDirectory
 from mtctl.engine.evaluate import evaluate_run
 from mtctl.engine.start import Note
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import load, recipe_hash
-from mtctl.recipes.recipe import Recipe
 from tests.engine.runs import WINDOWS, StopAfter, assert_same_training, metrics, recipe, run_json, train, tree
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mtctl.problems.lander.recipe import LanderRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import LanderRecipe, WindowsRecipe
 
 Write = Callable[[str, str], Path]
 Refusal = Callable[..., str]

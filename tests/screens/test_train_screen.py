@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from mtctl.following.progress import Plan, Progress
+from mtctl.problems.windows.parts import Training
 from mtctl.recipes.loading import load
-from mtctl.recipes.windows import Training
 from mtctl.screens.figures import duration, number
 from mtctl.screens.train import line, run_screen, runs_screen, sparkline
 from tests.engine.runs import WINDOWS

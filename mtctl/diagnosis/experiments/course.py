@@ -18,7 +18,7 @@ from mtctl.engine.scores import evaluate, refuse_non_finite
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import SeedList, TaskEvaluation
 from mtctl.problems.windows.problem import Windows
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 
 CLEARLY: Final = 0.20
 """Skill that counts at once; one between LEARNED and this must still be LEARNED at the next look."""

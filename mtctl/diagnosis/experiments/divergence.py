@@ -10,7 +10,7 @@ from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import NEVER, lasts
 from mtctl.diagnosis.report import Evidence, Finding, Severity
 from mtctl.diagnosis.thresholds import LEARNED
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 
 LOWER: Final = (0.1, 0.01, 0.001)
 """Factors on the learning rate that are tried."""

@@ -15,7 +15,7 @@ from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.report import Evidence, Experiment
 from mtctl.diagnosis.thresholds import LEARNED
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 
 WATCHED: Final = 4
 """Budgets that the run as is is watched for: a task that needs longer is not helped by patience alone."""

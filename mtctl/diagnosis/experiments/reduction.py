@@ -9,8 +9,8 @@ from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import NEVER
 from mtctl.diagnosis.report import Evidence, Finding
 from mtctl.diagnosis.thresholds import LEARNED
+from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.recipes.balancers import BatchScale, RunningMean
-from mtctl.recipes.recipe import WindowsRecipe
 
 NOTHING: Final = 0.01
 """Relative change of the loss below which the sum does what the mean does."""

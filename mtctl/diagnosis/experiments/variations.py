@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from mtctl.diagnosis.report import Remedy
+from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.recipes.balancers import Equal, Manual, RunningMean
 from mtctl.recipes.loading import revise
-from mtctl.recipes.recipe import WindowsRecipe
 
 OUTPUTS: Final = {"type": 3, "ptr": 2, "binary": 105, "countdown": 105}
 """Elements of each head's output, as the documented fixes count them."""

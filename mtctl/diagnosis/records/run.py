@@ -19,6 +19,7 @@ from mtctl.engine.lock import holder
 from mtctl.history.formats import Evaluation, Record, Run
 from mtctl.history.runs import evaluation as read_evaluation
 from mtctl.history.runs import metrics, read_run
+from mtctl.problems.kind import Kind
 from mtctl.statistics import mean_of
 
 _DIVERGED: Final = re.compile(r"task `(?P<task>[^`]+)` has (?P<found>(?:loss|gradient).*)")
@@ -100,21 +101,26 @@ def diagnose_records(
     """
     started = time.perf_counter()
     seen = history(records, subject.tasks)
-    played = subject.problem == "lander"
-    states = _played_states(seen) if played else _loss_states(seen, evaluation)
-    rulings = [_failed(failure, seen, played=played), *(_of_play if played else _of_losses)(seen, states)]
-    unseen = _UNSEEN_PLAYING if played else _UNSEEN
+    played = subject.played
+    unseen: tuple[tuple[str, str], ...]
+    if played is None:
+        states = tuple(_loss_state(seen, task, evaluation) for task in seen.tasks)
+        rulings, unseen = _of_losses(seen, states), _UNSEEN
+    else:
+        states = tuple(playing.task_state(seen, task, played.score) for task in seen.tasks)
+        rulings, unseen = _of_play(seen, states, played), _UNSEEN_PLAYING
+    rulings = [_failed(failure, seen, played=played is not None), *rulings]
     return Diagnosis(
         subject=subject,
         states=states,
-        symptom=None if played or not seen.units else losses.symptom(states, seen.updates),
+        symptom=None if played is not None or not seen.units else losses.symptom(states, seen.updates),
         signals=seen.latest(),
         findings=ranked(finding for ruling in rulings for finding in ruling.findings),
         checks=(
             *(ruling.check for ruling in rulings),
             *(Check(name, "not_run", why) for name, why in unseen),
         ),
-        notes=(*notes, *_notes(seen, played=played)),
+        notes=(*notes, *_notes(seen, played=played is not None)),
         seconds=time.perf_counter() - started,
     )
 
@@ -136,14 +142,6 @@ def _failed(failure: str | None, seen: History, *, played: bool) -> Ruling:
         text = f"{task} has {found} in the first pass over the data: its targets or the inputs are not finite"
         finding = Finding("bad-targets", task, "error", "likely", text, evidence)
     return Ruling(Check("run did not fail", "found", failure), (finding,))
-
-
-def _played_states(seen: History) -> tuple[TaskState, ...]:
-    return tuple(playing.task_state(seen, task) for task in seen.tasks)
-
-
-def _loss_states(seen: History, evaluation: Evaluation | None) -> tuple[TaskState, ...]:
-    return tuple(_loss_state(seen, task, evaluation) for task in seen.tasks)
 
 
 def _loss_state(seen: History, task: str, evaluation: Evaluation | None) -> TaskState:
@@ -191,15 +189,15 @@ def _of_losses(seen: History, states: tuple[TaskState, ...]) -> list[Ruling]:
     ]
 
 
-def _of_play(seen: History, states: tuple[TaskState, ...]) -> list[Ruling]:
+def _of_play(seen: History, states: tuple[TaskState, ...], kind: Kind[Any]) -> list[Ruling]:
     wiring = [playing.experience(seen), sharing.gradients_reach(seen)]
     rest = _unexplained(states, wiring)
     causes = [playing.weights(seen, rest), sharing.conflicts(seen, rest)]
     return [
         *wiring,
         *causes,
-        playing.returns_improve(seen, _unexplained(rest, causes)),
-        playing.successes(seen),
+        playing.returns_improve(seen, _unexplained(rest, causes), kind.score),
+        playing.successes(seen, kind),
         playing.exploration(seen),
     ]
 

@@ -25,9 +25,9 @@ from torch import Tensor
 from mtctl.balancing.contract import Space
 from mtctl.errors import MtctlError
 from mtctl.problems.lander.adam import Adam
+from mtctl.problems.lander.agents import DQNAgent, SoftTarget, StepTarget
 from mtctl.problems.lander.network import QNetwork, Workspace
 from mtctl.problems.lander.replay import Batch
-from mtctl.recipes.agents import DQNAgent, SoftTarget, StepTarget
 
 
 class ReplayGradients:

@@ -10,6 +10,7 @@ from mtctl.problems.contract import Frame, SeedList, TaskEvaluation
 from mtctl.problems.lander import environments
 from mtctl.problems.lander.environments import Environment
 from mtctl.problems.lander.network import QNetwork
+from mtctl.problems.lander.tasks import OBSERVATIONS
 
 
 def evaluate(network: QNetwork, index: int, task: str, episodes: int, seeds: SeedList) -> TaskEvaluation:
@@ -57,7 +58,7 @@ def _play(
     after_step: Callable[[], None] | None = None,
 ) -> tuple[float, int, str]:
     """Play one episode greedily; return its return, steps and outcome."""
-    observation = torch.zeros(environments.OBSERVATIONS)
+    observation = torch.zeros(OBSERVATIONS)
     row = observation.numpy()
     row[:] = environment.reset(seed)
     total, steps = 0.0, 0

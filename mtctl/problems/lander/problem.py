@@ -15,19 +15,19 @@ from mtctl.problems.contract import (
     Frame,
     ParameterCount,
     Record,
-    Score,
     SeedList,
     TaskEvaluation,
     TaskSignals,
 )
 from mtctl.problems.lander import environments, schedules
+from mtctl.problems.lander.agents import DQNAgent, EpisodeTarget, TaskSettings
 from mtctl.problems.lander.dqn import DQN, ReplayGradients
-from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, SOLVED, Observation
+from mtctl.problems.lander.environments import Observation
 from mtctl.problems.lander.evaluation import evaluate, show
+from mtctl.problems.lander.recipe import LanderProblem
 from mtctl.problems.lander.replay import Replay
 from mtctl.problems.lander.rewards import RewardFactors
-from mtctl.recipes.agents import DQNAgent, EpisodeTarget, TaskSettings
-from mtctl.recipes.problems import LanderProblem
+from mtctl.problems.lander.tasks import ACTIONS, OBSERVATIONS, SCORE
 
 FINAL_EPISODES: Final = 100
 """Episodes of each task in a final score: gymnasium's number for calling LunarLander solved."""
@@ -70,7 +70,7 @@ class Lander:
 
     unit = "episode"
     item = "episode"
-    score = Score(name="return", higher_is_better=True, success=SOLVED, outcomes=environments.OUTCOMES)
+    score = SCORE
 
     def __init__(
         self, problem: LanderProblem, agent: DQNAgent, seed: int, *, averaging: float | None = None

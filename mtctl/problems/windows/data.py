@@ -18,11 +18,7 @@ from mtctl.problems.windows import synthetic
 from mtctl.problems.windows.features import NAMES, features
 from mtctl.problems.windows.files import read_windows
 from mtctl.problems.windows.losses import MISSING
-from mtctl.problems.windows.splits import split
-from mtctl.problems.windows.targets import targets
-from mtctl.problems.windows.windows import Windows
-from mtctl.reading import open_file
-from mtctl.recipes.windows import (
+from mtctl.problems.windows.parts import (
     ConstantTargets,
     Fault,
     MissingTargets,
@@ -33,6 +29,10 @@ from mtctl.recipes.windows import (
     WindowsFile,
     WindowsProblem,
 )
+from mtctl.problems.windows.splits import split
+from mtctl.problems.windows.targets import targets
+from mtctl.problems.windows.windows import Windows
+from mtctl.reading import open_file
 
 
 @dataclass(frozen=True, slots=True, eq=False)

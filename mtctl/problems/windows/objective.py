@@ -24,9 +24,9 @@ from mtctl.problems.windows.losses import (
     window_losses,
 )
 from mtctl.problems.windows.network import HEADS, SequenceNetwork
+from mtctl.problems.windows.parts import ScaledTargets, SequenceModel, WindowsProblem
 from mtctl.problems.windows.tampering import Tampering
 from mtctl.problems.windows.windows import LENGTH
-from mtctl.recipes.windows import ScaledTargets, SequenceModel, WindowsProblem
 
 
 class _Unit(NamedTuple):

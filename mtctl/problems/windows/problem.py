@@ -17,18 +17,18 @@ from mtctl.problems.contract import (
     Frame,
     ParameterCount,
     Record,
-    Score,
     SeedList,
     TaskEvaluation,
     TaskSignals,
 )
+from mtctl.problems.score import SKILL
 from mtctl.problems.windows import data
 from mtctl.problems.windows.data import Dataset
 from mtctl.problems.windows.inspection import Inspection
 from mtctl.problems.windows.losses import measures, window_losses
 from mtctl.problems.windows.network import CLASSES, HEADS, SequenceNetwork
 from mtctl.problems.windows.objective import Objective
-from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
+from mtctl.problems.windows.parts import SequenceModel, Training, WindowsProblem
 
 _OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
     "adamw": torch.optim.AdamW,
@@ -58,7 +58,7 @@ class Windows:
 
     unit = "epoch"
     item = "window"
-    score = Score(name="skill %", higher_is_better=True, success=None)
+    score = SKILL
 
     def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Training, seed: int) -> None:
         self.tasks: tuple[str, ...] = problem.tasks

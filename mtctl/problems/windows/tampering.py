@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mtctl.recipes.windows import (
+from mtctl.problems.windows.parts import (
     Contradiction,
     DeadHead,
     Detached,

@@ -7,7 +7,7 @@ from typing import Any
 
 from mtctl.diagnosis.experiments.course import Course, Point
 from mtctl.diagnosis.experiments.variations import varied
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 
 _SMALL = WindowsRecipe.model_validate(
     {

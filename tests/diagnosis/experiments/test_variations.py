@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mtctl.diagnosis.experiments import variations
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 from tests.diagnosis.experiments.small_recipes import small
 
 WEIGHTS = "{type: 0.1, ptr: 0.7, binary: 0.1, countdown: 0.1}"

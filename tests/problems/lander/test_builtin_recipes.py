@@ -10,11 +10,11 @@ import pytest
 from mtctl.balancing.build import build as build_chain
 from mtctl.balancing.chain import learned_parameters
 from mtctl.engine.run import execute
-from mtctl.problems.build import build as build_problem
+from mtctl.problems.kinds import build as build_problem
+from mtctl.problems.lander.recipe import LanderRecipe
 from mtctl.recipes import builtin
 from mtctl.recipes.balancers import GradNorm, PCGrad
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import LanderRecipe
 from tests.recipes.samples import lander
 
 PARAMETERS = {

@@ -13,9 +13,9 @@ from mtctl.balancing.build import build
 from mtctl.balancing.contract import Space
 from mtctl.engine.fit import Balancing
 from mtctl.errors import MtctlError
+from mtctl.problems.lander.agents import DQNAgent
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.lander.replay import Batch
-from mtctl.recipes.agents import DQNAgent
 from mtctl.recipes.balancers import GradNorm, Manual
 from tests.problems.lander import peer
 from tests.problems.lander.landers import ENCODINGS, ONES, SMALL, TASKS, fill, independent, lander, learn

@@ -17,9 +17,9 @@ from mtctl.balancing.chain import Chain, Decision
 from mtctl.balancing.contract import Balancer
 from mtctl.engine.fit import Balancing
 from mtctl.engine.signals import SignalLog
+from mtctl.problems.lander.agents import DQNAgent
 from mtctl.problems.lander.dqn import DQN, ReplayGradients
 from mtctl.problems.lander.replay import ACTION, BOOTSTRAP, REWARD, TASK, WIDTH, Batch
-from mtctl.recipes.agents import DQNAgent
 from mtctl.recipes.balancers import PCGrad
 from tests.balancing import cases
 from tests.balancing.cases import METHODS, seeded

@@ -11,9 +11,9 @@ from mtctl.balancing.build import build
 from mtctl.engine.fit import Balancing, Observer, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import Record
+from mtctl.problems.windows.parts import SequenceModel, Training, WindowsProblem
 from mtctl.problems.windows.problem import Windows
 from mtctl.recipes.balancers import Equal, Method
-from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
 
 TASKS = ("type", "ptr", "binary", "countdown")
 DATA = {"kind": "synthetic", "windows": 20, "validation": 12, "held_out": 16}

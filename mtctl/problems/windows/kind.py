@@ -1,0 +1,32 @@
+"""The windows as a kind of problem."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mtctl.problems.kind import Kind
+from mtctl.problems.score import SKILL
+from mtctl.problems.windows.recipe import WindowsRecipe
+
+if TYPE_CHECKING:
+    from mtctl.problems.windows.problem import Windows
+
+
+def _build(recipe: WindowsRecipe, seed: int) -> Windows:
+    from mtctl.problems.windows.problem import Windows  # noqa: PLC0415 - torch is for what is trained
+
+    return Windows(recipe.problem, recipe.model, recipe.training, seed)
+
+
+WINDOWS: Final = Kind(
+    name="windows",
+    title="windows",
+    recipe=WindowsRecipe,
+    build=_build,
+    unit="epoch",
+    item="window",
+    score=SKILL,
+    steps_per_unit=None,
+    glance=5,  # the documented check is one on 5 epochs
+    no_experiments=None,
+)
