@@ -44,6 +44,7 @@ from mtctl.diagnosis.experiments.diagnose import diagnose_recipe
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.processor import use_one_thread
+from mtctl.problems.windows.problem import Windows
 
 SLOWED: Final = 1.5
 """τ over the control's from which a plant counts as harm; τ of equal runs varies as much by their seeds."""
@@ -145,12 +146,12 @@ def _started(case: Case, seed: int) -> Iterator[None]:
         return
     weights = Course(case.recipe, seed, _NEVER, watched=False).run(case.warm).problem.policy_state()
 
-    class Warm(course.Watched):
+    class Warm(Windows):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
             self.load_policy_state(weights)
 
-    with patch.object(course, "Watched", Warm):
+    with patch.object(course, "Windows", Warm):
         yield
 
 

@@ -167,6 +167,8 @@ class Balancer(ABC):
 class Shown(Protocol):
     """What one step shows of its losses and per-task gradients; computed when it is asked for.
 
+    Numbers of tasks, [T] and [T, T], may be on any device; methods get copies of them in main memory.
+
     Attributes:
         losses: [T] float64 mean losses Lᵢ, detached.
         active: [T] bool.
@@ -193,12 +195,18 @@ class TaskGradients(Shown, Protocol):
 
     Attributes:
         tasks: the T task names.
+        auxiliary: the value of a loss A that is optimised and belongs to no task, such as a critic's; None if
+            there is none. Its gradient is added as it is: no method sees or weighs it.
     """
 
     tasks: tuple[str, ...]
+    auxiliary: Tensor | None
 
     def combine(self, shared: Tensor, own: Tensor) -> None:
-        """Write Σᵢ aᵢ·sharedᵢ·∇Lᵢ (shared parameters) and aᵢ·ownᵢ·∇Lᵢ (a task's own) into `.grad`."""
+        """Write Σᵢ aᵢ·sharedᵢ·∇Lᵢ + ∇A (shared parameters) and aᵢ·ownᵢ·∇Lᵢ + ∇A (a task's own) into `.grad`.
+
+        Parameters that only A reaches get ∇A. The weights [T] are in main memory.
+        """
         ...
 
     def own_norms(self) -> Tensor:

@@ -20,7 +20,7 @@ from mtctl.history.runs import evaluation, read_run
 from mtctl.problems.recipe import Recipe
 from mtctl.screens.evaluation import print_evaluation
 from mtctl.screens.figures import duration
-from mtctl.screens.live import Lines, Live, method_of
+from mtctl.screens.live import Lines, Live
 from mtctl.terminal.console import err, redraws, write_json
 from mtctl.terminal.streams import dispensable
 from mtctl.text import command_line
@@ -62,7 +62,7 @@ def train_one(
         notes.append(note)
         console.print(Text(f"{directory} {note.text}"), soft_wrap=True)
 
-    view = Live(progress, method_of(recipe)) if live else Lines(progress)
+    view = Live(progress, recipe) if live else Lines(progress)
     try:
         with stop_on_signals(say) as stop, view, ending_a_run():
             status = execute(

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from mtctl.balancing.contract import TaskGradients
@@ -64,6 +65,7 @@ class Problem(Protocol):
         item: the name of what an evaluation scores one by one: "episode", "window".
         units: how many the recipe asks for.
         done: how many have ended.
+        device: where its networks compute.
         definition: JSON values that define tasks and evaluation: runs are comparable only if these are equal.
     """
 
@@ -73,6 +75,7 @@ class Problem(Protocol):
     item: str
     units: int
     done: int
+    device: torch.device
     definition: Mapping[str, Any]
 
     def parameter_count(self) -> ParameterCount: ...

@@ -38,6 +38,7 @@ class Regression:
 
     unit = "epoch"
     item = "point"
+    device = torch.device("cpu")
     score = Score(name="error", higher_is_better=False, success=None)
     tasks: tuple[str, ...] = ("wave", "line")
     definition: Mapping[str, Any] = {"tasks": {"wave": "sin 2x", "line": "3x - 1"}}

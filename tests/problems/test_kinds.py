@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 
 from mtctl.diagnosis.report import Subject
@@ -25,8 +23,9 @@ def test_a_kind_describes_its_problems(name: str) -> None:
     problem = build(recipe, 0)
     assert (kind.unit, kind.item, kind.score) == (problem.unit, problem.item, problem.score)
     assert kind.played == ("environment_steps" in problem.budget())
+    assert str(problem.device) == recipe.device
     assert kind.recipe is type(recipe)
-    assert get_args(kind.recipe.model_fields["problem"].annotation.model_fields["kind"].annotation) == (name,)
+    assert recipe.problem.kind == kind.name == name
     assert recipe.units % recipe.budget_value == 0
     assert recipe.lasting(2 * recipe.units).budget_value == 2 * recipe.budget_value
 

@@ -13,7 +13,7 @@ from torch.nn import Parameter
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import lengths, products
 from mtctl.balancing.gradients.arriving import Arriving, Stacked
-from mtctl.balancing.gradients.gathered import as_gradient, weighted
+from mtctl.balancing.gradients.gathered import added, as_gradient, weighted
 from mtctl.balancing.gradients.heads import Heads, Own, through_heads
 from mtctl.balancing.gradients.layers import Linear
 from mtctl.balancing.gradients.passes import Passes
@@ -44,6 +44,9 @@ class AutogradGradients:
             a task's loss depends on its own rows alone, as with a batch for each task. Shared layers that are
             linear then give all tasks' gradients in one backward pass.
         active: [T] bool; all tasks if left out.
+        auxiliary: a differentiable scalar that is optimised beside the tasks' losses, with weight 1, and that
+            no method sees, such as a critic's loss. It costs one more backward pass.
+        auxiliary_own: parameters that only it uses.
 
     Attributes:
         how: how per-task gradients of shared parameters were found last, and why so; "" as long as none were.
@@ -63,6 +66,8 @@ class AutogradGradients:
         features: Sequence[Tensor] = (),
         rows: Sequence[int] | None = None,
         active: Tensor | None = None,
+        auxiliary: Tensor | None = None,
+        auxiliary_own: Sequence[Parameter] = (),
     ) -> None:
         self.tasks = tasks
         self.active = torch.ones(len(tasks), dtype=torch.bool) if active is None else active
@@ -79,6 +84,8 @@ class AutogradGradients:
             self.losses[present] = values.double().cpu()
         self._parameters = {"all_shared": list(shared), "last_shared": list(last_shared)}
         self._own = [list(parameters) for parameters in own]
+        self.auxiliary = None if auxiliary is None else auxiliary.detach()
+        self._auxiliary, self._auxiliary_own = auxiliary, list(auxiliary_own)
         self._features = list(features)
         self._counts = rows
         self.how = ""
@@ -161,22 +168,34 @@ class AutogradGradients:
 
     def finite(self) -> bool:
         """Say whether the combined gradient is finite."""
-        found = [parameter.grad for parameter in (*self._parameters["all_shared"], *self._leaves)]
+        trunk = self._parameters["all_shared"]
+        found = [parameter.grad for parameter in (*trunk, *self._leaves, *self._auxiliary_own)]
         return math.isfinite(_norm([gradient for gradient in found if gradient is not None]))
 
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Write Σᵢ sharedᵢ·∇Lᵢ (shared parameters) and ownᵢ·∇Lᵢ (a task's own parameters) into `.grad`.
 
         Parameters that no active task uses get None. Where both weights are equal this is one backward pass
-        of the weighted sum of losses, or what is left of it if features let the heads be passed before.
+        of the weighted sum of losses, or what is left of it if features let the heads be passed before. An
+        auxiliary loss adds its gradient, by a pass of its own.
         """
         trunk = self._parameters["all_shared"]
         halfway = bool(self._features) and "_heads" in self.__dict__
         if torch.equal(shared, own) and not halfway:
             _write(trunk + self._leaves, self._backward(own, trunk + self._leaves))
-            return
-        self._combine_own(own)
-        _write(trunk, self._weighted(shared, trunk))
+        else:
+            self._combine_own(own)
+            _write(trunk, self._weighted(shared, trunk))
+        if self._auxiliary is not None:
+            self._add_auxiliary(self._auxiliary)
+
+    def _add_auxiliary(self, loss: Tensor) -> None:
+        _write(self._auxiliary_own, [None] * len(self._auxiliary_own))
+        reached = [*self._parameters["all_shared"], *self._leaves, *self._auxiliary_own]
+        found = torch.autograd.grad(loss, reached, retain_graph=True, allow_unused=True)
+        for parameter, gradient in zip(reached, found, strict=True):
+            if gradient is not None:
+                parameter.grad = gradient if parameter.grad is None else added(parameter.grad, gradient)
 
     def _combine_own(self, weights: Tensor) -> None:
         if not self._features:

@@ -43,17 +43,6 @@ class Point:
     skill: float
 
 
-class Watched(Windows):
-    """Windows that somebody looks at after every update."""
-
-    look: Callable[[], None] | None = None
-
-    def update(self) -> None:
-        super().update()
-        if self.look is not None:
-            self.look()
-
-
 class Course:
     """One run of a windows recipe.
 
@@ -68,7 +57,7 @@ class Course:
         self, recipe: WindowsRecipe, seed: int, measure_every: int | None = None, *, watched: bool = True
     ) -> None:
         self.recipe, self.seed = recipe, seed
-        self.problem = Watched(recipe.problem, recipe.model, recipe.training, seed)
+        self.problem = Windows(recipe.problem, recipe.model, recipe.training, seed)
         tasks = self.problem.tasks
         self._balancing = Balancing(build_chain(recipe.chain, tasks), len(tasks), seed)
         every = recipe.monitor.every if measure_every is None else measure_every
@@ -81,10 +70,8 @@ class Course:
             self._note()
         except Diverged as error:
             self.diverged = error
-        per_epoch = self.problem.planned_updates // recipe.training.epochs
+        self._updates_per_epoch = self.problem.planned_updates // recipe.training.epochs
         self._interval = max(1, self.problem.planned_updates // LOOKS)
-        if watched and per_epoch > self._interval:
-            self.problem.look = self._look
 
     @property
     def updates(self) -> int:
@@ -96,9 +83,10 @@ class Course:
         self.records.append(record)
         self._note()
 
-    def _look(self) -> None:
-        per_epoch = self.problem.planned_updates // self.recipe.training.epochs
-        if self.updates % per_epoch % self._interval == 0 and self.updates % per_epoch:
+    def update_ended(self) -> None:
+        """Look at every task LOOKS times in a budget of few epochs; called by the engine's loop."""
+        done_of_epoch = self.updates % self._updates_per_epoch
+        if done_of_epoch and done_of_epoch % self._interval == 0:
             self._note()
 
     def _note(self) -> None:

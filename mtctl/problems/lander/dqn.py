@@ -45,6 +45,8 @@ class ReplayGradients:
             that equal weights give the mean over the batch.
     """
 
+    auxiliary: Tensor | None = None
+
     def __init__(
         self,
         tasks: tuple[str, ...],

@@ -71,6 +71,7 @@ class Lander:
     unit = "episode"
     item = "episode"
     score = SCORE
+    device = torch.device("cpu")
 
     def __init__(
         self, problem: LanderProblem, agent: DQNAgent, seed: int, *, averaging: float | None = None

@@ -59,6 +59,7 @@ class Windows:
     unit = "epoch"
     item = "window"
     score = SKILL
+    device = torch.device("cpu")
 
     def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Training, seed: int) -> None:
         self.tasks: tuple[str, ...] = problem.tasks
