@@ -86,7 +86,7 @@ class Lander:
         initial, self._exploration, self._sampling = (
             torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in streams
         )
-        self.dqn = DQN(agent, self.tasks, OBSERVATIONS, ACTIONS, initial, averaging)
+        self.dqn = DQN(agent, self.tasks, initial, averaging)
         self.replay = self._build_replay()
         self._rewards = RewardFactors(agent.reward_scale, len(self.tasks), agent.gamma)
         self._environments = [environments.make(task) for task in self.tasks]

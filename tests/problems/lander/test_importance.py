@@ -38,7 +38,7 @@ uneven = st.sampled_from(
 
 def learner(tasks: int, seed: int, **agent: Any) -> DQN:
     """A network with weights that are seeded, for tasks that want opposite things of it."""
-    return DQN(DQNAgent.model_validate({**MIXED, **agent}), tuple(map(str, range(tasks))), 8, 4, seeded(seed))
+    return DQN(DQNAgent.model_validate({**MIXED, **agent}), tuple(map(str, range(tasks))), seeded(seed))
 
 
 def drawn(counts: Sequence[int], seed: int) -> Batch:
