@@ -1,4 +1,8 @@
-"""The registry of the kinds of problems."""
+"""The registry of the kinds of problems.
+
+A new kind is a folder beside `lander` and `windows`: recipe.py (what its recipes say), problem.py (see
+contract.py) and kind.py (what others ask before a problem is built), and its entry in `KINDS`.
+"""
 
 from __future__ import annotations
 

@@ -188,3 +188,9 @@ def test_sparkline_goes_from_the_lowest_to_the_highest_mean() -> None:
     assert len(rising) == 12
     assert (rising[0], rising[-1]) == ("▁", "█")
     assert list(rising) == sorted(rising)
+
+
+def test_the_device_is_told() -> None:
+    plan = windows_progress(1, 1.0)
+    assert "cuda:0" in render(run_screen(plan, "equal", "cuda:0"), width=120).splitlines()[0]
+    assert "thread" not in render(run_screen(plan, "equal", "cuda:0"), width=120)

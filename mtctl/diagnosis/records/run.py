@@ -20,6 +20,8 @@ from mtctl.history.formats import Evaluation, Record, Run
 from mtctl.history.runs import evaluation as read_evaluation
 from mtctl.history.runs import metrics, read_run
 from mtctl.problems.kind import Kind
+from mtctl.problems.kinds import KINDS
+from mtctl.problems.score import SKILL
 from mtctl.statistics import mean_of
 
 _DIVERGED: Final = re.compile(r"task `(?P<task>[^`]+)` has (?P<found>(?:loss|gradient).*)")
@@ -104,7 +106,9 @@ def diagnose_records(
     played = subject.played
     unseen: tuple[tuple[str, str], ...]
     if played is None:
-        states = tuple(_loss_state(seen, task, evaluation) for task in seen.tasks)
+        kind = KINDS.get(subject.problem)
+        skills = kind is not None and kind.score == SKILL
+        states = tuple(_loss_state(seen, task, evaluation, skills=skills) for task in seen.tasks)
         rulings, unseen = _of_losses(seen, states), _UNSEEN
     else:
         states = tuple(playing.task_state(seen, task, played.score) for task in seen.tasks)
@@ -144,18 +148,28 @@ def _failed(failure: str | None, seen: History, *, played: bool) -> Ruling:
     return Ruling(Check("run did not fail", "found", failure), (finding,))
 
 
-def _loss_state(seen: History, task: str, evaluation: Evaluation | None) -> TaskState:
-    """Return a task's state: its training losses, and its skill on the best data that there is."""
+def _loss_state(seen: History, task: str, evaluation: Evaluation | None, *, skills: bool) -> TaskState:
+    """Return a task's state: its training losses, and its skill on the best data that there is.
+
+    Args:
+        seen: what was recorded.
+        task: its name.
+        evaluation: on held-out data.
+        skills: whether evaluations score skill, in percent.
+    """
     values, relative = seen.losses(task), seen.last("relative_loss", task)
     constant = float(values[-1]) / relative if relative and len(values) else None
     skill = None if relative is None else 1 - relative
+    score: float | None = None
     measures: dict[str, float] = {}
     during = [record.tasks[task] for record in seen.evaluations if task in record.tasks]
     if evaluation is not None and task in evaluation.tasks:
         scored = evaluation.tasks[task]
-        skill, measures = mean_of(scored.scores) / 100, dict(scored.measures)
+        score, measures = mean_of(scored.scores), dict(scored.measures)
     elif during:
-        skill, measures = during[-1].mean / 100, dict(during[-1].measures)
+        score, measures = during[-1].mean, dict(during[-1].measures)
+    if skills and score is not None:
+        skill = score / 100
     if "loss" in measures:
         measures["held_out_loss"] = measures.pop("loss")
     return losses.task_state(task, values, constant=constant, skill=skill, measures=measures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from mtctl.diagnosis.report import Diagnosis
 from mtctl.engine.fit import Diverged
 from mtctl.engine.run import execute
 from mtctl.errors import MtctlError
+from mtctl.history.runs import evaluation, metrics
 from mtctl.recipes.loading import load
 from tests.diagnosis.records.histories import FALLING, LEVEL, TASKS, codes, epochs, subject
 from tests.engine import runs as lander_runs
@@ -129,6 +131,21 @@ def test_failures_are_told_apart() -> None:
     full = diagnose_records(records, subject(), failure="no space left on device")
     assert codes(full) == []
     assert full.checks[0].outcome == "found"
+
+
+def test_only_a_skill_is_read_as_one(documented: Path) -> None:
+    scored = evaluation(documented)
+    assert scored is not None
+    found = metrics(documented)
+    skill, other = (
+        diagnose_records(found, replace(diagnose_run(documented).subject, problem=problem), evaluation=scored)
+        for problem in ("windows", "of my own")
+    )
+    for state, of_skill in zip(other.states, skill.states, strict=True):
+        assert state.constant is not None
+        assert state.skill == pytest.approx(1 - state.last / state.constant)
+        assert state.skill != pytest.approx(of_skill.skill)
+        assert state.measures == of_skill.measures
 
 
 def test_records_in_memory_are_those_of_the_file(documented: Path) -> None:
