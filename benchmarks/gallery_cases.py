@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from benchmarks.faults import PlantedRecipe
 from mtctl.diagnosis.codes import Code
-from mtctl.recipes.changes import Changes
+from mtctl.problems.changes import Changes
 
 Half = Literal["thresholds", "held_out"]
 WHOLE_RUN: Final = "*"

@@ -20,7 +20,7 @@ from rich import box
 from rich.table import Table
 
 from mtctl.history.runs import evaluation, find_runs, read_run
-from mtctl.problems.lander.environments import SOLVED
+from mtctl.problems.lander.tasks import SOLVED
 from mtctl.statistics import Estimate, estimate, mean_of
 
 EPISODES: Final = 100

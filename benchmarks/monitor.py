@@ -30,8 +30,8 @@ from mtctl.engine.processor import use_one_thread
 from mtctl.engine.signals import SignalLog
 from mtctl.measuring.timing import interleave
 from mtctl.problems.windows.problem import Windows
+from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import WindowsRecipe
 
 RECIPE: Final = "windows_documented"
 BAR: Final = 1.10

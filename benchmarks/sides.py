@@ -11,11 +11,11 @@ from mtctl.balancing.contract import Method
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import Record
-from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS
+from mtctl.problems.lander.agents import DQNAgent, Exploration, Replay, StepTarget
 from mtctl.problems.lander.problem import Lander
+from mtctl.problems.lander.recipe import LanderProblem, LanderTask
 from mtctl.problems.lander.replay import Batch
-from mtctl.recipes.agents import DQNAgent, Exploration, Replay, StepTarget
-from mtctl.recipes.problems import LanderProblem, LanderTask
+from mtctl.problems.lander.tasks import ACTIONS, OBSERVATIONS
 
 Side = Callable[[int], None]
 

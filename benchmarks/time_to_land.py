@@ -45,12 +45,13 @@ from mtctl.balancing.chain import Chain
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.signals import SignalLog
-from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Record
+from mtctl.problems.kinds import build as build_problem
 from mtctl.problems.lander import environments
-from mtctl.problems.lander.environments import SOLVED, Observation
+from mtctl.problems.lander.environments import Observation
+from mtctl.problems.lander.recipe import LanderRecipe
+from mtctl.problems.lander.tasks import SOLVED
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import LanderRecipe
 from mtctl.statistics import mean_of
 
 RECIPE: Final = "best_blind"

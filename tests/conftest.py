@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -27,3 +28,32 @@ def _processor_as_found() -> Iterator[None]:
     yield
     if torch := sys.modules.get("torch"):
         torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Write a file into a folder of its own, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+
+    def file(name: str, text: str) -> Path:
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return file
+
+
+@pytest.fixture
+def refusal(write: Callable[[str, str], Path]) -> Callable[..., str]:
+    """Return the message that a recipe text is refused with."""
+    from mtctl.errors import ExitCode, MtctlError
+    from mtctl.recipes.loading import load
+
+    def message(text: str, *overrides: str, name: str = "mine.yaml") -> str:
+        with pytest.raises(MtctlError) as caught:
+            load(write(name, text), overrides)
+        assert caught.value.code is ExitCode.USAGE
+        return caught.value.message
+
+    return message

@@ -27,8 +27,8 @@ from mtctl.problems.windows.data import Dataset, Splits
 from mtctl.problems.windows.losses import DELTA, window_losses
 from mtctl.problems.windows.network import HEADS
 from mtctl.problems.windows.objective import Objective, Unit
+from mtctl.problems.windows.parts import SequenceModel, Training, WindowsProblem
 from mtctl.problems.windows.problem import Windows, build
-from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
 
 _CERTAIN: Final = math.log((1 - 1e-6) / 1e-6)
 """Logit of a probability clamped to 1 − 1e-6."""

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mtctl.part import Misfit, Part, PositiveFloat
-from mtctl.recipes.recipe import WindowsRecipe
-from mtctl.recipes.windows import WindowsProblem, WindowsTask
+from mtctl.problems.windows.parts import WindowsProblem, WindowsTask
+from mtctl.problems.windows.recipe import WindowsRecipe
 
 
 class ShuffledTargets(Part):

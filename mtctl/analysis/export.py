@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.evaluation import Outcomes
 from mtctl.analysis.methods import Aggregate, Method
-from mtctl.analysis.published import EPISODES, PublishedRow
 from mtctl.analysis.selection import Rescored, Selection
+from mtctl.problems.kind import Published
 from mtctl.statistics import Estimate, Interval
 from mtctl.text import show_text
 
@@ -20,7 +20,7 @@ SCHEMA = 3
 """Version of the JSON document; goes up when a key changes its meaning or goes away."""
 
 
-def as_document(comparison: Comparison, reference: Sequence[PublishedRow] = ()) -> dict[str, Any]:
+def as_document(comparison: Comparison, reference: Published | None = None) -> dict[str, Any]:
     """Return the comparison as JSON values, with published figures apart."""
     matched = comparison.matched
     return {
@@ -35,8 +35,11 @@ def as_document(comparison: Comparison, reference: Sequence[PublishedRow] = ()) 
         "matched": asdict(matched) if matched else None,
         "baseline": comparison.baseline,
         "methods": [_method(method) for method in comparison.methods],
-        "reference": [
-            {**asdict(row), "average": row.average, "runs": 1, "items": EPISODES} for row in reference
+        "reference": []
+        if reference is None
+        else [
+            {**asdict(row), "average": row.average, "runs": 1, "items": reference.items}
+            for row in reference.rows
         ],
         "left_out": [
             {"path": str(entry.run.path), "reason": entry.reason, "remedy": entry.remedy}

@@ -1,91 +1,23 @@
-"""Figures that others have published about the same methods, to be shown beside and never mixed in.
-
-The lander study trained each method once and scored it on 20 episodes of each task, with a standard error of
-20 to 38 on every task's mean. Its windy task pushes the hull also after touch-down, so that no landing is
-rewarded.
-"""
+"""Figures that others have published about the same methods, to be shown beside and never mixed in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from mtctl.errors import MtctlError
-from mtctl.statistics import mean_of
-
-TASKS = ("standard", "windy_hull_noise", "heavy")
-EPISODES = 20
-_BUDGET = "1,500 episodes in all, 64 rows per update"
-_BALANCED = "1,500 episodes in all, 192 rows per update"
+from mtctl.problems.kind import Published
+from mtctl.problems.kinds import KINDS
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedRow:
-    """One published run.
-
-    Args:
-        method: the study's name of the method, as recipes write it.
-        scores: mean return by task.
-        parameters: trainable numbers.
-        differs: what to know before it is compared with anything.
-    """
-
-    method: str
-    scores: Mapping[str, float]
-    parameters: int
-    differs: str
-
-    @property
-    def average(self) -> float:
-        """Return the mean over tasks."""
-        return mean_of(list(self.scores.values()))
-
-
-def _row(method: str, scores: tuple[float, float, float], parameters: int, differs: str) -> PublishedRow:
-    return PublishedRow(method, dict(zip(TASKS, scores, strict=True)), parameters, differs)
-
-
-ROWS = (
-    _row(
-        "independent",
-        (228.0, 100.0, 194.0),
-        107_148,
-        "1,500 episodes per task: 1.72 M steps, 2.7 times shared's",
-    ),
-    _row("shared_aware", (263.1, 129.5, 224.2), 37_788, _BUDGET),
-    _row("shared_aware", (269.3, 115.2, 224.2), 37_788, f"{_BUDGET}; the same method as reported elsewhere"),
-    _row("shared_blind", (204.8, 138.4, 220.1), 35_716, _BUDGET),
-    _row("pcgrad_aware", (223.8, 29.7, -358.9), 37_788, _BALANCED),
-    _row("pcgrad_blind", (189.1, 70.4, 178.4), 35_716, _BALANCED),
-    _row("gradnorm_aware", (-140.8, -5.5, -57.1), 37_791, f"{_BALANCED}; L(0) of one minibatch"),
-    _row("gradnorm_blind", (265.7, 168.8, 226.6), 35_719, f"{_BALANCED}; L(0) of one minibatch"),
-    _row("brc", (134.3, 39.4, 26.2), 296_884, "its target projection lost every crash and landing: a bug"),
-)
-
-
-def published_rows(problem: str) -> tuple[PublishedRow, ...]:
-    """Return the published figures about a problem.
+def published_about(problem: str) -> Published:
+    """Return what is published about a kind of problem.
 
     Raises:
-        MtctlError: if there are none.
+        MtctlError: if there are no figures.
     """
-    if problem != "lander":
+    kind = KINDS.get(problem)
+    if kind is None or kind.published is None:
+        studies = " and ".join(other.title for other in KINDS.values() if other.published is not None)
         raise MtctlError(
             f"--reference published: there are no published figures about {problem} runs",
-            hint="leave out --reference; published are those of the lander study",
+            hint=f"leave out --reference; published are those of {studies} study",
         )
-    return ROWS
-
-
-def published_notes(tasks: tuple[str, ...]) -> list[str]:
-    """Say what keeps published figures from being compared with measured ones of these tasks."""
-    notes = [
-        f"published figures are those of ONE run each and {EPISODES} episodes per task, with a standard "
-        f"error of 20 to 38 on each task; they have no interval over seeds and are compared with nothing"
-    ]
-    if TASKS[1] not in tasks:
-        notes.append(
-            f"the published windy task is {TASKS[1]}: its wind pushes the hull also after touch-down, so "
-            f"that no landing is rewarded; `mtctl train published/shared_aware` trains on it"
-        )
-    return notes
+    return kind.published

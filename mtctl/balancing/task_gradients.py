@@ -12,6 +12,8 @@ from mtctl.balancing.contract import Space
 class Shown(Protocol):
     """What one step shows of its losses and per-task gradients; computed when it is asked for.
 
+    Numbers of tasks may be on any device; methods get copies of them in main memory.
+
     Attributes:
         tasks: the T task names.
         losses: [..., T] float64 mean losses Lᵢ, detached; [T] of one run, with leading dimensions of a stack.
@@ -36,10 +38,20 @@ class Shown(Protocol):
 
 
 class TaskGradients(Shown, Protocol):
-    """One step's losses and per-task gradients, which can be combined."""
+    """One step's losses and per-task gradients, which can be combined.
+
+    Attributes:
+        auxiliary: the value of a loss A that is optimised and belongs to no task, such as a critic's; None if
+            there is none. Its gradient is added as it is: no method sees or weighs it.
+    """
+
+    auxiliary: Tensor | None
 
     def combine(self, shared: Tensor, own: Tensor) -> None:
-        """Write Σᵢ aᵢ·sharedᵢ·∇Lᵢ (shared parameters) and aᵢ·ownᵢ·∇Lᵢ (a task's own) into `.grad`."""
+        """Write Σᵢ aᵢ·sharedᵢ·∇Lᵢ + ∇A (shared parameters) and aᵢ·ownᵢ·∇Lᵢ + ∇A (a task's own) into `.grad`.
+
+        Parameters that only A reaches get ∇A. The weights [T] are in main memory.
+        """
         ...
 
     def own_norms(self) -> Tensor:

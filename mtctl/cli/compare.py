@@ -26,7 +26,7 @@ from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
     from mtctl.analysis.comparison import Comparison
-    from mtctl.analysis.published import PublishedRow
+    from mtctl.problems.kind import Published
 
 
 _INTERVAL = 2.0  # seconds between two looks of --watch
@@ -122,19 +122,19 @@ def _form(**asked: bool) -> str | None:
 
 def _tell(found: Comparison, form: str | None, *, published: bool) -> None:
     """Print the comparison to stdout, and what a reader must know besides to stderr."""
-    from mtctl.analysis.published import published_notes, published_rows
+    from mtctl.analysis.published import published_about
     from mtctl.screens.compare import remark, remarks
     from mtctl.terminal.console import err
 
-    rows = published_rows(found.problem) if published else ()
-    _print(found, rows, form)
+    study = published_about(found.problem) if published else None
+    _print(found, study, form)
     for line in remarks(found):
         err().print(line, soft_wrap=True)
-    for sentence in published_notes(found.tasks) if rows else ():
+    for sentence in study.notes(found.tasks) if study else ():
         err().print(remark("note", "cyan", sentence), soft_wrap=True)
 
 
-def _print(found: Comparison, rows: tuple[PublishedRow, ...], form: str | None) -> None:
+def _print(found: Comparison, study: Published | None, form: str | None) -> None:
     from mtctl.analysis import export
     from mtctl.screens.compare import comparison_tables, mismatch_table
     from mtctl.screens.compare_training import published_table
@@ -143,12 +143,12 @@ def _print(found: Comparison, rows: tuple[PublishedRow, ...], form: str | None) 
     from mtctl.terminal.console import out, write, write_json
 
     if form == "json":
-        write_json(export.as_document(found, rows))
+        write_json(export.as_document(found, study))
         return
     if form == "csv":
         write(export.as_csv(found))
         return
-    tables = [*comparison_tables(found), *([published_table(rows)] if rows else [])]
+    tables = [*comparison_tables(found), *([published_table(study)] if study else [])]
     if found.mismatches:
         tables.insert(0, mismatch_table(found.mismatches))
     if form is not None:

@@ -19,7 +19,7 @@ from mtctl.text import command_line, show_text
 
 if TYPE_CHECKING:
     from mtctl.diagnosis.report import Diagnosis
-    from mtctl.recipes.recipe import Recipe
+    from mtctl.problems.recipe import Recipe
 
 _TARGET: Final = "windows_documented"
 """The built-in problem that is diagnosed where no other is named."""
@@ -108,6 +108,8 @@ def diagnose(
     A recipe is trained for a few epochs; short trainings that each change one thing then prove causes and
     remedies. A run or a metrics file is only read.
     """
+    from mtctl.problems.kinds import KINDS
+
     given = {
         "--epochs": epochs is not None,
         "--episodes": episodes is not None,
@@ -134,15 +136,16 @@ def diagnose(
         found = _read(kind, Path(name), tasks, quiet=quiet)
         _print(found, _after_reading(kind, name, found), as_json=as_json)
         return _gate(found, fail_on)
-    full, short = recipes_of(name, overrides or [], epochs, episodes)
+    full, short = recipes_of(name, overrides or [], epochs if episodes is None else episodes)
     refuse_for_problem(full, flags)
-    played = full.problem.kind == "lander"
-    proof = not played if verify is None else verify
+    problem = KINDS[full.problem.kind]
+    tried = problem.no_experiments is None
+    proof = tried if verify is None else verify
     _require_task(full, task)
     _require_cure(write_recipe, proof=proof, force=force)
-    numbers = parse_seeds(None, seeds if seeds is not None else _ONE_SEED if played else _SEEDS)
-    if played and len(numbers) > 1:
-        raise MtctlError(f"--seeds {seeds}: the lander is trained once", hint="one seed is written 3..3")
+    numbers = parse_seeds(None, seeds if seeds is not None else _SEEDS if tried else _ONE_SEED)
+    if not tried and len(numbers) > 1:
+        raise MtctlError(f"--seeds {seeds}: {problem.title} is trained once", hint="one seed is written 3..3")
     found = _train(short, task, numbers, jobs or 1, budget, proof=proof, quiet=quiet)
     try:
         _print(found, _after_training(found, name, write_recipe, context.obj), as_json=as_json)

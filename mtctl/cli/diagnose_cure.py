@@ -13,7 +13,7 @@ from mtctl.text import command_line, show_text
 
 if TYPE_CHECKING:
     from mtctl.diagnosis.report import Diagnosis, Trial
-    from mtctl.recipes.recipe import Recipe
+    from mtctl.problems.recipe import Recipe
 
 _LONGEST_NAME: Final = 100
 """Characters of a recipe's name."""

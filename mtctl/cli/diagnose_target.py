@@ -12,12 +12,7 @@ from mtctl.errors import MtctlError
 from mtctl.text import command_line
 
 if TYPE_CHECKING:
-    from mtctl.recipes.recipe import Recipe
-
-_EPOCHS: Final = 5
-"""The documented check is one on 5 epochs."""
-_EPISODES: Final = 60
-"""About a minute of all lander tasks."""
+    from mtctl.problems.recipe import Recipe
 
 
 class Kind(StrEnum):
@@ -52,15 +47,15 @@ _FLAGS: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.METRICS: frozenset({"--tasks"}),
 }
 """Flags that only some targets understand."""
-_HOURS: Final = "an experiment on the lander takes hours, so that none is made"
-_PLAYED: Final[Mapping[str, str]] = {
-    "--epochs": "the lander is played in episodes: use --episodes",
-    "--verify": _HOURS,
-    "--write-recipe": f"{_HOURS} and no remedy is tried",
-    "--jobs": f"{_HOURS} and there is one training only",
-    "--task": f"{_HOURS}: all tasks are judged by the one training",
+_UNITS: Final = ("--epochs", "--episodes")
+"""Flags that say how long a recipe is trained, in the unit of some problems."""
+_EXPERIMENTS: Final[Mapping[str, str]] = {
+    "--verify": "",
+    "--write-recipe": " and no remedy is tried",
+    "--jobs": " and there is one training only",
+    "--task": ": all tasks are judged by the one training",
 }
-"""Flags that a recipe of the lander does not understand, and why."""
+"""Flags that need experiments, and what follows where none is made."""
 
 
 def kind_of(target: str) -> Kind:
@@ -118,48 +113,44 @@ def refuse_flags(kind: Kind, target: str, given: Iterable[str]) -> None:
 
 def refuse_for_problem(recipe: Recipe, given: Iterable[str]) -> None:
     """Refuse flags that mean nothing for a recipe's problem."""
+    from mtctl.problems.kinds import KINDS
+
+    kind = KINDS[recipe.problem.kind]
     for flag in given:
-        if recipe.problem.kind == "lander" and flag in _PLAYED:
-            hint = (
-                None
-                if flag == "--epochs"
-                else "train recipes and compare them: `mtctl train`, `mtctl compare`"
-            )
-            raise MtctlError(f"{flag} does not go with {recipe.name}: {_PLAYED[flag]}", hint=hint)
-        if recipe.problem.kind != "lander" and flag == "--episodes":
+        refusal = f"{flag} does not go with {recipe.name}: "
+        if flag in _UNITS and flag != f"--{kind.unit}s":
+            if kind.played:
+                raise MtctlError(f"{refusal}{kind.title} is played in {kind.unit}s: use --{kind.unit}s")
+            text = f"{refusal}it learns from a data set, in {kind.unit}s"
+            raise MtctlError(text, hint=f"use --{kind.unit}s")
+        if kind.no_experiments is not None and flag in _EXPERIMENTS:
             raise MtctlError(
-                f"{flag} does not go with {recipe.name}: it learns from a data set, in epochs",
-                hint="use --epochs",
+                f"{refusal}{kind.no_experiments}, so that none is made{_EXPERIMENTS[flag]}",
+                hint="train recipes and compare them: `mtctl train`, `mtctl compare`",
             )
 
 
-def recipes_of(
-    reference: str, overrides: Sequence[str], epochs: int | None, episodes: int | None
-) -> tuple[Recipe, Recipe]:
+def recipes_of(reference: str, overrides: Sequence[str], units: int | None) -> tuple[Recipe, Recipe]:
     """Return a recipe with its own length, and with the length that is looked at.
 
     Args:
         reference: a path, or the name of a built-in recipe.
         overrides: the arguments of `-o`; one of the length holds for both.
-        epochs: to look at, of a data set; None: 5, or the recipe's own where it has fewer.
-        episodes: to look at, of all tasks together; None: 60, likewise. Every task has equally many.
+        units: to look at, of all tasks together; None: the usual number of the kind of problem, or the
+            recipe's own where it has fewer. Where units are of one task, every task has equally many.
 
     Raises:
         MtctlError: the recipe is wrong.
     """
+    from mtctl.problems.kinds import KINDS
     from mtctl.recipes.loading import load
-    from mtctl.recipes.recipe import LanderRecipe
 
     full = load(reference, overrides)
-    if isinstance(full, LanderRecipe):
-        key, tasks = "problem.episodes_per_task", len(full.problem.tasks)
-        wanted = None if episodes is None else ceil(episodes / tasks)
-        usual = min(ceil(_EPISODES / tasks), full.problem.episodes_per_task)
-    else:
-        key, wanted, usual = "training.epochs", epochs, min(_EPOCHS, full.units)
-    if wanted is not None:
-        return full, load(reference, [*overrides, f"{key}={wanted}"])
-    return full, load(reference, [f"{key}={usual}", *overrides])
+    multiple = full.units // full.budget_value
+    if units is not None:
+        return full, load(reference, [*overrides, f"{full.budget_key}={ceil(units / multiple)}"])
+    usual = min(ceil(KINDS[full.problem.kind].glance / multiple), full.budget_value)
+    return full, load(reference, [f"{full.budget_key}={usual}", *overrides])
 
 
 def columns_of(text: str) -> dict[str, str]:

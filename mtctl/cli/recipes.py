@@ -19,7 +19,7 @@ from mtctl.terminal.console import err, write, write_json, write_line
 from mtctl.text import command_line, show_text
 
 if TYPE_CHECKING:
-    from mtctl.recipes.recipe import Recipe
+    from mtctl.problems.recipe import Recipe
 
 _WIDTH, _INDENT = 80, "    "
 _TRAINS = re.compile(r"mtctl train \S+")
@@ -154,8 +154,8 @@ def check(
     as_json: _Json = False,
 ) -> int:
     """Check recipe files and print every mistake in them."""
+    from mtctl.problems.sizes import doubt, require_memory
     from mtctl.recipes.loading import load
-    from mtctl.recipes.sizes import doubt, require_memory
 
     verdicts = []
     for file in files:

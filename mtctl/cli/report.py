@@ -59,7 +59,7 @@ def report(
     `mtctl compare`, and each is diagnosed from its records as by `mtctl diagnose RUN`, without training. An
     older report is overwritten; any other file is kept unless --force is given.
     """
-    from mtctl.analysis import published
+    from mtctl.analysis.published import published_about
     from mtctl.engine.files import explained, write_output
     from mtctl.history.history import Histories
     from mtctl.report.content import Circumstances, parts
@@ -78,7 +78,7 @@ def report(
     )
     with _waiting("reading what the runs recorded"):
         found = compared(choice, histories.course)
-    rows = published.published_rows(found.problem) if reference else ()
+    study = published_about(found.problem) if reference else None
     with _waiting(f"diagnosing {sum(len(method.paths) for method in found.methods):,} runs"):
         overview, runs = diagnosed_runs(found, histories.of)
         around = Circumstances(
@@ -89,7 +89,7 @@ def report(
             runs_diagnosed=runs,
             files_diagnosed=files,
         )
-        text = page(parts(found, rows, around, histories.of))
+        text = page(parts(found, study, around, histories.of))
     with explained(output.parent, hint=_ELSEWHERE):
         write_output(output, text)
     for line in remarks(found):

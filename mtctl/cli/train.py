@@ -13,7 +13,7 @@ from mtctl.errors import ExitCode, MtctlError
 from mtctl.terminal.console import err, write
 
 if TYPE_CHECKING:
-    from mtctl.recipes.recipe import Recipe
+    from mtctl.problems.recipe import Recipe
 
 _SEED = "[0-9]{1,18}"  # of 64 bits, as generators take them
 _LARGEST_SEED = 10**18 - 1
@@ -55,8 +55,8 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document about the runs.")] = False,
 ) -> int:
     """Train recipes, each with one or more seeds, into results/NAME/seedK."""
+    from mtctl.problems.sizes import doubt, require_memory
     from mtctl.recipes.loading import load
-    from mtctl.recipes.sizes import doubt, require_memory
     from mtctl.text import command_line
 
     if resume and force:
@@ -131,7 +131,7 @@ def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
     from mtctl.balancing.chain import Chain, learned_parameters
     from mtctl.engine.processor import use_one_thread
     from mtctl.measuring.calibrate import seconds_per_run
-    from mtctl.problems.build import build as build_problem
+    from mtctl.problems.kinds import build as build_problem
     from mtctl.recipes.loading import dump
     from mtctl.screens.figures import duration
 

@@ -28,7 +28,7 @@ from mtctl.history.formats import Evaluation
 from mtctl.history.runs import read_run
 from mtctl.screens.evaluation import print_evaluation
 from mtctl.screens.figures import duration
-from mtctl.screens.live import Lines, Live, method_of
+from mtctl.screens.live import Lines, Live
 from mtctl.screens.several import SeveralTrained
 from mtctl.terminal.console import err, redraws, write_json
 from mtctl.terminal.streams import dispensable
@@ -58,7 +58,7 @@ def train_one(spec: RunSpec, again: str, *, quiet: bool, as_json: bool) -> int:
     console = err()
     progress = Progress(Plan.of_recipe(spec.recipe, spec.seed))
     drawn = not quiet and redraws(console)
-    view = Live(progress, method_of(spec.recipe)) if drawn else Lines(progress)
+    view = Live(progress, spec.recipe) if drawn else Lines(progress)
 
     def answer(request: int) -> None:
         console.print(_answer(request, progress), soft_wrap=True)

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from mtctl.diagnosis.codes import Code
+from mtctl.problems import kinds
 from mtctl.statistics import Estimate
 
 if TYPE_CHECKING:
+    from mtctl.problems.kind import Kind
+
     KnownCode = Code
 else:
     KnownCode = Code | str  # in a document of a later version
@@ -205,7 +208,7 @@ class Subject:
     Args:
         kind: "recipe", "run" or "metrics".
         name: the recipe's name, or the path as the user wrote it.
-        problem: "windows", "lander"; "" for a metrics file from elsewhere.
+        problem: the kind of problem, such as "windows"; "" for a metrics file from elsewhere.
         unit: "epoch", "episode", "step".
         units: how many, in the budget.
         updates: in the budget.
@@ -221,6 +224,12 @@ class Subject:
     updates: int | None
     seeds: tuple[int, ...]
     tasks: tuple[str, ...]
+
+    @property
+    def played(self) -> Kind[Any] | None:
+        """The kind of problem where it is one that is played; None where losses say how tasks do."""
+        kind = kinds.KINDS.get(self.problem)
+        return kind if kind is not None and kind.played else None
 
 
 @dataclass(frozen=True, slots=True)

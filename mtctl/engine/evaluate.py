@@ -18,10 +18,10 @@ from mtctl.engine.spec import EvaluationSpec
 from mtctl.engine.start import known_as_before, known_recipes, refuse_other_data
 from mtctl.engine.stored import fill_policy
 from mtctl.errors import MtctlError
-from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Problem
+from mtctl.problems.kinds import build as build_problem
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import Recipe
 
 
 def restore(

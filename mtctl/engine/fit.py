@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -26,6 +26,13 @@ class Observer(Protocol):
     """Sees every record at the end of its unit; cannot change the training."""
 
     def unit_ended(self, record: Record) -> None: ...
+
+
+@runtime_checkable
+class UpdateObserver(Protocol):
+    """An observer that also sees the ends of updates."""
+
+    def update_ended(self) -> None: ...
 
 
 class Balancing:
@@ -80,30 +87,30 @@ def _layout(state: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 class Diverged(MtctlError):  # noqa: N818 - named after what happened
-    """A task's loss or gradient that is not finite.
+    """A loss or gradient that is not finite.
 
     Args:
-        task: its name.
+        task: whose it is; None for what belongs to no task.
         place: where in the run.
-        found: what was found, e.g. "loss nan".
+        found: what was found, e.g. "loss nan"; without a task, a sentence.
     """
 
-    def __init__(self, task: str, place: str, found: str) -> None:
+    def __init__(self, task: str | None, place: str, found: str) -> None:
         super().__init__(
-            f"diverged in {place}: task `{task}` has {found}",
+            f"diverged in {place}: {found if task is None else f'task `{task}` has {found}'}",
             hint="the last good checkpoint is kept; try a smaller learning rate, `gradient_clip: 10` or "
             "a Huber loss",
             code=ExitCode.FAILED,
         )
         self.task = task
-        self.facts = {"task": task, "found": found, "place": place}
+        self.facts = {"found": found, "place": place} | ({} if task is None else {"task": task})
 
 
 def fit(
     problem: Problem,
     balancing: Balancing,
     signals: SignalLog,
-    observers: Iterable[Observer],
+    observers: Sequence[Observer],
     stop: Callable[[], object] = lambda: False,
     leave: Callable[[], bool] = lambda: False,
 ) -> None:
@@ -113,7 +120,7 @@ def fit(
         problem: what is trained.
         balancing: how its tasks share.
         signals: collects what is recorded of every update.
-        observers: see the records.
+        observers: see the records; an `UpdateObserver` also the end of each update.
         stop: asked at the end of each unit.
         leave: asked before each step, whether to end in the midst of a unit.
 
@@ -122,6 +129,7 @@ def fit(
         Diverged: a task's loss or gradient is not finite; nothing of that step has been applied (unless a
             method wants to see the losses after it, and one of these is not finite).
     """
+    after_update = [each.update_ended for each in observers if isinstance(each, UpdateObserver)]
     while problem.done < problem.units:
         if leave():
             raise Stopped
@@ -138,6 +146,8 @@ def fit(
             problem.update()
             with _placed(gradients, problem, unit):
                 balancing.follow(gradients, decision, problem.revisit)
+            for update_ended in after_update:
+                update_ended()
         if record is not None:
             _refuse_figures(record, problem)
             record["updates"] = problem.budget()["updates"]
@@ -152,6 +162,9 @@ def _refuse_losses(gradients: TaskGradients, problem: Problem, unit: int) -> Non
     for task, loss in zip(gradients.tasks, gradients.losses.tolist(), strict=True):
         if not math.isfinite(loss):
             raise Diverged(task, place_of(problem, unit), f"loss {loss:g}")
+    if gradients.auxiliary is not None and not math.isfinite(gradients.auxiliary):
+        found = f"the auxiliary loss is {gradients.auxiliary.item():g}"
+        raise Diverged(None, place_of(problem, unit), found)
 
 
 def _refuse_gradients(gradients: TaskGradients, problem: Problem, unit: int) -> None:
@@ -159,6 +172,9 @@ def _refuse_gradients(gradients: TaskGradients, problem: Problem, unit: int) -> 
         return
     losses, norms = gradients.losses.tolist(), gradients.norms("all_shared").tolist()
     bad = [place for place, norm in enumerate(norms) if not math.isfinite(norm)]
+    if not bad and gradients.auxiliary is not None:
+        found = f"the combined gradient is not finite, auxiliary loss {gradients.auxiliary.item():g}"
+        raise Diverged(None, place_of(problem, unit), found)
     worst = bad[0] if bad else max(range(len(losses)), key=losses.__getitem__)
     found = f"loss {losses[worst]:g}, gradient norm {norms[worst]:g}"
     raise Diverged(gradients.tasks[worst], place_of(problem, unit), found)

@@ -24,8 +24,8 @@ from mtctl.engine.signals import SignalLog
 from mtctl.engine.spec import RunSpec
 from mtctl.engine.start import Past, check_target, recall
 from mtctl.engine.stored import fill_training
-from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Record, TaskEvaluation
+from mtctl.problems.kinds import build as build_problem
 from mtctl.recipes.loading import dump, recipe_hash
 
 SAVE_SECONDS: Final = 60.0

@@ -11,7 +11,8 @@ from typing import Any
 
 from mtctl.engine import layout
 from mtctl.engine.fit import Diverged, place_of
-from mtctl.problems.contract import Problem, Score, SeedList, TaskEvaluation
+from mtctl.problems.contract import Problem, SeedList, TaskEvaluation
+from mtctl.problems.score import Score
 
 
 def evaluate(

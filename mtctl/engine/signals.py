@@ -75,14 +75,14 @@ class SignalLog:
         """Return the means since the last flush (see engine/layout.py), or None if there was no update."""
         if not self._losses:
             return None
-        active, weights = torch.stack(self._active), torch.stack(self._weights)
-        importance = torch.stack(self._importance)
+        active, weights = _together(self._active), _together(self._weights)
+        importance = _together(self._importance)
         signals = {
             "updates": len(active),
             "measured": len(self._measured),
-            "loss": self._by_task(_mean(torch.stack(self._losses), active)),
+            "loss": self._by_task(_mean(_together(self._losses), active)),
             "weight": self._by_task(_mean(weights, active)),
-            "own_weight": self._by_task(_mean(torch.stack(self._own_weights) * importance, active)),
+            "own_weight": self._by_task(_mean(_together(self._own_weights) * importance, active)),
             **self._of_gradients(active, weights * importance),
             **self._inspect(),
         }
@@ -103,14 +103,14 @@ class SignalLog:
             figures = dict.fromkeys(("gradient_norm", "gradient_share", "own_gradient_norm"), nothing)
             return {**figures, "cosine": pairs, "cosine_sd": pairs, "conflict_rate": None}
         active, factors = active[self._measured], factors[self._measured]
-        gramian = torch.stack(self._gramians)
+        gramian = _together(self._gramians)
         squares = gramian.diagonal(dim1=1, dim2=2)
         both = active.unsqueeze(2) & active.unsqueeze(1) & (squares > 0).unsqueeze(1)
         angles = cosines(gramian)
         return {
             "gradient_norm": self._by_task(_mean(squares.sqrt(), active)),
             "gradient_share": self._by_task(_mean_share(gradient_shares(factors * active, gramian), active)),
-            "own_gradient_norm": self._by_task(_mean(torch.stack(self._own_norms), active)),
+            "own_gradient_norm": self._by_task(_mean(_together(self._own_norms), active)),
             "cosine": self._by_pair(_mean(angles, both)),
             "cosine_sd": self._by_pair(_deviation(angles, both)),
             "conflict_rate": self._conflict_rate(gramian, active),
@@ -131,6 +131,11 @@ class SignalLog:
             return None
         rates = conflict_rate(gramian, active)
         return _numbers(rates.nanmean().unsqueeze(0))[0]
+
+
+def _together(values: list[Tensor]) -> Tensor:
+    """Return the updates' values [updates, …] in main memory: fetched once, wherever they were computed."""
+    return torch.stack(values).cpu()
 
 
 def _mean(values: Tensor, present: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import dump, loads
-from mtctl.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,8 @@ from mtctl.engine.scores import definition_hash, final_evaluation
 from mtctl.engine.spec import RunSpec
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Problem
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import differences, load, recipe_hash
-from mtctl.recipes.recipe import Recipe, WindowsRecipe
-from mtctl.recipes.windows import WindowsFile
 
 _UNIT: Final = b'{"kind":"unit",'
 """How the record of a unit begins."""
@@ -136,19 +135,12 @@ def _about_to_begin(place: RunDirectory, recipe: Recipe) -> Recipe:
 
 def known_as_before(recipe: Recipe, before: Recipe) -> Recipe:
     """Return the recipe with the name that the run has for its data; its content says whether it is that."""
-    if isinstance(recipe, WindowsRecipe) and isinstance(before, WindowsRecipe):
-        now, then = recipe.problem.data, before.problem.data
-        if isinstance(now, WindowsFile) and isinstance(then, WindowsFile):
-            return recipe.with_data(now.path, then.known_as or then.path)
-    return recipe
+    now, then = recipe.data_path, before.data_name
+    return recipe if now is None or then is None else recipe.with_data(now, then)
 
 
 def _moved(before: Recipe, recipe: Recipe) -> str | None:
-    if isinstance(recipe, WindowsRecipe) and isinstance(before, WindowsRecipe):
-        now, then = recipe.problem.data, before.problem.data
-        if isinstance(now, WindowsFile) and isinstance(then, WindowsFile) and now.path != then.path:
-            return now.path
-    return None
+    return None if recipe.data_path == before.data_path else recipe.data_path
 
 
 def _refuse_changes(place: RunDirectory, before: Recipe, recipe: Recipe) -> None:
@@ -191,7 +183,7 @@ def recall(place: RunDirectory, recipe: Recipe, seed: int, problem: Problem, say
     complete = told.get("status") == "completed"
     _refuse_damaged_metrics(place, content, complete=complete)
     if content["done"] > recipe.units:
-        least = -(-content["done"] * _amount(recipe) // recipe.units)
+        least = -(-content["done"] * recipe.budget_value // recipe.units)
         raise MtctlError(
             f"{place.path}: {content['done']:,} {problem.unit}s are done, and the recipe now asks for "
             f"{recipe.units:,} only",
@@ -236,14 +228,6 @@ def _digest(definition: object) -> str | None:
     data = definition.get("data") if isinstance(definition, Mapping) else None
     found = data.get("sha256") if isinstance(data, Mapping) else None
     return found if isinstance(found, str) else None
-
-
-def _amount(recipe: Recipe) -> int:
-    """Return the value of the recipe's `budget_key`."""
-    value: Any = recipe
-    for key in recipe.budget_key.split("."):
-        value = getattr(value, key)
-    return int(value)
 
 
 def _is_there(path: Path) -> bool:

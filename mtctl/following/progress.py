@@ -17,12 +17,12 @@ from mtctl.engine import layout
 from mtctl.history.decoding import decode_records, foreign_task
 from mtctl.history.records import RECORDS, EvaluationRecord, Record, UnitRecord
 from mtctl.history.schema2 import upgraded_lines
-from mtctl.problems.kinds import problem_class
-from mtctl.recipes.recipe import Recipe
+from mtctl.problems.kinds import kind_of
+from mtctl.problems.recipe import Recipe
 
 if TYPE_CHECKING:
     from mtctl.history import formats
-    from mtctl.problems import contract
+    from mtctl.problems.score import Figures, Score
 
 
 class TaskProgress:
@@ -39,7 +39,7 @@ class TaskProgress:
         share: of the weighted gradient.
     """
 
-    def __init__(self, window: int, score: contract.Score | formats.Score | None) -> None:
+    def __init__(self, window: int, score: Score | formats.Score | None) -> None:
         self._score = score
         self.history: list[float] = []
         self._recent: deque[float] = deque(maxlen=window)
@@ -84,18 +84,15 @@ class Plan:
     tasks: tuple[str, ...]
     unit: str
     units: int
-    score: contract.Score | formats.Score
-    figures: contract.Figures | formats.Figures
+    score: Score | formats.Score
+    figures: Figures | formats.Figures
     is_played: bool
 
     @classmethod
     def of_recipe(cls, recipe: Recipe, seed: int) -> Plan:
         """Return the plan of a run that is about to start."""
-        problem, played = problem_class(recipe), recipe.steps_per_unit is not None
-        tasks = tuple(recipe.problem.tasks)
-        return cls(
-            recipe.name, seed, tasks, problem.unit, recipe.units, problem.score, problem.figures, played
-        )
+        kind, tasks = kind_of(recipe), tuple(recipe.problem.tasks)
+        return cls(recipe.name, seed, tasks, kind.unit, recipe.units, kind.score, kind.figures, kind.played)
 
     @classmethod
     def of_run(cls, run: formats.Run) -> Plan:

@@ -15,8 +15,8 @@ from mtctl.errors import ExitCode, MtctlError
 from mtctl.measuring.memory import peak_memory
 from mtctl.measuring.reference import SEED, ReferenceNetwork
 from mtctl.measuring.timing import Spread, interleave
-from mtctl.problems.build import build as build_problem
-from mtctl.recipes.recipe import Recipe
+from mtctl.problems.kinds import build as build_problem
+from mtctl.problems.recipe import Recipe
 
 EQUAL: Final = "equal"
 _SECONDS: Final = 0.03

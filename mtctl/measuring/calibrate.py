@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 from mtctl.balancing.chain import Chain
 from mtctl.engine.fit import Balancing, fit
 from mtctl.engine.signals import SignalLog
-from mtctl.problems.build import build as build_problem
 from mtctl.problems.contract import Problem, Record
-from mtctl.recipes.recipe import Recipe
+from mtctl.problems.kinds import build as build_problem
+from mtctl.problems.kinds import kind_of
+from mtctl.problems.recipe import Recipe
 
 # What is timed of a problem that is played: this many updates or, where they are rare, environment steps.
 _UPDATES: Final = 300
@@ -67,8 +68,8 @@ def seconds_per_run(recipe: Recipe) -> tuple[float, float]:
     log = SignalLog(problem.tasks, shared=True, every=recipe.monitor.every, inspect=problem.inspect)
     watch = _Stopwatch()
     fit(problem, balancing, log, [watch], watch.enough)
-    if recipe.steps_per_unit is not None:
-        low, high = (watch.seconds_per_step() * units * steps for steps in recipe.steps_per_unit)
+    if (lengths := kind_of(recipe).steps_per_unit) is not None:
+        low, high = (watch.seconds_per_step() * units * steps for steps in lengths)
         return low, high
     found, evaluations = watch.seconds_of_units(), _seconds_of_evaluations(problem, recipe)
     return min(found) * units + evaluations, max(found) * units + evaluations

@@ -8,54 +8,15 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from mtctl.balancing.task_gradients import TaskGradients
+from mtctl.problems.score import Figures, Score
 
 Frame = npt.NDArray[np.uint8]
 Record = dict[str, Any]
 """One line of metrics.jsonl: JSON values only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What an evaluation measures, declared so that comparisons know what they compare.
-
-    Args:
-        name: for tables, e.g. "return".
-        higher_is_better: the direction of better.
-        success: the threshold that counts as success, in the score's units; None if there is none.
-        outcomes: how an item can end, in the order of tables; empty where nothing is played.
-    """
-
-    name: str
-    higher_is_better: bool
-    success: float | None
-    outcomes: tuple[str, ...] = ()
-
-    def succeeds(self, value: float) -> bool:
-        """Say whether a score reaches the threshold of success; False where there is none."""
-        if self.success is None:
-            return False
-        return value >= self.success if self.higher_is_better else value <= self.success
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What the records of units say of each task, declared so that whoever shows them knows what they are.
-
-    Args:
-        followed: the figure that a task is followed by, e.g. "return", "loss". One that is named like the
-            score can be held against the score's threshold of success, and has a mean over tasks.
-        window: how many of a task's latest values its running mean is over.
-        ending: the figure that names how a task's part of a unit ended; None where there is none.
-        extra: figures of the unit as a whole.
-    """
-
-    followed: str
-    window: int = 1
-    ending: str | None = None
-    extra: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +66,7 @@ class Problem(Protocol):
         item: the name of what an evaluation scores one by one: "episode", "window".
         units: how many the recipe asks for.
         done: how many have ended.
+        device: where its networks compute.
         definition: JSON values that define tasks and evaluation: runs are comparable only if these are equal.
     """
 
@@ -115,6 +77,7 @@ class Problem(Protocol):
     item: str
     units: int
     done: int
+    device: torch.device
     definition: Mapping[str, Any]
 
     def parameter_count(self) -> ParameterCount: ...

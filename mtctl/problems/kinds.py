@@ -1,25 +1,36 @@
-"""Which class a recipe's problem is of: what is known of it before it is built."""
+"""The registry of the kinds of problems.
+
+A new kind is a folder beside `lander` and `windows`: recipe.py (what its recipes say), problem.py (see
+contract.py) and kind.py (what others ask before a problem is built), and its entry in `KINDS`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
+from mtctl.problems.kind import Kind
+from mtctl.problems.lander.kind import LANDER
+from mtctl.problems.recipe import Recipe
+from mtctl.problems.sizes import require_memory
+from mtctl.problems.windows.kind import WINDOWS
 
 if TYPE_CHECKING:
     from mtctl.problems.contract import Problem
 
+KINDS: Final[dict[str, Kind[Any]]] = {kind.name: kind for kind in (LANDER, WINDOWS)}
+"""By `problem.kind`."""
 
-def problem_class(recipe: Recipe) -> type[Problem]:
-    """Return the class whose `unit`, `item` and `score` a recipe's runs have."""
-    match recipe:
-        case LanderRecipe():
-            from mtctl.problems.lander.problem import Lander  # noqa: PLC0415 - of lander recipes only
 
-            return Lander
-        case WindowsRecipe():
-            from mtctl.problems.windows.problem import Windows  # noqa: PLC0415 - of windows recipes only
+def kind_of(recipe: Recipe) -> Kind[Any]:
+    """Return the kind of a recipe's problem."""
+    return KINDS[recipe.problem.kind]
 
-            return Windows
-        case _:
-            raise TypeError(f"no problem is built from a {type(recipe).__name__}")
+
+def build(recipe: Recipe, seed: int) -> Problem:
+    """Return the recipe's problem, freshly initialised from `seed`.
+
+    Raises:
+        MtctlError: it does not fit into this machine's memory, or it cannot be built.
+    """
+    require_memory(recipe)
+    return kind_of(recipe).build(recipe, seed)

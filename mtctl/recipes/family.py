@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mtctl.recipes.recipe import RECIPES, Recipe
+from mtctl.problems.kinds import KINDS
+from mtctl.problems.recipe import Recipe
 from mtctl.yaml.mistakes import closest
 from mtctl.yaml.nodes import Mapping, Node, child
 
@@ -16,10 +17,11 @@ def recipe_class(*trees: Node) -> type[Recipe]:
     """
     for tree in trees:
         kind = _kind(tree)
-        if kind is not None and (known := closest(kind, RECIPES)):
-            return RECIPES[known]
+        if kind is not None and (known := closest(kind, KINDS)):
+            return KINDS[known].recipe
     keys = {key for tree in trees if isinstance(tree, Mapping) for key in tree.entries}
-    return max(RECIPES.values(), key=lambda family: len(family.model_fields.keys() & keys))
+    families = [kind.recipe for kind in KINDS.values()]
+    return max(families, key=lambda family: len(family.model_fields.keys() & keys))
 
 
 def _kind(tree: Node) -> str | None:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtctl.errors import MtctlError
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes import builtin
 from mtctl.recipes.family import recipe_class
 from mtctl.recipes.overrides import override
-from mtctl.recipes.recipe import Recipe, WindowsRecipe
 from mtctl.recipes.resolved import ABSENT, differences, dump, recipe_hash
 from mtctl.recipes.validation import validate
-from mtctl.recipes.windows import WindowsFile
 from mtctl.yaml.merging import merge
 from mtctl.yaml.mistakes import Mistake, Unreadable, closest, refusal, shortened
 from mtctl.yaml.nodes import Entry, Mapping, Node, Scalar, follow
@@ -78,17 +77,18 @@ def _located(recipe: Recipe | None, tree: Node) -> Recipe | None:
 
     `known_as` goes with the path that it was written beside; beside another path, it is of other data.
     """
-    if not isinstance(recipe, WindowsRecipe) or not isinstance(data := recipe.problem.data, WindowsFile):
+    if recipe is None or recipe.data_path is None:
         return recipe
-    path, known_as = (follow(tree, ("problem", "data", key)).place.source for key in ("path", "known_as"))
-    same = data.known_as if path is known_as else None
-    place = str(_tidy(Path.cwd() / data.path))
+    path, known_as = (follow(tree, (*recipe.data_key, key)).place.source for key in ("path", "known_as"))
+    place = str(_tidy(Path.cwd() / recipe.data_path))
     if any("\ud800" <= character <= "\udfff" for character in place):  # how Python shows such bytes
         raise MtctlError(
-            f"{place}: its name is not UTF-8, so that no recipe can hold it (problem.data.path)",
+            f"{place}: its name is not UTF-8, so that no recipe can hold it "
+            f"({'.'.join(map(str, recipe.data_key))}.path)",
             hint="rename the file, or the folder in which mtctl runs",
         )
-    return recipe.with_data(place, same or data.path)
+    known = recipe.data_name if path is known_as else None
+    return recipe.with_data(place, known or recipe.data_path)
 
 
 def _extended(path: Path, mistakes: list[Mistake]) -> Mapping:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mtctl.recipes.recipe import Recipe
+from mtctl.problems.recipe import Recipe
 from mtctl.yaml.syntax import scalar
 
 ABSENT = "(absent)"

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic.json_schema import models_json_schema
 
-from mtctl.recipes.recipe import RECIPES, Recipe
+from mtctl.problems.kinds import KINDS
+from mtctl.problems.recipe import Recipe
 
 _EXTENDS = {
     "type": "string",
@@ -18,11 +19,11 @@ _EXTENDS = {
 def schema() -> dict[str, Any]:
     """Return the schema. Only a file that extends no other must have all the keys that a recipe needs."""
     models: list[tuple[type[Recipe], Literal["validation"]]] = [
-        (family, "validation") for family in RECIPES.values()
+        (kind.recipe, "validation") for kind in KINDS.values()
     ]
     _, document = models_json_schema(models)
     families = []
-    for family in RECIPES.values():
+    for family, _ in models:
         one = document["$defs"].pop(family.__name__)
         required = one["required"]
         one = _for_parts(one)

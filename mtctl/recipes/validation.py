@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mtctl.part import DEFERRED, KeyPath, Misfit, MisfitError, all_misfits
+from mtctl.problems.kinds import KINDS
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes.family import recipe_class
-from mtctl.recipes.recipe import RECIPES, Recipe
 from mtctl.yaml import shapes
 from mtctl.yaml.mending import Guesses, mended
 from mtctl.yaml.mistakes import Mistake, closest, shortened, suggestion
@@ -105,7 +106,7 @@ def _explain(root: Node, family: type[Recipe], detail: ErrorDetails) -> Iterator
 
 def _choices(path: KeyPath, shape: Shape) -> tuple[str, ...]:
     """Return the words that are allowed at a place. A family knows its own kind of problem only."""
-    return tuple(RECIPES) if path == ("problem", "kind") else shapes.literals(shape)
+    return tuple(KINDS) if path == ("problem", "kind") else shapes.literals(shape)
 
 
 def _misfits(root: Node, found: Iterable[Misfit], path: KeyPath = ()) -> Iterator[Mistake]:

@@ -10,11 +10,11 @@ from mtctl import __version__
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.export import as_document
 from mtctl.analysis.methods import Difference, Method
-from mtctl.analysis.published import PublishedRow, published_notes
 from mtctl.engine.provenance import now
 from mtctl.history.formats import Run
 from mtctl.history.history import HistoryReader, recorded_history
 from mtctl.history.runs import read_run
+from mtctl.problems.kind import Published
 from mtctl.report.charts import charts
 from mtctl.report.method import explanations
 from mtctl.report.parts import (
@@ -61,7 +61,7 @@ class Circumstances:
 
 def parts(
     comparison: Comparison,
-    rows: tuple[PublishedRow, ...],
+    study: Published | None,
     around: Circumstances,
     read: HistoryReader = recorded_history,
 ) -> Report:
@@ -69,7 +69,7 @@ def parts(
 
     Args:
         comparison: what is compared.
-        rows: published figures to be shown beside.
+        study: published figures to be shown beside.
         around: what else it says.
         read: returns what a run recorded.
 
@@ -78,7 +78,7 @@ def parts(
     """
     runs = [read_run(path) for method in comparison.methods for path in method.paths]
     recipes, unreadable = recipe_differences(comparison.methods, comparison.baseline)
-    tables = [*comparison_tables(comparison), *([published_table(rows)] if rows else [])]
+    tables = [*comparison_tables(comparison), *([published_table(study)] if study else [])]
     several = len(comparison.methods) > 1
     return Report(
         title=around.title or _title(comparison),
@@ -88,7 +88,7 @@ def parts(
         difference=f"difference to {comparison.baseline}" if several else "",
         left_out=tuple(Remark(f"{each.run.path} {each.reason}", each.remedy) for each in comparison.left_out),
         warnings=comparison.warnings,
-        notes=(*comparison.notes, *(published_notes(comparison.tasks) if rows else ())),
+        notes=(*comparison.notes, *(study.notes(comparison.tasks) if study else ())),
         mismatch=plain(mismatch_table(comparison.mismatches)) if comparison.mismatches else None,
         tables=tuple(map(plain, tables)),
         recipes=recipes,
@@ -100,7 +100,7 @@ def parts(
         runs=_runs(runs),
         command=around.command,
         written=f"Written by mtctl {__version__} at {now()}.",
-        comparison=as_document(comparison, rows),
+        comparison=as_document(comparison, study),
         charts=charts(comparison, read),
     )
 

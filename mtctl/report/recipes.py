@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from mtctl.analysis.methods import Method
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import ABSENT, differences, load
-from mtctl.recipes.recipe import Recipe
 from mtctl.recipes.resolved import text
 from mtctl.report.parts import Column, Table
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.efficiency import AVERAGE, Reaching
 from mtctl.analysis.methods import Method
-from mtctl.analysis.published import TASKS, PublishedRow
+from mtctl.problems.kind import Published
 from mtctl.screens.figures import NOTHING, duration, measure, number, percent
 from mtctl.screens.tables import Column, StackedTable
 
@@ -113,14 +113,15 @@ def budgets(comparison: Comparison, names: Column) -> StackedTable:
     )
 
 
-def published_table(rows: Sequence[PublishedRow]) -> StackedTable:
+def published_table(study: Published) -> StackedTable:
     """Return published figures, apart from what was measured."""
+    rows = study.rows
     return StackedTable(
-        "Published, not measured here: one run each, 20 episodes per task, no interval",
+        f"Published, not measured here: {study.protocol}",
         Column("method", tuple(row.method for row in rows), text=True),
         (
             (
-                *(Column(task, tuple(number(row.scores[task]) for row in rows)) for task in TASKS),
+                *(Column(task, tuple(number(row.scores[task]) for row in rows)) for task in rows[0].scores),
                 Column("average", tuple(number(row.average) for row in rows)),
                 Column("parameters", tuple(f"{row.parameters:,}" for row in rows)),
             ),

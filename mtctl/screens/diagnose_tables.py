@@ -71,7 +71,8 @@ def symptom_table(diagnosis: Diagnosis) -> StackedTable:
     if any(row.skill is not None for row in rows):
         columns.append(Column("skill", tuple(share(row.skill) for row in rows)))
     state = Column("state", tuple(STATES[row.state] for row in rows), text=True)
-    figure = "return" if diagnosis.subject.problem == "lander" else "loss"
+    played = diagnosis.subject.played
+    figure = "loss" if played is None else played.score.name
     return StackedTable(
         f"Symptom: {figure} over {period(diagnosis)}",
         _names(rows),

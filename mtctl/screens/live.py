@@ -9,7 +9,7 @@ from rich import live
 
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.following.progress import Progress
-from mtctl.recipes.recipe import Recipe
+from mtctl.problems.recipe import Recipe
 from mtctl.screens.train import line, run_screen
 from mtctl.terminal.console import err
 
@@ -23,8 +23,8 @@ _SECONDS: Final = 0.25  # between two pictures
 class Live:
     """Redraws the screen of one run a few times a second."""
 
-    def __init__(self, progress: Progress, method: str) -> None:
-        self._progress, self._method = progress, method
+    def __init__(self, progress: Progress, recipe: Recipe) -> None:
+        self._progress, self._method, self._device = progress, method_of(recipe), recipe.device
         self._live = live.Live(console=err(), auto_refresh=False, transient=True)
         self._drawn = -1.0
 
@@ -38,7 +38,7 @@ class Live:
     def unit_ended(self, _record: dict[str, Any]) -> None:
         if self._progress.elapsed - self._drawn >= _SECONDS:
             self._drawn = self._progress.elapsed
-            self._live.update(run_screen(self._progress, self._method), refresh=True)
+            self._live.update(run_screen(self._progress, self._method, self._device), refresh=True)
 
 
 class Lines:

@@ -33,11 +33,12 @@ def sparkline(values: Sequence[float], width: int = _SPARKS) -> str:
     return "".join(_BARS[int((mean - low) / span * (len(_BARS) - 1)) if span else 0] for mean in means)
 
 
-def run_screen(progress: Progress, method: str, hint: str = "Ctrl-C saves and stops") -> RenderableType:
+def run_screen(
+    progress: Progress, method: str, device: str = "cpu", hint: str = "Ctrl-C saves and stops"
+) -> RenderableType:
     """Show one run: a row per task, then how far it is."""
-    head = _text(
-        f"{progress.name} · {method} · {len(progress.tasks)} tasks · seed {progress.seed} · cpu · 1 thread"
-    )
+    place = f"{device} · 1 thread" if device == "cpu" else device
+    head = _text(f"{progress.name} · {method} · {len(progress.tasks)} tasks · seed {progress.seed} · {place}")
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
         _text(f"{progress.unit} {progress.done}/{progress.units}"),

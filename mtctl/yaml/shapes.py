@@ -32,11 +32,19 @@ def kinds(shape: Shape) -> dict[str, type[Part]]:
 
 
 def part(shape: Shape, node: Node) -> type[Part] | None:
-    """Return the part that a mapping is read as: the only one, or the one that its `kind` selects."""
+    """Return the part that a mapping is read as: the only one, or the one that its `kind` selects.
+
+    Where `kind` may be left out, a part has its own kind as default (see `mtctl.part.kind_or`).
+    """
     known = parts(shape)
     if len(known) == 1:
         return known[0]
-    return kinds(shape).get(node.text("kind") or "") if isinstance(node, Mapping) else None
+    if not isinstance(node, Mapping):
+        return None
+    by_kind = kinds(shape)
+    if "kind" not in node.entries:
+        return next((one for kind, one in by_kind.items() if one.model_fields["kind"].default == kind), None)
+    return by_kind.get(node.text("kind") or "")
 
 
 def literals(shape: Shape) -> tuple[str, ...]:

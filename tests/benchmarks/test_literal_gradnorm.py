@@ -15,8 +15,8 @@ from mtctl.balancing.chain import Chain
 from mtctl.balancing.fixed import Manual
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.engine.fit import Balancing
-from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS
 from mtctl.problems.lander.replay import Batch
+from mtctl.problems.lander.tasks import ACTIONS, OBSERVATIONS
 
 SIZES = (OBSERVATIONS, *HIDDEN, ACTIONS)
 METHOD = GradNorm(initial_loss="first_batch", lr=0.01, weight_floor=0.0)

@@ -16,9 +16,9 @@ from typer import Typer
 from typer.testing import CliRunner, Result
 
 from mtctl.analysis.comparison import compare as run_comparison
-from mtctl.analysis.published import ROWS
 from mtctl.cli.compare import compare
 from mtctl.errors import MtctlError
+from mtctl.problems.lander.published import STUDY
 from mtctl.screens.compare import comparison_tables, mismatch_table, remarks
 from mtctl.screens.compare_training import published_table
 from mtctl.screens.latex import latex
@@ -276,7 +276,7 @@ def test_the_baseline_option(results: Path) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_screen_of_published_figures(width: int) -> None:
-    assert_screen(f"compare_published_{width}", render(published_table(ROWS), width=width))
+    assert_screen(f"compare_published_{width}", render(published_table(STUDY), width=width))
 
 
 def test_published_figures_stand_apart(results: Path) -> None:

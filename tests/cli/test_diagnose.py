@@ -24,8 +24,8 @@ from mtctl.diagnosis.records import curves
 from mtctl.diagnosis.records import run as records
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.errors import MtctlError
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import Recipe
 from tests.cli.conftest import Command
 from tests.diagnosis.experiments.documented import diagnosis
 from tests.history.runs_factory import write_run

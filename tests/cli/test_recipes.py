@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mtctl.cli import app
+from mtctl.problems.lander.recipe import LanderRecipe
 from mtctl.recipes import builtin
 from mtctl.recipes.loading import dump, load
-from mtctl.recipes.recipe import LanderRecipe
 from mtctl.recipes.schema import schema
 
 Run = Callable[..., tuple[int, str, str]]
@@ -215,7 +215,7 @@ def test_check_refuses_what_cannot_fit_into_memory(run: Run, tmp_path: Path) -> 
 
 
 def test_check_warns_of_what_is_not_free(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mtctl.recipes.sizes.available", lambda: 1_000_000)
+    monkeypatch.setattr("mtctl.problems.sizes.available", lambda: 1_000_000)
     code, out, err = run("check", "equal_blind")
     assert (code, out) == (0, "equal_blind: ok\n")
     assert err.startswith("warning: equal_blind: agent.replay.capacity: 100,000 transitions would take 8 MB")

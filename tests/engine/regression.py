@@ -13,15 +13,14 @@ from torch import Tensor, nn
 
 from mtctl.balancing.gradients import AutogradGradients
 from mtctl.problems.contract import (
-    Figures,
     Frame,
     ParameterCount,
     Record,
-    Score,
     SeedList,
     TaskEvaluation,
     TaskSignals,
 )
+from mtctl.problems.score import Figures, Score
 
 BATCHES = 10
 ROWS = 32
@@ -39,6 +38,7 @@ class Regression:
 
     unit = "epoch"
     item = "point"
+    device = torch.device("cpu")
     score = Score(name="error", higher_is_better=False, success=None)
     figures = Figures("error")
     tasks: tuple[str, ...] = ("wave", "line")

@@ -13,9 +13,10 @@ from mtctl.engine import evaluate, run
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.result import Say, Status, silent
 from mtctl.engine.spec import EvaluationSpec, RunSpec
+from mtctl.problems.recipe import Checkpoints, Monitor, Recipe
+from mtctl.problems.windows.parts import SequenceModel, SyntheticWindows, Training, WindowsProblem
+from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import Checkpoints, Monitor, Recipe, WindowsRecipe
-from mtctl.recipes.windows import SequenceModel, SyntheticWindows, Training, WindowsProblem
 
 SHORT = (
     "problem.episodes_per_task=2",

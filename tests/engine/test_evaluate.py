@@ -16,7 +16,7 @@ from mtctl.engine.directory import RunDirectory
 from mtctl.engine.evaluate import restore
 from mtctl.engine.result import Note
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.problems.lander import environments
+from mtctl.problems.lander import environments, tasks
 from mtctl.problems.lander.problem import Lander
 from tests.engine.runs import StopAfter, evaluate_run, execute, recipe, train, tree
 
@@ -153,7 +153,7 @@ def test_missing_or_broken_recipe(run: Path) -> None:
 
 
 def test_tasks_that_have_changed_since(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = {**environments.TASKS, "windy": environments.TaskDefinition(time_limit=500, wind_power=15.0)}
+    changed = {**tasks.TASKS, "windy": tasks.TaskDefinition(time_limit=500, wind_power=15.0)}
     monkeypatch.setattr(environments, "TASKS", changed)
     assert "defined differently" in refused(run).message
 

@@ -16,9 +16,10 @@ from mtctl.engine.fit import Balancing
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.contract import TaskEvaluation
 from mtctl.problems.lander.problem import Lander
+from mtctl.problems.recipe import Recipe
 from mtctl.problems.windows.problem import Windows
+from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import Recipe, WindowsRecipe
 from tests.engine.runs import (
     WINDOWS,
     assert_same_training,

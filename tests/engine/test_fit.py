@@ -156,6 +156,27 @@ def test_observers_see_each_record_in_order() -> None:
     assert first.records == second.records
 
 
+class UpdateCounter(Recorder):
+    """Notes how many updates there were each time that it is shown one."""
+
+    def __init__(self, problem: Regression) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, int]] = []
+        self._problem = problem
+
+    def update_ended(self) -> None:
+        self.seen.append((self._problem.updates, len(self.records)))
+
+
+def test_an_observer_sees_every_update_before_the_record_of_its_unit() -> None:
+    problem = Regression(units=2)
+    counter, recorder = UpdateCounter(problem), Recorder()
+    log = SignalLog(problem.tasks, shared=True)
+    fit(problem, balancing(problem, METHODS["equal"]), log, [recorder, counter])
+    assert [updates for updates, _ in counter.seen] == list(range(1, 20))
+    assert [records for _, records in counter.seen] == [0] * 9 + [1] * 10
+
+
 class Diverging(Regression):
     """Gets a loss or a gradient that is not finite at one batch."""
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from mtctl.errors import MtctlError
+from mtctl.problems.recipe import Recipe
 from mtctl.problems.windows import synthetic
 from mtctl.problems.windows.rows import WIDE
 from mtctl.problems.windows.windows import TYPES
 from mtctl.recipes.loading import dump, load, recipe_hash
-from mtctl.recipes.recipe import Recipe
 from tests.engine.runs import WINDOWS, assert_same_training, evaluate_run, run_json, train, tree
 from tests.recipes.samples import revise
 

@@ -80,9 +80,9 @@ def test_resuming_from_a_policy_or_another_seeds_checkpoint(interrupted: Path, t
 
 
 def test_resuming_after_the_tasks_have_changed(interrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mtctl.problems.lander import environments
+    from mtctl.problems.lander import environments, tasks
 
-    changed = {**environments.TASKS, "heavy": environments.TaskDefinition(time_limit=800, gravity=-13.0)}
+    changed = {**tasks.TASKS, "heavy": tasks.TaskDefinition(time_limit=800, gravity=-13.0)}
     monkeypatch.setattr(environments, "TASKS", changed)
     assert "tasks were defined differently" in refused(interrupted, resume=True).message
 

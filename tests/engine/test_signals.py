@@ -22,6 +22,7 @@ class Gradients:
     """A step's gradients, given by the rows of J [3, P]; a task without a loss is absent."""
 
     tasks: tuple[str, ...] = TASKS
+    auxiliary: Tensor | None = None
 
     def __init__(
         self,

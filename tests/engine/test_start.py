@@ -18,8 +18,8 @@ from mtctl.engine import run as run_module
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.result import Note, RunResult
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import load, recipe_hash
-from mtctl.recipes.recipe import Recipe
 from tests.engine.runs import (
     WINDOWS,
     StopAfter,

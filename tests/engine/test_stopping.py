@@ -11,8 +11,8 @@ import pytest
 from mtctl.engine import checkpoint, run
 from mtctl.engine.interrupt import Stop, Stopped
 from mtctl.problems.lander.problem import Lander
+from mtctl.problems.recipe import Recipe
 from mtctl.problems.windows.problem import Windows
-from mtctl.recipes.recipe import Recipe
 from tests.engine.runs import (
     WINDOWS,
     StopAfter,

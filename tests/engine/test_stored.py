@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mtctl.engine.evaluate import restore
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.recipes.recipe import Recipe
+from mtctl.problems.recipe import Recipe
 from tests.engine.runs import WINDOWS, StopAfter, recipe, train, tree
 
 Keys = tuple[str | int, ...]

@@ -15,7 +15,7 @@ from mtctl.following.launched import Launched
 from mtctl.following.progress import Plan, Progress, Tail
 from mtctl.history import formats
 from mtctl.history.runs import read_run
-from mtctl.problems import contract
+from mtctl.problems.score import Figures
 from mtctl.recipes.loading import load
 from mtctl.screens.live import units_per_line
 from tests.engine.runs import WINDOWS, train
@@ -317,5 +317,5 @@ def test_the_plan_of_a_run_is_that_of_its_recipe(tmp_path: Path) -> None:
         for field in ("name", "seed", "tasks", "unit", "units", "is_played"):
             assert getattr(found, field) == getattr(planned, field)
         assert found.score.success == planned.score.success
-        assert isinstance(planned.figures, contract.Figures)
+        assert isinstance(planned.figures, Figures)
         assert found.figures == formats.Figures.model_validate(asdict(planned.figures))

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from mtctl.problems.lander.recipe import LanderRecipe
+from mtctl.problems.recipe import Recipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.recipes.loading import dump, load
-from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
 
 Write = Callable[[str, str], Path]
 Refusal = Callable[..., str]

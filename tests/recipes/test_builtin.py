@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from mtctl.errors import MtctlError
+from mtctl.problems.lander.recipe import LanderRecipe
 from mtctl.recipes import builtin
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import LanderRecipe
 from tests.recipes.samples import lander
 
 DEFAULT_TASKS = ("standard", "windy", "heavy")

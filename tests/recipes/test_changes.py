@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mtctl.errors import MtctlError
-from mtctl.recipes.changes import Changes
+from mtctl.problems.changes import Changes
 from mtctl.recipes.loading import load
 from mtctl.recipes.resolved import text
 from tests.recipes.samples import revise

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtctl.problems.lander.recipe import LanderRecipe
 from mtctl.recipes import builtin
 from mtctl.recipes.loading import ABSENT, differences, dump, load, recipe_hash
-from mtctl.recipes.recipe import LanderRecipe
 from mtctl.recipes.resolved import text
 from mtctl.yaml.nodes import plain
 from mtctl.yaml.sources import Source

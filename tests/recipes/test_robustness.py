@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes import builtin
 from mtctl.recipes.loading import dump, load
-from mtctl.recipes.recipe import Recipe
 from mtctl.recipes.resolved import text
 
 DOCUMENTS = [load(name).model_dump(mode="json") for name in builtin.names()]

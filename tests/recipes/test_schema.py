@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from mtctl.problems.kinds import KINDS
 from mtctl.recipes import builtin
-from mtctl.recipes.recipe import RECIPES
 from mtctl.recipes.schema import schema, schema_text
 
-FAMILIES = dict(zip(RECIPES, schema()["anyOf"], strict=True))
+FAMILIES = dict(zip(KINDS, schema()["anyOf"], strict=True))
 
 
 def test_the_exported_file_is_fresh() -> None:
@@ -17,10 +17,10 @@ def test_the_exported_file_is_fresh() -> None:
     assert exported == schema_text(), "run `mtctl recipes schema > recipes/schema.json`"
 
 
-@pytest.mark.parametrize("kind", RECIPES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_family_knows_the_loader_s_own_key_and_all_of_the_recipe_s(kind: str) -> None:
     family = FAMILIES[kind]
-    assert list(family["properties"]) == ["extends", *RECIPES[kind].model_fields]
+    assert list(family["properties"]) == ["extends", *KINDS[kind].recipe.model_fields]
     assert family["additionalProperties"] is False
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from mtctl.following.progress import Plan, Progress
+from mtctl.problems.windows.parts import Training
 from mtctl.recipes.loading import load
-from mtctl.recipes.windows import Training
 from mtctl.screens.figures import duration, number
 from mtctl.screens.train import line, run_screen, runs_screen, sparkline
 from tests.engine.runs import WINDOWS
@@ -193,3 +193,9 @@ def test_sparkline_goes_from_the_lowest_to_the_highest_mean() -> None:
     assert len(rising) == 12
     assert (rising[0], rising[-1]) == ("▁", "█")
     assert list(rising) == sorted(rising)
+
+
+def test_the_device_is_told() -> None:
+    plan = windows_progress(1, 1.0)
+    assert "cuda:0" in render(run_screen(plan, "equal", "cuda:0"), width=120).splitlines()[0]
+    assert "thread" not in render(run_screen(plan, "equal", "cuda:0"), width=120)

@@ -13,7 +13,7 @@ from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients import lengths, products
 from mtctl.balancing.gradients.arriving import Arriving
 from mtctl.balancing.gradients.backward import accumulate
-from mtctl.balancing.gradients.gathered import Gathered
+from mtctl.balancing.gradients.gathered import Gathered, added
 from mtctl.balancing.gradients.passes import Cut, Passes, at_losses
 from mtctl.balancing.gradients.products import Rows, real_rows
 from mtctl.errors import MtctlError
@@ -45,6 +45,9 @@ class AutogradGradients:
         accumulate: whether `combine` adds to `.grad`, hooks and all, as `loss.backward()` does, in place of
             writing it. Tasks are then passed one by one, so that hooks between parameters and losses see each
             gradient as it is.
+        auxiliary: a differentiable scalar that is optimised beside the tasks' losses, with weight 1, and that
+            no method sees, such as a critic's loss. It costs one more backward pass.
+        auxiliary_own: parameters that only it uses.
 
     Attributes:
         losses: [T] float64, detached; 0 for inactive tasks.
@@ -68,6 +71,8 @@ class AutogradGradients:
         rows: Sequence[int] | None = None,
         active: Tensor | None = None,
         accumulate: bool = False,
+        auxiliary: Tensor | None = None,
+        auxiliary_own: Sequence[Tensor] = (),
     ) -> None:
         self.tasks = tasks
         self.active = torch.ones(len(tasks), dtype=torch.bool) if active is None else active
@@ -78,8 +83,12 @@ class AutogradGradients:
         if len(own) != len(tasks):
             raise ValueError(f"own: expected parameters for each of {len(tasks)} tasks, found {len(own)}")
         self._losses = {task: losses[tasks[task]] for task in present}
-        values = [self._losses[task].item() if task in self._losses else 0.0 for task in range(len(tasks))]
-        self.losses = torch.tensor(values, dtype=torch.float64)
+        self.losses = torch.zeros(len(tasks), dtype=torch.float64)
+        if present:
+            values = torch.stack([loss.detach() for loss in self._losses.values()])
+            self.losses[present] = values.double().cpu()
+        self.auxiliary = None if auxiliary is None else auxiliary.detach()
+        self._auxiliary, self._auxiliary_own = auxiliary, auxiliary_own
         self.gramians: dict[Space, Tensor] = {}
         self._spaces: dict[Space, Sequence[Tensor]] = {
             "all_shared": shared,
@@ -175,7 +184,7 @@ class AutogradGradients:
 
     def finite(self) -> bool:
         """Say whether the combined gradient is finite."""
-        gradients = [one.grad for one in self.leaves if one.grad is not None]
+        gradients = [one.grad for one in (*self.leaves, *self._auxiliary_own) if one.grad is not None]
         # Squares may overflow where numbers do not: the largest of these then decides.
         return math.isfinite(_norm(gradients)) or all(
             math.isfinite(numbers.abs().max().item())
@@ -187,12 +196,28 @@ class AutogradGradients:
         """Bring Σᵢ sharedᵢ·∇Lᵢ (shared parameters) and Σᵢ ownᵢ·∇Lᵢ (all others) into `.grad`.
 
         Written, `.grad` of parameters that no active task uses is None. Where both weights are equal this is
-        one backward pass of the weighted sum of losses, or what is left of it if heads were passed before.
+        one backward pass of the weighted sum of losses, or what is left of it if heads were passed before. An
+        auxiliary loss adds its gradient, by a pass of its own.
 
         Args:
             shared: [T] weights.
             own: [T] weights.
         """
+        self._combine_tasks(shared, own)
+        if self._auxiliary is not None:
+            self._add_auxiliary(self._auxiliary)
+
+    def _add_auxiliary(self, loss: Tensor) -> None:
+        if not self._accumulates:
+            for leaf in self._auxiliary_own:
+                leaf.grad = None
+        reached = [*self.leaves, *self._auxiliary_own]
+        gradients = torch.autograd.grad(loss, reached, retain_graph=True, allow_unused=True)
+        for leaf, gradient in zip(reached, gradients, strict=True):
+            if gradient is not None:
+                leaf.grad = gradient if leaf.grad is None else added(leaf.grad, gradient)
+
+    def _combine_tasks(self, shared: Tensor, own: Tensor) -> None:
         whole = torch.equal(shared, own) and not self._halfway
         if whole and self._accumulates:
             losses = list(self._losses.values())

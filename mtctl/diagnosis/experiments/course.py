@@ -23,7 +23,7 @@ from mtctl.engine.scores import evaluate, refuse_non_finite
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import SeedList, TaskEvaluation
 from mtctl.problems.windows.problem import Windows, build
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Course:
             self._note()
         except Diverged as error:
             self.diverged = error
-        self._per_epoch = self.problem.planned_updates // recipe.training.epochs
+        self._updates_per_epoch = self.problem.planned_updates // recipe.training.epochs
         self._interval = max(1, self.problem.planned_updates // LOOKS)
 
     @property
@@ -81,12 +81,11 @@ class Course:
         self.records.append(record)
         self._note()
 
-    def _look_within_the_epoch(self) -> bool:
-        """Look at every task where that is due; called by the engine's loop before each step, to go on."""
-        within = self.updates % self._per_epoch
-        if within and within % self._interval == 0:
+    def update_ended(self) -> None:
+        """Look at every task LOOKS times in a budget of few epochs; called by the engine's loop."""
+        done_of_epoch = self.updates % self._updates_per_epoch
+        if done_of_epoch and done_of_epoch % self._interval == 0:
             self._note()
-        return False
 
     def _note(self) -> None:
         if not self._watched:
@@ -102,14 +101,7 @@ class Course:
             return self
         self.problem.units = epochs
         try:
-            fit(
-                self.problem,
-                self._balancing,
-                self._log,
-                [self],
-                stop=lambda: enough(self),
-                leave=self._look_within_the_epoch,
-            )
+            fit(self.problem, self._balancing, self._log, [self], stop=lambda: enough(self))
         except Diverged as error:
             self.diverged = error
         return self

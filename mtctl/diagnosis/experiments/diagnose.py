@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import cast
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import (
@@ -19,6 +20,7 @@ from mtctl.diagnosis.experiments import (
 )
 from mtctl.diagnosis.experiments.causes import Laboratory, OutOfTime
 from mtctl.diagnosis.experiments.course import Course
+from mtctl.diagnosis.experiments.recorded import diagnose_by_records
 from mtctl.diagnosis.experiments.remedies import Crew
 from mtctl.diagnosis.records.losses import symptom
 from mtctl.diagnosis.report import (
@@ -35,9 +37,11 @@ from mtctl.diagnosis.thresholds import (
     WATCHED_BUDGETS,
 )
 from mtctl.errors import MtctlError
+from mtctl.problems.kinds import kind_of
+from mtctl.problems.recipe import Recipe
+from mtctl.problems.sizes import require_memory
 from mtctl.problems.windows.problem import Windows, build
-from mtctl.recipes.recipe import LanderRecipe, Recipe, WindowsRecipe
-from mtctl.recipes.sizes import require_memory
+from mtctl.problems.windows.recipe import WindowsRecipe
 
 _SILENT: Callable[[str], None] = lambda _: None  # noqa: E731 - a default that does nothing
 
@@ -70,15 +74,11 @@ def diagnose_recipe(
         raise MtctlError(
             f"--task {task}: no task of {recipe.name}", hint=f"its tasks: {', '.join(recipe.problem.tasks)}"
         )
-    match recipe:
-        case WindowsRecipe():
-            return _Windows(recipe, seeds, task, jobs, seconds, say).diagnose(verify=verify)
-        case LanderRecipe():
-            from mtctl.diagnosis.experiments.lander import diagnose_lander  # noqa: PLC0415 - Box2D is for lander recipes only
-
-            return diagnose_lander(recipe, seeds=seeds, seconds=seconds, say=say)
-        case _:
-            raise TypeError(f"a {type(recipe).__name__} cannot be diagnosed")
+    if kind_of(recipe).no_experiments is not None:
+        return diagnose_by_records(recipe, seeds=seeds, seconds=seconds, say=say)
+    # The only recipes so far that experiments can be made with.
+    windows = cast("WindowsRecipe", recipe)
+    return _Windows(windows, seeds, task, jobs, seconds, say).diagnose(verify=verify)
 
 
 class _Windows:
@@ -272,8 +272,8 @@ class _Windows:
             subject=Subject(
                 "recipe",
                 recipe.name,
-                "windows",
-                "epoch",
+                recipe.problem.kind,
+                joint.problem.unit,
                 recipe.training.epochs,
                 laboratory.budget,
                 self._seeds,

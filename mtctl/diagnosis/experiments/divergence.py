@@ -13,7 +13,7 @@ from mtctl.diagnosis.thresholds import (
     DIVERGED_RATES,
     LEARNED,
 )
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 
 
 def diverged(course: Course) -> str | None:

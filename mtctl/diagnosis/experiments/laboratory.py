@@ -24,8 +24,8 @@ from mtctl.diagnosis.thresholds import (
     PATIENT_UPDATES,
     WATCHED_BUDGETS,
 )
-from mtctl.recipes.changes import Changes
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.changes import Changes
+from mtctl.problems.windows.recipe import WindowsRecipe
 
 NEVER: Final = 10**9
 """Updates between two measurements of gradients where they are not needed."""

@@ -13,7 +13,7 @@ from mtctl.diagnosis.thresholds import (
     FLAT,
     LEARNED,
 )
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 
 
 def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tuple[Finding | None, str]:

@@ -22,7 +22,7 @@ from mtctl.diagnosis.thresholds import (
 from mtctl.engine.launch.lifeline import blocked_signals, end_with_parent
 from mtctl.engine.processor import use_one_thread
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.statistics import Estimate, estimate
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from mtctl.diagnosis.thresholds import (
     HEAD_LR,
     HEART_LR,
 )
-from mtctl.recipes.changes import Changes
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.changes import Changes
+from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.recipes.resolved import text
 
 OUTPUTS: Final = {"type": 3, "ptr": 2, "binary": 105, "countdown": 105}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any
 
 import numpy as np
 
@@ -27,16 +27,20 @@ from mtctl.diagnosis.thresholds import (
     percent,
 )
 from mtctl.history.history import History
-from mtctl.problems.lander.environments import SOLVED, TASKS
+from mtctl.problems.kind import Kind
+from mtctl.problems.score import Score
 from mtctl.statistics import wilson_interval
 
-SUCCESS: Final = "landed"
 
-
-def task_state(history: History, task: str) -> TaskState:
+def task_state(history: History, task: str, score: Score) -> TaskState:
     """Return how a task does, from its returns: means over its first and last fifth of episodes.
 
     The temporal-difference loss says nothing here: it grows with the returns.
+
+    Args:
+        history: of the training.
+        task: its name.
+        score: what episodes are scored by.
     """
     returns = _returns(history, task)
     if len(returns) < 2:
@@ -45,12 +49,15 @@ def task_state(history: History, task: str) -> TaskState:
     first, last = _ends(returns)
     ended = history.ending("outcome", task)
     tail, losses = trend(returns), history.losses(task)
-    measures = {"success_rate_last_fifth": ended[-_fifth(returns) :].count(SUCCESS) / _fifth(returns)}
+    measures = {}
+    if score.outcomes:
+        succeeded = ended[-_fifth(returns) :].count(score.outcomes[0])
+        measures["success_rate_last_fifth"] = succeeded / _fifth(returns)
     if len(losses):
         measures |= {"loss_first": float(losses[0]), "loss_last": float(losses[-1])}
     return TaskState(
         task=task,
-        state=_state(returns, first, last, history.updates),
+        state=_state(returns, first, last, history.updates, score.success),
         first=first,
         last=last,
         change=relative(first, last),
@@ -72,19 +79,23 @@ def _ends(returns: Values) -> tuple[float, float]:
     return float(returns[:part].mean()), float(returns[-part:].mean())
 
 
-def _state(returns: Values, first: float, last: float, updates: int) -> State:
+def _state(returns: Values, first: float, last: float, updates: int, success: float | None) -> State:
     if len(returns) < FEWEST_EPISODES or not updates:
         return "unknown"
-    if first >= SOLVED and last >= SOLVED:
+    rises = mann_kendall(blocks(returns)) >= TWO_SIDED
+    if success is None:
+        return "learns" if rises else "flat"
+    if first >= success and last >= success:
         return "at_floor"
-    way = (last - first) / max(SOLVED - first, 1.0)
-    if last < SOLVED and (way < RETURN_MOVED or mann_kendall(blocks(returns)) < TWO_SIDED):
+    way = (last - first) / max(success - first, 1.0)
+    if last < success and (way < RETURN_MOVED or not rises):
         return "flat"
-    return "learns" if last >= SOLVED or way >= RETURN_LEARNED else "slow"
+    return "learns" if last >= success or way >= RETURN_LEARNED else "slow"
 
 
-def returns_improve(history: History, states: Sequence[TaskState]) -> Ruling:
+def returns_improve(history: History, states: Sequence[TaskState], score: Score) -> Ruling:
     """Find tasks whose return does not improve, or not far enough."""
+    success = "" if score.success is None else f"success from {score.success:g}"
     severity: Severity = "error" if _has_exploited(history) else "warning"
     findings = []
     for state in states:
@@ -92,7 +103,7 @@ def returns_improve(history: History, states: Sequence[TaskState]) -> Ruling:
             continue
         evidence = (
             Evidence("return, first fifth of the episodes", state.first),
-            Evidence("return, last fifth", state.last, "", f"success from {SOLVED:g}"),
+            Evidence("return, last fifth", state.last, "", success),
             Evidence(
                 "Mann–Kendall z",
                 mann_kendall(blocks(_returns(history, state.task))),
@@ -203,14 +214,17 @@ def _later(values: Values) -> float:
     return float(np.median(np.abs(values[-max(1, len(values) // 3) :])))
 
 
-def successes(history: History) -> Ruling:
+def successes(history: History, kind: Kind[Any]) -> Ruling:
     """Find tasks that cannot succeed: by their rules, or to judge from many episodes beside others'."""
+    if not kind.score.outcomes:
+        return not_run("success within reach", "no way to end an episode counts as a success")
+    success = kind.score.outcomes[0]
     ended = {task: history.ending("outcome", task) for task in history.tasks}
     later = {task: outcomes[len(outcomes) // 2 :] for task, outcomes in ended.items()}
-    rates = {task: each.count(SUCCESS) / len(each) for task, each in later.items() if each}
+    rates = {task: each.count(success) / len(each) for task, each in later.items() if each}
     findings = []
     for task, outcomes in ended.items():
-        if not outcomes or SUCCESS in outcomes:
+        if not outcomes or success in outcomes:
             continue
         limit = 100 * wilson_interval(0, len(outcomes)).high
         evidence = (
@@ -221,13 +235,10 @@ def successes(history: History) -> Ruling:
                 if each != task
             ),
         )
-        rules = TASKS.get(task)
         ending = max(later[task].count(each) for each in set(later[task])) / len(later[task])
         others = max((rate for each, rate in rates.items() if each != task), default=0.0)
-        if rules is not None and rules.hull_noise:
-            text = (
-                f"{task} pays no landing: its force goes on on the ground, and only a hull at rest gets +100"
-            )
+        if task in kind.without_success:
+            text = f"{task} {kind.without_success[task]}"
             findings.append(Finding(Code.SUCCESS_OUT_OF_REACH, task, "warning", "certain", text, evidence))
         elif len(outcomes) >= SEEN_ENOUGH and others >= OTHERS_SUCCEED and ending >= ONE_ENDING:
             text = f"none of {len(outcomes)} episodes of {task} succeeded, and nearly all end the same way"

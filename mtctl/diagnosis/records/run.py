@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records import losses, playing, sharing
@@ -20,6 +20,9 @@ from mtctl.history.formats import Evaluation, Failure, Run
 from mtctl.history.history import History, read_history
 from mtctl.history.runs import evaluation as read_evaluation
 from mtctl.history.runs import read_run
+from mtctl.problems.kind import Kind
+from mtctl.problems.kinds import KINDS
+from mtctl.problems.score import SKILL
 from mtctl.statistics import mean_of
 
 _UNSEEN: Final = (
@@ -99,21 +102,28 @@ def diagnose_history(
         notes: what a reader should know besides.
     """
     started = time.perf_counter()
-    played = subject.problem == "lander"
-    states = _played_states(seen) if played else _loss_states(seen, evaluation)
-    rulings = [_failed(failure, seen, played=played), *(_of_play if played else _of_losses)(seen, states)]
-    unseen = _UNSEEN_PLAYING if played else _UNSEEN
+    played = subject.played
+    unseen: tuple[tuple[str, str], ...]
+    if played is None:
+        kind = KINDS.get(subject.problem)
+        skills = kind is not None and kind.score == SKILL
+        states = tuple(_loss_state(seen, task, evaluation, skills=skills) for task in seen.tasks)
+        rulings, unseen = _of_losses(seen, states), _UNSEEN
+    else:
+        states = tuple(playing.task_state(seen, task, played.score) for task in seen.tasks)
+        rulings, unseen = _of_play(seen, states, played), _UNSEEN_PLAYING
+    rulings = [_failed(failure, seen, played=played is not None), *rulings]
     return Diagnosis(
         subject=subject,
         states=states,
-        symptom=None if played or not len(seen.units) else losses.symptom(states, seen.updates),
+        symptom=None if played is not None or not len(seen.units) else losses.symptom(states, seen.updates),
         signals=seen.latest(),
         findings=ranked(finding for ruling in rulings for finding in ruling.findings),
         checks=(
             *(ruling.check for ruling in rulings),
             *(Check(name, "not_run", why) for name, why in unseen),
         ),
-        notes=(*notes, *_notes(seen, played=played)),
+        notes=(*notes, *_notes(seen, played=played is not None)),
         seconds=time.perf_counter() - started,
     )
 
@@ -137,26 +147,28 @@ def _failed(failure: Failure | None, seen: History, *, played: bool) -> Ruling:
     return Ruling(check, (finding,))
 
 
-def _played_states(seen: History) -> tuple[TaskState, ...]:
-    return tuple(playing.task_state(seen, task) for task in seen.tasks)
+def _loss_state(seen: History, task: str, evaluation: Evaluation | None, *, skills: bool) -> TaskState:
+    """Return a task's state: its training losses, and its skill on the best data that there is.
 
-
-def _loss_states(seen: History, evaluation: Evaluation | None) -> tuple[TaskState, ...]:
-    return tuple(_loss_state(seen, task, evaluation) for task in seen.tasks)
-
-
-def _loss_state(seen: History, task: str, evaluation: Evaluation | None) -> TaskState:
-    """Return a task's state: its training losses, and its skill on the best data that there is."""
+    Args:
+        seen: what was recorded.
+        task: its name.
+        evaluation: on held-out data.
+        skills: whether evaluations score skill, in percent.
+    """
     values, relative = seen.losses(task), seen.last("relative_loss", task)
     constant = float(values[-1]) / relative if relative and len(values) else None
     skill = None if relative is None else 1 - relative
+    score: float | None = None
     measures: dict[str, float] = {}
     during = [record.tasks[task] for record in seen.evaluations if task in record.tasks]
     if evaluation is not None and task in evaluation.tasks:
         scored = evaluation.tasks[task]
-        skill, measures = mean_of(scored.scores) / 100, dict(scored.measures)
+        score, measures = mean_of(scored.scores), dict(scored.measures)
     elif during:
-        skill, measures = during[-1].mean / 100, dict(during[-1].measures)
+        score, measures = during[-1].mean, dict(during[-1].measures)
+    if skills and score is not None:
+        skill = score / 100
     if "loss" in measures:
         measures["held_out_loss"] = measures.pop("loss")
     return losses.task_state(task, values, constant=constant, skill=skill, measures=measures)
@@ -190,15 +202,15 @@ def _of_losses(seen: History, states: tuple[TaskState, ...]) -> list[Ruling]:
     ]
 
 
-def _of_play(seen: History, states: tuple[TaskState, ...]) -> list[Ruling]:
+def _of_play(seen: History, states: tuple[TaskState, ...], kind: Kind[Any]) -> list[Ruling]:
     wiring = [playing.experience(seen), sharing.gradients_reach(seen)]
     rest = _unexplained(states, wiring)
     causes = [playing.weights(seen, rest), sharing.conflicts(seen, rest)]
     return [
         *wiring,
         *causes,
-        playing.returns_improve(seen, _unexplained(rest, causes)),
-        playing.successes(seen),
+        playing.returns_improve(seen, _unexplained(rest, causes), kind.score),
+        playing.successes(seen, kind),
         playing.exploration(seen),
     ]
 

@@ -9,7 +9,7 @@ For a row (o, a, R, o', β) with β = γⁿ, or 0 after a terminal step, R times
     sum     Σ Lᵢ with replay per task;  Σ aᵢ·Lᵢ, aᵢ = task i's share of the rows, with mixed replay: the mean
             over the batch
 
-Per-task gradients come from one closed-form backward pass (see network.py).
+Per-task gradients come from the network: by one closed-form backward pass (network.py), or by autograd.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from torch import Tensor
 from mtctl.balancing.contract import Space
 from mtctl.errors import MtctlError
 from mtctl.problems.lander.adam import Adam
-from mtctl.problems.lander.network import QNetwork, Workspace
+from mtctl.problems.lander.agents import DQNAgent, SoftTarget, StepTarget
+from mtctl.problems.lander.flat import FlatNetwork
+from mtctl.problems.lander.networks import NETWORKS
 from mtctl.problems.lander.replay import Batch
-from mtctl.recipes.agents import DQNAgent, SoftTarget, StepTarget
 
 
 class ReplayGradients:
@@ -45,6 +46,8 @@ class ReplayGradients:
             that equal weights give the mean over the batch.
     """
 
+    auxiliary: Tensor | None = None
+
     def __init__(
         self,
         tasks: tuple[str, ...],
@@ -52,7 +55,7 @@ class ReplayGradients:
         counts: tuple[int, ...],
         jacobian: Tensor,
         code_gradients: Tensor | None,
-        network: QNetwork,
+        network: FlatNetwork,
         importance: Tensor,
         errors: Tensor,
     ) -> None:
@@ -124,8 +127,6 @@ class DQN:
     Args:
         agent: the recipe's agent.
         tasks: names.
-        observations: width of an observation.
-        actions: number of actions.
         generator: where initial values come from.
         averaging: what a running average of the weights takes from each update; None: there is none.
 
@@ -139,26 +140,10 @@ class DQN:
         self,
         agent: DQNAgent,
         tasks: tuple[str, ...],
-        observations: int,
-        actions: int,
         generator: torch.Generator,
         averaging: float | None = None,
     ) -> None:
-        workspace = Workspace()
-
-        def network() -> QNetwork:
-            return QNetwork(
-                len(tasks),
-                (observations, *agent.hidden, actions),
-                encoding=agent.task_encoding,
-                embedding_dim=agent.embedding_dim,
-                independent=agent.network == "independent",
-                layer_norm=agent.layer_norm,
-                dueling=agent.dueling,
-                generator=generator,
-                workspace=workspace,
-            )
-
+        network = NETWORKS[agent.network](agent, len(tasks), generator)
         self._agent = agent
         self._tasks = tasks
         self.online = network()

@@ -9,10 +9,11 @@ import torch
 from mtctl.problems.contract import Frame, SeedList, TaskEvaluation
 from mtctl.problems.lander import environments
 from mtctl.problems.lander.environments import Environment
-from mtctl.problems.lander.network import QNetwork
+from mtctl.problems.lander.flat import FlatNetwork
+from mtctl.problems.lander.tasks import OBSERVATIONS
 
 
-def evaluate(network: QNetwork, index: int, task: str, episodes: int, seeds: SeedList) -> TaskEvaluation:
+def evaluate(network: FlatNetwork, index: int, task: str, episodes: int, seeds: SeedList) -> TaskEvaluation:
     """Play the first `episodes` seeds of the list at ε = 0 under the task's time limit.
 
     One observation at a time, so that an episode's course depends on its seed and the weights alone, not on
@@ -27,7 +28,7 @@ def evaluate(network: QNetwork, index: int, task: str, episodes: int, seeds: See
 
 
 def show(
-    network: QNetwork, index: int, task: str, episodes: int, frame: Callable[[Frame], None] | None
+    network: FlatNetwork, index: int, task: str, episodes: int, frame: Callable[[Frame], None] | None
 ) -> None:
     """Play the first held-out seeds in a window, or hand each frame [height, width, 3] to `frame`."""
     environment = environments.make(task, "human" if frame is None else "rgb_array")
@@ -51,13 +52,13 @@ class _Camera:
 
 def _play(
     environment: Environment,
-    network: QNetwork,
+    network: FlatNetwork,
     index: int,
     seed: int,
     after_step: Callable[[], None] | None = None,
 ) -> tuple[float, int, str]:
     """Play one episode greedily; return its return, steps and outcome."""
-    observation = torch.zeros(environments.OBSERVATIONS)
+    observation = torch.zeros(OBSERVATIONS)
     row = observation.numpy()
     row[:] = environment.reset(seed)
     total, steps = 0.0, 0

@@ -17,12 +17,12 @@ two streams on halves v, a of the last hidden layer (Wang et al., 2016, arXiv 15
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from mtctl.problems.lander.flat import Encoding, FlatNetwork, task_codes
 from mtctl.problems.lander.layers import (
     EPSILON,
     Layer,
@@ -33,11 +33,6 @@ from mtctl.problems.lander.layers import (
     per_task_sums,
     present,
 )
-
-Encoding = Literal["none", "raw_id", "onehot", "embedding"]
-
-EMBEDDING_SD: Final = 0.1
-"""Standard deviation of a fresh embedding, as in the published study."""
 
 
 class Workspace:
@@ -61,11 +56,9 @@ class Workspace:
         return self._held[key]
 
 
-class QNetwork:
+class QNetwork(FlatNetwork):
     """K copies of a ReLU network obs → hidden … → actions: one for all T tasks (K = 1) or one per task (K =
     T).
-
-    All K·P numbers live in one tensor, so that an optimizer step and a target copy are one operation each.
 
     Args:
         tasks: T.
@@ -79,10 +72,7 @@ class QNetwork:
             gains 1 and shifts 0).
         workspace: memory to share with another network of the same shape.
 
-    Attributes:
-        parameters: [K, P] weights and biases (the rows of W_e after those of W in the first layer).
-        codes: [T, d] the tasks' extra inputs; learned only with `encoding="embedding"`.
-        gradient: [P] memory for the combined gradient of a shared network.
+    The rows of W_e stand after those of W in the first layer.
     """
 
     def __init__(
@@ -98,16 +88,12 @@ class QNetwork:
         generator: torch.Generator,
         workspace: Workspace | None = None,
     ) -> None:
-        self.tasks = tasks
-        self.copies = tasks if independent else 1
-        self.learned_codes = encoding == "embedding"
-        self.codes = _codes(encoding, tasks, embedding_dim, generator)
+        codes = task_codes(encoding, tasks, embedding_dim, generator)
         self._inputs = sizes[0]
-        self._layout = Layout(
-            (sizes[0] + self.codes.shape[1], *sizes[1:]), normalised=layer_norm, dueling=dueling
+        self._layout = Layout((sizes[0] + codes.shape[1], *sizes[1:]), normalised=layer_norm, dueling=dueling)
+        super().__init__(
+            codes, self._layout.size, independent=independent, learned_codes=encoding == "embedding"
         )
-        self.parameters = torch.zeros(self.copies, self._layout.size)
-        self._leaves = [*self.parameters.unbind(0), *([self.codes] if self.learned_codes else [])]
         self._layers, self._norms, self._value = self._layout.views(self.parameters)
         self._layers_of = [
             [(weight[copy], bias[copy]) for weight, bias in self._layers] for copy in range(self.copies)
@@ -118,8 +104,6 @@ class QNetwork:
         ]
         self._plain = not (layer_norm or dueling)
         self._normalised: list[Normalised] = []
-        self._jacobian = torch.zeros(tasks, self._layout.size)
-        self.gradient = torch.zeros(self._layout.size)
         self._blocks, self._norm_blocks, self._value_block = self._layout.views(self._jacobian)
         self._workspace = workspace or Workspace()
         for weight, _ in [*self._layers, *([self._value] if self._value else [])]:
@@ -127,21 +111,10 @@ class QNetwork:
         for gain, _ in self._norms:
             gain.fill_(1.0)
 
-    @property
-    def count(self) -> int:
-        """Trainable numbers, embeddings included."""
-        return self.parameters.numel() + (self.codes.numel() if self.learned_codes else 0)
-
-    def leaves(self) -> list[Tensor]:
-        """Return what an optimizer moves: one flat tensor per copy, then the embeddings if learned."""
-        return self._leaves
-
     def last_shared(self) -> slice:
-        """Return where the last hidden layer's weights lie in a row of P: GradNorm's layer."""
         return self._layout.last_shared
 
     def act(self, observation: Tensor, task: int) -> int:
-        """Return the greedy action for one observation [8]."""
         (weight, bias, memory), *rest = self._transposed[task if self.copies > 1 else 0]
         if self.codes.shape[1]:
             bias = torch.addmv(bias, weight[:, self._inputs :], self.codes[task])
@@ -319,33 +292,3 @@ class QNetwork:
         if not self.learned_codes:
             return None
         return torch.mm(sums, self._layers[0][0][0, self._inputs :].t())
-
-    def copy_from(self, other: QNetwork, copy: int | None = None) -> None:
-        """Copy another network's values: all, or those of one copy."""
-        rows = slice(None) if copy is None else slice(copy, copy + 1)
-        self.parameters[rows] = other.parameters[rows]
-        self.codes.copy_(other.codes)
-
-    def move_towards(self, other: QNetwork, tau: float) -> None:
-        """Set every value to (1 − tau)·own + tau·other."""
-        self.parameters.lerp_(other.parameters, tau)
-        self.codes.lerp_(other.codes, tau)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"parameters": self.parameters.clone(), "codes": self.codes.clone()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.parameters.copy_(state["parameters"])
-        self.codes.copy_(state["codes"])
-
-
-def _codes(encoding: Encoding, tasks: int, width: int, generator: torch.Generator) -> Tensor:
-    match encoding:
-        case "none":
-            return torch.zeros(tasks, 0)
-        case "raw_id":
-            return torch.arange(float(tasks)).unsqueeze(1)
-        case "onehot":
-            return torch.eye(tasks)
-        case "embedding":
-            return torch.zeros(tasks, width).normal_(0.0, EMBEDDING_SD, generator=generator)

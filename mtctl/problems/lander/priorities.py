@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mtctl.recipes.agents import Priority
+from mtctl.problems.lander.agents import Priority
 
 _Places = npt.NDArray[np.int64]
 

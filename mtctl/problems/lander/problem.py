@@ -12,23 +12,22 @@ import torch
 from torch import Tensor
 
 from mtctl.problems.contract import (
-    Figures,
     Frame,
     ParameterCount,
     Record,
-    Score,
     SeedList,
     TaskEvaluation,
     TaskSignals,
 )
 from mtctl.problems.lander import environments, schedules
+from mtctl.problems.lander.agents import DQNAgent, EpisodeTarget, TaskSettings
 from mtctl.problems.lander.dqn import DQN, ReplayGradients
-from mtctl.problems.lander.environments import ACTIONS, OBSERVATIONS, SOLVED, Observation
+from mtctl.problems.lander.environments import Observation
 from mtctl.problems.lander.evaluation import evaluate, show
+from mtctl.problems.lander.recipe import LanderProblem
 from mtctl.problems.lander.replay import Replay
 from mtctl.problems.lander.rewards import RewardFactors
-from mtctl.recipes.agents import DQNAgent, EpisodeTarget, TaskSettings
-from mtctl.recipes.problems import LanderProblem
+from mtctl.problems.lander.tasks import ACTIONS, FIGURES, OBSERVATIONS, SCORE
 
 FINAL_EPISODES: Final = 100
 """Episodes of each task in a final score: gymnasium's number for calling LunarLander solved."""
@@ -71,8 +70,9 @@ class Lander:
 
     unit = "episode"
     item = "episode"
-    score = Score(name="return", higher_is_better=True, success=SOLVED, outcomes=environments.OUTCOMES)
-    figures = Figures("return", window=50, ending="outcome", extra=("epsilon",))
+    score = SCORE
+    figures = FIGURES
+    device = torch.device("cpu")
 
     def __init__(
         self, problem: LanderProblem, agent: DQNAgent, seed: int, *, averaging: float | None = None
@@ -87,7 +87,7 @@ class Lander:
         initial, self._exploration, self._sampling = (
             torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in streams
         )
-        self.dqn = DQN(agent, self.tasks, OBSERVATIONS, ACTIONS, initial, averaging)
+        self.dqn = DQN(agent, self.tasks, initial, averaging)
         self.replay = self._build_replay()
         self._rewards = RewardFactors(agent.reward_scale, len(self.tasks), agent.gamma)
         self._environments = [environments.make(task) for task in self.tasks]

@@ -19,15 +19,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mtctl.problems.lander.agents import Priority
 from mtctl.problems.lander.environments import (
-    ACTIONS,
     MIRRORED_ORDER,
     MIRRORED_SIGNS,
-    OBSERVATIONS,
     Observation,
 )
 from mtctl.problems.lander.priorities import Priorities
-from mtctl.recipes.agents import Priority
+from mtctl.problems.lander.tasks import ACTIONS, OBSERVATIONS
 
 Row = npt.NDArray[np.float32]
 NEXT: Final = OBSERVATIONS

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from mtctl.recipes.agents import FixedScale, ReturnScale
+from mtctl.problems.lander.agents import FixedScale, ReturnScale
 
 
 class RewardFactors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from mtctl.recipes.agents import ConstantRate, Exploration, FallingRate, Priority
+from mtctl.problems.lander.agents import ConstantRate, Exploration, FallingRate, Priority
 
 
 def rate(schedule: ConstantRate | FallingRate, *, episodes: int, all_episodes: int, steps: int) -> float:

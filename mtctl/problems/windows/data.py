@@ -16,11 +16,15 @@ from mtctl.errors import MtctlError
 from mtctl.problems.windows import synthetic
 from mtctl.problems.windows.features import NAMES, features
 from mtctl.problems.windows.files import read_windows
+from mtctl.problems.windows.parts import (
+    SyntheticWindows,
+    WindowsFile,
+    WindowsProblem,
+)
 from mtctl.problems.windows.splits import split
 from mtctl.problems.windows.targets import targets
 from mtctl.problems.windows.windows import Windows
 from mtctl.reading import open_file
-from mtctl.recipes.windows import SyntheticWindows, WindowsFile, WindowsProblem
 
 
 @dataclass(frozen=True, slots=True, eq=False)

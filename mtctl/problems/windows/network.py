@@ -16,7 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from mtctl.recipes.windows import SequenceModel
+from mtctl.problems.windows.parts import SequenceModel
 
 HEADS: Final = ("type", "ptr", "binary", "countdown")
 CLASSES: Final = 3

@@ -24,8 +24,8 @@ from mtctl.problems.windows.losses import (
     window_losses,
 )
 from mtctl.problems.windows.network import HEADS, SequenceNetwork
+from mtctl.problems.windows.parts import SequenceModel
 from mtctl.problems.windows.windows import LENGTH
-from mtctl.recipes.windows import SequenceModel
 
 
 class Unit(NamedTuple):

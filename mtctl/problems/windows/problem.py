@@ -15,23 +15,22 @@ from torch.nn import Parameter
 from mtctl.balancing.gradients import AutogradGradients
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import (
-    Figures,
     Frame,
     ParameterCount,
     Record,
-    Score,
     SeedList,
     TaskEvaluation,
     TaskSignals,
 )
+from mtctl.problems.score import SKILL, Figures
 from mtctl.problems.windows import data
 from mtctl.problems.windows.data import Dataset, Splits
 from mtctl.problems.windows.inspection import Inspection
 from mtctl.problems.windows.losses import measures, window_losses
 from mtctl.problems.windows.network import CLASSES, HEADS, SequenceNetwork
 from mtctl.problems.windows.objective import Objective
-from mtctl.recipes.recipe import WindowsRecipe
-from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
+from mtctl.problems.windows.parts import SequenceModel, Training, WindowsProblem
+from mtctl.problems.windows.recipe import WindowsRecipe
 
 _OPTIMIZERS: Final[Mapping[str, Callable[..., torch.optim.Optimizer]]] = {
     "adamw": torch.optim.AdamW,
@@ -61,8 +60,9 @@ class Windows:
 
     unit = "epoch"
     item = "window"
-    score = Score(name="skill %", higher_is_better=True, success=None)
+    score = SKILL
     figures = Figures("loss")
+    device = torch.device("cpu")
 
     def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Training, seed: int) -> None:
         self.tasks: tuple[str, ...] = problem.tasks

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.faults import PlantedProblem, PlantedWindows
-from mtctl.recipes.windows import SequenceModel, Training
+from mtctl.problems.windows.parts import SequenceModel, Training
 from tests.problems.windows.small import MODEL, TASKS, TRAINING, described
 
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from benchmarks.faults import PlantedWindows, planted
-from mtctl.problems.build import build
+from mtctl.problems.kinds import build
 from tests.benchmarks.faults.small import fault
 from tests.diagnosis.experiments.small_recipes import small
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mtctl.diagnosis.experiments.course import Course, Point
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 from tests.recipes.samples import revise
 
 _SMALL = WindowsRecipe.model_validate(

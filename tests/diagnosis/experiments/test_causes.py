@@ -14,8 +14,8 @@ from mtctl.diagnosis.experiments import causes
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime
 from mtctl.diagnosis.report import Experiment, Finding
-from mtctl.recipes.changes import Changes
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.changes import Changes
+from mtctl.problems.windows.recipe import WindowsRecipe
 from tests.diagnosis.experiments.small_recipes import course, small
 
 FLAT = [0.0] * 14

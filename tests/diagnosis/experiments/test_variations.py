@@ -6,8 +6,8 @@ import pytest
 
 from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.thresholds import HEART_LR
-from mtctl.recipes.changes import Changes
-from mtctl.recipes.recipe import WindowsRecipe
+from mtctl.problems.changes import Changes
+from mtctl.problems.windows.recipe import WindowsRecipe
 from tests.diagnosis.experiments.small_recipes import small
 from tests.recipes.samples import revise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.report import Diagnosis
+from mtctl.problems.kinds import KINDS
+from mtctl.problems.score import Score
 from tests.diagnosis.records.histories import codes, diagnosed, episodes, subject
 
 LANDER = ("standard", "heavy")
@@ -116,3 +119,14 @@ def test_a_success_that_never_comes_beside_others_that_do() -> None:
     assert codes(diagnosed(records, subject(LANDER, "lander"))) == [(Code.SUCCESS_OUT_OF_REACH, "heavy")]
     crashing = episodes({"standard": hovering, "heavy": hovering})
     assert codes(diagnosed(crashing, subject(LANDER, "lander"))) == []
+
+
+def test_a_game_without_a_threshold_of_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = replace(KINDS["lander"], score=Score("return", higher_is_better=True, success=None))
+    monkeypatch.setitem(KINDS, "lander", endless)
+    records = episodes({"standard": LEARNING, "heavy": LEVEL})
+    found = diagnosed(records, subject(LANDER, "lander"))
+    assert [state.state for state in found.states] == ["learns", "flat"]
+    assert all("success_rate_last_fifth" not in state.measures for state in found.states)
+    assert codes(found) == [(Code.FLAT_TASK, "heavy")]
+    assert "success within reach" in {check.name for check in found.checks if check.outcome == "not_run"}

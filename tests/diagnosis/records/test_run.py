@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mtctl.diagnosis.records.run import diagnose_run
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.errors import MtctlError
 from mtctl.history.formats import Failure
+from mtctl.history.runs import evaluation
 from tests.diagnosis.records.histories import FALLING, LEVEL, TASKS, codes, diagnosed, epochs, subject
 from tests.engine import runs as lander_runs
 from tests.engine.runs import execute
@@ -142,6 +144,21 @@ def test_failures_are_told_apart() -> None:
     assert codes(diagnosed(records, subject(), failure=earlier)) == []
     assert codes(full) == []
     assert full.checks[0].outcome == "found"
+
+
+def test_only_a_skill_is_read_as_one(documented: Path) -> None:
+    scored = evaluation(documented)
+    assert scored is not None
+    lines = [json.loads(line) for line in (documented / "metrics.jsonl").read_text().splitlines()]
+    skill, other = (
+        diagnosed(lines, replace(diagnose_run(documented).subject, problem=problem), evaluation=scored)
+        for problem in ("windows", "of my own")
+    )
+    for state, of_skill in zip(other.states, skill.states, strict=True):
+        assert state.constant is not None
+        assert state.skill == pytest.approx(1 - state.last / state.constant)
+        assert state.skill != pytest.approx(of_skill.skill)
+        assert state.measures == of_skill.measures
 
 
 def test_records_in_memory_are_those_of_the_file(documented: Path) -> None:

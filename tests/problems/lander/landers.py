@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from mtctl.problems.lander import environments
+from mtctl.problems.lander.agents import DQNAgent
 from mtctl.problems.lander.dqn import ReplayGradients
 from mtctl.problems.lander.problem import Lander
-from mtctl.recipes.agents import DQNAgent
-from mtctl.recipes.problems import LanderProblem
+from mtctl.problems.lander.recipe import LanderProblem
 
 TASKS = ("standard", "windy", "heavy")
 ONES = torch.ones(3, dtype=torch.float64)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mtctl.problems.lander.agents import DQNAgent
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.lander.replay import Batch
-from mtctl.recipes.agents import DQNAgent
 
 
 @dataclass

@@ -10,10 +10,10 @@ import pytest
 from mtctl.balancing.chain import Chain, learned_parameters
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.pcgrad import PCGrad
-from mtctl.problems.build import build as build_problem
+from mtctl.problems.kinds import build as build_problem
+from mtctl.problems.lander.recipe import LanderRecipe
 from mtctl.recipes import builtin
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import LanderRecipe
 from tests.engine.runs import execute
 from tests.recipes.samples import lander
 

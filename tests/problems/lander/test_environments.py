@@ -11,8 +11,9 @@ import pytest
 from gymnasium.envs.box2d.lunar_lander import heuristic
 
 from mtctl.engine.scores import definition_hash
-from mtctl.problems.lander import environments
-from mtctl.problems.lander.environments import TASKS, Environment, make, outcome
+from mtctl.problems.lander import environments, tasks
+from mtctl.problems.lander.environments import Environment, make, outcome
+from mtctl.problems.lander.tasks import TASKS
 
 Pilot = Callable[[Environment, np.ndarray], int]
 Step = tuple[list[float], float, bool, bool]
@@ -204,7 +205,7 @@ def test_the_held_out_list_is_published_and_stays() -> None:
     }
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(environments.TaskDefinition)])
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(tasks.TaskDefinition)])
 def test_definition_changes_with_every_rule(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
     before = definition_hash(environments.definition(("standard", "windy")))
     changed = dataclasses.replace(TASKS["windy"], **{field: getattr(TASKS["windy"], field) + 1})
@@ -253,7 +254,7 @@ def test_the_world_is_the_same_in_a_mirror(task: str) -> None:
     """Wind, which is as likely from either side, and dispersion are left out."""
     actions = [2, 2, 1, 2, 0, 2, 3, 2, 2, 1] * 6
     steps = pushed(task, actions, 40.0)
-    mirrored = pushed(task, [(4 - action) % environments.ACTIONS for action in actions], -40.0)
+    mirrored = pushed(task, [(4 - action) % tasks.ACTIONS for action in actions], -40.0)
     assert len(steps) == len(mirrored)
     order, signs = list(environments.MIRRORED_ORDER), np.array(environments.MIRRORED_SIGNS)
     for one, other in zip(steps, mirrored, strict=True):

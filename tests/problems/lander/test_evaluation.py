@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mtctl.problems.contract import Problem
-from mtctl.problems.lander import environments
+from mtctl.problems.lander import tasks
 from mtctl.problems.lander.problem import Lander
 from tests.problems.lander.landers import SMALL, TASKS, independent, lander, learn
 
@@ -109,9 +109,9 @@ def test_evaluation_is_greedy_under_the_tasks_time_limit(monkeypatch: pytest.Mon
     """No lander reaches the ground within twelve steps."""
     problem = lander(hidden=SMALL)
     monkeypatch.setitem(
-        environments.TASKS,
+        tasks.TASKS,
         "windy",
-        environments.TaskDefinition(time_limit=12),
+        tasks.TaskDefinition(time_limit=12),
     )
     scored = problem.evaluate(2, "held_out", ("windy",))["windy"]
     assert scored.steps == (12, 12)
@@ -193,6 +193,6 @@ def test_each_tasks_part_in_replay_and_updates(replay: str) -> None:
 
 
 def test_a_final_score_takes_a_hundred_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(environments.TASKS, "heavy", environments.TaskDefinition(time_limit=3))
+    monkeypatch.setitem(tasks.TASKS, "heavy", tasks.TaskDefinition(time_limit=3))
     (scored,) = lander(hidden=SMALL).evaluate(None, "held_out", ("heavy",)).values()
     assert len(scored.scores) == 100

@@ -15,9 +15,9 @@ from mtctl.balancing.fixed import Manual
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.engine.fit import Balancing
 from mtctl.errors import MtctlError
+from mtctl.problems.lander.agents import DQNAgent
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.lander.replay import Batch
-from mtctl.recipes.agents import DQNAgent
 from tests.problems.lander import peer
 from tests.problems.lander.landers import ENCODINGS, ONES, SMALL, TASKS, fill, independent, lander, learn
 

@@ -17,9 +17,9 @@ from mtctl.balancing.contract import Method
 from mtctl.balancing.pcgrad import PCGrad
 from mtctl.engine.fit import Balancing
 from mtctl.engine.signals import SignalLog
+from mtctl.problems.lander.agents import DQNAgent
 from mtctl.problems.lander.dqn import DQN, ReplayGradients
 from mtctl.problems.lander.replay import ACTION, BOOTSTRAP, REWARD, TASK, WIDTH, Batch
-from mtctl.recipes.agents import DQNAgent
 from tests.balancing import cases
 from tests.balancing.cases import METHODS, generator, names, seeded
 from tests.balancing.test_properties import NEVER_CONFLICTING
@@ -37,7 +37,7 @@ uneven = st.sampled_from(
 
 def learner(tasks: int, seed: int, **agent: Any) -> DQN:
     """A network with weights that are seeded, for tasks that want opposite things of it."""
-    return DQN(DQNAgent.model_validate({**MIXED, **agent}), names(tasks), 8, 4, generator(seed))
+    return DQN(DQNAgent.model_validate({**MIXED, **agent}), names(tasks), generator(seed))
 
 
 def drawn(counts: Sequence[int], seed: int) -> Batch:

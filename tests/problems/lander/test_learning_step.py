@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from mtctl.problems.lander.agents import DQNAgent
 from mtctl.problems.lander.problem import Lander
-from mtctl.recipes.agents import DQNAgent
 from tests.problems.lander import peer
 from tests.problems.lander.landers import ONES, SMALL, fill, independent, lander
 

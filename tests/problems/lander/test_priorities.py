@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from mtctl.problems.lander.agents import Priority
 from mtctl.problems.lander.priorities import Priorities
 from mtctl.problems.lander.replay import REWARD, TASK, Replay
-from mtctl.recipes.agents import Priority
 from tests.problems.lander.landers import SMALL, fill, lander, learn
 
 EXACT = Priority(alpha=1.0, epsilon=1e-9)

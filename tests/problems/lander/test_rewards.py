@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from mtctl.problems.lander.agents import DQNAgent
 from mtctl.problems.lander.problem import Lander
 from mtctl.problems.lander.rewards import RewardFactors
-from mtctl.recipes.agents import DQNAgent
 from tests.problems.lander.landers import SMALL, Script, fill, independent, lander, learn, scripted
 
 EAGER = {"learning_starts": 1}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from mtctl.problems.lander.agents import DQNAgent, Exploration, Priority
 from mtctl.problems.lander.schedules import beta, epsilon, rate
-from mtctl.recipes.agents import DQNAgent, Exploration, Priority
 from mtctl.recipes.loading import load
 from tests.problems.lander.landers import (
     SMALL,

@@ -15,8 +15,8 @@ from mtctl.engine.fit import Balancing, Observer, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import Record
 from mtctl.problems.windows.data import Dataset, Splits
+from mtctl.problems.windows.parts import SequenceModel, Training, WindowsProblem
 from mtctl.problems.windows.problem import Windows
-from mtctl.recipes.windows import SequenceModel, Training, WindowsProblem
 
 TASKS = ("type", "ptr", "binary", "countdown")
 DATA = {"kind": "synthetic", "windows": 20, "validation": 12, "held_out": 16}

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from mtctl.balancing.chain import Chain, learned_parameters
-from mtctl.problems.build import build as build_problem
+from mtctl.problems.kinds import build as build_problem
 from mtctl.problems.windows.problem import Windows
+from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.recipes import builtin
 from mtctl.recipes.loading import load
-from mtctl.recipes.recipe import WindowsRecipe
 from tests.engine.runs import StopAfter, assert_same_training, execute, metrics
 from tests.problems.windows.small import TASKS, Trainer, skills
 from tests.recipes.samples import windows

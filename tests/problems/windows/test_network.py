@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtctl.problems.windows.network import HEADS, SequenceNetwork, _drop
+from mtctl.problems.windows.parts import SequenceModel
 from mtctl.problems.windows.windows import LENGTH
-from mtctl.recipes.windows import SequenceModel
 from tests.problems.windows.small import TASKS, Trainer, small, weights
 
 

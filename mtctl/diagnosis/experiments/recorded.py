@@ -1,6 +1,6 @@
-"""Diagnosing a lander recipe: some episodes go through the engine's loop, and their records are judged.
+"""Diagnosing a recipe by one training: some units go through the engine's loop, and their records are judged.
 
-Counterfactual trainings of a DQN take hours, so causes stay what signals show, and remedies are not tried.
+Where counterfactual trainings take hours, causes stay what signals show, and remedies are not tried.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from mtctl.balancing.chain import Chain
 from mtctl.diagnosis.codes import Code
@@ -17,36 +17,37 @@ from mtctl.diagnosis.report import Check, Diagnosis, Finding, Subject
 from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.history.history import observed_history
-from mtctl.problems.build import build as build_problem
-from mtctl.recipes.recipe import LanderRecipe
+from mtctl.problems.contract import Problem
+from mtctl.problems.kinds import build as build_problem
+from mtctl.problems.recipe import Recipe
 
-_EXPENSIVE = (
-    "an experiment is a training of hundreds of episodes: compare recipes with `mtctl train` and `compare`"
+_EXPENSIVE: Final = (
+    "an experiment is a training of hundreds of {}s: compare recipes with `mtctl train` and `compare`"
 )
 
 
 class _Recorder:
     """Keeps the records of a run, and says how far it is."""
 
-    def __init__(self, units: int, say: Callable[[str], None]) -> None:
+    def __init__(self, problem: Problem, say: Callable[[str], None]) -> None:
         self.records: list[dict[str, Any]] = []
-        self._units, self._say = units, say
+        self._problem, self._say = problem, say
 
     def unit_ended(self, record: dict[str, Any]) -> None:
         self.records.append(record)
         if len(self.records) % 10 == 0:
-            self._say(f"episode {len(self.records)}/{self._units}")
+            self._say(f"{self._problem.unit} {len(self.records)}/{self._problem.units}")
 
 
-def diagnose_lander(
-    recipe: LanderRecipe, *, seeds: Sequence[int], seconds: float | None, say: Callable[[str], None]
+def diagnose_by_records(
+    recipe: Recipe, *, seeds: Sequence[int], seconds: float | None, say: Callable[[str], None]
 ) -> Diagnosis:
-    """Train the recipe's episodes from the first seed, in memory, and judge what they recorded.
+    """Train the recipe's units from the first seed, in memory, and judge what they recorded.
 
     Args:
-        recipe: its episodes are the budget.
+        recipe: its units are the budget.
         seeds: the first is used.
-        seconds: after which the training stops at the end of an episode.
+        seconds: after which the training stops at the end of a unit.
         say: gets a line about what is being done.
     """
     began = time.monotonic()
@@ -55,7 +56,7 @@ def diagnose_lander(
     balancing = Balancing(Chain(recipe.chain), tasks, seeds[0])
     shared = problem.parameter_count().shared > 0
     log = SignalLog(tasks, shared=shared, every=recipe.monitor.every, inspect=problem.inspect)
-    recorder = _Recorder(problem.units, say)
+    recorder = _Recorder(problem, say)
     found: list[Finding] = []
     try:
         fit(
@@ -70,7 +71,7 @@ def diagnose_lander(
     subject = Subject(
         "recipe",
         recipe.name,
-        "lander",
+        recipe.problem.kind,
         problem.unit,
         problem.done,
         problem.budget()["updates"],
@@ -78,13 +79,13 @@ def diagnose_lander(
         tasks,
     )
     judged = diagnose_history(observed_history(recorder.records, tasks), subject)
-    left_out = [Check("experiments and remedies", "not_run", _EXPENSIVE)]
+    left_out = [Check("experiments and remedies", "not_run", _EXPENSIVE.format(problem.unit))]
     if problem.done < problem.units:
         left_out.append(
             Check(
                 "the rest of the budget",
                 "not_run",
-                f"stopped after {problem.done} of {problem.units} episodes",
+                f"stopped after {problem.done} of {problem.units} {problem.unit}s",
             )
         )
     return replace(

@@ -1,4 +1,4 @@
-"""The supervised sequence model: `problem:`, `model:` and `training:` of a windows recipe."""
+"""`problem:`, `model:` and `training:` of a windows recipe: the supervised sequence model and its data."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from mtctl.part import (
     PositiveFloat,
     PositiveInt,
 )
+from mtctl.problems.recipe import ProblemPart
 
 WindowsTask = Literal["type", "ptr", "binary", "countdown"]
 WindowsTasks = Annotated[tuple[WindowsTask, ...], Field(min_length=1, strict=False)]
@@ -61,7 +62,7 @@ class WindowsFile(Part):
 WindowsData = Annotated[SyntheticWindows | WindowsFile, Field(discriminator="kind")]
 
 
-class WindowsProblem(Part):
+class WindowsProblem(ProblemPart):
     """Four tasks on windows of 105 OHLC bars: an expansion's type, pointers to it, its mask and countdown."""
 
     kind: Literal["windows"]
@@ -89,9 +90,7 @@ class WindowsProblem(Part):
         return min([*known, *([self.limit] if self.limit else [])], default=None)
 
     def misfits(self) -> Iterator[Misfit]:
-        for index, task in enumerate(self.tasks):
-            if task in self.tasks[:index]:
-                yield Misfit(("tasks", index), f"task `{task}` is listed more than once")
+        yield from super().misfits()
 
 
 class SequenceModel(Part):

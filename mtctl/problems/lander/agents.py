@@ -201,7 +201,7 @@ class TaskSettings(Part):
 class DQNAgent(Part):
     """Deep Q-network (Mnih et al., 2015) with the options people expect."""
 
-    kind: Literal["dqn"]
+    kind: Literal["dqn"] = "dqn"
     network: Literal["shared", "independent"] = "shared"
     """One network for all tasks, or one for each."""
     task_encoding: Literal["none", "raw_id", "onehot", "embedding"] = "none"
@@ -288,4 +288,6 @@ class DQNAgent(Part):
 
 
 Agent = DQNAgent
-"""The tagged union of all agents; `kind` selects."""
+"""The tagged union of all agents; `kind` selects, and is `dqn` where it is left out.
+
+Further agents join with `Annotated[Annotated[DQNAgent, Tag("dqn")] | …, kind_or("dqn")]`."""

@@ -8,9 +8,10 @@ from typing import get_args
 import pytest
 
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.recipes import builtin, sizes
+from mtctl.problems import sizes
+from mtctl.problems.sizes import doubt, require_memory
+from mtctl.recipes import builtin
 from mtctl.recipes.loading import load
-from mtctl.recipes.sizes import amounts, doubt, require_memory
 from tests.recipes.samples import WINDOWS, Write
 
 GB = 10**9
@@ -102,16 +103,16 @@ def test_a_data_file_counts_with_its_size(write: Write, tmp_path: Path) -> None:
 
 
 def test_the_shapes_are_the_problems_own() -> None:
-    from mtctl.problems.lander import environments, replay
-    from mtctl.problems.windows import features, network, windows
-    from mtctl.recipes.windows import WindowsTask
+    from mtctl.problems.lander import memory as lander
+    from mtctl.problems.lander import replay
+    from mtctl.problems.windows import features, memory, network, windows
+    from mtctl.problems.windows.parts import WindowsTask
 
-    assert (sizes.OBSERVATIONS, sizes.ACTIONS) == (environments.OBSERVATIONS, environments.ACTIONS)
-    assert sizes.TRANSITION == replay.WIDTH
-    assert sizes.BARS == windows.LENGTH
-    assert len(features.NAMES) == sizes.FEATURES
-    assert sizes.OUTPUTS["type"] == network.CLASSES
-    assert tuple(sizes.OUTPUTS) == network.HEADS == get_args(WindowsTask)
+    assert lander.TRANSITION == replay.WIDTH
+    assert memory.BARS == windows.LENGTH
+    assert len(features.NAMES) == memory.FEATURES
+    assert memory.OUTPUTS["type"] == network.CLASSES
+    assert tuple(memory.OUTPUTS) == network.HEADS == get_args(WindowsTask)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_the_estimate_is_of_what_is_held(recipe: str, overrides: list[str], keys
     import torch
 
     from mtctl.measuring.memory import peak_memory
-    from mtctl.problems.build import build
+    from mtctl.problems.kinds import build
 
     lander = ["agent.replay.learning_starts=1", "agent.batch_size=1"] if recipe != "windows_raw" else []
     chosen = load(recipe, [*overrides, *lander])
@@ -142,7 +143,7 @@ def test_the_estimate_is_of_what_is_held(recipe: str, overrides: list[str], keys
         gradients.combine(weights, weights)
         problem.update()
 
-    counted = sum(part.count for part in amounts(chosen) if part.key in keys)
+    counted = sum(part.count for part in chosen.memory() if part.key in keys)
     measured = 1e6 * peak_memory(step)  # tensors alone
     assert 0.4 * measured < counted < measured
 

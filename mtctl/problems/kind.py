@@ -1,0 +1,97 @@
+"""A kind of problem: everything that others ask about it before a problem is built, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from mtctl.problems.recipe import Recipe
+from mtctl.problems.score import Figures, Score
+from mtctl.statistics import mean_of
+
+if TYPE_CHECKING:
+    from mtctl.problems.contract import Problem
+
+R = TypeVar("R", bound=Recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRow:
+    """A run that others have published.
+
+    Args:
+        method: the publication's name of the method, as recipes write it.
+        scores: mean score by task.
+        parameters: trainable numbers.
+        differs: what to know before it is compared with anything.
+    """
+
+    method: str
+    scores: Mapping[str, float]
+    parameters: int
+    differs: str
+
+    @property
+    def average(self) -> float:
+        """The mean over tasks."""
+        return mean_of(list(self.scores.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What others have published about the same problem.
+
+    Args:
+        rows: a run each, all of the same tasks.
+        items: items (episodes, windows) of each task that a score is the mean of.
+        protocol: how the scores were measured, in a few words.
+        notes: return what keeps the rows from being compared with measured figures of these tasks.
+    """
+
+    rows: tuple[PublishedRow, ...]
+    items: int
+    protocol: str
+    notes: Callable[[tuple[str, ...]], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[R]):
+    """What is known of all problems of one kind.
+
+    Args:
+        name: `problem.kind` in recipes.
+        title: what sentences call it, e.g. "the lander".
+        recipe: the class that its recipes are checked by.
+        build: return the problem of a recipe, freshly initialised from a seed. It imports the problem's
+            module when it is called, so that reading recipes needs no torch.
+        unit: what progress is counted in, e.g. "epoch".
+        item: what an evaluation scores one by one, e.g. "window".
+        score: what an evaluation measures.
+        figures: what the records of its units say of each task.
+        steps_per_unit: environment steps of a short unit and of a long one; None where nothing is played.
+        glance: units that `mtctl diagnose` trains unless it is told how many.
+        no_experiments: why `mtctl diagnose` proves nothing by training variations of a recipe; None where it
+            does.
+        without_success: tasks in which no item can succeed, and why.
+        published: what others have published about it.
+    """
+
+    name: str
+    title: str
+    recipe: type[R]
+    build: Callable[[R, int], Problem]
+    unit: str
+    item: str
+    score: Score
+    figures: Figures
+    steps_per_unit: tuple[int, int] | None
+    glance: int
+    no_experiments: str | None
+    without_success: Mapping[str, str] = field(default_factory=dict)
+    published: Published | None = None
+
+    @property
+    def played(self) -> bool:
+        """Whether units are played in environments; if not, data are learned from."""
+        return self.steps_per_unit is not None

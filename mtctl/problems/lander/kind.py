@@ -1,0 +1,43 @@
+"""The lander as a kind of problem."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mtctl.problems.kind import Kind
+from mtctl.problems.lander.published import STUDY
+from mtctl.problems.lander.recipe import LanderRecipe
+from mtctl.problems.lander.tasks import FIGURES, SCORE, TASKS
+
+if TYPE_CHECKING:
+    from mtctl.problems.lander.problem import Lander
+
+
+def _build(recipe: LanderRecipe, seed: int) -> Lander:
+    from mtctl.problems.lander.problem import Lander  # noqa: PLC0415 - Box2D is for lander recipes only
+
+    evaluation = recipe.evaluation
+    averaging = evaluation.averaging if evaluation.policy == "averaged" else None
+    return Lander(recipe.problem, recipe.agent, seed, averaging=averaging)
+
+
+LANDER: Final = Kind(
+    name="lander",
+    title="the lander",
+    recipe=LanderRecipe,
+    build=_build,
+    unit="episode",
+    item="episode",
+    score=SCORE,
+    figures=FIGURES,
+    # About 95 at first, and 150 to 450 once the lander learns: 420 over the published runs.
+    steps_per_unit=(150, 450),
+    glance=60,  # about a minute of all tasks
+    no_experiments="an experiment on the lander takes hours",
+    without_success={
+        name: "pays no landing: its force goes on on the ground, and only a hull at rest gets +100"
+        for name, task in TASKS.items()
+        if task.hull_noise
+    },
+    published=STUDY,
+)

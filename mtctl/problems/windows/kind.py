@@ -1,0 +1,33 @@
+"""The windows as a kind of problem."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mtctl.problems.kind import Kind
+from mtctl.problems.score import SKILL, Figures
+from mtctl.problems.windows.recipe import WindowsRecipe
+
+if TYPE_CHECKING:
+    from mtctl.problems.windows.problem import Windows
+
+
+def _build(recipe: WindowsRecipe, seed: int) -> Windows:
+    from mtctl.problems.windows.problem import build  # noqa: PLC0415 - torch is for what is trained
+
+    return build(recipe, seed)
+
+
+WINDOWS: Final = Kind(
+    name="windows",
+    title="windows",
+    recipe=WindowsRecipe,
+    build=_build,
+    unit="epoch",
+    item="window",
+    score=SKILL,
+    figures=Figures("loss"),
+    steps_per_unit=None,
+    glance=5,  # the documented check is one on 5 epochs
+    no_experiments=None,
+)
