@@ -205,11 +205,16 @@ def how_it_stopped(run: Run) -> str:
 def resuming(run: Run) -> str | None:
     """Return the command that continues a run.
 
-    None while a process trains it, or may, and where it lies elsewhere than training would look for it.
+    None while a process trains it, or may, where it lies elsewhere than training would look for it, and where
+    an earlier version wrote it.
     """
     root, state = run.path.parent.parent, holder(run.path).state
     trained = state == "held" or (state == "unknown" and run.status == "running")
-    if trained or run.path.absolute().parts[-2:] != (run.name, f"seed{run.seed}"):
+    if (
+        run.schema_number != layout.SCHEMA
+        or trained
+        or run.path.absolute().parts[-2:] != (run.name, f"seed{run.seed}")
+    ):
         return None
     words = ["mtctl", "train", str(run.path / layout.RECIPE), "--seed", str(run.seed)]
     if root != _DEFAULT_RESULTS:

@@ -31,6 +31,11 @@ def foreign_task(file: Path, number: int, task: str) -> MtctlError:
     return MtctlError(text, hint=REMEDY)
 
 
+def not_a_record(place: str, what: str) -> MtctlError:
+    """Return what is to be said of a line that is JSON and no record."""
+    return MtctlError(f"{place} does not have mtctl's format: {what}", hint=REMEDY)
+
+
 def read_lines(run: Run) -> tuple[bytes, str | None]:
     """Return a run's complete lines in today's format, each with its line break.
 
@@ -90,7 +95,7 @@ def _decode_line(line: bytes, file: Path, number: int, decoder: msgspec.json.Dec
         place = f"{file}:{number}"
         value = parse(decode(line, place, remedy=REMEDY), file, remedy=REMEDY, line=number)
         what = _explained(error, value, decoder) if isinstance(error, msgspec.ValidationError) else f"{error}"
-        raise MtctlError(f"{place} does not have mtctl's format: {what}", hint=REMEDY) from error
+        raise not_a_record(place, what) from error
 
 
 _WORDS: Final = {

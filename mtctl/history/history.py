@@ -13,25 +13,18 @@ import numpy as np
 from mtctl.engine import layout
 from mtctl.engine.metrics import encoded
 from mtctl.errors import MtctlError
+from mtctl.history.columns import decode_columns
 from mtctl.history.course import Course, mean_weights
 from mtctl.history.decoding import REMEDY, decode_records, foreign_task, read_lines
 from mtctl.history.documents import show
 from mtctl.history.formats import Run
-from mtctl.history.records import (
-    RECORDS,
-    ByName,
-    EvaluationRecord,
-    Record,
-    UnitRecord,
-)
+from mtctl.history.records import RECORDS, EvaluationRecord, UnitRecord
 from mtctl.history.series import Array, Integers, Series, at_ends, weighted_mean
 
 PAIRS: Final = ("cosine", "cosine_sd")
 """Signals of pairs of tasks, "a|b"."""
 _OF_MEASURED: Final = ("gradient_norm", "gradient_share", "own_gradient_norm", *PAIRS)
 """Signals that are means over the updates whose gradients were measured."""
-_COUNTED: Final = ("updates", "measured", "conflict_rate")
-"""Those of all tasks together."""
 _NOTHING: Final = Series(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
 
 
@@ -183,14 +176,9 @@ def observed_history(records: Iterable[Mapping[str, Any]], tasks: Sequence[str])
 
 
 def _history(content: bytes, file: Path, tasks: tuple[str, ...], cut_off: str | None) -> History:
-    records = decode_records(content, file, RECORDS)
-    units = [record for record in records if isinstance(record, UnitRecord)]
-    learned = [(unit, unit.signals) for unit in units if unit.signals is not None]
+    records, learned, counted, signals = decode_columns(content, file)
+    units = [record for record in records if type(record) is not EvaluationRecord]
     extra = dict.fromkeys(name for unit in units for name in unit.extra)
-    names = dict.fromkeys(name for _, signals in learned for name in signals if name not in _COUNTED)
-    counted = {
-        name: np.array([signals[name] for _, signals in learned], dtype=np.float64) for name in _COUNTED
-    }
     figures, endings = _by_task(units)
     found = History(
         tasks=tasks,
@@ -199,62 +187,55 @@ def _history(content: bytes, file: Path, tasks: tuple[str, ...], cut_off: str | 
         figures=figures,
         endings=endings,
         extra={name: np.array([unit.extra.get(name) for unit in units], dtype=np.float64) for name in extra},
-        learned=np.array([unit.unit for unit, _ in learned], dtype=np.int64),
+        learned=np.array([unit.unit for unit in learned], dtype=np.int64),
         spent=counted["updates"],
         measured=counted["measured"],
         conflict_rate=counted["conflict_rate"],
-        signals={name: _columns([unit.by_name(name) for unit, _ in learned]) for name in names},
-        evaluations=tuple(record for record in records if isinstance(record, EvaluationRecord)),
+        signals=signals,
+        evaluations=tuple(record for record in records if type(record) is EvaluationRecord),
         cut_off=cut_off,
     )
-    _refuse_foreign(found, records, file)
+    _refuse_foreign(found, content, file)
     return found
 
 
-def _columns(rows: Sequence[ByName]) -> dict[str, Array]:
-    """Return values by key, [rows], NaN where a row has none."""
-    keys = tuple(dict.fromkeys(chain.from_iterable(rows)))
-    table = np.array([[row.get(key) for key in keys] for row in rows], dtype=np.float64)
-    return dict(zip(keys, table.reshape(len(rows), len(keys)).T, strict=True))
-
-
 def _by_task(
-    units: Iterable[UnitRecord],
+    units: Iterable[Any],
 ) -> tuple[dict[tuple[str, str], Series], dict[tuple[str, str], tuple[str, ...]]]:
     """Return the tasks' figures, and their words, by name and task."""
-    numbers: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    words: dict[tuple[str, str], list[str]] = {}
+    by_task: dict[str, list[tuple[int, Mapping[str, float | str]]]] = {}
     for unit in units:
         for task, figures in unit.tasks.items():
-            for name, value in figures.items():
-                if isinstance(value, str):
-                    words.setdefault((name, task), []).append(value)
-                else:
-                    numbers.setdefault((name, task), []).append((unit.unit, value))
-    series = {
-        key: Series(
-            np.array([unit for unit, _ in pairs], dtype=np.int64),
-            np.array([value for _, value in pairs], dtype=np.float64),
-            np.ones(len(pairs)),
-        )
-        for key, pairs in numbers.items()
-    }
-    return series, {key: tuple(values) for key, values in words.items()}
+            by_task.setdefault(task, []).append((unit.unit, figures))
+    numbers, words = {}, {}
+    for task, parts in by_task.items():
+        for name in dict.fromkeys(chain.from_iterable(figures for _, figures in parts)):
+            known = [(unit, figures[name]) for unit, figures in parts if name in figures]
+            texts = tuple(value for _, value in known if isinstance(value, str))
+            if texts:
+                words[name, task] = texts
+            if len(texts) < len(known):
+                pairs = [(unit, value) for unit, value in known if not isinstance(value, str)]
+                places, values = zip(*pairs, strict=True)
+                numbers[name, task] = Series(
+                    np.array(places, dtype=np.int64), np.array(values, dtype=np.float64), np.ones(len(pairs))
+                )
+    return numbers, words
 
 
-def _refuse_foreign(history: History, records: Iterable[Record], file: Path) -> None:
+def _refuse_foreign(history: History, content: bytes, file: Path) -> None:
     """Refuse records of tasks that the run does not have, and signals whose names no terminal can show."""
     for name in history.signals:
         if not name.strip() or not name.isprintable():
             raise MtctlError(f"{file}: signal {show(name)} should be printable text", hint=REMEDY)
-    by_task = [keys for name, keys in history.signals.items() if name not in PAIRS]
+    by_task = [name for name in history.signals if name not in PAIRS]
     named = {task for _, task in (*history.figures, *history.endings)}.union(
-        *by_task, *(record.tasks for record in history.evaluations)
+        *(history.signals[name] for name in by_task), *(record.tasks for record in history.evaluations)
     )
     foreign = named.difference(history.tasks)
-    for number, record in enumerate(records if foreign else (), 1):
+    for number, record in enumerate(decode_records(content, file, RECORDS) if foreign else (), 1):
         names = set(record.tasks)
         if isinstance(record, UnitRecord):
-            names.update(*(record.by_name(name) for name in history.signals if name not in PAIRS))
+            names.update(*(record.by_name(name) for name in by_task))
         if task := next(iter(names & foreign), None):
             raise foreign_task(file, number, task)

@@ -319,7 +319,7 @@ def test_runs_that_were_not_evaluated_during_training(mtctl: Command) -> None:
     assert mtctl("report", "results").code == 0
     (method,) = carried(Path("report.html").read_text(), "charts")["methods"]
     assert method["evaluations"] is None
-    assert method["training"]["parts"][1]["mean"] == [-123.4]
+    assert method["training"]["parts"][1]["mean"] == [-123.4] * 3
 
 
 def test_corrupt_records_are_named(mtctl: Command, results: Path) -> None:

@@ -353,6 +353,28 @@ def test_a_longer_evaluation_of_a_completed_run_stays(run: Path) -> None:
     assert notes == [("evaluating", "was trained to its end already, and lacked to say so")]
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_run_of_another_schema_is_not_continued(run: Path, told: bool) -> None:
+    """Nor where run.json is lost, and only the records show that they are of an earlier version."""
+    found = run_json(run)
+    if told:
+        versions = {**found["versions"], "mtctl": "0.0.9"}
+        (run / "run.json").write_text(json.dumps({**found, "schema": 2, "versions": versions}))
+    else:
+        (run / "run.json").unlink()
+        file = run / "metrics.jsonl"
+        file.write_bytes(file.read_bytes().replace(b'{"kind":"unit","unit":', b'{"kind":"epoch","epoch":'))
+    before = tree(run)
+    error = refused(run, resume=True)
+    writer = "mtctl 0.0.9" if told else "another version of mtctl"
+    assert f"{writer} wrote this run in schema 2, and this version continues only runs of schema 3" in str(
+        error.message
+    )
+    assert "compare, report, diagnose and eval read it" in str(error.hint)
+    assert "--resume" not in str(refused(run).hint)
+    assert tree(run) == before
+
+
 @pytest.mark.parametrize("damage", ["gone", "shorter", "longer"])
 def test_a_completed_run_without_its_records_is_not_done(run: Path, damage: str) -> None:
     file = run / "metrics.jsonl"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mtctl.errors import MtctlError
+from mtctl.history import columns
 from mtctl.history.course import read_course
 from mtctl.history.history import Histories, observed_history, read_history, recorded_history
 from mtctl.history.runs import read_run
@@ -69,6 +71,22 @@ def test_figures_of_gradients_count_by_the_updates_that_were_measured() -> None:
     found = observed_history(units, WINDOWS_TASKS)
     assert found.signal("gradient_norm", "ptr").updates.tolist() == [2]
     assert found.signal("weight", "ptr").updates.tolist() == [6, 6]
+
+
+@pytest.mark.parametrize("write", [write_run, write_windows_run])
+def test_regular_files_are_read_as_any_others(tmp_path: Path, write: Callable[..., Path]) -> None:
+    path = write(tmp_path)
+    content = (path / "metrics.jsonl").read_bytes()
+    regular, other = columns._regular(content), columns._any(content, path / "metrics.jsonl")
+    assert regular is not None
+    for found, expected in zip(
+        (regular.counted, regular.signals), (other.counted, other.signals), strict=True
+    ):
+        np.testing.assert_equal(found, expected)
+    assert [record.unit for record in regular.learned] == [record.unit for record in other.learned]
+    assert [record.tasks for record in regular.records] == [record.tasks for record in other.records]
+    assert columns._regular(content.replace(b'"measured"', b'"Measured"', 1)) is None
+    assert columns._regular(content + b"\n") is None
 
 
 def test_its_course_is_the_one_that_a_comparison_reads(tmp_path: Path) -> None:
