@@ -56,7 +56,7 @@ class SteppedLander(Lander):
         record = super().advance() if self._plays else None
         self._left -= 1
         # The loop can be left at the end of a unit only.
-        return {} if record is None and self._left == 0 else record
+        return {"tasks": {}, "extra": {}} if record is None and self._left == 0 else record
 
     def run(self, steps: int) -> None:
         """Make `steps` steps."""
