@@ -214,17 +214,7 @@ class QNetwork(FlatNetwork):
     def backward(
         self, observations: Tensor, delta: Tensor, counts: tuple[int, ...]
     ) -> tuple[Tensor, Tensor | None]:
-        """Return every task's gradient of the batch that `forward` has just seen, from one backward pass.
-
-        Args:
-            observations: [N, 8], as given to `forward`.
-            delta: [N, actions] derivative of each row's task loss with respect to Q.
-            counts: rows of each task.
-
-        Returns:
-            J [T, P]: row i is ∇Lᵢ on the network that task i uses; and [T, d] gradients of learned
-            embeddings. Both stay valid until the next call.
-        """
+        # One pass gives the gradients of all tasks.
         outputs, deltas = self._workspace.of(len(observations), self._layout.units)
         inputs = [observations, *outputs[:-1]]
         if self._value is not None:
