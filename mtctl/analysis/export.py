@@ -6,15 +6,17 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.evaluation import Outcomes
 from mtctl.analysis.methods import Aggregate, ComparedMethod
 from mtctl.analysis.selection import Rescored, Selection
-from mtctl.problems.kind import Published
 from mtctl.statistics import Estimate, Interval
 from mtctl.text import show_text
+
+if TYPE_CHECKING:
+    from mtctl.problems.kind import Published
 
 SCHEMA = 3
 """Version of the JSON document; goes up when a key changes its meaning or goes away."""

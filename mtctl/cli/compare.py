@@ -122,11 +122,14 @@ def _form(**asked: bool) -> str | None:
 
 def _tell(found: Comparison, form: str | None, *, published: bool) -> None:
     """Print the comparison to stdout, and what a reader must know besides to stderr."""
-    from mtctl.analysis.published import published_about
     from mtctl.screens.compare import remark, remarks
     from mtctl.terminal.console import err
 
-    study = published_about(found.problem) if published else None
+    study = None
+    if published:  # recipes and methods, of which nothing else here knows, take a fifth of a second
+        from mtctl.analysis.published import published_about
+
+        study = published_about(found.problem)
     _print(found, study, form)
     for line in remarks(found):
         err().print(line, soft_wrap=True)

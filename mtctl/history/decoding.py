@@ -6,6 +6,7 @@ line holds is passed over many times faster than it is read.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -118,6 +119,8 @@ def _explained(error: Exception, value: Any, decoder: msgspec.json.Decoder[Any])
     keys, culprit = [], value
     for name in re.findall(r"\.(\w+)|\[\.\.\.\]", path):
         key = name or _culprit(culprit, value, str(error), decoder)
+        if key is None:
+            break
         keys.append(key)
         culprit = culprit[key]
     expected, got, _ = problem.partition(", got ")
@@ -125,16 +128,20 @@ def _explained(error: Exception, value: Any, decoder: msgspec.json.Decoder[Any])
     return f"{show_text('.'.join(keys))}: {expected}" if keys else expected
 
 
-def _culprit(values: dict[str, Any], line: Any, text: str, decoder: msgspec.json.Decoder[Any]) -> str:
+def _culprit(values: dict[str, Any], line: Any, text: str, decoder: msgspec.json.Decoder[Any]) -> str | None:
     """Return the key under which `values`, a part of `line`, holds what is refused: it alone still is."""
     entries = dict(values)
+    culprit = None
     for key, value in entries.items():
         values.clear()
         values[key] = value
         try:
-            decoder.decode(msgspec.json.encode(line))
+            # A number that is too large has become infinite: it is written as one that is too large again.
+            decoder.decode(json.dumps(line).replace("Infinity", "1e999"))
         except ValueError as error:
             if str(error) == text:
+                culprit = key
                 break
+    values.clear()
     values.update(entries)
-    return key
+    return culprit

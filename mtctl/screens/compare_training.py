@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.efficiency import AVERAGE, Reaching
 from mtctl.analysis.methods import ComparedMethod
-from mtctl.problems.kind import Published
 from mtctl.screens.figures import NOTHING, duration, measure, number, percent
 from mtctl.screens.tables import Column, StackedTable
+
+if TYPE_CHECKING:
+    from mtctl.problems.kind import Published
 
 
 def reaching(comparison: Comparison, names: Column) -> Iterator[StackedTable]:

@@ -123,3 +123,14 @@ def test_records_of_tasks_that_the_run_does_not_have(tmp_path: Path, place: str)
     (run / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     number = 3 if place == "evaluation" else 2
     assert refusal(run) == f"{run}/metrics.jsonl:{number} is of task `else`, which the run does not have"
+
+
+def test_a_number_beyond_all_that_are_held_is_named(tmp_path: Path) -> None:
+    path = write_run(tmp_path, status="running")
+    lines = (path / "metrics.jsonl").read_text().split("\n")
+    record = json.loads(lines[1])
+    record["signals"]["gradient_norm"]["windy"] = "large"
+    lines[1] = json.dumps(record).replace('"large"', "1e999")
+    (path / "metrics.jsonl").write_text("\n".join(lines))
+    assert "metrics.jsonl:2" in (text := refusal(path))
+    assert "signals.gradient_norm.windy: number out of range" in text
