@@ -10,7 +10,7 @@ from mtctl.analysis.budgets import budget_warnings
 from mtctl.analysis.efficiency import Arrival, Reaching, arrival, followed, reaching, thresholds
 from mtctl.analysis.grouping import Group, find_baseline, group_runs
 from mtctl.analysis.matching import Budget, Matched, match_notes, match_runs
-from mtctl.analysis.methods import Method, build_methods
+from mtctl.analysis.methods import ComparedMethod, build_methods
 from mtctl.analysis.mismatch import Mismatch, MismatchError, find_mismatches
 from mtctl.analysis.notes import notes
 from mtctl.analysis.scores import LeftOut, ScoredRun, score_runs
@@ -18,8 +18,8 @@ from mtctl.analysis.selection import selection_notes
 from mtctl.analysis.sharing import sharing
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
-from mtctl.history.course import Course, CourseReader, recorded_course
-from mtctl.history.formats import Score
+from mtctl.history.course import CourseReader, TrainingSummary, recorded_course
+from mtctl.history.formats import RecordedScore
 from mtctl.history.records import EvaluationRecord
 
 SEED = 0
@@ -49,7 +49,7 @@ class Comparison:
     """
 
     problem: str
-    score: Score
+    score: RecordedScore
     unit: str
     played: bool
     tasks: tuple[str, ...]
@@ -57,7 +57,7 @@ class Comparison:
     items: int
     matched: Matched | None
     baseline: str
-    methods: tuple[Method, ...]
+    methods: tuple[ComparedMethod, ...]
     left_out: tuple[LeftOut, ...]
     mismatches: tuple[Mismatch, ...]
     warnings: tuple[str, ...]
@@ -194,7 +194,7 @@ def _common_tasks(scored: Sequence[ScoredRun]) -> tuple[str, ...]:
 
 
 def _reaching(
-    courses: Sequence[Sequence[Course]], baseline: int, reference: Group, threshold: float | None
+    courses: Sequence[Sequence[TrainingSummary]], baseline: int, reference: Group, threshold: float | None
 ) -> list[dict[str, Reaching]]:
     """Return how much training each method needed, to the average's threshold and to each task's."""
     tasks, score = reference.tasks, reference.runs[0].run.score

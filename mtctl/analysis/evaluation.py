@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mtctl.history.formats import Evaluation, Score, TaskScores
+from mtctl.history.formats import Evaluation, RecordedScore, TaskScores
 from mtctl.history.records import TaskMeans
 from mtctl.statistics import Estimate, Interval, estimate, mean_of, wilson_interval
 
@@ -34,7 +34,7 @@ class Outcomes:
         return self.ends.get(end, 0) / self.items
 
 
-def count_outcomes(tasks: Iterable[TaskScores], score: Score) -> Outcomes:
+def count_outcomes(tasks: Iterable[TaskScores], score: RecordedScore) -> Outcomes:
     """Count what became of the items of one or several tasks."""
     evaluated = list(tasks)
     scores = [value for task in evaluated for value in task.scores]
@@ -45,7 +45,7 @@ def count_outcomes(tasks: Iterable[TaskScores], score: Score) -> Outcomes:
     return Outcomes(len(scores), successes, ends)
 
 
-def outcomes_of_means(tasks: Iterable[TaskMeans], score: Score) -> Outcomes:
+def outcomes_of_means(tasks: Iterable[TaskMeans], score: RecordedScore) -> Outcomes:
     """Count what became of the items of tasks of which an evaluation during training kept the counts."""
     evaluated = list(tasks)
     rates = [task.success_rate for task in evaluated]
@@ -117,7 +117,7 @@ class Summary:
         return tuple(dict.fromkeys(name for row in self.tasks for name in row.measures))
 
 
-def summarise(evaluation: Evaluation, score: Score) -> Summary:
+def summarise(evaluation: Evaluation, score: RecordedScore) -> Summary:
     """Return the rows of a run's evaluation.
 
     Intervals are over items: they say how well these weights are known, nothing about another seed's.
@@ -131,7 +131,7 @@ def summarise(evaluation: Evaluation, score: Score) -> Summary:
     )
 
 
-def _summarise_task(name: str, task: TaskScores, score: Score) -> TaskSummary:
+def _summarise_task(name: str, task: TaskScores, score: RecordedScore) -> TaskSummary:
     outcomes = count_outcomes([task], score)
     success = None if outcomes.successes is None else wilson_interval(outcomes.successes, outcomes.items)
     return TaskSummary(name, estimate(task.scores), outcomes, success, _mean(task.steps or ()), task.measures)

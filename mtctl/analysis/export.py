@@ -10,7 +10,7 @@ from typing import Any
 
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.evaluation import Outcomes
-from mtctl.analysis.methods import Aggregate, Method
+from mtctl.analysis.methods import Aggregate, ComparedMethod
 from mtctl.analysis.selection import Rescored, Selection
 from mtctl.problems.kind import Published
 from mtctl.statistics import Estimate, Interval
@@ -82,7 +82,7 @@ def _cell(value: Any) -> Any:
     return show_text(text) if isinstance(text, str) else text
 
 
-def _method(method: Method) -> dict[str, Any]:
+def _method(method: ComparedMethod) -> dict[str, Any]:
     spending, difference = method.spending, method.difference
     return {
         "label": method.label,

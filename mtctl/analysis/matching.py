@@ -12,7 +12,7 @@ from mtctl.analysis.budgets import Spent
 from mtctl.analysis.scores import LeftOut, ScoredRun, judge_runs
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
-from mtctl.history.course import Course, CourseReader, recorded_course
+from mtctl.history.course import CourseReader, TrainingSummary, recorded_course
 from mtctl.history.formats import Run
 from mtctl.history.records import EvaluationRecord
 
@@ -111,7 +111,7 @@ def match_notes(matched: Matched, runs: Sequence[ScoredRun]) -> Iterator[str]:
         yield f"the time of an evaluation is the run's time of training in proportion to its {counted}"
 
 
-def _evaluated(run: Run, read: CourseReader) -> Course | LeftOut:
+def _evaluated(run: Run, read: CourseReader) -> TrainingSummary | LeftOut:
     if (course := read(run)) is None:
         return LeftOut(run, f"has no {layout.METRICS}, which tells what it scored during training", None)
     if _complete(run, course):
@@ -119,12 +119,12 @@ def _evaluated(run: Run, read: CourseReader) -> Course | LeftOut:
     return LeftOut(run, "was not evaluated during training (`evaluation.every`)", None)
 
 
-def _complete(run: Run, course: Course) -> list[EvaluationRecord]:
+def _complete(run: Run, course: TrainingSummary) -> list[EvaluationRecord]:
     """Return the evaluations of all tasks."""
     return [record for record in course.evaluations if all(task in record.tasks for task in run.tasks)]
 
 
-def _scored(run: Run, course: Course, record: EvaluationRecord) -> ScoredRun:
+def _scored(run: Run, course: TrainingSummary, record: EvaluationRecord) -> ScoredRun:
     seconds = _spent(run, record, Budget.TIME)
     spent = Spent(record.unit, record.environment_steps, record.updates, seconds)
     return ScoredRun(

@@ -70,7 +70,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class ComparedMethod:
     """A recipe and its runs.
 
     Args:
@@ -133,7 +133,7 @@ def build_methods(
     reaching: Sequence[Mapping[str, Reaching]],
     sharing: Sequence[Sharing | None],
     seed: int,
-) -> list[Method]:
+) -> list[ComparedMethod]:
     """Return what is said about each method.
 
     Args:
@@ -162,9 +162,9 @@ def _method(
     reaching: Mapping[str, Reaching],
     sharing: Sharing | None,
     seed: int,
-) -> Method:
+) -> ComparedMethod:
     first, averages, matrix = group.runs[0].run, group.averages(), _matrix(group)
-    return Method(
+    return ComparedMethod(
         label=group.label,
         name=first.name,
         recipe_hash=first.recipe_hash,

@@ -13,7 +13,7 @@ from mtctl.analysis.evaluation import Outcomes, count_outcomes, outcomes_of_mean
 from mtctl.analysis.selection import Selection, Unknown, judge_selection, selected
 from mtctl.engine import layout
 from mtctl.engine.lock import holder
-from mtctl.history.course import Course, CourseReader, recorded_course
+from mtctl.history.course import CourseReader, TrainingSummary, recorded_course
 from mtctl.history.formats import Evaluation, Run, TaskScores
 from mtctl.history.records import TaskMeans
 from mtctl.history.runs import evaluation, find_runs, read_run
@@ -43,7 +43,7 @@ class ScoredRun:
     items: int
     tasks: Mapping[str, TaskScores | TaskMeans]
     spent: Spent
-    course: Course | None = None
+    course: TrainingSummary | None = None
     selection: Selection | None = None
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mtctl.history.course import Course
+from mtctl.history.course import TrainingSummary
 from mtctl.statistics import mean_of
 
 
@@ -25,7 +25,7 @@ class Sharing:
     last: Mapping[str, float]
 
 
-def sharing(courses: Sequence[Course], tasks: Sequence[str]) -> Sharing:
+def sharing(courses: Sequence[TrainingSummary], tasks: Sequence[str]) -> Sharing:
     """Return how the tasks of a method's runs shared."""
     rates = [course.conflict_rate for course in courses if course.conflict_rate is not None]
     return Sharing(

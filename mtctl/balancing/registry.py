@@ -77,7 +77,7 @@ def _one_or_chain(value: object) -> str:
     return "chain" if isinstance(value, list | tuple) else "one"
 
 
-Balancer = Annotated[
+MethodOrChain = Annotated[
     Annotated[_One, Tag("one")] | Annotated[_Chain, Tag("chain")], Discriminator(_one_or_chain)
 ]
 """One method, or a chain of them: each sees losses and gradients as the ones before have weighted them."""

@@ -39,7 +39,7 @@ class TaskProgress:
         share: of the weighted gradient.
     """
 
-    def __init__(self, window: int, score: Score | formats.Score | None) -> None:
+    def __init__(self, window: int, score: Score | formats.RecordedScore | None) -> None:
         self._score = score
         self.history: list[float] = []
         self._recent: deque[float] = deque(maxlen=window)
@@ -84,8 +84,8 @@ class Plan:
     tasks: tuple[str, ...]
     unit: str
     units: int
-    score: Score | formats.Score
-    figures: Figures | formats.Figures
+    score: Score | formats.RecordedScore
+    figures: Figures | formats.RecordedFigures
     is_played: bool
 
     @classmethod

@@ -18,7 +18,7 @@ from mtctl.history.series import Array, at_ends, weighted_mean
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class TrainingSummary:
     """A run's training.
 
     Args:
@@ -36,7 +36,7 @@ class Course:
     last: Mapping[str, float]
 
 
-CourseReader: TypeAlias = Callable[[Run], Course | None]
+CourseReader: TypeAlias = Callable[[Run], TrainingSummary | None]
 """Returns a run's training; None if its records were not kept."""
 
 
@@ -57,7 +57,7 @@ _RECORDS: Final = msgspec.json.Decoder(_Unit | EvaluationRecord)
 _WEIGHT: Final = msgspec.json.Decoder(ByName)
 
 
-def recorded_course(run: Run) -> Course | None:
+def recorded_course(run: Run) -> TrainingSummary | None:
     """Return a run's training; None if its records were not kept.
 
     Raises:
@@ -66,7 +66,7 @@ def recorded_course(run: Run) -> Course | None:
     return read_course(run) if (run.path / layout.METRICS).exists() else None
 
 
-def read_course(run: Run) -> Course:
+def read_course(run: Run) -> TrainingSummary:
     """Return a run's training.
 
     Raises:
@@ -83,7 +83,7 @@ def read_course(run: Run) -> Course:
     except ValueError:
         decode_records(content, file, RECORDS)  # which says where it is
         raise
-    return Course(evaluations, weighted_mean(rates, measured), first, last)
+    return TrainingSummary(evaluations, weighted_mean(rates, measured), first, last)
 
 
 def _mean_weights(signals: Sequence[_Signals]) -> dict[str, float]:

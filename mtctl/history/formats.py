@@ -19,7 +19,7 @@ Measures = dict[Label, Number]
 """Figures in a task's own units, by name."""
 
 
-class Score(Checked):
+class RecordedScore(Checked):
     """What an evaluation measures, which direction is better, and what counts as success (None: nothing)."""
 
     name: Label
@@ -35,7 +35,7 @@ class Score(Checked):
         return value >= self.success if self.higher_is_better else value <= self.success
 
 
-class Figures(Checked):
+class RecordedFigures(Checked):
     """What the records of units say of each task; see `mtctl.problems.contract.Figures`."""
 
     followed: Label
@@ -92,8 +92,8 @@ class RunDocument(Checked):
     recipe_hash: Label
     problem: Label
     tasks: Tasks
-    score: Score
-    figures: Figures
+    score: RecordedScore
+    figures: RecordedFigures
     definition: dict[str, JsonValue]
     definition_hash: Label
     parameters: Parameters

@@ -14,7 +14,7 @@ from mtctl.engine import layout
 from mtctl.engine.metrics import encoded
 from mtctl.errors import MtctlError
 from mtctl.history.columns import decode_columns
-from mtctl.history.course import Course, mean_weights
+from mtctl.history.course import TrainingSummary, mean_weights
 from mtctl.history.decoding import REMEDY, decode_records, foreign_task, read_lines
 from mtctl.history.documents import show
 from mtctl.history.formats import Run
@@ -115,14 +115,16 @@ class History:
         return np.array([value for value in found if value is not None])
 
     @property
-    def course(self) -> Course:
+    def course(self) -> TrainingSummary:
         """What a comparison asks: the same as `mtctl.history.course.read_course` reads."""
         weights = self.signals.get("weight", {})
         first, last = (
             mean_weights({task: values[end] for task, values in weights.items()}, self.spent[end])
             for end in at_ends(len(self.learned))
         )
-        return Course(self.evaluations, weighted_mean(self.conflict_rate, self.measured), first, last)
+        return TrainingSummary(
+            self.evaluations, weighted_mean(self.conflict_rate, self.measured), first, last
+        )
 
 
 HistoryReader: TypeAlias = Callable[[Run], History | None]
@@ -145,7 +147,7 @@ class Histories:
             self._read[run.path] = recorded_history(run)
         return self._read[run.path]
 
-    def course(self, run: Run) -> Course | None:
+    def course(self, run: Run) -> TrainingSummary | None:
         """Return a run's training, as a comparison asks for it."""
         history = self.of(run)
         return None if history is None else history.course

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, ValidationError
 
 from mtctl.balancing.contract import Method
-from mtctl.balancing.registry import Balancer
+from mtctl.balancing.registry import MethodOrChain
 from mtctl.errors import MtctlError
 from mtctl.part import IDENTITY, KeyPath, Misfit, NonNegativeInt, Part, PositiveInt, all_parts
 from mtctl.problems.amounts import Amount
@@ -60,7 +60,7 @@ class Recipe(Part):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     """The results folder: letters, digits, `.`, `_` and `-`."""
     problem: ProblemPart
-    balancer: Balancer
+    balancer: MethodOrChain
     evaluation: Evaluation = Evaluation()
     checkpoints: Checkpoints = Checkpoints()
     monitor: Monitor = Monitor()

@@ -9,7 +9,7 @@ from typing import Final
 from mtctl import __version__
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.export import as_document
-from mtctl.analysis.methods import Difference, Method
+from mtctl.analysis.methods import ComparedMethod, Difference
 from mtctl.engine.provenance import now
 from mtctl.history.formats import Run
 from mtctl.history.history import HistoryReader, recorded_history
@@ -18,13 +18,13 @@ from mtctl.problems.kind import Published
 from mtctl.report.charts import charts
 from mtctl.report.method import explanations
 from mtctl.report.parts import (
-    Column,
     Diagnosed,
     Fact,
     Kind,
+    Page,
+    PageColumn,
+    PageTable,
     Remark,
-    Report,
-    Table,
     Verdict,
 )
 from mtctl.report.plain import plain
@@ -54,7 +54,7 @@ class Circumstances:
     title: str | None
     command: str
     bootstrap_seed: int
-    found: Table | None
+    found: PageTable | None
     runs_diagnosed: tuple[Diagnosed, ...]
     files_diagnosed: tuple[Diagnosed, ...]
 
@@ -64,7 +64,7 @@ def parts(
     study: Published | None,
     around: Circumstances,
     read: HistoryReader = recorded_history,
-) -> Report:
+) -> Page:
     """Return what a report says.
 
     Args:
@@ -80,7 +80,7 @@ def parts(
     recipes, unreadable = recipe_differences(comparison.methods, comparison.baseline)
     tables = [*comparison_tables(comparison), *([published_table(study)] if study else [])]
     several = len(comparison.methods) > 1
-    return Report(
+    return Page(
         title=around.title or _title(comparison),
         lead=_lead(comparison, runs),
         facts=tuple(_facts(comparison, runs)),
@@ -136,7 +136,7 @@ def _facts(comparison: Comparison, runs: Sequence[Run]) -> Iterable[Fact]:
     yield Fact("seeds of each method" if several else "seeds", seeds, f"{len(runs):,} runs in all")
 
 
-def _outcomes(methods: Sequence[Method]) -> str:
+def _outcomes(methods: Sequence[ComparedMethod]) -> str:
     kinds = [_kind(method) for method in methods]
     words = {
         "better": "better",
@@ -147,13 +147,13 @@ def _outcomes(methods: Sequence[Method]) -> str:
     return ", ".join(f"{kinds.count(kind)} {word}" for kind, word in words.items() if kind in kinds)
 
 
-def _kind(method: Method) -> Kind:
+def _kind(method: ComparedMethod) -> Kind:
     if method.verdict in _KINDS:
         return _KINDS[method.verdict]
     return "none" if method.difference is None or method.difference.p_value is None else "unclear"
 
 
-def _verdict(comparison: Comparison, method: Method) -> Verdict:
+def _verdict(comparison: Comparison, method: ComparedMethod) -> Verdict:
     difference = method.difference
     ends = None if difference is None else difference.interval
     return Verdict(
@@ -167,7 +167,7 @@ def _verdict(comparison: Comparison, method: Method) -> Verdict:
     )
 
 
-def _sentence(comparison: Comparison, method: Method) -> str:
+def _sentence(comparison: Comparison, method: ComparedMethod) -> str:
     """Say in one sentence what is to be made of a method."""
     difference, baseline, seeds = method.difference, comparison.baseline, len(method.seeds)
     if difference is None:
@@ -198,18 +198,18 @@ def _estimate(found: Estimate) -> str:
     return f"{number(found.mean)}{half}"
 
 
-def _runs(runs: Sequence[Run]) -> Table:
+def _runs(runs: Sequence[Run]) -> PageTable:
     """Return where every figure comes from."""
-    return Table(
+    return PageTable(
         "Each run, and the command that trained it",
         (
-            Column("run", tuple(str(run.path) for run in runs), text=True),
-            Column("seed", tuple(f"{run.seed}" for run in runs)),
-            Column("status", tuple(run.status for run in runs), text=True),
-            Column(f"{runs[0].unit}s", tuple(f"{run.budget.done:,}" for run in runs)),
-            Column("wall clock", tuple(duration(run.seconds.total) for run in runs)),
-            Column("started", tuple(run.started or NOTHING for run in runs), text=True),
-            Column("recipe", tuple(run.recipe_hash[:12] for run in runs), text=True),
-            Column("command", tuple(run.command for run in runs), text=True),
+            PageColumn("run", tuple(str(run.path) for run in runs), text=True),
+            PageColumn("seed", tuple(f"{run.seed}" for run in runs)),
+            PageColumn("status", tuple(run.status for run in runs), text=True),
+            PageColumn(f"{runs[0].unit}s", tuple(f"{run.budget.done:,}" for run in runs)),
+            PageColumn("wall clock", tuple(duration(run.seconds.total) for run in runs)),
+            PageColumn("started", tuple(run.started or NOTHING for run in runs), text=True),
+            PageColumn("recipe", tuple(run.recipe_hash[:12] for run in runs), text=True),
+            PageColumn("command", tuple(run.command for run in runs), text=True),
         ),
     )

@@ -12,7 +12,7 @@ from mtctl.diagnosis.records.run import diagnose_recorded
 from mtctl.diagnosis.stored import read_diagnosis
 from mtctl.history.history import HistoryReader, recorded_history
 from mtctl.history.runs import read_run
-from mtctl.report.parts import Column, Diagnosed, Finding, Table
+from mtctl.report.parts import Diagnosed, PageColumn, PageTable, ReportedFinding
 from mtctl.report.plain import plain
 from mtctl.screens.diagnose import CONFIDENCES, headline, summary
 from mtctl.screens.diagnose_tables import STATES, experiment_tables, fixes_table, symptom_table
@@ -20,16 +20,16 @@ from mtctl.screens.figures import measure
 
 if TYPE_CHECKING:
     from mtctl.analysis.comparison import Comparison
-    from mtctl.analysis.methods import Method
+    from mtctl.analysis.methods import ComparedMethod
     from mtctl.diagnosis.report import Diagnosis, Evidence
-    from mtctl.diagnosis.report import Finding as Found
+    from mtctl.diagnosis.report import ReportedFinding as Found
 
 _SEVERITIES = ("error", "warning", "info")
 
 
 def diagnosed_runs(
     comparison: Comparison, read: HistoryReader = recorded_history
-) -> tuple[Table | None, tuple[Diagnosed, ...]]:
+) -> tuple[PageTable | None, tuple[Diagnosed, ...]]:
     """Return every finding in a line, and what the records of each method's runs say.
 
     Methods without records are left out.
@@ -55,13 +55,13 @@ def diagnosed_files(paths: Sequence[Path]) -> tuple[Diagnosed, ...]:
     return tuple(_file(path, read_diagnosis(path)) for path in dict.fromkeys(paths))
 
 
-def _by_seed(method: Method, read: HistoryReader) -> dict[int, Diagnosis]:
+def _by_seed(method: ComparedMethod, read: HistoryReader) -> dict[int, Diagnosis]:
     pairs = ((seed, read_run(path)) for seed, path in zip(method.seeds, method.paths, strict=True))
     read_pairs = ((seed, run, read(run)) for seed, run in pairs)
     return {seed: diagnose_recorded(run, history) for seed, run, history in read_pairs if history is not None}
 
 
-def _overview(by_method: Mapping[str, Mapping[int, Diagnosis]]) -> Table | None:
+def _overview(by_method: Mapping[str, Mapping[int, Diagnosis]]) -> PageTable | None:
     """Return a line for each finding: whose it is, and in how many runs of which methods; the worst first."""
     worst: dict[tuple[Code, str], int] = {}
     where: dict[tuple[Code, str], dict[str, int]] = {}
@@ -79,14 +79,14 @@ def _overview(by_method: Mapping[str, Mapping[int, Diagnosis]]) -> Table | None:
         for key in keys
     )
     codes = (EXPLANATIONS[code].title if code in EXPLANATIONS else "" for code, _ in keys)
-    return Table(
+    return PageTable(
         "Findings, and in how many runs",
         (
-            Column("finding", tuple(code for code, _ in keys), text=True),
-            Column("severity", tuple(_SEVERITIES[worst[key]] for key in keys), text=True),
-            Column("task", tuple(task for _, task in keys), text=True),
-            Column("which means", tuple(codes), text=True),
-            Column("runs", tuple(runs), text=True),
+            PageColumn("finding", tuple(code for code, _ in keys), text=True),
+            PageColumn("severity", tuple(_SEVERITIES[worst[key]] for key in keys), text=True),
+            PageColumn("task", tuple(task for _, task in keys), text=True),
+            PageColumn("which means", tuple(codes), text=True),
+            PageColumn("runs", tuple(runs), text=True),
         ),
     )
 
@@ -124,7 +124,7 @@ def _bad(diagnosis: Diagnosis) -> bool:
     return any(each.severity != "info" for each in diagnosis.findings)
 
 
-def _merged(by_seed: Mapping[int, Diagnosis]) -> Iterable[Finding]:
+def _merged(by_seed: Mapping[int, Diagnosis]) -> Iterable[ReportedFinding]:
     """Yield findings, those of several seeds once: the worst first, then those of most seeds."""
     seen: dict[tuple[str, str | None], dict[int, Found]] = {}
     for seed, each in by_seed.items():
@@ -150,9 +150,9 @@ def _seeds(seeds: Iterable[int]) -> str:
     return f"seed{'s' if len(found) > 1 else ''} {', '.join(found)}"
 
 
-def _finding(finding: Found, seen: str) -> Finding:
+def _finding(finding: Found, seen: str) -> ReportedFinding:
     known = EXPLANATIONS.get(finding.code)
-    return Finding(
+    return ReportedFinding(
         severity=finding.severity,
         code=finding.code,
         title=known.title if known else "",
@@ -171,7 +171,7 @@ def _evidence(evidence: Evidence) -> str:
     return f"{evidence.name}: {value}{unit}" + (f" ({evidence.against})" if evidence.against else "")
 
 
-def _states(by_seed: Mapping[int, Diagnosis]) -> Iterable[Table]:
+def _states(by_seed: Mapping[int, Diagnosis]) -> Iterable[PageTable]:
     """Yield how each task does: of one run with its figures, of several by how many there are."""
     found = list(by_seed.values())
     if len(found) == 1:
@@ -183,11 +183,14 @@ def _states(by_seed: Mapping[int, Diagnosis]) -> Iterable[Table]:
         by_state[STATES[state.state]] = by_state.get(STATES[state.state], 0) + 1
     states = [name for name in STATES.values() if any(name in each for each in counts.values())]
     if states:
-        yield Table(
+        yield PageTable(
             "Runs by how each task does",
             (
-                Column("task", tuple(counts), text=True),
-                *(Column(name, tuple(f"{each.get(name, 0)}" for each in counts.values())) for name in states),
+                PageColumn("task", tuple(counts), text=True),
+                *(
+                    PageColumn(name, tuple(f"{each.get(name, 0)}" for each in counts.values()))
+                    for name in states
+                ),
             ),
         )
 

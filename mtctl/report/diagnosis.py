@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from mtctl.report.markup import Child, Markup, element
-from mtctl.report.parts import Diagnosed, Finding, Report, Severity
+from mtctl.report.parts import Diagnosed, Page, ReportedFinding, Severity
 from mtctl.report.tables import table
 
 _MARKS: Final[dict[Severity, str]] = {"error": "✘", "warning": "⚠", "info": "ℹ"}
 
 
-def diagnosis(report: Report) -> Iterable[Child]:
+def diagnosis(report: Page) -> Iterable[Child]:
     """Yield what runs' records say, then what was diagnosed elsewhere."""
     yield element(
         "p",
@@ -52,7 +52,7 @@ def _diagnosed(found: Diagnosed) -> Markup:
     )
 
 
-def _finding(finding: Finding) -> Markup:
+def _finding(finding: ReportedFinding) -> Markup:
     about = [finding.task, finding.confidence, finding.seen]
     evidence = (element("li", each) for each in finding.evidence)
     return element(
@@ -71,7 +71,7 @@ def _finding(finding: Finding) -> Markup:
     )
 
 
-def _help(finding: Finding) -> Markup | None:
+def _help(finding: ReportedFinding) -> Markup | None:
     if not finding.remedies:
         return None
     return element(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from mtctl.report.markup import Markup, data, element, raw
-from mtctl.report.parts import Report
+from mtctl.report.parts import Page
 from mtctl.report.sections import Section, render, sections
 
 GENERATOR: Final = "mtctl report"
@@ -39,7 +39,7 @@ _HEAD: Final = 2_000
 """Bytes within which a page says what made it."""
 
 
-def page(report: Report) -> str:
+def page(report: Page) -> str:
     """Return the page's HTML."""
     head = element(
         "head",
@@ -81,7 +81,7 @@ def _assets(names: Iterable[str]) -> str:
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
 
 
-def _header(report: Report, shown: Iterable[Section]) -> Markup:
+def _header(report: Page, shown: Iterable[Section]) -> Markup:
     links = (element("li", element("a", each.short, href=f"#{each.name}")) for each in shown)
     theme = element("button", "Dark", type="button", id="theme", aria_pressed="false", hidden=True)
     return element(

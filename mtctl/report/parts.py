@@ -12,7 +12,7 @@ Severity = Literal["error", "warning", "info"]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class PageColumn:
     """A column of a table.
 
     Args:
@@ -27,11 +27,11 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PageTable:
     """A table; the first column names the rows."""
 
     title: str
-    columns: tuple[Column, ...]
+    columns: tuple[PageColumn, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ReportedFinding:
     """Something that a diagnosis found.
 
     Args:
@@ -117,8 +117,8 @@ class Diagnosed:
     name: str
     lead: str
     summary: str
-    findings: tuple[Finding, ...]
-    tables: tuple[Table, ...] = ()
+    findings: tuple[ReportedFinding, ...]
+    tables: tuple[PageTable, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -131,7 +131,7 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Page:
     """A report.
 
     Args:
@@ -166,15 +166,15 @@ class Report:
     left_out: tuple[Remark, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
-    mismatch: Table | None
-    tables: tuple[Table, ...]
-    recipes: Table | None
+    mismatch: PageTable | None
+    tables: tuple[PageTable, ...]
+    recipes: PageTable | None
     recipe_remarks: tuple[str, ...]
-    found: Table | None
+    found: PageTable | None
     runs_diagnosed: tuple[Diagnosed, ...]
     files_diagnosed: tuple[Diagnosed, ...]
     explanations: tuple[Explanation, ...]
-    runs: Table
+    runs: PageTable
     command: str
     written: str
     comparison: Mapping[str, Any]

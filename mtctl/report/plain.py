@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mtctl.report.parts import Column, Table
+from mtctl.report.parts import PageColumn, PageTable
 from mtctl.screens.tables import StackedTable
 
 
-def plain(table: StackedTable) -> Table:
+def plain(table: StackedTable) -> PageTable:
     """Return a screen's table as plain data."""
-    return Table(
-        table.title, tuple(Column(each.header, each.cells, text=each.text) for each in table.columns)
+    return PageTable(
+        table.title, tuple(PageColumn(each.header, each.cells, text=each.text) for each in table.columns)
     )

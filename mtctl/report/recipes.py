@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mtctl.analysis.methods import Method
+from mtctl.analysis.methods import ComparedMethod
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
 from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import ABSENT, differences, load
 from mtctl.recipes.resolved import text
-from mtctl.report.parts import Column, Table
+from mtctl.report.parts import PageColumn, PageTable
 
 _SIDE_BY_SIDE = 6
 """Methods that have a column each; of more, each difference to the baseline has a row."""
 _TRIVIAL = frozenset({"name"})
 
 
-def recipe_differences(methods: Sequence[Method], baseline: str) -> tuple[Table | None, tuple[str, ...]]:
+def recipe_differences(
+    methods: Sequence[ComparedMethod], baseline: str
+) -> tuple[PageTable | None, tuple[str, ...]]:
     """Return what differs between the methods' resolved recipes, and which cannot be read.
 
     Args:
@@ -65,16 +67,16 @@ def _text(value: object) -> str:
     return "–" if value == ABSENT else text(value)
 
 
-def _columns(reference: str, found: dict[str, dict[str, tuple[str, str]]]) -> Table:
+def _columns(reference: str, found: dict[str, dict[str, tuple[str, str]]]) -> PageTable:
     """Return a row for each key and a column for each method."""
     known = {key: one for each in found.values() for key, (one, _) in each.items()}
-    return Table(
+    return PageTable(
         "A row for each key that differs",
         (
-            Column("key", tuple(known), text=True),
-            Column(reference, tuple(known.values()), text=True),
+            PageColumn("key", tuple(known), text=True),
+            PageColumn(reference, tuple(known.values()), text=True),
             *(
-                Column(
+                PageColumn(
                     label,
                     tuple(each[key][1] if key in each else one for key, one in known.items()),
                     text=True,
@@ -85,16 +87,16 @@ def _columns(reference: str, found: dict[str, dict[str, tuple[str, str]]]) -> Ta
     )
 
 
-def _rows(reference: str, found: dict[str, dict[str, tuple[str, str]]]) -> Table:
+def _rows(reference: str, found: dict[str, dict[str, tuple[str, str]]]) -> PageTable:
     """Return a row for each method and key."""
     rows = [(label, key, *values) for label, each in found.items() for key, values in each.items()]
     labels, keys, ones, others = zip(*rows, strict=True)
-    return Table(
+    return PageTable(
         f"Each recipe against that of {reference}",
         (
-            Column("method", labels, text=True),
-            Column("key", keys, text=True),
-            Column(f"in {reference}", ones, text=True),
-            Column("here", others, text=True),
+            PageColumn("method", labels, text=True),
+            PageColumn("key", keys, text=True),
+            PageColumn(f"in {reference}", ones, text=True),
+            PageColumn("here", others, text=True),
         ),
     )

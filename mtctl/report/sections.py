@@ -9,7 +9,7 @@ from typing import Final
 from mtctl.history.series import MOST_STRETCHES
 from mtctl.report.diagnosis import diagnosis
 from mtctl.report.markup import Child, Markup, element
-from mtctl.report.parts import Report
+from mtctl.report.parts import Page
 from mtctl.report.summary import summary
 from mtctl.report.tables import table
 
@@ -30,16 +30,16 @@ class Section:
     name: str
     heading: str
     short: str
-    content: Callable[[Report], Iterable[Child]]
+    content: Callable[[Page], Iterable[Child]]
 
 
-def sections(report: Report) -> list[Section]:
+def sections(report: Page) -> list[Section]:
     """Return the sections of a report: one without content is left out."""
     diagnosed = report.runs_diagnosed or report.files_diagnosed
     return [section for section in _SECTIONS if section.name != "diagnosis" or diagnosed]
 
 
-def render(section: Section, report: Report) -> Markup:
+def render(section: Section, report: Page) -> Markup:
     """Return a section's HTML."""
     heading = f"{section.name}-heading"
     return element(
@@ -72,7 +72,7 @@ def _legend() -> Markup:
     return element("div", class_="controls methods")
 
 
-def _curves(report: Report) -> Iterable[Child]:
+def _curves(report: Page) -> Iterable[Child]:
     yield _legend()
     yield _chart(
         "learning",
@@ -82,7 +82,7 @@ def _curves(report: Report) -> Iterable[Child]:
     )
 
 
-def _scores(report: Report) -> Iterable[Child]:
+def _scores(report: Page) -> Iterable[Child]:
     higher = report.comparison["score"]["higher_is_better"]
     yield _legend()
     yield _chart(
@@ -98,7 +98,7 @@ def _scores(report: Report) -> Iterable[Child]:
     )
 
 
-def _sharing(report: Report) -> Iterable[Child]:
+def _sharing(report: Page) -> Iterable[Child]:
     yield _legend()
     yield _chart(
         "weights",
@@ -113,7 +113,7 @@ def _sharing(report: Report) -> Iterable[Child]:
     )
 
 
-def _recipes(report: Report) -> Iterable[Child]:
+def _recipes(report: Page) -> Iterable[Child]:
     if report.recipes is None:
         yield element("p", "There is nothing to tell: no key differs between recipes that can be read.")
     else:
@@ -122,11 +122,11 @@ def _recipes(report: Report) -> Iterable[Child]:
         yield element("ul", (element("li", each) for each in report.recipe_remarks), class_="quiet")
 
 
-def _tables(report: Report) -> Iterable[Child]:
+def _tables(report: Page) -> Iterable[Child]:
     return map(table, report.tables)
 
 
-def _method(report: Report) -> Iterable[Child]:
+def _method(report: Page) -> Iterable[Child]:
     yield element(
         "dl",
         ((element("dt", each.what), element("dd", each.how)) for each in report.explanations),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from mtctl.report.markup import Child, Markup, element
-from mtctl.report.parts import Fact, Kind, Remark, Report, Verdict
+from mtctl.report.parts import Fact, Kind, Page, Remark, Verdict
 from mtctl.report.tables import figure, name, table
 
 WORDS: Final[dict[Kind, tuple[str, str]]] = {
@@ -23,7 +23,7 @@ _LARGE: Final = 1e9
 """From here on numbers are written in powers of ten, as on the screens."""
 
 
-def summary(report: Report) -> Iterable[Child]:
+def summary(report: Page) -> Iterable[Child]:
     """Yield the figures, the verdicts, and what to be careful about."""
     yield element("dl", map(_fact, report.facts), class_="facts")
     yield from _cautions(report)
@@ -93,7 +93,7 @@ def _interval(verdict: Verdict, low: float, high: float, difference: str) -> Mar
     )
 
 
-def _cautions(report: Report) -> Iterable[Markup]:
+def _cautions(report: Page) -> Iterable[Markup]:
     if report.mismatch is not None:
         yield element(
             "div",
@@ -115,7 +115,7 @@ def _caution(title: str, remarks: Iterable[Remark]) -> Markup:
     return element("div", element("h3", title), element("ul", items), class_="caution", role="note")
 
 
-def _notes(report: Report) -> Iterable[Markup]:
+def _notes(report: Page) -> Iterable[Markup]:
     if report.notes:
         items = (element("li", note) for note in report.notes)
         yield element("div", element("h3", "Notes"), element("ul", items), class_="notes")

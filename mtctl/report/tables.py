@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from mtctl.report.markup import Markup, element, join
-from mtctl.report.parts import Column, Table
+from mtctl.report.parts import PageColumn, PageTable
 
 _MINUS: Final = re.compile(r"(?<![\w-])-(?=\d)")
 _BREAKS: Final = re.compile(r"(?<=[-_./@])(?=[^\W\d_])")
@@ -16,7 +16,7 @@ _FIGURE_SPACE: Final = "\u2007"
 """As wide as a digit."""
 
 
-def table(found: Table) -> Markup:
+def table(found: PageTable) -> Markup:
     """Return a table that scrolls within itself where the page is narrower."""
     head = element("tr", (_header(column) for column in found.columns))
     rows = (
@@ -38,11 +38,11 @@ def table(found: Table) -> Markup:
     )
 
 
-def _header(column: Column) -> Markup:
+def _header(column: PageColumn) -> Markup:
     return element("th", column.header, scope="col", class_=None if column.text else "number")
 
 
-def _cell(column: Column, cell: str, *, first: bool) -> Markup:
+def _cell(column: PageColumn, cell: str, *, first: bool) -> Markup:
     shown = name(cell) if column.text else figure(cell)
     kind = None if column.text else "number"
     return element("th", shown, scope="row") if first else element("td", shown, class_=kind)

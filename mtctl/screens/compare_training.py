@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.efficiency import AVERAGE, Reaching
-from mtctl.analysis.methods import Method
+from mtctl.analysis.methods import ComparedMethod
 from mtctl.problems.kind import Published
 from mtctl.screens.figures import NOTHING, duration, measure, number, percent
 from mtctl.screens.tables import Column, StackedTable
@@ -78,7 +78,7 @@ def sharing(comparison: Comparison, names: Column) -> Iterator[StackedTable]:
     )
 
 
-def _weights(method: Method, task: str) -> str:
+def _weights(method: ComparedMethod, task: str) -> str:
     shared = method.sharing
     if shared is None or task not in shared.first or task not in shared.last:
         return NOTHING

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from mtctl.analysis.selection import AgainstLast, Rescored, Selection, mean_bias
-from mtctl.history.formats import Run, Score
+from mtctl.history.formats import RecordedScore, Run
 from mtctl.screens.compare import remark
 from mtctl.screens.figures import NOTHING, estimates, interval, number
 from mtctl.screens.prose import Sentence
@@ -74,7 +74,7 @@ def selection_sentences(selection: Selection, run: Run) -> Iterator[str]:
         yield _against_last(selection, selection.last, run)
 
 
-def _meaning(average: Rescored, score: Score) -> str:
+def _meaning(average: Rescored, score: RecordedScore) -> str:
     bias = average.bias if score.higher_is_better else -average.bias
     ends, half = average.interval, average.half_width
     if ends is None or half is None:

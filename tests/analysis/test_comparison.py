@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mtctl.analysis.comparison import Comparison, compare
-from mtctl.analysis.methods import Method
+from mtctl.analysis.methods import ComparedMethod
 from mtctl.analysis.mismatch import MismatchError
 from mtctl.engine.directory import RunDirectory
 from mtctl.errors import MtctlError
@@ -21,7 +21,7 @@ def write_method(root: Path, name: str, averages: dict[int, float], **changes: A
         write_run(root, name, seed, returns=scores(average), **changes)
 
 
-def methods(found: Comparison) -> dict[str, Method]:
+def methods(found: Comparison) -> dict[str, ComparedMethod]:
     return {method.label: method for method in found.methods}
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mtctl.analysis.comparison import compare
-from mtctl.analysis.methods import Method, mean_ranks, relative_change
+from mtctl.analysis.methods import ComparedMethod, mean_ranks, relative_change
 from tests.history.runs_factory import TASKS, scores, write_course, write_run
 
 
@@ -18,7 +18,7 @@ def write_method(root: Path, name: str, averages: list[float]) -> None:
         write_run(root, name, seed, returns=scores(average))
 
 
-def found(root: Path, **options: object) -> dict[str, Method]:
+def found(root: Path, **options: object) -> dict[str, ComparedMethod]:
     return {method.label: method for method in compare([root], **options).methods}  # type: ignore[arg-type]
 
 

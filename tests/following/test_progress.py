@@ -318,4 +318,4 @@ def test_the_plan_of_a_run_is_that_of_its_recipe(tmp_path: Path) -> None:
             assert getattr(found, field) == getattr(planned, field)
         assert found.score.success == planned.score.success
         assert isinstance(planned.figures, Figures)
-        assert found.figures == formats.Figures.model_validate(asdict(planned.figures))
+        assert found.figures == formats.RecordedFigures.model_validate(asdict(planned.figures))

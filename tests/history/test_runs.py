@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtctl.errors import MtctlError
-from mtctl.history.course import Course, read_course
+from mtctl.history.course import TrainingSummary, read_course
 from mtctl.history.history import History, read_history
 from mtctl.history.runs import evaluation, find_runs, read_run
 from tests.history.runs_factory import run_document, write_run, write_windows_run
@@ -22,7 +22,7 @@ def history(path: Path) -> History:
     return read_history(read_run(path))
 
 
-def course(path: Path) -> Course:
+def course(path: Path) -> TrainingSummary:
     return read_course(read_run(path))
 
 

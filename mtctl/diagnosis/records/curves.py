@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mtctl.diagnosis.records import losses
 from mtctl.diagnosis.records.metrics_columns import Columns, choose
-from mtctl.diagnosis.records.metrics_file import Table, read_table
+from mtctl.diagnosis.records.metrics_file import MetricsTable, read_table
 from mtctl.diagnosis.records.ranking import ranked
 from mtctl.diagnosis.records.ruling import Ruling
 from mtctl.diagnosis.records.trends import Values, finite, noise
@@ -93,7 +93,7 @@ def diagnose_metrics(path: Path, columns: Mapping[str, str] | None = None) -> Di
     )
 
 
-def _steps(table: Table, chosen: Columns) -> tuple[npt.NDArray[np.float64], list[str]]:
+def _steps(table: MetricsTable, chosen: Columns) -> tuple[npt.NDArray[np.float64], list[str]]:
     """Return each row's step, and what a reader should know of them."""
     if chosen.step is None:
         note = "no column counts the steps (step, iteration, epoch, …), so rows are counted"
@@ -116,7 +116,7 @@ def _steps(table: Table, chosen: Columns) -> tuple[npt.NDArray[np.float64], list
     return steps, []
 
 
-def _curve(table: Table, column: str, steps: npt.NDArray[np.float64]) -> _Curve:
+def _curve(table: MetricsTable, column: str, steps: npt.NDArray[np.float64]) -> _Curve:
     """Return a column in order of its steps; of several values at one step, the last that was written."""
     values, rows = table.numbers(column)
     if not len(rows):

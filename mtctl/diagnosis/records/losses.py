@@ -9,7 +9,7 @@ import numpy as np
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
 from mtctl.diagnosis.records.trends import (
-    Course,
+    CurveSummary,
     Values,
     blocks,
     course,
@@ -70,7 +70,7 @@ def task_state(
     )
 
 
-def _state(found: Course, count: int, constant: float | None, skill: float | None) -> State:
+def _state(found: CurveSummary, count: int, constant: float | None, skill: float | None) -> State:
     if count < 2:
         return "unknown"
     if found.first > 0 and found.last > BLOWN_UP * max(found.first, constant or 0.0):

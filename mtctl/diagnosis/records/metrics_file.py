@@ -36,7 +36,7 @@ _LINE_END: Final = re.compile("\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class MetricsTable:
     """Rows and named columns.
 
     Args:
@@ -103,7 +103,7 @@ def _number(cell: Any) -> float:
     raise ValueError
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> MetricsTable:
     """Return a metrics file as a table.
 
     Args:
@@ -135,7 +135,7 @@ def read_table(path: Path) -> Table:
     return reader(path, text)
 
 
-def _csv(path: Path, content: str) -> Table:
+def _csv(path: Path, content: str) -> MetricsTable:
     header = content.lstrip("\r\n").partition("\n")[0]
     delimiter = max(DELIMITERS, key=header.count)
     rows, lines = [], []
@@ -162,7 +162,7 @@ def _csv(path: Path, content: str) -> Table:
         if len(row) != len(names):
             text = f"{path}:{line} has {len(row)} cells, but there are {len(names)} columns"
             raise MtctlError(text, hint="every line needs as many cells as the first; cells may be empty")
-    return Table(path, names, rows, lines, content, delimiter, cut_off)
+    return MetricsTable(path, names, rows, lines, content, delimiter, cut_off)
 
 
 def _is_number(text: str) -> bool:
@@ -173,7 +173,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _jsonl(path: Path, text: str) -> Table:
+def _jsonl(path: Path, text: str) -> MetricsTable:
     lines = text.split("\n")
     objects, numbers, cut_off = [], [], None
     for number, line in enumerate(lines, 1):
@@ -189,7 +189,7 @@ def _jsonl(path: Path, text: str) -> Table:
             continue
         numbers.append(number)
     names = tuple(dict.fromkeys(name for each in objects for name in each))
-    return Table(path, names, objects, numbers, text, "", cut_off)
+    return MetricsTable(path, names, objects, numbers, text, "", cut_off)
 
 
 def _object(line: str, place: str) -> dict[str, Any]:

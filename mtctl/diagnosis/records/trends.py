@@ -105,7 +105,7 @@ def trend(values: Sequence[float] | Values) -> Trend | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class CurveSummary:
     """A curve from end to end.
 
     Args:
@@ -126,7 +126,7 @@ class Course:
         return relative(self.first, self.last)
 
 
-def course(values: Sequence[float] | Values) -> Course:
+def course(values: Sequence[float] | Values) -> CurveSummary:
     """Return how a curve went, given at least one value.
 
     It has moved if the rank test over all blocks says so, or if its ends differ by 3 standard errors: a curve
@@ -141,7 +141,7 @@ def course(values: Sequence[float] | Values) -> Course:
         direction: Direction = "falling" if gap < 0 else "rising" if gap > 0 else "level"
     else:
         direction = _direction(by_ranks) if by_ranks * gap > 0 else "level"
-    return Course(first, last, deviation, direction)
+    return CurveSummary(first, last, deviation, direction)
 
 
 def relative(first: float, last: float) -> float:

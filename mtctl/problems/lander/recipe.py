@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mtctl.balancing.contract import Method
 from mtctl.balancing.fixed import Equal, Manual
-from mtctl.balancing.registry import Balancer
+from mtctl.balancing.registry import MethodOrChain
 from mtctl.part import LATER, KeyPath, Misfit, NonNegativeInt, PositiveFraction, PositiveInt
 from mtctl.problems.amounts import Amount
 from mtctl.problems.lander.agents import Agent
@@ -63,7 +63,7 @@ class LanderRecipe(Recipe):
 
     problem: LanderProblem
     agent: Agent
-    balancer: Balancer
+    balancer: MethodOrChain
     evaluation: EpisodeEvaluation = EpisodeEvaluation()
 
     @property

@@ -23,7 +23,7 @@ from mtctl.problems.windows.parts import (
 )
 from mtctl.problems.windows.splits import split
 from mtctl.problems.windows.targets import targets
-from mtctl.problems.windows.windows import Windows
+from mtctl.problems.windows.windows import LabelledWindows
 from mtctl.reading import open_file
 
 
@@ -108,7 +108,7 @@ def _generated(count: int, seed: int, stream: int, difficulty: float, position: 
     return _dataset(windows, position)
 
 
-def _windows(data: WindowsFile) -> Windows:
+def _windows(data: WindowsFile) -> LabelledWindows:
     """Return a file's windows; where it is gone, say how a recipe is told its new place."""
     try:
         return _read(data.path, *_stamp(data.path))
@@ -121,7 +121,7 @@ def _windows(data: WindowsFile) -> Windows:
 
 
 @lru_cache(maxsize=2)
-def _read(path: str, _size: int, _changed: int) -> Windows:
+def _read(path: str, _size: int, _changed: int) -> LabelledWindows:
     return read_windows(Path(path))
 
 
@@ -140,7 +140,7 @@ def _stamp(path: str) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _dataset(windows: Windows, position: bool) -> Dataset:
+def _dataset(windows: LabelledWindows, position: bool) -> Dataset:
     truth = targets(windows)
     return Dataset(
         torch.from_numpy(features(windows.bars, position)),

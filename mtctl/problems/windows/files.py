@@ -23,8 +23,8 @@ import numpy as np
 from mtctl.errors import MtctlError
 from mtctl.problems.windows.rows import NESTED, OPTIONAL, PARTICULARS, WIDE, Row, RowReader, shown
 from mtctl.problems.windows.splits import find_bases
-from mtctl.problems.windows.tables import Table, open_table
-from mtctl.problems.windows.windows import LENGTH, PRICES, Windows
+from mtctl.problems.windows.tables import DataTable, open_table
+from mtctl.problems.windows.windows import LENGTH, PRICES, LabelledWindows
 from mtctl.yaml.mistakes import closest
 
 _SHOWN: Final = 20
@@ -39,7 +39,7 @@ _REMEDY: Final = (
 )
 
 
-def read_windows(path: Path) -> Windows:
+def read_windows(path: Path) -> LabelledWindows:
     """Read labelled windows from a .csv or .parquet file in the schema above.
 
     `base` joins rows with the same `base_id` and rows that overlap, see `find_bases`.
@@ -58,7 +58,7 @@ def read_windows(path: Path) -> Windows:
     bars = np.stack([row.prices for row in rows]).reshape(-1, LENGTH, len(PRICES))
     label, start, end = np.array([[row.label, row.start, row.end] for row in rows], dtype=np.int64).T
     base = find_bases(bars, [row.base_id for row in rows])
-    return Windows(bars, label, start, end, tuple(row.window_id for row in rows), base)
+    return LabelledWindows(bars, label, start, end, tuple(row.window_id for row in rows), base)
 
 
 class _Problems:
@@ -92,7 +92,7 @@ class _Problems:
         )
 
 
-def _check_columns(table: Table, problems: _Problems) -> None:
+def _check_columns(table: DataTable, problems: _Problems) -> None:
     prices = (NESTED,) if table.nested and NESTED in table.columns else WIDE
     required = (*PARTICULARS, *prices)
     missing = [name for name in required if name not in table.columns]
@@ -114,7 +114,7 @@ def _check_columns(table: Table, problems: _Problems) -> None:
         problems.add(table.head, f"missing: {', '.join([*absent[:_NAMED], *more])}")
 
 
-def _rows(table: Table, problems: _Problems) -> Iterator[Row]:
+def _rows(table: DataTable, problems: _Problems) -> Iterator[Row]:
     reader = RowReader(table.columns)
     first: dict[str, str] = {}
     for number, cells in table.rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
-from mtctl.balancing.registry import Balancer
+from mtctl.balancing.registry import MethodOrChain
 from mtctl.part import KeyPath, Misfit
 from mtctl.problems.amounts import Amount
 from mtctl.problems.recipe import Checkpoints, Monitor, Recipe
@@ -22,7 +22,7 @@ class WindowsRecipe(Recipe):
     problem: WindowsProblem
     model: SequenceModel
     training: Training = Training()
-    balancer: Balancer
+    balancer: MethodOrChain
     checkpoints: Checkpoints = Checkpoints(every=5)
     monitor: Monitor = Monitor(every=32)
 

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from mtctl.errors import MtctlError
-from mtctl.problems.windows.windows import LENGTH, TYPES, Floats, Integers, Windows
+from mtctl.problems.windows.windows import LENGTH, TYPES, Floats, Integers, LabelledWindows
 
 DEFAULT: Final = 0.3
 """Difficulty at which the study's training loop behaves as published: from the first to the fifth epoch (168
@@ -37,7 +37,7 @@ _RETRACEMENT: Final = 1.7
 _QUIET: Final = 0.1  #: volatility in a consolidation, relative to what it were without
 
 
-def generate(count: int, rng: np.random.Generator, difficulty: float = DEFAULT) -> Windows:
+def generate(count: int, rng: np.random.Generator, difficulty: float = DEFAULT) -> LabelledWindows:
     """Return `count` independent windows.
 
     Log prices are a random walk with clustered volatility, r_t = σ_t·q_t·(ε_t + λ·m_t), where
@@ -62,7 +62,7 @@ def generate(count: int, rng: np.random.Generator, difficulty: float = DEFAULT) 
     strength = 1 - difficulty
     bars = _bars(strength * drift, 1 - strength * (1 - quiet), rng)
     ids = tuple(f"synthetic-{number:05d}" for number in range(count))
-    return Windows(bars, label, start, end, ids, base=np.arange(count))
+    return LabelledWindows(bars, label, start, end, ids, base=np.arange(count))
 
 
 def _traces(

@@ -29,7 +29,7 @@ _FEWER: Final = "train on a part of it, or on a machine with more memory"
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class DataTable:
     """The content of a file.
 
     Args:
@@ -55,7 +55,7 @@ class Table:
 
 
 @contextmanager
-def open_table(path: Path) -> Iterator[Table]:
+def open_table(path: Path) -> Iterator[DataTable]:
     """Open a .csv or .parquet file; rows are read while they are asked for.
 
     CSV files are UTF-8, with or without a byte order mark; commas part the cells, the first line names the
@@ -90,7 +90,7 @@ def open_table(path: Path) -> Iterator[Table]:
 
 
 @contextmanager
-def _csv(path: Path, begin: bytes) -> Iterator[Table]:
+def _csv(path: Path, begin: bytes) -> Iterator[DataTable]:
     if begin == _PARQUET:
         raise MtctlError(f"{path} is a parquet file", hint="rename it to end in .parquet")
     # Bytes that are not UTF-8 become lone surrogates, so that the cell can be named in which they stand.
@@ -104,7 +104,7 @@ def _csv(path: Path, begin: bytes) -> Iterator[Table]:
             )
         if not "".join(columns).isprintable():
             raise MtctlError(f"{path}:1 is not UTF-8 text", hint="write the file as CSV in UTF-8")
-        yield Table(path, columns, _csv_rows(path, reader), nested=False)
+        yield DataTable(path, columns, _csv_rows(path, reader), nested=False)
 
 
 def _csv_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -125,7 +125,7 @@ def _next_row(path: Path, reader: Any) -> list[str] | None:
 
 
 @contextmanager
-def _parquet(path: Path, begin: bytes) -> Iterator[Table]:
+def _parquet(path: Path, begin: bytes) -> Iterator[DataTable]:
     try:
         from pyarrow import ArrowException  # noqa: PLC0415 - optional
         from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - optional
@@ -140,7 +140,7 @@ def _parquet(path: Path, begin: bytes) -> Iterator[Table]:
             )
         with ParquetFile(path) as file:
             _require_room(path, file.metadata)
-            yield Table(path, tuple(file.schema_arrow.names), _parquet_rows(file), nested=True)
+            yield DataTable(path, tuple(file.schema_arrow.names), _parquet_rows(file), nested=True)
     except (ArrowException, OSError) as error:
         raise MtctlError(
             f"{path} is an incomplete or damaged parquet file: {shortened(str(error))}",

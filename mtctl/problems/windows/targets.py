@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from mtctl.problems.windows.windows import LENGTH, Integers, Windows
+from mtctl.problems.windows.windows import LENGTH, Integers, LabelledWindows
 
 HORIZON: Final = 20
 """Bars beyond which the countdown stops counting; the study's value."""
@@ -31,7 +31,7 @@ class Targets:
     countdown: npt.NDArray[np.float32]
 
 
-def targets(windows: Windows) -> Targets:
+def targets(windows: LabelledWindows) -> Targets:
     """Return the targets of every window."""
     bar = np.arange(LENGTH)
     start, end = windows.start[:, None], windows.end[:, None]

@@ -23,7 +23,7 @@ TYPES: Final = ("consolidation", "retracement")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Windows:
+class LabelledWindows:
     """N windows, each with one expansion: a run of bars that moves the price in one direction.
 
     Args:
@@ -55,10 +55,10 @@ class Windows:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, indices: npt.ArrayLike) -> Windows:
+    def take(self, indices: npt.ArrayLike) -> LabelledWindows:
         """Return the windows at `indices`, integers in any order, possibly repeated."""
         rows = np.asarray(indices, dtype=np.int64)
-        return Windows(
+        return LabelledWindows(
             self.bars[rows],
             self.label[rows],
             self.start[rows],

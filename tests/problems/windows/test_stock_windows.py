@@ -10,7 +10,7 @@ import pytest
 import examples.stock_windows as example
 from mtctl.problems.windows.files import read_windows
 from mtctl.problems.windows.splits import split
-from mtctl.problems.windows.windows import LENGTH, TYPES, Floats, Windows
+from mtctl.problems.windows.windows import LENGTH, TYPES, Floats, LabelledWindows
 
 ROOT = Path(__file__).parents[3]
 
@@ -21,14 +21,14 @@ def run(out: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Windows]:
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, LabelledWindows]:
     path = tmp_path_factory.mktemp("stocks") / "out.csv"
     done = run(path)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", f"276 windows in {path}\n")
     return path, read_windows(path)
 
 
-def test_the_windows_are_many_and_of_both_types(written: tuple[Path, Windows]) -> None:
+def test_the_windows_are_many_and_of_both_types(written: tuple[Path, LabelledWindows]) -> None:
     _, windows = written
     assert len(windows) == 276
     assert np.bincount(windows.label).tolist() == [175, 101]
@@ -38,14 +38,14 @@ def test_the_windows_are_many_and_of_both_types(written: tuple[Path, Windows]) -
     assert windows.end.max() < LENGTH - 20
 
 
-def test_each_stretch_is_one_base(written: tuple[Path, Windows]) -> None:
+def test_each_stretch_is_one_base(written: tuple[Path, LabelledWindows]) -> None:
     _, windows = written
     assert windows.base.tolist() == [index // 3 for index in range(276)]
     stocks = {(base, name.partition("-")[0]) for base, name in zip(windows.base, windows.ids, strict=True)}
     assert len(stocks) == 92
 
 
-def test_the_windows_can_be_split(written: tuple[Path, Windows]) -> None:
+def test_the_windows_can_be_split(written: tuple[Path, LabelledWindows]) -> None:
     _, windows = written
     found = split(windows.base, (0.15, 0.2), np.random.default_rng(0))
     sizes = [len(part) for part in (found.train, found.validation, found.test)]
@@ -54,7 +54,7 @@ def test_the_windows_can_be_split(written: tuple[Path, Windows]) -> None:
         assert set(windows.label[part]) == {0, 1}
 
 
-def test_the_file_is_always_the_same(written: tuple[Path, Windows], tmp_path: Path) -> None:
+def test_the_file_is_always_the_same(written: tuple[Path, LabelledWindows], tmp_path: Path) -> None:
     path, _ = written
     assert run(tmp_path / "again.csv").returncode == 0
     assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()

@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from mtctl.errors import MtctlError
 from mtctl.problems.windows.synthetic import LAST_START, generate
 from mtctl.problems.windows.targets import HORIZON, targets
-from mtctl.problems.windows.windows import LENGTH, TYPES, Floats, Windows
+from mtctl.problems.windows.windows import LENGTH, TYPES, Floats, LabelledWindows
 
 MANY = 10_000
 UNTIMED = settings(max_examples=50, deadline=None)
 
 
-def made(count: int = 4, seed: int = 0, difficulty: float = 0.3) -> Windows:
+def made(count: int = 4, seed: int = 0, difficulty: float = 0.3) -> LabelledWindows:
     return generate(count, np.random.default_rng(seed), difficulty)
 
 
 @pytest.fixture(scope="module")
-def many() -> Windows:
+def many() -> LabelledWindows:
     return made(MANY)
 
 
@@ -32,35 +32,36 @@ def huber(error: Floats) -> Floats:
     return np.where(size < 1, size**2 / 2, size - 0.5)
 
 
-def same(one: Windows, other: Windows) -> bool:
+def same(one: LabelledWindows, other: LabelledWindows) -> bool:
     return all(
-        np.array_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(Windows)
+        np.array_equal(getattr(one, field.name), getattr(other, field.name))
+        for field in fields(LabelledWindows)
     )
 
 
 class TestPublishedStatistics:
-    def test_starts_and_lengths(self, many: Windows) -> None:
+    def test_starts_and_lengths(self, many: LabelledWindows) -> None:
         assert many.start.mean() == pytest.approx(50, abs=0.8)
         assert np.median(many.end - many.start) == 5
         assert np.bincount(many.label) / MANY == pytest.approx([0.5, 0.5], abs=0.02)
 
-    def test_starts_leave_room_for_what_comes_before_and_after(self, many: Windows) -> None:
+    def test_starts_leave_room_for_what_comes_before_and_after(self, many: LabelledWindows) -> None:
         assert many.start.min() >= HORIZON
         assert many.start.max() == LAST_START
         assert many.end.max() < LENGTH
 
-    def test_predicting_zero_costs_what_was_published(self, many: Windows) -> None:
+    def test_predicting_zero_costs_what_was_published(self, many: LabelledWindows) -> None:
         """Every start with 20 bars on both sides costs the same: (2·(1 + … + 19) + 66·20 − 104/2)/105."""
         countdown = targets(many).countdown.astype(np.float64)
         assert huber(countdown).mean() == pytest.approx((380 + 1320 - 52) / 105, abs=1e-9)
 
-    def test_a_constant_gains_next_to_nothing(self, many: Windows) -> None:
+    def test_a_constant_gains_next_to_nothing(self, many: LabelledWindows) -> None:
         """The best one is the median, and starts at bar 50 split the bars almost evenly."""
         countdown = targets(many).countdown.astype(np.float64)
         best = min(huber(countdown - constant).mean() for constant in range(-HORIZON, HORIZON + 1))
         assert 15.55 < best < 15.69
 
-    def test_knowing_the_position_alone_is_worth_much(self, many: Windows) -> None:
+    def test_knowing_the_position_alone_is_worth_much(self, many: LabelledWindows) -> None:
         countdown = targets(many).countdown.astype(np.float64)
         assert 5.5 < huber(countdown - np.median(countdown, axis=0)).mean() < 10.6
 
@@ -154,8 +155,8 @@ def test_taking_windows(indices: list[int]) -> None:
         assert np.array_equal(taken.bars[row], windows.bars[index])
 
 
-def _with(column: str, row: int, value: Any) -> Callable[[Windows], Windows]:
-    def change(windows: Windows) -> Windows:
+def _with(column: str, row: int, value: Any) -> Callable[[LabelledWindows], LabelledWindows]:
+    def change(windows: LabelledWindows) -> LabelledWindows:
         array = getattr(windows, column).copy()
         array[row] = value
         return replace(windows, **{column: array})
@@ -163,8 +164,8 @@ def _with(column: str, row: int, value: Any) -> Callable[[Windows], Windows]:
     return change
 
 
-def _with_price(row: int, bar: int, price: int, value: float) -> Callable[[Windows], Windows]:
-    def change(windows: Windows) -> Windows:
+def _with_price(row: int, bar: int, price: int, value: float) -> Callable[[LabelledWindows], LabelledWindows]:
+    def change(windows: LabelledWindows) -> LabelledWindows:
         bars = windows.bars.copy()
         bars[row, bar, price] = value
         return replace(windows, bars=bars)
@@ -196,6 +197,6 @@ def _with_price(row: int, bar: int, price: int, value: float) -> Callable[[Windo
         ),
     ],
 )
-def test_mistakes_are_named(change: Callable[[Windows], Windows], message: str) -> None:
+def test_mistakes_are_named(change: Callable[[LabelledWindows], LabelledWindows], message: str) -> None:
     with pytest.raises(MtctlError, match=message):
         change(made())

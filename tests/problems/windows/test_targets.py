@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from mtctl.problems.windows.synthetic import generate
 from mtctl.problems.windows.targets import Targets, targets
-from mtctl.problems.windows.windows import LENGTH, Windows
+from mtctl.problems.windows.windows import LENGTH, LabelledWindows
 
 SPANS = st.lists(st.integers(0, LENGTH - 1), min_size=2, max_size=2).map(sorted)
 UNTIMED = settings(max_examples=50, deadline=None)
 
 
-def windows(spans: list[list[int]]) -> Windows:
+def windows(spans: list[list[int]]) -> LabelledWindows:
     made = generate(len(spans), np.random.default_rng(0))
     start, end = np.array(spans, dtype=np.int64).T
     return replace(made, start=start, end=end)
