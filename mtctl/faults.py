@@ -11,11 +11,11 @@ from mtctl import __version__
 from mtctl.errors import ExitCode, MtctlError
 
 _HINTS: Final = {
-    errno.EMFILE: "this process may open too few files: allow more with `ulimit -n 1024`",
+    errno.EMFILE: "this process may not open more files: raise the limit with `ulimit -n 1024`",
     errno.ENFILE: "too many files are open on this machine: close some programs",
-    errno.ENOSPC: "make room there",
-    errno.EDQUOT: "make room there",
-    errno.ENOMEM: "close other programs, or make what is trained or read smaller",
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.ENOMEM: "close other programs, or train or read something smaller",
     errno.EAGAIN: "too many processes are running: end some, or use fewer --jobs",
 }
 _NO_TEMPORARY_FOLDER: Final = "No usable temporary directory"
@@ -35,13 +35,13 @@ def explain(error: BaseException) -> MtctlError | None:
         case RecursionError():
             return MtctlError("something is nested too deeply: a recipe, a file of results or a key")
         case ImportError() if not (error.name or "").startswith("mtctl"):
-            return MtctlError(f"a package cannot be loaded: {text}", hint="install mtctl anew with pip")
+            return MtctlError(f"a package cannot be loaded: {text}", hint="reinstall mtctl with pip")
         case ValueError() if _NUL in text:
-            return MtctlError("a path holds a NUL character, which no file's name can have")
+            return MtctlError("a path contains a NUL character, which file names cannot have")
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY in text):
         return MtctlError("there is not enough memory", hint=_HINTS[errno.ENOMEM])
     if isinstance(error, RuntimeError) and _NO_THREAD in text:
-        return MtctlError("the system starts no further thread", hint=_HINTS[errno.EAGAIN])
+        return MtctlError("the system cannot start another thread", hint=_HINTS[errno.EAGAIN])
     return None
 
 
@@ -61,7 +61,7 @@ def mistake(error: BaseException, command: str, *, shown: bool = False) -> Mtctl
             training of hours is not lost.
     """
     place = "the traceback above" if shown else _keep_traceback(error, command)
-    hint = f"this is a mistake in mtctl {__version__}; please report it with the command and {place}"
+    hint = f"this is a bug in mtctl {__version__}; please report it with the command and {place}"
     return MtctlError(in_one_line(error), hint=hint, code=ExitCode.FAILED)
 
 
@@ -84,11 +84,12 @@ def _of_the_system(error: OSError) -> MtctlError:
     reason = error.strerror or str(error) or type(error).__name__
     if _NO_TEMPORARY_FOLDER in reason:
         return MtctlError(
-            f"there is no folder for temporary files: {reason}", hint="name one that can be written in TMPDIR"
+            f"there is no folder for temporary files: {reason}",
+            hint="set TMPDIR to a folder that can be written",
         )
     if error.filename is None:
         if error.errno == errno.ENOENT and not _has_folder():
-            return MtctlError("the current folder does not exist any more", hint="change to one that does")
+            return MtctlError("the current folder no longer exists", hint="change to a folder that exists")
         return MtctlError(f"the operating system refuses: {reason}", hint=_HINTS.get(error.errno or 0))
     path = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename)
     other = f" → {error.filename2}" if error.filename2 else ""

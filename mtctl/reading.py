@@ -71,12 +71,12 @@ def open_file(path: Path, *, remedy: str | None, pipes: bool = False) -> Buffere
         elif kind == stat.S_IFDIR:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         else:
-            raise MtctlError(f"{path} cannot be read: it is {_NAMES.get(kind, 'no file')}", hint=remedy)
+            raise MtctlError(f"{path} cannot be read: it is {_NAMES.get(kind, 'not a file')}", hint=remedy)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _unreadable(path, error, remedy) from error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise MtctlError(f"{path} cannot be read: it is no file any more", hint=remedy)
+        raise MtctlError(f"{path} cannot be read: it is no longer a file", hint=remedy)
     return file
 
 

@@ -37,7 +37,7 @@ def recursion() -> RecursionError:
         (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "no folder for"),
         (MemoryError(), "not enough memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"), "not enough memory"),
-        (RuntimeError("can't start new thread"), "no further thread"),
+        (RuntimeError("can't start new thread"), "cannot start another thread"),
         (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "invalid start byte"),
         (ImportError("libgomp.so.1: cannot open shared object file", name="torch"), "libgomp.so.1"),
         (ValueError("embedded null byte"), "NUL"),
@@ -88,7 +88,7 @@ def test_a_folder_that_was_removed_is_named_as_the_reason(
     assert not removed_folder.exists()
     assert guarded(Path.cwd, verbose=False) == 2
     assert capsys.readouterr().err == (
-        "error: the current folder does not exist any more\nhint: change to one that does\n"
+        "error: the current folder no longer exists\nhint: change to a folder that exists\n"
     )
 
 

@@ -75,9 +75,9 @@ class AdaptiveScaling(WeightedMethod):
     """Ratio of the weighted gradient norms: that of the base weights, or 1 : 1."""
     target: PositiveFloat | None = None
     """Gradient norm that a scale of 1 stands for; null: the preset's. Norms from target/max_scale to
-    target/min_scale are told apart; all beyond count as one, so it must not lie far from the run's norms."""
+    target/min_scale are distinguished, norms beyond are not: keep it near the run's norms."""
     momentum: Momentum | None = None
-    """Of the average of each task's gradient norm; null: the preset's."""
+    """Momentum of the average of each task's gradient norm; null: the preset's."""
     min_scale: PositiveFloat | None = None
     """Smallest scale; null: the preset's."""
     max_scale: PositiveFloat | None = None

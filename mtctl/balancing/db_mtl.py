@@ -38,7 +38,7 @@ class DBMTL(AdaptiveMethod):
 
     kind: Literal["db_mtl"] = "db_mtl"
     momentum: Momentum = 0.9
-    """Of the average of each task's gradient norm; 0: this step's alone."""
+    """Momentum of the average of each task's gradient norm; 0: this step's alone."""
     layer: Space = "all_shared"
     """Where gradient norms are taken; all shared parameters as in the paper."""
 

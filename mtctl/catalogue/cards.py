@@ -127,9 +127,9 @@ def _in_one_line(paragraph: str) -> str:
 def _cost(methods: Sequence[Method]) -> str:
     looking = [method for method in methods if method.needs]
     if any("outcome" in method.needs for method in looking):
-        return "1 backward pass: that of the weighted sum of losses; and 1 more forward pass after the step"
+        return "1 backward pass, of the weighted sum of losses, and 1 more forward pass after the step"
     if not looking:
-        return "1 backward pass: that of the weighted sum of losses"
+        return "1 backward pass, of the weighted sum of losses"
     if all(method.space == "features" for method in looking):
         return "1 backward pass, in which heads are passed one by one"
     if all(method.space == "last_shared" for method in looking):
@@ -139,7 +139,7 @@ def _cost(methods: Sequence[Method]) -> str:
 
 def _acts_on(methods: Sequence[Method]) -> str:
     if all(method.scope == "loss" for method in methods):
-        return "whole losses: heads feel the weights as well"
+        return "whole losses: the weights act on heads as well"
     if all(method.scope == "shared" for method in methods):
         return "gradients on shared parameters; heads follow their own losses"
     return "whole losses first, then gradients on shared parameters"

@@ -18,7 +18,7 @@ def _looks_at(method: type[Method]) -> str:
     if not issubclass(method, AdaptiveMethod):
         return "Fixed weights."
     if "gramian" in method.needs:
-        return "Methods that look at the tasks' gradients and at the angles between them."
+        return "Methods that use the tasks' gradients and the angles between them."
     if "norms" in method.needs:
-        return "Methods that look at the lengths of the tasks' gradients."
-    return "Methods that look at losses alone."
+        return "Methods that use the lengths of the tasks' gradients."
+    return "Methods that use losses alone."

@@ -30,7 +30,7 @@ def described(spec: Spec, settings: Mapping[str, object]) -> tuple[Method, ...]:
         return (_method({"kind": spec, **settings}),)
     if settings:
         raise BalanceError(
-            f"{', '.join(settings)}: settings go with a method that is named by its kind",
+            f"{', '.join(settings)}: settings need a method that is named by its kind",
             hint=f"write it as {{'kind': …, {next(iter(settings))!r}: …}}",
         )
     if isinstance(spec, Method):
@@ -39,7 +39,7 @@ def described(spec: Spec, settings: Mapping[str, object]) -> tuple[Method, ...]:
         return (_method(spec),)
     if isinstance(spec, Sequence) and spec:
         return tuple(method for one in spec for method in described(one, {}))
-    raise BalanceError(f"balancer: {spec!r} is no method", hint=f"choose from: {', '.join(KINDS)}")
+    raise BalanceError(f"balancer: expected a method, got {spec!r}", hint=f"choose from: {', '.join(KINDS)}")
 
 
 def known_kind(word: object) -> str:

@@ -69,7 +69,7 @@ app.add_typer(recipes.app, name="recipes", rich_help_panel="Set up")
 
 @app.callback(invoke_without_command=True)
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     verbose: Annotated[
         bool, typer.Option(*_VERBOSE, help="Show the traceback of an error; works after a verb too.")
     ] = False,

@@ -26,41 +26,58 @@ class Render(StrEnum):
 
 def evaluate(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run directories, or folders of them.")],
-    checkpoint: Annotated[str, typer.Option(help="last, best, ep0100 …, or a checkpoint file.")] = "last",
-    task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
+    paths: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")],
+    checkpoint: Annotated[
+        str, typer.Option(metavar="NAME", help="last, best, ep0100 …, or a checkpoint file.")
+    ] = "last",
+    task: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Evaluate this task only; repeatable.")
+    ] = None,
     episodes: Annotated[
         int | None,
         typer.Option(
-            "--episodes", "--windows", min=1, help="How many of each task; 100 episodes, or all windows."
+            "--episodes",
+            "--windows",
+            metavar="N",
+            min=1,
+            help="How many episodes or windows per task. [default: 100 episodes, or all windows]",
         ),
     ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
-            "-o", "--override", metavar="KEY=VALUE", help="Where the data is now: -o problem.data.path=FILE."
+            "-o",
+            "--override",
+            metavar="KEY=VALUE",
+            help="Say where the data is now: -o problem.data.path=FILE.",
         ),
     ] = None,
     jobs: Annotated[
         int,
-        typer.Option("-j", "--jobs", min=1, help="Runs at a time, one process and thread each, never parts."),
+        typer.Option(
+            "-j",
+            "--jobs",
+            metavar="N",
+            min=1,
+            help="How many runs are evaluated in parallel (a single run is never split).",
+        ),
     ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
     render: Annotated[
         Render | None,
-        typer.Option(help=f"Afterwards, show the first {_SHOWN} episodes of each task in a window."),
+        typer.Option(help=f"Show the first {_SHOWN} episodes of each task in a window afterwards."),
     ] = None,
     video: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help=f"Afterwards, film the first {_SHOWN} episodes of each task."),
+        typer.Option(metavar="DIR", help=f"Film the first {_SHOWN} episodes of each task afterwards."),
     ] = None,
 ) -> int:
-    """Evaluate on held-out episodes or windows; write eval.json into the run.
+    """Evaluate runs on held-out episodes or windows; write eval.json.
 
-    Episodes are played greedily (ε = 0) under each task's time limit. Every run and method meets the same
-    seeds, or windows, which training never sees. `--checkpoint best` also shows how much of the score that
-    it was selected for was selection. A run that cannot be evaluated does not stop the others.
+    Episodes are played greedily (ε = 0) under each task's time limit. Every run is evaluated on the same
+    seeds or windows, which training never sees. `--checkpoint best` also shows the selection bias. If one
+    run cannot be evaluated, the others still are.
     """
     from mtctl.cli.eval_runs import evaluate_runs
     from mtctl.engine.spec import EvaluationSpec
@@ -68,14 +85,14 @@ def evaluate(
 
     if render is not None and jobs > 1:
         raise MtctlError(
-            "--render shows one run after another, and --jobs evaluates several at a time",
-            hint="leave out one of them; --video goes with --jobs",
+            "--render shows one run after another, but --jobs evaluates several in parallel",
+            hint="leave out one of them; --video works with --jobs",
         )
     for override in overrides or ():
         if not override.startswith(_DATA):
             raise MtctlError(
                 f"-o {override}: a run is evaluated with the recipe that it was trained with",
-                hint=f"-o {_DATA}FILE says where its data is now, and nothing else can change",
+                hint=f"only the place of its data can change: -o {_DATA}FILE",
             )
     runs = [read_run(directory) for directory in find_runs(paths)]
     if render is not None or video is not None:
@@ -104,7 +121,7 @@ def _require_pictures(runs: list[Run], *, window: bool, video: Path | None) -> N
     for run in runs:
         if not run.is_played:
             raise MtctlError(
-                f"{run.path}: nothing is played in a {run.problem} run, so that there is nothing to show",
+                f"{run.path}: a {run.problem} run plays no episodes, so there is nothing to show",
                 hint="leave out --render and --video, or name runs that play episodes",
             )
     from mtctl.engine.rendering import require_films, require_window

@@ -24,7 +24,7 @@ _MOST_SEEDS = 10_000  # a slip, not a plan
 def train(
     context: typer.Context,
     recipes: Annotated[
-        list[str], typer.Argument(metavar="RECIPE…", help="Paths or names of built-in recipes.")
+        list[str], typer.Argument(metavar="RECIPE", help="Paths or names of built-in recipes.")
     ],
     overrides: Annotated[
         list[str] | None,
@@ -32,25 +32,27 @@ def train(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=_LARGEST_SEED, help="The seed of a single run; 0 if none is given."),
+        typer.Option(min=0, max=_LARGEST_SEED, metavar="N", help="Seed of a single run. [default: 0]"),
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(metavar="SEEDS", help="Several: `0..4`, `0,3,7`, or a number of seeds from 0."),
+        typer.Option(metavar="SEEDS", help="Several seeds: `0..4`, `0,3,7`, or how many, counted from 0."),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("-j", "--jobs", min=1, help="Runs at a time, one process and thread each.")
+        int, typer.Option("-j", "--jobs", metavar="N", min=1, help="How many runs are trained in parallel.")
     ] = 1,
-    results_dir: Annotated[Path, typer.Option(help="Where run directories go.")] = Path("results"),
+    results_dir: Annotated[
+        Path, typer.Option(metavar="DIR", help="Write run directories into this folder.")
+    ] = Path("results"),
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a run has stopped, or prolong it.")
+        bool, typer.Option("--resume", help="Continue runs that stopped, or train finished runs for longer.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace runs that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing runs.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be trained; write nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be trained, and write nothing.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="A line now and then, some 30 for a run, and no table.")
+        bool, typer.Option("-q", "--quiet", help="Print about 30 progress lines instead of the live table.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document about the runs.")] = False,
 ) -> int:
@@ -106,10 +108,10 @@ def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:
         numbers = [int(part) for part in text.split(",")]
     else:
         raise MtctlError(
-            f"--seeds {seeds}: not a list of seeds", hint="write 0..4, 0,3,7, or 5 for seeds 0 to 4"
+            f"--seeds {seeds}: expected a list of seeds", hint="write 0..4, 0,3,7, or 5 for seeds 0 to 4"
         )
     if not numbers:
-        raise MtctlError(f"--seeds {seeds}: no seed at all", hint="--seeds 5 means seeds 0 to 4")
+        raise MtctlError(f"--seeds {seeds}: expected at least one seed", hint="--seeds 5 means seeds 0 to 4")
     if len(numbers) > _MOST_SEEDS:
         raise MtctlError(f"--seeds {seeds}: {len(numbers):,} seeds; at most {_MOST_SEEDS:,} at a time")
     if len(set(numbers)) < len(numbers):

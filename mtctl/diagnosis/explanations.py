@@ -65,31 +65,31 @@ _PULLED_APART: Final = f"−{-t.PULLED_APART:g}"
 _ALL: Final = (
     Explanation(
         Code.BAD_TARGETS,
-        "The targets cannot be learned from as they are",
+        "The targets are unusable",
         "Some targets are missing (NaN), all the same, or outside what the loss is made for, such as a "
-        "binary target of 20. One NaN makes the mean of its batch NaN, and with it every weight that the "
-        "update touches. A constant target is learned in a few updates and then teaches nothing.",
-        "Read off the training targets before anything is trained: values that are missing, not finite, or "
-        "outside what the loss can take, and targets that are the same for every window. Likely, from "
-        "records: the loss was NaN in the first pass over the data.",
-        "It is refuted if the count of such targets is 0.",
+        "binary target of 20. One NaN makes the mean of its batch NaN, and then every weight that the update "
+        "changes. A constant target is learned in a few updates and then teaches nothing.",
+        "Certain: the training targets are checked before anything is trained, for values that are missing, "
+        "not finite, or outside the range of the loss, and for targets that are the same for every window. "
+        "Likely, from records: the loss was NaN in the first pass over the data.",
+        "It is refuted if no such target exists.",
         (
             "repair the data: leave out or mask windows whose target is missing",
-            "check the columns: a constant target is often the wrong column, or one that was never filled",
+            "check the columns: a constant target is often the wrong column, or an empty one",
         ),
     ),
     Explanation(
         Code.DIVERGED,
         "The training blew up",
-        "A loss became infinite or NaN, or rose far above where it began. What the curves show after that "
-        "says nothing about balancing.",
+        "A loss became infinite or NaN, or rose far above its first value. The curves after that say nothing "
+        "about balancing.",
         f"A loss that is not finite, or a mean training loss of an epoch above {t.SPIKE:g} times the larger "
         "of its first value and that of the best constant prediction; where only records are known, a last "
         f"loss above {t.BLOWN_UP:g} times the larger. A recipe is then trained at "
         f"{_listed(t.DIVERGED_RATES)} times the learning rate: if the task learns with one of them, the "
         "finding is `learning-rate`.",
-        "It is refuted if a lower learning rate trains. If none does, look for a division by zero, a "
-        "logarithm of zero, or targets in a huge unit.",
+        "It is refuted if the task learns at a lower learning rate. If it does not, look for a division by "
+        "zero, a logarithm of zero, or very large targets.",
         (
             "a lower learning rate: try a tenth",
             "clip the combined gradient: -o training.gradient_clip=1, or agent.gradient_clip",
@@ -101,22 +101,22 @@ _ALL: Final = (
         "The task's gradient does not reach the shared network",
         "Something between the task's head and the trunk cuts the graph (`.detach()`, `.item()`, "
         "`torch.no_grad()`, an integer cast). The head trains alone, on features made for the other tasks. "
-        "These may be good enough, so that the task seems to learn: it is a mistake all the same.",
+        "These may be good enough for the task to seem to learn, but it is still a mistake.",
         f"The norm of this task's gradient on the trunk is below {t.NO_GRADIENT:g} while its own head "
         "receives one: in the first batch of a recipe, or in every record of a run.",
         "It is refuted if any batch has a gradient on the trunk, or if the recipe cuts it on purpose.",
         (
-            "take the cut out of the forward pass",
+            "remove the cut from the forward pass",
             "compute the loss from tensors, never from `.item()` or numpy values",
         ),
     ),
     Explanation(
         Code.NOT_IN_OPTIMIZER,
         "Parameters of the task are not in the optimizer",
-        "The head receives gradients, and nothing moves it: typically a module made after the optimizer, or "
-        "held in a plain list. The trunk may still adapt to the frozen head, so that the loss falls a "
-        "little.",
-        "The head's parameters are looked up in the optimizer's groups, one by one. In a run's records: the "
+        "The head receives gradients, but no update changes it. Typically the module was made after the "
+        "optimizer, or is held in a plain list. The trunk may still adapt to the frozen head, so the loss "
+        "may fall a little.",
+        "Certain: a parameter of the head is in none of the optimizer's groups. From a run's records: the "
         "head has a gradient and never moves.",
         "It is refuted if these parameters move in an update.",
         (
@@ -128,60 +128,60 @@ _ALL: Final = (
         Code.FROZEN_TRUNK,
         "Nothing moves the shared network",
         "Only heads train, on random features. Weights and balancing methods act on the trunk alone, so "
-        "that none of them can have any effect: with the trunk frozen, the countdown stayed at 15.6 (best "
-        "constant: 15.3) after 5 and after 20 epochs with any weights.",
-        "The trunk's parameters are looked up in the optimizer's groups, one by one.",
+        "they have no effect: with the trunk frozen, the countdown stayed at 15.6 (best constant: 15.3) "
+        "after 5 and after 20 epochs with any weights.",
+        "Certain: a parameter of the trunk is in none of the optimizer's groups.",
         "It is refuted if the trunk moves.",
         (
             "set requires_grad, and give the trunk to the optimizer",
-            "if it is frozen on purpose: larger heads, not other weights",
+            "if it is frozen on purpose, use larger heads: other weights do not help",
         ),
     ),
     Explanation(
         Code.DEAD_HEAD,
         "The task's head passes no gradient",
-        "The head's answer does not depend on its weights any more: a ReLU that is never open, a saturated "
-        "sigmoid, a cut output. No weight on the loss changes that, because it multiplies zero.",
+        "The head's output no longer depends on its weights: a ReLU that is never active, a saturated "
+        "sigmoid, a cut output. A weight on the loss cannot change that, because it multiplies zero.",
         f"Certain: the task's gradient on its own head is below {t.NO_GRADIENT:g}. Measured: the task "
-        f"cannot even learn {t.FEW_WINDOWS} windows by heart, alone, standardised and without dropout, in "
-        f"{t.HEART_UPDATES} updates. Likely, from records: {percent(t.DEAD_UNITS)} or more of what the head "
-        f"reads does not vary, or its loss is flat at more than {t.WORSE_THAN_CONSTANT:g} times the best "
+        f"cannot even memorise {t.FEW_WINDOWS} windows, alone, standardised and without dropout, in "
+        f"{t.HEART_UPDATES} updates. Likely, from records: {percent(t.DEAD_UNITS)} or more of the head's "
+        f"inputs do not vary, or its loss is flat at more than {t.WORSE_THAN_CONSTANT:g} times the best "
         f"constant's and has no slope: the head's gradient norm is below {percent(t.NO_SLOPE)} of the loss.",
-        f"It is refuted if the head has a gradient, or if it learns {t.FEW_WINDOWS} windows by heart.",
+        f"It is refuted if the head has a gradient, or if it memorises {t.FEW_WINDOWS} windows.",
         (
             "initialise the head anew; start its bias at the targets' mean",
-            "no ReLU at the output; logits and a loss that takes logits instead of a clamped probability",
+            "use no ReLU at the output, and a loss that takes logits instead of a clamped probability",
         ),
     ),
     Explanation(
         Code.UNLEARNABLE,
         "The targets cannot be predicted from these inputs",
-        "The network has the capacity and the gradient (it learns a few rows by heart), yet nothing carries "
-        "over to other data: the labels are shuffled, shifted by a row, or about something that the inputs "
-        "do not show.",
+        "The network has the capacity and the gradient (it memorises a few rows), but it does not "
+        "generalise: the labels are shuffled, shifted by a row, or about something that the inputs do not "
+        "show.",
         f"Measured: nothing makes the task {t.FASTER:g} times as fast (alone, standardised, other learning "
         f"rates), it does not reach a skill of {percent(t.LEARNED)} within {t.WATCHED_BUDGETS} budgets, nor "
-        f"with everything done for it in the longer of {t.PATIENT_BUDGETS} budgets and {t.PATIENT_UPDATES} "
-        f"updates, yet it learns {t.FEW_WINDOWS} windows by heart: a training loss below "
+        f"with all aids combined in the longer of {t.PATIENT_BUDGETS} budgets and {t.PATIENT_UPDATES} "
+        f"updates, yet it memorises {t.FEW_WINDOWS} windows: a training loss below "
         f"{percent(t.KNOWN_BY_HEART)} of the best constant's. Skill = 1 − loss / loss of the best constant "
-        "prediction, on windows that were not trained on. It is only likely where these are too few to be "
-        "sure of the skill.",
-        "It is refuted if any model has skill on held-out data, or if a much longer training gets there.",
+        "prediction, on held-out windows. The finding is only likely where these are too few for a certain "
+        "skill.",
+        "It is refuted if any model has skill on held-out data, or if a much longer training succeeds.",
         (
             "check how inputs and labels are joined: sort order, off-by-one, window ids",
-            "features that show what is asked for",
+            "add features that determine the target",
         ),
     ),
     Explanation(
         Code.IGNORES_INPUT,
         "The task's answers do not depend on the input",
-        "The loss is below that of the best constant, but only because the answer follows the position in "
-        "the window, which is the same for every window. A countdown's best answer by position alone "
-        "already brings the loss from 15.3 to 5.6, so a falling loss may be no learning at all.",
+        "The loss is below that of the best constant, but only because the output depends on the position "
+        "in the window, which is the same for every window. The best countdown by position alone already "
+        "lowers the loss from 15.3 to 5.6, so a falling loss need not mean learning.",
         f"Skill is {percent(t.LEARNED)} or more, and the held-out loss rises by less than "
         f"{percent(t.IGNORED)}, or by no more than chance, when every window gets another window's inputs. "
-        "What position alone gives is often learned first, so the task is trained on for up to "
-        f"{t.WATCHED_BUDGETS} budgets before it is accused.",
+        "Position is often learned first, so the task is trained for up to "
+        f"{t.WATCHED_BUDGETS} budgets before this is reported.",
         "It is refuted if the loss rises when the inputs are shuffled.",
         (
             "compare with the best predictor that knows only the position, not with a constant",
@@ -190,127 +190,128 @@ _ALL: Final = (
     ),
     Explanation(
         Code.TARGET_OUT_OF_REACH,
-        "The targets are too far away for the updates that there are",
+        "The targets are too far away for this number of updates",
         "The head starts near 0 and its targets are large (±20 bars). Adam moves each parameter by about "
-        "the learning rate per update however large the gradient is, and a Huber loss's gradient has a "
-        "ceiling as well, so that no weight on the loss makes the head arrive sooner. Such a task looks "
-        "flat even when it is trained alone. In the documented problem this is the largest cause: targets "
-        "divided by 20, and nothing else changed, brought the countdown from 15.2 to 2.7 in 20 epochs; "
-        "dividing the head into one output instead of 105 did nothing that the scale did not.",
-        "Measured: from the same start, with a head that begins at the best constant and answers in units "
-        f"of the targets' standard deviation, the task {_FASTER}; or the same head does that once the task "
-        "is alone. Likely, from records: the task does not learn and its `reach` (distance of the targets "
-        f"over what Adam can move an answer in the whole run) is above {t.OUT_OF_REACH:g}.",
+        "the learning rate per update, however large the gradient is, and a Huber loss's gradient is bounded "
+        "as well, so no weight on the loss makes the head arrive sooner. Such a task looks flat even when it "
+        "is trained alone. In the documented problem this is the largest cause: dividing the targets by 20, "
+        "with nothing else changed, lowered the countdown's loss from 15.2 to 2.7 in 20 epochs; one output "
+        "instead of 105 added nothing to that.",
+        "Measured: from the same start, with a standardised head (it begins at the best constant, and its "
+        f"unit is the targets' standard deviation), the task {_FASTER}; or it does so once it is trained "
+        "alone. Likely, from records: the task does not learn and its `reach` (distance of the targets "
+        f"relative to how far Adam can move an output in the whole run) is above {t.OUT_OF_REACH:g}.",
         f"It is refuted if the standardised head is less than {t.FASTER:g} times as fast.",
         (
             "standardise the head: -o model.standardise=[TASK]",
-            f"a higher learning rate for the head: -o training.head_lr={{TASK: {t.HEAD_LR:g}}}",
-            "more updates: more epochs, smaller batches",
+            f"raise the learning rate of the head: -o training.head_lr={{TASK: {t.HEAD_LR:g}}}",
+            "use more updates: more epochs, smaller batches",
         ),
     ),
     Explanation(
         Code.MULTIPLIER_DOMINANCE,
-        "Other tasks' losses count so much more that the trunk does not serve this one",
+        "Other tasks' losses dominate the gradient of the trunk",
         "What counts is ∂total/∂loss, the factor that a loss has in the sum. Weights divided by running "
         "means of the losses make it 0.7/0.0095 for ptr and 0.1/15.9 for the countdown: more than 10,000 to "
         "1, and growing as ptr improves. The countdown then has 0.4 to 0.7 % of the trunk's gradient. With "
         "Adam a small share alone does no harm (tasks with a weight of 0.002 learned as well as their "
-        "controls); it does where the trunk has to move for this task within few updates.",
+        "controls); it does harm where the trunk must move for this task within few updates.",
         f"Measured: alone, from the same start and with the same batches, the task {_FASTER} (once "
         "standardised, if it needs that too), and no other task's gradient opposes its own (mean cosine "
         f"above {_OPPOSED}); equal shares of the trunk's gradient are tried as well. Likely, from "
         f"records: the task does not learn, has less than {percent(t.DOMINATED_SHARE)} of the trunk's "
         f"gradient, and another's multiplier or gradient norm is {t.DOMINATING:g} times its own or more.",
-        "It is refuted if the task is as slow alone: then the others are not to blame. If its gradient "
-        "opposes another's, it is `conflict`.",
+        "It is refuted if the task is as slow alone: then the others are not the cause. If its gradient "
+        "opposes another's, the finding is `conflict`.",
         (
-            "weights of 1 on standardised targets, or fixed weights that equalise the trunk's gradients",
-            "a method that equalises: uncertainty, gradnorm, imtl_l, db_mtl",
-            "no division by a running mean of the loss",
+            "use weights of 1 on standardised targets, or fixed weights that equalise the trunk's gradients",
+            "use a method that equalises: uncertainty, gradnorm, imtl_l, db_mtl",
+            "do not divide losses by their running means",
         ),
     ),
     Explanation(
         Code.CONFLICT,
         "Another task pulls the shared network the other way",
-        "The gradients of two tasks on the trunk point in opposite directions more than chance would have "
-        "it, so that progress of one undoes the other's.",
+        "The gradients of two tasks on the trunk point in opposite directions, beyond chance, so progress "
+        "of one undoes that of the other.",
         f"Measured: alone, the task {_FASTER}, and its mean cosine with another task's gradient is "
         f"{_OPPOSED} or less over the run as is. Likely, from records: the task does not learn, and its "
         f"mean cosine with another, over {t.FEWEST_RECORDS} records or more, is {_OPPOSED} or less and "
-        "below 0 within its 95 % interval. The sign in a single batch is chance: a task's gradients do not "
-        f"even agree with themselves from batch to batch. So {t.COMPARED_BATCHES} batches are compared in a "
-        f"check of every pair of tasks besides: it names those with a mean cosine below {_PULLED_APART}.",
+        "below 0 within its 95 % interval. The sign in a single batch is chance: even the gradients of one "
+        f"task disagree from batch to batch. A check of all pairs therefore compares {t.COMPARED_BATCHES} "
+        f"batches and names the pairs with a mean cosine below {_PULLED_APART}.",
         "It is refuted if the mean cosine is within its noise.",
         (
-            "surgery: balancer kinds pcgrad or cagrad",
-            "let the tasks share less: larger heads, or a trunk of its own",
-            "check signs: a shared output with opposite targets is a mistake, no conflict of interests",
+            "use gradient surgery: balancer kinds pcgrad or cagrad",
+            "let the tasks share less: larger heads, or a separate trunk",
+            "check signs: a shared output with opposite targets is a mistake, not a conflict",
         ),
     ),
     Explanation(
         Code.BUDGET_TOO_SMALL,
         "There are too few updates for this task",
-        "The task learns as it is, only later. Epochs hide this: 168 windows in batches of 32 are 6 updates "
-        "an epoch, 30 in 5 epochs. The documented pattern (a loss that moves by less than "
+        "The task learns without any change, only later. Epochs hide this: 168 windows in batches of 32 are "
+        "6 updates an epoch, 30 in 5 epochs. The documented pattern (a loss that moves by less than "
         f"{percent(t.FLAT)} in 5 epochs) fades as the number of updates grows, with nothing else changed.",
         f"Measured: neither the other tasks nor the target's unit make the task {t.FASTER:g} times as fast, "
-        f"and it {_LEARNS} as it is within {t.WATCHED_BUDGETS} budgets, or sooner at "
+        f"and it {_LEARNS} without any change within {t.WATCHED_BUDGETS} budgets, or sooner at "
         f"{t.MORE_UPDATES_RATES[1]:g} or {t.MORE_UPDATES_RATES[0]:g} times the learning rate, or only with "
-        f"everything done for it at once. Likely: the budget has fewer than {t.FEWEST_UPDATES} updates, too "
-        f"few to tell causes apart. From records: fewer than {t.FEW_UPDATES} updates while a task is "
-        f"behind; for the lander, more than {percent(t.EXPLORING)} of the last actions were still random.",
-        "It is refuted if ten times the updates do not get the task there.",
+        f"all aids combined. Likely: the budget has fewer than {t.FEWEST_UPDATES} updates, too few to "
+        f"distinguish causes. From records: fewer than {t.FEW_UPDATES} updates while a task is behind; for "
+        f"the lander, more than {percent(t.EXPLORING)} of the last actions were still random.",
+        "It is refuted if the task does not learn in ten times the updates.",
         (
-            "more epochs",
-            "smaller batches: more updates for the same epochs",
-            "a higher learning rate, for this head alone where others would suffer",
+            "train for more epochs",
+            "use smaller batches: more updates in the same epochs",
+            "raise the learning rate, for this head alone if other tasks would suffer",
         ),
     ),
     Explanation(
         Code.LEARNING_RATE,
         "The learning rate does not suit the task",
-        "It is so low that nothing moves in the budget, or so high that losses are thrown about or blow up.",
+        "It is so low that nothing moves in the budget, or so high that losses jump or diverge.",
         "Measured: no task learns, and at a much lower or higher rate half of them or more learn at least "
         f"{t.FASTER:g} times as fast; or this task's training loss rose to {t.UNSTABLE:g} times where it "
         f"began, or it lost what it had learned, and {_listed(t.LOWER_RATES)} times the rate help; or it "
-        f"learns in no company and is {t.MUCH_FASTER:g} times as fast at {t.MORE_UPDATES_RATES[0]:g} times "
-        f"the rate, or {t.FASTER:g} times at one farther away; or a training that diverged does not at a "
-        f"lower rate. Likely, from records: a loss ends at {t.THROWN_ABOUT:g} times the best constant's or "
+        f"learns neither alone nor jointly and is {t.MUCH_FASTER:g} times as fast at "
+        f"{t.MORE_UPDATES_RATES[0]:g} times the rate, or {t.FASTER:g} times as fast at a more distant rate; "
+        "or a training that diverged does not diverge at a lower rate. Likely, from records: a loss ends at "
+        f"{t.THROWN_ABOUT:g} times the best constant's or "
         f"more; or no task moves and none can reach its targets (`reach` above {t.OUT_OF_REACH:g}).",
         "It is refuted if no other rate helps.",
         (
-            "the learning rate that helped, for all or by head: -o training.head_lr={TASK: 3}",
-            "a schedule with warm-up if a high rate fails in the first updates only",
+            "use the learning rate that helped, for all heads or for one: -o training.head_lr={TASK: 3}",
+            "use a schedule with warm-up if a high rate fails in the first updates only",
         ),
     ),
     Explanation(
         Code.REDUCTION_BIAS,
         "A mean over many outputs makes one task's loss smaller than another's",
-        "The documented story: the countdown's loss is a mean over 105 steps, so each step's gradient is "
-        "divided by 105, so the task starves. With losses divided by their running means this cannot be so: "
-        "a factor on a loss is in its running mean too and cancels. Measured: sum instead of mean changes "
-        "nothing, to the last digit. The number of outputs is not to blame either: the countdown's gradient "
-        "on the trunk over 2, 10, 35 and 105 steps has norms of 0.144, 0.107, 0.104 and 0.108. It can be "
-        "real with raw losses under fixed weights, where the reduction is a part of the weight.",
+        "The documented explanation: the countdown's loss is a mean over 105 steps, which divides each "
+        "step's gradient by 105, so the task starves. With losses divided by their running means this is "
+        "impossible: a factor on a loss is also in its running mean and cancels. Measured: sum instead of "
+        "mean changes nothing, to the last digit. The number of outputs is not the cause either: the norm of "
+        "the countdown's gradient on the trunk over 2, 10, 35 and 105 steps is 0.144, 0.107, 0.104 and "
+        "0.108. The bias can be real with raw losses under fixed weights, where the reduction is a part of "
+        "the weight.",
         "The stuck task is trained with its loss summed instead of averaged, from the same start: it is a "
         f"finding if the task has a skill of {percent(t.LEARNED)} at the end of the budget with the sum. If "
-        f"the loss differs by less than {percent(t.FLAT)}, a note says that the story does not hold.",
+        f"the loss differs by less than {percent(t.FLAT)}, a note says that the explanation does not hold.",
         "It is refuted if the curve is the same with sum and mean.",
         (
-            "choose the weight on purpose: mean over outputs × weight, not an accident of the reduction",
-            "√d or d as weight helps only where raw losses are added up, or as a larger weight by another "
-            "name",
+            "choose the weight deliberately: mean over outputs × weight",
+            "use √d or d as weight only where raw losses are added; elsewhere it is just a larger weight",
         ),
     ),
     Explanation(
         Code.AT_NOISE_FLOOR,
         "The loss is flat because little is left to learn",
         "A flat curve at a low level: the task has learned what it can. Its relative progress is small "
-        "beside a task that has just begun, and methods that look at progress may push it for nothing.",
+        "beside a task that has just begun, and methods that use progress may raise its weight in vain.",
         f"The loss changes by less than {percent(t.FLAT)} over the budget, or by no more than its noise in "
         f"records, and skill is {percent(t.AT_FLOOR)} or more.",
         "It is refuted if a longer training or a larger model lowers the held-out loss.",
-        ("none is needed; less weight for this task frees the others", "a task's own floor in the balancer"),
+        ("nothing is needed; a lower weight for this task helps the others", "set a floor for its loss"),
     ),
     Explanation(
         Code.SLOW,
@@ -323,58 +324,58 @@ _ALL: Final = (
         f"improves, by more than {percent(t.RETURN_MOVED)} and less than {percent(t.RETURN_LEARNED)} of the "
         "way to success.",
         "It is refuted if the curve is level at its end.",
-        ("more updates", "a standardised head: it is the cheapest way to save updates"),
+        ("use more updates", "standardise the head: it is the cheapest way to save updates"),
     ),
     Explanation(
         Code.WEIGHTS_COLLAPSED,
-        "The balancing method has all but switched a task off",
-        "A learned weight went towards 0 (or took everything) and does not come back: GradNorm with one odd "
-        "first loss, uncertainty weighting of a task that it takes for noise.",
+        "The balancing method has almost switched a task off",
+        "A learned weight went towards 0 (or dominates) and does not recover, as in GradNorm after an "
+        "unusual first loss, or in uncertainty weighting of a task that looks like noise.",
         f"Likely, from records: over the last third the task's weight is below {percent(t.COLLAPSED)} of "
         f"the mean weight, or rests below {percent(t.PINNED)} of it, and it did not begin there.",
         "It is refuted if the weights recover, or if the task does no better in a control with equal "
         "weights.",
         (
-            "gradnorm: a weight_floor, and initial_loss: mean_of_first",
-            "a lower learning rate of the weights",
-            "equal weights as a control",
+            "for gradnorm, set weight_floor and initial_loss: mean_of_first",
+            "lower the learning rate of the weights",
+            "train with equal weights as a control",
         ),
     ),
     Explanation(
         Code.REPLAY_STARVATION,
         "A task has too little experience to learn from",
-        "Its buffer is (nearly) empty, or episodes of other tasks take up the shared one, so that its "
-        "updates see few rows, the same ones over and over, or none.",
+        "Its buffer is (nearly) empty, or episodes of other tasks fill the shared one, so its updates use "
+        "few rows, the same rows repeatedly, or none.",
         "Certain: the run made no update, or no transition of the task is in replay. Likely: over the later "
         f"half of the records the task makes less than {percent(t.STARVED)} of a fair share of the rows "
         "that were learned from.",
         "It is refuted if the task has as many rows as the others.",
         (
-            "a buffer for each task: -o agent.replay.kind=per_task",
-            "a lower agent.replay.learning_starts, more episodes, or a larger capacity",
+            "use a buffer for each task: -o agent.replay.kind=per_task",
+            "lower agent.replay.learning_starts, train for more episodes, or raise the capacity",
         ),
     ),
     Explanation(
         Code.SUCCESS_OUT_OF_REACH,
         "The task cannot reach the threshold of success",
-        "No episode ever gets there, however it is played: a time limit that ends episodes before the "
-        "reward, or an environment in which the goal does not exist. With wind that pushes the hull even on "
-        "the ground, a lander never comes to rest, and a landing is never rewarded.",
+        "No episode can succeed, however it is played: a time limit ends episodes before the reward, or the "
+        "goal does not exist in the environment. With wind that pushes the hull even on the ground, a "
+        "lander never comes to rest, so a landing is never rewarded.",
         "Certain: the task's rules exclude it, as with a wind that never stops. Likely: none of "
         f"{t.SEEN_ENOUGH} or more episodes succeeded and {percent(t.ONE_ENDING)} or more of the later ones "
         f"end the same way, while another task succeeds in {percent(t.OTHERS_SUCCEED)} of its later "
         "episodes or more.",
         "It is refuted by a single success, for example of a network that is trained on this task alone.",
         (
-            "change the task, or its time limit, not the balancing",
+            "change the task or its time limit; balancing cannot help",
             "judge the task by its return instead of by successes",
         ),
     ),
     Explanation(
         Code.FLAT_TASK,
         "The task's loss does not fall",
-        "Over the records its loss rises, or falls by no more than its noise. Curves alone do not tell why: "
-        "out of reach, dominated, unlearnable, or already at its floor.",
+        "Over the records its loss rises, or falls by no more than its noise. Curves alone do not show why: "
+        "the task may be out of reach, dominated, unlearnable, or already at its floor.",
         f"The loss falls by less than {percent(t.FLAT)} over the records, or by no more than its noise, and "
         "no other finding says why. For the lander: the return does not rise by more than chance "
         f"(Mann–Kendall test), or by less than {percent(t.RETURN_MOVED)} of the way to success. It is a "
@@ -383,22 +384,22 @@ _ALL: Final = (
         "It is refuted if the loss falls in a longer record.",
         (
             "find the cause: `mtctl diagnose RECIPE` trains counterfactuals where mtctl knows the problem",
-            "compare the loss with that of the best constant prediction: at or above it, nothing was learned",
+            "compare the loss with the best constant prediction's: if it is no lower, nothing was learned",
         ),
     ),
     Explanation(
         Code.OVERFITTING,
-        "The task gets better on what it is trained on and worse on what it is not",
-        "Training loss falls while the held-out loss rises: the task learns rows by heart.",
-        "Measured: the task had learned, lost it again in the budget and did not come back within another, "
-        "while its training loss went on below the best held-out one. From records: the last held-out "
+        "The task improves on training data and gets worse on held-out data",
+        "Training loss falls while the held-out loss rises: the task memorises rows.",
+        "Measured: the task had learned, lost it again in the budget and did not recover within another, "
+        "while its training loss stayed below the best held-out loss. From records: the last held-out "
         f"losses, {t.SINCE_LOWEST} or more after the lowest, are more than {percent(t.OVERFITTED)} above "
         f"it, and more than {t.BEYOND_NOISE:g} standard errors of their noise, while the training loss fell.",
         "It is refuted if the held-out curve is level.",
         (
-            "the checkpoint at the lowest point: `mtctl eval RUN --checkpoint best`",
-            "fewer epochs, more data, dropout or weight decay",
-            "less weight for this task if others still learn",
+            "use the checkpoint at the lowest point: `mtctl eval RUN --checkpoint best`",
+            "train for fewer epochs, or use more data, dropout or weight decay",
+            "lower the weight of this task if others still learn",
         ),
     ),
 )

@@ -15,7 +15,7 @@ from mtctl.errors import MtctlError
 from mtctl.history.documents import NEEDS, check, decode, parse, show
 from mtctl.reading import read_bytes
 
-_REMEDY: Final = "write it anew: `mtctl diagnose … --json > FILE`"
+_REMEDY: Final = "write it again: `mtctl diagnose … --json > FILE`"
 _NUMBERS: Final = frozenset({"first", "last", "change", "mean", "low", "high", "value"})
 """Figures that every diagnosis has; the document has null where they are not finite."""
 
@@ -34,7 +34,7 @@ def read_diagnosis(path: Path) -> Diagnosis:
     text = decode(read_bytes(path, remedy=_REMEDY, needs=NEEDS, pipes=True), str(path), remedy=_REMEDY)
     document = parse(text, path, remedy=_REMEDY)
     if not isinstance(document, Mapping) or "subject" not in document or "schema" not in document:
-        raise MtctlError(f"{path} is no diagnosis: it lacks `schema` or `subject`", hint=_REMEDY)
+        raise MtctlError(f"{path} is not a diagnosis: it lacks `schema` or `subject`", hint=_REMEDY)
     if (found := document["schema"]) != SCHEMA or isinstance(found, bool):
         raise MtctlError(
             f"{path} has schema {show(found)}; this mtctl reads schema {SCHEMA} of a diagnosis", hint=_REMEDY

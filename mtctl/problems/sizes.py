@@ -27,7 +27,7 @@ def require_memory(recipe: Recipe) -> None:
     if there is not None and sum(part.count for part in parts) > there:
         raise MtctlError(
             f"{recipe.name}: {_sentence(parts)}; this machine has {size(there)}",
-            hint="lower what is named, or train on a machine with more memory",
+            hint="lower these settings, or train on a machine with more memory",
         )
 
 

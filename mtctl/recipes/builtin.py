@@ -45,7 +45,7 @@ def find(reference: str | Path) -> Path:
     """
     name, path = str(reference), Path(reference)
     if not name:
-        raise MtctlError("a recipe is needed: a path, or the name of a built-in one", hint=_LIST)
+        raise MtctlError("expected a recipe: a path, or the name of a built-in recipe", hint=_LIST)
     if exists(path) and not path.is_dir():
         return path
     if name in names() and (built_in := path_of(name)):

@@ -83,7 +83,7 @@ def _located(recipe: Recipe | None, tree: Node) -> Recipe | None:
     place = str(_tidy(Path.cwd() / recipe.data_path))
     if any("\ud800" <= character <= "\udfff" for character in place):  # how Python shows such bytes
         raise MtctlError(
-            f"{place}: its name is not UTF-8, so that no recipe can hold it "
+            f"{place}: its name is not UTF-8, so a recipe cannot contain it "
             f"({'.'.join(map(str, recipe.data_key))}.path)",
             hint="rename the file, or the folder in which mtctl runs",
         )
@@ -144,7 +144,7 @@ def _tree(path: Path, named: Entry | None, mistakes: list[Mistake]) -> Mapping:
     if not isinstance(tree, Mapping):
         found = "a list" if not isinstance(tree, Scalar) else "a single value"
         raise Unreadable(
-            Mistake(tree.place, f"{found}, not a mapping of keys to values", "begin with `name:`")
+            Mistake(tree.place, f"expected a mapping of keys to values, got {found}", "begin with `name:`")
         )
     return tree
 

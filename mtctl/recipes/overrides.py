@@ -84,7 +84,7 @@ def _assign(node: Node | None, keys: _Keys, value: Node, shape: Shape) -> Node:
         items[index] = _assign(items[index], rest, value, shapes.inside(shape, node, index))
         return Sequence(tuple(items), node.place)
     if isinstance(node, Scalar) and node.value is not None:
-        note = "leave out what follows the value's own key"
+        note = "its value has no keys: leave out the rest"
         raise Unreadable(
             Mistake(place, f"there is no `{shortened(key)}` inside `{shortened(node.text)}`", note)
         )
@@ -102,5 +102,5 @@ def _index(node: Sequence, key: str, place: Place) -> int:
     count = len(node.items)
     if not key.isascii() or not key.isdecimal() or int(key[:9]) >= count:
         note = f"its entries are 0 to {count - 1}" if count else "it is empty"
-        raise Unreadable(Mistake(place, f"this is a list of {count}, without `{shortened(key)}`", note))
+        raise Unreadable(Mistake(place, f"a list of {count} has no entry `{shortened(key)}`", note))
     return int(key[:9])

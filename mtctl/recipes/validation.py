@@ -147,7 +147,7 @@ def _misspelt_kind(node: Node) -> str | None:
 def _unknown_key(root: Node, path: KeyPath, holder: Shape) -> Mistake:
     place, key = follow(root, path).place, str(path[-1])
     if path == ("extends",):  # in a file it has been resolved by now
-        return Mistake(place, "`extends` can only stand in a file", "name the other recipe instead")
+        return Mistake(place, "`extends` works in a file only", "name the other recipe instead")
     fields = _fields(root, path, holder)
     match = closest(key, fields)
     note = f"did you mean `{match}`?" if match else f"known here: {', '.join(fields)}"

@@ -33,10 +33,10 @@ MARKS: Final[Mapping[Severity, tuple[str, str]]] = {
     "info": ("·", "cyan"),
 }
 CONFIDENCES: Final[Mapping[Confidence, str]] = {
-    "certain": "read off the wiring or the data",
+    "certain": "read from the wiring or the data",
     "measured": "shown by an experiment",
-    "likely": "signals say so, no experiment was made",
-    "possible": "only curves say so",
+    "likely": "suggested by signals, not tested by an experiment",
+    "possible": "suggested by curves alone",
 }
 _SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
 
@@ -92,17 +92,18 @@ def _symptom(diagnosis: Diagnosis) -> Iterator[RenderableType]:
 
 def _documented_check(symptom: Symptom, subject: Subject) -> Sentence:
     flat, improving = ", ".join(symptom.flat), ", ".join(symptom.improving)
-    mark, style, verdict = "·", "cyan", f"is silent: every task moved by {percent(FLAT)} or more."
-    moved = f"{flat} moved by less than {percent(FLAT)}"
+    mark, style = "·", "cyan"
+    verdict = f"is not triggered: every task's loss changed by at least {percent(FLAT)}."
+    moved = f"{flat} changed by less than {percent(FLAT)}"
     if symptom.present:
         mark, style = "⚠", "yellow"
-        verdict = f"fires: {moved}, {improving} improved by more than {percent(IMPROVING)}."
+        verdict = f"is triggered: {moved}, {improving} improved by more than {percent(IMPROVING)}."
     elif flat:
-        verdict = f"is silent: {moved}, but no task improved by more than {percent(IMPROVING)}."
+        verdict = f"is not triggered: {moved}, but no task improved by more than {percent(IMPROVING)}."
     rule = ""
     if subject.unit != "step":
-        units = f"{subject.units:,} {subject.unit}s"
-        rule = f" A rule on {units} is a rule on the number of updates: {symptom.updates:,} here."
+        units = f"{subject.units:,} {subject.unit}{' is' if subject.units == 1 else 's are'}"
+        rule = f" {units} {symptom.updates:,} updates here, and the number of updates is what matters."
     return Sentence(f"The documented check {verdict}{rule}", mark, style)
 
 
@@ -162,22 +163,33 @@ def _fixes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     if not diagnosis.trials:
         return
     yield fixes_table(diagnosis)
-    legend = (
-        "differences are paired by seed; worst-hit other task: change of its skill, in points of per cent"
-    )
+    legend = "differences are paired by seed; worst-hit other task: change of its skill in percentage points"
     if any(trial.verdict == "without_inputs" for trial in diagnosis.trials):
-        legend += "; ignores inputs: the loss is lower, and the same with the inputs of other windows"
+        legend += "; ignores inputs: the loss is lower, but shuffling the inputs does not raise it"
     yield Sentence(legend, tone="dim")
     for trial in diagnosis.trials:
         if trial.failure:
             yield Sentence(f"{trial.remedy.title} failed: {trial.failure}", "✘", "red")
     best = diagnosis.winner
     if best is None:
-        yield Sentence("None of them helps.", "✘", "red")
+        yield Sentence(_unproven(diagnosis), "✘", "red")
         return
-    note = " It changes the model: checkpoints made before do not fit." if best.remedy.changes_model else ""
+    note = " It changes the model: older checkpoints do not fit." if best.remedy.changes_model else ""
     yield Sentence(f"Best: {best.remedy.title}.{note} As overrides:", "✔", "green")
     yield Command(command_line(word for override in best.remedy.overrides for word in ("-o", override)))
+
+
+def _unproven(diagnosis: Diagnosis) -> str:
+    """Say that no remedy helps, or that one seed proves nothing, and which is the best so far."""
+    unclear = [trial for trial in diagnosis.trials if trial.verdict == "unclear" and trial.improvement]
+    if not unclear:
+        return "No remedy helps."
+    best = max(unclear, key=lambda trial: trial.improvement.mean if trial.improvement else 0.0)
+    gain = best.improvement
+    if gain is None or gain.mean <= 0:
+        return "No remedy is proven to help."
+    seeds = ": an interval needs at least two seeds" if gain.interval is None else ""
+    return f"No remedy is proven to help{seeds}. Best so far: {best.remedy.title}."
 
 
 def _not_checked(diagnosis: Diagnosis) -> Iterator[RenderableType]:
@@ -229,7 +241,7 @@ def _remedy(diagnosis: Diagnosis) -> str:
     best, tried = diagnosis.winner, len(diagnosis.trials)
     count = f"{tried} remedies" if tried > 1 else "the one remedy"
     if best is None:
-        return f"Of {count} tried, none helps."
+        return f"Of {count} tried, none is proven to help."
     gain, as_is = "", as_is_loss(diagnosis)
     if best.loss is not None and as_is is not None:
         before, after = (number(value, decimals(as_is)) for value in (as_is, best.loss.mean))

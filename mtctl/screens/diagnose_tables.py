@@ -124,8 +124,10 @@ _SIGNALS: Final[Mapping[str, Signal]] = {
     "gradient_norm": Signal("gradient norm", "of the task's own loss on the shared network"),
     "gradient_share": Signal("gradient share", "of the weighted gradient on the shared network", share),
     "own_gradient_norm": Signal("head gradient", "norm on the task's own parameters"),
-    "own_update": Signal("head move", "length of the step of the head per update"),
-    "reach": Signal("reach", "distance of the targets over what Adam can move an answer in the whole run"),
+    "own_update": Signal("head move", "net displacement of the head per update"),
+    "reach": Signal(
+        "reach", "distance of the targets relative to how far Adam can move an output in the run"
+    ),
     "relative_loss": Signal("relative loss", "training loss over that of the best constant"),
     "dead_units": Signal("dead units", "inputs of the head that do not vary", share),
     "loss": Signal("training loss"),

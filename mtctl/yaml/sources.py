@@ -60,7 +60,7 @@ def read(path: Path) -> Source:
     if once and not data:
         raise MtctlError(f"{path} is a pipe that has nothing to read", hint="write the recipe into a file")
     if len(data) > LARGEST:
-        raise MtctlError(f"{path} is larger than {LARGEST // 1_000_000} MB, so it is hardly a recipe")
+        raise MtctlError(f"{path} is larger than {LARGEST // 1_000_000} MB, which is too large for a recipe")
     if b"\0" in data:
         raise MtctlError(f"{path} is a binary file, not a recipe", hint="a recipe is YAML text in UTF-8")
     try:

@@ -44,15 +44,15 @@ _FLOAT = re.compile(
 _SLIPS = (
     ("mapping values are not allowed", "a second `:` here", "indent alike, or quote a value with `: ` in it"),
     ("'\\t'", "a tab cannot indent", "use spaces"),
-    ("expected <block end>", "this does not line up", "neighbours need the same indentation"),
+    ("expected <block end>", "this does not line up", "entries of one level need the same indentation"),
     ("could not find expected ':'", "a key without its `:`", "write `key: value`"),
     ("expected ',' or", "a bracket is not closed here", "separate entries by `,` and close the bracket"),
     ("unexpected end of stream", "the text ends inside a quote", "close the quote"),
-    ("found undefined alias", "this alias has no anchor", "an anchor `&name` has to come first"),
+    ("found undefined alias", "this alias has no anchor", "define an anchor `&name` before it"),
     ("second occurrence", "an anchor of this name exists already", "give it another name"),
     ("found another document", "a second document begins here", "a recipe is one document"),
     ("cannot start any token", "a value cannot begin like this", "quote the value"),
-    ("expected the node content", "a value is missing here", "write it, or close what is open"),
+    ("expected the node content", "a value is missing here", "write it, or close the open bracket or quote"),
 )
 
 
@@ -150,7 +150,7 @@ class _Reading:
         if isinstance(raw, ScalarNode):
             return self._scalar(raw, place)
         if id(raw) in self._open:
-            raise Unreadable(Mistake(place, "an alias of something that contains it", "it would never end"))
+            raise Unreadable(Mistake(place, "an alias inside its own anchor", "its value would be infinite"))
         if len(self._open) >= DEEPEST:
             raise Unreadable(Mistake(place, TOO_DEEP))
         self._open.append(id(raw))

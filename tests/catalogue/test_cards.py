@@ -49,7 +49,7 @@ def test_a_setting() -> None:
 @pytest.mark.parametrize(
     ("kind", "cost", "acts_on"),
     [
-        ("log", "1 backward pass: that of the weighted sum of losses", "whole losses: "),
+        ("log", "1 backward pass, of the weighted sum of losses", "whole losses: "),
         ("gradnorm", "1 backward pass, and one per task through its head", "whole losses: "),
         ("pcgrad", "1 backward pass per task through the shared parameters", "gradients on shared "),
         ("db_mtl", "1 backward pass per task through the shared parameters", "whole losses first, "),
@@ -71,4 +71,4 @@ def test_an_unknown_method() -> None:
 def test_families_hold_every_method_once() -> None:
     found = [kind for methods in families().values() for kind in methods]
     assert sorted(found) == sorted(KINDS)
-    assert families()["Methods that look at losses alone."]["gls"].startswith("The geometric mean")
+    assert families()["Methods that use losses alone."]["gls"].startswith("The geometric mean")

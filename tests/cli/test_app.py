@@ -165,7 +165,7 @@ def test_an_internal_error_says_how_to_report_it_and_keeps_its_traceback(tmp_pat
     assert (done.returncode, done.stdout) == (1, "")
     (kept,) = tmp_path.iterdir()
     assert done.stderr == (
-        f"internal error: RuntimeError: first\nhint: this is a mistake in mtctl {__version__}; "
+        f"internal error: RuntimeError: first\nhint: this is a bug in mtctl {__version__}; "
         f"please report it with the command and the traceback in {kept}\n"
     )
     text = kept.read_text(encoding="utf-8")

@@ -268,7 +268,7 @@ def test_nothing_is_played_in_a_windows_run(mtctl: Command, windows: Path, optio
     before = tree(Path.cwd())
     result = mtctl("eval", windows, *option)
     assert (result.code, result.out) == (2, "")
-    assert f"error: {windows}: nothing is played in a windows run" in result.err
+    assert f"error: {windows}: a windows run plays no episodes" in result.err
     assert "leave out --render and --video" in result.err
     assert tree(Path.cwd()) == before
 

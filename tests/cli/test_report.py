@@ -183,7 +183,7 @@ def test_a_page_that_cannot_be_finished_leaves_the_old_one(
         (["results", "--threshold", "nan"], "is no score"),
         (["results", "--title", " "], "--title is empty"),
         (["results", "--diagnosis", "nothing.json"], "nothing.json cannot be read"),
-        (["results", "--diagnosis", "cake.json"], "cake.json is no diagnosis"),
+        (["results", "--diagnosis", "cake.json"], "cake.json is not a diagnosis"),
         (["results", "--diagnosis", "cut.json"], "cut.json is cut off"),
         (["results", "--match", "cakes"], "cakes"),
         ([], "missing argument"),

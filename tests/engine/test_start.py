@@ -530,7 +530,7 @@ def test_records_that_are_not_the_runs_own_do_not_pass_for_a_longer_one(run: Pat
     damaged = lines[0].replace(text, text[:6] + str((int(text[6]) + 1) % 10) + text[7:])
     (run / "metrics.jsonl").write_text("\n".join([damaged, *lines[1:]]) + "\n")
     error = refused(run, WINDOWS.lasting(5), resume=True)
-    assert "the `reach` of `ptr` in the run's records" in error.message
+    assert "the run's records hold a `reach` of `ptr`" in error.message
 
 
 def test_a_run_is_known_by_its_recipe_with_each_of_its_budgets(run: Path) -> None:

@@ -92,11 +92,11 @@ def test_a_method_that_builds_on_earlier_steps_needs_one(spec: Spec) -> None:
             "gradnorm: `initial_loss: theoretical` needs `theoretical_losses`",
             None,
         ),
-        (lambda: mtctl.Balancer([]), "balancer: [] is no method", "choose from: equal"),
-        (lambda: mtctl.Balancer(3), "balancer: 3 is no method", "choose from: equal"),  # type: ignore[arg-type]
+        (lambda: mtctl.Balancer([]), "balancer: expected a method, got []", "choose from: equal"),
+        (lambda: mtctl.Balancer(3), "balancer: expected a method, got 3", "choose from: equal"),  # type: ignore[arg-type]
         (
             lambda: mtctl.Balancer({"kind": "gradnorm"}, alpha=1),
-            "alpha: settings go with a method that is named by its kind",
+            "alpha: settings need a method that is named by its kind",
             "write it as {'kind': …, 'alpha': …}",
         ),
         (lambda: mtctl.Balancer(PCGrad(), c=1), "c: a method that is made has its settings already", None),

@@ -66,7 +66,7 @@ class TestNoRecipe:
         assert "there is no recipe" in error(reference).message
 
     def test_no_name(self) -> None:
-        assert "a recipe is needed" in error("").message
+        assert "expected a recipe" in error("").message
 
 
 class TestDirectory:
@@ -111,7 +111,7 @@ class TestUnreadable:
     def test_too_large(self, tmp_path: Path) -> None:
         path = tmp_path / "mine.yaml"
         path.write_bytes(b"#" * 1_000_001)
-        assert error(path).message == f"{path} is larger than 1 MB, so it is hardly a recipe"
+        assert error(path).message == f"{path} is larger than 1 MB, which is too large for a recipe"
 
     def test_as_large_as_allowed(self, tmp_path: Path) -> None:
         path = tmp_path / "mine.yaml"
@@ -128,8 +128,8 @@ class TestUnreadable:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("- a\n- b\n", "a list, not a mapping of keys to values"),
-            ("a word", "a single value, not a mapping of keys to values"),
+            ("- a\n- b\n", "expected a mapping of keys to values, got a list"),
+            ("a word", "expected a mapping of keys to values, got a single value"),
             ("a: 1\n---\nb: 1\n", "a second document begins here"),
         ],
     )

@@ -133,7 +133,7 @@ def test_the_last_of_one_key_wins() -> None:
         ("agent.hidden=[1]\nb", "not valid YAML"),
         ("name={first: a}", "`name` must be text"),
         (".".join("a" * 5000) + "=1", "more than 32 levels of nesting"),
-        ("extends=pcgrad_blind", "`extends` can only stand in a file"),
+        ("extends=pcgrad_blind", "`extends` works in a file only"),
     ],
 )
 def test_what_is_wrong_is_underlined_in_the_argument(refusal: Refusal, argument: str, said: str) -> None:
@@ -145,7 +145,7 @@ def test_what_is_wrong_is_underlined_in_the_argument(refusal: Refusal, argument:
 @pytest.mark.parametrize("key", ["2", "-1", "kind", "0x0", "９", "9" * 5000])
 def test_a_list_is_entered_by_index_only(refusal: Refusal, key: str) -> None:
     message = refusal("extends: gradnorm_pcgrad_blind", f"balancer.{key}=1")
-    assert "this is a list of 2, without `" in message
+    assert "a list of 2 has no entry `" in message
     assert "its entries are 0 to 1" in message
 
 

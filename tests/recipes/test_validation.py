@@ -122,7 +122,7 @@ def problem(text: str) -> str:
         (agent("exploration: {length: 9, end: 0}"), "an exponential fall never reaches 0", "^"),
         (
             agent("lr_schedule: {kind: linear, episodes: 9, environment_steps: 9}"),
-            "a fall has one length: `episodes` or `environment_steps`",
+            "give the length of the fall once: `episodes` or `environment_steps`",
             "^",
         ),
         (agent("lr_schedule: {kind: linera}"), "`kind: linera` is not allowed", "did you mean `linear`?"),
@@ -132,12 +132,12 @@ def problem(text: str) -> str:
             agent("replay: {kind: mixed}").replace(
                 "{kind: equal}", "{kind: famo, ideal: {standard: 0.1, windy: 0.1, heavy: 0.1}}"
             ),
-            "`ideal` is of whole losses, and mixed replay shows each times its share of the batch",
+            "`ideal` is in units of the whole loss, but mixed replay scales each loss by its share",
             "^",
         ),
         (agent("learn: active_task"), "`learn: active_task` needs `network: independent`", "^^^^^^^^^^^"),
         (agent("per_task: {heavy: {lr: 1}}"), "`per_task` needs `network: independent`", "^^^"),
-        (agent("network: independent, task_encoding: onehot"), "they need `none`", "^^^^^^"),
+        (agent("network: independent, task_encoding: onehot"), "use `none`", "^^^^^^"),
         (agent("network: independent, replay: {kind: mixed}"), "need `kind: per_task`", "^^^^^"),
         (
             agent("network: independent, target: {kind: soft}, per_task: {heavy: {target_every: 3}}"),

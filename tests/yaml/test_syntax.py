@@ -131,7 +131,7 @@ def test_a_mistake_does_not_stop_the_reading(text: str, said: str, column: int) 
         ("a: @b", "not valid YAML: a value cannot begin like this", 0, 3),
         ("a: 1\nb: }", "not valid YAML: a value is missing here", 1, 3),
         ("a: \x07", "not valid YAML: the control character U+0007", 0, 3),
-        ("x: 1\na: &x [*x]", "an alias of something that contains it", 1, 3),
+        ("x: 1\na: &x [*x]", "an alias inside its own anchor", 1, 3),
         ("[" * 40, "more than 32 levels of nesting", 0, 32),
         (f"[{'1, ' * 10_000}]", "more than 10,000 values", 0, 29_998),
     ],

@@ -95,8 +95,8 @@ def held_back(laboratory: Laboratory, task: str) -> list[Finding]:
 def _slow(laboratory: Laboratory, task: str) -> Finding:
     steps = laboratory.as_is(task)
     text = (
-        f"{task} learns, and needs {steps:.0f} updates to get a tenth better than a constant: "
-        f"the budget has {laboratory.budget}"
+        f"{task} learns too slowly for the budget: it needs {steps:.0f} updates for a skill of "
+        f"{percent(LEARNED)}, and the budget has {laboratory.budget}"
     )
     evidence = Evidence(f"updates to skill {percent(LEARNED)}", steps, "", f"budget {laboratory.budget}")
     return Finding(Code.SLOW, task, "info", "measured", text, (evidence,))
@@ -121,7 +121,7 @@ def _lost(laboratory: Laboratory, task: str) -> list[Finding]:
         Evidence("skill at the end of the budget", 100 * laboratory.skill(task), "%"),
         Evidence("training loss relative to the best constant's", training),
     )
-    text = f"{task} had learned and lost it again on windows that it is not trained on"
+    text = f"{task} had learned, then got worse again on held-out windows"
     return [Finding(Code.OVERFITTING, task, "warning", "measured", text, evidence)]
 
 
@@ -146,8 +146,9 @@ def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | No
         cured = tuple(task for task, speedup in speedups.items() if speedup >= FASTER)
         if 2 * len(cured) >= len(tasks):
             text = (
-                f"no task learns within {joint.updates} updates; with {factor:g} times the learning rate, "
-                f"{recipe.training.lr * factor:g}, {', '.join(cured)} {'does' if len(cured) == 1 else 'do'}"
+                f"no task learns within {joint.updates} updates; at {factor:g} times the learning rate "
+                f"({recipe.training.lr * factor:g}) {', '.join(cured)} "
+                f"{'learns' if len(cured) == 1 else 'learn'}"
             )
             evidence = tuple(laboratory.evidence(task, f"of {task}", speedups[task]) for task in cured)
             return Finding(Code.LEARNING_RATE, None, "error", "measured", text, evidence), cured
@@ -167,9 +168,9 @@ def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
             return _finding(
                 Code.LEARNING_RATE,
                 task,
-                f"{task} gets worse in training, or loses again what it learned; with a learning rate of "
+                f"{task} gets worse in training, or loses what it had learned; at a learning rate of "
                 f"{rate:g} it learns {speedup:.1f} times as fast",
-                Evidence("highest training loss over the first", worst, "×", f"from {UNSTABLE:g}"),
+                Evidence("highest training loss over the first", worst, "×", f"threshold {UNSTABLE:g}"),
                 laboratory.evidence(task, f"with {factor:g} × the learning rate", speedup),
             )
     return None
@@ -204,8 +205,8 @@ def _of_others(laboratory: Laboratory, task: str, alone: float, both: float) -> 
     return _finding(
         Code.CONFLICT,
         task,
-        f"{task} learns alone and not beside the others, and its gradient points away from {other}'s: they "
-        "pull the same parameters apart",
+        f"{task} learns {alone:.1f} times as fast alone, and its gradient opposes {other}'s: they pull the "
+        "shared parameters in opposite directions",
         laboratory.evidence(task, "alone", alone),
         Evidence(f"mean cosine with {other}'s gradient", cosine, "", f"below {OPPOSED:g}"),
     )
@@ -227,9 +228,9 @@ def _reach(laboratory: Laboratory, task: str, effect: float, *, beside: bool = F
     return _finding(
         Code.TARGET_OUT_OF_REACH,
         task,
-        f"the {task} head has to travel further than its steps take it: in units of the target's spread, "
-        f"starting at the best constant, it learns {effect:.1f} times as fast"
-        + (" once it is alone" if beside else ""),
+        f"{task}'s targets are out of reach in {laboratory.budget} updates: "
+        + ("trained alone, " if beside else "")
+        + f"it learns {effect:.1f} times as fast with a standardised head",
         *evidence,
     )
 
@@ -250,7 +251,7 @@ def _dominance(
         Code.MULTIPLIER_DOMINANCE,
         task,
         f"the other tasks' gradients drown {task} in the trunk: without them it learns {effect:.1f} times as "
-        "fast" + (" once it is standardised" if beside else ""),
+        "fast" + (" once its head is standardised" if beside else ""),
         *evidence,
     )
 
@@ -280,26 +281,26 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
         return _few(laboratory, task, tried, patience)
     noise = laboratory.noise(task)
     left = laboratory.by_heart(task)
-    known = f"known by heart below {KNOWN_BY_HEART:g}"
+    known = f"memorised below {KNOWN_BY_HEART:g}"
     fact = Evidence(f"training loss of {FEW_WINDOWS} windows over the constant's", left, "", known)
     if left < KNOWN_BY_HEART:
         text = (
-            f"{task} learns a few windows by heart and nothing that holds on others, in any company, at any "
-            f"learning rate, in up to {patience.watched} updates: its targets do not follow from these inputs"
+            f"{task} memorises {FEW_WINDOWS} windows but never generalises, alone or jointly, at any rate "
+            f"tried, in up to {patience.watched} updates: its targets do not follow from these inputs"
         )
         figures = (fact, Evidence("standard error of the skill", 100 * noise, "%"), *_tried(tried))
         if noise > UNCERTAIN_SKILL:
-            text += "; with so few windows to score it on, that is not certain"
+            text += "; the held-out windows are too few to be certain"
             return Finding(Code.UNLEARNABLE, task, "warning", "likely", text, figures)
         return _finding(Code.UNLEARNABLE, task, text, *figures)
-    text = f"{task} does not even learn {FEW_WINDOWS} windows by heart: its head is stuck"
+    text = f"{task} cannot even memorise {FEW_WINDOWS} windows: its head is stuck"
     return _finding(Code.DEAD_HEAD, task, text, fact, *_tried(tried))
 
 
 def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, float]) -> Finding:
     rate = laboratory.recipe.training.lr * factor
     text = (
-        f"{task} learns {tried[factor]:.1f} times as fast with {factor:g} times the learning rate, {rate:g}: "
+        f"{task} learns {tried[factor]:.1f} times as fast at {factor:g} times the learning rate ({rate:g}): "
         f"the recipe's is too {'low' if factor > 1 else 'high'} for it"
     )
     return _finding(Code.LEARNING_RATE, task, text, *_tried(tried))
@@ -316,15 +317,16 @@ def _few(
     if steps is not None:
         evidence.append(Evidence(name, steps))
     if patience is not None and patience.steps is not None:
-        evidence.append(Evidence(f"{name} with everything done for it", patience.steps))
+        evidence.append(Evidence(f"{name} with all aids combined", patience.steps))
     if patience is not None:
-        text = f"{budget} updates are too few for {task}: it learns with everything done for it at once only"
-    elif tried:
-        text = f"{budget} updates are too few for {task}: only more of them, or longer ones, get it further"
-    else:
         text = (
-            f"{budget} updates are too few to learn anything, or to find out what else is wrong with {task}"
+            f"{budget} updates are too few for {task}: it learns only with all aids combined (alone, "
+            "standardised, no dropout, Adam)"
         )
+    elif tried:
+        text = f"{budget} updates are too few for {task}: only more updates or a higher learning rate help"
+    else:
+        text = f"{budget} updates are too few to learn anything, or to diagnose {task}"
     confidence: Confidence = "measured" if tried else "likely"
     return Finding(
         Code.BUDGET_TOO_SMALL, task, "warning", confidence, text, (*evidence, *_tried(tried or {}))

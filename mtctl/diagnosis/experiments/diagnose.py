@@ -72,7 +72,8 @@ def diagnose_recipe(
     """
     if task is not None and task not in recipe.problem.tasks:
         raise MtctlError(
-            f"--task {task}: no task of {recipe.name}", hint=f"its tasks: {', '.join(recipe.problem.tasks)}"
+            f"--task {task}: {recipe.name} has no such task",
+            hint=f"its tasks: {', '.join(recipe.problem.tasks)}",
         )
     if kind_of(recipe).no_experiments is not None:
         return diagnose_by_records(recipe, seeds=seeds, seconds=seconds, say=say)
@@ -133,7 +134,7 @@ class _Windows:
         without = [found.task for found in self._findings if found.code == Code.BAD_TARGETS and found.task]
         if not without or set(without) == set(self._recipe.problem.tasks):
             return self._recipe
-        text = "no usable targets: mend these first; the other tasks were examined without it"
+        text = "its targets are unusable: repair them first; the other tasks were examined without it"
         self._checks += [Check(f"causes of {task}", "not_run", text) for task in without]
         return variations.without(self._recipe, without)
 
@@ -141,7 +142,7 @@ class _Windows:
         """Say why a run diverged; return whether that is all there is to say."""
         if any((found.task, found.code) == (task, Code.BAD_TARGETS) for found in self._findings):
             self._checks.append(
-                Check("experiments", "not_run", f"{task} has no usable targets: mend these first")
+                Check("experiments", "not_run", f"{task}'s targets are unusable: repair them first")
             )
             return True
         if (finding := divergence.examine(self._recipe, joint, task, self._say)) is None:
@@ -155,7 +156,7 @@ class _Windows:
     def _examine(self, laboratory: Laboratory) -> list[str]:
         """Examine the tasks that do not learn; return those that are stuck, the worst first."""
         if any(found.code == Code.FROZEN_TRUNK for found in self._findings):
-            self._checks.append(Check("experiments", "not_run", "nothing moves the trunk: mend this first"))
+            self._checks.append(Check("experiments", "not_run", "the trunk is frozen: fix this first"))
             return []
         joint, known = laboratory.joint, {finding.task for finding in self._findings}
         tasks = [task for task in joint.problem.tasks if task not in known]
@@ -166,7 +167,7 @@ class _Windows:
         self._findings += looked
         ignoring = ", ".join(found.task or "" for found in looked if found.code == Code.IGNORES_INPUT)
         self._checks.append(
-            Check("tasks that learn look at their inputs", "found" if ignoring else "passed", ignoring)
+            Check("tasks that learn use their inputs", "found" if ignoring else "passed", ignoring)
         )
         broken = [
             task
@@ -179,7 +180,7 @@ class _Windows:
             self._checks.append(Check("experiments", "not_run", f"no time left for: {reason}"))
             return broken
         self._checks.append(
-            Check("every task gets better than a constant", "found" if stuck else "passed", ", ".join(stuck))
+            Check("every task beats a constant", "found" if stuck else "passed", ", ".join(stuck))
         )
         wanted = stuck if self._task is None else [self._task]
         for task in wanted:
@@ -201,7 +202,7 @@ class _Windows:
     def _reduction(self, joint: Course, task: str, budget: int) -> None:
         name = f"{task} summed over its outputs"
         if self._deadline is not None and time.monotonic() > self._deadline:
-            self._checks.append(Check(name, "not_run", "the time given by --budget was up"))
+            self._checks.append(Check(name, "not_run", "the time limit of --budget was reached"))
             return
         self._say(f"experiment: {name}")
         finding, note = reduction.examine(self._recipe, joint, task, budget)
@@ -218,7 +219,7 @@ class _Windows:
             self._checks.append(Check("remedies", "not_run", f"--no-verify; candidates: {names}"))
             return ()
         with Crew(self._jobs) as crew:
-            self._say("as is, every seed")
+            self._say("the recipe unchanged, every seed")
             as_is = crew.train(self._recipe, self._seeds)
             trials, skipped = remedies.verify(
                 self._recipe,
@@ -240,8 +241,8 @@ class _Windows:
         )
         if scalar is not None:
             self._notes.append(
-                "a scalar countdown answers another question: one start for all windows already scores "
-                f"{inputs.constant_start_loss(problem):.2f} in the countdown's units, the trained one "
+                "a scalar countdown solves a different task: in the countdown's units, one start for all "
+                f"windows already scores {inputs.constant_start_loss(problem):.2f}, and the trained one "
                 f"{scalar.mean:.2f}"
             )
 

@@ -41,7 +41,7 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str]
     """
     error = joint.diverged
     lost = error is not None or joint.points[task][-1].skill < LEARNED
-    found = f"{task}'s loss rose far above where it began" if error is None else error.message
+    found = f"{task}'s loss rose far above its first value" if error is None else error.message
     learned = set() if error is not None else _learned(joint)
     evidence = []
     for factor in DIVERGED_RATES:

@@ -47,13 +47,13 @@ def examine(course: Course, task: str, budget: int, patience: int) -> Finding | 
         course.run(patience, lambda one: wiring.ignores_input(one.problem, task) >= IGNORED)
         change = wiring.ignores_input(course.problem, task)
         evidence = Evidence(
-            "change of the loss with other windows' inputs", 100 * change, "%", f"below {IGNORED:.0%}"
+            "change of the loss with shuffled inputs", 100 * change, "%", f"below {IGNORED:.0%}"
         )
-        text = f"{task} is better than a constant without looking at its inputs: others' give the same loss"
+        text = f"{task} beats a constant but ignores its inputs: shuffling them hardly changes the loss"
         found = Finding(Code.IGNORES_INPUT, task, "error", "measured", text, (evidence,))
         return found if change < IGNORED else None
     if last.skill >= AT_FLOOR and abs(last.loss / first.loss - 1) < FLAT:
         evidence = Evidence("skill", 100 * last.skill, "%")
-        text = f"{task} does not move because it has arrived"
+        text = f"{task}'s loss is flat because little is left to learn"
         return Finding(Code.AT_NOISE_FLOOR, task, "info", "measured", text, (evidence,))
     return None

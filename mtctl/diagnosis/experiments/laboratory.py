@@ -157,7 +157,7 @@ class Laboratory:
 
         Alone, standardised, without dropout, three times as fast with a clipped gradient.
         """
-        name = f"{task}: everything done for it"
+        name = f"{task}: all aids combined"
         self._start(name)
         recipe = self.recipe.revised(variations.pampered(self.recipe, task))
         course = Course(recipe, self.seed, measure_every=NEVER)
@@ -184,7 +184,7 @@ class Laboratory:
 
     def by_heart(self, task: str) -> float:
         """Return the training loss over the best constant's after learning a few windows by heart."""
-        name = f"{task}: {FEW_WINDOWS} windows by heart"
+        name = f"{task}: memorising {FEW_WINDOWS} windows"
         self._start(name)
         changes = {**variations.by_heart(self.recipe, task), "training.epochs": HEART_UPDATES}
         course = Course(self.recipe.revised(changes), self.seed, measure_every=NEVER, watched=False)
@@ -202,9 +202,9 @@ class Laboratory:
         """Return a speed-up as a figure."""
         as_is = self.steps(self.joint, task)
         against = (
-            f"as is {as_is:.0f} updates"
+            f"as is: {as_is:.0f} updates"
             if as_is is not None
-            else f"as is not within {self.joint.updates} updates"
+            else f"as is: not within {self.joint.updates} updates"
         )
         return Evidence(f"speed-up {name}", speedup, "×", against)
 

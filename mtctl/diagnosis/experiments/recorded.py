@@ -22,7 +22,7 @@ from mtctl.problems.kinds import build as build_problem
 from mtctl.problems.recipe import Recipe
 
 _EXPENSIVE: Final = (
-    "an experiment is a training of hundreds of {}s: compare recipes with `mtctl train` and `compare`"
+    "each would train for hundreds of {}s: compare recipes with `mtctl train` and `mtctl compare` instead"
 )
 
 

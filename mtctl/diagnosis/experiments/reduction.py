@@ -37,25 +37,25 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tup
     change = f"{100 * (total.loss / mean.loss - 1):+.3f} %"
     if abs(total.loss / mean.loss - 1) < FLAT:
         return None, (
-            f"the documented story does not hold here: summing {task}'s loss over its {elements} outputs "
-            f"instead of taking the mean changes the result by {change}{_why(recipe)}"
+            f"the documented explanation does not hold here: summing {task}'s loss over its {elements} "
+            f"outputs instead of averaging changes the result by {change}{_why(recipe)}"
         )
     if total.skill < LEARNED:
         return (
             None,
-            f"summing {task}'s loss over its {elements} outputs changes it by {change}: not enough to learn",
+            f"summing {task}'s loss over its {elements} outputs changes it by {change}, which is too little",
         )
     evidence = (
         Evidence("validation loss with the mean", mean.loss),
         Evidence(f"validation loss with the sum over {elements} outputs", total.loss, "", change),
     )
     text = (
-        f"the mean over {elements} outputs keeps {task}'s loss too small beside the others: summed, it learns"
+        f"the mean over {elements} outputs makes {task}'s loss too small beside the others: summed, it learns"
     )
     return Finding(Code.REDUCTION_BIAS, task, "warning", "measured", text, evidence), ""
 
 
 def _why(recipe: WindowsRecipe) -> str:
     if any(isinstance(method, RunningMean | BatchScale) for method in recipe.chain):
-        return ": its normaliser divides any constant factor out again"
+        return ": its normaliser cancels any constant factor"
     return ""

@@ -111,7 +111,7 @@ class Crew:
         except BrokenProcessPool as error:
             raise MtctlError(
                 "a process that trained a remedy was killed; the system may have run out of memory",
-                hint="fewer --jobs need less of it",
+                hint="use fewer --jobs, which need less memory",
                 code=ExitCode.FAILED,
             ) from error
 
@@ -142,7 +142,9 @@ def verify(
     trials, skipped = [], []
     for remedy in remedies:
         if deadline is not None and time.monotonic() > deadline:
-            skipped.append(Check(f"remedy: {remedy.title}", "not_run", "the time given by --budget was up"))
+            skipped.append(
+                Check(f"remedy: {remedy.title}", "not_run", "the time limit of --budget was reached")
+            )
             continue
         say(f"remedy: {remedy.title}")
         trials.append(_judge(remedy, task, as_is, crew.train(recipe.revised(remedy.changes), seeds)))

@@ -30,7 +30,7 @@ def examine(problem: Windows) -> tuple[list[Finding], list[Check]]:
     findings = [*_targets(problem), *_optimizer(problem)]
     broken = {finding.task for finding in findings if finding.code == Code.BAD_TARGETS}
     checks = [
-        _check("targets are there, finite and vary", findings, Code.BAD_TARGETS),
+        _check("targets are present, finite and not constant", findings, Code.BAD_TARGETS),
         _check("every parameter is in the optimizer", findings, Code.NOT_IN_OPTIMIZER, Code.FROZEN_TRUNK),
     ]
     problem.advance()
@@ -60,7 +60,7 @@ def _targets(problem: Windows) -> Iterator[Finding]:
                 "error",
                 "certain",
                 f"{int(rows.sum())} of {len(rows)} training windows have a {task} target that is missing, "
-                "not finite or outside what its loss can take",
+                "not finite or outside the range of its loss",
                 (Evidence("windows with a bad target", int(rows.sum()), "", f"of {len(rows)}"),),
             )
         elif len(target) > 1 and bool((target == target[:1]).all()) and _flat_in_time(target):
@@ -69,7 +69,7 @@ def _targets(problem: Windows) -> Iterator[Finding]:
                 task,
                 "error",
                 "certain",
-                f"the {task} target is the same for every training window: there is nothing to learn",
+                f"the {task} target is the same for every training window, so there is nothing to learn",
                 (Evidence("standard deviation of the target", 0.0),),
             )
 
@@ -97,7 +97,7 @@ def _optimizer(problem: Windows) -> Iterator[Finding]:
                 task,
                 "error",
                 "certain",
-                f"the optimizer was not given the {task} head: {missing:,} parameters never move",
+                f"the {task} head is not in the optimizer: {missing:,} parameters never move",
                 (Evidence("parameters left out", missing, "", f"of {sum(p.numel() for p in own):,}"),),
             )
     trunk = problem.trunk()
@@ -108,8 +108,8 @@ def _optimizer(problem: Windows) -> Iterator[Finding]:
             None,
             "error",
             "certain",
-            f"the optimizer was not given {missing:,} parameters of the shared trunk: all tasks live off its "
-            "initial features",
+            f"{missing:,} parameters of the shared trunk are not in the optimizer: all tasks use its initial "
+            "features",
             (Evidence("parameters left out", missing, "", f"of {sum(p.numel() for p in trunk):,}"),),
         )
 

@@ -34,13 +34,13 @@ _LAST: Final = 2.0**53
 """Steps up to which floating point numbers tell one from the next."""
 _PARTS: Final = 10
 """Parts of a curve; its noise is that of the noisiest."""
-_NEEDS_GRADIENTS: Final = "a curve does not show gradients: `mtctl diagnose RECIPE`, or a run of mtctl, does"
+_NEEDS_GRADIENTS: Final = "needs gradients, which a curve does not show: diagnose a recipe or a run"
 _UNSEEN: Final = (
     ("wiring", _NEEDS_GRADIENTS),
     ("targets in reach", _NEEDS_GRADIENTS),
-    ("parts in the shared gradient", _NEEDS_GRADIENTS),
+    ("shares of the gradient", _NEEDS_GRADIENTS),
     ("conflicting gradients", _NEEDS_GRADIENTS),
-    ("skill", "needs the loss of the best constant prediction: without it, a floor looks like a flat task"),
+    ("skill", "needs the loss of the best constant prediction; without it, a converged task looks flat"),
     ("counterfactual trainings", "needs training: `mtctl diagnose RECIPE`"),
 )
 
@@ -67,7 +67,7 @@ def diagnose_metrics(path: Path, columns: Mapping[str, str] | None = None) -> Di
     table = read_table(path)
     if len(table.rows) < FEWEST_RECORDS:
         rows = f"{len(table.rows)} row{'' if len(table.rows) == 1 else 's'}"
-        raise MtctlError(f"{path} has {rows}", hint=f"{FEWEST_RECORDS} are the fewest that show a trend")
+        raise MtctlError(f"{path} has {rows}", hint=f"a trend needs at least {FEWEST_RECORDS} rows")
     chosen = choose(table.names, columns, str(path))
     steps, notes = _steps(table, chosen)
     training = {task: _curve(table, column, steps) for task, column in chosen.losses.items()}
@@ -96,7 +96,7 @@ def diagnose_metrics(path: Path, columns: Mapping[str, str] | None = None) -> Di
 def _steps(table: MetricsTable, chosen: Columns) -> tuple[npt.NDArray[np.float64], list[str]]:
     """Return each row's step, and what a reader should know of them."""
     if chosen.step is None:
-        note = "no column counts the steps (step, iteration, epoch, …): the rows are counted"
+        note = "no column counts the steps (step, iteration, epoch, …), so rows are counted"
         return np.arange(1, len(table.rows) + 1, dtype=np.float64), [note]
     steps, rows = table.numbers(chosen.step)
     missing = np.setdiff1d(np.arange(len(table.rows)), rows)
@@ -107,13 +107,11 @@ def _steps(table: MetricsTable, chosen: Columns) -> tuple[npt.NDArray[np.float64
         raise MtctlError(text, hint="every row needs its step; --tasks step=COLUMN names another column")
     if (far := np.flatnonzero(np.abs(steps) > _LAST)).size:
         place = f"{table.path}:{table.lines[far[0]]}"
-        text = (
-            f"{place}: column `{show_text(chosen.step)}` has step {steps[far[0]]:g}, which nobody counts to"
-        )
+        text = f"{place}: column `{show_text(chosen.step)}` has step {steps[far[0]]:g}, which is too large"
         raise MtctlError(text, hint="write whole steps; --tasks step=COLUMN names another column")
     if (backwards := np.flatnonzero(np.diff(steps) < 0)).size:
         line = table.lines[backwards[0] + 1]
-        note = f"steps go back at line {line}, as in a resumed log: sorted, the last of equal ones counts"
+        note = f"steps go back at line {line}, as in a resumed log: sorted; of equal steps the last counts"
         return steps, [note]
     return steps, []
 
@@ -123,7 +121,7 @@ def _curve(table: MetricsTable, column: str, steps: npt.NDArray[np.float64]) -> 
     values, rows = table.numbers(column)
     if not len(rows):
         text = f"{table.path}: column `{show_text(column)}` holds no value"
-        raise MtctlError(text, hint="--tasks TASK=COLUMN,… takes other columns, or only some of them")
+        raise MtctlError(text, hint="--tasks TASK=COLUMN,… chooses the columns")
     at = steps[rows]
     order = np.argsort(at, kind="stable")
     at, values = at[order], values[order]
@@ -163,7 +161,7 @@ def _rulings(
     curves = {task: curve.values for task, curve in training.items()}
     rulings = [
         losses.diverged(states, curves, "possible"),
-        losses.stuck(states, flat, "possible", "a curve does not tell why"),
+        losses.stuck(states, flat, "possible", "a curve does not show why"),
         losses.overfitting(pairs, "possible"),
     ]
     if subject.updates is not None:
@@ -203,5 +201,5 @@ def _taken(chosen: Columns) -> list[str]:
     beside = ", ".join(f"{show_text(task)} = `{show_text(name)}`" for task, name in chosen.held_out.items())
     return [
         f"columns taken: {taken}" + (f"; held out: {beside}" if beside else ""),
-        "only curves were read: what is found is possible, and nothing is proved",
+        "only curves were read: findings are possible, not proven",
     ]

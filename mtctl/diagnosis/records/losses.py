@@ -148,16 +148,18 @@ def stuck(states: Sequence[TaskState], flat: Severity, confidence: Confidence, u
             text = f"{task}'s loss {how} by {percent:.1f} %, and {unknown}"
             findings.append(Finding(Code.FLAT_TASK, task, flat, confidence, text, evidence))
         elif state.state == "slow":
-            text = f"{task}'s loss fell by {percent:.1f} %{_so_far(state)}"
+            text = f"{task}'s loss fell by {_so_far(state, percent)}"
             findings.append(Finding(Code.SLOW, task, "warning", confidence, text, evidence))
         elif state.state == "at_floor":
             text = f"{task}'s loss is flat because little is left to learn"
             findings.append(Finding(Code.AT_NOISE_FLOOR, task, "info", confidence, text, evidence))
-    return ruling("every task moves", findings, "losses fall by more than their noise")
+    return ruling("every loss falls", findings, "losses fall by more than their noise")
 
 
-def _so_far(state: TaskState) -> str:
-    return " only" if state.skill is None else f", to a skill of {100 * state.skill:.1f} %"
+def _so_far(state: TaskState, percent: float) -> str:
+    if state.skill is None:
+        return f"only {percent:.1f} %"
+    return f"{percent:.1f} %, to a skill of {100 * state.skill:.1f} %"
 
 
 def too_few_updates(states: Sequence[TaskState], updates: int) -> Ruling:
@@ -165,7 +167,7 @@ def too_few_updates(states: Sequence[TaskState], updates: int) -> Ruling:
     behind = [state.task for state in states if state.state in {"flat", "slow"}]
     findings = []
     if behind and updates < FEW_UPDATES:
-        text = f"{updates} updates are few: {', '.join(behind)} may only need more of them"
+        text = f"{updates} updates are few: {', '.join(behind)} may just need more"
         evidence = (Evidence("updates", float(updates), "updates", f"below {FEW_UPDATES}"),)
         findings.append(Finding(Code.BUDGET_TOO_SMALL, None, "warning", "possible", text, evidence))
     return ruling("enough updates", findings, f"{updates:,}")

@@ -96,7 +96,7 @@ def choose(names: Sequence[str], wanted: Mapping[str, str] | None, place: str) -
     for name in (*given.values(), *found.values(), *(() if step is None else (step,))):
         if counts[name] > 1:
             text = f"{place} has {counts[name]} columns `{show_text(name)}`"
-            raise MtctlError(text, hint="give every column a name of its own")
+            raise MtctlError(text, hint="give every column a different name")
     return Columns(step, given, found)
 
 

@@ -117,10 +117,13 @@ def read_table(path: Path) -> MetricsTable:
     reader = readers.get(path.suffix.lower())
     if reader is None and not is_stream(path):
         raise MtctlError(
-            f"{path} is no metrics file: its name does not end in .csv or .jsonl", hint=_WHAT_IT_IS
+            f"{path} is not a metrics file: its name does not end in .csv or .jsonl", hint=_WHAT_IT_IS
         )
     if path.name == layout.METRICS and (path.parent / layout.RUN).is_file():
-        raise MtctlError(f"{path} belongs to a run", hint=f"a run says more: `mtctl diagnose {path.parent}`")
+        raise MtctlError(
+            f"{path} belongs to a run",
+            hint=f"diagnose the run, which says more: `mtctl diagnose {path.parent}`",
+        )
     content = read_bytes(path, remedy=_WHAT_IT_IS, needs=_NEEDS, pipes=True)
     needs = _NEEDS + _ROW * (content.count(b"\n") + content.count(b"\r")) / max(1, len(content))
     require_room(path, len(content), largest=LARGEST, needs=needs, remedy=_WHAT_IT_IS)
@@ -149,7 +152,7 @@ def _csv(path: Path, content: str) -> MetricsTable:
     names = tuple(name.strip() for name in rows.pop(0))
     lines.pop(0)
     if all(map(_is_number, names)):
-        raise MtctlError(f"{path}:1 has numbers where the names of the columns should be", hint=_WHAT_IT_IS)
+        raise MtctlError(f"{path}:1: expected the names of the columns, got numbers", hint=_WHAT_IT_IS)
     cut_off = None
     if rows and len(rows[-1]) < len(names) and not content.endswith(("\n", "\r")):
         cut_off = f"{path}:{lines[-1]} is cut off and was left out"
@@ -157,8 +160,8 @@ def _csv(path: Path, content: str) -> MetricsTable:
         lines.pop()
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(names):
-            text = f"{path}:{line} has {len(row)} cells, and there are {len(names)} columns"
-            raise MtctlError(text, hint="every line needs as many cells as the first; an empty one is fine")
+            text = f"{path}:{line} has {len(row)} cells, but there are {len(names)} columns"
+            raise MtctlError(text, hint="every line needs as many cells as the first; cells may be empty")
     return MetricsTable(path, names, rows, lines, content, delimiter, cut_off)
 
 
@@ -209,7 +212,7 @@ def _object(line: str, place: str) -> dict[str, Any]:
 
 def _flat(above: str, value: Mapping[str, Any], place: str, levels: int) -> Iterator[tuple[str, Any]]:
     if not levels:
-        raise MtctlError(f"{place} has objects inside one another on {_DEEPEST} levels", hint=_WHAT_IT_IS)
+        raise MtctlError(f"{place} nests objects more than {_DEEPEST} levels deep", hint=_WHAT_IT_IS)
     for key, inner in value.items():
         name = f"{above}/{key}" if above else key
         if above and len(name) > _LONGEST_NAME:

@@ -138,7 +138,7 @@ def exploration(history: History) -> Ruling:
     """Find a run that ended before it played by what it has learned."""
     last = _last_epsilon(history)
     if last is None:
-        return not_run("exploration has ended", "there is no episode")
+        return not_run("exploration has ended", "no episode yet")
     findings = []
     if last > EXPLORING:
         text = f"{100 * last:.0f} % of the last actions were random: the budget ended early"
@@ -151,7 +151,7 @@ def experience(history: History) -> Ruling:
     """Find runs that never learned, and tasks that are missing in replay or in what is learned from it."""
     if not history.updates:
         episodes = len(history.units)
-        text = f"no update in {episodes} episodes: replay never held enough to start with"
+        text = f"no update in {episodes} episodes: replay never held enough rows to start learning"
         finding = Finding(Code.REPLAY_STARVATION, None, "error", "certain", text, (Evidence("updates", 0.0),))
         return ruling("experience of every task", [finding] if episodes else [], "no episode yet")
     findings = []
@@ -160,17 +160,17 @@ def experience(history: History) -> Ruling:
     for task in history.tasks:
         rows = history.last("replay_rows", task)
         if rows == 0:
-            text = f"there is no transition of {task} in replay"
+            text = f"replay holds no transition of {task}"
             evidence: tuple[Evidence, ...] = (Evidence("rows in replay", 0.0, "rows"),)
             findings.append(Finding(Code.REPLAY_STARVATION, task, "error", "certain", text, evidence))
         elif task in shares and shares[task] < STARVED * fair:
-            text = f"{task} makes {100 * shares[task]:.1f} % of the rows that were learned from"
+            text = f"only {100 * shares[task]:.1f} % of the rows that were learned from are {task}'s"
             limit = f"below {percent(STARVED)} of {100 * fair:.0f} %"
             evidence = (Evidence("share of the learned rows", 100 * shares[task], "%", limit),)
             findings.append(Finding(Code.REPLAY_STARVATION, task, "warning", "likely", text, evidence))
     if not shares:
         return not_run("experience of every task", "rows by task were not recorded")
-    return ruling("experience of every task", findings, "every task has its part in replay and updates")
+    return ruling("experience of every task", findings, "every task is in replay and in updates")
 
 
 def _learned_shares(history: History) -> Mapping[str, float]:
@@ -217,7 +217,7 @@ def _later(values: Values) -> float:
 def successes(history: History, kind: Kind[Any]) -> Ruling:
     """Find tasks that cannot succeed: by their rules, or to judge from many episodes beside others'."""
     if not kind.score.outcomes:
-        return not_run("success within reach", "no way to end an episode counts as a success")
+        return not_run("success within reach", "no outcome of an episode counts as a success")
     success = kind.score.outcomes[0]
     ended = {task: history.ending("outcome", task) for task in history.tasks}
     later = {task: outcomes[len(outcomes) // 2 :] for task, outcomes in ended.items()}
@@ -243,4 +243,4 @@ def successes(history: History, kind: Kind[Any]) -> Ruling:
         elif len(outcomes) >= SEEN_ENOUGH and others >= OTHERS_SUCCEED and ending >= ONE_ENDING:
             text = f"none of {len(outcomes)} episodes of {task} succeeded, and nearly all end the same way"
             findings.append(Finding(Code.SUCCESS_OUT_OF_REACH, task, "warning", "likely", text, evidence))
-    return ruling("success within reach", findings, "nothing speaks against it")
+    return ruling("success within reach", findings, "no evidence against it")

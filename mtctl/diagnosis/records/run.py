@@ -34,7 +34,7 @@ _UNSEEN: Final = (
 )
 """What no record of a supervised run shows."""
 _UNSEEN_PLAYING: Final = (
-    ("parameters in the optimizer", "no record shows them"),
+    ("parameters in the optimizer", "records do not show them"),
     ("alone against jointly", "train each task with `agent.network: independent`, then `mtctl compare`"),
 )
 """What no record of a played run shows."""
@@ -80,8 +80,8 @@ def _unfinished(run: Run) -> list[str]:
         return []
     done = f"{run.budget.done:,} of {run.budget.units:,} {run.unit}s"
     killed = run.status == "running" and holder(run.path).state == "free"
-    how = "ended without a word (killed?)" if killed else f"is {run.status}"
-    return [f"the run {how}: {done} are recorded, and what is said is about these"]
+    how = "ended without an error message (killed?)" if killed else f"is {run.status}"
+    return [f"the run {how}: the findings are about the {done} that are recorded"]
 
 
 def diagnose_history(
@@ -196,7 +196,7 @@ def _of_losses(seen: History, states: tuple[TaskState, ...]) -> list[Ruling]:
     return [
         *wiring,
         *causes,
-        losses.stuck(_unexplained(rest, causes), flat, "likely", "no signal tells why"),
+        losses.stuck(_unexplained(rest, causes), flat, "likely", "no signal explains it"),
         losses.too_few_updates(rest, seen.updates),
         losses.overfitting(pairs, "likely"),
     ]
@@ -223,9 +223,9 @@ def _unexplained(states: Iterable[TaskState], rulings: Iterable[Ruling]) -> tupl
 
 def _notes(seen: History, *, played: bool) -> list[str]:
     if not len(seen.units):
-        return ["there is no record yet, so that hardly anything can be said"]
+        return ["nothing is recorded yet, so little can be diagnosed"]
     if played:
         return [
-            "first and last are returns; the loss of a value function grows with them and shows no learning"
+            "first and last are returns: a value function's loss grows with them and does not show learning"
         ]
     return []

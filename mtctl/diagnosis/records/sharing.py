@@ -39,11 +39,11 @@ def gradients_reach(history: History) -> Ruling:
         no_shared = len(shared) > 0 and shared.max() < NO_GRADIENT
         no_own = len(own) > 0 and own.max() < NO_GRADIENT
         if no_own:
-            text = f"no gradient of {task}'s loss arrives at its own head"
+            text = f"the gradient of {task}'s loss does not reach its own head"
             evidence = (Evidence("head gradient norm, largest", float(own.max()), "", f"{NO_GRADIENT:g}"),)
             findings.append(Finding(Code.DEAD_HEAD, task, "error", "certain", text, evidence))
         elif no_shared:
-            text = f"no gradient of {task}'s loss arrives at the shared network"
+            text = f"the gradient of {task}'s loss does not reach the shared network"
             evidence = (
                 Evidence("gradient norm on the trunk, largest", float(shared.max()), "", f"{NO_GRADIENT:g}"),
                 *((Evidence("head gradient norm", float(own.mean())),) if len(own) else ()),
@@ -63,7 +63,7 @@ def heads_move(history: History) -> Ruling:
             history.signal("own_update", task).values,
         )
         if len(own) and len(moved) and own.min() > NO_GRADIENT and moved.max() == 0:
-            text = f"{task}'s head receives gradients, and no update moves it"
+            text = f"{task}'s head receives gradients, but no update moves it"
             evidence = (
                 Evidence("head gradient norm", float(own.mean())),
                 Evidence("length of the head's step", 0.0, "", "in every record"),
@@ -79,7 +79,7 @@ def dead_inputs(history: History, states: Sequence[TaskState]) -> Ruling:
         task = state.task
         dead, relative = history.last("dead_units", task), history.last("relative_loss", task)
         if dead is not None and dead >= DEAD_UNITS:
-            text = f"{100 * dead:.0f} % of what {task}'s head reads does not vary from input to input"
+            text = f"{100 * dead:.0f} % of the inputs of {task}'s head do not vary"
             evidence = Evidence("dead units", 100 * dead, "%", f"{100 * DEAD_UNITS:.0f} % or more")
             severity: Severity = "error" if state.state in {*_STUCK, "diverged"} else "warning"
             findings.append(Finding(Code.DEAD_HEAD, task, severity, "likely", text, (evidence,)))
@@ -120,17 +120,17 @@ def learning_rate(history: History, states: Sequence[TaskState]) -> Ruling:
     ]
     if thrown:
         worst = max(float(each.value) for each in thrown)
-        text = f"a loss ends at {worst:.3g} times that of the best constant: the rate is too high"
+        text = f"a loss ends at {worst:.3g} times that of the best constant: the learning rate is too high"
         findings.append(Finding(Code.LEARNING_RATE, None, "error", "likely", text, tuple(thrown)))
     elif _nothing_moves(history, states):
-        text = "no task moves, and no head can travel as far as its targets: the rate is too low"
+        text = "no task moves, and no head can reach its targets: the learning rate is too low"
         reaches = tuple(
             Evidence(f"reach of {state.task}", reach, "", f"above {OUT_OF_REACH:g}")
             for state in states
             if (reach := _reach(history, state.task)) is not None
         )
         findings.append(Finding(Code.LEARNING_RATE, None, "error", "likely", text, reaches))
-    return ruling("learning rate", findings, "nothing speaks against it")
+    return ruling("learning rate", findings, "no evidence against it")
 
 
 def _nothing_moves(history: History, states: Sequence[TaskState]) -> bool:
@@ -155,7 +155,7 @@ def targets_in_reach(history: History, states: Sequence[TaskState]) -> Ruling:
         reach = _reach(history, state.task)
         if state.state in _STUCK and reach is not None and reach > OUT_OF_REACH:
             text = (
-                f"{state.task}'s targets are {reach:.3g} times as far as its head can travel in the whole run"
+                f"{state.task}'s targets are {reach:.3g} times as far as its head can move in the whole run"
             )
             evidence = (
                 Evidence("reach", reach, "", f"above {OUT_OF_REACH:g}"),
@@ -170,7 +170,7 @@ def multipliers(history: History, states: Sequence[TaskState]) -> Ruling:
 
     A tiny share alone is no fault: Adam is indifferent to the gradient's length.
     """
-    name = "parts in the shared gradient"
+    name = "shares of the gradient"
     shares = {task: history.signal("gradient_share", task).values for task in history.tasks}
     if len(history.tasks) < 2 or not any(map(len, shares.values())):
         return not_run(name, "needs two tasks that share a network, and measured gradients")
@@ -187,7 +187,7 @@ def multipliers(history: History, states: Sequence[TaskState]) -> Ruling:
             continue
         (factor, other), what = max((by_weight, "∂total/∂loss"), (by_norm, "gradient norm"))
         part = f"{state.task} has {100 * middle:.2g} % of the shared gradient"
-        text = f"{part}: {other}'s {what} is {factor:.3g} times its"
+        text = f"{part}: {other}'s {what} is {factor:.3g} times as large"
         evidence = (
             Evidence(
                 "share of the trunk's gradient", 100 * middle, "%", f"below {100 * DOMINATED_SHARE:g} %"
@@ -195,7 +195,7 @@ def multipliers(history: History, states: Sequence[TaskState]) -> Ruling:
             Evidence(f"{what}, {other} over {state.task}", factor, "", f"above {DOMINATING:g}"),
         )
         findings.append(_of_cause(Code.MULTIPLIER_DOMINANCE, state, text, evidence))
-    return ruling(name, findings, "no task that is stuck is left out")
+    return ruling(name, findings, "no stuck task has too small a share")
 
 
 def _exceeded(history: History, name: str, task: str) -> tuple[float, str]:
@@ -237,7 +237,7 @@ def conflicts(history: History, states: Sequence[TaskState]) -> Ruling:
             text = f"{other}'s gradient opposes {task}'s on the shared network"
             evidence = (
                 Evidence("mean cosine", mean, "", f"below {OPPOSED:g}"),
-                Evidence("half its 95 % interval", margin, "", f"{len(values)} records"),
+                Evidence("half-width of its 95 % interval", margin, "", f"{len(values)} records"),
             )
             findings.append(_of_cause(Code.CONFLICT, behind[task], text, evidence))
     lowest = min(measured, key=lambda pair: float(measured[pair].mean()))

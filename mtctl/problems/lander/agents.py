@@ -88,9 +88,7 @@ class Exploration(Part):
                 yield Misfit(("counts",), text)
             return
         if self.decay != _DECAY:
-            yield Misfit(
-                ("decay",), "`decay` has no effect where `length` says how fast ε falls: leave it out"
-            )
+            yield Misfit(("decay",), "`decay` has no effect where `length` is set: leave it out")
         if self.shape == "exponential" and self.end == 0:
             yield Misfit(
                 ("end",), "an exponential fall never reaches 0: set `end` above 0, or `shape: linear`"
@@ -126,7 +124,7 @@ RewardScale = Annotated[FixedScale | ReturnScale, Field(discriminator="kind")]
 
 
 class ConstantRate(Part):
-    """The learning rate stays what it is."""
+    """The learning rate is constant."""
 
     kind: Literal["constant"]
 
@@ -156,7 +154,7 @@ class FallingRate(Part):
 
     def misfits(self) -> Iterator[Misfit]:
         if self.episodes is not None and self.environment_steps is not None:
-            text = "a fall has one length: `episodes` or `environment_steps`"
+            text = "give the length of the fall once: `episodes` or `environment_steps`"
             yield Misfit(("environment_steps",), text)
 
 
@@ -263,13 +261,13 @@ class DQNAgent(Part):
 
     def _independent_misfits(self) -> Iterator[Misfit]:
         if self.task_encoding != "none":
-            yield Misfit(("task_encoding",), "independent networks see one task each: they need `none`")
+            yield Misfit(("task_encoding",), "independent networks see one task each: use `none`")
         if self.replay.kind != "per_task":
             yield Misfit(("replay", "kind"), "independent networks need `kind: per_task`")
         if self.exploration.length is not None:
             for task, settings in self.per_task.items():
                 if settings.epsilon_decay is not None:
-                    text = "`epsilon_decay` has no effect where `exploration.length` says how fast ε falls"
+                    text = "`epsilon_decay` has no effect where `exploration.length` is set: leave it out"
                     yield Misfit(("per_task", task, "epsilon_decay"), text)
         if self.target.kind != "episodes":
             for task, settings in self.per_task.items():

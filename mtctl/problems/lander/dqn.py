@@ -89,8 +89,8 @@ class ReplayGradients:
     def _layer(self, space: Space) -> slice:
         if space == "features":
             raise MtctlError(
-                "`layer: features`: every task has rows of its own, whose features no other task reads",
-                hint="`layer: last_shared` or `layer: all_shared`, which cost no extra pass here",
+                "`layer: features` needs rows that all tasks share, but here every task has its own rows",
+                hint="use `layer: last_shared` or `layer: all_shared`, which cost no extra pass here",
             )
         return slice(None) if space == "all_shared" else self._network.last_shared()
 

@@ -35,7 +35,7 @@ LANDER: Final = Kind(
     glance=60,  # about a minute of all tasks
     no_experiments="an experiment on the lander takes hours",
     without_success={
-        name: "pays no landing: its force goes on on the ground, and only a hull at rest gets +100"
+        name: "cannot reward a landing: its wind also pushes a landed hull, and only a hull at rest gets +100"
         for name, task in TASKS.items()
         if task.hull_noise
     },

@@ -132,7 +132,7 @@ def _known_losses(method: Method, path: KeyPath) -> Iterator[Misfit]:
     for name in ("ideal", "theoretical_losses"):
         if getattr(method, name, None) is not None:
             text = (
-                f"`{name}` is of whole losses, and mixed replay shows each times its share of the batch: "
-                "use `agent.replay.kind: per_task`"
+                f"`{name}` is in units of the whole loss, but mixed replay scales each loss by its share of "
+                "the batch: use `agent.replay.kind: per_task`"
             )
             yield Misfit((*path, name), text)

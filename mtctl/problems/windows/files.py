@@ -31,7 +31,7 @@ _SHOWN: Final = 20
 """Problems on screen: more would push the first ones off it."""
 _NAMED: Final = 5
 """Missing columns that are named."""
-_INDEX: Final = "pandas writes its index so: to_csv(…, index=False) leaves it out"
+_INDEX: Final = "pandas writes its index like this: use to_csv(…, index=False)"
 _REMEDY: Final = (
     f"a row holds window_id, {WIDE[0]} … {WIDE[-1]} ({LENGTH} bars of {', '.join(PRICES)}), label,\n"
     f"expansion_start, expansion_end and, optionally, base_id;\n"
@@ -100,7 +100,7 @@ def _check_columns(table: DataTable, problems: _Problems) -> None:
     meant: set[str] = set()
     for number, column in enumerate(table.columns, start=1):
         if column in seen:
-            problems.add(table.head, f"column {shown(column)} is there more than once")
+            problems.add(table.head, f"column {shown(column)} occurs more than once")
         elif not column:
             problems.add(table.head, f"column {number} has no name ({_INDEX})")
         elif column not in {*required, OPTIONAL}:
@@ -125,6 +125,6 @@ def _rows(table: DataTable, problems: _Problems) -> Iterator[Row]:
             continue
         row = reader.read(cells, partial(problems.add_cell, place))
         if row.window_id and first.setdefault(row.window_id, place) != place:
-            taken = f"one that {first[row.window_id]} does not have"
+            taken = f"a new one: {first[row.window_id]} has it too"
             problems.add_cell(place, "window_id", row.window_id, taken)
         yield row

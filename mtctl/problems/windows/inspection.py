@@ -115,7 +115,7 @@ class Inspection:
                 if self._reach_of(task, lr, float(length), updates) == reach:
                     return self._reach_of(task, lr, float(length), self._planned)
         raise MtctlError(
-            f"the `reach` of `{task}` in the run's records is none of a run of {updates:,} updates",
+            f"the run's records hold a `reach` of `{task}` that does not match a run of {updates:,} updates",
             hint="train the longer run from its start: `-o name=NEW` keeps this one, --force replaces it",
         )
 

@@ -38,7 +38,7 @@ class SyntheticWindows(Part):
     difficulty: Fraction = 0.3
     """How much of the signal is hidden: 0 shows every expansion, 1 leaves none in the prices."""
     seed: NonNegativeInt = 0
-    """Of the validation and held-out windows."""
+    """Seed of the validation and held-out windows."""
 
 
 class WindowsFile(Part):
@@ -56,7 +56,7 @@ class WindowsFile(Part):
     held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.2
     """Share of the windows of the final score."""
     seed: NonNegativeInt = 0
-    """Of the split."""
+    """Seed of the split."""
 
 
 WindowsData = Annotated[SyntheticWindows | WindowsFile, Field(discriminator="kind")]
@@ -102,9 +102,9 @@ class SequenceModel(Part):
     projection: PositiveInt = 64
     """Width of the projection of the mean over steps."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    """Of the pooled projection."""
+    """Dropout of the pooled projection."""
     head_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.6
-    """In front of each head."""
+    """Dropout in front of each head."""
     countdown: Literal["per_step", "scalar"] = "per_step"
     """`per_step`: one countdown for each bar, as documented. `scalar`: the start of the expansion, divided by
     105, from the pooled projection ("fix 3")."""

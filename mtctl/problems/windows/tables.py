@@ -24,7 +24,7 @@ _NEEDS: Final = 1.5
 three features of 4."""
 _ROW: Final = 6_720
 """Bytes of memory for a row, at least: 420 prices, twice."""
-_COPY: Final = "check the file and its permissions; it is read more than once, so that a pipe will not do"
+_COPY: Final = "check the file and its permissions; it is read more than once, so a pipe does not work"
 _FEWER: Final = "train on a part of it, or on a machine with more memory"
 
 
@@ -92,7 +92,7 @@ def open_table(path: Path) -> Iterator[DataTable]:
 @contextmanager
 def _csv(path: Path, begin: bytes) -> Iterator[DataTable]:
     if begin == _PARQUET:
-        raise MtctlError(f"{path} is a parquet file", hint="let its name end in .parquet")
+        raise MtctlError(f"{path} is a parquet file", hint="rename it to end in .parquet")
     # Bytes that are not UTF-8 become lone surrogates, so that the cell can be named in which they stand.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file)
@@ -131,7 +131,7 @@ def _parquet(path: Path, begin: bytes) -> Iterator[DataTable]:
         from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - optional
     except ImportError as error:
         raise MtctlError(
-            f"{path} needs pyarrow to be read, which is not installed", hint='pip install "mtctl[data]"'
+            f"{path} cannot be read without pyarrow, which is not installed", hint='pip install "mtctl[data]"'
         ) from error
     try:
         if begin != _PARQUET:
@@ -143,7 +143,8 @@ def _parquet(path: Path, begin: bytes) -> Iterator[DataTable]:
             yield DataTable(path, tuple(file.schema_arrow.names), _parquet_rows(file), nested=True)
     except (ArrowException, OSError) as error:
         raise MtctlError(
-            f"{path} is not a whole parquet file: {shortened(str(error))}", hint="write or copy it again"
+            f"{path} is an incomplete or damaged parquet file: {shortened(str(error))}",
+            hint="write or copy it again",
         ) from error
 
 

@@ -73,13 +73,14 @@ class LabelledWindows:
         if self.bars.shape != (count, LENGTH, len(PRICES)):
             yield MtctlError(
                 f"bars of {count} windows have the shape {self.bars.shape}",
-                hint=f"give {LENGTH} bars of {', '.join(PRICES)} for each of them",
+                hint=f"give {LENGTH} bars of {', '.join(PRICES)} per window",
             )
         for name in ("label", "start", "end", "base"):
             shape = getattr(self, name).shape
             if shape != (count,):
                 yield MtctlError(
-                    f"`{name}` of {count} windows has the shape {shape}", hint=f"give one for each: [{count}]"
+                    f"`{name}` of {count} windows has the shape {shape}",
+                    hint=f"give one per window: [{count}]",
                 )
         yield from self._mistaken_bars()
         for name, wrong, hint in (
@@ -105,5 +106,5 @@ class LabelledWindows:
             )
             yield MtctlError(
                 f"window `{self.ids[row]}`, bar {bar}: {prices}",
-                hint="prices are positive, low is the least of the four and high the greatest",
+                hint="prices must be positive, low the lowest of the four and high the highest",
             )

@@ -83,6 +83,6 @@ def test_no_experiment_begins_once_the_time_is_up() -> None:
 
 
 def test_a_task_that_there_is_not_is_refused() -> None:
-    with pytest.raises(MtctlError, match="no task of small") as caught:
+    with pytest.raises(MtctlError, match="small has no such task") as caught:
         diagnosed("problem.tasks=[type, ptr]", task="countdown")
     assert "type, ptr" in str(caught.value.hint)

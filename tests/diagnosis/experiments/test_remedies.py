@@ -138,4 +138,4 @@ def test_no_remedy_begins_after_the_deadline() -> None:
             say=lambda _: None,
         )
     assert found == []
-    assert skipped == [Check("remedy: raw losses", "not_run", "the time given by --budget was up")]
+    assert skipped == [Check("remedy: raw losses", "not_run", "the time limit of --budget was reached")]

@@ -52,7 +52,7 @@ def test_a_healthy_file_has_no_finding_but_few_steps(tmp_path: Path) -> None:
     assert (found.subject.kind, found.subject.unit, found.subject.units) == ("metrics", "step", 8)
     assert (found.subject.updates, found.subject.seeds, found.subject.problem) == (8, (), "")
     assert "a = `loss_a`, b = `loss_b`" in found.notes[0]
-    assert "nothing is proved" in found.notes[1]
+    assert "possible, not proven" in found.notes[1]
     assert all(check.detail for check in found.checks)
     assert {"conflicting gradients", "counterfactual trainings"} <= {
         check.name for check in found.checks if check.outcome == "not_run"
@@ -120,7 +120,7 @@ def test_columns_as_the_user_names_them(tmp_path: Path) -> None:
 
 def test_rows_are_counted_where_no_column_counts(tmp_path: Path) -> None:
     found = diagnose(tmp_path, table({"loss_x": FALLS}, step="time"))
-    assert any("the rows are counted" in note for note in found.notes)
+    assert any("so rows are counted" in note for note in found.notes)
     assert (found.subject.units, found.subject.updates) == (7, None)
 
 
@@ -189,14 +189,14 @@ def test_spikes_are_pointed_out(tmp_path: Path) -> None:
         (FALLING.replace("\n4,", "\n,"), "metrics.csv:5: column `step` has no step", "step=COLUMN"),
         ("", "metrics.csv is empty", "a metrics file is"),
         (b"step,loss_a\n1,\xff\n", "not UTF-8", "a metrics file is"),
-        ("step,loss_a\n1,2\n", "has 1 row", "5 are the fewest"),
-        ("step,loss_a\n", "has 0 rows", "5 are the fewest"),
-        ("1,2\n3,4\n", "numbers where the names", "a metrics file is"),
-        (FALLING + "9,1\n", "metrics.csv:10 has 2 cells, and there are 4", "as many cells"),
+        ("step,loss_a\n1,2\n", "has 1 row", "at least 5 rows"),
+        ("step,loss_a\n", "has 0 rows", "at least 5 rows"),
+        ("1,2\n3,4\n", "expected the names of the columns, got numbers", "a metrics file is"),
+        (FALLING + "9,1\n", "metrics.csv:10 has 2 cells, but there are 4", "as many cells"),
         (table({"loss": FALLS, "lr": FALLS}), "looks like the loss of one task", "columns: step, loss, lr"),
         (table({"loss_x": FALLS, "x_loss": FALLS}), "all look like the loss of task `x`", "--tasks x=loss_x"),
         (table({"loss_x": [""] * 7, "loss_y": FALLS}), "column `loss_x` holds no value", "--tasks"),
-        ("step,loss_x,loss_x\n" + "1,1,1\n" * 6, "2 columns `loss_x`", "a name of its own"),
+        ("step,loss_x,loss_x\n" + "1,1,1\n" * 6, "2 columns `loss_x`", "a different name"),
         ('step,loss_x\n1,"2\n' * 6, "not valid CSV", "a metrics file is"),
     ],
 )
@@ -255,7 +255,7 @@ def test_a_file_of_another_kind_or_of_a_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(MtctlError) as error:
         diagnose(tmp_path, "{}", "metrics.jsonl")
-    assert error.value.hint == f"a run says more: `mtctl diagnose {tmp_path}`"
+    assert error.value.hint == f"diagnose the run, which says more: `mtctl diagnose {tmp_path}`"
 
 
 CELLS = st.one_of(
@@ -316,10 +316,10 @@ def test_rows_and_names_do_not_multiply(tmp_path: Path) -> None:
 
 def test_nested_names_do_not_outgrow_their_file(tmp_path: Path) -> None:
     for nested, says in (
-        ('{"a":' * 40 + "1" + "}" * 40, "objects inside one another on 32 levels"),
-        (json.dumps({"p" * 150: {"q" * 60: 1}}), "nested names of more than 200 characters"),
+        ('{"a":' * 40 + "1" + "}" * 40, "nests objects more than 32 levels deep"),
+        (json.dumps({"p" * 150: {"q" * 60: 1}}), "has nested names of more than 200 characters"),
     ):
-        with pytest.raises(MtctlError, match=rf"metrics\.jsonl:1 has {says}"):
+        with pytest.raises(MtctlError, match=rf"metrics\.jsonl:1 {says}"):
             diagnose(tmp_path, f"{nested}\n" * 8, "metrics.jsonl")
     with pytest.raises(MtctlError, match=r"metrics\.jsonl:1 is nested too deeply"):
         diagnose(tmp_path, '{"a":' * 100_000 + "\n", "metrics.jsonl")
@@ -336,7 +336,7 @@ def test_more_tasks_than_anybody_has(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step", ["1e300", "-1e300", "99999999999999999999"])
 def test_a_step_that_nobody_counts_to(tmp_path: Path, step: str) -> None:
-    with pytest.raises(MtctlError, match=r"metrics\.csv:5: column `step` has step .* nobody counts to"):
+    with pytest.raises(MtctlError, match=r"metrics\.csv:5: column `step` has step .*, which is too large"):
         diagnose(tmp_path, FALLING.replace("\n4,", f"\n{step},"))
 
 

@@ -65,7 +65,7 @@ def test_tasks_that_are_stuck() -> None:
         task_state("c", FALL, skill=0.02),
         task_state("d", STAY, skill=0.9),
     ]
-    found = stuck(states, "error", "likely", "no signal tells why")
+    found = stuck(states, "error", "likely", "no signal explains it")
     assert codes(found.findings) == [(Code.FLAT_TASK, "b"), (Code.SLOW, "c"), (Code.AT_NOISE_FLOOR, "d")]
     assert [finding.severity for finding in found.findings] == ["error", "warning", "info"]
     assert stuck(states[:1], "error", "likely", "").check.outcome == "passed"

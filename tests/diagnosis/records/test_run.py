@@ -194,7 +194,7 @@ def test_an_unfinished_run_says_so(documented: Path, tmp_path: Path) -> None:
     lines = (documented / "metrics.jsonl").read_text()
     (tmp_path / "metrics.jsonl").write_text(lines[:-40])
     notes = diagnose_run(tmp_path).notes
-    assert "interrupted: 5 of 50 epochs" in notes[0]
+    assert "interrupted: the findings are about the 5 of 50 epochs that are recorded" in notes[0]
     assert "cut off" in notes[1]
 
 

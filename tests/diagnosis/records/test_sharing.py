@@ -83,7 +83,7 @@ def test_signals_that_are_missing_are_said_to_be() -> None:
     assert codes(diagnosis) == [(Code.FLAT_TASK, "b")]
     not_run = {check.name for check in diagnosis.checks if check.outcome == "not_run"}
     assert {"gradients reach trunk and heads", "heads move", "live heads", "targets in reach"} < not_run
-    assert {"parts in the shared gradient", "conflicting gradients"} < not_run
+    assert {"shares of the gradient", "conflicting gradients"} < not_run
 
 
 def test_conflict_is_a_mean_beyond_noise_of_a_flat_task() -> None:

@@ -146,7 +146,7 @@ def test_tasks_with_rows_of_their_own_have_no_features_in_common() -> None:
     problem, settings = started(next(iter(AGENTS.values())))
     found = problem.dqn.gradients(batch_of(problem, settings))
     for measure in (found.norms, found.gramian):
-        with pytest.raises(MtctlError, match="every task has rows of its own"):
+        with pytest.raises(MtctlError, match="every task has its own rows"):
             measure("features")
 
 

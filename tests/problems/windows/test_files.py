@@ -179,7 +179,7 @@ CELLS = [
     ),
     ({"expansion_end": "40"}, ["`expansion_end` is '40', expected at least `expansion_start`, 41"]),
     ({"window_id": " "}, ["`window_id` is ' ', expected printable text or a whole number"]),
-    ({"window_id": "w0"}, ["`window_id` is 'w0', expected one that {path}:2 does not have"]),
+    ({"window_id": "w0"}, ["`window_id` is 'w0', expected a new one: {path}:2 has it too"]),
     ({"window_id": "a\x1b[1m"}, [r"`window_id` is 'a\x1b[1m', expected printable text or a whole number"]),
 ]
 
@@ -244,7 +244,7 @@ HEADS = [
     ([row(0, volume=3)], ["unknown column 'volume': leave it out"]),
     (
         [{"": 0, **row(0)}],
-        ["column 1 has no name (pandas writes its index so: to_csv(…, index=False) leaves it out)"],
+        ["column 1 has no name (pandas writes its index like this: use to_csv(…, index=False))"],
     ),
     (
         [{name: cell for name, cell in row(0).items() if name not in ("label", "low_9")}],
@@ -266,10 +266,10 @@ def test_wrong_columns_are_named(tmp_path: Path, rows: list[Row], expected: list
 def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "windows.csv", [row(0)])
     path.write_bytes(path.read_bytes().replace(b"\r\n", b",open_3\r\n"))
-    assert problems(path) == [":1: column 'open_3' is there more than once"]
+    assert problems(path) == [":1: column 'open_3' occurs more than once"]
     table = pa.Table.from_pylist([row(0)])
     parquet.write_table(table.append_column("open_3", table["open_3"]), tmp_path / "twice.parquet")
-    assert problems(tmp_path / "twice.parquet") == [": column 'open_3' is there more than once"]
+    assert problems(tmp_path / "twice.parquet") == [": column 'open_3' occurs more than once"]
 
 
 def test_a_csv_file_has_no_nested_bars(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ FILES: list[tuple[str, bytes, str, str]] = [
         "quotation mark",
     ),
     ("w.parquet", b"window_id,open_0\n", "is not a parquet file", ".csv"),
-    ("w.parquet", b"PAR1" + b"\x00" * 50, "is not a whole parquet file", "again"),
+    ("w.parquet", b"PAR1" + b"\x00" * 50, "is an incomplete or damaged parquet file", "again"),
     ("w.json", b"[]", "is neither a .csv nor a .parquet file", "name the file"),
     ("w", b"[]", "is neither a .csv nor a .parquet file", "name the file"),
 ]
@@ -358,9 +358,9 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "w.parquet", map(row, range(40)))
     content = path.read_bytes()
     path.write_bytes(content[:4] + bytes(4000) + content[4004:])
-    assert "is not a whole parquet file" in failure(path).message
+    assert "is an incomplete or damaged parquet file" in failure(path).message
     path.write_bytes(content[:-100])
-    assert "is not a whole parquet file" in failure(path).message
+    assert "is an incomplete or damaged parquet file" in failure(path).message
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
     path = write_parquet(tmp_path / "w.parquet", [row(0)])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     error = failure(path)
-    assert error.message == f"{path} needs pyarrow to be read, which is not installed"
+    assert error.message == f"{path} cannot be read without pyarrow, which is not installed"
     assert error.hint == 'pip install "mtctl[data]"'
     assert len(read_windows(write_csv(tmp_path / "w.csv", [row(0)]))) == 1
 
