@@ -198,7 +198,9 @@ def test_a_weight_that_no_number_of_the_loss_s_precision_can_hold_is_refused(kin
     before = balancer.state_dict()
     if kind == "gls":
         losses["red"] = losses["red"] - losses["red"].detach() + 6e4
-    with pytest.raises(mtctl.BalanceError, match=r"task `blue`: .* gives it the weight .* too large") as error:
+    with pytest.raises(
+        mtctl.BalanceError, match=r"task `blue`: .* gives it the weight .* too large"
+    ) as error:
         mtctl.balance(losses, balancer=balancer)
     assert "leave out (None)" in str(error.value.hint)
     assert balancer.state_dict()["state"].keys() >= before["state"].keys()
