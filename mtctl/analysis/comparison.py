@@ -184,8 +184,8 @@ def _common_tasks(scored: Sequence[ScoredRun]) -> tuple[str, ...]:
     first = scored[0].run
     if any(entry.run.score.higher_is_better != first.score.higher_is_better for entry in scored):
         raise MtctlError(
-            "these scores have no common order: higher is better for some runs, and lower for others",
-            hint="compare them apart",
+            "these scores have no common order: higher is better for some runs, lower for others",
+            hint="compare them separately",
         )
     tasks = tuple(task for task in first.tasks if all(task in entry.run.tasks for entry in scored))
     if not tasks:

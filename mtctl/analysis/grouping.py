@@ -104,7 +104,9 @@ def find_baseline(groups: Sequence[Group], wanted: str | None, left_out: Sequenc
     labels = [group.label for group in groups]
     if found:
         options = ", ".join(group.label for group in found)
-        raise MtctlError(f"--baseline {wanted} stands for several recipes", hint=f"choose one of: {options}")
+        raise MtctlError(
+            f"--baseline {wanted} is the name of several recipes", hint=f"choose one of: {options}"
+        )
     if stopped := [entry for entry in left_out if entry.run.name == wanted]:
         raise MtctlError(
             f"--baseline {wanted} has no run that can be compared: {stopped[0].run.path} {stopped[0].reason}",

@@ -83,7 +83,7 @@ def match_runs(
         if within:
             scored.append(_scored(run, course, within[-1]))
         else:
-            reason = f"has no evaluation within {amount(by, limit)}, which is all that another run reached"
+            reason = f"has no evaluation within {amount(by, limit)}, the largest budget that all runs reached"
             left_out.append(LeftOut(run, reason, None))
     places, items = [each.spent.units for each in scored], [each.items for each in scored]
     return scored, left_out, Matched(by, limit, min(places), max(places), min(items), max(items))
@@ -103,17 +103,17 @@ def match_notes(matched: Matched, runs: Sequence[ScoredRun]) -> Iterator[str]:
     count = f"{matched.fewest}" if matched.fewest == matched.most else f"{matched.fewest} to {matched.most}"
     yield (
         f"matched at {amount(matched.by, matched.limit)}, which every run reached: scores are those of the "
-        f"last evaluation during training before that, {where}, over {count} {run.item}s of each task that "
-        f"are not the held-out ones"
+        f"last evaluation during training before that, {where}, over {count} {run.item}s of each task, not "
+        f"the held-out ones"
     )
     if matched.by is Budget.TIME:
         counted = "updates" if run.budget.environment_steps is None else "environment steps"
-        yield f"the time of an evaluation is the run's time of training in proportion to its {counted}"
+        yield f"the time of an evaluation is the run's training time in proportion to its {counted}"
 
 
 def _evaluated(run: Run, read: CourseReader) -> TrainingSummary | LeftOut:
     if (course := read(run)) is None:
-        return LeftOut(run, f"has no {layout.METRICS}, which tells what it scored during training", None)
+        return LeftOut(run, f"has no {layout.METRICS}, which records its scores during training", None)
     if _complete(run, course):
         return course
     return LeftOut(run, "was not evaluated during training (`evaluation.every`)", None)
@@ -139,7 +139,7 @@ def _spent(run: Run, record: EvaluationRecord, by: Budget) -> float:
     if by is Budget.STEPS:
         if steps is None:
             raise MtctlError(
-                f"--match steps: {run.path} plays nothing and counts no environment steps",
+                f"--match steps: {run.path} has no environment steps",
                 hint="use `--match updates` or `--match time`",
             )
         return steps

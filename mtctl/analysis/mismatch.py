@@ -38,7 +38,7 @@ class MismatchError(MtctlError):
         places = ", ".join(mismatch.what for mismatch in mismatches)
         super().__init__(
             f"these runs cannot be compared: they differ in {places}",
-            hint="compare like with like, or add --allow-mismatch to compare the tasks in common",
+            hint="compare runs of one kind, or add --allow-mismatch to compare the tasks in common",
         )
         self.mismatches = mismatches
 

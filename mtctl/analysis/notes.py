@@ -37,11 +37,11 @@ def notes(
     if few:
         yield (
             f"bootstrap intervals of fewer than {FEW_SEEDS} seeds are too narrow ({', '.join(few)}); "
-            f"verdicts come from t tests of differences paired by seed, which allow for that"
+            f"verdicts come from t tests of differences paired by seed, which account for that"
         )
     if unrecorded:
         runs = "one run has" if unrecorded == 1 else f"{unrecorded} runs have"
-        yield f"{runs} no {layout.METRICS}: what is said of training is without them"
+        yield f"{runs} no {layout.METRICS}: figures about training leave them out"
     if single := [group.label for group in groups if len(group.runs) == 1]:
         yield f"no interval over seeds, with one seed each: {', '.join(single)}"
 
@@ -49,7 +49,7 @@ def notes(
 def _partial(scored: Sequence[ScoredRun]) -> Iterator[str]:
     for entry in scored:
         if entry.run.status != "completed":
-            yield f"{entry.run.path} {how_it_stopped(entry.run)}, and is compared as it is"
+            yield f"{entry.run.path} {how_it_stopped(entry.run)}, and is compared in its present state"
 
 
 def _small_baseline(groups: Sequence[Group], baseline: Group) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _namesakes(groups: Sequence[Group]) -> Iterator[str]:
         if len(several) > 1:
             files = [str(group.runs[0].run.path / layout.RECIPE) for group in several[:2]]
             yield (
-                f"{name} stands for {len(several)} different recipes, which are kept apart; "
+                f"{name} is the name of {len(several)} different recipes, which are listed separately; "
                 f"`{command_line(['mtctl', 'recipes', 'diff', *files])}` shows how they differ"
             )
 

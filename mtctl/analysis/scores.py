@@ -159,7 +159,7 @@ def _score_best(run: Run, read: CourseReader) -> ScoredRun | LeftOut:
     """Return the scores of a run's best checkpoint; its cost is that of the whole training."""
     file = f"eval-{layout.BEST}.json"
     if (course := read(run)) is None:
-        return LeftOut(run, f"has no {layout.METRICS}, which tells what its best checkpoint is", None)
+        return LeftOut(run, f"has no {layout.METRICS}, which records its best checkpoint", None)
     if (best := selected(run, course.evaluations)) is None:
         reason = "was not evaluated during training (`evaluation.every`): it has no best checkpoint"
         return LeftOut(run, reason, None)
@@ -170,7 +170,7 @@ def _score_best(run: Run, read: CourseReader) -> ScoredRun | LeftOut:
         reason = f"was evaluated under another definition of its tasks ({file})"
     elif scores.done != best.unit:
         reason = (
-            f"has its best checkpoint at {run.unit} {best.unit}, and was evaluated when that was at "
+            f"has its best checkpoint at {run.unit} {best.unit}, but was evaluated when that was at "
             f"{run.unit} {scores.done} ({file})"
         )
     elif missing := [task for task in run.tasks if task not in scores.tasks]:
@@ -194,9 +194,9 @@ def how_it_stopped(run: Run) -> str:
         return f"is being trained by {found}"
     if run.status == "running":
         if found.state == "unknown":
-            return "is still running, or was killed: its lock does not tell from here"
+            return "is still running, or was killed: its lock does not show which from here"
         saved = f"its last checkpoint is {at}" if run.budget.done else "before its first checkpoint"
-        return f"ended without a word (killed?), {saved}"
+        return f"ended without an error message (killed?), {saved}"
     if run.status == "interrupted":
         return f"was interrupted {at}"
     return f"failed {at}" + (f": {run.error.message}" if run.error else "")

@@ -116,7 +116,9 @@ def read_selection(run: Run, best: Evaluation, last: Evaluation | None = None) -
     """
     course = recorded_course(run)
     if course is None:
-        return Unknown(f"has no {layout.METRICS}, which tells what its best checkpoint was selected for")
+        return Unknown(
+            f"has no {layout.METRICS}, which records the score that its best checkpoint was selected for"
+        )
     return judge_selection(run, course.evaluations, best, last)
 
 
@@ -227,11 +229,11 @@ def selection_notes(
     monitored = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     yield (
         f"scores are of best checkpoints: selected by evaluations during training ({monitored} {item}s of "
-        f"each task), and scored again on {items:,} held-out ones, which took no part in that"
+        f"each task), then scored again on {items:,} held-out ones, which had no part in the selection"
     )
     sign = 1 if higher_is_better else -1
     parts = [f"{_amount(mean_bias(several), sign)} ({label})" for label, several in found.items()]
-    yield f"selection bias, by how much they looked better than they are: {', '.join(parts)}"
+    yield f"selection bias (score at selection minus score on fresh {item}s): {', '.join(parts)}"
     if single := [label for label, several in found.items() if len(several) == 1]:
         yield f"no interval of the selection bias over seeds, with one seed each: {', '.join(single)}"
 

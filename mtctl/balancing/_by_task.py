@@ -26,7 +26,7 @@ class WeightedMethod(AdaptiveMethod):
 
     def misfits(self) -> Iterator[Misfit]:
         if self.base_weights is not None and not any(self.base_weights.values()):
-            yield Misfit(("base_weights",), "every weight is 0, so that nothing would be learned")
+            yield Misfit(("base_weights",), "every weight is 0, so nothing would be learned")
 
 
 class SizedMethod(WeightedMethod):

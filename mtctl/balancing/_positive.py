@@ -9,8 +9,8 @@ NEGLIGIBLE = 1e-150
 
 
 REMEDY = (
-    "a loss that may be negative, such as a negative log-likelihood, goes with methods that look at "
-    "gradients, such as encodec, pcgrad or nash_mtl; or add a constant that keeps it above 0"
+    "for a loss that may be negative, such as a negative log-likelihood, use a method on gradients, such as "
+    "encodec, pcgrad or nash_mtl; or add a constant that keeps it above 0"
 )
 
 

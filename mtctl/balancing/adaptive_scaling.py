@@ -103,7 +103,7 @@ class AdaptiveScaling(WeightedMethod):
         if self.preset == "off":
             for name in ("mode", *settings._fields):
                 if getattr(self, name) != type(self).model_fields[name].default:
-                    yield Misfit((name,), f"`{name}` changes nothing with `preset: off`")
+                    yield Misfit((name,), f"`{name}` has no effect with `preset: off`")
         elif settings.min_scale > settings.max_scale:
             name = "max_scale" if self.min_scale is None else "min_scale"
             text = f"`min_scale` ({settings.min_scale:g}) is above `max_scale` ({settings.max_scale:g})"

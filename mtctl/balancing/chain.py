@@ -86,7 +86,7 @@ class Chain:
             for setting, values in method.per_task_values():
                 if values.keys() != set(tasks):
                     known, given = ", ".join(tasks), ", ".join(values)
-                    raise ValueError(f"{method.kind}: `{setting}` is of {given}: expected {known}")
+                    raise ValueError(f"{method.kind}: `{setting}` expects the tasks {known}, got {given}")
         return {
             name: value.expand(*runs, -1).clone()
             for place, method in enumerate(self.methods)

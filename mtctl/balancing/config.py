@@ -29,7 +29,7 @@ class ConFIG(GradientMethod):
     Helps: with a few tasks in conflict whose losses are on different scales (physics-informed networks are
     where it comes from).
 
-    Fails: with many tasks, or nearly opposite ones: the direction that suits all suits none.
+    Fails: with many tasks, or nearly opposite ones: equal angles then hardly improve any of them.
 
     Costs T backward passes through the shared parameters; closed form.
 

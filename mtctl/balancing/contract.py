@@ -75,7 +75,7 @@ class ConvergenceError(MtctlError):
         super().__init__(
             f"{method} did not solve its minimisation: residual {residual:.1e}, allowed {tolerance:.0e}"
             f" (condition number of the tasks' gradients {condition:.1e})",
-            hint="tasks whose gradients nearly depend on each other cause this; pcgrad needs no minimisation",
+            hint="nearly dependent gradients cause this; pcgrad needs no minimisation",
             code=ExitCode.FAILED,
         )
 

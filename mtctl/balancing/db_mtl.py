@@ -51,7 +51,9 @@ class DBMTL(AdaptiveMethod):
         )
 
     def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
-        raise NotImplementedError("db_mtl is two methods, whose weights act on different things")
+        raise NotImplementedError(
+            "db_mtl is a chain of two methods, whose weights act on different parameters"
+        )
 
 
 class LongestNorm(AdaptiveMethod):

@@ -51,8 +51,8 @@ class DualProj(GradientMethod):
 
     Helps: where now and then the mean harms a task with a short gradient.
 
-    Fails: to protect such a task any further: its product with d is then exactly 0, so that it does not get
-    worse and does not learn either; UPGrad gives it a part of its own.
+    Fails: to let such a task learn: its product with d is then exactly 0, so it gets neither worse nor
+    better; UPGrad also adds a part for it.
 
     Costs T backward passes through the shared parameters and a T×T problem.
 

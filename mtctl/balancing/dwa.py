@@ -47,7 +47,7 @@ class DWA(AdaptiveMethod):
         return {name: np.zeros(len(tasks)) for name in ("sum", "steps", "newer", "older")}
 
     def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
-        refuse_negative(signals.losses, "so that its fall is no ratio")
+        refuse_negative(signals.losses, "so the ratio of its means is undefined")
         active, newer, older = signals.active, state["newer"], state["older"]
         known = older > NEGLIGIBLE  # 0 until two windows are complete
         rates = np.where(known, newer / np.where(known, older, 1.0), 1.0)

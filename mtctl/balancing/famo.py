@@ -65,8 +65,8 @@ class FAMO(AdaptiveMethod):
         above = self._above(signals.losses, signals.tasks)
         refuse_negative(
             np.where(signals.active, above, 0.0),
-            "measured from its bound, so that it has no log",
-            "give `ideal`, by task, a bound that no loss falls below; or look at gradients, as encodec does",
+            "relative to its bound, so it has no logarithm",
+            "set `ideal`, by task, to a bound below its losses; or use a method on gradients: encodec",
         )
         learning = self._learning(above, signals.active)
         shares = softmax(state["logits"], learning) / np.where(learning, above + self.epsilon, 1.0)

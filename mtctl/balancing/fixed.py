@@ -20,9 +20,9 @@ class Equal(Method):
 
     A sum, not a mean: the step is T times as long as with the mean of the losses.
 
-    Helps: as what every other method has to beat, and where losses are on one scale and tasks agree.
+    Helps: as the baseline of every other method, and where losses are on one scale and tasks agree.
 
-    Fails: where scales differ: the task with the longest gradient has the shared network to itself.
+    Fails: where scales differ: the task with the longest gradient dominates the shared network.
     """
 
     kind: Literal["equal"] = "equal"
@@ -38,7 +38,7 @@ class Manual(Method):
 
     Helps: where it is known what each task is worth, and the losses' scales stay what they are.
 
-    Fails: where scales drift during training. T tasks have T − 1 numbers to be searched, each by a training.
+    Fails: where scales drift during training. T tasks have T − 1 weights to tune, each by trainings.
     """
 
     kind: Literal["manual"] = "manual"
@@ -47,7 +47,7 @@ class Manual(Method):
 
     def misfits(self) -> Iterator[Misfit]:
         if not any(self.weights.values()):
-            yield Misfit(("weights",), "every weight is 0, so that nothing would be learned")
+            yield Misfit(("weights",), "every weight is 0, so nothing would be learned")
 
     def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
         return array(self.weights, signals.tasks) * signals.active, state

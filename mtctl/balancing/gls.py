@@ -34,7 +34,7 @@ class GLS(AdaptiveMethod):
     kind: Literal["gls"] = "gls"
 
     def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
-        refuse_negative(signals.losses, "so that the geometric mean does not exist")
+        refuse_negative(signals.losses, "so the geometric mean does not exist")
         taking_part = signals.active & (signals.losses > NEGLIGIBLE)
         logs = np.log(np.where(taking_part, signals.losses, 1.0))
         count = np.maximum(taking_part.sum(-1, keepdims=True), 1)

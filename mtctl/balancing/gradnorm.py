@@ -103,7 +103,7 @@ class GradNorm(AdaptiveMethod):
         return tasks
 
     def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
-        refuse_negative(signals.losses, "so that GradNorm's ratio L/L(0) means nothing")
+        refuse_negative(signals.losses, "so GradNorm's ratio L/L(0) is undefined")
         active, s, missing = signals.active, state["log_weights"], state["missing"]
         shares = softmax(s, active)
         free = np.add.reduce(active, axis=-1, keepdims=True) * shares

@@ -19,15 +19,15 @@ class IMTLL(AdaptiveMethod):
         minimise Σᵢ e^{sᵢ}·Lᵢ − sᵢ  over network and s;   wᵢ = e^{sᵢ}
 
     The fixed point is e^{sᵢ} = 1/Lᵢ, every weighted loss 1: that of Σ log L, reached at the pace of Adam. It
-    is `Uncertainty` in other letters (twice its objective with s = −log σ²), except that weights start at 1.
+    is `Uncertainty` in another notation (twice its objective with s = −log σ²), but weights start at 1.
     Nothing in the objective bounds s as a loss goes to 0, so s stays within ±`limit`. A negative loss, which
     no weight brings to 1, would drive s there.
 
     Helps: in long trainings whose losses are in different units: weights follow slowly, past the noise of
     batches.
 
-    Fails: in short ones, and where a loss begins in the hundreds, as `Uncertainty` does and for its reasons.
-    `log` is at once where this leads.
+    Fails: in short ones, and where a loss begins in the hundreds, for the same reasons as `Uncertainty`.
+    `log` reaches the same balance at once.
 
     Costs nothing besides the backward pass of the weighted sum.
 
@@ -50,7 +50,7 @@ class IMTLL(AdaptiveMethod):
         return tasks
 
     def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
-        refuse_negative(signals.losses, "so that no weight brings it to 1")
+        refuse_negative(signals.losses, "so no weight brings it to 1")
         s = state["log_weights"]
         weights = np.exp(s)
         s, adam = _adam.move(s, weights * signals.losses - 1, state, self.lr, signals.active)

@@ -18,12 +18,12 @@ class LogLoss(AdaptiveMethod):
 
     A constant factor of a loss changes nothing. Strong, cheap, and without a setting that needs tuning: the
     baseline to beat. The smaller a loss gets, the longer its gradient becomes: towards the end the batch
-    noise of a nearly solved task weighs as much as anybody's progress. With ε = 0, a task whose loss is 0 has
-    nothing left to learn and is left out.
+    noise of a nearly solved task weighs as much as any task's progress. With ε = 0, a task whose loss is 0
+    has nothing left to learn and is left out.
 
     Helps: where losses are positive and in different units: the first method to try there.
 
-    Fails: where a loss nears 0 and its noise comes to weigh as much as anybody's progress, and where losses
+    Fails: where a loss nears 0 and its noise comes to weigh as much as any task's progress, and where losses
     may be negative.
 
     Costs nothing besides the backward pass of the weighted sum.
@@ -39,7 +39,7 @@ class LogLoss(AdaptiveMethod):
     """ε, added to each loss before its logarithm; a loss far below it is no longer rescaled."""
 
     def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
-        refuse_negative(signals.losses, "so that its logarithm does not exist")
+        refuse_negative(signals.losses, "so its logarithm does not exist")
         shifted = signals.losses + self.epsilon
         taking_part = signals.active & (shifted > NEGLIGIBLE)
         return taking_part / np.where(taking_part, shifted, 1.0), state

@@ -36,7 +36,7 @@ class NashMTL(GradientMethod):
     conflict: they cancel each other but for rounding, and the rest of the tasks bargain on.
 
     The official solver, a sequence of convex programs, is wrong once lengths differ by a factor of 100, and
-    then returns what it had before without a word. This is Newton's method on the T×T equation.
+    then silently returns its previous weights. This is Newton's method on the T×T equation.
 
     Helps: where losses are on different scales and tasks conflict.
 

@@ -24,15 +24,15 @@ class RunningMean(SizedMethod):
 
     The mean includes this step's loss, and counts as a constant: wᵢ·Lᵢ hovers around bᵢ·dᵢ^p while its
     gradient is that of Lᵢ/mᵢ. Dividing by the mean cancels ANY constant factor of a loss, be it a unit, a
-    weight or `sum` instead of `mean`. So √d does not mend what a mean over d elements has done: that factor
-    is gone already, and dᵢ^p is one more manual weight. A task rests (mean and clock) while it is inactive.
+    weight or `sum` instead of `mean`. So √d does not undo a mean over d elements: that factor has already
+    cancelled, and dᵢ^p is one more manual weight. The mean and step count of an inactive task do not change.
 
     Where mᵢ ≤ 1e-8 (a task that is solved, or has shown nothing but zeros) the loss is used as it is:
     wᵢ = bᵢ·dᵢ^p.
 
     Helps: where losses are positive and in different units; cheap, and good from the first steps on.
 
-    Fails: where a loss nears 0 and its noise comes to weigh as much as anybody's progress. Conflicts are not
+    Fails: where a loss nears 0 and its noise comes to weigh as much as any task's progress. Conflicts are not
     seen.
 
     Costs nothing besides the backward pass of the weighted sum.
@@ -53,7 +53,7 @@ class RunningMean(SizedMethod):
         return {"mean": np.zeros(len(tasks)), "steps": np.zeros(len(tasks))}
 
     def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
-        refuse_negative(signals.losses, "so that its running mean is no scale")
+        refuse_negative(signals.losses, "so its running mean cannot be a scale")
         steps = state["steps"] + signals.active
         warming_up = steps <= max(self.warmup_steps, 1)
         gain = np.where(warming_up, 1 / np.maximum(steps, 1), 1 - self.momentum) * signals.active

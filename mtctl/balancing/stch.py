@@ -84,7 +84,7 @@ class STCH(WeightedMethod):
 
     def _log(self, signals: Signals, state: State) -> tuple[Array, State]:
         losses, first, missing = signals.losses, state["first_losses"], state["missing"]
-        refuse_negative(losses, "so that its logarithm does not exist")
+        refuse_negative(losses, "so its logarithm does not exist")
         taking_part = signals.active & (losses > NEGLIGIBLE)
         recorded = ((missing == 0) | ~signals.active).all(-1, keepdims=True)
         known = taking_part & recorded & (first > NEGLIGIBLE)

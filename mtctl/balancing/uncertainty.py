@@ -20,9 +20,9 @@ class Uncertainty(AdaptiveMethod):
 
         minimise Σᵢ ½·e^(−sᵢ)·Lᵢ + ½·sᵢ  over network and s = log σ²;   wᵢ = ½·e^(−sᵢ)
 
-    The fixed point is σᵢ² = Lᵢ, wᵢ = 1/(2Lᵢ): LARGE losses get SMALL weights. The total may be negative; a
-    loss may not: its s would fall for ever, and its weight take over the network. So would that of a loss
-    that stays 0: s stays above −20, weights below 2.4e8.
+    The fixed point is σᵢ² = Lᵢ, wᵢ = 1/(2Lᵢ): LARGE losses get SMALL weights. The total may be negative, but
+    a loss may not: its s would fall for ever, and its weight would dominate. The same holds for a loss that
+    stays 0, so s is kept above −20 and weights below 2.4e8.
 
     Helps: in long trainings whose losses differ in unit or in noise.
 
@@ -48,7 +48,7 @@ class Uncertainty(AdaptiveMethod):
         return tasks
 
     def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
-        refuse_negative(signals.losses, "so that no noise level explains it")
+        refuse_negative(signals.losses, "so no noise level fits it")
         s = state["log_variances"]
         weights = 0.5 * np.exp(-s)
         gradient = 0.5 - weights * signals.losses

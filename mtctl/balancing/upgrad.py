@@ -38,8 +38,8 @@ class UPGrad(GradientMethod):
 
         w = Σᵢ argmin_{u ≥ pᵢ·eᵢ} uᵀGu,   hence   ⟨gᵢ, d⟩ ≥ 0  for every task;   p = 1/T or 1 for every task
 
-    What PCGrad approximates one pair at a time: with two tasks and p = 1 both are the same, with more only
-    this one keeps the promise. Scaling one task's loss scales its share of d and nothing else.
+    PCGrad approximates this one pair at a time: with two tasks and p = 1 both are the same, with more only
+    UPGrad keeps the promise. Scaling one task's loss scales its share of d and nothing else.
 
     Helps: where tasks conflict and none may get worse.
 

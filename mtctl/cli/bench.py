@@ -34,7 +34,7 @@ def bench(
     rows, which all tasks share. Times are of one processor core. Other programs hardly change the ratios.
     """
     if recipe is not None and tasks is not None:
-        raise MtctlError("--tasks and --recipe exclude each other: a recipe has the tasks that it has")
+        raise MtctlError("--tasks and --recipe exclude each other: the recipe decides the tasks")
     chosen, numbers = _methods(methods), _tasks("2,4,10,40" if tasks is None else tasks)
     # Torch takes a second to load: what is misspelled is told before.
     from mtctl.engine.processor import use_one_thread
@@ -85,7 +85,7 @@ def _tasks(text: str) -> list[int]:
     for word in text.split(","):
         if not _NUMBER.fullmatch(word.strip()) or not 1 <= int(word) <= _MOST_TASKS:
             raise MtctlError(
-                f"--tasks {text}: `{word}` is not a number of tasks from 1 to {_MOST_TASKS:,}",
+                f"--tasks {text}: expected a number from 1 to {_MOST_TASKS:,}, got `{word}`",
                 hint="write --tasks 2,4,10,40",
             )
         numbers.append(int(word))

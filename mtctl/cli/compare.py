@@ -97,11 +97,11 @@ def compare(
 def _wait(paths: list[Path], interval: float | None, *, watch: bool) -> None:
     """Follow runs that are under way until they have ended, if that is asked for."""
     if interval is not None and not watch:
-        raise MtctlError("--interval is for --watch, which was not asked for", hint="add --watch")
+        raise MtctlError("--interval needs --watch", hint="add --watch")
     seconds = _INTERVAL if interval is None else interval
     if not _SHORTEST <= seconds <= _LONGEST:
         raise MtctlError(
-            f"--interval {seconds:g} is no time between two looks",
+            f"--interval {seconds:g} is out of range",
             hint=f"give seconds from {_SHORTEST:g} to {_LONGEST:,}",
         )
     if watch:

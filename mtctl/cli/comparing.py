@@ -110,10 +110,10 @@ class Choice:
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not isfinite(self.threshold):
-            raise MtctlError(f"--threshold {self.threshold} is no score", hint="give a number, such as 200")
+            raise MtctlError(f"--threshold {self.threshold}: expected a finite number, such as 200")
         if self.match is not None and self.checkpoint is not Checkpoint.LAST:
             raise MtctlError(
-                f"--match compares evaluations during training, and --checkpoint {self.checkpoint} "
+                f"--match compares evaluations during training, but --checkpoint {self.checkpoint} "
                 "held-out ones",
                 hint="leave out one of them",
             )

@@ -127,7 +127,7 @@ def diagnose(
     flags = [flag for flag, is_given in given.items() if is_given]
     if explain is not None:
         if target is not None or flags or fail_on is not None:
-            raise MtctlError("--explain says what a finding means: it goes with --json alone")
+            raise MtctlError("--explain explains a finding: it works with --json only")
         return _explain(explain, as_json=as_json)
     name = _TARGET if target is None else target
     kind = kind_of(name)
@@ -183,10 +183,12 @@ def _require_cure(path: Path | None, *, proof: bool, force: bool) -> None:
     """Refuse, before anything is trained, to write what could not be written afterwards."""
     if path is None:
         if force:
-            raise MtctlError("--force lets --write-recipe overwrite a file; it goes with that alone")
+            raise MtctlError("--force lets --write-recipe overwrite a file; it needs --write-recipe")
         return
     if not proof:
-        raise MtctlError("--write-recipe writes what was measured to help; --no-verify measures nothing")
+        raise MtctlError(
+            "--write-recipe writes the remedy that was measured to help, but --no-verify measures none"
+        )
     require_place(path, force=force)
 
 
@@ -212,9 +214,7 @@ def _train(
                 recipe, seeds=seeds, verify=proof, task=task, jobs=jobs, seconds=budget, say=say
             )
     except KeyboardInterrupt:
-        text = (
-            "stopped: half a diagnosis is none, and nothing was written; --budget SECONDS ends with a result"
-        )
+        text = "stopped: there is no result, and nothing was written; --budget SECONDS ends with a result"
         err().print(text, soft_wrap=True)
         raise
 

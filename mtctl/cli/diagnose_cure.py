@@ -39,7 +39,7 @@ def require_place(path: Path, *, force: bool) -> None:
     if not path.parent.is_dir():
         raise MtctlError(f"--write-recipe {path}: there is no folder {path.parent}", hint="make it first")
     if not os.access(path.parent, os.W_OK):
-        raise MtctlError(f"--write-recipe {path}: nothing may be written into {path.parent}", hint=_ELSEWHERE)
+        raise MtctlError(f"--write-recipe {path}: {path.parent} is not writable", hint=_ELSEWHERE)
 
 
 def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
@@ -71,11 +71,15 @@ def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
 def _nothing_to_write(path: Path, diagnosis: Diagnosis) -> MtctlError:
     tried = len(diagnosis.trials)
     if tried:
-        reason, hint = f"none of the {tried} remedies tried helps", "more epochs or more seeds may tell more"
+        reason = f"none of the {tried} remedies tried is proven to help"
+        hint: str | None = "more epochs or more seeds may prove one"
     elif diagnosis.stuck is not None:
-        reason, hint = f"no remedy was tried for {diagnosis.stuck}", "see what was not checked, and why"
+        reason, hint = (
+            f"no remedy was tried for {diagnosis.stuck}",
+            "the screen says why, under `Not checked`",
+        )
     else:
-        reason, hint = "no task is stuck, so that no remedy was tried", None
+        reason, hint = "no task is stuck, so no remedy was tried", None
     return MtctlError(f"{path} was not written: {reason}", hint=hint, code=ExitCode.FAILED)
 
 
@@ -92,7 +96,7 @@ def _head(path: Path, recipe: Recipe, name: str, diagnosis: Diagnosis, best: Tri
     for sentence in _measured(diagnosis, best):
         yield from fold(sentence, _CELLS).split("\n")
     yield ""
-    yield "Train it; score it; compare it with the recipe as it was:"
+    yield "Train it, score it, and compare it with the unchanged recipe:"
     yield f"  mtctl train {file}"
     yield f"  mtctl eval results/{name}"
     yield f"  mtctl compare results/{recipe.name} results/{name}"
@@ -107,10 +111,10 @@ def _measured(diagnosis: Diagnosis, best: Trial) -> Iterator[str]:
         digits = decimals(as_is)
         yield (
             f"Measured by `mtctl diagnose` over {period(diagnosis)}, {len(seeds)} seeds: held-out loss "
-            f"{number(as_is, digits)} as is, {number(best.loss.mean, digits)} with it; better by "
+            f"{number(as_is, digits)} unchanged, {number(best.loss.mean, digits)} with the remedy; better by "
             f"{number(best.improvement.mean, digits)} {bounds(best.improvement.interval, digits)}."
         )
     if best.skill is not None:
         yield f"Skill {share(best.skill.mean)}; worst-hit other task, in points of skill: {worst_hit(best)}."
     if best.remedy.changes_model:
-        yield "The model is another one: checkpoints of the recipe as it was do not fit."
+        yield "The model differs: checkpoints of the unchanged recipe do not fit."

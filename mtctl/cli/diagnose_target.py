@@ -26,7 +26,7 @@ class Kind(StrEnum):
 _TABLES: Final = (".csv", ".jsonl")
 _RECIPES: Final = (".yaml", ".yml")
 _FILES: Final = (*_TABLES, *_RECIPES)
-_READ: Final = "it is read, nothing is trained"
+_READ: Final = "it is only read, and nothing is trained"
 _FLAGS: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.RECIPE: frozenset(
         {
@@ -51,9 +51,9 @@ _UNITS: Final = ("--epochs", "--episodes")
 """Flags that say how long a recipe is trained, in the unit of some problems."""
 _EXPERIMENTS: Final[Mapping[str, str]] = {
     "--verify": "",
-    "--write-recipe": " and no remedy is tried",
-    "--jobs": " and there is one training only",
-    "--task": ": all tasks are judged by the one training",
+    "--write-recipe": ", and no remedy is tried",
+    "--jobs": ", and there is only one training",
+    "--task": ": all tasks are judged by one training",
 }
 """Flags that need experiments, and what follows where none is made."""
 
@@ -68,7 +68,7 @@ def kind_of(target: str) -> Kind:
     from mtctl.recipes import builtin
 
     if not target:
-        raise MtctlError("a target is needed: a recipe, a run directory or a metrics file")
+        raise MtctlError("expected a target: a recipe, a run directory or a metrics file")
     path = Path(target)
     if not builtin.exists(path):
         if target in builtin.names():
@@ -104,11 +104,11 @@ def refuse_flags(kind: Kind, target: str, given: Iterable[str]) -> None:
                 hint="--task NAME examines one task of a recipe" if kind is Kind.RECIPE else None,
             )
         hint = (
-            f"a recipe is trained: {command_line(['mtctl', 'diagnose', f'{target}/recipe.yaml'])}"
+            f"diagnose its recipe: {command_line(['mtctl', 'diagnose', f'{target}/recipe.yaml'])}"
             if kind is Kind.RUN
             else None
         )
-        raise MtctlError(f"{flag} does not go with a {kind}: {_READ}", hint=hint)
+        raise MtctlError(f"{flag} does not work with a {kind}: {_READ}", hint=hint)
 
 
 def refuse_for_problem(recipe: Recipe, given: Iterable[str]) -> None:
@@ -117,7 +117,7 @@ def refuse_for_problem(recipe: Recipe, given: Iterable[str]) -> None:
 
     kind = KINDS[recipe.problem.kind]
     for flag in given:
-        refusal = f"{flag} does not go with {recipe.name}: "
+        refusal = f"{flag} does not work with {recipe.name}: "
         if flag in _UNITS and flag != f"--{kind.unit}s":
             if kind.played:
                 raise MtctlError(f"{refusal}{kind.title} is played in {kind.unit}s: use --{kind.unit}s")
@@ -125,7 +125,7 @@ def refuse_for_problem(recipe: Recipe, given: Iterable[str]) -> None:
             raise MtctlError(text, hint=f"use --{kind.unit}s")
         if kind.no_experiments is not None and flag in _EXPERIMENTS:
             raise MtctlError(
-                f"{refusal}{kind.no_experiments}, so that none is made{_EXPERIMENTS[flag]}",
+                f"{refusal}{kind.no_experiments}, so there are none{_EXPERIMENTS[flag]}",
                 hint="train recipes and compare them: `mtctl train`, `mtctl compare`",
             )
 
@@ -159,7 +159,9 @@ def columns_of(text: str) -> dict[str, str]:
     for part in text.split(","):
         task, equals, column = (piece.strip() for piece in part.partition("="))
         if not (task and equals and column):
-            raise MtctlError(f"--tasks: `{part.strip()}` is not task=column", hint="write a=loss_a,b=loss_b")
+            raise MtctlError(
+                f"--tasks: `{part.strip()}`: expected TASK=COLUMN", hint="write a=loss_a,b=loss_b"
+            )
         if task in columns:
             raise MtctlError(f"--tasks: task `{task}` is listed twice")
         columns[task] = column

@@ -190,7 +190,7 @@ def _selection(run: Run, spec: EvaluationSpec, document: dict[str, Any]) -> Sele
         return None
     found: Selection | Unknown
     if document["tasks"].keys() < set(run.tasks):
-        found = Unknown("was evaluated on some of its tasks, and selected by the average over all of them")
+        found = Unknown("was evaluated on some of its tasks, but selected by the average over all of them")
     else:
         found = read_selection(run, Evaluation.model_validate(document), evaluation(run.path))
     if isinstance(found, Unknown):

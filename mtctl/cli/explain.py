@@ -57,6 +57,6 @@ def _refuse_codes(word: str) -> None:
 
     if word in set(Code):
         raise MtctlError(
-            f"`{word}` is no balancing method, but a finding of a diagnosis",
-            hint=f"`mtctl diagnose --explain {word}` says what it means",
+            f"`{word}` is a finding of a diagnosis, not a balancing method",
+            hint=f"`mtctl diagnose --explain {word}` explains it",
         )

@@ -90,7 +90,7 @@ def _list_kind(recipes: Mapping[str, Recipe]) -> None:
 def show(
     recipe: _RecipeArgument,
     overrides: _Overrides = None,
-    source: Annotated[bool, typer.Option("--source", help="Print the file as it is written.")] = False,
+    source: Annotated[bool, typer.Option("--source", help="Print the unchanged file.")] = False,
     as_json: _Json = False,
 ) -> None:
     """Print a recipe with `extends:`, defaults and overrides resolved."""
@@ -99,7 +99,7 @@ def show(
     from mtctl.yaml.sources import read
 
     if source and (overrides or as_json):
-        raise MtctlError("--source prints the file as it is: it goes with neither -o nor --json")
+        raise MtctlError("--source prints the unchanged file: it works with neither -o nor --json")
     if source:
         _print_source(read(builtin.find(recipe)).text)
         return
@@ -143,7 +143,7 @@ def copy(
     except OSError as error:
         raise MtctlError(f"{target} cannot be written: {error.strerror}") from error
     err().print(f"wrote {target}", soft_wrap=True)
-    err().print("hint: change its `name:` too: it is the folder of the results", soft_wrap=True)
+    err().print("hint: also change its `name:`, which is the folder of the results", soft_wrap=True)
 
 
 @app.command(cls=Verb)

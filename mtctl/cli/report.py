@@ -70,7 +70,7 @@ def report(
 
     _require_place(output, force=force)
     if title is not None and not title.strip():
-        raise MtctlError("--title is empty", hint="leave it out, or give the page a name")
+        raise MtctlError("--title is empty", hint="leave it out, or give a title")
     files = diagnosed_files(diagnosis or [])
     histories = Histories()
     choice = Choice(

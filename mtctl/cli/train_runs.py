@@ -35,10 +35,10 @@ from mtctl.terminal.streams import dispensable
 from mtctl.text import command_line
 
 _ANSWERS: Final = (
-    "stopping: every run ends its episode or epoch and saves everything; Ctrl-C again leaves these, and "
-    "saves all before them",
+    "stopping: every run finishes its episode or epoch and saves everything; Ctrl-C again drops these and "
+    "saves everything before them",
     "stopping now: every run saves everything up to the end of its last complete episode or epoch",
-    "leaving at once",
+    "stopping at once, without saving",
 )
 """What a request to stop several runs does, by its number."""
 
@@ -71,12 +71,12 @@ def train_one(spec: RunSpec, again: str, *, quiet: bool, as_json: bool) -> int:
         with stop_on_signals(answer) as stop, view:
             result = execute(spec, observers=[progress, view], stop=stop, say=say).required()
     except KeyboardInterrupt:
-        console.print(f"left at once; go on from what was saved last with: {again}", soft_wrap=True)
+        console.print(f"stopped at once; continue from the last checkpoint with: {again}", soft_wrap=True)
         return int(ExitCode.INTERRUPTED)
     if as_json:
         _print_runs([spec.directory])
     if result.status == "interrupted":
-        console.print(f"stopped after {progress.unit} {result.done}; go on with: {again}", soft_wrap=True)
+        console.print(f"stopped after {progress.unit} {result.done}; continue with: {again}", soft_wrap=True)
     elif not any(note.kind == "idle" for note in result.notes):
         _conclude(spec.directory, progress, result, table=not (quiet or as_json))
     return result.code
@@ -87,13 +87,13 @@ def _answer(request: int, progress: Progress) -> str:
     if request == 1 and progress.done < progress.units:
         return (
             f"stopping: this {progress.unit} is finished, then everything is saved; "
-            f"Ctrl-C again leaves it, and saves all before it"
+            f"Ctrl-C again drops it and saves everything before it"
         )
     if request == 1:
-        return "stopping: the training is complete and saved; its final evaluation is left to --resume"
+        return "stopping: the training is complete and saved; --resume makes its final evaluation"
     if request == 2:
         return f"stopping now: everything up to the end of the last complete {progress.unit} is saved"
-    return "leaving at once"
+    return "stopping at once, without saving"
 
 
 def _conclude(directory: Path, progress: Progress, result: RunResult, *, table: bool) -> None:
@@ -101,7 +101,7 @@ def _conclude(directory: Path, progress: Progress, result: RunResult, *, table: 
     if progress.done and progress.updates == 0:
         console.print(
             "warning: nothing was learned: the run ended before its first update; train longer, or lower "
-            "what learning waits for (`agent.replay.learning_starts`)",
+            "`agent.replay.learning_starts`",
             style="yellow",
             soft_wrap=True,
         )
@@ -152,7 +152,7 @@ def train_many(
     if as_json:
         _print_runs(spec.directory for spec in specs if (spec.directory / layout.RUN).is_file())
     if stopped:
-        console.print("stopped; go on with the same command and --resume", soft_wrap=True)
+        console.print("stopped; continue with the same command and --resume", soft_wrap=True)
     if failed:
         text = f"{len(failed)} of {len(specs)} runs failed: {', '.join(failed)}"
         console.print(text, style="red", soft_wrap=True)

@@ -52,7 +52,7 @@ def watch(paths: Sequence[Path], interval: float) -> None:
                     return
                 time.sleep(interval if left is None else min(interval, left))
     except KeyboardInterrupt:
-        console.print("stopped watching; the runs are as they were", soft_wrap=True)
+        console.print("stopped watching; the runs go on", soft_wrap=True)
         raise
 
 

@@ -81,7 +81,7 @@ def _refuse_announced(file: BinaryIO, length: int) -> None:
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError) as error:
         if isinstance(error, Unusable):
             raise
-        raise Unusable(f"it is no whole zip archive, as torch writes them ({_first_line(error)})") from error
+        raise Unusable(f"it is not a complete zip archive of torch ({_first_line(error)})") from error
 
 
 def _refuse_entries(entries: list[zipfile.ZipInfo], length: int) -> None:
@@ -91,7 +91,7 @@ def _refuse_entries(entries: list[zipfile.ZipInfo], length: int) -> None:
     announced = sum(entry.file_size for entry in entries)
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries) or announced > length:
         raise Unusable(
-            f"it unpacks from {size(length)} to {size(announced)}, and torch's archives are not compressed"
+            f"it unpacks from {size(length)} to {size(announced)}, but torch does not compress its archives"
         )
     if len(set(names)) < len(names):
         raise Unusable("it has two entries of one name")
@@ -107,7 +107,7 @@ def _refuse_names(archive: zipfile.ZipFile) -> None:
     for opcode, argument in _opcodes(archive.read(name)):
         if opcode in _FETCHES or (opcode == "GLOBAL" and argument not in _REBUILT | _STORAGES):
             what = str(argument).replace(" ", ".")[:_LONGEST] if opcode == "GLOBAL" else "objects"
-            raise Unusable(f"it holds {what}, and checkpoints of mtctl hold plain values and tensors")
+            raise Unusable(f"it holds {what}, but checkpoints of mtctl hold plain values and tensors only")
 
 
 def _opcodes(pickled: bytes) -> Iterator[tuple[str, Any]]:
@@ -157,7 +157,7 @@ def _values(found: Any) -> Iterator[tuple[str, Any]]:
     while rest:
         place, value, depth = rest.pop()
         if depth > _DEEPEST:
-            raise Unusable(f"it has more than {_DEEPEST} levels of values inside one another")
+            raise Unusable(f"its values are nested more than {_DEEPEST} levels deep")
         yield place.removeprefix("."), value
         if isinstance(value, Mapping | list | tuple):
             pairs = value.items() if isinstance(value, Mapping) else enumerate(value)

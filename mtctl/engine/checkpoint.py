@@ -25,7 +25,7 @@ from mtctl.errors import MtctlError
 from mtctl.yaml.mistakes import shortened
 
 SCHEMA: Final = 2
-_PUT_BACK: Final = "put this run's own checkpoint back from a copy, or start anew with --force"
+_PUT_BACK: Final = "restore this run's checkpoint from a copy, or start again with --force"
 _KEYS: Final = frozenset({"schema", "recipe_hash", "definition_hash", "seed", "done", "policy", "training"})
 
 
@@ -55,7 +55,9 @@ def load(
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise MtctlError(f"{path}: no such checkpoint, but something else", hint=_what_is_there(path))
+            raise MtctlError(
+                f"{path}: expected a checkpoint file, found something else", hint=_what_is_there(path)
+            )
         path.open("rb").close()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MtctlError(f"{path}: no such checkpoint", hint=_what_is_there(path)) from error
@@ -68,7 +70,7 @@ def load(
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno not in (None, errno.EINVAL):  # EINVAL: by its content
             raise _unreadable(path, cause) from error
-        text = f"{path}: the checkpoint is corrupt or truncated, or no checkpoint at all: {error}"
+        text = f"{path}: the checkpoint is corrupt, truncated or not a checkpoint: {error}"
         raise MtctlError(text, hint=mending) from error
     if not isinstance(content, dict) or not content.keys() >= _KEYS:
         raise MtctlError(f"{path}: not a checkpoint of mtctl", hint=_what_is_there(path))
@@ -97,7 +99,7 @@ def load_to_resume(
     """
     content = load(path, recipe_hash=recipe_hash, remedy=_PUT_BACK)
     mistakes = {
-        "holds a policy only, from which training cannot go on": content["training"] is None,
+        "holds a policy only, so training cannot continue from it": content["training"] is None,
         f"was made with seed {content['seed']}, not {seed}": content["seed"] != seed,
         "was made when the tasks were defined differently": content["definition_hash"] != definition_hash,
     }
@@ -110,8 +112,8 @@ def load_to_resume(
 
 def _unreadable(path: Path, error: OSError) -> MtctlError:
     return MtctlError(
-        f"{path}: the checkpoint cannot be read ({error.strerror or error}); nothing says that it is damaged",
-        hint="see to its permissions and its disk, then try again",
+        f"{path}: the checkpoint cannot be read ({error.strerror or error}); it need not be damaged",
+        hint="check its permissions and its disk, then try again",
     )
 
 

@@ -93,7 +93,7 @@ class RunDirectory:
         """Refuse a folder of checkpoints that is linked to a place that is not there."""
         if self.checkpoints.is_symlink() and not self.checkpoints.exists():
             raise MtctlError(
-                f"{self.checkpoints}: leads to {self.checkpoints.readlink()}, which is not there",
+                f"{self.checkpoints}: links to {self.checkpoints.readlink()}, which does not exist",
                 hint="mount its disk, or remove the link",
             )
 

@@ -43,8 +43,8 @@ def restore(
     told = RunDirectory(directory).told
     if told.get("begun") is False:
         raise MtctlError(
-            f"{directory}: the run was stopped as it began, and has nothing to evaluate",
-            hint="`mtctl train` with --resume starts it",
+            f"{directory}: the run was stopped before it began, so there is nothing to evaluate",
+            hint="start it: `mtctl train` with --resume",
         )
     recipe = load(stored)
     if overrides:
@@ -57,7 +57,7 @@ def restore(
     refuse_other_data(directory, told, problem)
     if content["definition_hash"] != definition_hash(problem.definition):
         raise MtctlError(
-            f"{path}: the tasks have been defined differently when this checkpoint was made",
+            f"{path}: the tasks were defined differently when this checkpoint was made",
             hint="evaluate it with the version of mtctl that wrote it (see run.json), or train again",
         )
     fill_policy(path, content, problem)
@@ -95,7 +95,7 @@ def _evaluate(spec: EvaluationSpec, say: Say) -> dict[str, Any]:
     unknown = [task for task in spec.tasks or () if task not in problem.tasks]
     if unknown:
         raise MtctlError(
-            f"{directory}: `{unknown[0]}` is no task of this run",
+            f"{directory}: this run has no task `{unknown[0]}`",
             hint=f"its tasks: {', '.join(problem.tasks)}",
         )
     scores = evaluate(problem, spec.items, "held_out", spec.tasks)
@@ -104,7 +104,7 @@ def _evaluate(spec: EvaluationSpec, say: Say) -> dict[str, Any]:
     file = directory / (layout.EVALUATION if label == layout.LAST else f"eval-{label}.json")
     place = RunDirectory(directory)
     if path.parent.resolve() == place.checkpoints.resolve():
-        with explained(directory, hint="evaluate a copy of the run, in a place that can be written"):
+        with explained(directory, hint="evaluate a copy of the run in a writable folder"):
             _store(place, file, document, problem, lambda: _version(path) == before, say)
     return document
 
@@ -118,19 +118,19 @@ def _store(
     say: Say,
 ) -> None:
     """Write a result, unless the run has gone on since its checkpoint was read; `current` tells."""
-    kept = f"{problem.unit} {document['done']:,}: the result is shown, not stored"
+    kept = f"{problem.unit} {document['done']:,}: the result is shown but not stored"
     try:
         place.acquire(training=False)
     except Taken:
         if file.name == layout.EVALUATION:  # which the training will write
             trained = f"is being trained by {holder(place.path)}"
-            say(Note("not_stored", f"{trained}, and was evaluated as of {kept}"))
+            say(Note("not_stored", f"{trained} and was evaluated at {kept}"))
             return
     except MtctlError:
         pass  # no locks here: what `current` says has to do
     try:
         if not current():
-            say(Note("not_stored", f"has gone on meanwhile, and was evaluated as of {kept}"))
+            say(Note("not_stored", f"was trained further meanwhile and was evaluated at {kept}"))
         elif (merged := _merged(file, document, problem.tasks)) is not None:
             place.write(file.name, merged)
     finally:
@@ -153,7 +153,7 @@ def _refuse_unselected(path: Path, recipe: Recipe) -> None:
         return
     found = "are no evaluations" if every == 0 else f"is none within {units} units"
     raise MtctlError(
-        f"{path}: no such checkpoint: evaluations during training select it, and there {found} "
+        f"{path}: no such checkpoint: evaluations during training select it, but there {found} "
         f"(`evaluation.every` is {every})",
         hint="evaluate the final policy with --checkpoint last",
     )

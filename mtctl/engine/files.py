@@ -90,10 +90,10 @@ def open_to_append(path: Path) -> BinaryIO:
     with suppress(FileNotFoundError):
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode):
-            what = "a link" if stat.S_ISLNK(found.st_mode) else "no file"
+            what = "a link" if stat.S_ISLNK(found.st_mode) else "not a file"
             raise MtctlError(
-                f"{path} is {what}; mtctl writes into files of its own only",
-                hint="put the file itself there, or train again with --force, which leaves what it points to",
+                f"{path} is {what}; mtctl writes only into its own files",
+                hint="put the file itself there, or train again with --force, which keeps the link's target",
             )
         if found.st_nlink > 1:
             content = path.read_bytes()
@@ -145,7 +145,7 @@ def explained(directory: Path, hint: str = "choose another place with --results-
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise MtctlError(
                 f"{directory}: no space left on the device; what was saved before is intact",
-                hint="make room, then go on with --resume",
+                hint="free some space, then continue with --resume",
                 code=ExitCode.USAGE,
             ) from error
         raise MtctlError(

@@ -121,7 +121,7 @@ class Lock:
         self._path.mkdir(parents=True, exist_ok=True)
         if (self._path / LOCK).is_symlink():
             raise MtctlError(
-                f"{self._path / LOCK} is a link, which a run does not write through", hint="remove it"
+                f"{self._path / LOCK} is a link, and runs do not write through links", hint="remove it"
             )
         file = open_to_append(self._path / LOCK)
         try:
@@ -129,7 +129,7 @@ class Lock:
         except OSError as error:
             file.close()
             raise MtctlError(
-                f"{self._path}: its file system locks no files ({error.strerror or error}), so that two "
+                f"{self._path}: its file system does not lock files ({error.strerror or error}), so that two "
                 "processes could train one run",
                 hint="choose another place with --results-dir",
             ) from error

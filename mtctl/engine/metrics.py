@@ -27,7 +27,7 @@ class MetricsFile:
         if found < keep:
             raise MtctlError(
                 f"{path}: shorter than when the checkpoint was saved ({found} of {keep} bytes are left)",
-                hint="put the file back, or train again with --force",
+                hint="restore the file, or train again with --force",
             )
         self._file = open_to_append(path)
         self._file.truncate(keep)

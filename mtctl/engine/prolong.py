@@ -36,8 +36,8 @@ def restated(records: bytes, problem: Problem, units: int) -> bytes:
         return b"".join(encoded(problem.restated(json.loads(line), units)) for line in records.splitlines())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MtctlError(
-            f"{layout.METRICS} holds a line that is no record ({error}), so that the run cannot be prolonged",
-            hint="put the file back from a copy, or train the longer run from its start with --force",
+            f"{layout.METRICS} holds a line that is not a record ({error}), so the run cannot be prolonged",
+            hint="restore the file from a copy, or train the longer run from its start with --force",
         ) from error
 
 

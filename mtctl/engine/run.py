@@ -112,7 +112,7 @@ class _Run:
         self._describe("running")
         self._place.prepare(dump(self._recipe), self._command)
         if kept := self._place.clear():
-            say(Note("kept", f"kept what no run writes: {', '.join(kept)}"))
+            say(Note("kept", f"kept files that are not a run's: {', '.join(kept)}"))
         self._metrics = MetricsFile(self._place.metrics)
         self._begun = True
 
@@ -125,19 +125,19 @@ class _Run:
         done, prolonged = problem.done >= problem.units, past.units != problem.units
         self._final, self._earlier = past.evaluation if done else None, past.earlier
         if past.moved:
-            say(Note("moved", f"has its data at {past.moved} now"))
+            say(Note("moved", f"now has its data at {past.moved}"))
         if self._final is not None and past.complete and not prolonged:
-            say(Note("idle", "is complete already; nothing to resume"))
+            say(Note("idle", "is already complete; there is nothing to resume"))
             if past.moved:
                 self._place.prepare(dump(self._recipe), self._command)
             return False
         settle(self._place, content["recipe_hash"])
         if prolonged:
-            say(Note("prolonged", f"is to have {problem.units:,} {problem.unit}s instead of {past.units:,}"))
+            say(Note("prolonged", f"is prolonged from {past.units:,} to {problem.units:,} {problem.unit}s"))
             return self._prolong(past)
         if done:
-            lacked = "to say so" if self._final is not None else "its final evaluation, which is made now"
-            say(Note("evaluating", f"was trained to its end already, and lacked {lacked}"))
+            left = "is now marked as complete" if self._final is not None else "is now evaluated"
+            say(Note("evaluating", f"was already trained to its end, and {left}"))
         self._prepare(keep=past.covered)
         return True
 

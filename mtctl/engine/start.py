@@ -73,7 +73,7 @@ def check_target(place: RunDirectory, spec: RunSpec) -> Recipe:
     if not stored.is_file():
         raise MtctlError(
             f"{place.path}: there is no {layout.RECIPE} to resume from",
-            hint="put it back, or start anew with --force",
+            hint="restore it, or start again with --force",
         )
     before = load(stored)
     recipe = known_as_before(recipe, before)
@@ -86,7 +86,7 @@ def _taken(place: RunDirectory) -> MtctlError:
     if found.state == "held":
         return MtctlError(
             f"{place.path}: already holds a run, and {found} is training it",
-            hint="wait or stop it; `-o name=NEW` or another --seed makes a run of its own",
+            hint="wait for it or stop it; `-o name=NEW` or another --seed makes a separate run",
         )
     status = place.told.get("status")
     keep = "`-o name=NEW` or another --seed keeps it"
@@ -106,10 +106,10 @@ def _refuse_other_schema(place: RunDirectory) -> None:
     version = by_name.get("mtctl") if isinstance(by_name, Mapping) else None
     writer = f"mtctl {version}" if isinstance(version, str) else "another version of mtctl"
     raise MtctlError(
-        f"{place.path}: {writer} wrote this run in schema {schema}, and this version continues only runs of "
+        f"{place.path}: {writer} wrote this run in schema {schema}, but this version continues only runs of "
         f"schema {layout.SCHEMA}",
-        hint="continue it with the version that wrote it, or train anew: `-o name=NEW` keeps it, --force "
-        "replaces it; compare, report, diagnose and eval read it as it is",
+        hint="continue it with the version that wrote it, or train again: `-o name=NEW` keeps it, --force "
+        "replaces it; compare, report, diagnose and eval can read it",
     )
 
 
@@ -127,8 +127,8 @@ def _about_to_begin(place: RunDirectory, recipe: Recipe) -> Recipe:
     """Return the recipe if it is the one with which a run was about to begin here."""
     if place.told.get("recipe_hash") != recipe_hash(recipe):
         raise MtctlError(
-            f"{place.path}: a run with another recipe was stopped here as it began",
-            hint="start anew with --force, or use `-o name=NEW` for a run of its own",
+            f"{place.path}: a run with another recipe was stopped here before it began",
+            hint="start again with --force, or use `-o name=NEW` for a separate run",
         )
     return recipe
 
@@ -150,13 +150,13 @@ def _refuse_changes(place: RunDirectory, before: Recipe, recipe: Recipe) -> None
         rows = "\n".join(f"  {key}: {then!r} in the run, {now!r} now" for key, then, now in changes)
         raise MtctlError(
             f"{place.path}: cannot resume with a changed recipe\n{rows}",
-            hint=f"resume with the recipe as it was, {place.path / layout.RECIPE}, or use `-o name=NEW` for "
-            "a run of its own",
+            hint=f"resume with the unchanged recipe, {place.path / layout.RECIPE}, or use `-o name=NEW` for "
+            "a separate run",
         )
     if before.units != recipe.units and (bound := recipe.bound_to_budget):
         raise MtctlError(
             f"{place.path}: its budget cannot change from {before.units:,} to {recipe.units:,}: "
-            f"`{bound[0]}` goes by the length of the whole run, so that its first part would be another",
+            f"`{bound[0]}` depends on the length of the whole run, so its first part would differ",
             hint="train the longer run from its start: `-o name=NEW` keeps this one, --force replaces it",
         )
 
@@ -169,7 +169,7 @@ def recall(place: RunDirectory, recipe: Recipe, seed: int, problem: Problem, say
     """
     told, path = place.told, place.checkpoint(layout.LAST)
     if told.get("begun") is False:
-        say(Note("anew", "was stopped as it began; it starts now"))
+        say(Note("anew", "was stopped before it began; it starts now"))
         return None
     if not _is_there(path):
         _refuse_lost(place, recipe, problem)
@@ -185,8 +185,8 @@ def recall(place: RunDirectory, recipe: Recipe, seed: int, problem: Problem, say
     if content["done"] > recipe.units:
         least = -(-content["done"] * recipe.budget_value // recipe.units)
         raise MtctlError(
-            f"{place.path}: {content['done']:,} {problem.unit}s are done, and the recipe now asks for "
-            f"{recipe.units:,} only",
+            f"{place.path}: {content['done']:,} {problem.unit}s are done, but the recipe now asks for only "
+            f"{recipe.units:,}",
             hint=f"ask for at least as many: -o {recipe.budget_key}={least}",
         )
     return Past(
@@ -219,7 +219,7 @@ def refuse_other_data(place: Path, told: Mapping[str, Any], problem: Problem) ->
     then, now = (_digest(found) for found in (told.get("definition"), problem.definition))
     if then and now and then != now:
         raise MtctlError(
-            f"{place}: its data is not what it was trained on: sha256 {now[:12]}… now, {then[:12]}… then",
+            f"{place}: its data differs from its training data: sha256 {now[:12]}… now, {then[:12]}… then",
             hint="name the file that it was trained on: -o problem.data.path=…",
         )
 
@@ -251,9 +251,9 @@ def _refuse_lost(place: RunDirectory, recipe: Recipe, problem: Problem) -> None:
     if not (saved or recorded > recipe.checkpoints.every or (recorded and not told)):
         return
     raise MtctlError(
-        f"{place.checkpoint(layout.LAST)}: the checkpoint to go on from is missing, and {recorded:,} "
+        f"{place.checkpoint(layout.LAST)}: the checkpoint to resume from is missing, but {recorded:,} "
         f"{problem.unit}s are recorded",
-        hint="mount its disk or put the file back from a copy, then --resume; --force starts anew",
+        hint="mount its disk or restore the file from a copy, then --resume; --force starts again",
     )
 
 
@@ -270,8 +270,8 @@ def _refuse_damaged_metrics(place: RunDirectory, content: Mapping[str, Any], *, 
     """Refuse records that lack what the checkpoint covers; of a completed run, also those with more."""
     if place.metrics.is_symlink():
         raise MtctlError(
-            f"{place.metrics} is a link, which a run does not write through",
-            hint="put the file itself there, or start anew with --force, which leaves what it points to",
+            f"{place.metrics} is a link, and runs do not write through links",
+            hint="put the file itself there, or start again with --force, which keeps the link's target",
         )
     covered = content["training"]["metrics_bytes"]
     for file in (place.path / layout.restated(content["recipe_hash"]), place.metrics):
@@ -281,5 +281,5 @@ def _refuse_damaged_metrics(place: RunDirectory, content: Mapping[str, Any], *, 
     length = "shorter" if size < covered else "longer"
     raise MtctlError(
         f"{place.metrics}: {length} than when the checkpoint was saved ({size} bytes instead of {covered})",
-        hint="put the file back, or train again with --force",
+        hint="restore the file, or train again with --force",
     )

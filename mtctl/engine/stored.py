@@ -100,11 +100,11 @@ def _difference(stored: Any, loaded: Any, place: str) -> str | None:
         case Tensor(), Tensor():
             if stored.dtype != loaded.dtype or stored.shape != loaded.shape:
                 return f"{place} is {_shown(stored)}, and this run has {_shown(loaded)} there"
-            return None if _bits(stored) == _bits(loaded) else f"{place} cannot be held by this run"
+            return None if _bits(stored) == _bits(loaded) else f"{place} does not fit into this run"
         case dict(), dict():
             for key, value in stored.items():
                 if key not in loaded:
-                    return f"{place}.{key} is nothing that this run has"
+                    return f"{place}.{key} does not exist in this run"
                 if difference := _difference(value, loaded[key], f"{place}.{key}"):
                     return difference
             return None
@@ -170,7 +170,7 @@ def _require(content: Mapping[str, Any], facts: Mapping[str, _Fact], path: Path,
 def _misfit(path: Path, what: str) -> MtctlError:
     return MtctlError(
         f"{path}: the checkpoint cannot be used: {what}",
-        hint="put the run's own one back, use another one with --checkpoint, or train again with --force",
+        hint="restore the run's own checkpoint, use another with --checkpoint, or train again with --force",
     )
 
 

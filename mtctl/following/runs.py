@@ -79,7 +79,7 @@ class Followed:
             case "completed":
                 return "done"
             case "running" if found.state == "unknown":
-                self.why = "its lock does not tell from here whether its process lives"
+                self.why = "its lock does not show from here whether its process is alive"
                 return "unknown"
             case "running":
                 return "running" if locked else "stopped"

@@ -105,7 +105,7 @@ def parse(text: str, path: Path, *, remedy: str, line: int | None = None) -> Any
     except ValueError as error:  # NaN, or an integer of thousands of digits
         raise MtctlError(f"{place} is not valid JSON: {error}", hint=remedy) from error
     except RecursionError as error:
-        raise MtctlError(f"{place} is nested too deeply to be mtctl's", hint=remedy) from error
+        raise MtctlError(f"{place} is nested too deeply", hint=remedy) from error
 
 
 def check(adapter: TypeAdapter[Value], value: object, place: str, *, remedy: str) -> Value:

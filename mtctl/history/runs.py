@@ -75,7 +75,7 @@ def evaluation(path: Path, checkpoint: str = layout.LAST) -> Evaluation | None:
         MtctlError: if the file is cut off, corrupt, of another version, or of another checkpoint.
     """
     name = layout.EVALUATION if checkpoint == layout.LAST else f"eval-{checkpoint}.json"
-    file, remedy = path / name, f"write it anew: `mtctl eval {path} --checkpoint {checkpoint}`"
+    file, remedy = path / name, f"write it again: `mtctl eval {path} --checkpoint {checkpoint}`"
     if not _holds(path, name):
         return None
     found = read_document(file, Evaluation, remedy=remedy)
@@ -135,4 +135,4 @@ def _where_instead(path: Path) -> str:
     siblings = {entry.name for entry in folder.iterdir() if entry.is_dir()}
     if close := get_close_matches(path.name, siblings, n=1):
         return f"did you mean {folder / close[0]}?"
-    return "runs are written by `mtctl train RECIPE`, to results/<recipe>/seed<number> unless told otherwise"
+    return "runs are written by `mtctl train RECIPE`, to results/<recipe>/seed<number> by default"

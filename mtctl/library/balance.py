@@ -150,7 +150,7 @@ def _step(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> Re
     decision = keeper.weigh(shown)
     if keeper is not asked and keeper.remembers:
         raise BalanceError(
-            f"{keeper.name} builds on the steps before, and every call would begin anew",
+            f"{keeper.name} needs the steps before, but every call would start again",
             hint=f"make it once, before the loop: balancer = mtctl.Balancer({asked!r})",
         )
     wanted = measure or keeper.looks_at_gradients
@@ -159,7 +159,7 @@ def _step(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> Re
         shown.gradients.measure()
     report = _report(keeper, shown, decision)
     if unknown:
-        report = replace(report, reason="nothing is known to be shared yet: methods on gradients rest")
+        report = replace(report, reason="no shared parameter is known yet, so gradients are not balanced")
     shown.gradients.combine(decision.shared, decision.own)
     return report
 
@@ -173,7 +173,7 @@ def _scaled(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> 
             return report
     except NonFiniteError:
         if shown.scale <= 1 and not shown.losses.isfinite().all():
-            raise  # no smaller scale mends that
+            raise  # a smaller scale does not help
         report = _report(keeper, shown, Decision(nobody, nobody))
         shown.gradients.combine(nobody + 1, nobody + 1)  # hooks and the graph see a step like any other
     spoil(shown.gradients.leaves)
@@ -198,17 +198,17 @@ def _present(losses: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
 
 def _refuse(task: str, loss: object) -> None:
     if not isinstance(loss, Tensor):
-        raise BalanceError(f"task `{task}`: its loss is no tensor, but {type(loss).__name__}")
+        raise BalanceError(f"task `{task}`: expected a Tensor, got {type(loss).__name__}")
     if loss.numel() != 1:
         shape = "×".join(map(str, loss.shape))
         raise BalanceError(
-            f"task `{task}`: its loss has {loss.numel()} elements ({shape}), not one",
+            f"task `{task}`: expected a loss of one element, got {loss.numel()} ({shape})",
             hint="reduce it, for example with .mean()",
         )
     if loss.is_complex():
         raise BalanceError(
-            f"task `{task}`: its loss is a complex number, which cannot be made small",
-            hint="reduce it to a real one, for example with .abs().square().mean()",
+            f"task `{task}`: expected a real loss, got a complex number",
+            hint="reduce it to a real number, for example with .abs().square().mean()",
         )
     if not loss.requires_grad:
         raise BalanceError(

@@ -60,7 +60,7 @@ class Balancer:
         **settings: object,
     ) -> None:
         if settings and isinstance(method, Chain | Method):
-            raise BalanceError(f"{', '.join(settings)}: a method that is made has its settings already")
+            raise BalanceError(f"{', '.join(settings)}: a method object already has its settings")
         methods = method.methods if isinstance(method, Chain) else described(method, settings)
         self._chain = Chain(methods)
         self.name = " + ".join(one.kind for one in methods)
@@ -116,7 +116,7 @@ class Balancer:
         """
         if self._open is not None:
             raise BalanceError(
-                f"{self.name} has not seen what its last step did",
+                f"{self.name} has not been shown the result of its last step",
                 hint="after optimizer.step(), show it the same batch's losses: with torch.no_grad(): "
                 "balancer.follow(losses)",
             )
@@ -201,8 +201,8 @@ class Balancer:
             return
         if self._open is None:
             raise BalanceError(
-                f"{self.name} waits for no losses",
-                hint="balancer.follow(…) comes after a step, once, if balancer.follows",
+                f"{self.name} expects no losses now",
+                hint="call balancer.follow(…) once after each step, if balancer.follows",
             )
         shown, decision = self._open
         after = torch.zeros(len(self.tasks), dtype=torch.float64)
@@ -230,8 +230,8 @@ class Balancer:
             if weights[place] > shown.limits[place]:
                 raise BalanceError(
                     f"task `{task}`: {self.name} gives it the weight {float(weights[place]):.1e}, "
-                    f"more than its loss's precision can hold; the loss is {float(shown.losses[place]):.1e}",
-                    hint="leave out (None) a loss that has all but vanished, or its gradient; "
+                    f"too large for the precision of its loss; the loss is {float(shown.losses[place]):.1e}",
+                    hint="leave out (None) a loss that is almost 0, or whose gradient is; "
                     "`log`, `batch_scale` and `famo` have an `epsilon` for it",
                 )
 
@@ -242,7 +242,7 @@ class Balancer:
             BalanceError: a step is under way: its outcome has not been shown yet.
         """
         if self._open is not None:
-            raise BalanceError(f"{self.name} is between a step and its outcome", hint="call follow(…) first")
+            raise BalanceError(f"{self.name} has a step without its result", hint="call follow(…) first")
         return {
             "method": self.name,
             "tasks": list(self.tasks),
@@ -258,7 +258,7 @@ class Balancer:
             BalanceError: the state is of another method, or of other tasks.
         """
         if state["method"] != self.name:
-            raise BalanceError(f"a state of {state['method']} is no state of {self.name}")
+            raise BalanceError(f"expected a state of {self.name}, got one of {state['method']}")
         tasks = tuple(state["tasks"])
         if self.tasks and tasks != self.tasks:
             raise BalanceError(
@@ -278,7 +278,7 @@ class Balancer:
 
     def _first_state(self, tasks: tuple[str, ...]) -> ChainState:
         if len(set(tasks)) < len(tasks):
-            raise BalanceError(f"tasks: {', '.join(tasks)}: a name stands twice")
+            raise BalanceError(f"tasks: {', '.join(tasks)}: a name occurs twice")
         refuse_misnamed(self._chain.methods, tasks)
         return self._chain.init(tasks)
 

@@ -86,13 +86,17 @@ class LossGradients(AutogradGradients):
         if space != "features":
             return None
         if self._parts.opaque is not None:
-            raise _opaque(self._parts.opaque, "there are no features to measure at")
+            raise _opaque(self._parts.opaque, "`layer: features` finds no features")
         apart = not self._cut.features
         if apart or self._parts.uncut:
-            why = "no other task of this step meets it" if apart else "it also uses what they are made from"
+            why = (
+                "it shares none with another task of this step"
+                if apart
+                else "it also uses what they are computed from"
+            )
             task = self.tasks[list(self._losses)[0 if apart else self._parts.uncut[0]]]
             raise BalanceError(
-                f"task `{task}`: there are no features to measure at: {why}",
+                f"task `{task}`: `layer: features` finds no features: {why}",
                 hint="`layer: last_shared` and `layer: all_shared` work with any model",
             )
         return self._passes.heads.arriving
@@ -105,7 +109,9 @@ class LossGradients(AutogradGradients):
         """
         if self._shared is None:
             if self._parts.opaque is not None:
-                raise _opaque(self._parts.opaque, "shared parameters cannot be told from the tasks' own")
+                raise _opaque(
+                    self._parts.opaque, "shared parameters cannot be distinguished from the tasks' own"
+                )
             self._sharing.see(self._losses, self._parts.shared)
             self._shared = tuple(self._sharing.found)
         if self._given and self.active.all() and set(self._shared).isdisjoint(self.leaves):
@@ -116,7 +122,7 @@ class LossGradients(AutogradGradients):
             )
         if not self._shared:
             raise BalanceError(
-                "no parameter is reached by more than one loss of this step, so that nothing is shared",
+                "no two losses of this step depend on a common parameter, so nothing is shared",
                 hint="name what tasks share: balance(…, shared=list(model.trunk.parameters()))",
             )
         if space != "last_shared":
@@ -179,7 +185,7 @@ def _opaque(node: Node, problem: str) -> BalanceError:
     what = (
         "torch.compile made one operation of several tasks"
         if compiled
-        else f"{node.name()} is of several tasks"
+        else f"{node.name()} belongs to several tasks"
     )
     also = "; or compile the trunk alone: model.trunk = torch.compile(model.trunk)" if compiled else ""
     return BalanceError(

@@ -90,7 +90,9 @@ class Report:
             lines.append(f"gradients on {self.reason}" if self.space else self.reason)
         lines += [f"{task} depends on no shared parameter" for task in self.unshared]
         if self.overflowed:
-            lines.append(f"overflow at a scale of {self.scale:g}: a step to be skipped; the balancer rests")
+            lines.append(
+                f"overflow at a scale of {self.scale:g}: the step is skipped, and the balancer is unchanged"
+            )
         elif self.scale is not None:
-            lines.append(f"losses were multiplied with {self.scale:g}, as `.grad` is; figures are without it")
+            lines.append(f"losses and `.grad` are multiplied by {self.scale:g}; these figures are not")
         return "\n".join(lines)

@@ -53,15 +53,15 @@ class Scaling:
             self.found = common is not None
         if self.found and common is None:
             raise BalanceError(
-                f"task `{_odd(factors)}`: its loss is not scaled as losses were in the steps before",
-                hint="scaler.scale(loss) for the loss of every task; or say it: balance(…, scale=…)",
+                f"task `{_odd(factors)}`: its loss is not scaled, but losses were in the steps before",
+                hint="use scaler.scale(loss) for every task, or name the scale: balance(…, scale=…)",
             )
         if self.found or common in (None, 1.0):
             return common if self.found else None
         if self.found is None or len(losses) == tasks:
             raise BalanceError(
-                f"task `{next(iter(losses))}`: is the tensor that its loss was multiplied with, {common:g}, "
-                "a weight or the scale of a GradScaler? The steps before do not tell",
+                f"task `{next(iter(losses))}`: its loss was multiplied by a tensor of {common:g}, which may "
+                "be a weight or the scale of a GradScaler",
                 hint="balance(…, scale=scaler) if losses are scaled, balance(…, scale=1.0) if they are not",
             )
         return None
@@ -79,7 +79,7 @@ def number(scale: Scale) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise BalanceError(
             f"scale: expected a positive number or a GradScaler, found {value!r}",
-            hint="scale=scaler, or the number that every loss was multiplied with",
+            hint="use scale=scaler, or the number that every loss was multiplied by",
         )
     return float(value)
 
@@ -126,8 +126,8 @@ def _given(losses: Mapping[str, Tensor], scale: Scale) -> float | None:
         factor = _factor(loss)
         if factor is None or factor.item() != value:
             raise BalanceError(
-                f"task `{task}`: its loss was not multiplied with the scaler's {value:g} at last",
-                hint="hand in scaler.scale(loss); or, if another operation follows, name the number: scale=…",
+                f"task `{task}`: its loss was not multiplied by the scaler's {value:g} in the last operation",
+                hint="pass scaler.scale(loss); or, if another operation follows, name the number: scale=…",
             )
     return value
 

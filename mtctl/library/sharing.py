@@ -65,7 +65,7 @@ class Sharing:
         known = [reached for reached in self._reached.values() if reached is not None]
         layer = graph.last_layer(losses, frozenset(shared).intersection(*known))
         if layer is None:
-            self.reason = "all shared parameters: no operation on a shared matrix is behind every loss"
+            self.reason = "all shared parameters: no shared matrix is used by every loss"
             return ()
         name, parameters = layer
         shapes = ", ".join("×".join(map(str, one.shape)) for one in parameters)
@@ -94,8 +94,8 @@ def checked(name: str, parameters: Iterable[Tensor] | None) -> Parameters | None
         if not one.is_leaf:
             shape = "×".join(map(str, one.shape)) or "one number"
             raise BalanceError(
-                f"{name}: a tensor ({shape}) is computed from parameters, and is none itself",
-                hint="name the parameters as they stand in the model, not parts or copies of them",
+                f"{name}: expected parameters, got a tensor ({shape}) that is computed from them",
+                hint="name the parameters of the model themselves, not parts or copies of them",
             )
         if one.requires_grad:
             found.append(one)

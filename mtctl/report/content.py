@@ -171,7 +171,7 @@ def _sentence(comparison: Comparison, method: ComparedMethod) -> str:
     """Say in one sentence what is to be made of a method."""
     difference, baseline, seeds = method.difference, comparison.baseline, len(method.seeds)
     if difference is None:
-        over = "one seed, so that it has no interval" if seeds == 1 else f"{seeds:,} seeds"
+        over = "one seed, so it has no interval" if seeds == 1 else f"{seeds:,} seeds"
         compared = " The others are compared with it." if len(comparison.methods) > 1 else ""
         return f"Measured with {over}.{compared}"
     by = f"{number(difference.mean, sign=True)} {comparison.score.name} on average"
@@ -184,7 +184,8 @@ def _sentence(comparison: Comparison, method: ComparedMethod) -> str:
     if difference.found:
         return f"It is {method.verdict} than {baseline}: {figures}, with {difference.common_seeds:,} seeds."
     needed = method.verdict.partition(", ")[2]
-    return f"It cannot be told from {baseline} with {difference.common_seeds:,} seeds: {figures}; {needed}."
+    seeds_used = f"{difference.common_seeds:,} seeds"
+    return f"It is not distinguishable from {baseline} with {seeds_used}: {figures}; {needed}."
 
 
 def _chance(difference: Difference) -> str:

@@ -16,7 +16,7 @@ def diagnosis(report: Page) -> Iterable[Child]:
     """Yield what runs' records say, then what was diagnosed elsewhere."""
     yield element(
         "p",
-        "Read from what each run recorded; nothing was trained for it.",
+        "Read from each run's records; nothing was trained for it.",
         class_="lead",
     )
     if report.found is not None:
@@ -26,7 +26,7 @@ def diagnosis(report: Page) -> Iterable[Child]:
     for found in report.runs_diagnosed:
         yield _diagnosed(found)
     if report.files_diagnosed:
-        yield element("h3", "From diagnoses that were made before")
+        yield element("h3", "From earlier diagnoses")
         for found in report.files_diagnosed:
             yield _diagnosed(found)
 

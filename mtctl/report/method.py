@@ -29,16 +29,15 @@ def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iter
     yield Explanation("Scores", _scores(comparison))
     yield Explanation(
         f"± and {level} intervals of scores and curves",
-        "Student's t interval over seeds, each seed counted once by its mean. One seed has no interval, and "
-        "none is invented.",
+        "Student's t interval over seeds, each seed counted once by its mean. One seed has no interval.",
     )
     if len(comparison.methods) > 1:
         yield from _tests(comparison, level)
     yield Explanation(
         "Mean, median, interquartile mean, profiles",
         f"Over all seeds and tasks, with percentile intervals of a stratified bootstrap: {RESAMPLES:,} "
-        f"resamples, each task's seeds drawn apart, generator seed {seed} (0 for profiles). They describe; "
-        "they decide nothing.",
+        f"resamples, each task's seeds drawn separately, generator seed {seed} (0 for profiles). They "
+        "only describe: verdicts come from tests.",
     )
     yield Explanation(
         "Curves",
@@ -50,8 +49,8 @@ def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iter
     )
     yield Explanation(
         "Budgets",
-        f"Different episodes, epochs or rows per update are warned of, and environment steps or updates that "
-        f"differ by more than a factor of {TOLERANCE:g}.",
+        f"A warning is given where episodes, epochs or rows per update differ, or where environment steps or "
+        f"updates differ by more than a factor of {TOLERANCE:g}.",
     )
     yield Explanation("Evaluation protocol", _protocol(runs))
     yield Explanation("Versions of the runs", _versions(runs))
@@ -78,7 +77,7 @@ def _tests(comparison: Comparison, level: str) -> Iterator[Explanation]:
         f"The difference to {comparison.baseline} is paired by seed and tested with Student's two-sided t "
         f"test. p values are adjusted by Holm's method for all methods tested, so that the chance of one "
         f"false verdict or more is at most {100 * (1 - LEVEL):.0f} %; the {level} interval is that of one "
-        "method alone. “Not distinguishable” means that these seeds cannot tell, not that methods are equal.",
+        "method alone. “Not distinguishable” means that these seeds do not decide, not that both are equal.",
     )
     yield Explanation(
         "Seeds that would be needed",

@@ -94,7 +94,7 @@ def _scores(report: Page) -> Iterable[Child]:
         "profiles",
         "Performance profiles",
         "The share of runs and tasks that score above τ, with stratified bootstrap 95 % intervals: a curve "
-        f"{'above' if higher else 'below'} another all along is better at every level.",
+        f"that is {'above' if higher else 'below'} another everywhere is better at every level.",
     )
 
 
@@ -115,7 +115,7 @@ def _sharing(report: Page) -> Iterable[Child]:
 
 def _recipes(report: Page) -> Iterable[Child]:
     if report.recipes is None:
-        yield element("p", "There is nothing to tell: no key differs between recipes that can be read.")
+        yield element("p", "No key differs between the recipes that can be read.")
     else:
         yield table(report.recipes)
     if report.recipe_remarks:

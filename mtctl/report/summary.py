@@ -98,7 +98,9 @@ def _cautions(report: Page) -> Iterable[Markup]:
         yield element(
             "div",
             element("h3", "These runs measure different things"),
-            element("p", "The tasks in common are compared all the same, as was asked for: read with care."),
+            element(
+                "p", "The tasks in common are compared because --allow-mismatch was given: read with care."
+            ),
             table(report.mismatch),
             class_="caution severe",
             role="note",

@@ -12,12 +12,12 @@ def cost_tables(found: Mapping[str, Sequence[Cost]]) -> Iterator[StackedTable]:
     """Yield a table of times and one of memory: a line for each method, a column for each place."""
     names = Column("method", tuple(cost.kind for cost in next(iter(found.values()))), text=True)
     yield StackedTable(
-        "Time of an update, over equal weights (quartiles)",
+        "Time of an update relative to equal weights (quartiles)",
         names,
         (tuple(Column(place, tuple(map(_time, costs))) for place, costs in found.items()),),
     )
     yield StackedTable(
-        "Most memory that an update's tensors take at a time, MB",
+        "Peak memory of an update's tensors, MB",
         names,
         (
             tuple(

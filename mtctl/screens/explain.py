@@ -32,7 +32,7 @@ def explanation_screen(found: Explanation) -> Iterator[RenderableType]:
 def codes_screen(found: Sequence[Explanation]) -> Iterator[RenderableType]:
     """Yield all codes with their titles."""
     yield StackedTable(
-        "Findings; `mtctl diagnose --explain CODE` tells more",
+        "Findings; `mtctl diagnose --explain CODE` explains one",
         Column("code", tuple(each.code for each in found), text=True),
         ((Column("what it says", tuple(each.title for each in found), text=True),),),
     )

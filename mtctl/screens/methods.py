@@ -54,4 +54,4 @@ def methods_screen(families: Mapping[str, Mapping[str, str]]) -> Iterator[Render
             ((Column("what it does", tuple(methods.values()), text=True),),),
         )
     yield ""
-    yield Sentence("`mtctl explain METHOD` tells more of each. A list of methods is a chain.")
+    yield Sentence("`mtctl explain METHOD` explains one. A list of methods is a chain.")

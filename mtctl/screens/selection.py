@@ -22,7 +22,7 @@ def print_selection(run: Run, selection: Selection) -> None:
         out().print(Sentence(sentence))
     if selection.last is None:
         command = command_line(["mtctl", "eval", str(run.path)])
-        text = f"`{command}` puts the final policy on the same {run.item}s beside it"
+        text = f"`{command}` also scores the final policy on the same {run.item}s"
         err().print(remark("hint", "bold cyan", text), soft_wrap=True)
 
 
@@ -67,8 +67,8 @@ def selection_sentences(selection: Selection, run: Run) -> Iterator[str]:
         yield f"{_count(selection.ties, 'later evaluation')} scored the same; the first is kept"
     if not run.is_played:
         yield (
-            f"it was selected on the validation {run.item}s, which are not the held-out ones: "
-            f"a difference between these splits counts as selection here"
+            f"it was selected on the validation {run.item}s, not on the held-out ones: "
+            f"a difference between the two splits counts as selection here"
         )
     if selection.last is not None:
         yield _against_last(selection, selection.last, run)
@@ -78,11 +78,11 @@ def _meaning(average: Rescored, score: RecordedScore) -> str:
     bias = average.bias if score.higher_is_better else -average.bias
     ends, half = average.interval, average.half_width
     if ends is None or half is None:
-        return "one fresh item does not tell how much of it was selection"
+        return "one fresh item does not show how much of it was selection"
     amount = f"{number(abs(bias))} ± {number(half)}"
     if ends.low <= 0 <= ends.high:
         return f"the difference, {amount}, may be chance"
-    return f"{amount} of it was selection" if bias > 0 else f"it is better than it looked, by {amount}"
+    return f"{amount} of it was selection" if bias > 0 else f"it is better than it looked by {amount}"
 
 
 def _against_last(selection: Selection, last: AgainstLast, run: Run) -> str:
@@ -129,7 +129,7 @@ def bias_sentence(methods: Mapping[str, Sequence[Selection]]) -> str | None:
     single = [label for label, found in methods.items() if len(found) == 1]
     if not single:
         return None
-    return f"what selection does on average takes several seeds; there is one of {', '.join(single)}"
+    return f"a mean selection bias needs several seeds; there is one of {', '.join(single)}"
 
 
 def _means(values: Sequence[Sequence[float]]) -> tuple[str, ...]:

@@ -45,10 +45,10 @@ def watch_line(progress: Progress) -> str:
 def summary(runs: Sequence[Followed], seconds_left: float | None) -> str:
     """Count the runs by how they are."""
     counts = Counter("under way" if run.under_way else run.status for run in runs)
-    parts = [f"{count} {status}" for status, count in counts.items()] or ["waiting for a first run"]
+    parts = [f"{count} {status}" for status, count in counts.items()] or ["waiting for the first run"]
     if seconds_left is not None and runs:
-        parts.append(f"ends in {ceil(seconds_left)} s unless another run begins")
-    return " · ".join([*parts, "Ctrl-C leaves the runs alone"])
+        parts.append(f"ends in {ceil(seconds_left)} s unless another run starts")
+    return " · ".join([*parts, "Ctrl-C stops watching"])
 
 
 def trouble(run: Followed) -> str | None:
@@ -56,7 +56,7 @@ def trouble(run: Followed) -> str | None:
     if run.status not in ("failed", "stopped", "unknown", "unreadable", "interrupted"):
         return None
     why = (
-        "its process is gone without a word (killed?); --resume continues it"
+        "its process ended without an error message (killed?); --resume continues it"
         if run.status == "stopped"
         else run.why
     )
@@ -105,7 +105,7 @@ def _so_far(runs: Sequence[_Evaluated]) -> StackedTable:
     )
     alike: tuple[Column, ...] = ()
     if common and (place := max(common)) < max(each.last for each in runs):
-        title += f"; and in that at {first.unit} {place:,}, the last that all runs have reached"
+        title += f"; and at {first.unit} {place:,}, the last that all runs have reached"
         values = [estimate([dict(one.progress.evaluations)[place] for one in each]) for each in several]
         alike = (Column(f"at {first.unit} {place:,}", estimates(values)),)
     return StackedTable(

@@ -42,7 +42,7 @@ class OutputError(MtctlError):
     def __init__(self, error: OSError) -> None:
         super().__init__(
             f"stdout cannot be written: {_CLOSED if error.errno == errno.EBADF else error.strerror or error}",
-            hint="give the output a place that takes it, such as > FILE",
+            hint="redirect the output, such as > FILE",
         )
         self.reader_left = isinstance(error, BrokenPipeError)
 

@@ -142,11 +142,12 @@ def test_recipes_of_one_name_are_kept_apart(tmp_path: Path) -> None:
     found = compare([tmp_path / "old", tmp_path / "new"])
     assert set(methods(found)) == {"gradnorm_blind@aaaaaa", "gradnorm_blind@bbbbbb"}
     assert (
-        f"gradnorm_blind stands for 2 different recipes, which are kept apart; `mtctl recipes diff "
+        f"gradnorm_blind is the name of 2 different recipes, which are listed separately; "
+        f"`mtctl recipes diff "
         f"{tmp_path}/old/gradnorm_blind/seed0/recipe.yaml {tmp_path}/new/gradnorm_blind/seed0/recipe.yaml` "
         f"shows how they differ"
     ) in found.notes
-    with pytest.raises(MtctlError, match="stands for several recipes") as caught:
+    with pytest.raises(MtctlError, match="is the name of several recipes") as caught:
         compare([tmp_path], "gradnorm_blind")
     assert "gradnorm_blind@bbbbbb" in (caught.value.hint or "")
     assert compare([tmp_path], "gradnorm_blind@bbbbbb").baseline == "gradnorm_blind@bbbbbb"
@@ -193,12 +194,12 @@ def test_only_episodes_that_all_runs_have_are_compared(tmp_path: Path) -> None:
         ({"returns": scores(1.0, ("standard",))}, "was not evaluated on windy, heavy", "mtctl eval {run}"),
         (
             {"status": "running", "budget": {"done": 100}},
-            "ended without a word (killed?), its last checkpoint is at episode 100 of 1500",
+            "ended without an error message (killed?), its last checkpoint is at episode 100 of 1500",
             "{resume}",
         ),
         (
             {"status": "running", "budget": {"done": 0}},
-            "ended without a word (killed?), before its first checkpoint",
+            "ended without an error message (killed?), before its first checkpoint",
             "{resume}",
         ),
         (

@@ -44,7 +44,7 @@ def test_runs_are_scored_at_the_largest_budget_that_all_reached(
     assert {each.label: (each.average.mean, each.spending.units) for each in found.methods} == scores
     assert found.items == 5
     (note,) = (each for each in found.notes if each.startswith("matched at"))
-    assert "over 5 episodes of each task that are not the held-out ones" in note
+    assert "over 5 episodes of each task, not the held-out ones" in note
     assert found.methods[0].outcomes.successes == 2 * 3 * 2
     assert found.methods[0].outcomes.ends == {"landed": 12, "crashed": 18, "timed_out": 0}
 
@@ -63,7 +63,7 @@ def test_a_run_whose_evaluations_come_too_late_is_named(root: Path) -> None:
     assert [method.label for method in found.methods] == ["short"]
     assert (
         found.left_out[0].reason
-        == "has no evaluation within 50 environment steps, which is all that another run reached"
+        == "has no evaluation within 50 environment steps, the largest budget that all runs reached"
     )
 
 
@@ -76,7 +76,7 @@ def test_runs_without_evaluations_during_training_are_named(root: Path) -> None:
 def test_windows_have_no_environment_steps(tmp_path: Path) -> None:
     for seed in (0, 1):
         write_course(write_windows_run(tmp_path, seed=seed), [1.0, 2.0], every=5, steps=6)
-    with pytest.raises(MtctlError, match="counts no environment steps") as caught:
+    with pytest.raises(MtctlError, match="has no environment steps") as caught:
         compare([tmp_path], match=Budget.STEPS)
     assert "--match updates" in (caught.value.hint or "")
     assert compare([tmp_path], match=Budget.UPDATES).methods[0].average.mean == 2.0
@@ -93,7 +93,7 @@ def test_unfinished_runs_take_part_if_asked_for(root: Path) -> None:
         "b": 1.0,
         "partial": 8.0,
     }
-    assert f"{run} was interrupted at episode 20 of 1500, and is compared as it is" in found.notes
+    assert f"{run} was interrupted at episode 20 of 1500, and is compared in its present state" in found.notes
 
 
 def test_unfinished_runs_without_matching_need_an_evaluation_where_they_stopped(root: Path) -> None:

@@ -67,7 +67,7 @@ def test_what_is_not_known_is_not_drawn(tmp_path: Path) -> None:
         (write_windows_run(tmp_path, name) / "metrics.jsonl").unlink()
     found = compare([tmp_path])
     assert [file.stem for file in write_plots(found, tmp_path)] == ["task_scores", "performance_profiles"]
-    assert "2 runs have no metrics.jsonl: what is said of training is without them" in found.notes
+    assert "2 runs have no metrics.jsonl: figures about training leave them out" in found.notes
 
 
 def test_learning_curves_are_means_with_t_intervals(found: Comparison) -> None:

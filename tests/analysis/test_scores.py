@@ -83,7 +83,7 @@ def test_an_evaluation_of_an_earlier_best_checkpoint(root: Path) -> None:
     path = write(root, "a")
     write_course(path, [0.0, 200.0, 210.0])
     entry = left_out(root)
-    assert "has its best checkpoint at episode 150, and was evaluated when that was at episode 100" in (
+    assert "has its best checkpoint at episode 150, but was evaluated when that was at episode 100" in (
         entry.reason
     )
     assert entry.remedy is not None

@@ -61,6 +61,8 @@ def test_a_loss_that_rises_from_nothing_has_no_rate() -> None:
 
 
 def test_a_negative_loss_names_its_task() -> None:
-    with pytest.raises(SignalError, match="its loss is negative, so that its fall is no ratio") as error:
+    with pytest.raises(
+        SignalError, match="its loss is negative, so the ratio of its means is undefined"
+    ) as error:
         steps(DWA(), [step([1, -0.5])])
     assert error.value.task == 1

@@ -103,7 +103,7 @@ def test_a_task_at_its_bound_is_left_out() -> None:
 
 def test_a_loss_below_its_bound_is_an_error() -> None:
     for method, losses in ((FAMO(), [1.0, -1e-3]), (FAMO(ideal=by_task((0.0, 2.0))), [1.0, 1.0])):
-        with pytest.raises(SignalError, match="its loss is negative, measured from its bound") as error:
+        with pytest.raises(SignalError, match="its loss is negative, relative to its bound") as error:
             steps(method, [step(losses)])
         assert error.value.task == 1
 

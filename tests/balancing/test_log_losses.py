@@ -63,7 +63,7 @@ def test_a_task_without_loss_left_is_left_out(method: Method) -> None:
 
 @pytest.mark.parametrize("method", [GLS(), LogLoss()], ids=repr)
 def test_a_negative_loss_names_its_task(method: Method) -> None:
-    with pytest.raises(SignalError, match=r"its loss is negative, so that .* does not exist") as error:
+    with pytest.raises(SignalError, match=r"its loss is negative, so .* does not exist") as error:
         steps(method, [step([1.0, 1.0, -0.5])])
     assert error.value.task == 2
 

@@ -282,7 +282,7 @@ def test_a_stack_of_runs_is_its_runs_alone_bit_for_bit(make: Factory, tasks: int
 def test_settings_by_task_are_of_the_tasks(make: Factory) -> None:
     chain = Chain((make(range(2)),))
     if any(dict(method.per_task_values()) for method in chain.methods):
-        with pytest.raises(ValueError, match="is of task 0, task 1: expected task 0, task 1, task 2"):
+        with pytest.raises(ValueError, match="expects the tasks task 0, task 1, task 2, got task 0, task 1"):
             chain.init(names(3))
     else:
         chain.init(names(3))

@@ -96,7 +96,7 @@ def test_a_loss_of_nothing_is_used_as_it_is() -> None:
 
 def test_a_negative_loss_names_its_task() -> None:
     with pytest.raises(
-        SignalError, match="its loss is negative, so that its running mean is no scale"
+        SignalError, match="its loss is negative, so its running mean cannot be a scale"
     ) as error:
         steps(RunningMean(), [step([1, -0.5, 1])])
     assert error.value.task == 1

@@ -93,6 +93,6 @@ def test_a_task_without_loss_left_is_left_out() -> None:
 
 
 def test_a_negative_loss_names_its_task_where_it_has_no_logarithm() -> None:
-    with pytest.raises(SignalError, match="so that its logarithm does not exist") as error:
+    with pytest.raises(SignalError, match="so its logarithm does not exist") as error:
         steps(STCH(form="log"), [step([1.0, -0.5])])
     assert error.value.task == 1

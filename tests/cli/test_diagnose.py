@@ -181,7 +181,7 @@ def test_kinds(mtctl: Command, tmp_path: Path) -> None:
             "neither a recipe",
             "the run's directory: results/blind/seed0",
         ),
-        ("", "a target is needed", ""),
+        ("", "expected a target", ""),
         ("x" * 300, "no recipe, run or metrics file", ""),
         ("nul\0l", "no recipe, run or metrics file", ""),
     ],
@@ -229,7 +229,7 @@ def test_flags_of_training_are_refused_where_nothing_is_trained(
     result = mtctl("diagnose", target, flag)
     assert result.code == 2
     name, _, _ = flag.partition("=")
-    assert f"error: {name} does not go with a {kind}: it is read, nothing is trained" in result.err
+    assert f"error: {name} does not work with a {kind}: it is only read, and nothing is trained" in result.err
     assert (f"{target}/recipe.yaml" in result.err) == (kind == "run")
     assert asked.path is None
 
@@ -250,7 +250,7 @@ def test_flags_of_training_are_refused_where_nothing_is_trained(
         ("gradnorm_blind --epochs 3", "the lander is played in episodes: use --episodes"),
         ("gradnorm_blind --verify", "takes hours"),
         ("gradnorm_blind --write-recipe x.yaml", "no remedy is tried"),
-        ("gradnorm_blind --jobs 2", "there is one training only"),
+        ("gradnorm_blind --jobs 2", "there is only one training"),
         ("gradnorm_blind --task windy", "all tasks are judged"),
         ("gradnorm_blind --seeds 2", "the lander is trained once"),
     ],
@@ -295,7 +295,7 @@ def test_the_remedy_that_helps_most_becomes_a_recipe(
         == "# windows_documented with a remedy for countdown: standardised countdown head, raw losses."
     )
     measured = " ".join(line.removeprefix("# ") for line in head)
-    assert "5 epochs (30 updates), 3 seeds: held-out loss 15.59 as is, 9.60 with it;" in measured
+    assert "5 epochs (30 updates), 3 seeds: held-out loss 15.59 unchanged, 9.60 with the remedy;" in measured
     assert "better by 5.99 [+5.56, +6.43]." in measured
     assert "Skill 37 %; worst-hit other task, in points of skill: ptr -12 ± 6." in measured
     assert "#   mtctl train fixed.yaml" in head
@@ -309,7 +309,7 @@ def test_a_remedy_that_changes_the_model_says_so_in_the_recipe(
 ) -> None:
     asked.found = replace(asked.found, trials=asked.found.trials[1:])
     assert mtctl("diagnose", "--write-recipe", "fixed.yaml").code == 0
-    assert "checkpoints of the recipe as it was do not fit" in (tmp_path / "fixed.yaml").read_text()
+    assert "checkpoints of the unchanged recipe do not fit" in (tmp_path / "fixed.yaml").read_text()
 
 
 def test_a_file_is_not_overwritten_unless_forced(
@@ -344,13 +344,13 @@ def test_a_place_that_cannot_be_written_to(
 def test_nothing_is_written_without_a_measurement(mtctl: Command, asked: SimpleNamespace) -> None:
     result = mtctl("diagnose", "--no-verify", "--write-recipe", "x.yaml")
     assert (result.code, asked.recipe) == (2, None)
-    assert "--no-verify measures nothing" in result.err
+    assert "--no-verify measures none" in result.err
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"trials": diagnosis().trials[2:]}, "none of the 4 remedies tried helps"),
+        ({"trials": diagnosis().trials[2:]}, "none of the 4 remedies tried is proven to help"),
         ({"trials": ()}, "no remedy was tried for countdown"),
         ({"trials": (), "stuck": None}, "no task is stuck"),
     ],
@@ -455,7 +455,7 @@ def test_explain_unknown(mtctl: Command) -> None:
 def test_explain_goes_alone(mtctl: Command, asked: SimpleNamespace, more: list[str]) -> None:
     result = mtctl("diagnose", "--explain", "slow", *more)
     assert (result.code, asked.recipe) == (2, None)
-    assert "--explain says what a finding means" in result.err
+    assert "--explain explains a finding" in result.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -469,4 +469,4 @@ def test_a_stop_is_said_and_is_no_failure(
     monkeypatch.setattr("mtctl.diagnosis.experiments.diagnose.diagnose_recipe", diagnose)
     result = mtctl("diagnose", "windows_documented", "--quiet")
     assert (result.code, result.out) == (130, "")
-    assert result.err.startswith("stopped: half a diagnosis is none")
+    assert result.err.startswith("stopped: there is no result")

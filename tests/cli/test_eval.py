@@ -124,11 +124,13 @@ def test_checkpoint_of_another_recipe(refused: Refused) -> None:
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"text"])
 def test_corrupt_checkpoint(refused: Refused, results: Path, content: bytes) -> None:
     (results / "equal_blind/seed0/checkpoints/last.pt").write_bytes(content)
-    refused(RUN, says="last.pt: the checkpoint is corrupt or truncated", hint="--checkpoint")
+    refused(
+        RUN, says="last.pt: the checkpoint is corrupt, truncated or not a checkpoint", hint="--checkpoint"
+    )
 
 
 def test_unknown_task(refused: Refused) -> None:
-    refused(RUN, "--task", "wndy", says="`wndy` is no task of this run", hint="standard, windy, heavy")
+    refused(RUN, "--task", "wndy", says="this run has no task `wndy`", hint="standard, windy, heavy")
 
 
 @pytest.mark.parametrize("episodes", ["0", "-1", "many", "1.5"])
@@ -337,7 +339,7 @@ def test_a_run_that_fails_does_not_stop_the_others(
     for result in (alone, mtctl("eval", "results", "--episodes", 1, "--jobs", 2, "--json", "-q")):
         assert result.code == 2
         assert result.err.count("error: ") == result.err.count("hint: ") == 1
-        assert "last.pt: the checkpoint is corrupt or truncated" in result.err
+        assert "last.pt: the checkpoint is corrupt, truncated or not a checkpoint" in result.err
         assert result.err.endswith(f"1 of 2 runs could not be evaluated: {RUN}\n")
         document = json.loads(result.out)
         assert [one["run"] for one in document["evaluations"]] == [other]
@@ -419,7 +421,7 @@ def test_what_a_best_checkpoint_was_selected_for(mtctl: Command, results: Path) 
     assert f"selected for {record['average']:.1f} over 1 episode of each task; on 2 fresh ones" in result.out
     assert "the best checkpoint is the final policy" in result.out
     assert "over seeds" not in result.out
-    assert result.out.endswith("takes several seeds; there is one of equal_blind\n")
+    assert result.out.endswith("needs several seeds; there is one of equal_blind\n")
 
 
 def test_the_selection_in_json(mtctl: Command, results: Path) -> None:
@@ -448,7 +450,7 @@ def test_selections_of_several_runs(mtctl: Command, results: Path) -> None:
     assert result.code == 0
     table = result.out[result.out.index("Selection over seeds") :].splitlines()
     assert [line.split()[:2] for line in table[4:6]] == [["equal_blind", "2"], ["shared_onehot", "1"]]
-    assert table[-1] == "what selection does on average takes several seeds; there is one of shared_onehot"
+    assert table[-1] == "a mean selection bias needs several seeds; there is one of shared_onehot"
 
 
 def test_a_part_of_the_tasks_has_no_selection_bias(mtctl: Command, results: Path) -> None:
@@ -462,7 +464,7 @@ def test_records_that_are_gone(mtctl: Command, results: Path) -> None:
     result = mtctl("eval", RUN, "--episodes", 1, "--checkpoint", "best", "-q")
     assert result.code == 0
     assert "Selection" not in result.out
-    assert f"note: {RUN} has no metrics.jsonl, which tells what its best checkpoint" in result.err
+    assert f"note: {RUN} has no metrics.jsonl, which records the score that its best checkpoint" in result.err
 
 
 @pytest.mark.parametrize(("every", "says"), [(0, "there are no evaluations"), (9, "is none within 3 units")])
@@ -471,7 +473,7 @@ def test_without_evaluations_there_is_no_best(mtctl: Command, every: int, says: 
     train(Path(RUN), short)
     result = mtctl("eval", RUN, "--checkpoint", "best", "-q")
     assert (result.code, result.out) == (2, "")
-    assert "best.pt: no such checkpoint: evaluations during training select it, and there" in result.err
+    assert "best.pt: no such checkpoint: evaluations during training select it, but there" in result.err
     assert f"{says} (`evaluation.every` is {every})" in result.err
     assert "hint: evaluate the final policy with --checkpoint last" in result.err
 
@@ -480,7 +482,7 @@ def test_selection_among_windows(mtctl: Command, windows: Path) -> None:
     result = mtctl("eval", windows, "--checkpoint", "best", "-q")
     assert "of 3 evaluations during training, at epoch" in result.out
     assert "over 6 windows of each task; on 8 fresh ones" in result.out
-    assert "a difference between these splits counts as selection here" in " ".join(result.out.split())
+    assert "a difference between the two splits counts as selection here" in " ".join(result.out.split())
 
 
 def test_who_waits_for_processes_does_without_torch() -> None:

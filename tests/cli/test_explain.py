@@ -42,7 +42,11 @@ def test_all_methods(mtctl: Command, arguments: tuple[str, ...]) -> None:
     ("word", "said", "hint"),
     [
         ("gradnrm", "there is no balancing method 'gradnrm'", "did you mean `gradnorm`? choose from: equal"),
-        ("flat-task", "is no balancing method, but a finding", "`mtctl diagnose --explain flat-task`"),
+        (
+            "flat-task",
+            "is a finding of a diagnosis, not a balancing method",
+            "`mtctl diagnose --explain flat-task`",
+        ),
     ],
 )
 def test_what_is_no_method(mtctl: Command, word: str, said: str, hint: str) -> None:

@@ -60,6 +60,5 @@ def test_a_place_that_may_not_be_written_to_is_refused_before_anything_is_traine
     result = mtctl("diagnose", "--write-recipe", "fixed.yaml")
     assert (result.code, result.out) == (2, "")
     assert result.err == (
-        "error: --write-recipe fixed.yaml: nothing may be written into .\n"
-        "hint: choose another place for --write-recipe\n"
+        "error: --write-recipe fixed.yaml: . is not writable\nhint: choose another place for --write-recipe\n"
     )

@@ -88,7 +88,7 @@ def test_show_source(run: Run) -> None:
 def test_the_source_is_shown_as_it_is_or_not_at_all(run: Run, other: list[str]) -> None:
     code, out, err = run("show", "gradnorm_blind", "--source", *other)
     assert (code, out) == (2, "")
-    assert "--source prints the file as it is" in err
+    assert "--source prints the unchanged file" in err
 
 
 @pytest.mark.parametrize("name", ["gradnorm_blind", "published/independent", "gradnorm_pcgrad_blind"])

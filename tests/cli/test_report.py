@@ -69,7 +69,7 @@ def test_a_page_is_written_and_named(mtctl: Command, results: Path) -> None:
     text = plain(page)
     assert "lander: 3 methods compared" in text
     assert "It is better than shared_aware: +" in text
-    assert "It cannot be told from shared_aware with 3 seeds" in text
+    assert "It is not distinguishable from shared_aware with 3 seeds" in text
     assert "mtctl report results" in text
 
 
@@ -180,7 +180,7 @@ def test_a_page_that_cannot_be_finished_leaves_the_old_one(
         (["nowhere"], "nowhere does not exist"),
         (["empty"], "is not a run and holds none"),
         (["results", "--baseline", "shared"], "--baseline shared is not among the methods"),
-        (["results", "--threshold", "nan"], "is no score"),
+        (["results", "--threshold", "nan"], "expected a finite number"),
         (["results", "--title", " "], "--title is empty"),
         (["results", "--diagnosis", "nothing.json"], "nothing.json cannot be read"),
         (["results", "--diagnosis", "cake.json"], "cake.json is not a diagnosis"),
@@ -257,7 +257,7 @@ def test_stored_diagnoses_are_on_the_page(mtctl: Command, results: Path) -> None
     assert mtctl("report", results, "--diagnosis", "found.json", "--diagnosis", "found.json").code == 0
     page = Path("report.html").read_text()
     text = plain(page)
-    assert "From diagnoses that were made before" in text
+    assert "From earlier diagnoses" in text
     assert page.count(">found.json</span>") == 1
     for each in diagnosis().findings:
         assert each.code in text
@@ -300,7 +300,7 @@ def test_one_method_alone(mtctl: Command) -> None:
     text = plain(Path("report.html").read_text())
     assert "lander: gradnorm_blind" in text
     assert "Verdicts</dt>" not in text
-    assert "no key differs" in text
+    assert "No key differs" in text
 
 
 def test_runs_without_records_of_their_training(mtctl: Command, results: Path) -> None:

@@ -201,7 +201,12 @@ def test_corrupt_checkpoint_to_resume_from(mtctl: Command, results: Path) -> Non
     last = results / "equal_blind" / "seed0" / "checkpoints" / "last.pt"
     last.write_bytes(last.read_bytes()[:1000])
     command = ("train", "equal_blind", *SMALL, "--resume")
-    assert_refused(mtctl, *command, says="last.pt: the checkpoint is corrupt or truncated", hint="--force")
+    assert_refused(
+        mtctl,
+        *command,
+        says="last.pt: the checkpoint is corrupt, truncated or not a checkpoint",
+        hint="--force",
+    )
 
 
 def test_corrupt_run_json(mtctl: Command, results: Path) -> None:
@@ -237,7 +242,7 @@ def test_training_to_the_end(mtctl: Command) -> None:
     assert run_json(Path("results/equal_blind/seed3"))["status"] == "completed"
     again = mtctl("train", "equal_blind", *SMALL, "--seed", 3, "--resume")
     assert (again.code, again.out) == (0, "")
-    assert "results/equal_blind/seed3 is complete already; nothing to resume" in again.err
+    assert "results/equal_blind/seed3 is already complete; there is nothing to resume" in again.err
 
 
 def test_divergence_fails_with_the_place_and_keeps_the_run(mtctl: Command) -> None:
@@ -356,12 +361,12 @@ def test_what_a_run_should_know_of_its_beginning_is_said(mtctl: Command, seeds: 
     longer = ["-o", "problem.episodes_per_task=3"]
     result = mtctl("train", "equal_blind", *small, *longer, *seeds, "--resume", "-q")
     assert result.code == 0
-    assert "results/equal_blind/seed0 is to have 9 episodes instead of 6\n" in result.err
+    assert "results/equal_blind/seed0 is prolonged from 6 to 9 episodes\n" in result.err
     result = mtctl("train", "equal_blind", *small, *longer, *seeds, "--resume", "-q")
-    assert "results/equal_blind/seed0 is complete already; nothing to resume\n" in result.err
+    assert "results/equal_blind/seed0 is already complete; there is nothing to resume\n" in result.err
     Path("results/equal_blind/seed0/notes.txt").write_text("mine")
     result = mtctl("train", "equal_blind", *ONE, *seeds, "--force", "-q")
-    assert "results/equal_blind/seed0 kept what no run writes: notes.txt\n" in result.err
+    assert "results/equal_blind/seed0 kept files that are not a run's: notes.txt\n" in result.err
     assert Path("results/equal_blind/seed0/notes.txt").read_text() == "mine"
 
 
@@ -371,7 +376,7 @@ def test_a_missing_evaluation_is_made_and_shown(mtctl: Command, windows: Path) -
     again = mtctl("train", windows, "--resume")
     assert again.code == 0
     assert again.out == first.out
-    assert "lacked its final evaluation, which is made now" in again.err
+    assert "was already trained to its end, and is now evaluated" in again.err
 
 
 def test_a_folder_of_something_else_is_refused_with_one_advice(mtctl: Command) -> None:

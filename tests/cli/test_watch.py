@@ -85,7 +85,7 @@ def test_runs_are_followed_to_their_end_and_compared(
     assert "results/shared_blind/seed0 episode 150/150" in lines[4]
     assert lines[5] == "results/shared_blind/seed0 done"
     assert lines[7] == "results/gradnorm_blind/seed0 done"
-    assert lines[8] == "2 done · ends in 15 s unless another run begins · Ctrl-C leaves the runs alone"
+    assert lines[8] == "2 done · ends in 15 s unless another run starts · Ctrl-C stops watching"
     assert "note: no interval over seeds" in lines[-1]
     assert result.out.startswith("Scores: mean return over 4 held-out episodes per task")
     assert result.out == mtctl("compare", "results").out
@@ -105,7 +105,7 @@ def test_the_next_run_of_a_command_is_waited_for(
     )
     result = mtctl("compare", "results", "--watch", "--json")
     assert json.loads(result.out)["methods"][0]["seeds"] == [0, 1]
-    assert result.err.count("unless another run begins") == 2
+    assert result.err.count("unless another run starts") == 2
 
 
 def test_runs_that_ended_long_ago_are_compared_at_once(
@@ -128,10 +128,10 @@ def test_a_killed_run_is_not_waited_for(
     moments(first.die, lambda: finish(second))
     result = mtctl("compare", "results", "--watch")
     assert result.code == 0
-    gone = "stopped: its process is gone without a word (killed?); --resume continues it"
+    gone = "stopped: its process ended without an error message (killed?); --resume continues it"
     assert f"results/gradnorm_blind/seed0 {gone}\n" in result.err
     assert "1 stopped · 1 done · ends in 15 s" in result.err
-    assert "left out: results/gradnorm_blind/seed0 ended without a word (killed?)" in result.err
+    assert "left out: results/gradnorm_blind/seed0 ended without an error message (killed?)" in result.err
 
 
 def test_what_cannot_be_compared_is_said_in_the_end(
@@ -153,7 +153,7 @@ def test_a_folder_is_waited_for_until_it_holds_a_run(
     moments(*[lambda: None] * 20, lambda: later.append(runs()), lambda: finish(later[0]))
     result = mtctl("compare", "results", "--watch")
     assert result.code == 0
-    assert result.err.startswith("waiting for a first run · Ctrl-C leaves the runs alone\n")
+    assert result.err.startswith("waiting for the first run · Ctrl-C stops watching\n")
     assert result.err.count("waiting") == 1
 
 
@@ -173,7 +173,7 @@ def test_ctrl_c_leaves_the_runs_alone(
     moments(interrupt)
     result = mtctl("compare", "results", "--watch")
     assert (result.code, result.out) == (130, "")
-    assert result.err.endswith("stopped watching; the runs are as they were\n")
+    assert result.err.endswith("stopped watching; the runs go on\n")
     assert tree(ROOT) == before
 
 
@@ -183,7 +183,7 @@ def test_no_time_between_two_looks(mtctl: Command, moments: Moments, interval: s
     write_run(ROOT)
     result = mtctl("compare", "results", "--watch", "--interval", interval)
     assert (result.code, result.out) == (2, "")
-    assert "is no time between two looks" in result.err
+    assert "is out of range" in result.err
     assert "hint: give seconds from 0.1 to 3,600" in result.err
 
 
@@ -191,14 +191,14 @@ def test_an_interval_without_watch(mtctl: Command) -> None:
     write_run(ROOT)
     result = mtctl("compare", "results", "--interval", 5)
     assert result.code == 2
-    assert "error: --interval is for --watch" in result.err
+    assert "error: --interval needs --watch" in result.err
 
 
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
         (["--json", "--csv"], "exclude each other"),
-        (["--threshold", "nan"], "is no score"),
+        (["--threshold", "nan"], "expected a finite number"),
         (["--match", "steps", "--checkpoint", "best"], "leave out one of them"),
     ],
 )
@@ -226,7 +226,7 @@ def test_a_terminal_is_redrawn(
     shown = screen.getvalue()
     assert "1 under way" in shown
     assert "So far: mean return" in shown
-    assert "ends in 10 s unless another run begins" in shown
+    assert "ends in 10 s unless another run starts" in shown
     assert "running" not in result.err
 
 

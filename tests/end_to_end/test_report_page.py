@@ -249,7 +249,7 @@ def test_without_a_script_verdicts_and_tables_are_there(browser: Browser, report
     page = seen.page
     assert page.locator(".verdicts li").count() == len(METHODS)
     assert (
-        page.get_by_text("It cannot be told from")
+        page.get_by_text("It is not distinguishable from")
         .or_(page.get_by_text("It is better than"))
         .first.is_visible()
     )

@@ -83,8 +83,8 @@ def test_killed_and_resumed_equals_uninterrupted(
     else:
         assert result.code == 130
         assert run_json(run)["status"] == "interrupted"
-        assert f"stopped after episode {done}; go on with: " in result.err
-        said = shlex.split(result.err.split("go on with: ")[1].strip())
+        assert f"stopped after episode {done}; continue with: " in result.err
+        said = shlex.split(result.err.split("continue with: ")[1].strip())
         assert said[0] == "mtctl"
         mtctl(*said[1:], "--quiet", cwd=tmp_path)
     assert_same_training(run, uninterrupted[name])
@@ -101,8 +101,8 @@ def test_runs_side_by_side_are_stopped_and_resumed_together(
     process.send_signal(signal.SIGINT)
     result = finish(process)
     assert result.code == 130
-    assert "stopping: every run ends its episode or epoch and saves everything" in result.err
-    assert "go on with the same command and --resume" in result.err
+    assert "stopping: every run finishes its episode or epoch and saves everything" in result.err
+    assert "continue with the same command and --resume" in result.err
     statuses = {run_json(run)["status"] for run in runs}
     assert "interrupted" in statuses
     assert statuses <= {"interrupted", "completed"}  # one of them may just have come to its end
@@ -125,7 +125,7 @@ def test_a_second_ctrl_c_leaves_the_episode_and_saves_those_before_it(tmp_path: 
     result = finish(process)
     assert result.code == 130
     written = episodes(run)
-    assert f"stopped after episode {written}; go on with: " in result.err
+    assert f"stopped after episode {written}; continue with: " in result.err
     assert (run_json(run)["status"], run_json(run)["budget"]["done"]) == ("interrupted", written)
     assert checkpoint.load(run / "checkpoints" / "last.pt")["done"] == written
     lock = RunDirectory(run)

@@ -47,7 +47,7 @@ def test_output_that_was_asked_for_and_cannot_be_written_is_an_error(
     assert (done.returncode, done.stdout) == (2, "")
     said, hint = done.stderr.splitlines()
     assert said == f"error: stdout cannot be written: {reason}"
-    assert hint == "hint: give the output a place that takes it, such as > FILE"
+    assert hint == "hint: redirect the output, such as > FILE"
 
 
 @pytest.mark.parametrize("redirection", ["2>/dev/full", "<&- 2>&-"])

@@ -50,17 +50,17 @@ def test_two_runs_are_followed_while_one_is_killed(tmp_path: Path) -> None:
     trainings[1].kill()
     left, killed, trained = finish(leaving), finish(trainings[1]), finish(trainings[0])
     assert (left.code, left.out, trained.code) == (130, "", 0)
-    assert left.err.endswith("stopped watching; the runs are as they were\n")
+    assert left.err.endswith("stopped watching; the runs go on\n")
     assert killed.code == -signal.SIGKILL
     watched = finish(patient)
     assert watched.code == 0
     lines = watched.err.splitlines()
-    assert lines[0].startswith("waiting for a first run")
+    assert lines[0].startswith("waiting for the first run")
     own = [line for line in lines if line.startswith("results/shared_blind/seed0 ")]
     assert any("episode" in line and "/18  standard" in line for line in own)
     assert own[-1] == "results/shared_blind/seed0 done"
-    gone = "stopped: its process is gone without a word (killed?); --resume continues it"
+    gone = "stopped: its process ended without an error message (killed?); --resume continues it"
     assert f"results/gradnorm_blind/seed0 {gone}" in lines
-    assert "left out: results/gradnorm_blind/seed0 ended without a word (killed?)" in watched.err
+    assert "left out: results/gradnorm_blind/seed0 ended without an error message (killed?)" in watched.err
     assert watched.out == mtctl("compare", "results", cwd=tmp_path).out
     assert [run_json(place)["status"] for place in places] == ["completed", "running"]

@@ -144,7 +144,7 @@ def test_a_compressed_archive(tmp_path: Path) -> None:
         for name in original.namelist():
             packed.writestr(name, original.read(name))
     with pytest.raises(
-        Unusable, match=r"it unpacks from .* kB to 4 MB, and torch's archives are not compressed"
+        Unusable, match=r"it unpacks from .* kB to 4 MB, but torch does not compress its archives"
     ):
         read(tmp_path / "last.pt", file.getvalue())
 
@@ -208,10 +208,10 @@ def tarred() -> bytes:
     ("content", "says"),
     [
         (b"", "it is empty"),
-        (b"x" * 1000, "no whole zip archive"),
-        (pickle.dumps({"a": 1}), "no whole zip archive"),
-        (torch_file({"a": 1}, _use_new_zipfile_serialization=False), "no whole zip archive"),
-        (tarred(), "no whole zip archive"),
+        (b"x" * 1000, "not a complete zip archive"),
+        (pickle.dumps({"a": 1}), "not a complete zip archive"),
+        (torch_file({"a": 1}, _use_new_zipfile_serialization=False), "not a complete zip archive"),
+        (tarred(), "not a complete zip archive"),
         (scripted(), "a TorchScript archive"),
         (zipped("notes.txt"), "without torch's data.pkl"),
         (zipped("a/data.pkl", "b/data.pkl"), "without torch's data.pkl"),

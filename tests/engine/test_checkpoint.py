@@ -79,7 +79,7 @@ def test_missing_names_what_is_there(tmp_path: Path) -> None:
 @example(0)
 @example(len(INTACT) - 1)
 def test_truncated_anywhere(path: Path, length: int) -> None:
-    assert "corrupt or truncated" in refusal(path, INTACT[:length])
+    assert "corrupt, truncated or not a checkpoint" in refusal(path, INTACT[:length])
 
 
 @given(place=st.integers(0, len(INTACT) - 1), bit=st.integers(0, 7))
@@ -100,7 +100,7 @@ def test_a_flipped_bit_is_found_or_harmless(path: Path, place: int, bit: int) ->
 def test_a_flipped_bit_of_a_tensor_is_found(path: Path) -> None:
     content = bytearray(INTACT)
     content[INTACT.index(WEIGHTS.numpy().tobytes()[400:800])] ^= 1
-    assert "corrupt or truncated" in refusal(path, bytes(content))
+    assert "corrupt, truncated or not a checkpoint" in refusal(path, bytes(content))
 
 
 @given(content=st.binary(max_size=60))
@@ -179,5 +179,5 @@ def test_another_format(path: Path, schema: object) -> None:
 
 def test_a_directory_in_its_place(tmp_path: Path) -> None:
     (tmp_path / "last.pt").mkdir()
-    with pytest.raises(MtctlError, match="no such checkpoint"):
+    with pytest.raises(MtctlError, match="expected a checkpoint file"):
         checkpoint.load(tmp_path / "last.pt")

@@ -166,7 +166,7 @@ def test_checkpoints_that_lead_nowhere_are_refused(tmp_path: Path) -> None:
     place = run_directory(tmp_path)
     place.checkpoints.rename(tmp_path / "away")
     place.checkpoints.symlink_to(tmp_path / "disk")
-    with pytest.raises(MtctlError, match=r"checkpoints: leads to .*disk, which is not there"):
+    with pytest.raises(MtctlError, match=r"checkpoints: links to .*disk, which does not exist"):
         place.refuse_broken_link()
 
 
@@ -270,7 +270,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(lock, "_try_share", refuse)
     (tmp_path / layout.LOCK).write_text("")
     assert holder(tmp_path).state == "unknown"
-    with pytest.raises(MtctlError, match="locks no files \\(No locks available\\)"):
+    with pytest.raises(MtctlError, match="does not lock files \\(No locks available\\)"):
         RunDirectory(tmp_path).acquire()
 
 

@@ -137,7 +137,7 @@ def test_another_recipes_checkpoint(run: Path, tmp_path: Path) -> None:
 
 def test_unknown_task(run: Path) -> None:
     error = refused(run, tasks=("standard", "wind"))
-    assert "`wind` is no task of this run" in error.message
+    assert "this run has no task `wind`" in error.message
     assert error.hint is not None
     assert "standard, windy, heavy" in error.hint
 
@@ -188,7 +188,7 @@ def test_a_run_that_has_ended_meanwhile_keeps_its_final_evaluation(
     assert early["done"] == 2
     assert document(run / "eval.json")["done"] == 6
     assert [note.text for note in said] == [
-        "has gone on meanwhile, and was evaluated as of episode 2: the result is shown, not stored"
+        "was trained further meanwhile and was evaluated at episode 2: the result is shown but not stored"
     ]
 
 
@@ -198,8 +198,8 @@ def test_what_a_training_is_about_to_write_is_left_to_it(run: Path, monkeypatch:
     place.acquire()
     evaluate_run(run, items=2, say=said.append)
     assert (run / "eval.json").read_bytes() == before
-    kept = "was evaluated as of episode 6: the result is shown, not stored"
-    assert [note.text for note in said] == [f"is being trained by process {os.getpid()}, and {kept}"]
+    kept = "was evaluated at episode 6: the result is shown but not stored"
+    assert [note.text for note in said] == [f"is being trained by process {os.getpid()} and {kept}"]
     # A numbered checkpoint stays what it is.
     early = evaluate_run(run, checkpoint="ep0002", items=1)
     assert document(run / "eval-ep0002.json") == early
@@ -213,7 +213,7 @@ def test_a_best_checkpoint_that_was_replaced_meanwhile_is_not_stored(
     while_evaluating(monkeypatch, lambda: best.write_bytes(best.read_bytes() + b" "))
     evaluate_run(run, checkpoint="best", items=1, say=said.append)
     assert not (run / "eval-best.json").exists()
-    assert "has gone on meanwhile" in said[0].text
+    assert "was trained further meanwhile" in said[0].text
 
 
 def test_where_files_cannot_be_locked_results_are_stored(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,4 +227,4 @@ def test_where_files_cannot_be_locked_results_are_stored(run: Path, monkeypatch:
 def test_a_run_that_was_stopped_as_it_began_has_nothing_to_evaluate(run: Path) -> None:
     told = document(run / "run.json")
     (run / "run.json").write_text(json.dumps({**told, "begun": False}))
-    assert "stopped as it began" in refused(run).message
+    assert "stopped before it began" in refused(run).message

@@ -107,7 +107,7 @@ def test_a_full_disk(tmp_path: Path, limit: Any, size: int, status: str) -> None
         train(run, of, observers=[Full()])
     limit(None)
     assert caught.value.message.startswith(f"{run}: ")
-    assert caught.value.hint == "make room, then go on with --resume"
+    assert caught.value.hint == "free some space, then continue with --resume"
     assert run_json(run)["status"] == status
     assert last(run)["done"] == 2
     assert not [name for name in tree(run) if name.endswith(".tmp")]

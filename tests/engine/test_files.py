@@ -187,7 +187,7 @@ class TestLinks:
         assert elsewhere.read_text() == "theirs"
         assert not (tmp_path / "planted").exists()
         os.mkfifo(path)
-        with pytest.raises(MtctlError, match="is no file"):
+        with pytest.raises(MtctlError, match="is not a file"):
             open_to_append(path)
 
     def test_a_copy_by_hard_links_stays_as_it_is(self, tmp_path: Path) -> None:

@@ -264,7 +264,7 @@ def test_fewer_at_a_time_where_the_system_allows_no_more(
     assert {handle.state for handle in handles} == {"completed"}
     assert max(seen) == 2
     assert [handle.delay for handle in handles] == [
-        "", "", "only 2 at a time: no further process can be started (Too many open files)", "",
+        "", "", "only 2 in parallel: no further process can be started (Too many open files)", "",
     ]  # fmt: skip
 
 

@@ -133,8 +133,8 @@ def test_other_data_under_the_name_is_refused(home: Path) -> None:
     train(Path("run"), from_file())
     write_windows(home / "data" / "w.csv", seed=1)
     error = refused(Path("run"), from_file("training.epochs=2"), resume=True)
-    assert "its data is not what it was trained on: sha256" in error.message
-    with pytest.raises(MtctlError, match="its data is not what it was trained on"):
+    assert "its data differs from its training data: sha256" in error.message
+    with pytest.raises(MtctlError, match="its data differs from its training data"):
         evaluate_run(Path("run"))
 
 

@@ -67,7 +67,7 @@ def test_resuming_from_a_damaged_checkpoint(interrupted: Path, damage: str) -> N
     path = interrupted / "checkpoints" / "last.pt"
     content = path.read_bytes()
     path.write_bytes({"truncated": content[:-100], "empty": b"", "text": b"nothing to see here"}[damage])
-    assert "corrupt or truncated" in refused(interrupted, resume=True).message
+    assert "corrupt, truncated or not a checkpoint" in refused(interrupted, resume=True).message
 
 
 def test_resuming_from_a_policy_or_another_seeds_checkpoint(interrupted: Path, tmp_path: Path) -> None:

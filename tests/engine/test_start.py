@@ -131,7 +131,7 @@ def test_force_keeps_what_no_run_writes_and_says_so(finished: Path, run: Path) -
     assert {name: found.pop(name) for name in theirs} == theirs
     assert found.keys() == tree(finished).keys()
     (note,) = notes
-    assert note == ("kept", "kept what no run writes: figures/, notes.txt, checkpoints/my.pt")
+    assert note == ("kept", "kept files that are not a run's: figures/, notes.txt, checkpoints/my.pt")
 
 
 def test_force_leaves_checkpoints_on_their_other_disk(run: Path, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_force_leaves_checkpoints_on_their_other_disk(run: Path, tmp_path: Path)
 def test_a_disk_that_is_not_mounted_costs_nothing(run: Path, tmp_path: Path, flags: dict[str, Any]) -> None:
     (run / "checkpoints").rename(tmp_path / "away")
     (run / "checkpoints").symlink_to(tmp_path / "disk")
-    assert "checkpoints: leads to" in refused(run, **flags).message
+    assert "checkpoints: links to" in refused(run, **flags).message
 
 
 def untrained(run: Any, _stop: object) -> RunResult:
@@ -251,8 +251,8 @@ def test_a_checkpoint_that_is_gone_is_not_started_without(interrupted: Path, fol
     if folder == "empty":
         (interrupted / "checkpoints").mkdir()
     error = refused(interrupted, resume=True)
-    assert "last.pt: the checkpoint to go on from is missing, and 2 epochs are recorded" in error.message
-    assert all(remedy in str(error.hint) for remedy in ("mount", "put the file back", "--force starts anew"))
+    assert "last.pt: the checkpoint to resume from is missing, but 2 epochs are recorded" in error.message
+    assert all(remedy in str(error.hint) for remedy in ("mount", "restore the file", "--force starts again"))
 
 
 @pytest.mark.parametrize("status", ["running", "failed", None], ids=str)
@@ -263,7 +263,7 @@ def test_nor_after_a_kill_or_a_failure(interrupted: Path, status: str | None) ->
     (interrupted / "checkpoints" / "last.pt").unlink()
     run = run_json(interrupted)
     (interrupted / "run.json").write_text(json.dumps({**run, "status": status}) if status else "{")
-    assert "is missing, and 3 epochs are recorded" in refused(interrupted, longer, resume=True).message
+    assert "is missing, but 3 epochs are recorded" in refused(interrupted, longer, resume=True).message
 
 
 def test_a_run_that_stopped_before_its_first_checkpoint_starts_again_and_says_so(
@@ -289,7 +289,7 @@ def test_another_recipes_checkpoint_is_refused(interrupted: Path, tmp_path: Path
     path.write_bytes((tmp_path / "other" / "checkpoints" / "last.pt").read_bytes())
     error = refused(interrupted, resume=True)
     assert "made from another recipe" in error.message
-    assert "put this run's own checkpoint back" in str(error.hint)
+    assert "restore this run's checkpoint" in str(error.hint)
 
 
 # ----- completed runs
@@ -313,7 +313,7 @@ def test_a_run_that_was_killed_in_its_final_evaluation_gets_it(
     every_third = load(path / "recipe.yaml")
     assert train(path, every_third, resume=True, say=notes) == "completed"
     assert notes.kinds == ["evaluating"]
-    assert "lacked its final evaluation" in notes[0].text
+    assert "was already trained to its end, and is now evaluated" in notes[0].text
     train(expected, every_third)
     assert_same_training(path, expected)
     assert train(path, every_third, resume=True, say=notes) == "completed"
@@ -350,7 +350,7 @@ def test_a_longer_evaluation_of_a_completed_run_stays(run: Path) -> None:
     assert train(run, WINDOWS, resume=True, say=notes) == "completed"
     assert (run / "eval.json").read_bytes() == before
     assert run_json(run)["status"] == "completed"
-    assert notes == [("evaluating", "was trained to its end already, and lacked to say so")]
+    assert notes == [("evaluating", "was already trained to its end, and is now marked as complete")]
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -367,10 +367,10 @@ def test_a_run_of_another_schema_is_not_continued(run: Path, told: bool) -> None
     before = tree(run)
     error = refused(run, resume=True)
     writer = "mtctl 0.0.9" if told else "another version of mtctl"
-    assert f"{writer} wrote this run in schema 2, and this version continues only runs of schema 3" in str(
+    assert f"{writer} wrote this run in schema 2, but this version continues only runs of schema 3" in str(
         error.message
     )
-    assert "compare, report, diagnose and eval read it" in str(error.hint)
+    assert "compare, report, diagnose and eval can read it" in str(error.hint)
     assert "--resume" not in str(refused(run).hint)
     assert tree(run) == before
 
@@ -388,7 +388,7 @@ def test_a_completed_run_without_its_records_is_not_done(run: Path, damage: str)
 
 def test_a_completed_run_without_its_checkpoint_is_not_done(run: Path) -> None:
     (run / "checkpoints" / "last.pt").unlink()
-    assert "the checkpoint to go on from is missing, and 3 epochs" in refused(run, resume=True).message
+    assert "the checkpoint to resume from is missing, but 3 epochs" in refused(run, resume=True).message
 
 
 # ----- prolonging
@@ -419,7 +419,7 @@ def test_a_prolonged_run_equals_one_that_had_the_budget_from_the_start(
     train(run, WINDOWS, stop=StopAfter(*stops) if stops else lambda: False)
     notes = Notes()
     assert train(run, WINDOWS.lasting(5), resume=True, say=notes) == "completed"
-    assert notes == [("prolonged", "is to have 5 epochs instead of 3")]
+    assert notes == [("prolonged", "is prolonged from 3 to 5 epochs")]
     assert_prolonged(run, longer, [3])
 
 
@@ -443,7 +443,7 @@ def test_lander_runs_can_be_prolonged(tmp_path: Path) -> None:
 
 def test_what_is_done_cannot_be_undone(run: Path) -> None:
     error = refused(run, WINDOWS.lasting(2), resume=True)
-    assert "3 epochs are done, and the recipe now asks for 2 only" in error.message
+    assert "3 epochs are done, but the recipe now asks for only 2" in error.message
     assert "-o training.epochs=3" in str(error.hint)
 
 
@@ -464,7 +464,7 @@ def test_what_goes_by_the_length_of_the_whole_run_keeps_it(
     train(tmp_path / "run", falling, stop=StopAfter(1))
     if bound:
         error = refused(tmp_path / "run", falling.lasting(9), resume=True)
-        assert "cannot change from 6 to 9: `agent.lr_schedule` goes by the length" in error.message
+        assert "cannot change from 6 to 9: `agent.lr_schedule` depends on the length" in error.message
         assert train(tmp_path / "run", falling, resume=True) == "completed"
     else:
         assert train(tmp_path / "run", falling.lasting(9), resume=True) == "completed"

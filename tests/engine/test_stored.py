@@ -122,7 +122,7 @@ def row(column: int, number: float) -> Any:
         ("lander", ("policy", "parameters"), lambda _: torch.zeros(1), "policy.parameters is float32 [1]"),
         ("lander", ("policy", "parameters"), nan, "policy.parameters is not finite"),
         ("lander", ("policy", "parameters"), "del", "policy does not fit this run: 'parameters' is missing"),
-        ("lander", ("policy", "extra"), torch.zeros(1), "policy.extra is nothing that this run has"),
+        ("lander", ("policy", "extra"), torch.zeros(1), "policy.extra does not exist in this run"),
         ("windows", ("policy", "projection.bias"), Tensor.half, "policy.projection.bias is float16"),
         ("windows", ("policy", "projection.bias"), "del", "Missing key"),
         ("windows", ("policy", "lstm.bias_ih_l0"), nan, "policy.lstm.bias_ih_l0 is not finite"),

@@ -181,7 +181,7 @@ def changed(**changes: Any) -> bytes:
         (b"{}", "run.json was not written by mtctl: it states no `schema`"),
         (changed(schema=1), "run.json has schema 1; this mtctl reads schema 2 and 3"),
         (changed(schema=True), "run.json has schema true; this mtctl reads schema 2 and 3"),
-        (b"[" * 100_000, "run.json is nested too deeply to be mtctl's"),
+        (b"[" * 100_000, "run.json is nested too deeply"),
         (b'{"schema": ' + b"1" * 5000 + b"}", "run.json is not valid JSON: Exceeds the limit"),
         (b'{"schema": 3, "seed": Infinity}', "run.json is not valid JSON: Infinity is no number"),
         (b'{"schema": 3}', "status: is missing"),

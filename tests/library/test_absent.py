@@ -115,7 +115,7 @@ def test_before_anything_is_known_to_be_shared_a_task_counts_as_it_is(kind: str)
     if kind != "db_mtl":  # whose first half looks at losses alone
         assert report.weights == report.own_weights == {"red": 1.0}
     assert (report.norms, report.space) == (None, None)
-    assert "nothing is known to be shared yet" in str(report)
+    assert "no shared parameter is known yet" in str(report)
     assert all(map(torch.equal, balancer.state_dict()["state"].values(), before.values()))
 
 
@@ -132,7 +132,7 @@ def test_a_task_alone_in_a_step_has_no_features() -> None:
     step(model, balancer, TASKS)
     before = gradients(list(model.parameters()))
     with pytest.raises(
-        mtctl.BalanceError, match=r"task `red`: .* no other task of this step meets it"
+        mtctl.BalanceError, match=r"task `red`: .* it shares none with another task of this step"
     ) as error:
         mtctl.balance({"red": model.losses(inputs(16, 5))["red"]}, balancer=balancer)
     assert "last_shared" in str(error.value.hint)
@@ -241,4 +241,4 @@ def test_what_one_operation_hides_is_not_taken_for_shared_over_steps() -> None:
         outputs: tuple[Tensor, Tensor] = Whole.apply(inputs(16, 5), *weights)  # type: ignore[no-untyped-call]
         report = mtctl.balance({task: outputs[place].square().mean()}, balancer=balancer)
         assert report.weights == {task: 1.0}
-        assert "nothing is known to be shared yet" in report.reason
+        assert "no shared parameter is known yet" in report.reason

@@ -69,7 +69,7 @@ def test_a_method_without_memory_needs_no_balancer() -> None:
 @pytest.mark.parametrize("spec", ["gradnorm", "uncertainty", "pcgrad", "rlw", ["equal", "pcgrad"]])
 def test_a_method_that_builds_on_earlier_steps_needs_one(spec: Spec) -> None:
     model = mlp()
-    with pytest.raises(mtctl.BalanceError, match="every call would begin anew") as error:
+    with pytest.raises(mtctl.BalanceError, match="every call would start again") as error:
         mtctl.balance(model.losses(inputs(16, 5)), balancer=spec)
     assert error.value.__notes__ == [
         f"hint: make it once, before the loop: balancer = mtctl.Balancer({spec!r})"
@@ -99,8 +99,8 @@ def test_a_method_that_builds_on_earlier_steps_needs_one(spec: Spec) -> None:
             "alpha: settings need a method that is named by its kind",
             "write it as {'kind': …, 'alpha': …}",
         ),
-        (lambda: mtctl.Balancer(PCGrad(), c=1), "c: a method that is made has its settings already", None),
-        (lambda: mtctl.Balancer(tasks=("a", "b", "a")), "tasks: a, b, a: a name stands twice", None),
+        (lambda: mtctl.Balancer(PCGrad(), c=1), "c: a method object already has its settings", None),
+        (lambda: mtctl.Balancer(tasks=("a", "b", "a")), "tasks: a, b, a: a name occurs twice", None),
         (
             lambda: mtctl.Balancer("manual", weights={"rde": 1, "blue": 1}, tasks=("red", "blue")),
             "manual: `weights` has a value for `rde`, which is not a task",
@@ -153,7 +153,7 @@ def test_a_state_before_the_first_step() -> None:
 def test_a_state_that_does_not_fit() -> None:
     trained = mtctl.Balancer("gradnorm", tasks=("red", "blue"))
     for other, said in (
-        (mtctl.Balancer("uncertainty"), "a state of gradnorm is no state of uncertainty"),
+        (mtctl.Balancer("uncertainty"), "expected a state of uncertainty, got one of gradnorm"),
         (mtctl.Balancer("gradnorm", tasks=THREE), "is of the tasks red, blue, not of red, green, blue"),
         (mtctl.Balancer("gradnorm", every=2), "the state is of gradnorm with other settings"),
     ):

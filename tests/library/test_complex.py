@@ -118,6 +118,6 @@ def test_products_are_those_of_autograd(seed: int, width: int, real: bool) -> No
 def test_a_complex_loss_is_refused() -> None:
     net = Net()
     losses = {**net.losses(), "blue": net.losses()["blue"] * 1j}
-    with pytest.raises(mtctl.BalanceError, match="task `blue`: its loss is a complex number"):
+    with pytest.raises(mtctl.BalanceError, match="task `blue`: expected a real loss, got a complex number"):
         mtctl.balance(losses)
     assert all(one.grad is None for one in net.parameters)

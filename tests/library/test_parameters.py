@@ -121,7 +121,7 @@ def test_tasks_with_inputs_of_their_own(kind: str) -> None:
 def test_what_is_computed_from_parameters_is_no_parameter() -> None:
     model = mlp()
     part = model.shared[0][:3]
-    with pytest.raises(mtctl.BalanceError, match=r"shared: a tensor \(3×5\) is computed from parameters"):
+    with pytest.raises(mtctl.BalanceError, match=r"shared: expected parameters, got a tensor \(3×5\)"):
         mtctl.balance(model.losses(inputs(16, 5)), [part], mtctl.Balancer("pcgrad"))
 
 

@@ -299,7 +299,7 @@ def test_features_are_where_the_graphs_meet() -> None:
 
 def test_a_graph_without_features_says_so() -> None:
     balancer = mtctl.Balancer("encodec", layer="features")
-    with pytest.raises(mtctl.BalanceError, match="task `red`: there are no features"):
+    with pytest.raises(mtctl.BalanceError, match="task `red`: `layer: features` finds no features"):
         mtctl.balance(two_depths(Parts()), balancer=balancer)
 
 

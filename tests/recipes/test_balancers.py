@@ -95,10 +95,10 @@ def test_weights_can_be_used_again_wherever_they_change(write: Write, kind: str)
             "{kind: adaptive_scaling, preset: balanced, max_scale: 0.01}",
             "`min_scale` (0.1) is above `max_scale` (0.01)",
         ),
-        ("{kind: adaptive_scaling, preset: off, target: 2}", "`target` changes nothing with `preset: off`"),
+        ("{kind: adaptive_scaling, preset: off, target: 2}", "`target` has no effect with `preset: off`"),
         (
             "{kind: adaptive_scaling, preset: off, mode: equalise}",
-            "`mode` changes nothing with `preset: off`",
+            "`mode` has no effect with `preset: off`",
         ),
     ],
 )

@@ -171,7 +171,7 @@ def problem(text: str) -> str:
         ),
         (
             balancer("{kind: manual, weights: {standard: 0, windy: 0, heavy: 0}}"),
-            "every weight is 0, so that nothing would be learned",
+            "every weight is 0, so nothing would be learned",
             "^^^",
         ),
         (

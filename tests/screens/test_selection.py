@@ -63,7 +63,7 @@ def test_screen_of_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, widt
 
 @pytest.mark.parametrize(
     ("mean", "says"),
-    [(180, "of it was selection"), (231.4, "may be chance"), (280, "it is better than it looked, by")],
+    [(180, "of it was selection"), (231.4, "may be chance"), (280, "it is better than it looked by")],
 )
 def test_what_it_means(played: Path, mean: float, says: str) -> None:
     found, run = selection(played, mean)

@@ -74,9 +74,9 @@ def test_screen_of_two_problems_in_the_end(tmp_path: Path, width: int) -> None:
 
 
 def test_nothing_is_there_yet() -> None:
-    assert summary([], None) == "waiting for a first run · Ctrl-C leaves the runs alone"
+    assert summary([], None) == "waiting for the first run · Ctrl-C stops watching"
     text = render(watch_screen([], None), width=80)
-    assert text == "waiting for a first run · Ctrl-C leaves the runs alone\n"
+    assert text == "waiting for the first run · Ctrl-C stops watching\n"
 
 
 def test_lower_scores_come_first_where_they_are_better(tmp_path: Path) -> None:

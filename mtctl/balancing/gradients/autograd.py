@@ -104,7 +104,7 @@ class AutogradGradients:
         """Return what per-task gradients on a space are gradients of."""
         if space == "features" and not self._spaces[space]:
             raise MtctlError(
-                "`layer: features`: this problem does not say what its heads read",
+                "`layer: features`: this problem does not name the inputs of its heads",
                 hint="`layer: last_shared` and `layer: all_shared` work with any model",
             )
         return self._spaces[space]

@@ -54,7 +54,7 @@ def gradients_at(
             if "donated buffers" not in str(error):
                 raise
             raise BalanceError(
-                "the compiled model passes backwards once only: torch.compile gave its memory away",
+                "the compiled model allows only one backward pass: torch.compile reuses its memory",
                 hint="set torch._functorch.config.donated_buffer = False before the model is compiled",
             ) from error
 

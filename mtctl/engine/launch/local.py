@@ -96,7 +96,7 @@ class LocalProcess:
         if code in (ExitCode.INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):  # as it was starting
             return RunResult("interrupted")
         if code == _KILLED:
-            hint = "the system may have run out of memory; fewer --jobs need less of it"
+            hint = "the system may have run out of memory; use fewer --jobs"
             return RunResult("failed", error=RunError("killed", f"killed by signal {-code}", hint))
         message = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
@@ -165,5 +165,5 @@ class LocalLauncher:
                     f"{process.spec.label}: no process can be started ({reason})",
                     hint="end other processes, or raise the limits that `ulimit -a` shows",
                 ) from error
-            process.delay = f"only {running} at a time: no further process can be started ({reason})"
+            process.delay = f"only {running} in parallel: no further process can be started ({reason})"
             self._parallel = running

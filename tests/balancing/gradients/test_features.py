@@ -162,7 +162,7 @@ def test_large_features_are_passed_in_parts(monkeypatch: pytest.MonkeyPatch, num
 
 
 def test_without_features_there_is_no_such_space() -> None:
-    with pytest.raises(MtctlError, match="does not say what its heads read"):
+    with pytest.raises(MtctlError, match="does not name the inputs of its heads"):
         mlp().gradients(features=False).gramian("features")
 
 
