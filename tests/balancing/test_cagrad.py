@@ -72,7 +72,7 @@ def test_no_point_that_scipy_finds_is_lower(tasks: int, width: int, seed: int, c
     )
     # By duality the lowest objective is the worst improvement of the best step.
     worst = (jacobian @ (weights @ jacobian)).min()
-    assert worst == pytest.approx(found.fun, abs=1e-5)
+    assert worst == pytest.approx(found.fun, abs=1e-4)  # SLSQP may stop some 1e-5 above it
     assert worst <= found.fun + 1e-9
 
 
