@@ -1,8 +1,8 @@
 """The signals of a whole file as columns of numbers.
 
-All lines of a file have the same names and keys, as long as nobody has changed them: a type that is made of
-the first ones is decoded several times faster than dictionaries. A file that is not so is read with the type
-that holds for every file.
+All lines that a training wrote have the same names and keys: a type that is made of the first ones is decoded
+several times faster than dictionaries. A file that is not so, or has names that no such type takes, is read
+with the type that holds for every file.
 """
 
 from __future__ import annotations

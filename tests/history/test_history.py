@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from mtctl.errors import MtctlError
-from mtctl.history import columns
 from mtctl.history.course import read_course
 from mtctl.history.history import Histories, observed_history, read_history, recorded_history
 from mtctl.history.runs import read_run
@@ -74,19 +73,31 @@ def test_figures_of_gradients_count_by_the_updates_that_were_measured() -> None:
 
 
 @pytest.mark.parametrize("write", [write_run, write_windows_run])
-def test_regular_files_are_read_as_any_others(tmp_path: Path, write: Callable[..., Path]) -> None:
-    path = write(tmp_path)
-    content = (path / "metrics.jsonl").read_bytes()
-    regular, other = columns._regular(content), columns._any(content, path / "metrics.jsonl")
-    assert regular is not None
-    for found, expected in zip(
-        (regular.counted, regular.signals), (other.counted, other.signals), strict=True
-    ):
-        np.testing.assert_equal(found, expected)
-    assert [record.unit for record in regular.learned] == [record.unit for record in other.learned]
-    assert [record.tasks for record in regular.records] == [record.tasks for record in other.records]
-    assert columns._regular(content.replace(b'"measured"', b'"Measured"', 1)) is None
-    assert columns._regular(content + b"\n") is None
+def test_lines_with_other_signals_are_read_too(tmp_path: Path, write: Callable[..., Path]) -> None:
+    run = read_run(write(tmp_path))
+    file, before = run.path / "metrics.jsonl", read_history(run)
+    lines = list(map(json.loads, file.read_text().splitlines()))
+    last = max(place for place, line in enumerate(lines) if line["kind"] == "unit")
+    del lines[last]["signals"]["gradient_share"]
+    lines[last]["signals"]["more"] = {before.tasks[1]: 1.0}
+    file.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
+    found = read_history(run)
+    np.testing.assert_array_equal(found.signals["more"][before.tasks[1]], [np.nan, 1.0])
+    for name, columns in before.signals.items():
+        for key, values in columns.items():
+            expected = [values[0], np.nan] if name == "gradient_share" else values
+            np.testing.assert_array_equal(found.signals[name][key], expected)
+    np.testing.assert_array_equal(found.conflict_rate, before.conflict_rate)
+
+
+def test_names_that_need_quoting() -> None:
+    tasks, (_, second, *_) = ('a "b"', "c\\d"), records(2)
+    signals = {**second["signals"], "weight": dict.fromkeys(tasks, 2.0), "loss": {}}
+    own = ("loss", "weight", "updates", "measured", "conflict_rate")
+    unit = {**second, "tasks": {tasks[0]: {"return": 1.0}}, "signals": {name: signals[name] for name in own}}
+    found = observed_history([unit], tasks)
+    assert [found.last("weight", task) for task in tasks] == [2.0, 2.0]
+    assert found.figure("return", tasks[0]).values.tolist() == [1.0]
 
 
 def test_its_course_is_the_one_that_a_comparison_reads(tmp_path: Path) -> None:
