@@ -49,3 +49,5 @@ class Figures:
 
 SKILL: Final = Score(name="skill %", higher_is_better=True, success=None)
 """By how many percent a loss is below that of the best constant: 0 is no better, 100 is perfect."""
+LOSSES: Final = Figures("loss")
+"""What is recorded where tasks are followed by their training losses."""

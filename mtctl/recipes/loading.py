@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mtctl.errors import MtctlError
@@ -36,17 +36,7 @@ def load(reference: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         MtctlError: there is no such recipe, or it is wrong: all problems, each with its place.
     """
     path = builtin.find(reference)
-    mistakes: list[Mistake] = []
-    recipe = None
-    try:
-        tree: Node = _extended(path, mistakes)
-        tree = override(tree, overrides, recipe_class(tree), mistakes)
-        recipe = _located(validate(tree, mistakes), tree)
-    except Unreadable as error:
-        mistakes.append(error.mistake)
-    if recipe is None or mistakes:
-        raise refusal(str(path), mistakes)
-    return recipe
+    return _checked(str(path), lambda mistakes: _overridden(_extended(path, mistakes), overrides, mistakes))
 
 
 def loads(text: str, *, name: str = "recipe") -> Recipe:
@@ -59,10 +49,20 @@ def loads(text: str, *, name: str = "recipe") -> Recipe:
     Raises:
         MtctlError: it is no valid recipe.
     """
+    return _checked(name, lambda mistakes: parse(Source(name, text), mistakes))
+
+
+def _checked(name: str, tree_of: Callable[[list[Mistake]], Node | None]) -> Recipe:
+    """Return the recipe of a tree, or refuse it with all its mistakes.
+
+    Args:
+        name: of what is read, in error messages.
+        tree_of: returns the tree and adds its mistakes.
+    """
     mistakes: list[Mistake] = []
     recipe = None
     try:
-        tree = parse(Source(name, text), mistakes)
+        tree = tree_of(mistakes)
         assert tree is not None
         recipe = _located(validate(tree, mistakes), tree)
     except Unreadable as error:
@@ -70,6 +70,10 @@ def loads(text: str, *, name: str = "recipe") -> Recipe:
     if recipe is None or mistakes:
         raise refusal(name, mistakes)
     return recipe
+
+
+def _overridden(tree: Node, overrides: Sequence[str], mistakes: list[Mistake]) -> Node:
+    return override(tree, overrides, recipe_class(tree), mistakes)
 
 
 def _located(recipe: Recipe | None, tree: Node) -> Recipe | None:

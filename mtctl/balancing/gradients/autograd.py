@@ -83,10 +83,10 @@ class AutogradGradients:
         if len(own) != len(tasks):
             raise ValueError(f"own: expected parameters for each of {len(tasks)} tasks, found {len(own)}")
         self._losses = {task: losses[tasks[task]] for task in present}
-        self.losses = torch.zeros(len(tasks), dtype=torch.float64)
-        if present:
-            values = torch.stack([loss.detach() for loss in self._losses.values()])
-            self.losses[present] = values.double().cpu()
+        # Fetched from wherever they are in one go.
+        known = torch.stack([loss.detach() for loss in self._losses.values()]).tolist() if present else []
+        values = dict(zip(present, known, strict=True))
+        self.losses = torch.tensor([values.get(task, 0.0) for task in range(len(tasks))], dtype=torch.float64)
         self.auxiliary = None if auxiliary is None else auxiliary.detach()
         self._auxiliary, self._auxiliary_own = auxiliary, auxiliary_own
         self.gramians: dict[Space, Tensor] = {}

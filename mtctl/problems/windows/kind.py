@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mtctl.problems.kind import Kind
-from mtctl.problems.score import SKILL, Figures
+from mtctl.problems.score import LOSSES, SKILL
 from mtctl.problems.windows.recipe import WindowsRecipe
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ WINDOWS: Final = Kind(
     unit="epoch",
     item="window",
     score=SKILL,
-    figures=Figures("loss"),
+    figures=LOSSES,
     steps_per_unit=None,
     glance=5,  # the documented check is one on 5 epochs
     no_experiments=None,

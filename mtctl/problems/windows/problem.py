@@ -22,7 +22,7 @@ from mtctl.problems.contract import (
     TaskEvaluation,
     TaskSignals,
 )
-from mtctl.problems.score import SKILL, Figures
+from mtctl.problems.score import LOSSES, SKILL
 from mtctl.problems.windows import data
 from mtctl.problems.windows.data import Dataset, Splits
 from mtctl.problems.windows.inspection import Inspection
@@ -61,7 +61,7 @@ class Windows:
     unit = "epoch"
     item = "window"
     score = SKILL
-    figures = Figures("loss")
+    figures = LOSSES
     device = torch.device("cpu")
 
     def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Training, seed: int) -> None:
