@@ -70,11 +70,11 @@ _ALL: Final = (
         "binary target of 20. One NaN makes the mean of its batch NaN, and then every weight that the update "
         "changes. A constant target is learned in a few updates and then teaches nothing.",
         "Certain: the training targets are checked before anything is trained, for values that are missing, "
-        "not finite, or outside the range of the loss, and for targets that are the same for every window. "
+        "not finite, or outside the range of the loss, and for targets that are the same for every row. "
         "Likely, from records: the loss was NaN in the first pass over the data.",
         "It is refuted if no such target exists.",
         (
-            "repair the data: leave out or mask windows whose target is missing",
+            "repair the data: leave out or mask rows whose target is missing",
             "check the columns: a constant target is often the wrong column, or an empty one",
         ),
     ),
@@ -143,11 +143,11 @@ _ALL: Final = (
         "The head's output no longer depends on its weights: a ReLU that is never active, a saturated "
         "sigmoid, a cut output. A weight on the loss cannot change that, because it multiplies zero.",
         f"Certain: the task's gradient on its own head is below {t.NO_GRADIENT:g}. Measured: the task "
-        f"cannot even memorise {t.FEW_WINDOWS} windows, alone, standardised and without dropout, in "
+        f"cannot even memorise {t.FEW_ROWS} rows, alone, standardised and without dropout, in "
         f"{t.HEART_UPDATES} updates. Likely, from records: {percent(t.DEAD_UNITS)} or more of the head's "
         f"inputs do not vary, or its loss is flat at more than {t.WORSE_THAN_CONSTANT:g} times the best "
         f"constant's and has no slope: the head's gradient norm is below {percent(t.NO_SLOPE)} of the loss.",
-        f"It is refuted if the head has a gradient, or if it memorises {t.FEW_WINDOWS} windows.",
+        f"It is refuted if the head has a gradient, or if it memorises {t.FEW_ROWS} rows.",
         (
             "initialise the head anew; start its bias at the targets' mean",
             "use no ReLU at the output, and a loss that takes logits instead of a clamped probability",
@@ -162,13 +162,13 @@ _ALL: Final = (
         f"Measured: nothing makes the task {t.FASTER:g} times as fast (alone, standardised, other learning "
         f"rates), it does not reach a skill of {percent(t.LEARNED)} within {t.WATCHED_BUDGETS} budgets, nor "
         f"with all aids combined in the longer of {t.PATIENT_BUDGETS} budgets and {t.PATIENT_UPDATES} "
-        f"updates, yet it memorises {t.FEW_WINDOWS} windows: a training loss below "
+        f"updates, yet it memorises {t.FEW_ROWS} rows: a training loss below "
         f"{percent(t.KNOWN_BY_HEART)} of the best constant's. Skill = 1 − loss / loss of the best constant "
-        "prediction, on held-out windows. The finding is only likely where these are too few for a certain "
+        "prediction, on held-out rows. The finding is only likely where these are too few for a certain "
         "skill.",
         "It is refuted if any model has skill on held-out data, or if a much longer training succeeds.",
         (
-            "check how inputs and labels are joined: sort order, off-by-one, window ids",
+            "check how inputs and labels are joined: sort order, off-by-one, ids",
             "add features that determine the target",
         ),
     ),
@@ -176,10 +176,10 @@ _ALL: Final = (
         Code.IGNORES_INPUT,
         "The task's answers do not depend on the input",
         "The loss is below that of the best constant, but only because the output depends on the position "
-        "in the window, which is the same for every window. The best countdown by position alone already "
+        "in a sequence, which is the same for every row. The best countdown by position alone already "
         "lowers the loss from 15.3 to 5.6, so a falling loss need not mean learning.",
         f"Skill is {percent(t.LEARNED)} or more, and the held-out loss rises by less than "
-        f"{percent(t.IGNORED)}, or by no more than chance, when every window gets another window's inputs. "
+        f"{percent(t.IGNORED)}, or by no more than chance, when every row gets another row's inputs. "
         "Position is often learned first, so the task is trained for up to "
         f"{t.WATCHED_BUDGETS} budgets before this is reported.",
         "It is refuted if the loss rises when the inputs are shuffled.",
@@ -250,7 +250,7 @@ _ALL: Final = (
     Explanation(
         Code.BUDGET_TOO_SMALL,
         "There are too few updates for this task",
-        "The task learns without any change, only later. Epochs hide this: 168 windows in batches of 32 are "
+        "The task learns without any change, only later. Epochs hide this: 168 rows in batches of 32 are "
         "6 updates an epoch, 30 in 5 epochs. The documented pattern (a loss that moves by less than "
         f"{percent(t.FLAT)} in 5 epochs) fades as the number of updates grows, with nothing else changed.",
         f"Measured: neither the other tasks nor the target's unit make the task {t.FASTER:g} times as fast, "

@@ -31,7 +31,7 @@ State = Literal["learns", "at_floor", "slow", "flat", "diverged", "unknown"]
 budget."""
 Outcome = Literal["passed", "found", "not_run"]
 Verdict = Literal["helps", "without_inputs", "no_effect", "harms", "unclear", "failed"]
-"""`without_inputs`: the loss is lower, and other windows' inputs give the same: the task learned to do
+"""`without_inputs`: the loss is lower, and other rows' inputs give the same: the task learned to do
 without them."""
 
 
@@ -190,6 +190,7 @@ class Trial:
         skill: the stuck task's, over seeds.
         others: for each other task, the change of its skill (with − as is), paired: negative is a cost.
         failure: why it could not be trained, for `failed`.
+        blind: the held-out loss that answers without any input reach, where that is less than a constant's.
     """
 
     remedy: Remedy
@@ -199,6 +200,7 @@ class Trial:
     skill: Estimate | None = None
     others: Mapping[str, Estimate] = field(default_factory=dict)
     failure: str = ""
+    blind: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ class Subject:
     Args:
         kind: "recipe", "run" or "metrics".
         name: the recipe's name, or the path as the user wrote it.
-        problem: the kind of problem, such as "windows"; "" for a metrics file from elsewhere.
+        problem: the kind of problem; "" for a metrics file from elsewhere.
         unit: "epoch", "episode", "step".
         units: how many, in the budget.
         updates: in the budget.

@@ -22,7 +22,7 @@ IMPROVING: Final = 0.20
 """Relative improvement that counts as learning in the documented check."""
 LEARNED: Final = 0.10
 """Skill from which a task counts as learning: a tenth of what the best constant prediction leaves. Runs
-without any signal reach ±0.03 on 128 windows."""
+without any signal reach ±0.03 on 128 rows."""
 AT_FLOOR: Final = 0.5
 """Skill from which a task that does not move any more has arrived: little is left to learn."""
 NO_GRADIENT: Final = 1e-7
@@ -40,12 +40,12 @@ TWO_SIDED: Final = 1.96
 # ----- wiring and inputs of a recipe
 
 IGNORED: Final = 0.02
-"""Relative change of the loss below which other windows' inputs show that a task ignores its own."""
+"""Relative change of the loss below which other rows' inputs show that a task ignores its own."""
 DEALS: Final = 8
-"""Ways in which inputs are dealt to other windows: one alone changes the loss of a head that looks at nothing
+"""Ways in which inputs are dealt to other rows: one alone changes the loss of a head that looks at nothing
 useful by up to 10 %, either way."""
-FEWEST_WINDOWS: Final = 8
-"""Windows below which there is no telling what is chance."""
+FEWEST_ROWS: Final = 8
+"""Rows below which there is no telling what is chance."""
 
 # ----- trainings of a recipe, in budgets: how long it is diagnosed for
 
@@ -73,7 +73,7 @@ SPIKE: Final = 2.0
 UNSTABLE: Final = 1.25
 """Training loss, relative to the larger of the first and the constant's, from which a task got worse."""
 UNCERTAIN_SKILL: Final = 0.05
-"""Standard error of a skill above which its being below LEARNED may be an accident of the windows scored."""
+"""Standard error of a skill above which its being below LEARNED may be an accident of the rows scored."""
 
 # ----- experiments on a recipe, and remedies
 
@@ -87,14 +87,14 @@ MORE_UPDATES_RATES: Final = (10.0, 3.0)
 """Factors for a task that learns in no company: if one of them helps, more updates would too."""
 OTHER_RATES: Final = (100.0, 0.3, 0.03)
 """Factors for such a task that show that the recipe's rate is not for it."""
-FEW_WINDOWS: Final = 16
+FEW_ROWS: Final = 16
 """What any head that works can learn by heart."""
 HEART_UPDATES: Final = 400
-"""Updates to learn a few windows by heart: 200 have been too few for class labels."""
+"""Updates to learn a few rows by heart: 200 have been too few for class labels."""
 HEART_LR: Final = 5e-3
 """Learning rate at which they are learned: it must not depend on the recipe's, which may be what is wrong."""
 KNOWN_BY_HEART: Final = 0.5
-"""Training loss relative to the best constant's below which windows are known by heart."""
+"""Training loss relative to the best constant's below which rows are known by heart."""
 PATIENT_UPDATES: Final = 400
 """Updates, at least, before a task counts as unlearnable: daily stock prices have needed more than 120 for a
 tenth of skill."""
@@ -103,7 +103,7 @@ PATIENT_BUDGETS: Final = 2 * WATCHED_BUDGETS
 HEAD_LR: Final = 20.0
 """Factor on a head's learning rate that moves its output as far as dividing a target of ±20 by 20."""
 FAST: Final = 5.0
-"""Factor on the learning rate that standardised heads and a clipped gradient bear: `windows_fixed`'s."""
+"""Factor on the learning rate that standardised heads and a clipped gradient bear."""
 COMPARED_BATCHES: Final = 6
 """Batches whose gradients are compared at one point of the training: an interval between two tasks, and 15
 pairs for a task with itself, in under a second."""

@@ -11,7 +11,7 @@ and if none of the three is twice as fast, the task is its own problem:
 
     learning-rate          another one is much faster
     budget-too-small       it learns as is within four budgets, or a somewhat higher learning rate helps
-    unlearnable            a few windows are learned by heart, and nothing that holds on others, not even in
+    unlearnable            a few rows are learned by heart, and nothing that holds on others, not even in
                            a long training with everything done for it
     dead-head              not even those
 
@@ -26,13 +26,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime, lasts
 from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Severity
 from mtctl.diagnosis.thresholds import (
     COMMON_RATES,
     FASTER,
-    FEW_WINDOWS,
+    FEW_ROWS,
     FEWEST_UPDATES,
     KNOWN_BY_HEART,
     LATE_BUDGETS,
@@ -48,6 +47,7 @@ from mtctl.diagnosis.thresholds import (
     UNSTABLE,
     percent,
 )
+from mtctl.problems.supervised.interventions import Rate, Standardised
 
 __all__ = ["Laboratory", "OutOfTime", "decide", "held_back", "suspects"]
 
@@ -108,7 +108,7 @@ def _lost(laboratory: Laboratory, task: str) -> list[Finding]:
     Nothing if it comes back within another budget: single looks go up and down.
     """
     joint = laboratory.joint
-    joint.run(2 * laboratory.recipe.training.epochs)
+    joint.run(2 * laboratory.recipe.units)
     if lasts(joint, task):
         return []
     best = max(point.skill for point in joint.points[task])
@@ -121,7 +121,7 @@ def _lost(laboratory: Laboratory, task: str) -> list[Finding]:
         Evidence("skill at the end of the budget", 100 * laboratory.skill(task), "%"),
         Evidence("training loss relative to the best constant's", training),
     )
-    text = f"{task} had learned, then got worse again on held-out windows"
+    text = f"{task} had learned, then got worse again on held-out {joint.problem.item}s"
     return [Finding(Code.OVERFITTING, task, "warning", "measured", text, evidence)]
 
 
@@ -130,24 +130,23 @@ def _lost(laboratory: Laboratory, task: str) -> list[Finding]:
 
 def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | None:
     """Return the learning rate as the cause of a run in which no task learns, and whom another one cures."""
-    recipe, joint = laboratory.recipe, laboratory.joint
+    joint = laboratory.joint
     tasks = joint.problem.tasks
     if any(joint.steps(task) is not None for task in tasks):
         return None
-    everything = variations.standardised(recipe, *tasks)
+    everything = Standardised(tasks)
     if any(laboratory.speedup(task, "all heads standardised", everything) >= FASTER for task in tasks):
         return None
     unstable = any(laboratory.worst(task) >= UNSTABLE for task in tasks)
     rates = sorted(COMMON_RATES, key=lambda factor: (factor > 1) == unstable)
     for factor in rates:
-        changes = variations.learning_rate(recipe, factor)
         name = f"learning rate × {factor:g}"
-        speedups = {task: laboratory.speedup(task, name, changes) for task in tasks}
+        speedups = {task: laboratory.speedup(task, name, Rate(factor)) for task in tasks}
         cured = tuple(task for task, speedup in speedups.items() if speedup >= FASTER)
         if 2 * len(cured) >= len(tasks):
             text = (
                 f"no task learns within {joint.updates} updates; at {factor:g} times the learning rate "
-                f"({recipe.training.lr * factor:g}) {', '.join(cured)} "
+                f"({joint.problem.rate * factor:g}) {', '.join(cured)} "
                 f"{'learns' if len(cured) == 1 else 'learn'}"
             )
             evidence = tuple(laboratory.evidence(task, f"of {task}", speedups[task]) for task in cured)
@@ -161,10 +160,9 @@ def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
     if not UNSTABLE <= worst <= SPIKE and task not in laboratory.lost:  # spikes have had lower rates tried
         return None
     for factor in LOWER_RATES:
-        changes = variations.learning_rate(laboratory.recipe, factor)
-        speedup = laboratory.speedup(task, f"learning rate × {factor:g}", changes)
+        speedup = laboratory.speedup(task, f"learning rate × {factor:g}", Rate(factor))
         if speedup >= FASTER:
-            rate = laboratory.recipe.training.lr * factor
+            rate = laboratory.joint.problem.rate * factor
             return _finding(
                 Code.LEARNING_RATE,
                 task,
@@ -265,7 +263,7 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
 
     def faster(factor: float) -> bool:
         name = f"{task} alone, learning rate × {factor:g}"
-        tried[factor] = laboratory.speedup(task, name, laboratory.without_others(task, factor))
+        tried[factor] = laboratory.speedup(task, name, *laboratory.without_others(task, factor))
         return tried[factor] >= FASTER
 
     most, more = MORE_UPDATES_RATES
@@ -282,23 +280,24 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
     noise = laboratory.noise(task)
     left = laboratory.by_heart(task)
     known = f"memorised below {KNOWN_BY_HEART:g}"
-    fact = Evidence(f"training loss of {FEW_WINDOWS} windows over the constant's", left, "", known)
+    few = f"{FEW_ROWS} {laboratory.joint.problem.item}s"
+    fact = Evidence(f"training loss of {few} over the constant's", left, "", known)
     if left < KNOWN_BY_HEART:
         text = (
-            f"{task} memorises {FEW_WINDOWS} windows but never generalises, alone or jointly, at any rate "
+            f"{task} memorises {few} but never generalises, alone or jointly, at any rate "
             f"tried, in up to {patience.watched} updates: its targets do not follow from these inputs"
         )
         figures = (fact, Evidence("standard error of the skill", 100 * noise, "%"), *_tried(tried))
         if noise > UNCERTAIN_SKILL:
-            text += "; the held-out windows are too few to be certain"
+            text += f"; the held-out {laboratory.joint.problem.item}s are too few to be certain"
             return Finding(Code.UNLEARNABLE, task, "warning", "likely", text, figures)
         return _finding(Code.UNLEARNABLE, task, text, *figures)
-    text = f"{task} cannot even memorise {FEW_WINDOWS} windows: its head is stuck"
+    text = f"{task} cannot even memorise {few}: its head is stuck"
     return _finding(Code.DEAD_HEAD, task, text, fact, *_tried(tried))
 
 
 def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, float]) -> Finding:
-    rate = laboratory.recipe.training.lr * factor
+    rate = laboratory.joint.problem.rate * factor
     text = (
         f"{task} learns {tried[factor]:.1f} times as fast at {factor:g} times the learning rate ({rate:g}): "
         f"the recipe's is too {'low' if factor > 1 else 'high'} for it"

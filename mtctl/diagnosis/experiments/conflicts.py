@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from mtctl.diagnosis.thresholds import (
     COMPARED_BATCHES,
     PULLED_APART,
 )
-from mtctl.problems.windows.problem import Windows
+from mtctl.problems.supervised.problem import Supervised
 from mtctl.statistics import Estimate, estimate
 
 
@@ -45,7 +46,7 @@ class Angles:
         }
 
 
-def measure(problem: Windows, seed: int) -> Angles:
+def measure(problem: Supervised[Any], seed: int) -> Angles:
     """Take the gradients of several batches without dropout; the problem stays as it is.
 
     Args:

@@ -22,8 +22,9 @@ from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.scores import evaluate, refuse_non_finite
 from mtctl.engine.signals import SignalLog
 from mtctl.problems.contract import SeedList, TaskEvaluation
-from mtctl.problems.windows.problem import Windows, build
-from mtctl.problems.windows.recipe import WindowsRecipe
+from mtctl.problems.kinds import build
+from mtctl.problems.supervised.problem import Supervised
+from mtctl.problems.supervised.recipe import SupervisedRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +42,28 @@ class Point:
     skill: float
 
 
+def supervised(recipe: SupervisedRecipe, seed: int) -> Supervised[Any]:
+    """Return a recipe's problem, freshly initialised."""
+    problem = build(recipe, seed)
+    assert isinstance(problem, Supervised)
+    return problem
+
+
 class Course:
-    """One run of a windows recipe.
+    """One run of a supervised recipe.
 
     Args:
-        recipe: `training.epochs` is the budget.
+        recipe: its epochs are the budget.
         seed: of the run.
         measure_every: updates between two measurements of gradients; the recipe's if left out.
         watched: whether to score every epoch; where they are few, also LOOKS times in a budget.
     """
 
     def __init__(
-        self, recipe: WindowsRecipe, seed: int, measure_every: int | None = None, *, watched: bool = True
+        self, recipe: SupervisedRecipe, seed: int, measure_every: int | None = None, *, watched: bool = True
     ) -> None:
         self.recipe, self.seed = recipe, seed
-        self.problem = build(recipe, seed)
+        self.problem = supervised(recipe, seed)
         tasks = self.problem.tasks
         self._balancing = Balancing(Chain(recipe.chain), tasks, seed)
         every = recipe.monitor.every if measure_every is None else measure_every
@@ -68,7 +76,7 @@ class Course:
             self._note()
         except Diverged as error:
             self.diverged = error
-        self._updates_per_epoch = self.problem.planned_updates // recipe.training.epochs
+        self._updates_per_epoch = self.problem.planned_updates // recipe.units
         self._interval = max(1, self.problem.planned_updates // LOOKS)
 
     @property
@@ -156,7 +164,7 @@ def _there(points: Sequence[Point]) -> bool:
     return len(points) > 1 and all(point.skill >= LEARNED for point in points)
 
 
-def scores(problem: Windows, split: SeedList) -> Mapping[str, tuple[float, float]]:
+def scores(problem: Supervised[Any], split: SeedList) -> Mapping[str, tuple[float, float]]:
     """Return each task's mean loss in original units and its skill as a fraction."""
     return _figures(evaluate(problem, None, split))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import cast
+from typing import Any
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import (
@@ -19,7 +19,7 @@ from mtctl.diagnosis.experiments import (
     wiring,
 )
 from mtctl.diagnosis.experiments.causes import Laboratory, OutOfTime
-from mtctl.diagnosis.experiments.course import Course
+from mtctl.diagnosis.experiments.course import Course, supervised
 from mtctl.diagnosis.experiments.recorded import diagnose_by_records
 from mtctl.diagnosis.experiments.remedies import Crew
 from mtctl.diagnosis.records.losses import symptom
@@ -37,11 +37,9 @@ from mtctl.diagnosis.thresholds import (
     WATCHED_BUDGETS,
 )
 from mtctl.errors import MtctlError
-from mtctl.problems.kinds import kind_of
 from mtctl.problems.recipe import Recipe
-from mtctl.problems.sizes import require_memory
-from mtctl.problems.windows.problem import Windows, build
-from mtctl.problems.windows.recipe import WindowsRecipe
+from mtctl.problems.supervised.problem import Supervised
+from mtctl.problems.supervised.recipe import SupervisedRecipe
 
 _SILENT: Callable[[str], None] = lambda _: None  # noqa: E731 - a default that does nothing
 
@@ -75,19 +73,17 @@ def diagnose_recipe(
             f"--task {task}: {recipe.name} has no such task",
             hint=f"its tasks: {', '.join(recipe.problem.tasks)}",
         )
-    if kind_of(recipe).no_experiments is not None:
+    if not isinstance(recipe, SupervisedRecipe):
         return diagnose_by_records(recipe, seeds=seeds, seconds=seconds, say=say)
-    # The only recipes so far that experiments can be made with.
-    windows = cast("WindowsRecipe", recipe)
-    return _Windows(windows, seeds, task, jobs, seconds, say).diagnose(verify=verify)
+    return _Experiments(recipe, seeds, task, jobs, seconds, say).diagnose(verify=verify)
 
 
-class _Windows:
-    """Diagnoses a recipe of the windows problem."""
+class _Experiments:
+    """Diagnoses a supervised recipe by training variations of it."""
 
     def __init__(
         self,
-        recipe: WindowsRecipe,
+        recipe: SupervisedRecipe,
         seeds: Sequence[int],
         task: str | None,
         jobs: int,
@@ -106,13 +102,12 @@ class _Windows:
         """Return the diagnosis."""
         recipe, seed = self._recipe, self._seeds[0]
         self._say("wiring")
-        require_memory(recipe)
-        fresh = build(recipe, seed)
+        fresh = supervised(recipe, seed)
         self._findings, self._checks = wiring.examine(fresh)
         self._recipe = recipe = self._usable()
         self._say("training as is")
         joint = Course(recipe, seed, measure_every=max(1, fresh.planned_updates // GRADIENT_MEASUREMENTS))
-        joint.run(recipe.training.epochs)
+        joint.run(recipe.units)
         laboratory = Laboratory(recipe, seed, joint, self._deadline, self._say)
         measured = {task: one.measures for task, one in joint.problem.evaluate(None, "monitor").items()}
         culprit = divergence.diverged(joint)
@@ -121,22 +116,22 @@ class _Windows:
         trials: tuple[Trial, ...] = ()
         if stuck:
             self._reduction(joint, stuck[0], laboratory.budget)
-            trials = self._remedies(stuck[0], verify=verify)
-            self._put_into_proportion(fresh, trials)
+            trials = self._remedies(joint.problem, stuck[0], verify=verify)
+            self._put_into_proportion(trials)
         if angles is not None and len(joint.problem.tasks) > 1:
             self._checks.append(conflicts.check(angles))
         return self._report(laboratory, stuck, trials, measured)
 
     # ----- what does not learn, and why
 
-    def _usable(self) -> WindowsRecipe:
+    def _usable(self) -> SupervisedRecipe:
         """Return the recipe without the tasks that have no usable targets, unless none is left."""
         without = [found.task for found in self._findings if found.code == Code.BAD_TARGETS and found.task]
         if not without or set(without) == set(self._recipe.problem.tasks):
             return self._recipe
         text = "its targets are unusable: repair them first; the other tasks were examined without it"
         self._checks += [Check(f"causes of {task}", "not_run", text) for task in without]
-        return variations.without(self._recipe, without)
+        return self._recipe.without(without)
 
     def _diverged(self, joint: Course, task: str) -> bool:
         """Say why a run diverged; return whether that is all there is to say."""
@@ -160,7 +155,7 @@ class _Windows:
             return []
         joint, known = laboratory.joint, {finding.task for finding in self._findings}
         tasks = [task for task in joint.problem.tasks if task not in known]
-        patience = WATCHED_BUDGETS * self._recipe.training.epochs
+        patience = WATCHED_BUDGETS * self._recipe.units
         looked = [
             found for task in tasks if (found := inputs.examine(joint, task, laboratory.budget, patience))
         ]
@@ -212,8 +207,8 @@ class _Windows:
 
     # ----- what helps
 
-    def _remedies(self, task: str, *, verify: bool) -> tuple[Trial, ...]:
-        candidates = variations.remedies(self._recipe, task)
+    def _remedies(self, problem: Supervised[Any], task: str, *, verify: bool) -> tuple[Trial, ...]:
+        candidates = variations.remedies(self._recipe, problem, task)
         if not verify:
             names = ", ".join(remedy.title for remedy in candidates)
             self._checks.append(Check("remedies", "not_run", f"--no-verify; candidates: {names}"))
@@ -234,17 +229,14 @@ class _Windows:
         self._checks += skipped
         return tuple(trials)
 
-    def _put_into_proportion(self, problem: Windows, trials: Sequence[Trial]) -> None:
-        """Say what a scalar countdown's better loss is worth: it answers another question."""
-        scalar = next(
-            (one.loss for one in trials if one.remedy.name == "scalar_countdown" and one.loss), None
-        )
-        if scalar is not None:
-            self._notes.append(
-                "a scalar countdown solves a different task: in the countdown's units, one start for all "
-                f"windows already scores {inputs.constant_start_loss(problem):.2f}, and the trained one "
-                f"{scalar.mean:.2f}"
-            )
+    def _put_into_proportion(self, trials: Sequence[Trial]) -> None:
+        """Say what a better loss is worth where answers without any input are better than a constant too."""
+        self._notes += [
+            f"{trial.remedy.title} solves a different task: answers that ignore the inputs already score "
+            f"{trial.blind:.2f} there, and the trained ones {trial.loss.mean:.2f}"
+            for trial in trials
+            if trial.blind is not None and trial.loss is not None
+        ]
 
     # ----- the report
 
@@ -275,7 +267,7 @@ class _Windows:
                 recipe.name,
                 recipe.problem.kind,
                 joint.problem.unit,
-                recipe.training.epochs,
+                recipe.units,
                 laboratory.budget,
                 self._seeds,
                 tasks,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import NEVER, lasts
 from mtctl.diagnosis.report import Evidence, Finding, Severity
@@ -13,7 +12,8 @@ from mtctl.diagnosis.thresholds import (
     DIVERGED_RATES,
     LEARNED,
 )
-from mtctl.problems.windows.recipe import WindowsRecipe
+from mtctl.problems.supervised.interventions import Rate
+from mtctl.problems.supervised.recipe import SupervisedRecipe
 
 
 def diverged(course: Course) -> str | None:
@@ -27,7 +27,7 @@ def diverged(course: Course) -> str | None:
     return min(spiked, key=lambda task: course.points[task][-1].skill, default=None)
 
 
-def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str], None]) -> Finding | None:
+def examine(recipe: SupervisedRecipe, joint: Course, task: str, say: Callable[[str], None]) -> Finding | None:
     """Return what makes a run diverge; None if its loss is high and finite, whatever the learning rate.
 
     The rate is to blame only if with a lower one the task learns, and so do all that learn as is: one so low
@@ -46,14 +46,14 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, say: Callable[[str]
     evidence = []
     for factor in DIVERGED_RATES:
         say(f"experiment: learning rate × {factor:g}")
-        lower = recipe.revised(variations.learning_rate(recipe, factor))
-        course = Course(lower, joint.seed, NEVER).run(recipe.training.epochs)
+        lower = recipe.revised(recipe.changes(Rate(factor)))
+        course = Course(lower, joint.seed, NEVER).run(recipe.units)
         trains = diverged(course) is None and learned | {task} <= _learned(course)
         evidence.append(
             Evidence(f"with {factor:g} × the learning rate", "learns" if trains else "does not learn either")
         )
         if trains:
-            text = f"{found}; with a learning rate of {lower.training.lr:g} it learns"
+            text = f"{found}; with a learning rate of {course.problem.rate:g} it learns"
             severity: Severity = "error" if lost else "warning"
             return Finding(Code.LEARNING_RATE, task, severity, "measured", text, tuple(evidence))
     return (

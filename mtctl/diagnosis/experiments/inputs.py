@@ -12,20 +12,6 @@ from mtctl.diagnosis.thresholds import (
     IGNORED,
     LEARNED,
 )
-from mtctl.problems.windows.losses import countdown_from_start, window_losses
-from mtctl.problems.windows.problem import Windows
-
-
-def constant_start_loss(problem: Windows) -> float:
-    """Return the held-out countdown loss of one start for all windows: what position alone makes of a scalar.
-
-    The start is the training windows' median, the best constant of an absolute error.
-    """
-    split = problem.splits.held_out
-    start = problem.splits.training.start.float().median().expand(len(split), 1)
-    truth = problem.objective.truth("countdown", split)
-    losses = window_losses("countdown", countdown_from_start(start), truth)
-    return float(losses.double().mean())
 
 
 def examine(course: Course, task: str, budget: int, patience: int) -> Finding | None:
@@ -43,9 +29,11 @@ def examine(course: Course, task: str, budget: int, patience: int) -> Finding | 
     first, last = course.points[task][0], course.at(task, budget)
     if last.skill < LEARNED:
         return None
-    if wiring.ignores_input(course.problem, task) < IGNORED:
-        course.run(patience, lambda one: wiring.ignores_input(one.problem, task) >= IGNORED)
-        change = wiring.ignores_input(course.problem, task)
+    if wiring.ignores_input(course.problem.answers("monitor"), task) < IGNORED:
+        course.run(
+            patience, lambda one: wiring.ignores_input(one.problem.answers("monitor"), task) >= IGNORED
+        )
+        change = wiring.ignores_input(course.problem.answers("monitor"), task)
         evidence = Evidence(
             "change of the loss with shuffled inputs", 100 * change, "%", f"below {IGNORED:.0%}"
         )
@@ -57,3 +45,7 @@ def examine(course: Course, task: str, budget: int, patience: int) -> Finding | 
         text = f"{task}'s loss is flat because little is left to learn"
         return Finding(Code.AT_NOISE_FLOOR, task, "info", "measured", text, (evidence,))
     return None
+
+
+def _looks(course: Course, task: str) -> float:
+    return wiring.ignores_input(course.problem.answers("monitor"), task)

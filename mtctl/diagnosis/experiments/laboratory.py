@@ -16,7 +16,7 @@ from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.report import Evidence, Experiment
 from mtctl.diagnosis.thresholds import (
     FASTER,
-    FEW_WINDOWS,
+    FEW_ROWS,
     HEART_UPDATES,
     KNOWN_BY_HEART,
     LEARNED,
@@ -24,8 +24,14 @@ from mtctl.diagnosis.thresholds import (
     PATIENT_UPDATES,
     WATCHED_BUDGETS,
 )
-from mtctl.problems.changes import Changes
-from mtctl.problems.windows.recipe import WindowsRecipe
+from mtctl.problems.supervised.interventions import (
+    RAW,
+    Intervention,
+    Only,
+    Rate,
+    Standardised,
+)
+from mtctl.problems.supervised.recipe import SupervisedRecipe
 
 NEVER: Final = 10**9
 """Updates between two measurements of gradients where they are not needed."""
@@ -48,7 +54,7 @@ class Laboratory:
 
     def __init__(
         self,
-        recipe: WindowsRecipe,
+        recipe: SupervisedRecipe,
         seed: int,
         joint: Course,
         deadline: float | None,
@@ -65,7 +71,7 @@ class Laboratory:
     def watch(self, tasks: Sequence[str]) -> None:
         """Go on with the run as is until these tasks learn, or the budgets to watch it for are spent."""
         self._start(f"as is, up to {WATCHED_BUDGETS} budgets")
-        epochs = WATCHED_BUDGETS * self.recipe.training.epochs
+        epochs = WATCHED_BUDGETS * self.recipe.units
         self.joint.run(epochs, lambda course: all(course.steps(task) is not None for task in tasks))
 
     def as_is(self, task: str) -> float:
@@ -81,7 +87,7 @@ class Laboratory:
         """Return a task's skill at the end of the budget, as is."""
         return self.joint.at(task, self.budget).skill
 
-    def speedup(self, task: str, name: str, changes: Changes) -> float:
+    def speedup(self, task: str, name: str, *interventions: Intervention) -> float:
         """Return r of a variation for a task; 1 for one that is not FASTER, or that changes nothing.
 
         A run is stopped once the task has learned, or once it cannot be FASTER any more. Variations that come
@@ -89,7 +95,7 @@ class Laboratory:
         """
         found = next((one for one in self.experiments if (one.task, one.name) == (task, name)), None)
         if found is None:
-            revised = self.recipe.revised(changes)
+            revised = self.varied(*interventions)
             if revised == self.recipe:
                 return 1.0
             found = self._make(task, name, revised)
@@ -97,18 +103,18 @@ class Laboratory:
         speedup = found.speedup or 1.0
         return speedup if speedup >= FASTER else 1.0
 
-    def _make(self, task: str, name: str, recipe: WindowsRecipe) -> Experiment:
+    def _make(self, task: str, name: str, recipe: SupervisedRecipe) -> Experiment:
         self._start(name if task in name else f"{task}: {name}")
         course = next((one for one in self._courses if one.recipe == recipe), None)
         if course is None:
             course = Course(recipe, self.seed, measure_every=NEVER)
             self._courses.append(course)
         reference = self.as_is(task)
-        per_epoch = course.problem.planned_updates / recipe.training.epochs
+        per_epoch = course.problem.planned_updates / recipe.units
         epochs = max(1, int(-(-(reference / FASTER) // per_epoch)))
         lost = task in self.lost
         if lost or course.steps(task) is None:
-            epochs = max(epochs, recipe.training.epochs) if lost else epochs
+            epochs = max(epochs, recipe.units) if lost else epochs
             course.run(epochs, lambda one: not lost and one.steps(task) is not None)
         steps = self.steps(course, task)
         speedup = None if steps is None else reference / max(steps, 1.0)
@@ -116,31 +122,38 @@ class Laboratory:
 
     # ----- the variations that several causes ask for
 
+    def varied(self, *interventions: Intervention) -> SupervisedRecipe:
+        """Return the recipe with interventions."""
+        return self.recipe.revised(self.recipe.changes(*interventions))
+
+    def scale_free(self, task: str) -> bool:
+        """Say whether a constant factor on all gradients changes no step, as with Adam."""
+        return self.joint.problem.adam_step(task) is not None
+
     def standardised(self, task: str) -> float:
         """Return r with a standardised head."""
-        return self.speedup(task, f"{task} standardised", variations.standardised(self.recipe, task))
+        return self.speedup(task, f"{task} standardised", Standardised((task,)))
 
     def alone(self, task: str) -> float:
         """Return r without the other tasks."""
-        return self.speedup(task, f"{task} alone", self.without_others(task))
+        return self.speedup(task, f"{task} alone", *self.without_others(task))
 
     def both(self, task: str) -> float:
         """Return r without the other tasks and with a standardised head."""
-        changes = {**self.without_others(task), **variations.standardised(self.recipe, task)}
-        return self.speedup(task, f"{task} alone and standardised", changes)
+        changes = *self.without_others(task), Standardised((task,))
+        return self.speedup(task, f"{task} alone and standardised", *changes)
 
-    def without_others(self, task: str, factor: float = 1.0) -> Changes:
+    def without_others(self, task: str, factor: float = 1.0) -> tuple[Intervention, ...]:
         """Return what leaves a task alone, at a multiple of its learning rate.
 
         Alone its loss has weight 1. Adam does not see a constant factor on a gradient; with SGD it is a part
         of the learning rate, so that the task gets the median of the others' multipliers: what the run was
         made for.
         """
-        if self.recipe.training.optimizer == "sgd":
+        if not self.scale_free(task):
             others = [self.joint.signal("own_weight", one) for one in self.joint.problem.tasks if one != task]
             factor *= median([weight for weight in others if weight] or [1.0])
-        rate = {} if factor == 1 else variations.learning_rate(self.recipe, factor)
-        return {**variations.alone(task), **rate}
+        return Only((task,)), RAW, *(() if factor == 1 else (Rate(factor),))
 
     def equalised(self, task: str) -> float:
         """Return r with equal shares of the trunk's gradient, of as long an update as is."""
@@ -148,9 +161,9 @@ class Laboratory:
             (self.joint.signal("own_weight", one) or 1.0) * (self.joint.signal("gradient_norm", one) or 0.0)
             for one in self.joint.problem.tasks
         ]
-        length = sum(lengths) if self.recipe.training.optimizer == "sgd" else 1.0
-        changes = variations.equalised(length if length > 0 else 1.0)
-        return self.speedup(task, f"{task} with equal gradient shares", changes)
+        length = 1.0 if self.scale_free(task) else sum(lengths)
+        equal = variations.equalised(length if length > 0 else 1.0)
+        return self.speedup(task, f"{task} with equal gradient shares", equal)
 
     def patiently(self, task: str) -> Experiment:
         """Train with everything done for a task, for far longer than the budget, until it learns.
@@ -159,9 +172,9 @@ class Laboratory:
         """
         name = f"{task}: all aids combined"
         self._start(name)
-        recipe = self.recipe.revised(variations.pampered(self.recipe, task))
+        recipe = self.varied(*variations.pampered(task))
         course = Course(recipe, self.seed, measure_every=NEVER)
-        per_epoch = course.problem.planned_updates / recipe.training.epochs
+        per_epoch = course.problem.planned_updates / recipe.units
         updates = max(PATIENT_UPDATES, PATIENT_BUDGETS * self.budget)
         course.run(max(1, round(updates / per_epoch)), lambda one: lasts(one, task) and _twice(one, task))
         steps = course.steps(task) if lasts(course, task) else None
@@ -172,22 +185,21 @@ class Laboratory:
         return found
 
     def noise(self, task: str) -> float:
-        """Return the standard error of a task's skill as is over the windows that it is scored on.
+        """Return the standard error of a task's skill as is over the rows that it is scored on.
 
-        Window by window it is the gain over the constant: how hard a window is, is in both losses.
+        Row by row it is the gain over the constant: how hard a row is, is in both losses.
         """
         problem = self.joint.problem
-        split = problem.splits.validation
-        constant = problem.constant_losses(split)[task].double()
-        losses = problem.window_losses(problem.answers(split.inputs), split)[task].double()
-        return float(((constant - losses) / constant.mean()).std()) / sqrt(len(split))
+        constant = problem.constant_losses("monitor")[task].double()
+        losses = problem.answers("monitor").losses(task)
+        return float(((constant - losses) / constant.mean()).std()) / sqrt(len(losses))
 
     def by_heart(self, task: str) -> float:
-        """Return the training loss over the best constant's after learning a few windows by heart."""
-        name = f"{task}: memorising {FEW_WINDOWS} windows"
+        """Return the training loss over the best constant's after learning a few rows by heart."""
+        name = f"{task}: memorising {FEW_ROWS} {self.joint.problem.item}s"
         self._start(name)
-        changes = {**variations.by_heart(self.recipe, task), "training.epochs": HEART_UPDATES}
-        course = Course(self.recipe.revised(changes), self.seed, measure_every=NEVER, watched=False)
+        recipe = self.varied(*variations.by_heart(task)).lasting(HEART_UPDATES)
+        course = Course(recipe, self.seed, measure_every=NEVER, watched=False)
         course.run(HEART_UPDATES, lambda one: _left(one, task) < KNOWN_BY_HEART / 2)
         return _left(course, task)
 

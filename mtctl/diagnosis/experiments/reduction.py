@@ -5,7 +5,6 @@ from __future__ import annotations
 from mtctl.balancing.batch_scale import BatchScale
 from mtctl.balancing.running_mean import RunningMean
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import NEVER
 from mtctl.diagnosis.report import Evidence, Finding
@@ -13,10 +12,11 @@ from mtctl.diagnosis.thresholds import (
     FLAT,
     LEARNED,
 )
-from mtctl.problems.windows.recipe import WindowsRecipe
+from mtctl.problems.supervised.interventions import LossFactor
+from mtctl.problems.supervised.recipe import SupervisedRecipe
 
 
-def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tuple[Finding | None, str]:
+def examine(recipe: SupervisedRecipe, joint: Course, task: str, budget: int) -> tuple[Finding | None, str]:
     """Train the recipe with one task's loss summed over its outputs, from the same seed, for the same budget.
 
     Args:
@@ -28,9 +28,9 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tup
     Returns:
         The finding if the sum makes the task learn, and else a sentence on what came of it.
     """
-    elements = variations.OUTPUTS[task]
-    summed = recipe.revised(variations.summed(recipe, task))
-    course = Course(summed, joint.seed, NEVER).run(recipe.training.epochs)
+    elements = joint.problem.elements(task)
+    summed = recipe.revised(recipe.changes(LossFactor(task, elements)))
+    course = Course(summed, joint.seed, NEVER).run(recipe.units)
     if course.diverged is not None:
         return None, f"with {task}'s loss summed over its {elements} outputs the training diverges"
     mean, total = joint.at(task, budget), course.at(task, budget)
@@ -55,7 +55,7 @@ def examine(recipe: WindowsRecipe, joint: Course, task: str, budget: int) -> tup
     return Finding(Code.REDUCTION_BIAS, task, "warning", "measured", text, evidence), ""
 
 
-def _why(recipe: WindowsRecipe) -> str:
+def _why(recipe: SupervisedRecipe) -> str:
     if any(isinstance(method, RunningMean | BatchScale) for method in recipe.chain):
         return ": its normaliser cancels any constant factor"
     return ""

@@ -11,7 +11,6 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from mtctl.diagnosis.experiments.course import Course, scores
-from mtctl.diagnosis.experiments.inputs import constant_start_loss
 from mtctl.diagnosis.experiments.laboratory import NEVER
 from mtctl.diagnosis.experiments.wiring import ignores_input
 from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
@@ -22,7 +21,7 @@ from mtctl.diagnosis.thresholds import (
 from mtctl.engine.launch.lifeline import blocked_signals, end_with_parent
 from mtctl.engine.processor import use_one_thread
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.problems.windows.recipe import WindowsRecipe
+from mtctl.problems.supervised.recipe import SupervisedRecipe
 from mtctl.statistics import Estimate, estimate
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Result:
 
     Args:
         scores: each task's held-out loss in original units, and its skill.
-        looks: by how much each task's validation loss changes with other windows' inputs, relative.
+        looks: by how much each task's validation loss changes with other rows' inputs, relative.
         blind: held-out loss that answers without looking at the inputs reach, of tasks where that is less
             than the best constant's.
         failure: why there are none.
@@ -47,19 +46,18 @@ class Result:
     failure: str = ""
 
 
-def train(recipe: WindowsRecipe, seed: int) -> Result:
-    """Train for the recipe's budget and score on the held-out windows."""
+def train(recipe: SupervisedRecipe, seed: int) -> Result:
+    """Train for the recipe's budget and score on the held-out rows."""
     try:
-        course = Course(recipe, seed, measure_every=NEVER, watched=False).run(recipe.training.epochs)
+        course = Course(recipe, seed, measure_every=NEVER, watched=False).run(recipe.units)
     except MtctlError as error:
         return Result({}, failure=error.message)
     if course.diverged is not None:
         return Result({}, failure=course.diverged.message)
-    answers = course.problem.answers(course.problem.splits.validation.inputs)
-    looks = {task: ignores_input(course.problem, task, answers) for task in course.problem.tasks}
-    scalar = recipe.model.countdown == "scalar"
-    blind = {"countdown": constant_start_loss(course.problem)} if scalar else {}
-    return Result(dict(scores(course.problem, "held_out")), looks, blind)
+    problem = course.problem
+    answers = problem.answers("monitor")
+    looks = {task: ignores_input(answers, task) for task in problem.tasks}
+    return Result(dict(scores(problem, "held_out")), looks, problem.blind_losses())
 
 
 def _prepare(lifeline: Connection) -> None:
@@ -96,7 +94,7 @@ class Crew:
         self._lifeline.close()
         self._reader.close()
 
-    def train(self, recipe: WindowsRecipe, seeds: Sequence[int]) -> list[Result]:
+    def train(self, recipe: SupervisedRecipe, seeds: Sequence[int]) -> list[Result]:
         """Return the results in the order of the seeds.
 
         Raises:
@@ -117,7 +115,7 @@ class Crew:
 
 
 def verify(
-    recipe: WindowsRecipe,
+    recipe: SupervisedRecipe,
     task: str,
     remedies: Sequence[Remedy],
     seeds: Sequence[int],
@@ -173,6 +171,7 @@ def _judge(remedy: Remedy, task: str, as_is: Sequence[Result], after: Sequence[R
             for other in after[0].scores
             if other != task and pairs
         },
+        blind=after[0].blind.get(task),
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.diagnosis.codes import Code
@@ -13,15 +13,14 @@ from mtctl.diagnosis.report import Check, Evidence, Finding
 from mtctl.diagnosis.thresholds import (
     BEYOND_NOISE,
     DEALS,
-    FEWEST_WINDOWS,
+    FEWEST_ROWS,
     NO_GRADIENT,
 )
-from mtctl.problems.windows.losses import MISSING
-from mtctl.problems.windows.network import CLASSES
-from mtctl.problems.windows.problem import Windows
+from mtctl.problems.supervised.answers import Answers
+from mtctl.problems.supervised.problem import Supervised
 
 
-def examine(problem: Windows) -> tuple[list[Finding], list[Check]]:
+def examine(problem: Supervised[Any]) -> tuple[list[Finding], list[Check]]:
     """Look at a problem that has not been trained yet.
 
     Args:
@@ -48,45 +47,24 @@ def _check(name: str, findings: list[Finding], *codes: Code) -> Check:
     return Check(name, "found" if found else "passed", detail)
 
 
-def _targets(problem: Windows) -> Iterator[Finding]:
+def _targets(problem: Supervised[Any]) -> Iterator[Finding]:
     for task in problem.tasks:
-        target = problem.splits.training.targets[task]
-        wrong = _wrong(task, target)
-        if wrong.any():
-            rows = wrong.flatten(1).any(1) if wrong.dim() > 1 else wrong
-            yield Finding(
-                Code.BAD_TARGETS,
-                task,
-                "error",
-                "certain",
-                f"{int(rows.sum())} of {len(rows)} training windows have a {task} target that is missing, "
-                "not finite or outside the range of its loss",
-                (Evidence("windows with a bad target", int(rows.sum()), "", f"of {len(rows)}"),),
+        if (bad := problem.bad_targets(task)) is None:
+            continue
+        if bad.rows:
+            text = (
+                f"{bad.rows} of {bad.of} training {problem.item}s have a {task} target that is missing, "
+                "not finite or outside the range of its loss"
             )
-        elif len(target) > 1 and bool((target == target[:1]).all()) and _flat_in_time(target):
-            yield Finding(
-                Code.BAD_TARGETS,
-                task,
-                "error",
-                "certain",
-                f"the {task} target is the same for every training window, so there is nothing to learn",
-                (Evidence("standard deviation of the target", 0.0),),
-            )
+            evidence = Evidence(f"{problem.item}s with a bad target", bad.rows, "", f"of {bad.of}")
+        else:
+            same = f"the same for every training {problem.item}"
+            text = f"the {task} target is {same}, so there is nothing to learn"
+            evidence = Evidence("standard deviation of the target", 0.0)
+        yield Finding(Code.BAD_TARGETS, task, "error", "certain", text, (evidence,))
 
 
-def _wrong(task: str, target: Tensor) -> Tensor:
-    if task == "type":
-        return (target == MISSING) | (target < 0) | (target >= CLASSES)
-    wrong = ~target.isfinite()
-    return wrong | (target < 0) | (target > 1) if task == "binary" else wrong
-
-
-def _flat_in_time(target: Tensor) -> bool:
-    """Say whether a target per bar is one number; others are one per window anyway."""
-    return target.dim() < 2 or target.shape[1] <= 2 or bool((target == target[:, :1]).all())
-
-
-def _optimizer(problem: Windows) -> Iterator[Finding]:
+def _optimizer(problem: Supervised[Any]) -> Iterator[Finding]:
     moved = {id(parameter) for group in problem.optimizer.param_groups for parameter in group["params"]}
     for task in problem.tasks:
         own = problem.head(task)
@@ -114,7 +92,9 @@ def _optimizer(problem: Windows) -> Iterator[Finding]:
         )
 
 
-def _gradients(problem: Windows, gradients: TaskGradients, broken: set[str | None]) -> Iterator[Finding]:
+def _gradients(
+    problem: Supervised[Any], gradients: TaskGradients, broken: set[str | None]
+) -> Iterator[Finding]:
     trunk, own = gradients.norms("all_shared"), gradients.own_norms()
     for place, task in enumerate(problem.tasks):
         if task in broken:
@@ -139,29 +119,22 @@ def _gradients(problem: Windows, gradients: TaskGradients, broken: set[str | Non
             )
 
 
-def ignores_input(problem: Windows, task: str, answers: Mapping[str, Tensor] | None = None) -> float:
-    """Return by how much a task's validation loss rises when inputs are dealt to other windows, relative.
+def ignores_input(answers: Answers[Any], task: str) -> float:
+    """Return by how much a task's validation loss rises when inputs are dealt to other rows, relative.
 
-    0 for a head that does not look at the prices, for example one that answers by the bar's position only,
-    and for a rise that may be chance.
+    0 for a head that does not look at its inputs, for example one that answers by the position only, and for
+    a rise that may be chance.
 
     Args:
-        problem: trained.
+        answers: on the validation rows.
         task: its name.
-        answers: the heads' raw outputs on the validation windows, where they are known already.
     """
-    split = problem.splits.validation
-    count = len(split)
-    answers = problem.answers(split.inputs) if answers is None else answers
-    as_is = problem.window_losses(answers, split)[task].double()
-    dealt = torch.zeros_like(as_is)
+    as_is = answers.losses(task)
+    count, dealt = len(as_is), torch.zeros_like(as_is)
     for deal in range(1, DEALS + 1):
-        order = torch.arange(count).roll(max(1, deal * count // (DEALS + 1)))
-        dealt += (
-            problem.window_losses({head: one[order] for head, one in answers.items()}, split)[task] / DEALS
-        )
+        dealt += answers.dealt(task, deal, DEALS) / DEALS
     rise = dealt - as_is
     error = rise.std() / count**0.5
-    if count >= FEWEST_WINDOWS and float(rise.mean()) < BEYOND_NOISE * float(error):
+    if count >= FEWEST_ROWS and float(rise.mean()) < BEYOND_NOISE * float(error):
         return 0.0
     return float(rise.mean() / as_is.mean())

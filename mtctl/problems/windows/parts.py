@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from mtctl.part import (
     LARGEST,
-    LATER,
     Fraction,
     Misfit,
     NonNegativeFloat,
@@ -19,6 +18,7 @@ from mtctl.part import (
     PositiveInt,
 )
 from mtctl.problems.recipe import ProblemPart
+from mtctl.problems.supervised.recipe import SupervisedTraining
 
 WindowsTask = Literal["type", "ptr", "binary", "countdown"]
 WindowsTasks = Annotated[tuple[WindowsTask, ...], Field(min_length=1, strict=False)]
@@ -113,22 +113,14 @@ class SequenceModel(Part):
     deviation."""
 
 
-class Training(Part):
+class Training(SupervisedTraining):
     """How the sequence model is trained."""
 
-    epochs: PositiveInt = 20
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 1e-2
     """AdamW's and SGD's; torch's own default for AdamW. Adam uses none."""
     batch_size: PositiveInt = 32
-    head_lr: dict[str, PositiveFloat] = Field(default_factory=dict)
-    """Factor on the learning rate of single heads, by task; those that are not trained do not count."""
-    loss_factor: Annotated[dict[str, PositiveFloat], LATER] = Field(default_factory=dict)
-    """Factor on single losses, by task, before the tasks are balanced; those that are not trained do not
-    count. 105 makes the sum over bars of a mean over bars."""
-    gradient_clip: PositiveFloat | None = None
-    """Largest Euclidean norm of the combined gradient; null: no clipping."""
 
     def misfits(self) -> Iterator[Misfit]:
         known = get_args(WindowsTask)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 from mtctl.balancing.registry import MethodOrChain
 from mtctl.part import KeyPath, Misfit
 from mtctl.problems.amounts import Amount
-from mtctl.problems.recipe import Checkpoints, Monitor, Recipe
+from mtctl.problems.changes import Changes
+from mtctl.problems.recipe import Checkpoints, Monitor
+from mtctl.problems.supervised.interventions import Adam, FewRows, NoDropout, Rate, Setting
+from mtctl.problems.supervised.recipe import OwnRemedy, SupervisedRecipe
 from mtctl.problems.windows.memory import amounts
 from mtctl.problems.windows.parts import SequenceModel, Training, WindowsFile, WindowsProblem
 
 
-class WindowsRecipe(Recipe):
+class WindowsRecipe(SupervisedRecipe):
     """Supervised multi-task learning: one sequence model with four heads on windows of price bars."""
 
-    budget_key: ClassVar[str] = "training.epochs"
+    standardise_key: ClassVar[str] = "model.standardise"
+    documented: ClassVar[Mapping[str, str]] = {
+        "uncertainty": "fix 1",
+        "running_mean_sqrt_d": "fix 2",
+        "batch_scale": "fix 4",
+        "manual": "fix 5",
+    }
     data_key: ClassVar[KeyPath] = ("problem", "data")
 
     problem: WindowsProblem
@@ -25,13 +34,6 @@ class WindowsRecipe(Recipe):
     balancer: MethodOrChain
     checkpoints: Checkpoints = Checkpoints(every=5)
     monitor: Monitor = Monitor(every=32)
-
-    @property
-    def units(self) -> int:
-        return self.training.epochs
-
-    def lasting(self, units: int) -> Self:
-        return self.model_copy(update={"training": self.training.model_copy(update={"epochs": units})})
 
     def identity(self) -> dict[str, Any]:
         told = super().identity()
@@ -61,6 +63,23 @@ class WindowsRecipe(Recipe):
 
     def memory(self) -> Iterator[Amount]:
         return amounts(self.problem, self.model, self.training)
+
+    def own_remedies(self, task: str) -> Iterator[OwnRemedy]:
+        if task == "countdown":
+            scalar = (Setting("model.countdown", "scalar"),)
+            yield OwnRemedy("scalar_countdown", "scalar countdown", scalar, "fix 3", changes_model=True)
+
+    def _own_change(self, intervention: Rate | NoDropout | Adam | FewRows) -> Changes:
+        match intervention:
+            case Rate(factor=factor):
+                return {"training.lr": self.training.lr * factor}
+            case NoDropout():
+                return {"model.dropout": 0.0, "model.head_dropout": 0.0}
+            case Adam(lr=lr):
+                heads = dict.fromkeys(self.problem.tasks, 1.0)
+                return {"training.optimizer": "adam", "training.lr": lr, "training.head_lr": heads}
+            case FewRows(count=count):
+                return {"problem.limit": count, "training.batch_size": count}
 
     def misfits(self) -> Iterator[Misfit]:
         yield from super().misfits()

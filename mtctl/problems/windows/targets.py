@@ -12,6 +12,8 @@ from mtctl.problems.windows.windows import LENGTH, Integers, LabelledWindows
 
 HORIZON: Final = 20
 """Bars beyond which the countdown stops counting; the study's value."""
+OUTPUTS: Final = {"type": 3, "ptr": 2, "binary": LENGTH, "countdown": LENGTH}
+"""Elements of each head's output, as the documented fixes count them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,252 @@
+"""What all supervised problems share: epochs of batches, heads, a trunk, and losses against a constant's.
+
+The skill of a row is 100·(1 − L/L_c), L_c the mean held-out loss of the constant that is best on the training
+rows: 0 is no better than that constant, 100 is perfect.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from mtctl.balancing.gradients import AutogradGradients
+from mtctl.errors import MtctlError
+from mtctl.problems.contract import Frame, ParameterCount, Record, SeedList, TaskEvaluation, TaskSignals
+from mtctl.problems.score import LOSSES, SKILL
+from mtctl.problems.supervised.answers import Answers
+from mtctl.problems.supervised.inspection import Inspection
+
+B = TypeVar("B")
+_LEAST: Final = 1e-9
+"""Loss of a constant below which there is nothing to be better than; keeps skill finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadTargets:
+    """What is wrong with a task's training targets.
+
+    Args:
+        rows: how many are missing, not finite or outside the range of the loss; 0 where all are the same.
+        of: how many rows there are.
+    """
+
+    rows: int
+    of: int
+
+
+class Supervised(ABC, Generic[B]):
+    """Epochs of batches, of which every one is an update; a batch is a `B`.
+
+    A kind of problem supplies its batches, its outputs and losses, and which parameters are whose. Diagnosis
+    by experiment knows problems by this contract alone.
+
+    Args:
+        tasks: the T task names.
+        epochs: how many to train.
+        gradient_clip: largest Euclidean norm of the combined gradient; None: no clipping.
+
+    Attributes:
+        optimizer: moves the parameters.
+    """
+
+    unit = "epoch"
+    item = "row"
+    score = SKILL
+    figures = LOSSES
+    device = torch.device("cpu")
+    definition: Mapping[str, Any]
+    optimizer: torch.optim.Optimizer
+    _inspection: Inspection
+
+    def __init__(self, tasks: tuple[str, ...], epochs: int, gradient_clip: float | None) -> None:
+        self.tasks = tasks
+        self.units, self.done = epochs, 0
+        self._clip, self._updates = gradient_clip, 0
+        self._epoch: Iterator[B] | None = None
+        self._batch: B | None = None
+        self._ahead: B | None = None
+        self._means: dict[str, dict[str, float]] = {task: {"loss": 0.0} for task in tasks}
+        self._marked: dict[str, Any] = {}
+
+    # ----- what a kind of problem supplies
+
+    @property
+    @abstractmethod
+    def updates_per_epoch(self) -> int:
+        """Updates of an epoch."""
+
+    @property
+    @abstractmethod
+    def planned_updates(self) -> int:
+        """Updates of the whole run."""
+
+    @abstractmethod
+    def trunk(self) -> list[Parameter]:
+        """Return the parameters that several tasks use."""
+
+    @abstractmethod
+    def head(self, task: str) -> list[Parameter]:
+        """Return the parameters that only one task uses."""
+
+    @abstractmethod
+    def batches(self) -> Iterator[B]:
+        """Begin an epoch: yield its batches; at least one."""
+
+    @abstractmethod
+    def gradients(self) -> AutogradGradients:
+        """Differentiate every task's loss on the batch."""
+
+    @abstractmethod
+    def sampled_gradients(self, rng: torch.Generator) -> Tensor:
+        """Return [T, P] the tasks' gradients on the trunk for a batch drawn by `rng`, without dropout.
+
+        Training's state stays untouched.
+        """
+
+    @abstractmethod
+    def revisit(self) -> Tensor:
+        """Return the last batch's losses, with the same dropout noise."""
+
+    @abstractmethod
+    def answers(self, split: SeedList, items: int | None = None) -> Answers[B]:
+        """Return what the model answers on the first `items` rows of a split, without dropout."""
+
+    @abstractmethod
+    def constant_losses(self, split: SeedList) -> Mapping[str, Tensor]:
+        """Return each task's losses [N] on a split if it always answered its best constant.
+
+        The constant is the one that is best on the training rows.
+        """
+
+    @abstractmethod
+    def bad_targets(self, task: str) -> BadTargets | None:
+        """Return what is wrong with a task's training targets; None if nothing is."""
+
+    @abstractmethod
+    def elements(self, task: str) -> int:
+        """Return how many numbers a task answers for a row."""
+
+    @abstractmethod
+    def adam_step(self, task: str) -> float | None:
+        """Return how far one update can move each of a head's parameters; None where nothing bounds it."""
+
+    def measures(self, task: str, answers: Answers[B], split: SeedList) -> dict[str, float]:
+        """Return a task's further figures over all rows, in its own units, by name."""
+        del task, answers, split
+        return {}
+
+    def blind_losses(self) -> Mapping[str, float]:
+        """Return held-out losses that answers without any input reach, where a constant's are above them."""
+        return {}
+
+    # ----- the training
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the trunk."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def parameter_count(self) -> ParameterCount:
+        """Count what the tasks use; heads of tasks that are left out do not count."""
+        shared = sum(parameter.numel() for parameter in self.trunk())
+        own = sum(parameter.numel() for task in self.tasks for parameter in self.head(task))
+        return ParameterCount(shared + own, shared)
+
+    def advance(self) -> Record | None:
+        """Draw the next batch; return the epoch's record with its last one."""
+        if self._epoch is None:
+            self._epoch = self.batches()
+            self._ahead = next(self._epoch)
+            self._means = {task: {"loss": 0.0} for task in self.tasks}
+        self._batch, self._ahead = self._ahead, next(self._epoch, None)
+        if self._ahead is not None:
+            return None
+        self._epoch = None
+        self.done += 1
+        # The means are complete once this batch has been learned from, before anybody sees the record.
+        return {"kind": "unit", "unit": self.done, "tasks": self._means, "extra": {}}
+
+    @property
+    def batch(self) -> B:
+        """The batch that is learned from."""
+        assert self._batch is not None
+        return self._batch
+
+    def update(self) -> None:
+        if self._clip is not None:
+            given = [p for group in self.optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(given, self._clip)
+        self.optimizer.step()
+        self._updates += 1
+
+    def inspect(self) -> TaskSignals:
+        means = {task: figures["loss"] for task, figures in self._means.items()}
+        return self._inspection.take(means, self._updates)
+
+    def restated(self, record: Record, units: int) -> Record:
+        """Return an epoch's record of a run of `units` epochs as this run would have written it."""
+        signals = record.get("signals")
+        if not signals or "reach" not in signals:
+            return record
+        reaches = self._inspection.restated(signals["reach"], units * self.updates_per_epoch)
+        return {**record, "signals": {**signals, "reach": reaches}}
+
+    # ----- scores
+
+    def evaluate(
+        self, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
+    ) -> dict[str, TaskEvaluation]:
+        """Score held-out (or validation) rows without dropout."""
+        # Of all rows, so that a row's skill does not depend on how many others are scored.
+        constants = self.constant_losses(seeds)
+        answers = self.answers(seeds, items)
+        return {task: self._evaluation(task, answers, constants[task], seeds) for task in tasks or self.tasks}
+
+    def _evaluation(
+        self, task: str, answers: Answers[B], constant: Tensor, split: SeedList
+    ) -> TaskEvaluation:
+        losses = answers.losses(task)
+        skill = 100 * (1 - losses / constant.double().mean().clamp(min=_LEAST))
+        figures = {"loss": float(losses.mean()), **self.measures(task, answers, split)}
+        return TaskEvaluation(tuple(skill.tolist()), measures=figures)
+
+    def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
+        raise MtctlError(
+            f"{self.item}s have no episodes to show", hint="--render and --video are for lander runs"
+        )
+
+    # ----- state
+
+    @abstractmethod
+    def budget(self) -> dict[str, int]:
+        """Return what has been spent so far: updates, samples_per_update."""
+
+    @abstractmethod
+    def policy_state(self) -> dict[str, Any]:
+        """Return what evaluation needs: the network's weights."""
+
+    @abstractmethod
+    def load_policy_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what `policy_state` returned."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that decides the future; complete at the end of an epoch only."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+
+    def mark(self) -> None:
+        # The state's tensors are those that training moves.
+        self._marked = deepcopy(self.state_dict())
+
+    def rewind(self) -> None:
+        self.load_state_dict(self._marked)

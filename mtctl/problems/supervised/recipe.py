@@ -1,0 +1,132 @@
+"""The recipe of a supervised problem: what all of them let a diagnosis change, and under which keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
+
+from pydantic import Field
+
+from mtctl.part import LATER, Part, PositiveFloat, PositiveInt
+from mtctl.problems.changes import Changes
+from mtctl.problems.recipe import Recipe
+from mtctl.problems.supervised.interventions import (
+    Adam,
+    Balanced,
+    Clipped,
+    FewRows,
+    HeadRate,
+    Intervention,
+    LossFactor,
+    NoDropout,
+    Only,
+    Rate,
+    Setting,
+    Standardised,
+)
+
+
+class SupervisedTraining(Part):
+    """What can be said of the training of any supervised problem."""
+
+    epochs: PositiveInt = 20
+    head_lr: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """Factor on the learning rate of single heads, by task; those that are not trained do not count."""
+    loss_factor: Annotated[dict[str, PositiveFloat], LATER] = Field(default_factory=dict)
+    """Factor on single losses, by task, before the tasks are balanced; those that are not trained do not
+    count. The number of a task's outputs makes a sum of a mean over them."""
+    gradient_clip: PositiveFloat | None = None
+    """Largest Euclidean norm of the combined gradient; null: no clipping."""
+
+
+class OwnRemedy(NamedTuple):
+    """A remedy that only one problem has.
+
+    Args:
+        name: stable.
+        title: in a few words.
+        interventions: what it changes.
+        documented: which of the documented fixes it is; "" for none.
+        changes_model: whether old checkpoints no longer fit.
+    """
+
+    name: str
+    title: str
+    interventions: tuple[Intervention, ...]
+    documented: str = ""
+    changes_model: bool = False
+
+
+class SupervisedRecipe(Recipe):
+    """Supervised multi-task learning: epochs of batches, each task with a loss of outputs against targets."""
+
+    budget_key: ClassVar[str] = "training.epochs"
+    standardise_key: ClassVar[str]
+    """The dotted key of the list of standardised tasks."""
+    documented: ClassVar[Mapping[str, str]] = {}
+    """Which remedies of any problem are documented fixes of this one: the label, by the remedy's name."""
+
+    training: SupervisedTraining
+
+    @property
+    def units(self) -> int:
+        return self.training.epochs
+
+    def lasting(self, units: int) -> Self:
+        return self.model_copy(update={"training": self.training.model_copy(update={"epochs": units})})
+
+    @property
+    def standardised(self) -> tuple[str, ...]:
+        """The tasks that are standardised."""
+        part, key = self.standardise_key.split(".")
+        tasks: tuple[str, ...] = getattr(getattr(self, part), key)
+        return tasks
+
+    def own_remedies(self, task: str) -> Iterable[OwnRemedy]:
+        """Yield the remedies for a stuck task that only this problem has."""
+        del task
+        return ()
+
+    def changes(self, *interventions: Intervention) -> Changes:
+        """Return interventions as new values of settings, for `revised`."""
+        changes: dict[str, Any] = {}
+        for intervention in interventions:
+            changes |= self._change(intervention)
+        return changes
+
+    def _change(self, intervention: Intervention) -> Changes:
+        match intervention:
+            case Only(tasks=tasks):
+                return {"problem.tasks": list(tasks)}
+            case Balanced(kind=kind, settings=settings):
+                return {"balancer": {"kind": kind, **settings}}
+            case Standardised(tasks=tasks):
+                return {self.standardise_key: list(dict.fromkeys([*self.standardised, *tasks]))}
+            case HeadRate(task=task, factor=factor):
+                return {"training.head_lr": {task: factor}}
+            case LossFactor(task=task, factor=factor):
+                given = self.training.loss_factor.get(task, 1.0)
+                return {"training.loss_factor": {task: factor * given}}
+            case Clipped(norm=norm):
+                return {"training.gradient_clip": norm}
+            case Setting(key=key, value=value):
+                return {key: value}
+            case _:
+                return self._own_change(intervention)
+
+    def _own_change(self, intervention: Rate | NoDropout | Adam | FewRows) -> Changes:
+        """Return what is set under other keys in every problem."""
+        raise NotImplementedError
+
+    def without(self, tasks: Collection[str]) -> Self:
+        """Return the recipe in which some tasks are not trained, and no setting speaks of them."""
+        told = self.model_dump(mode="json")
+        told["problem"]["tasks"] = [task for task in self.problem.tasks if task not in tasks]
+        return type(self).model_validate({**told, "balancer": _left_out(told["balancer"], tasks)})
+
+
+def _left_out(value: Any, names: Collection[str]) -> Any:
+    """Return nested settings without the entries of these names."""
+    if isinstance(value, dict):
+        return {key: _left_out(entry, names) for key, entry in value.items() if key not in names}
+    return [_left_out(entry, names) for entry in value] if isinstance(value, list) else value
