@@ -75,6 +75,7 @@ class Kind(Generic[R]):
             does.
         without_success: tasks in which no item can succeed, and why.
         published: what others have published about it.
+        complete: return a recipe with what only code that it names can tell, such as which tasks there are.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Kind(Generic[R]):
     no_experiments: str | None
     without_success: Mapping[str, str] = field(default_factory=dict)
     published: Published | None = None
+    complete: Callable[[R], R] = lambda recipe: recipe
 
     @property
     def played(self) -> bool:

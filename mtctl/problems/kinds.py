@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mtctl.problems.kind import Kind
 from mtctl.problems.lander.kind import LANDER
+from mtctl.problems.python.kind import PYTHON
 from mtctl.problems.recipe import Recipe
 from mtctl.problems.sizes import require_memory
 from mtctl.problems.windows.kind import WINDOWS
@@ -17,13 +18,22 @@ from mtctl.problems.windows.kind import WINDOWS
 if TYPE_CHECKING:
     from mtctl.problems.contract import Problem
 
-KINDS: Final[dict[str, Kind[Any]]] = {kind.name: kind for kind in (LANDER, WINDOWS)}
+KINDS: Final[dict[str, Kind[Any]]] = {kind.name: kind for kind in (LANDER, WINDOWS, PYTHON)}
 """By `problem.kind`."""
 
 
 def kind_of(recipe: Recipe) -> Kind[Any]:
     """Return the kind of a recipe's problem."""
     return KINDS[recipe.problem.kind]
+
+
+def complete(recipe: Recipe) -> Recipe:
+    """Return the recipe with what only its code can tell, such as which tasks there are.
+
+    Raises:
+        MtctlError: the code cannot be run.
+    """
+    return kind_of(recipe).complete(recipe)
 
 
 def build(recipe: Recipe, seed: int) -> Problem:

@@ -55,7 +55,7 @@ class Recipe(Part):
     budget_key: ClassVar[str] = ""
     """The dotted key of how long a run is."""
     data_key: ClassVar[KeyPath] = ()
-    """Where the part stands that says which file the data come from, in `path` and `known_as`."""
+    """Where it stands which file the data come from; `known_as` stands beside it."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     """The results folder: letters, digits, `.`, `_` and `-`."""

@@ -83,12 +83,13 @@ def _located(recipe: Recipe | None, tree: Node) -> Recipe | None:
     """
     if recipe is None or recipe.data_path is None:
         return recipe
-    path, known_as = (follow(tree, (*recipe.data_key, key)).place.source for key in ("path", "known_as"))
+    places = recipe.data_key, (*recipe.data_key[:-1], "known_as")
+    path, known_as = (follow(tree, keys).place.source for keys in places)
     place = str(_tidy(Path.cwd() / recipe.data_path))
     if any("\ud800" <= character <= "\udfff" for character in place):  # how Python shows such bytes
         raise MtctlError(
             f"{place}: its name is not UTF-8, so a recipe cannot contain it "
-            f"({'.'.join(map(str, recipe.data_key))}.path)",
+            f"({'.'.join(map(str, recipe.data_key))})",
             hint="rename the file, or the folder in which mtctl runs",
         )
     known = recipe.data_name if path is known_as else None

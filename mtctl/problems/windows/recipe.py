@@ -26,7 +26,7 @@ class WindowsRecipe(SupervisedRecipe):
         "batch_scale": "fix 4",
         "manual": "fix 5",
     }
-    data_key: ClassVar[KeyPath] = ("problem", "data")
+    data_key: ClassVar[KeyPath] = ("problem", "data", "path")
 
     problem: WindowsProblem
     model: SequenceModel

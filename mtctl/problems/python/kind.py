@@ -1,0 +1,40 @@
+"""A model of one's own as a kind of problem."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mtctl.problems.kind import Kind
+from mtctl.problems.python.recipe import PythonRecipe
+from mtctl.problems.score import LOSSES, SKILL
+
+if TYPE_CHECKING:
+    from mtctl.problems.python.problem import OwnModel
+
+
+def _build(recipe: PythonRecipe, seed: int) -> OwnModel:
+    from mtctl.problems.python.problem import OwnModel  # noqa: PLC0415 - torch is for what is trained
+
+    return OwnModel(recipe, seed)
+
+
+def _complete(recipe: PythonRecipe) -> PythonRecipe:
+    from mtctl.problems.python.problem import complete  # noqa: PLC0415
+
+    return complete(recipe)
+
+
+PYTHON: Final = Kind(
+    name="python",
+    title="a model of your own",
+    recipe=PythonRecipe,
+    build=_build,
+    complete=_complete,
+    unit="epoch",
+    item="row",
+    score=SKILL,
+    figures=LOSSES,
+    steps_per_unit=None,
+    glance=5,
+    no_experiments=None,
+)
