@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,3 +74,8 @@ def call(what: str, function: Callable[..., T], /, *arguments: Any, **named: Any
         return function(*arguments, **named)
     except Exception as error:
         raise MtctlError(f"{what} failed: {type(error).__name__}: {error}") from error
+
+
+def file_digest(builder: Builder) -> str | None:
+    """Return the SHA-256 of the file that the function stands in."""
+    return hashlib.sha256(builder.file.read_bytes()).hexdigest()
