@@ -39,9 +39,10 @@ def test_only_a_file_that_extends_nothing_needs_all_keys(kind: str, required: li
 
 
 def test_families_are_told_apart_by_what_they_alone_have() -> None:
-    lander, windows = (set(family["properties"]) for family in FAMILIES.values())
+    lander, windows, python = (set(family["properties"]) for family in FAMILIES.values())
     assert lander - windows == {"agent"}
     assert windows - lander == {"model", "training"}
+    assert windows - python == {"model"}
 
 
 def test_every_field_is_explained_or_its_part_is() -> None:
