@@ -269,7 +269,7 @@ def test_generators_start_from_the_seed_and_are_left_as_they_were(write: Write) 
     top = sys.modules["nets"].TOP
     write(Path("nets.py").read_text(encoding="utf-8") + "\n")
     find_builder("nets.py:build")
-    assert sys.modules["nets"].TOP == top
+    assert top == sys.modules["nets"].TOP
 
 
 def test_what_fails_inside_is_told_with_the_users_own_places(write: Write) -> None:

@@ -1,0 +1,150 @@
+"""A user's batches: moved to a device, cut to a few rows, and what of them are a task's targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtctl.errors import MtctlError
+from mtctl.problems.python.builder import call
+from mtctl.problems.python.training import Select, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A batch on its device.
+
+    Args:
+        batch: as the loader yielded it.
+        first: how many of its rows count, from its start; None for all.
+    """
+
+    batch: Any
+    first: int | None = None
+
+
+def mapped(batch: Any, change: Callable[[Tensor], Any]) -> Any:
+    """Return a batch with its tensors changed; tuples, lists and mappings stay what they are."""
+    match batch:
+        case Tensor():
+            return change(batch)
+        case Mapping():
+            changed = {key: mapped(value, change) for key, value in batch.items()}
+            return changed if type(batch) is dict else _alike(batch, changed)
+        case tuple() if hasattr(batch, "_fields"):
+            return type(batch)(*(mapped(value, change) for value in batch))
+        case tuple() | list():
+            return type(batch)(mapped(value, change) for value in batch)
+        case _:
+            return batch
+
+
+def _alike(batch: Any, changed: dict[Any, Any]) -> Any:
+    """Return a mapping of a batch's own class, such as transformers' BatchEncoding, where it can be made."""
+    try:
+        return type(batch)(changed)
+    except Exception:  # noqa: BLE001 - a class of the user's
+        return changed
+
+
+def moved(batch: Any, device: torch.device) -> Any:
+    """Return a batch on a device."""
+    return mapped(batch, lambda tensor: tensor.to(device, non_blocking=True))
+
+
+def tensors(batch: Any) -> Iterator[Tensor]:
+    """Yield the tensors of a batch."""
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, Mapping):
+        for value in batch.values():
+            yield from tensors(value)
+    elif isinstance(batch, tuple | list):
+        for value in batch:
+            yield from tensors(value)
+
+
+def row_count(batch: Any) -> int | None:
+    """Return how many rows the tensors of a batch agree on; None where they do not."""
+    counts = {len(tensor) for tensor in tensors(batch) if tensor.dim()}
+    return counts.pop() if len(counts) == 1 else None
+
+
+def few(batch: Any, count: int) -> Any:
+    """Return the first rows of a batch; the whole batch where its tensors do not agree on rows."""
+    rows = row_count(batch)
+    return batch if rows is None or rows <= count else mapped(batch, lambda t: t[:count] if t.dim() else t)
+
+
+def selected(select: Select, batch: Any, what: str) -> Any:
+    """Return what a selection takes from a batch.
+
+    Raises:
+        MtctlError: the batch has no such key or place, or the user's function fails.
+    """
+    if callable(select):
+        return call(what, select, batch)
+    try:
+        return batch[select]
+    except (KeyError, IndexError, TypeError) as error:
+        raise MtctlError(
+            f"{what} is `{select}` of the batch, which it does not have: {shape_of(batch)}",
+            hint="name a key or place of the batch, or give a function: target=lambda batch: batch[1]",
+        ) from error
+
+
+def target_of(name: str, task: Task, place: int, tasks: int, batch: Any) -> Any:
+    """Return a task's targets in a batch; None where it has none.
+
+    Args:
+        name: of the task.
+        task: itself.
+        place: among the tasks.
+        tasks: how many there are.
+        batch: what the loader yielded.
+    """
+    what = f"the target of `{name}`"
+    if task.target is not None:
+        return selected(task.target, batch, what)
+    if isinstance(batch, Mapping):
+        if name in batch:
+            return batch[name]
+    elif isinstance(batch, tuple | list) and len(batch) > 1:
+        last = batch[-1]
+        if isinstance(last, Mapping):
+            return last.get(name)
+        if len(batch) == 1 + tasks:
+            return batch[1 + place]
+    raise MtctlError(
+        f"{what} is not found in the batch: {shape_of(batch)}",
+        hint=f'say where it stands: mtctl.Task(…, target="{name}") or target=lambda batch: batch[1]',
+    )
+
+
+def shape_of(batch: Any) -> str:
+    """Return what a batch is, in a few words."""
+    match batch:
+        case Tensor():
+            return f"a tensor {list(batch.shape)}"
+        case Mapping():
+            return "a mapping with " + ", ".join(f"`{key}`" for key in list(batch)[:10])
+        case tuple() | list():
+            return f"a {type(batch).__name__} of {len(batch)}: " + ", ".join(map(shape_of, batch[:6]))
+        case _:
+            return type(batch).__name__
+
+
+def iterated(loader: Iterable[Any], what: str) -> Iterator[Any]:
+    """Yield what a user's loader yields.
+
+    Raises:
+        MtctlError: it fails.
+    """
+    iterator = call(what, iter, loader)
+    end = object()
+    while (batch := call(what, next, iterator, end)) is not end:
+        yield batch

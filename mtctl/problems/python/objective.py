@@ -1,0 +1,284 @@
+"""One task of a user's model: its loss, row by row, its best constant, and the unit that its head answers in.
+
+A standardised task answers ŷ = c + s·z, z the head's output: c is the constant that is best on the training
+targets, s their standard deviation (1 where outputs and targets differ in shape, as for classes). Where the
+shapes agree, z is learned from (y − c)/s by the task's own loss, in that unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mtctl.errors import MtctlError
+from mtctl.problems.python.batches import Rows, row_count, selected, shape_of, target_of
+from mtctl.problems.python.builder import call
+from mtctl.problems.python.training import Task
+
+Reduction = Literal["mean", "sum", "batch"]
+"""What a task's loss of a batch is: the mean of its rows' losses, their sum, or nothing that rows have."""
+_ALIKE: Final = 1e-3
+"""Relative difference up to which a loss counts as the mean, or the sum, of its rows' losses: float32."""
+_IGNORED: Final = -100
+"""The class that torch's cross-entropy leaves out."""
+_FITTED: Final = 8192
+"""Training rows, at most, that a best constant is fitted to."""
+
+
+class Pair(NamedTuple):
+    """Outputs [N, …] of a task's head and targets [N, …], without the rows that have no target."""
+
+    output: Tensor
+    target: Tensor
+
+
+class Objective:
+    """What one task minimises.
+
+    Args:
+        name: of the task.
+        task: of the user.
+        place: among the tasks of the user's model.
+        tasks: how many there are.
+        standardised: whether its head answers in units of its targets.
+    """
+
+    def __init__(self, name: str, task: Task, place: int, tasks: int, *, standardised: bool) -> None:
+        self.name, self._task = name, task
+        self._place, self._tasks = place, tasks
+        self._standardised = standardised
+        self.constant: Tensor | None = None
+        self.scale: Tensor | None = None
+        self.reduction: Reduction = "mean"
+        self._batched = True
+
+    # ----- outputs and targets
+
+    def target(self, rows: Rows) -> Tensor | None:
+        """Return the targets of a batch; None where it has none of this task."""
+        target = target_of(self.name, self._task, self._place, self._tasks, rows.batch)
+        if target is None:
+            return None
+        if not isinstance(target, Tensor):
+            raise MtctlError(
+                f"the target of `{self.name}` is {shape_of(target)}, expected a tensor",
+                hint="let the loader yield tensors, or make one: target=lambda batch: torch.tensor(…)",
+            )
+        return target.reshape(1) if not target.dim() else target
+
+    def pair(self, output: Tensor, rows: Rows) -> Pair | None:
+        """Return outputs and targets of the rows that have a target; None where no row has one."""
+        target = self.target(rows)
+        if target is None:
+            return None
+        self._refuse_misfits(output, target)
+        if rows.first is not None:
+            output, target = output[: rows.first], target[: rows.first]
+        present = self._present(target, rows)
+        if present is None:
+            return Pair(output, target)
+        return Pair(output[present], target[present]) if present.any() else None
+
+    def _refuse_misfits(self, output: Tensor, target: Tensor) -> None:
+        if output.device != target.device:
+            raise MtctlError(
+                f"`{self.name}`: outputs are on {output.device}, targets on {target.device}",
+                hint="leave targets where the loader yields them: mtctl moves batches to the model's device",
+            )
+        if not output.dim() or len(output) != len(target):
+            raise MtctlError(
+                f"`{self.name}`: outputs {list(output.shape)} and targets {list(target.shape)} differ in rows",
+                hint="the first dimension of both is the rows of the batch",
+            )
+
+    def _present(self, target: Tensor, rows: Rows) -> Tensor | None:
+        """Return [N] which rows have a target; None where all have."""
+        if self._task.mask is not None:
+            mask: Tensor = selected(self._task.mask, rows.batch, f"the mask of `{self.name}`")
+            present = mask.bool().reshape(-1)[: len(target)]
+        elif target.is_floating_point():
+            present = ~target.isnan().flatten(1).all(1) if target.dim() > 1 else ~target.isnan()
+        else:
+            present = (target != _IGNORED).flatten(1).any(1) if target.dim() > 1 else target != _IGNORED
+        return None if bool(present.all()) else present
+
+    # ----- losses
+
+    def minimised(self, pair: Pair) -> Tensor:
+        """Return the scalar that is minimised on a batch, in the unit that the head answers in."""
+        if not self._standardised or self.constant is None:
+            return self._loss(*pair)
+        if self._same_shape(pair):
+            assert self.scale is not None
+            return self._loss(pair.output, (pair.target - self.constant) / self.scale)
+        return self._loss(self.constant + pair.output, pair.target)
+
+    def answered(self, output: Tensor) -> Tensor:
+        """Return what a head's output says, in the targets' own unit."""
+        if not self._standardised or self.constant is None:
+            return output
+        assert self.scale is not None
+        return self.constant + self.scale * output
+
+    def loss(self, pair: Pair) -> Tensor:
+        """Return the loss of a batch in the targets' own unit."""
+        return self._loss(self.answered(pair.output), pair.target)
+
+    def _loss(self, output: Tensor, target: Tensor) -> Tensor:
+        loss = call(f"the loss of `{self.name}`", self._task.loss, output, target)
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            found = shape_of(loss) if isinstance(loss, Tensor) else type(loss).__name__
+            raise MtctlError(
+                f"the loss of `{self.name}` is {found}, expected a scalar tensor",
+                hint="reduce it over the rows: loss.mean()",
+            )
+        return loss.reshape(())
+
+    def row_losses(self, pair: Pair) -> Tensor:
+        """Return the losses [N] of the rows in the targets' own unit; [1] where rows have none of their own."""
+        return self._rows(Pair(self.answered(pair.output), pair.target))
+
+    def _rows(self, pair: Pair) -> Tensor:
+        if self.reduction == "batch":
+            return self._loss(*pair).reshape(1)
+        if self._batched:
+            losses: Tensor = torch.func.vmap(self._of_row, randomness="same")(*pair)
+            return losses
+        return torch.stack([self._of_row(output, target) for output, target in zip(*pair, strict=True)])
+
+    def _of_row(self, output: Tensor, target: Tensor) -> Tensor:
+        return self._task.loss(output.unsqueeze(0), target.unsqueeze(0)).reshape(())
+
+    @torch.no_grad()
+    def learn_reduction(self, pair: Pair) -> None:
+        """Find out what the loss of a batch is to the losses of its rows."""
+        whole = float(self._loss(*pair))
+        for batched in (True, False):
+            self._batched = batched
+            try:
+                rows = self._rows(pair)
+            except Exception:  # noqa: BLE001 - a loss may do anything; one that rows cannot have is no mistake
+                continue
+            for reduction, value in (("mean", rows.mean()), ("sum", rows.sum())):
+                if abs(float(value) - whole) <= _ALIKE * max(abs(whole), 1e-12):
+                    self.reduction = reduction
+                    return
+        self.reduction = "batch"
+
+    # ----- the best constant
+
+    def fit(self, targets: Tensor, output: Tensor) -> None:
+        """Find the constant that is best on training targets, and their standard deviation.
+
+        Args:
+            targets: [N, …] of training rows.
+            output: [n, …] of the head, whose shape the constant has.
+        """
+        targets = targets[:_FITTED]
+        shape = output.shape[1:]
+        same = targets.shape[1:] == shape and targets.is_floating_point()
+        starts = [torch.zeros(shape, device=output.device)]
+        if same:
+            finite = torch.where(targets.isfinite(), targets, torch.nan)
+            starts += [finite.nanmean(0).nan_to_num(), finite.nanmedian(0).values.nan_to_num()]
+            spread = (finite - starts[1]).square().nanmean(0).sqrt()
+            self.scale = torch.where(spread > 0, spread, 1.0).nan_to_num(1.0).float()
+        else:
+            self.scale = torch.ones((), device=output.device)
+            starts += self._log_shares(targets, shape)
+        self.constant = self._fitted(starts, targets)
+
+    @staticmethod
+    def _log_shares(targets: Tensor, shape: torch.Size) -> list[Tensor]:
+        """Return the logarithms of the classes' shares, where outputs [C, …] are of classes [N, …]."""
+        if targets.is_floating_point() or not shape:
+            return []
+        known = targets[(targets >= 0) & (targets < shape[0])].long()
+        counts = torch.bincount(known.flatten(), minlength=shape[0]).float().clamp(min=0.5)
+        log = (counts / counts.sum()).log()
+        return [log.reshape(-1, *[1] * (len(shape) - 1)).expand(shape).to(targets.device)]
+
+    def _fitted(self, starts: Sequence[Tensor], targets: Tensor) -> Tensor | None:
+        """Return the constant of least loss: the best start, moved by L-BFGS where that lowers it."""
+
+        def loss_of(constant: Tensor) -> Tensor:
+            loss = self._loss(constant.expand(len(targets), *constant.shape), targets)
+            return loss / len(targets) if self.reduction == "sum" else loss
+
+        try:
+            with torch.no_grad():
+                scored = [(float(loss_of(start)), start) for start in starts]
+            scored = [(loss, start) for loss, start in scored if loss == loss]  # noqa: PLR0124 - NaN
+            if not scored:
+                return None
+            least, best = min(scored, key=lambda entry: entry[0])
+            with torch.enable_grad():
+                moved = best.detach().clone().float().requires_grad_()
+                optimizer = torch.optim.LBFGS([moved], max_iter=100, line_search_fn="strong_wolfe")
+
+                def closure() -> float:
+                    optimizer.zero_grad()
+                    loss = loss_of(moved)
+                    loss.backward()
+                    return float(loss.detach())
+
+                optimizer.step(closure)
+            with torch.no_grad():
+                return moved.detach() if float(loss_of(moved.detach())) < least else best.detach()
+        except MtctlError:
+            raise
+        except Exception:  # noqa: BLE001 - a loss that has no gradient at a constant, or is none of a constant
+            return None
+
+    def distance(self, targets: Tensor) -> float:
+        """Return how far a head has to travel: RMS distance of targets from its first answers, in its unit.
+
+        First answers are about 0, or about the constant of a standardised task. NaN for other targets.
+        """
+        assert self.scale is not None
+        if (
+            self.constant is None
+            or targets.shape[1:] != self.constant.shape
+            or not targets.is_floating_point()
+        ):
+            return float("nan")
+        gap = (targets - self.constant) / self.scale if self._standardised else targets
+        return float(gap[gap.isfinite()].double().square().mean().sqrt())
+
+    def constant_losses(self, targets: Tensor) -> Tensor:
+        """Return the losses [N] of the best constant on targets [N, …], in their own unit."""
+        assert self.constant is not None
+        return self._rows(Pair(self.constant.expand(len(targets), *self.constant.shape), targets))
+
+    @torch.no_grad()
+    def constant_losses_of(self, rows: Rows) -> Tensor:
+        """Return the losses of the best constant on the rows of a batch that have a target."""
+        assert self.constant is not None
+        target = self.target(rows)
+        if target is None:
+            return torch.empty(0)
+        pair = self.pair(self.constant.expand(len(target), *self.constant.shape), rows)
+        return torch.empty(0) if pair is None else self._rows(pair)
+
+    def wrong(self, targets: Tensor) -> Tensor:
+        """Return [N] which training targets are infinite, partly missing, or no class that there is."""
+        flat = targets.flatten(1) if targets.dim() > 1 else targets[:, None]
+        if targets.is_floating_point():
+            return flat.isinf().any(1) | (flat.isnan().any(1) & ~flat.isnan().all(1))
+        classes = 0 if self.constant is None or not self.constant.dim() else self.constant.shape[0]
+        is_class = self.constant is not None and self.constant.shape[1:] == targets.shape[1:]
+        if not is_class or targets.dtype == torch.bool:
+            return torch.zeros(len(targets), dtype=torch.bool, device=targets.device)
+        return ((flat != _IGNORED) & ((flat < 0) | (flat >= classes))).any(1)
+
+    def _same_shape(self, pair: Pair) -> bool:
+        return pair.output.shape == pair.target.shape and pair.target.is_floating_point()
+
+
+def rows_of(rows: Rows) -> int:
+    """Return how many rows of a batch count."""
+    count = row_count(rows.batch) or 1
+    return count if rows.first is None else min(count, rows.first)
