@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from mtctl.errors import ExitCode, MtctlError
@@ -386,16 +387,16 @@ def test_trainings_that_can_be_trained(changes: dict[str, Any]) -> None:
         ({"model": None}, "`model` must be an nn.Module, but it is None", "give the module"),
         ({"model": nn.ReLU()}, "`model` has no parameter that can be trained", "requires_grad"),
         ({"model": nn.LazyLinear(2)}, "parameters without a shape yet", "call it on a batch"),
-        ({"tasks": [Task(len)]}, "`tasks` must be a mapping", "mtctl.Task(loss=…)"),
+        ({"tasks": [Task(F.l1_loss)]}, "`tasks` must be a mapping", "mtctl.Task(loss=…)"),
         ({"tasks": {}}, "there are no tasks", "losses=lambda batch"),
         ({"losses": len}, "`tasks` and `losses` are both given", "leave out `losses`"),
         ({"tasks": {"depth": len}}, "task `depth` must be an mtctl.Task", "mtctl.Task(loss=…)"),
-        ({"tasks": {1: Task(len)}}, "called 1, which is no string", "words"),
-        ({"tasks": {"": Task(len)}}, "cannot be called ''", "printable"),
-        ({"tasks": {"a/b": Task(len)}}, "cannot be called 'a/b'", "neither `|`"),
-        ({"tasks": {"a.b": Task(len)}}, "cannot be called 'a.b'", "neither `|`"),
-        ({"tasks": {"a|b": Task(len)}}, "cannot be called 'a|b'", "neither `|`"),
-        ({"tasks": {"a\n": Task(len)}}, "cannot be called", "printable"),
+        ({"tasks": {1: Task(F.l1_loss)}}, "called 1, which is no string", "words"),
+        ({"tasks": {"": Task(F.l1_loss)}}, "cannot be called ''", "printable"),
+        ({"tasks": {"a/b": Task(F.l1_loss)}}, "cannot be called 'a/b'", "neither `|`"),
+        ({"tasks": {"a.b": Task(F.l1_loss)}}, "cannot be called 'a.b'", "neither `|`"),
+        ({"tasks": {"a|b": Task(F.l1_loss)}}, "cannot be called 'a|b'", "neither `|`"),
+        ({"tasks": {"a\n": Task(F.l1_loss)}}, "cannot be called", "printable"),
         ({"tasks": depth(loss=nn.L1Loss)}, "`loss` of task `depth` is the class L1Loss", "L1Loss()"),
         ({"tasks": depth(loss=None)}, "`loss` of task `depth` must be a function", "lambda outputs"),
         ({"tasks": depth(score=3)}, "`score` of task `depth` must be a function", "lambda outputs"),
