@@ -19,15 +19,18 @@ if TYPE_CHECKING:
     from mtctl.library.balance import balance
     from mtctl.library.balancer import Balancer
     from mtctl.library.report import Report
+    from mtctl.problems.python.training import Task, Training
 
 __version__ = "0.1.0"
-__all__ = ["BalanceError", "Balancer", "Report", "__version__", "balance"]
+__all__ = ["BalanceError", "Balancer", "Report", "Task", "Training", "__version__", "balance"]
 
 #: Where each name is: imported when it is used, because torch takes seconds that `mtctl --help` has not.
 _HOMES: Final = {
     "BalanceError": "mtctl.balancing.errors",
     "Balancer": "mtctl.library.balancer",
     "Report": "mtctl.library.report",
+    "Task": "mtctl.problems.python.training",
+    "Training": "mtctl.problems.python.training",
     "balance": "mtctl.library.balance",
 }
 

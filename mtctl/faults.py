@@ -19,7 +19,7 @@ _HINTS: Final = {
     errno.EAGAIN: "too many processes are running: end some, or use fewer --jobs",
 }
 _NO_TEMPORARY_FOLDER: Final = "No usable temporary directory"
-_NO_MEMORY: Final = "can't allocate memory"  # torch has no exception of its own for it on a CPU
+_NO_MEMORY: Final = ("can't allocate memory", "out of memory")  # torch's words on a CPU and on others
 _NO_THREAD: Final = "can't start new thread"
 _NUL: Final = "embedded null"
 
@@ -38,11 +38,19 @@ def explain(error: BaseException) -> MtctlError | None:
             return MtctlError(f"a package cannot be loaded: {text}", hint="reinstall mtctl with pip")
         case ValueError() if _NUL in text:
             return MtctlError("a path contains a NUL character, which file names cannot have")
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY in text):
+    if is_of_memory(error):
         return MtctlError("there is not enough memory", hint=_HINTS[errno.ENOMEM])
     if isinstance(error, RuntimeError) and _NO_THREAD in text:
         return MtctlError("the system cannot start another thread", hint=_HINTS[errno.EAGAIN])
     return None
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Return whether memory did not suffice, of the machine or of a GPU."""
+    text = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY)
+    )
 
 
 def in_one_line(error: BaseException) -> str:

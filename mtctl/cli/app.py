@@ -51,7 +51,8 @@ app = typer.Typer(
     name="mtctl",
     cls=_Verbs,
     help="Find out why one task of a multi-task model does not learn, train the cure, prove the difference.",
-    epilog="A RECIPE is a path or the name of a built-in recipe: see `mtctl recipes list`.",
+    epilog="A RECIPE is a path, the name of a built-in recipe (see `mtctl recipes list`), or "
+    "FILE.py:FUNCTION, which builds a model of your own.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

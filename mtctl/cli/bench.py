@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mtctl.cli.code import completed
 from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 _METHODS = "Methods, separated by commas. [default: all that need no settings]"
 _TASKS = "Numbers of tasks, separated by commas. [default: 2,4,10,40]"
-_RECIPE = "Measure in the training of this recipe instead of the reference network."
+_RECIPE = "Measure in this recipe's training, or FILE.py:FUNCTION's, instead of the reference network."
 _BLOCKS = "How often each method is timed, in turns."
 _NUMBER = re.compile("[0-9]{1,9}")
 _MOST_TASKS = 1000
@@ -50,7 +51,7 @@ def bench(
                 err().print(f"{number} tasks: {len(chosen)} methods …", soft_wrap=True)
             found[f"{number} tasks"] = on_reference(chosen, number, blocks)
     else:
-        loaded = load(recipe)
+        loaded = completed(load(recipe))
         if not as_json:
             err().print(f"{loaded.name}: {len(chosen)} methods …", soft_wrap=True)
         found[loaded.name] = on_recipe(chosen, loaded, blocks)

@@ -43,13 +43,14 @@ def diagnose(
         str | None,
         typer.Argument(
             metavar="TARGET",
-            help=f"A recipe, a run directory, or a .csv or .jsonl file of metrics. [default: {_TARGET}]",
+            help="A recipe, FILE.py:FUNCTION, a run directory, or a .csv or .jsonl file of metrics. "
+            f"[default: {_TARGET}]",
             show_default=False,
         ),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Epochs to train a windows recipe for. [default: 5]"),
+        typer.Option(metavar="N", min=1, help="Epochs to train a supervised recipe for. [default: 5]"),
     ] = None,
     episodes: Annotated[
         int | None,
@@ -76,7 +77,7 @@ def diagnose(
         bool | None,
         typer.Option(
             "--verify/--no-verify",
-            help="Prove causes and remedies by training. [default: on for windows recipes, which takes "
+            help="Prove causes and remedies by training. [default: on for supervised recipes, which takes "
             "minutes; off for the lander, where it would take hours]",
         ),
     ] = None,

@@ -8,6 +8,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mtctl.cli.code import completed
 from mtctl.errors import MtctlError
 from mtctl.text import command_line
 
@@ -59,17 +60,22 @@ _EXPERIMENTS: Final[Mapping[str, str]] = {
 
 
 def kind_of(target: str) -> Kind:
-    """Return what a target is: a directory with a run in it, figures in a file or a pipe, or else a recipe.
+    """Return what a target is: a directory with a run in it, figures in a file or a pipe, or else a recipe,
+    which a function of one's own stands for too.
 
     Raises:
         MtctlError: there is nothing of that name, or it is nothing that can be diagnosed.
     """
     from mtctl.engine.files import is_stream
+    from mtctl.problems.python import source as python
     from mtctl.recipes import builtin
+    from mtctl.recipes.direct import is_function
 
     if not target:
         raise MtctlError("expected a target: a recipe, a run directory or a metrics file")
     path = Path(target)
+    if is_function(target):
+        return Kind.RECIPE
     if not builtin.exists(path):
         if target in builtin.names():
             return Kind.RECIPE
@@ -81,6 +87,8 @@ def kind_of(target: str) -> Kind:
         return Kind.METRICS
     if path.suffix.lower() in _RECIPES:
         return Kind.RECIPE
+    if path.suffix == python.SUFFIX:
+        python.split(target)
     hint = "a recipe ends in .yaml, a metrics file in .csv or .jsonl"
     if path.suffix == ".pt":
         hint = f"name the run's directory: {path.parent.parent}"
@@ -134,7 +142,7 @@ def recipes_of(reference: str, overrides: Sequence[str], units: int | None) -> t
     """Return a recipe with its own length, and with the length that is looked at.
 
     Args:
-        reference: a path, or the name of a built-in recipe.
+        reference: a path, the name of a built-in recipe, or a function, whose file is run.
         overrides: the arguments of `-o`; one of the length holds for both.
         units: to look at, of all tasks together; None: the usual number of the kind of problem, or the
             recipe's own where it has fewer. Where units are of one task, every task has equally many.
@@ -148,9 +156,14 @@ def recipes_of(reference: str, overrides: Sequence[str], units: int | None) -> t
     full = load(reference, overrides)
     multiple = full.units // full.budget_value
     if units is not None:
-        return full, load(reference, [*overrides, f"{full.budget_key}={ceil(units / multiple)}"])
-    usual = min(ceil(KINDS[full.problem.kind].glance / multiple), full.budget_value)
-    return full, load(reference, [f"{full.budget_key}={usual}", *overrides])
+        short = load(reference, [*overrides, f"{full.budget_key}={ceil(units / multiple)}"])
+    else:
+        usual = min(ceil(KINDS[full.problem.kind].glance / multiple), full.budget_value)
+        short = load(reference, [f"{full.budget_key}={usual}", *overrides])
+    known = completed(full)
+    if known is not full:  # they differ in their length only, and the code runs once
+        short = short.model_copy(update={"problem": known.problem})
+    return known, short
 
 
 def columns_of(text: str) -> dict[str, str]:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtctl.cli.code import say_running_of
 from mtctl.errors import MtctlError
 from mtctl.text import command_line
 
 if TYPE_CHECKING:
     from mtctl.history.formats import Run
 
-_DATA = "problem.data.path="
+_PLACES = ("problem.data.path=", "problem.build=")
 _SHOWN = 3  # episodes of each task that are rendered
 
 
@@ -49,7 +50,7 @@ def evaluate(
             "-o",
             "--override",
             metavar="KEY=VALUE",
-            help="Say where the data is now: -o problem.data.path=FILE.",
+            help="Say where the data or code is now: -o problem.data.path=FILE, -o problem.build=….",
         ),
     ] = None,
     jobs: Annotated[
@@ -89,14 +90,15 @@ def evaluate(
             hint="leave out one of them; --video works with --jobs",
         )
     for override in overrides or ():
-        if not override.startswith(_DATA):
+        if not override.startswith(_PLACES):
             raise MtctlError(
                 f"-o {override}: a run is evaluated with the recipe that it was trained with",
-                hint=f"only the place of its data can change: -o {_DATA}FILE",
+                hint=f"only the place of its data or code can change: -o {_PLACES[0]}FILE, -o {_PLACES[1]}…",
             )
     runs = [read_run(directory) for directory in find_runs(paths)]
     if render is not None or video is not None:
         _require_pictures(runs, window=render is not None, video=video)
+    say_running_of(runs, overrides or ())
     specs = [
         EvaluationSpec(
             run.path,

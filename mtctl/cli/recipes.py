@@ -1,4 +1,4 @@
-"""`mtctl recipes`: find, read, copy, check and compare recipes."""
+"""`mtctl recipes`: find, read, write, copy, check and compare recipes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtctl.cli.code import completed
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.explain import list_methods
 from mtctl.cli.usage import Verb
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 _WIDTH, _INDENT = 80, "    "
 _TRAINS = re.compile(r"mtctl train \S+")
 
-app = typer.Typer(help="List, show, copy, check and compare recipes.", rich_markup_mode=None)
+app = typer.Typer(help="List, show, write, copy, check and compare recipes.", rich_markup_mode=None)
 
 _RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A path or the name of a built-in recipe.")
+    str,
+    typer.Argument(metavar="RECIPE", help="A path, the name of a built-in recipe, or FILE.py:FUNCTION."),
 ]
 _Overrides = Annotated[
     list[str] | None,
@@ -94,14 +96,14 @@ def show(
     as_json: _Json = False,
 ) -> None:
     """Print a recipe with `extends:`, defaults and overrides resolved."""
-    from mtctl.recipes import builtin
+    from mtctl.recipes.direct import recipe_file
     from mtctl.recipes.loading import dump, load
     from mtctl.yaml.sources import read
 
     if source and (overrides or as_json):
         raise MtctlError("--source prints the unchanged file: it works with neither -o nor --json")
     if source:
-        _print_source(read(builtin.find(recipe)).text)
+        _print_source(read(recipe_file(recipe)).text)
         return
     resolved = load(recipe, overrides or [])
     if as_json:
@@ -126,24 +128,73 @@ def copy(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
     """Copy a recipe into a file of your own that depends on no other file."""
-    from mtctl.engine.files import is_stream, write_output
     from mtctl.recipes import builtin
+    from mtctl.recipes.direct import recipe_file
     from mtctl.recipes.loading import dump, load
     from mtctl.yaml.sources import read
 
-    original = builtin.find(recipe)
+    original = recipe_file(recipe)
     target = path / original.name if path.is_dir() else path
-    if target.exists() and not (force or is_stream(target)):
-        raise MtctlError(f"{target} exists", hint="--force overwrites it")
+    _require_free(target, force=force)
     own_command = command_line(["mtctl", "train", str(target)])
     lines = (_TRAINS.sub(lambda _: own_command, line) for line in builtin.header(read(original).text))
     head = "".join(f"# {show_text(line)}".rstrip() + "\n" for line in lines)
+    _write(target, f"{head}\n{dump(load(original))}".lstrip())
+    err().print("hint: also change its `name:`, which is the folder of the results", soft_wrap=True)
+
+
+@app.command(cls=Verb)
+def init(
+    function: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.py:FUNCTION", help="The function that builds a model of your own; its file is run."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="PATH", help="The new file, or a directory for it. [default: NAME.yaml]"
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+) -> None:
+    """Write a recipe for a model of your own: every key with what it means."""
+    from mtctl.recipes.commented import commented
+    from mtctl.recipes.direct import is_function
+    from mtctl.recipes.loading import load
+
+    if not is_function(function):
+        from mtctl.problems.python.source import split
+
+        split(function)
+        raise MtctlError(f"{function} is a file, not a function", hint="name it as FILE.py:FUNCTION")
+    recipe = load(function)
+    usual = f"{recipe.name}.yaml"
+    target = Path(usual) if output is None else output / usual if output.is_dir() else output
+    _require_free(target, force=force)
+    commands = [command_line(["mtctl", verb, str(target)]) for verb in ("diagnose", "train")]
+    others = ["  mtctl recipes list --methods", "  mtctl recipes check " + command_line([str(target)])]
+    head = [f"Trains what {function} builds.", "", *(f"  {command}" for command in commands), *others, ""]
+    _write(target, commented(completed(recipe), [show_text(line) for line in head]))
+    err().print(f"next: `{commands[0]}` or `{commands[1]}`", soft_wrap=True)
+
+
+def _require_free(target: Path, *, force: bool) -> None:
+    from mtctl.engine.files import is_stream
+
+    if target.exists() and not (force or is_stream(target)):
+        raise MtctlError(f"{target} exists", hint="--force overwrites it")
+
+
+def _write(target: Path, text: str) -> None:
+    from mtctl.engine.files import write_output
+
     try:
-        write_output(target, f"{head}\n{dump(load(original))}".lstrip())
+        write_output(target, text)
     except OSError as error:
         raise MtctlError(f"{target} cannot be written: {error.strerror}") from error
     err().print(f"wrote {target}", soft_wrap=True)
-    err().print("hint: also change its `name:`, which is the folder of the results", soft_wrap=True)
 
 
 @app.command(cls=Verb)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtctl.cli.code import completed
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.terminal.console import err, write
 
@@ -24,11 +25,18 @@ _MOST_SEEDS = 10_000  # a slip, not a plan
 def train(
     context: typer.Context,
     recipes: Annotated[
-        list[str], typer.Argument(metavar="RECIPE", help="Paths or names of built-in recipes.")
+        list[str],
+        typer.Argument(metavar="RECIPE", help="Paths, names of built-in recipes, or FILE.py:FUNCTION."),
     ],
     overrides: Annotated[
         list[str] | None,
         typer.Option("-o", "--override", metavar="KEY=VALUE", help="Change a key: -o agent.lr=1e-3."),
+    ] = None,
+    balancer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND", help="Balance the tasks by this method, which then ends the recipe's name."
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -58,14 +66,14 @@ def train(
 ) -> int:
     """Train recipes, each with one or more seeds, into results/NAME/seedK."""
     from mtctl.problems.sizes import doubt, require_memory
-    from mtctl.recipes.loading import load
     from mtctl.text import command_line
 
     if resume and force:
         raise MtctlError("--resume and --force exclude each other")
     numbers = parse_seeds(seed, seeds)
-    loaded = [load(reference, overrides or []) for reference in recipes]
+    loaded = [_load(reference, overrides or [], balancer) for reference in recipes]
     _refuse_same_names(loaded)
+    loaded = [completed(recipe) for recipe in loaded]
     for recipe in loaded:
         require_memory(recipe)
         if found := doubt(recipe):
@@ -85,6 +93,22 @@ def train(
         return train_many(specs, results_dir, jobs, quiet=quiet, as_json=as_json)
     again = [*(word for word in context.obj if word != "--force"), *([] if resume else ["--resume"])]
     return train_one(specs[0], command_line(again), quiet=quiet, as_json=as_json)
+
+
+def _load(reference: str, overrides: list[str], balancer: str | None) -> Recipe:
+    """Return a recipe; another balancing method than its own ends its name, so that both can be compared."""
+    from mtctl.catalogue.settings import known_kind
+    from mtctl.recipes.loading import load
+
+    if balancer is None:
+        return load(reference, overrides)
+    if any(override.startswith(("balancer=", "balancer.kind=")) for override in overrides):
+        raise MtctlError("--balancer and -o balancer.kind exclude each other")
+    kind = known_kind(balancer)
+    own = load(reference)
+    if [method.kind for method in own.chain] == [kind]:
+        return load(reference, overrides)
+    return load(reference, [f"name={own.name}_{kind}", f"balancer={{kind: {kind}}}", *overrides])
 
 
 def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:

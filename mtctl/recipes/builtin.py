@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from mtctl.errors import MtctlError
+from mtctl.problems.python import source as python
 from mtctl.yaml.mistakes import closest, shortened
 
 _SUFFIX = ".yaml"
@@ -47,6 +48,8 @@ def find(reference: str | Path) -> Path:
     if not name:
         raise MtctlError("expected a recipe: a path, or the name of a built-in recipe", hint=_LIST)
     if exists(path) and not path.is_dir():
+        if path.suffix == python.SUFFIX:
+            python.split(name)
         return path
     if name in names() and (built_in := path_of(name)):
         return built_in

@@ -9,6 +9,7 @@ from pathlib import Path
 from mtctl.errors import MtctlError
 from mtctl.problems.recipe import Recipe
 from mtctl.recipes import builtin
+from mtctl.recipes.direct import is_function, recipe_text
 from mtctl.recipes.family import recipe_class
 from mtctl.recipes.overrides import override
 from mtctl.recipes.resolved import ABSENT, differences, dump, recipe_hash
@@ -29,12 +30,18 @@ def load(reference: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Return a recipe with `extends:` resolved and `key.path=value` overrides applied.
 
     Args:
-        reference: a recipe file, or the name of a built-in recipe.
+        reference: a recipe file, the name of a built-in recipe, or a function that builds a model of one's
+            own, `FILE.py:FUNCTION`; its file is not run.
         overrides: the arguments of `-o`.
 
     Raises:
         MtctlError: there is no such recipe, or it is wrong: all problems, each with its place.
     """
+    if is_function(str(reference)):
+        source = recipe_text(str(reference))
+        return _checked(
+            source.name, lambda mistakes: _overridden(_parsed(source, mistakes), overrides, mistakes)
+        )
     path = builtin.find(reference)
     return _checked(str(path), lambda mistakes: _overridden(_extended(path, mistakes), overrides, mistakes))
 
@@ -70,6 +77,12 @@ def _checked(name: str, tree_of: Callable[[list[Mistake]], Node | None]) -> Reci
     if recipe is None or mistakes:
         raise refusal(name, mistakes)
     return recipe
+
+
+def _parsed(source: Source, mistakes: list[Mistake]) -> Node:
+    tree = parse(source, mistakes)
+    assert tree is not None
+    return tree
 
 
 def _overridden(tree: Node, overrides: Sequence[str], mistakes: list[Mistake]) -> Node:

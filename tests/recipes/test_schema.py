@@ -29,6 +29,7 @@ def test_a_family_knows_the_loader_s_own_key_and_all_of_the_recipe_s(kind: str) 
     [
         ("lander", ["name", "problem", "balancer", "agent"]),
         ("windows", ["name", "problem", "balancer", "model"]),
+        ("python", ["name", "problem", "balancer"]),
     ],
 )
 def test_only_a_file_that_extends_nothing_needs_all_keys(kind: str, required: list[str]) -> None:
@@ -43,11 +44,19 @@ def test_families_are_told_apart_by_what_they_alone_have() -> None:
     assert lander - windows == {"agent"}
     assert windows - lander == {"model", "training"}
     assert windows - python == {"model"}
+    assert python < windows  # so that `problem.kind` must say which it is
 
 
 def test_every_field_is_explained_or_its_part_is() -> None:
     parts: dict[str, Any] = schema()["$defs"]
-    assert {"GradNorm", "DQNAgent", "LanderProblem", "WindowsProblem", "SequenceModel"} <= parts.keys()
+    assert {
+        "GradNorm",
+        "DQNAgent",
+        "LanderProblem",
+        "WindowsProblem",
+        "PythonProblem",
+        "SequenceModel",
+    } <= parts.keys()
     assert all(part["description"] for part in parts.values())
     assert all(family["description"] for family in FAMILIES.values())
     assert parts["GradNorm"]["properties"]["alpha"]["description"].startswith("Strength of the pull")

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
 
 import numpy as np
 import pytest
@@ -70,11 +68,11 @@ def test_the_same_seed_gives_the_same_records(balancer: str) -> None:
 
 
 def test_global_generators_are_left_as_they_were() -> None:
-    states = random.getstate(), np.random.get_state()[1], torch.get_rng_state()
+    states = random.getstate(), repr(np.random.get_state()), torch.get_rng_state()
     trained = Trained(own(problem__arguments={"dropout": 0.5})).train()
     trained.problem.evaluate(None, "monitor")
     assert random.getstate() == states[0]
-    assert (np.random.get_state()[1] == states[1]).all()
+    assert repr(np.random.get_state()) == states[1]
     assert torch.equal(torch.get_rng_state(), states[2])
 
 
@@ -113,18 +111,17 @@ def test_a_task_alone_starts_and_meets_the_batches_as_beside_the_others() -> Non
 
 def test_parameters_are_told_apart() -> None:
     problem = OwnModel(own(), 0)
-    shared = {id(parameter) for parameter in problem.trunk()}
-    assert shared == {id(parameter) for parameter in problem.model.trunk.parameters()}
-    assert problem.head("side") == list(problem.model.side_head.parameters())
+    names = {parameter: name for name, parameter in problem.model.named_parameters()}
+    assert [names[parameter] for parameter in problem.trunk()] == ["trunk.0.weight", "trunk.0.bias"]
+    assert [names[parameter] for parameter in problem.head("side")] == ["side_head.weight", "side_head.bias"]
     assert problem.parameter_count().shared == 48
 
 
 @pytest.mark.parametrize("layer", ["features", "last_shared", "all_shared"])
 def test_methods_measure_where_they_are_told_to(layer: str) -> None:
-    trained = Trained(own(balancer={"kind": "gradnorm", "layer": layer})).train()
-    assert len(trained.records) == 2
-    plain = Trained(own(balancer={"kind": "equal"})).train()
-    assert trained.records[-1]["signals"]["weight"] != plain.records[-1]["signals"]["weight"]
+    trained = Trained(own(balancer={"kind": "gradnorm", "layer": layer}, training__epochs=12)).train()
+    weight = trained.records[-1]["signals"]["weight"]
+    assert weight["side"] > 1.05 > 0.95 > weight["height"]
 
 
 def test_accumulated_batches_are_one_larger_batch() -> None:
@@ -138,7 +135,7 @@ def test_accumulated_batches_are_one_larger_batch() -> None:
     places, side, height = (torch.cat(parts) for parts in zip(*together, strict=True))
     raw = whole.model(places)
     losses = torch.nn.functional.cross_entropy(raw["side"], side), (raw["height"] - height).square().mean()
-    assert gradients.losses.tolist() == pytest.approx([float(loss) for loss in losses], rel=1e-5)
+    assert gradients.losses.tolist() == pytest.approx([loss.item() for loss in losses], rel=1e-5)
     expected = [torch.autograd.grad(loss, whole.trunk(), retain_graph=True) for loss in losses]
     rows = torch.stack([torch.cat([one.flatten() for one in row]) for row in expected]).double()
     assert torch.allclose(gradients.gramian("all_shared"), rows @ rows.T, rtol=1e-4)
