@@ -29,3 +29,8 @@ class Code(StrEnum):
     SUCCESS_OUT_OF_REACH = "success-out-of-reach"
     FLAT_TASK = "flat-task"
     OVERFITTING = "overfitting"
+    WRONG_GRADIENT = "wrong-gradient"
+    INTERFERENCE = "interference"
+    BALANCER_SETTINGS = "balancer-settings"
+    REGULARISATION = "regularisation"
+    CAPACITY = "capacity"

@@ -63,6 +63,8 @@ class Finding:
         confidence: how sure.
         summary: one sentence.
         evidence: the figures.
+        cure: the change of the recipe that removed the cause in an experiment, by dotted key; empty where
+            none did.
     """
 
     code: KnownCode
@@ -71,6 +73,7 @@ class Finding:
     confidence: Confidence
     summary: str
     evidence: tuple[Evidence, ...] = ()
+    cure: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ class Experiment:
         watched: updates that it was watched for.
         speedup: steps as is / steps here; a lower bound where the run as is never got there; None where this
             one did not.
-        skill: at the end of the budget.
+        skill: at the end of the budget; None where the training was stopped before.
     """
 
     name: str

@@ -72,6 +72,8 @@ SPIKE: Final = 2.0
 """An epoch's training loss above this many times the larger of the first and the constant's is a spike."""
 UNSTABLE: Final = 1.25
 """Training loss, relative to the larger of the first and the constant's, from which a task got worse."""
+CERTAIN_SKILL: Final = 2.0
+"""Standard errors above 0 from which a skill counts as learning: on few rows chance soon makes a tenth."""
 UNCERTAIN_SKILL: Final = 0.05
 """Standard error of a skill above which its being below LEARNED may be an accident of the rows scored."""
 
@@ -85,6 +87,21 @@ LOWER_RATES: Final = (0.1, 0.01)
 """Factors for a task that got worse; 0.3 would leave an optimizer that is ten times too fast too fast."""
 MORE_UPDATES_RATES: Final = (10.0, 3.0)
 """Factors for a task that learns in no company: if one of them helps, more updates would too."""
+USUAL_RATE: Final = 1e-3
+"""Learning rate of Adam that most networks learn with: tried too where a recipe's is far from it."""
+USUAL_RATE_OF_SGD: Final = 0.1
+"""The same for an optimizer that the length of the gradient matters to."""
+HELD_BACK: Final = 0.15
+"""Skill that a task is behind what it reaches alone in the same budget, from which the others cost it
+something: seeds change a skill by up to 0.05."""
+HELD_BACK_SHARE: Final = 0.7
+"""Part of the skill alone below which it must be too."""
+RECOVERED: Final = 0.5
+"""Part of that gap that a change has to close to count as its cure."""
+SMALL_SHARE: Final = 0.25
+"""Share of the trunk's gradient, relative to a fair one (1/T), up to which the others can drown a task."""
+UNDERFITTED: Final = 0.9
+"""Training loss relative to the best constant's below which a head has a slope, if too little capacity."""
 OTHER_RATES: Final = (100.0, 0.3, 0.03)
 """Factors for such a task that show that the recipe's rate is not for it."""
 FEW_ROWS: Final = 16

@@ -3,21 +3,23 @@
 The core is a 2 × 2 counterfactual, {joint, alone} × {as is, standardised}; all four share seed, data, initial
 weights and order. With r(run) = τ(as is)/τ(run), and 1 for runs that are not twice as fast,
 
-    multiplier-dominance   r(alone) ≥ 2 or r(both)/r(standardised) ≥ 2: the others' end makes the difference
-    target-out-of-reach    r(standardised) ≥ 2 or r(both)/r(alone) ≥ 2: the unit makes the difference
-    conflict               in place of dominance where the task's gradient points away from another one's
+    the others          r(alone) ≥ 2, or r(both) ≥ 2·r(standardised): they make the difference; see company.py
+    target-out-of-reach r(standardised) ≥ 2, or r(both) ≥ 2·r(alone): the unit makes the difference
 
 and if none of the three is twice as fast, the task is its own problem:
 
-    learning-rate          another one is much faster
-    budget-too-small       it learns as is within four budgets, or a somewhat higher learning rate helps
-    unlearnable            a few rows are learned by heart, and nothing that holds on others, not even in
-                           a long training with everything done for it
-    dead-head              not even those
+    learning-rate       another one is much faster
+    budget-too-small    it learns as is within four budgets, or a somewhat higher learning rate helps
+    an aid              it learns with everything done for it, and not without one part of that; see aids.py
+    unlearnable         a few rows are learned by heart, and nothing that holds on others, not even in a long
+                        training with everything done for it
+    capacity            not even those, though the loss falls
+    dead-head           not even that
 
 Before the 2 × 2 comes what would mislead it: hardly any updates at all; a learning rate with which no task
 learns, or with which this one gets worse. A task that learns within the budget, but late, goes through the
-2 × 2 only. Only the runs that the next line needs are made.
+2 × 2 only; one that learns, but far less than alone, is asked what the others do. Only the runs that the next
+line needs are made.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.experiments import aids
+from mtctl.diagnosis.experiments.company import blame
 from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime, lasts
 from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Severity
 from mtctl.diagnosis.thresholds import (
@@ -33,29 +37,32 @@ from mtctl.diagnosis.thresholds import (
     FASTER,
     FEW_ROWS,
     FEWEST_UPDATES,
+    HELD_BACK,
+    HELD_BACK_SHARE,
     KNOWN_BY_HEART,
     LATE_BUDGETS,
     LEARNED,
     LOWER_RATES,
     MORE_UPDATES_RATES,
     MUCH_FASTER,
-    OPPOSED,
     OTHER_RATES,
+    RECOVERED,
     SLOW_BUDGETS,
     SPIKE,
     UNCERTAIN_SKILL,
+    UNDERFITTED,
     UNSTABLE,
     percent,
 )
-from mtctl.problems.supervised.interventions import Rate, Standardised
+from mtctl.problems.supervised.interventions import Intervention, Rate, Standardised
 
-__all__ = ["Laboratory", "OutOfTime", "decide", "held_back", "suspects"]
+__all__ = ["Laboratory", "OutOfTime", "below_alone", "decide", "held_back", "suspects"]
 
 
 def suspects(laboratory: Laboratory, tasks: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the tasks that do not learn, those that moved least first, and the tasks that learn late."""
     joint, budget = laboratory.joint, laboratory.budget
-    flat = [task for task in tasks if laboratory.skill(task) < LEARNED]
+    flat = [task for task in tasks if not laboratory.learned(task)]
     if flat:
         laboratory.watch(flat)
     soon = SLOW_BUDGETS * budget
@@ -73,7 +80,8 @@ def decide(laboratory: Laboratory, task: str) -> list[Finding]:
     if laboratory.budget < FEWEST_UPDATES:
         return [_few(laboratory, task)]
     if (common := _common_rate(laboratory)) is not None and task in common[1]:
-        return [] if task != common[1][0] else [common[0]]
+        told, laboratory.told = laboratory.told, True
+        return [] if told else [common[0]]
     if (finding := _too_fast(laboratory, task)) is not None:
         return [finding]
     return _two_by_two(laboratory, task) or [_of_itself(laboratory, task)]
@@ -82,11 +90,30 @@ def decide(laboratory: Laboratory, task: str) -> list[Finding]:
 def held_back(laboratory: Laboratory, task: str) -> list[Finding]:
     """Return what costs a task something that learns late, or that it is slow."""
     within = laboratory.as_is(task) <= laboratory.budget
-    if within and laboratory.skill(task) < LEARNED:
+    if within and not laboratory.learned(task):
         return _lost(laboratory, task)
     if laboratory.budget < FEWEST_UPDATES:
         return [] if within else [_few(laboratory, task)]
     return _two_by_two(laboratory, task, "warning") or ([] if within else [_slow(laboratory, task)])
+
+
+def below_alone(laboratory: Laboratory, task: str) -> list[Finding]:
+    """Return what the other tasks cost a task that learns, but far less than alone in the same budget."""
+    if len(laboratory.recipe.problem.tasks) == 1 or laboratory.budget < FEWEST_UPDATES:
+        return []
+    joint = laboratory.skill(task)
+    alone = laboratory.reached(task, f"{task} alone", *laboratory.without_others(task))
+    if alone - joint < HELD_BACK or joint > HELD_BACK_SHARE * alone:
+        return []
+    enough = joint + RECOVERED * (alone - joint)
+
+    def helps(name: str, change: Intervention) -> Evidence | None:
+        skill = laboratory.reached(task, f"{task} {name}", change)
+        return Evidence(f"skill {name}", 100 * skill, "%") if skill >= enough else None
+
+    costs = f"it reaches a skill of {100 * alone:.0f} % in the budget, instead of {100 * joint:.0f} %"
+    proof = (Evidence("skill alone", 100 * alone, "%", f"as is {100 * joint:.0f} %"),)
+    return [replace(blame(laboratory, task, costs, proof, helps), severity="warning")]
 
 
 # ----- tasks that learn, late
@@ -138,7 +165,7 @@ def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | No
     if any(laboratory.speedup(task, "all heads standardised", everything) >= FASTER for task in tasks):
         return None
     unstable = any(laboratory.worst(task) >= UNSTABLE for task in tasks)
-    rates = sorted(COMMON_RATES, key=lambda factor: (factor > 1) == unstable)
+    rates = sorted(laboratory.rates(COMMON_RATES), key=lambda factor: (factor > 1) == unstable)
     for factor in rates:
         name = f"learning rate × {factor:g}"
         speedups = {task: laboratory.speedup(task, name, Rate(factor)) for task in tasks}
@@ -150,7 +177,8 @@ def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | No
                 f"{'learns' if len(cured) == 1 else 'learn'}"
             )
             evidence = tuple(laboratory.evidence(task, f"of {task}", speedups[task]) for task in cured)
-            return Finding(Code.LEARNING_RATE, None, "error", "measured", text, evidence), cured
+            cure = laboratory.recipe.changes(Rate(factor))
+            return Finding(Code.LEARNING_RATE, None, "error", "measured", text, evidence, cure), cured
     return None
 
 
@@ -163,14 +191,16 @@ def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
         speedup = laboratory.speedup(task, f"learning rate × {factor:g}", Rate(factor))
         if speedup >= FASTER:
             rate = laboratory.joint.problem.rate * factor
-            return _finding(
-                Code.LEARNING_RATE,
-                task,
+            text = (
                 f"{task} gets worse in training, or loses what it had learned; at a learning rate of "
-                f"{rate:g} it learns {speedup:.1f} times as fast",
+                f"{rate:g} it learns {laboratory.times(task, speedup)} as fast"
+            )
+            evidence = (
                 Evidence("highest training loss over the first", worst, "×", f"threshold {UNSTABLE:g}"),
                 laboratory.evidence(task, f"with {factor:g} × the learning rate", speedup),
             )
+            cure = laboratory.recipe.changes(Rate(factor))
+            return Finding(Code.LEARNING_RATE, task, "error", "measured", text, evidence, cure)
     return None
 
 
@@ -181,77 +211,48 @@ def _two_by_two(laboratory: Laboratory, task: str, severity: Severity = "error")
     """Return whether the other tasks or the target's unit keep a task back, or both; or nothing."""
     unit = laboratory.standardised(task)
     if len(laboratory.recipe.problem.tasks) == 1:
-        found = [(unit, _reach(laboratory, task, unit))] if unit >= FASTER else []
+        causes = [(unit, _reach(laboratory, task, unit))] if unit >= FASTER else []
     else:
         alone, both = laboratory.alone(task), laboratory.both(task)
-        found = []
-        if (effect := max(alone, both / unit)) >= FASTER:
-            found.append((effect, _of_others(laboratory, task, alone, both)))
-        if (effect := max(unit, both / alone)) >= FASTER:
-            found.append((effect, _reach(laboratory, task, effect, beside=unit < FASTER)))
-    found.sort(key=lambda one: one[0], reverse=True)
-    return [replace(finding, severity=severity) for _, finding in found]
+        # Where neither is twice as fast, each may be up to that: only what is beyond takes both.
+        least, causes = FASTER if unit == alone == 1.0 else 1.0, []
+        if alone >= FASTER or both >= FASTER * max(unit, least):
+            effect = alone if alone >= FASTER else both
+            causes.append((effect, _of_others(laboratory, task, effect, beside=alone < FASTER)))
+        if unit >= FASTER or both >= FASTER * max(alone, least):
+            effect = unit if unit >= FASTER else both
+            causes.append((effect, _reach(laboratory, task, effect, beside=unit < FASTER)))
+    causes.sort(key=lambda cause: cause[0], reverse=True)
+    return [replace(finding, severity=severity) for _, finding in causes]
 
 
-def _of_others(laboratory: Laboratory, task: str, alone: float, both: float) -> Finding:
-    """Tell dominance from conflict: the task learns without the others."""
-    if alone < FASTER:
-        return _dominance(laboratory, task, both, None, beside=True)
-    other, cosine = _most_opposed(laboratory, task)
-    if cosine > OPPOSED:
-        return _dominance(laboratory, task, alone, laboratory.equalised(task))
-    return _finding(
-        Code.CONFLICT,
-        task,
-        f"{task} learns {alone:.1f} times as fast alone, and its gradient opposes {other}'s: they pull the "
-        "shared parameters in opposite directions",
-        laboratory.evidence(task, "alone", alone),
-        Evidence(f"mean cosine with {other}'s gradient", cosine, "", f"below {OPPOSED:g}"),
-    )
+def _of_others(laboratory: Laboratory, task: str, effect: float, *, beside: bool) -> Finding:
+    """Return what the others do to a task that learns without them, or without them and in another unit."""
+    unit = (Standardised((task,)),) if beside else ()
 
+    def helps(name: str, change: Intervention) -> Evidence | None:
+        full = f"{task} {name}{', standardised' if beside else ''}"
+        speedup = laboratory.speedup(task, full, change, *unit)
+        return laboratory.evidence(task, name, speedup) if speedup >= FASTER else None
 
-def _most_opposed(laboratory: Laboratory, task: str) -> tuple[str, float]:
-    """Return the other task whose gradient has the lowest mean cosine with this one's, and that cosine."""
-    joint = laboratory.joint
-    found = {other: joint.cosine(task, other) for other in joint.problem.tasks if other != task}
-    other = min(found, key=lambda one: found[one] or 0.0)
-    return other, found[other] or 0.0
+    once = " once its head is standardised" if beside else ""
+    costs = f"it learns {laboratory.times(task, effect)} as fast{once}"
+    proof = (laboratory.evidence(task, "alone" + (", standardised" if beside else ""), effect),)
+    return blame(laboratory, task, costs, proof, helps)
 
 
 def _reach(laboratory: Laboratory, task: str, effect: float, *, beside: bool = False) -> Finding:
-    evidence = [laboratory.evidence(task, "standardised" + (", once alone" if beside else ""), effect)]
+    evidence = [laboratory.evidence(task, "standardised" + (", alone" if beside else ""), effect)]
+    times, once = laboratory.times(task, effect), "trained alone, " if beside else ""
     if (reach := laboratory.joint.signal("reach", task)) is not None:
         name = "distance of the targets over what the optimizer can move the head"
         evidence.append(Evidence(name, reach, "×"))
-    return _finding(
-        Code.TARGET_OUT_OF_REACH,
-        task,
-        f"{task}'s targets are out of reach in {laboratory.budget} updates: "
-        + ("trained alone, " if beside else "")
-        + f"it learns {effect:.1f} times as fast with a standardised head",
-        *evidence,
-    )
-
-
-def _dominance(
-    laboratory: Laboratory, task: str, effect: float, equal: float | None, *, beside: bool = False
-) -> Finding:
-    joint = laboratory.joint
-    evidence = [laboratory.evidence(task, "alone" + (", once standardised" if beside else ""), effect)]
-    if equal is not None:
-        evidence.append(laboratory.evidence(task, "with equal gradient shares", equal))
-    if (share := joint.signal("gradient_share", task)) is not None:
-        evidence.append(Evidence("share of the trunk's gradient", 100 * share, "%"))
-    if (multiplier := joint.signal("own_weight", task)) is not None:
-        largest = max(joint.signal("own_weight", one) or 0.0 for one in joint.problem.tasks)
-        evidence.append(Evidence("multiplier ∂total/∂loss", multiplier, "", f"largest {largest:.4g}"))
-    return _finding(
-        Code.MULTIPLIER_DOMINANCE,
-        task,
-        f"the other tasks' gradients drown {task} in the trunk: without them it learns {effect:.1f} times as "
-        "fast" + (" once its head is standardised" if beside else ""),
-        *evidence,
-    )
+        start = f"{task}'s targets are out of reach in {laboratory.budget} updates"
+    else:
+        start = f"{task}'s head starts far from its best constant answer, at {laboratory.budget} updates"
+    text = f"{start}: {once}it learns {times} as fast with a standardised head"
+    cure = laboratory.recipe.changes(Standardised((task,)))
+    return Finding(Code.TARGET_OUT_OF_REACH, task, "error", "measured", text, tuple(evidence), cure)
 
 
 # ----- the task itself
@@ -271,12 +272,12 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
         return _rate(laboratory, task, most, tried)
     if laboratory.steps(laboratory.joint, task) is not None or tried[most] >= FASTER or faster(more):
         return _few(laboratory, task, tried)
-    for factor in OTHER_RATES:
+    for factor in laboratory.rates(OTHER_RATES):
         if faster(factor):
             return _rate(laboratory, task, factor, tried)
     patience = laboratory.patiently(task)
     if patience.steps is not None:
-        return _few(laboratory, task, tried, patience)
+        return aids.needed(laboratory, task, patience) or _few(laboratory, task, tried, patience)
     noise = laboratory.noise(task)
     left = laboratory.by_heart(task)
     known = f"memorised below {KNOWN_BY_HEART:g}"
@@ -292,6 +293,11 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
             text += f"; the held-out {laboratory.joint.problem.item}s are too few to be certain"
             return Finding(Code.UNLEARNABLE, task, "warning", "likely", text, figures)
         return _finding(Code.UNLEARNABLE, task, text, *figures)
+    if left < UNDERFITTED:
+        text = (
+            f"{task} memorises {few} in part only, though gradients reach its head: the network is too small"
+        )
+        return Finding(Code.CAPACITY, task, "error", "likely", text, (fact, *_tried(tried)))
     text = f"{task} cannot even memorise {few}: its head is stuck"
     return _finding(Code.DEAD_HEAD, task, text, fact, *_tried(tried))
 
@@ -299,10 +305,11 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
 def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, float]) -> Finding:
     rate = laboratory.joint.problem.rate * factor
     text = (
-        f"{task} learns {tried[factor]:.1f} times as fast at {factor:g} times the learning rate ({rate:g}): "
-        f"the recipe's is too {'low' if factor > 1 else 'high'} for it"
+        f"{task} learns {laboratory.times(task, tried[factor])} as fast at {factor:g} times the learning "
+        f"rate ({rate:g}): the recipe's is too {'low' if factor > 1 else 'high'} for it"
     )
-    return _finding(Code.LEARNING_RATE, task, text, *_tried(tried))
+    cure = laboratory.recipe.changes(Rate(factor))
+    return Finding(Code.LEARNING_RATE, task, "error", "measured", text, tuple(_tried(tried)), cure)
 
 
 def _few(

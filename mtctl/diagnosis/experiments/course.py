@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from statistics import fmean
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from mtctl.balancing.chain import Chain
 from mtctl.diagnosis.thresholds import (
+    CERTAIN_SKILL,
     CLEARLY_LEARNED,
+    FEWEST_ROWS,
     LEARNED,
     LOOKS,
     SPIKE,
@@ -35,11 +41,13 @@ class Point:
         updates: so far.
         loss: mean validation loss, original units.
         skill: 1 − loss / loss of the best constant.
+        error: standard error of the skill over the rows that it is measured on, paired with the constant.
     """
 
     updates: int
     loss: float
     skill: float
+    error: float = 0.0
 
 
 def supervised(recipe: SupervisedRecipe, seed: int) -> Supervised[Any]:
@@ -72,6 +80,7 @@ class Course:
         self.records: list[dict[str, Any]] = []
         self.diverged: Diverged | None = None
         self._watched = watched
+        self._constants: dict[str, Tensor] = {}
         try:
             self._note()
         except Diverged as error:
@@ -100,8 +109,19 @@ class Course:
             return
         found = self.problem.evaluate(None, "monitor")
         for task, (loss, skill) in _figures(found).items():
-            self.points[task].append(Point(self.updates, loss, skill))
+            error = self._error(task, found[task].scores)
+            self.points[task].append(Point(self.updates, loss, skill, error))
         refuse_non_finite(self.problem, found)
+
+    def _error(self, task: str, scores: Sequence[float]) -> float:
+        """Return the standard error of the mean of rows' gains over the constant: hard rows are in both."""
+        if task not in self._constants:
+            losses = self.problem.constant_losses("monitor")[task].double()
+            self._constants[task] = losses / losses.mean()
+        if len(scores) != len(self._constants[task]) or len(scores) < FEWEST_ROWS:
+            return 0.0
+        gains = self._constants[task] - 1 + torch.tensor(scores, dtype=torch.float64) / 100
+        return float(gains.std()) / sqrt(len(scores))
 
     def run(self, epochs: int, enough: Callable[[Course], bool] = lambda _: False) -> Course:
         """Go on until `epochs` epochs have been trained in all, or until it is enough."""
@@ -159,9 +179,12 @@ class Course:
 
 def _there(points: Sequence[Point]) -> bool:
     """Say whether a task counts as learning at the first of these looks, of which the second is the next."""
-    if points[0].skill >= CLEARLY_LEARNED:
+    first = points[0]
+    if first.skill >= max(CLEARLY_LEARNED, CERTAIN_SKILL * first.error):
         return True
-    return len(points) > 1 and all(point.skill >= LEARNED for point in points)
+    return len(points) > 1 and all(
+        point.skill >= max(LEARNED, CERTAIN_SKILL * point.error) for point in points
+    )
 
 
 def scores(problem: Supervised[Any], split: SeedList) -> Mapping[str, tuple[float, float]]:

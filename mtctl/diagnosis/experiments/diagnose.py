@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mtctl.diagnosis.codes import Code
@@ -177,14 +177,28 @@ class _Experiments:
         self._checks.append(
             Check("every task beats a constant", "found" if stuck else "passed", ", ".join(stuck))
         )
-        wanted = stuck if self._task is None else [self._task]
-        for task in wanted:
-            if task in tasks:
-                self._find_causes(laboratory, task, causes.decide)
-        for task in late:
-            if task not in wanted:
-                self._find_causes(laboratory, task, causes.held_back)
-        return [task for task in wanted if task in joint.problem.tasks] or broken
+        for task in self._wanted(stuck):
+            self._find_causes(laboratory, task, causes.decide)
+        for task in self._wanted(late):
+            self._find_causes(laboratory, task, causes.held_back)
+        named = {finding.task for finding in self._findings}
+        for task in self._wanted(task for task in tasks if task not in (*stuck, *late) and task not in named):
+            self._find_causes(laboratory, task, causes.below_alone)
+        return self._to_cure(joint, stuck, broken)
+
+    def _wanted(self, tasks: Iterable[str]) -> list[str]:
+        """Return the tasks that are to be examined among some."""
+        return [task for task in tasks if self._task in (None, task)]
+
+    def _to_cure(self, joint: Course, stuck: Sequence[str], broken: Sequence[str]) -> list[str]:
+        """Return the tasks that remedies are for: stuck ones, then those that lose something."""
+        costly = [
+            finding.task
+            for finding in self._findings
+            if finding.severity != "info" and finding.task is not None and finding.cure
+        ]
+        tasks = dict.fromkeys([*self._wanted(stuck), *self._wanted(broken), *self._wanted(costly)])
+        return [task for task in tasks if task in joint.problem.tasks]
 
     def _find_causes(
         self, laboratory: Laboratory, task: str, look: Callable[[Laboratory, str], list[Finding]]
@@ -208,7 +222,8 @@ class _Experiments:
     # ----- what helps
 
     def _remedies(self, problem: Supervised[Any], task: str, *, verify: bool) -> tuple[Trial, ...]:
-        candidates = variations.remedies(self._recipe, problem, task)
+        cures = [finding for finding in self._findings if finding.cure and finding.task in (None, task)]
+        candidates = variations.remedies(self._recipe, problem, task, cures)
         if not verify:
             names = ", ".join(remedy.title for remedy in candidates)
             self._checks.append(Check("remedies", "not_run", f"--no-verify; candidates: {names}"))

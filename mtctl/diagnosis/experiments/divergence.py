@@ -55,7 +55,8 @@ def examine(recipe: SupervisedRecipe, joint: Course, task: str, say: Callable[[s
         if trains:
             text = f"{found}; with a learning rate of {course.problem.rate:g} it learns"
             severity: Severity = "error" if lost else "warning"
-            return Finding(Code.LEARNING_RATE, task, severity, "measured", text, tuple(evidence))
+            cure = recipe.changes(Rate(factor))
+            return Finding(Code.LEARNING_RATE, task, severity, "measured", text, tuple(evidence), cure)
     return (
         None if error is None else Finding(Code.DIVERGED, task, "error", "measured", found, tuple(evidence))
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import sqrt
 from statistics import fmean, median
 from typing import Final
@@ -15,6 +16,7 @@ from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.report import Evidence, Experiment
 from mtctl.diagnosis.thresholds import (
+    CERTAIN_SKILL,
     FASTER,
     FEW_ROWS,
     HEART_UPDATES,
@@ -22,15 +24,11 @@ from mtctl.diagnosis.thresholds import (
     LEARNED,
     PATIENT_BUDGETS,
     PATIENT_UPDATES,
+    USUAL_RATE,
+    USUAL_RATE_OF_SGD,
     WATCHED_BUDGETS,
 )
-from mtctl.problems.supervised.interventions import (
-    RAW,
-    Intervention,
-    Only,
-    Rate,
-    Standardised,
-)
+from mtctl.problems.supervised.interventions import RAW, Balanced, Intervention, Only, Rate, Standardised
 from mtctl.problems.supervised.recipe import SupervisedRecipe
 
 NEVER: Final = 10**9
@@ -65,6 +63,8 @@ class Laboratory:
         self.experiments: list[Experiment] = []
         self.lost: set[str] = set()
         """Tasks that learned and lost it again: for them only what lasts for a budget counts."""
+        self.told = False
+        """Whether a cause of the whole run has been told."""
         self._deadline, self._say = deadline, say
         self._courses: list[Course] = []
 
@@ -87,6 +87,11 @@ class Laboratory:
         """Return a task's skill at the end of the budget, as is."""
         return self.joint.at(task, self.budget).skill
 
+    def learned(self, task: str) -> bool:
+        """Say whether a task is better than a constant at the end of the budget, beyond chance."""
+        point = self.joint.at(task, self.budget)
+        return point.skill >= max(LEARNED, CERTAIN_SKILL * point.error)
+
     def speedup(self, task: str, name: str, *interventions: Intervention) -> float:
         """Return r of a variation for a task; 1 for one that is not FASTER, or that changes nothing.
 
@@ -105,20 +110,58 @@ class Laboratory:
 
     def _make(self, task: str, name: str, recipe: SupervisedRecipe) -> Experiment:
         self._start(name if task in name else f"{task}: {name}")
-        course = next((one for one in self._courses if one.recipe == recipe), None)
-        if course is None:
-            course = Course(recipe, self.seed, measure_every=NEVER)
-            self._courses.append(course)
-        reference = self.as_is(task)
-        per_epoch = course.problem.planned_updates / recipe.units
-        epochs = max(1, int(-(-(reference / FASTER) // per_epoch)))
+        course = self._course(recipe)
+        epochs = self._epochs(course, self.as_is(task) / FASTER)
         lost = task in self.lost
         if lost or course.steps(task) is None:
             epochs = max(epochs, recipe.units) if lost else epochs
             course.run(epochs, lambda one: not lost and one.steps(task) is not None)
+        return self._experiment(course, task, name)
+
+    def _experiment(self, course: Course, task: str, name: str) -> Experiment:
         steps = self.steps(course, task)
-        speedup = None if steps is None else reference / max(steps, 1.0)
-        return Experiment(name, task, steps, course.updates, speedup, course.at(task, self.budget).skill)
+        speedup = None if steps is None else self.as_is(task) / max(steps, 1.0)
+        skill = course.at(task, self.budget).skill if course.updates >= self.budget else None
+        return Experiment(name, task, steps, course.updates, speedup, skill)
+
+    def _course(self, recipe: SupervisedRecipe) -> Course:
+        """Return the course of a recipe: the one that is there, or a new one."""
+        course = next((known for known in self._courses if known.recipe == recipe), None)
+        if course is None:
+            course = Course(recipe, self.seed, measure_every=NEVER)
+            self._courses.append(course)
+        return course
+
+    def _epochs(self, course: Course, updates: float) -> int:
+        """Return the epochs that so many updates take."""
+        return max(1, int(-(-updates // (course.problem.planned_updates / course.recipe.units))))
+
+    def reached(self, task: str, name: str, *interventions: Intervention) -> float:
+        """Return a task's skill at the end of the budget with interventions."""
+        recipe = self.varied(*interventions)
+        if recipe == self.recipe:
+            return self.skill(task)
+        self._start(name if task in name else f"{task}: {name}")
+        course = self._course(recipe)
+        course.run(max(course.problem.units, self._epochs(course, self.budget)))
+        experiment = self._experiment(course, task, name)
+        self._keep(experiment)
+        return experiment.skill if experiment.skill is not None else -1.0
+
+    def learns_within(self, task: str, name: str, updates: int, *interventions: Intervention) -> float | None:
+        """Return τ with interventions; None where it is above so many updates."""
+        self._start(name)
+        course = self._course(self.varied(*interventions))
+        course.run(self._epochs(course, updates), lambda one: one.steps(task) is not None)
+        experiment = self._experiment(course, task, name)
+        self._keep(experiment)
+        return experiment.steps
+
+    def _keep(self, experiment: Experiment) -> None:
+        """Note an experiment in the place of an earlier look at it."""
+        key = experiment.task, experiment.name
+        self.experiments = [one for one in self.experiments if (one.task, one.name) != key]
+        self.experiments.append(experiment)
 
     # ----- the variations that several causes ask for
 
@@ -155,15 +198,22 @@ class Laboratory:
             factor *= median([weight for weight in others if weight] or [1.0])
         return Only((task,)), RAW, *(() if factor == 1 else (Rate(factor),))
 
-    def equalised(self, task: str) -> float:
-        """Return r with equal shares of the trunk's gradient, of as long an update as is."""
+    def equal(self, task: str) -> Balanced:
+        """Return what gives the tasks equal shares of the trunk's gradient, of as long an update as is."""
         lengths = [
             (self.joint.signal("own_weight", one) or 1.0) * (self.joint.signal("gradient_norm", one) or 0.0)
             for one in self.joint.problem.tasks
         ]
         length = 1.0 if self.scale_free(task) else sum(lengths)
-        equal = variations.equalised(length if length > 0 else 1.0)
-        return self.speedup(task, f"{task} with equal gradient shares", equal)
+        return variations.equalised(length if length > 0 else 1.0)
+
+    def rates(self, factors: Sequence[float]) -> list[float]:
+        """Return factors on the learning rate, and the one to a usual rate where that is beyond them."""
+        problem = self.joint.problem
+        adam = any(self.scale_free(task) for task in problem.tasks)
+        usual = (USUAL_RATE if adam else USUAL_RATE_OF_SGD) / problem.rate
+        beyond = usual > 2 * max(factors) or usual < min(factors) / 2
+        return [*factors, usual] if beyond else list(factors)
 
     def patiently(self, task: str) -> Experiment:
         """Train with everything done for a task, for far longer than the budget, until it learns.
@@ -174,15 +224,13 @@ class Laboratory:
         self._start(name)
         recipe = self.varied(*variations.pampered(task))
         course = Course(recipe, self.seed, measure_every=NEVER)
-        per_epoch = course.problem.planned_updates / recipe.units
         updates = max(PATIENT_UPDATES, PATIENT_BUDGETS * self.budget)
-        course.run(max(1, round(updates / per_epoch)), lambda one: lasts(one, task) and _twice(one, task))
-        steps = course.steps(task) if lasts(course, task) else None
-        speedup = None if steps is None else self.as_is(task) / max(steps, 1.0)
-        skill = course.at(task, self.budget).skill
-        found = Experiment(name, task, steps, course.updates, speedup, skill)
-        self.experiments.append(found)
-        return found
+        course.run(self._epochs(course, updates), lambda one: lasts(one, task) and _twice(one, task))
+        experiment = self._experiment(course, task, name)
+        if not lasts(course, task):
+            experiment = replace(experiment, steps=None, speedup=None)
+        self.experiments.append(experiment)
+        return experiment
 
     def noise(self, task: str) -> float:
         """Return the standard error of a task's skill as is over the rows that it is scored on.
@@ -219,6 +267,11 @@ class Laboratory:
             else f"as is: not within {self.joint.updates} updates"
         )
         return Evidence(f"speed-up {name}", speedup, "×", against)
+
+    def times(self, task: str, speedup: float) -> str:
+        """Return a speed-up in words: "2.3 times"; "at least …" where the run as is never got there."""
+        bound = "at least " if self.steps(self.joint, task) is None else ""
+        return f"{bound}{speedup:.1f} times"
 
     def worst(self, task: str) -> float:
         """Return the highest training loss of an epoch, relative to the start's or the constant's."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mtctl.balancing.fixed import Manual
 from mtctl.balancing.running_mean import RunningMean
-from mtctl.diagnosis.report import Remedy
+from mtctl.diagnosis.report import Finding, Remedy
 from mtctl.diagnosis.thresholds import (
     FAST,
     FEW_ROWS,
@@ -30,7 +30,7 @@ from mtctl.problems.supervised.interventions import (
 )
 from mtctl.problems.supervised.problem import Supervised
 from mtctl.problems.supervised.recipe import OwnRemedy, SupervisedRecipe
-from mtctl.recipes.resolved import text
+from mtctl.recipes.resolved import recipe_hash, text
 
 # ----- counterfactuals
 
@@ -60,26 +60,40 @@ def by_heart(task: str) -> tuple[Intervention, ...]:
 # ----- remedies
 
 
-def remedies(recipe: SupervisedRecipe, problem: Supervised[Any], task: str) -> list[Remedy]:
-    """Return the changes that may help a stuck task: the documented fixes first, then ours.
+def remedies(
+    recipe: SupervisedRecipe, problem: Supervised[Any], task: str, causes: Sequence[Finding] = ()
+) -> list[Remedy]:
+    """Return the changes that may help a stuck task: cures of its causes, the documented fixes, then ours.
 
-    A remedy that would leave the recipe as it is is left out.
+    A remedy that would leave the recipe as it is is left out, and one that comes to the same as another.
 
     Args:
         recipe: as is.
         problem: of the recipe.
         task: the stuck one.
+        causes: with what removed them in an experiment.
     """
+    cures = [_cure(finding) for finding in causes]
     candidates = [*_of_any_problem(recipe, problem, task), *recipe.own_remedies(task)]
     candidates.sort(key=lambda remedy: (not remedy.documented, remedy.documented))
     described = [(remedy, recipe.changes(*remedy.interventions)) for remedy in candidates]
-    return [
+    usual = [
         Remedy(
             remedy.name, remedy.title, overrides(changes), remedy.documented, remedy.changes_model, changes
         )
         for remedy, changes in described
-        if recipe.revised(changes) != recipe
     ]
+    # The usual name of a change wins over that of a cure.
+    revised = {id(remedy): recipe_hash(recipe.revised(remedy.changes)) for remedy in (*usual, *cures)}
+    first = {revised[id(remedy)]: remedy for remedy in reversed([*usual, *cures])}
+    first.pop(recipe_hash(recipe), None)
+    return [remedy for remedy in (*cures, *usual) if first.get(revised[id(remedy)]) is remedy]
+
+
+def _cure(finding: Finding) -> Remedy:
+    """Return what removed a cause, as a remedy."""
+    name, changes = f"cure_{finding.code}".replace("-", "_"), overrides(finding.cure)
+    return Remedy(name, ", ".join(changes), changes, changes=finding.cure)
 
 
 def _of_any_problem(recipe: SupervisedRecipe, problem: Supervised[Any], task: str) -> Iterator[OwnRemedy]:

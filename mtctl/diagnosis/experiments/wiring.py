@@ -35,10 +35,12 @@ def examine(problem: Supervised[Any]) -> tuple[list[Finding], list[Check]]:
     problem.advance()
     gradients = problem.gradients()
     unconnected = list(_gradients(problem, gradients, broken))
+    turned = list(_wrong_gradients(problem, {finding.task for finding in unconnected} | broken))
+    checks.append(_check("every gradient lowers its own loss", turned, Code.WRONG_GRADIENT))
     checks.append(
         _check("every loss reaches its head and the trunk", unconnected, Code.DETACHED_TASK, Code.DEAD_HEAD)
     )
-    return [*findings, *unconnected], checks
+    return [*findings, *unconnected, *turned], checks
 
 
 def _check(name: str, findings: list[Finding], *codes: Code) -> Check:
@@ -117,6 +119,15 @@ def _gradients(
                 f"the {task} loss does not reach the shared trunk: only its head learns",
                 (Evidence("trunk gradient norm", float(trunk[place]), "", f"below {NO_GRADIENT:g}"),),
             )
+
+
+def _wrong_gradients(problem: Supervised[Any], apart: set[str | None]) -> Iterator[Finding]:
+    for task, descent in problem.descents(0).items():
+        if descent < 0 and task not in apart:
+            text = f"a step along {task}'s own gradient raises its loss: the gradient has the wrong sign"
+            name = "fall of the loss over what the gradient promises"
+            evidence = Evidence(name, descent, "", "expected about 1")
+            yield Finding(Code.WRONG_GRADIENT, task, "error", "certain", text, (evidence,))
 
 
 def ignores_input(answers: Answers[Any], task: str) -> float:

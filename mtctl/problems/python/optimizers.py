@@ -54,6 +54,8 @@ class Optimization:
                 self._move(set(own.get(task, ())), factor)
         for group in self.optimizer.param_groups:
             group["lr"] *= settings.lr_factor
+            if settings.weight_decay is not None and "weight_decay" in group:
+                group["weight_decay"] = settings.weight_decay
 
     def _move(self, parameters: set[Parameter], factor: float) -> None:
         """Give parameters groups of their own, at a multiple of the rate of the groups that they are in."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from mtctl.balancing.registry import MethodOrChain
-from mtctl.part import KeyPath, Misfit, PositiveFloat, PositiveInt
+from mtctl.part import KeyPath, Misfit, NonNegativeFloat, PositiveFloat, PositiveInt
 from mtctl.problems.changes import Changes
 from mtctl.problems.recipe import Checkpoints, Monitor, ProblemPart
 from mtctl.problems.supervised.interventions import Adam, FewRows, NoDropout, Rate
@@ -44,6 +44,8 @@ class PythonTraining(SupervisedTraining):
     """Factor on all learning rates of the optimizer that the function builds."""
     adam: PositiveFloat | None = None
     """The learning rate of an Adam that takes the place of that optimizer; null: it stays."""
+    weight_decay: NonNegativeFloat | None = None
+    """In place of the weight decay of the optimizer that the function builds; null: it stays."""
     dropout: bool = True
     """Whether dropout modules drop anything."""
     standardise: Names = ()

@@ -61,6 +61,11 @@ class NoDropout:
 
 
 @dataclass(frozen=True, slots=True)
+class NoDecay:
+    """Let the optimizer decay no weight."""
+
+
+@dataclass(frozen=True, slots=True)
 class Clipped:
     """Clip the combined gradient to this Euclidean norm; None: not at all."""
 
@@ -97,6 +102,7 @@ Intervention = (
     | HeadRate
     | LossFactor
     | NoDropout
+    | NoDecay
     | Clipped
     | Adam
     | FewRows

@@ -26,6 +26,9 @@ from mtctl.problems.supervised.inspection import Inspection
 B = TypeVar("B")
 _LEAST: Final = 1e-9
 """Loss of a constant below which there is nothing to be better than; keeps skill finite."""
+_PROMISED: Final = 3e-3
+"""Share of a loss that a step along its gradient is to take off: small enough for a straight line, and
+far above rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,60 @@ class Supervised(ABC, Generic[B]):
         """Differentiate every task's loss on the batch."""
 
     @abstractmethod
-    def sampled_gradients(self, rng: torch.Generator) -> Tensor:
-        """Return [T, P] the tasks' gradients on the trunk for a batch drawn by `rng`, without dropout.
+    def sampled_losses(self, rng: torch.Generator) -> Mapping[str, Tensor]:
+        """Return the losses of the tasks that a batch drawn by `rng` has, with a graph, without dropout.
 
         Training's state stays untouched.
         """
+
+    def sampled_gradients(self, rng: torch.Generator) -> Tensor:
+        """Return [T, P] the tasks' gradients on the trunk for a batch drawn by `rng`, without dropout."""
+        losses, trunk = self.sampled_losses(rng), self.trunk()
+        rows = []
+        for task in self.tasks:
+            found = (
+                torch.autograd.grad(losses[task], trunk, retain_graph=True, allow_unused=True)
+                if task in losses
+                else [None] * len(trunk)
+            )
+            filled = (torch.zeros_like(p) if g is None else g for p, g in zip(trunk, found, strict=True))
+            rows.append(torch.cat([gradient.flatten() for gradient in filled]))
+        return torch.stack(rows)
+
+    def descents(self, seed: int) -> dict[str, float]:
+        """Return what a small step of the trunk along each task's own gradient does to its loss.
+
+        As a share of what the gradient promises: about 1, and about −1 for a gradient of the wrong sign.
+        Tasks that do not reach the trunk have none.
+
+        Args:
+            seed: of the batch that is looked at.
+        """
+        trunk, found = self.trunk(), {}
+        losses = self.sampled_losses(torch.Generator().manual_seed(seed))
+        rows = self.sampled_gradients(torch.Generator().manual_seed(seed)) if trunk else torch.empty(0)
+        for row, task in zip(rows, self.tasks, strict=False):
+            if task not in losses:
+                continue
+            square, value = float(row.double().square().sum()), float(losses[task].detach())
+            if square > _LEAST**2 and value:
+                length = _PROMISED * abs(value) / square
+                after = self._after_step(trunk, -length * row, seed, task)
+                found[task] = (value - after) / (length * square)
+        return found
+
+    @torch.no_grad()
+    def _after_step(self, trunk: list[Parameter], step: Tensor, seed: int, task: str) -> float:
+        """Return a task's loss with the trunk moved by a step, which is taken back."""
+        parts = step.split([parameter.numel() for parameter in trunk])
+        before = [parameter.clone() for parameter in trunk]
+        for parameter, part in zip(trunk, parts, strict=True):
+            parameter.add_(part.view_as(parameter))
+        try:
+            return float(self.sampled_losses(torch.Generator().manual_seed(seed))[task])
+        finally:
+            for parameter, value in zip(trunk, before, strict=True):
+                parameter.copy_(value)
 
     @abstractmethod
     def revisit(self) -> Tensor:

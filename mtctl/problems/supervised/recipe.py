@@ -18,6 +18,7 @@ from mtctl.problems.supervised.interventions import (
     HeadRate,
     Intervention,
     LossFactor,
+    NoDecay,
     NoDropout,
     Only,
     Rate,
@@ -107,6 +108,8 @@ class SupervisedRecipe(Recipe):
             case LossFactor(task=task, factor=factor):
                 given = self.training.loss_factor.get(task, 1.0)
                 return {"training.loss_factor": {task: factor * given}}
+            case NoDecay():
+                return {"training.weight_decay": 0.0}
             case Clipped(norm=norm):
                 return {"training.gradient_clip": norm}
             case Setting(key=key, value=value):

@@ -129,11 +129,10 @@ class Windows(Supervised[Dataset]):
         self._note(raw)
         return self.differentiate(self.objective.losses(raw, self.batch, self.tasks), hidden)
 
-    def sampled_gradients(self, rng: torch.Generator) -> Tensor:
+    def sampled_losses(self, rng: torch.Generator) -> dict[str, Tensor]:
         rows = torch.randint(len(self.splits.training), (self._training.batch_size,), generator=rng)
         batch = self.splits.training.take(rows)
-        losses = self.objective.losses(self.forward(batch.inputs), batch, self.tasks)
-        return self.differentiate(losses).jacobian("all_shared")
+        return self.objective.losses(self.forward(batch.inputs), batch, self.tasks)
 
     def differentiate(self, losses: Mapping[str, Tensor], hidden: Tensor | None = None) -> AutogradGradients:
         """Return the task gradients of losses; the LSTM is the last layer that all tasks share.

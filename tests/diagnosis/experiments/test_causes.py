@@ -88,17 +88,31 @@ def codes(findings: Sequence[Finding]) -> list[str]:
             {"alone": 5, "alone and standardised": 6, "with equal gradient shares": 3},
             [Code.MULTIPLIER_DOMINANCE],
         ),
-        ({"alone": 5, "alone and standardised": 6}, [Code.MULTIPLIER_DOMINANCE]),
+        ({"alone": 5, "alone and standardised": 6}, [Code.INTERFERENCE]),
         ({"standardised": 5, "alone and standardised": 6}, [Code.TARGET_OUT_OF_REACH]),
         (
-            {"standardised": 3, "alone": 8, "alone and standardised": 20},
+            {
+                "standardised": 3,
+                "alone": 8,
+                "alone and standardised": 20,
+                "with equal gradient shares": 4,
+            },
             [Code.MULTIPLIER_DOMINANCE, Code.TARGET_OUT_OF_REACH],
         ),
         (
-            {"standardised": 8, "alone": 3, "alone and standardised": 20},
+            {
+                "standardised": 8,
+                "alone": 3,
+                "alone and standardised": 20,
+                "with equal gradient shares": 4,
+            },
             [Code.TARGET_OUT_OF_REACH, Code.MULTIPLIER_DOMINANCE],
         ),
-        ({"alone and standardised": 4}, [Code.MULTIPLIER_DOMINANCE, Code.TARGET_OUT_OF_REACH]),
+        (
+            {"alone and standardised": 4, "with equal gradient shares, standardised": 4},
+            [Code.MULTIPLIER_DOMINANCE, Code.TARGET_OUT_OF_REACH],
+        ),
+        ({"alone and standardised": 3}, [Code.UNLEARNABLE]),
         ({"alone, learning rate × 10": 7}, [Code.LEARNING_RATE]),
         ({"alone, learning rate × 10": 3}, [Code.BUDGET_TOO_SMALL]),
         ({"alone, learning rate × 3": 3}, [Code.BUDGET_TOO_SMALL]),
@@ -213,7 +227,7 @@ def test_what_is_lost_while_the_training_loss_falls_was_learned_by_heart() -> No
     ("speedups", "code"),
     [
         ({"learning rate × 0.1": 3.0}, Code.LEARNING_RATE),
-        ({"alone": 3.0, "alone and standardised": 3.0}, Code.MULTIPLIER_DOMINANCE),
+        ({"alone": 3.0, "alone and standardised": 3.0}, Code.INTERFERENCE),
     ],
 )
 def test_what_is_lost_on_all_windows_has_a_cause(speedups: dict[str, float], code: str) -> None:

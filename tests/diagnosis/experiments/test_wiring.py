@@ -42,7 +42,7 @@ def test_a_wiring_fault_is_found_and_nothing_else(fault: dict[str, Any], code: s
         (code, task, "error", "certain")
     ]
     assert [check.detail for check in checks if check.outcome == "found"] == [task or "trunk"]
-    assert len(checks) == 3
+    assert len(checks) == 4
 
 
 @pytest.mark.parametrize(
