@@ -134,7 +134,7 @@ def test_whoever_only_reads_runs_nothing(mtctl: Command, nets: Path) -> None:
         result = mtctl(*words)
         assert result.code == 0, (words, result)
         assert "running" not in result.err
-    for words in (["diagnose", "nets.py:build"], ["train", "nets.yaml", "--seed", 9], ["eval", run]):
+    for words in (["diagnose", "nets.py:build"], ["train", "nets.yaml", "--seed", "9"], ["eval", run]):
         result = mtctl(*words)
         assert result.code == 2, (words, result)
         assert RUNNING in result.err
