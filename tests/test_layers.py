@@ -108,3 +108,12 @@ def test_recipes_methods_and_finished_runs_are_read_without_torch() -> None:
     code = f"import sys, {', '.join(f'mtctl.{room}' for room in rooms)}; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, check=False)
     assert done.returncode == 0
+
+
+def test_diagnosis_knows_no_problem_by_name() -> None:
+    for file in sorted((PACKAGE / "diagnosis").rglob("*.py")):
+        named = {name for name in imports(file) if name.startswith("mtctl.problems.")}
+        own = {name for name in named if name.split(".")[2] in ("windows", "python")}
+        assert not own, f"{file} imports {own}"
+        text = file.read_text(encoding="utf-8").casefold()
+        assert "windows" not in text, f"{file} speaks of windows"

@@ -341,6 +341,7 @@ class _Run:
                 "figures": asdict(problem.figures),
                 "definition": dict(problem.definition),
                 "definition_hash": definition_hash(problem.definition),
+                **({} if problem.code is None else {"code": dict(problem.code)}),
                 "parameters": {"total": count.total + learned, "shared": count.shared, "balancer": learned},
                 "unit": problem.unit,
                 "item": problem.item,

@@ -68,6 +68,7 @@ class Problem(Protocol):
         done: how many have ended.
         device: where its networks compute.
         definition: JSON values that define tasks and evaluation: runs are comparable only if these are equal.
+        code: the file that built it, and its SHA-256, as `file` and `sha256`; None where that is mtctl's own.
     """
 
     tasks: tuple[str, ...]
@@ -79,6 +80,7 @@ class Problem(Protocol):
     done: int
     device: torch.device
     definition: Mapping[str, Any]
+    code: Mapping[str, str] | None
 
     def parameter_count(self) -> ParameterCount: ...
 

@@ -33,7 +33,8 @@ def complete(recipe: Recipe) -> Recipe:
     Raises:
         MtctlError: the code cannot be run.
     """
-    return kind_of(recipe).complete(recipe)
+    completed: Recipe = kind_of(recipe).complete(recipe)
+    return completed
 
 
 def build(recipe: Recipe, seed: int) -> Problem:

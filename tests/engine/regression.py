@@ -39,6 +39,7 @@ class Regression:
     unit = "epoch"
     item = "point"
     device = torch.device("cpu")
+    code: Mapping[str, str] | None = None
     score = Score(name="error", higher_is_better=False, success=None)
     figures = Figures("error")
     tasks: tuple[str, ...] = ("wave", "line")

@@ -73,6 +73,7 @@ class Lander:
     score = SCORE
     figures = FIGURES
     device = torch.device("cpu")
+    code: Mapping[str, str] | None = None
 
     def __init__(
         self, problem: LanderProblem, agent: DQNAgent, seed: int, *, averaging: float | None = None

@@ -21,10 +21,17 @@ class Rows:
     Args:
         batch: as the loader yielded it.
         first: how many of its rows count, from its start; None for all.
+        together: the batches of one update, where there are several; `batch` is then None.
     """
 
     batch: Any
     first: int | None = None
+    together: tuple[Rows, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Rows, ...]:
+        """The batches of which this consists."""
+        return self.together or (self,)
 
 
 def mapped(batch: Any, change: Callable[[Tensor], Any]) -> Any:

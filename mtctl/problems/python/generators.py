@@ -30,14 +30,14 @@ class Generators:
         python, numpy, torch_seed = np.random.SeedSequence(words).generate_state(3, np.uint32).tolist()
         with self._kept():
             random.seed(python)
-            np.random.seed(numpy)  # noqa: NPY002 - what users' code draws from
+            np.random.seed(numpy)
             torch.manual_seed(torch_seed)
             self._inside = self.state()
 
     def state(self) -> tuple[Any, ...]:
         """Return the states of the generators as they are now."""
         cuda: list[Tensor] = torch.cuda.get_rng_state_all() if self._cuda else []
-        return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda  # noqa: NPY002
+        return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda
 
     @property
     def inside(self) -> tuple[Any, ...]:
@@ -83,7 +83,7 @@ class Generators:
     def _set(self, state: tuple[Any, ...]) -> None:
         python, numpy, cpu, cuda = state
         random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+        np.random.set_state(numpy)
         torch.set_rng_state(cpu)
         if cuda:
             torch.cuda.set_rng_state_all(cuda)

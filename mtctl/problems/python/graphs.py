@@ -59,7 +59,7 @@ def leaves(loss: Tensor) -> set[Tensor]:
 
 
 def head_module(model: nn.Module, own: tuple[Parameter, ...]) -> nn.Module | None:
-    """Return the smallest module that holds all of a task's own parameters and no others; None without one."""
+    """Return the smallest module of all of a task's own parameters and no others; None without one."""
     wanted = set(own)
     best: nn.Module | None = None
     for module in model.modules():  # from the outside in

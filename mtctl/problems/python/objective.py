@@ -90,7 +90,7 @@ class Objective:
             )
         if not output.dim() or len(output) != len(target):
             raise MtctlError(
-                f"`{self.name}`: outputs {list(output.shape)} and targets {list(target.shape)} differ in rows",
+                f"`{self.name}`: outputs {list(output.shape)}, targets {list(target.shape)}: rows differ",
                 hint="the first dimension of both is the rows of the batch",
             )
 
@@ -138,7 +138,7 @@ class Objective:
         return loss.reshape(())
 
     def row_losses(self, pair: Pair) -> Tensor:
-        """Return the losses [N] of the rows in the targets' own unit; [1] where rows have none of their own."""
+        """Return the rows' losses [N] in the targets' own unit; [1] where rows have none of their own."""
         return self._rows(Pair(self.answered(pair.output), pair.target))
 
     def _rows(self, pair: Pair) -> Tensor:
@@ -160,9 +160,10 @@ class Objective:
             self._batched = batched
             try:
                 rows = self._rows(pair)
-            except Exception:  # noqa: BLE001 - a loss may do anything; one that rows cannot have is no mistake
+            except Exception:  # noqa: BLE001, S112 - a loss may do anything; rows need not have one
                 continue
-            for reduction, value in (("mean", rows.mean()), ("sum", rows.sum())):
+            reductions: tuple[tuple[Reduction, Tensor], ...] = (("mean", rows.mean()), ("sum", rows.sum()))
+            for reduction, value in reductions:
                 if abs(float(value) - whole) <= _ALIKE * max(abs(whole), 1e-12):
                     self.reduction = reduction
                     return

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
+from statistics import fmean
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from mtctl.balancing.gradients import AutogradGradients, graph
+from mtctl.balancing.gradients.accumulated import AccumulatedGradients
+from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import SeedList
 from mtctl.problems.python.batches import Rows, few, iterated, moved, shape_of
@@ -54,8 +57,9 @@ class _Survey(NamedTuple):
 class OwnModel(Supervised[Rows]):
     """The model that a user's function builds.
 
-    Every epoch, and every evaluation, begins with the global generators seeded for it, inside a fork: shuffles,
-    workers and dropout are the same in every run from one seed, and a run resumes exactly at an epoch.
+    Every epoch, and every evaluation, begins with the global generators seeded for it, inside a fork:
+    shuffles, workers and dropout are the same in every run from one seed, and a run resumes exactly at an
+    epoch.
 
     Args:
         recipe: names the function, and how it is trained.
@@ -82,6 +86,7 @@ class OwnModel(Supervised[Rows]):
         self._survey = self._look_at_data()
         self._sharing = self._look_at_graphs(known)
         self._fit_constants()
+        self.code = {"file": str(builder.file), "sha256": file_digest(builder) or ""}
         self.definition = {"tasks": list(self.tasks), "held_out": self._fingerprint()}
         self._optimization = Optimization(self.training, settings, self._sharing.own)
         self.optimizer = self._optimization.optimizer
@@ -203,7 +208,7 @@ class OwnModel(Supervised[Rows]):
 
     @property
     def updates_per_epoch(self) -> int:
-        return self._survey.batches
+        return -(-self._survey.batches // self._recipe.training.accumulate)
 
     @property
     def planned_updates(self) -> int:
@@ -216,7 +221,8 @@ class OwnModel(Supervised[Rows]):
         return list(self._sharing.own.get(task, ()))
 
     def budget(self) -> dict[str, int]:
-        return {"updates": self._updates, "samples_per_update": rows_of(self._survey.first)}
+        rows = rows_of(self._survey.first) * self._recipe.training.accumulate
+        return {"updates": self._updates, "samples_per_update": rows}
 
     def adam_step(self, task: str) -> float | None:
         return self._optimization.adam_step(self.head(task))
@@ -250,11 +256,11 @@ class OwnModel(Supervised[Rows]):
         drawn = False
         while True:
             with self._generators.drawing():
-                batch = next(batches, None)
-            if batch is None:
+                parts = list(islice(batches, self._recipe.training.accumulate))
+            if not parts:
                 break
             drawn = True
-            yield batch
+            yield parts[0] if len(parts) == 1 else Rows(None, together=tuple(parts))
         if not drawn:
             raise _empty(self._recipe, "train")
 
@@ -290,7 +296,7 @@ class OwnModel(Supervised[Rows]):
             )
         if missing := [name for name in self.tasks if name not in raw]:
             raise MtctlError(
-                f"`forward` returned no output of `{missing[0]}`: it has {', '.join(map(str, raw)) or 'none'}",
+                f"`forward` returned no output of `{missing[0]}`, only {', '.join(map(str, raw)) or 'none'}",
                 hint="return one for each task, under the task's name",
             )
         return {name: self._output(name, raw[name]) for name in self.objectives if name in raw}
@@ -338,14 +344,26 @@ class OwnModel(Supervised[Rows]):
             for name, loss in losses.items()
         }
 
-    def gradients(self) -> AutogradGradients:
+    def gradients(self) -> TaskGradients:
         self._noise = self._generators.inside
+        if self._recipe.training.accumulate == 1:
+            return self._differentiate(self._learned(self.batch))
+        return AccumulatedGradients(
+            self.tasks,
+            map(self._learned, self.batch.parts),
+            shared=self.trunk(),
+            own=[self.head(task) for task in self.tasks],
+            last_shared=self._sharing.last,
+        )
+
+    def _learned(self, rows: Rows) -> dict[str, Tensor]:
+        """Return the losses of a batch that is learned from, with a graph; move the epoch's means on."""
         with self._generators.drawing():
-            raw = self.outputs(self.batch)
-            losses = self._losses(raw, self.batch, self.tasks)
-        self._note(raw, losses)
+            raw = self.outputs(rows)
+            losses = self._losses(raw, rows, self.tasks)
+        self._note(raw, losses, rows)
         self._inspection.see(self._features)
-        return self._differentiate(losses)
+        return losses
 
     def _differentiate(self, losses: Mapping[str, Tensor]) -> AutogradGradients:
         features: Any = ()
@@ -366,27 +384,27 @@ class OwnModel(Supervised[Rows]):
         )
 
     @torch.no_grad()
-    def _note(self, raw: Mapping[str, Tensor], losses: Mapping[str, Tensor]) -> None:
+    def _note(self, raw: Mapping[str, Tensor], losses: Mapping[str, Tensor], rows: Rows) -> None:
         """Move the epoch's means on, in the targets' own units."""
         factors = self._recipe.training.loss_factor
         for task, minimised in losses.items():
-            pair = self._pair(task, raw, self.batch)
+            pair = self._pair(task, raw, rows)
             if pair is None:
-                loss, count = float(minimised) / factors.get(task, 1.0), rows_of(self.batch)
+                loss, count = float(minimised) / factors.get(task, 1.0), rows_of(rows)
             else:
                 objective, count = self.objectives[task], len(pair.target)
                 loss = float(objective.loss(pair)) / (count if objective.reduction == "sum" else 1)
             self._seen[task] += count
             mean = self._means[task]
             mean["loss"] += (loss - mean["loss"]) * count / self._seen[task]
+
+    def update(self) -> None:
+        super().update()
         if self._epoch is None and (unseen := [task for task, count in self._seen.items() if not count]):
             raise MtctlError(
                 f"task `{unseen[0]}` had no row with a target in epoch {self.done}",
                 hint="check its targets and its mask, or leave it out: -o problem.tasks=[…]",
             )
-
-    def update(self) -> None:
-        super().update()
         self._optimization.updated(epoch_ended=self._epoch is None, losses=self._means)
 
     def sampled_gradients(self, rng: torch.Generator) -> Tensor:
@@ -399,11 +417,15 @@ class OwnModel(Supervised[Rows]):
     @torch.no_grad()
     def revisit(self) -> Tensor:
         before = [buffer.clone() for buffer in self.model.buffers()]
+        found: dict[str, list[float]] = {task: [] for task in self.tasks}
         with self._generators.drawing(self._noise):
-            losses = self._losses(self.outputs(self.batch), self.batch, self.tasks)
+            for rows in self.batch.parts:
+                for task, loss in self._losses(self.outputs(rows), rows, self.tasks).items():
+                    found[task].append(float(loss))
         for buffer, value in zip(self.model.buffers(), before, strict=True):
             buffer.copy_(value)
-        return torch.tensor([float(losses[task]) if task in losses else 0.0 for task in self.tasks]).double()
+        means = [fmean(losses) if losses else 0.0 for losses in found.values()]
+        return torch.tensor(means, dtype=torch.float64)
 
     # ----- scores
 
@@ -575,7 +597,7 @@ def _forward(training: Training) -> Callable[[Batch], Any]:
 
 
 def _reseeded(loader: Iterable[Any]) -> Iterable[Any]:
-    """Return the loader, its own generators seeded from the global one: it then draws the same in every run."""
+    """Return the loader with its own generators seeded from the global one, the same in every run."""
     word: int | None = None
     for owner in (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
         generator = getattr(owner, "generator", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from mtctl.balancing.registry import MethodOrChain
 from mtctl.part import KeyPath, Misfit, PositiveFloat, PositiveInt
@@ -14,19 +14,21 @@ from mtctl.problems.recipe import Checkpoints, Monitor, ProblemPart
 from mtctl.problems.supervised.interventions import Adam, FewRows, NoDropout, Rate
 from mtctl.problems.supervised.recipe import SupervisedRecipe, SupervisedTraining
 
+Value = str | int | float | bool | None | list[Any] | dict[str, Any]
+"""What a recipe can hold."""
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class PythonProblem(ProblemPart):
-    """A model, its tasks and its data, built by a function of your own: `def build(seed) -> mtctl.Training`."""
+    """A model, its tasks and its data, built by your function: `def build(seed) -> mtctl.Training`."""
 
     kind: Literal["python"]
     build: Annotated[str, Field(pattern=r"^.+:[A-Za-z_][A-Za-z0-9_]*$")]
-    """`FILE.py:FUNCTION` or `package.module:FUNCTION`. A file is relative to the folder in which mtctl runs; a
-    run keeps the absolute path."""
+    """`FILE.py:FUNCTION` or `package.module:FUNCTION`. A file is relative to the folder in which mtctl
+    runs; a run keeps the absolute path."""
     known_as: str | None = None
-    """The file as it was written at first, which a run's recipe keeps. Leave it out in a recipe of your own."""
-    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    """The file as it was written at first, which a run's recipe keeps. Leave it out in your own recipe."""
+    arguments: dict[str, Value] = Field(default_factory=dict)
     """Arguments of the function besides `seed`, by name."""
     tasks: Names = ()
     """Tasks that are trained and scored; all that the function names if left out."""
@@ -50,8 +52,8 @@ class PythonTraining(SupervisedTraining):
     """Batches of one update."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the model computes; auto: a GPU where there is one."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """bf16 and fp16: autocast; fp16 with a loss scaler, on cuda only."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: autocast. Its range is that of fp32, so that losses need no scaling."""
 
 
 class PythonRecipe(SupervisedRecipe):
@@ -84,6 +86,10 @@ class PythonRecipe(SupervisedRecipe):
         """The Python file that the function stands in; None for one of an importable module."""
         name = self.problem.build.rpartition(":")[0]
         return name if name.endswith(".py") else None
+
+    @property
+    def device(self) -> str:
+        return self.training.device
 
     @property
     def data_path(self) -> str | None:

@@ -22,9 +22,10 @@ class Task:
     Args:
         loss: of outputs [N, …] and targets [N, …], a scalar: the mean over rows, or their sum. Outputs are
             those of `Training.forward` under the task's name.
-        target: what of a batch are the targets [N, …]: a function of the batch, or a key or place in it. The
-            batch's key, or entry of its last part, with the task's name if left out. A target that is None, or
-            a row that is NaN throughout, is missing: the task has no part in it.
+        target: what of a batch are the targets [N, …]: a function of the batch, or a key or place in it. If
+            left out, the batch's key, or the key of its last part, with the task's name; or its entry after
+            the inputs, in the order of the tasks. A target that is None, or a row that is NaN throughout, is
+            missing: the task has no part in it.
         mask: what of a batch says which rows [N] have a target; all whose target is not NaN if left out.
         score: a further figure of outputs and targets for reports, such as an accuracy; by default none.
         head: names of the module or parameters that only this task uses, such as "depth_head"; found by the
@@ -48,8 +49,8 @@ class Training:
         train: yields training batches: a `DataLoader`, or any iterable that can be iterated anew.
         validation: yields batches for evaluation during training.
         held_out: yields batches for the final score; `validation` if left out.
-        forward: returns the outputs of a batch, by task; `model(*inputs)` of a batch (inputs, targets) if left
-            out, or `model(batch)` of one that is a mapping.
+        forward: returns the outputs of a batch, by task; if left out, `model(*inputs)` of a batch (inputs,
+            targets, …), or `model(batch)` of one that is a mapping.
         optimizer: returns the optimizer of parameters, or of parameter groups; AdamW at 1e-3 if left out.
         scheduler: returns a learning rate schedule of an optimizer; none if left out.
         scheduler_every: whether the schedule moves on after each "epoch" or each "update".

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from mtctl.balancing.gradients import AutogradGradients
+from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Frame, ParameterCount, Record, SeedList, TaskEvaluation, TaskSignals
 from mtctl.problems.score import LOSSES, SKILL
@@ -62,6 +62,7 @@ class Supervised(ABC, Generic[B]):
     figures = LOSSES
     device = torch.device("cpu")
     definition: Mapping[str, Any]
+    code: Mapping[str, str] | None = None
     optimizer: torch.optim.Optimizer
     _inspection: Inspection
 
@@ -100,7 +101,7 @@ class Supervised(ABC, Generic[B]):
         """Begin an epoch: yield its batches; at least one."""
 
     @abstractmethod
-    def gradients(self) -> AutogradGradients:
+    def gradients(self) -> TaskGradients:
         """Differentiate every task's loss on the batch."""
 
     @abstractmethod

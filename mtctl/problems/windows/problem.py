@@ -200,13 +200,16 @@ class Windows(Supervised[Dataset]):
     def _split(self, seeds: SeedList) -> Dataset:
         return self.splits.held_out if seeds == "held_out" else self.splits.validation
 
-    @torch.no_grad()
     def answers(self, split: SeedList, items: int | None = None) -> Answers[Dataset]:
         windows = self._split(split)
         windows = windows if items is None else windows.take(slice(items))
-        parts = [self.forward(part) for part in windows.inputs.split(_ROWS)]
-        raw = {head: torch.cat([part[head] for part in parts]) for head in parts[0]}
-        return Answers([(raw, windows)], self.row_losses)
+        return Answers([(self.raw(windows.inputs), windows)], self.row_losses)
+
+    @torch.no_grad()
+    def raw(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Return the heads' raw outputs [N, …] without dropout, a part of the windows at a time."""
+        parts = [self.forward(part) for part in inputs.split(_ROWS)]
+        return {head: torch.cat([part[head] for part in parts]) for head in parts[0]}
 
     def measures(self, task: str, answers: Answers[Dataset], split: SeedList) -> dict[str, float]:
         del split

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mtctl.problems.windows.losses import DELTA, window_losses
 from tests.benchmarks.faults.small import fault, small
-from tests.problems.windows.small import TASKS, minimised, zeros
+from tests.problems.windows.small import TASKS, constant_losses_of, losses_of, minimised, zeros
 
 REGRESSIONS = tuple(DELTA)
 SCALAR = {"countdown": "scalar"}
@@ -32,13 +32,13 @@ class TestScaledTargets:
             small(TASKS, fault("scaled_targets", task, factor=factor), model=model),
         )
         part = plain.splits.held_out
-        raw = plain.answers(part.inputs)
+        raw = plain.raw(part.inputs)
         # The head that says the same in the other unit: a standardised one does not notice.
         answer = raw[task] if task in model.get("standardise", ()) else raw[task] * factor
         same = {**raw, task: answer}
-        found = other.window_losses(same, other.splits.held_out)[task]
-        torch.testing.assert_close(found, plain.window_losses(raw, part)[task], rtol=1e-3, atol=1e-5)
-        constants = (one.constant_losses(one.splits.held_out)[task] for one in (plain, other))
+        found = losses_of(other, same, other.splits.held_out)[task]
+        torch.testing.assert_close(found, losses_of(plain, raw, part)[task], rtol=1e-3, atol=1e-5)
+        constants = (constant_losses_of(one, one.splits.held_out)[task] for one in (plain, other))
         torch.testing.assert_close(*constants, rtol=1e-3, atol=1e-5)
 
     def test_what_is_minimised_is_in_the_targets_unit(self) -> None:
@@ -55,9 +55,9 @@ class TestScaledTargets:
         )
         once = small(TASKS, fault("scaled_targets", "ptr", factor=20.0))
         part = twice.splits.held_out
-        raw = twice.answers(part.inputs)
-        found = twice.window_losses(raw, part)["ptr"]
-        torch.testing.assert_close(found, once.window_losses(raw, once.splits.held_out)["ptr"])
+        raw = twice.raw(part.inputs)
+        found = losses_of(twice, raw, part)["ptr"]
+        torch.testing.assert_close(found, losses_of(once, raw, once.splits.held_out)["ptr"])
 
 
 class TestOtherTargets:
@@ -70,10 +70,10 @@ class TestOtherTargets:
     @pytest.mark.parametrize("kind", ["shuffled_targets", "constant_targets"])
     def test_faults_of_the_countdown_reach_its_start(self, kind: str) -> None:
         plain, other = small(model=SCALAR), small(TASKS, fault(kind, "countdown"), model=SCALAR)
-        raw = plain.answers(plain.splits.training.inputs)
+        raw = plain.raw(plain.splits.training.inputs)
         assert minimised(plain, raw)["countdown"] != minimised(other, raw)["countdown"]
 
     def test_a_countdown_that_is_missing_is_a_start_that_is_missing(self) -> None:
         problem = small(TASKS, fault("missing_targets", "countdown"), model=SCALAR)
-        loss = minimised(problem, problem.answers(problem.splits.training.inputs))["countdown"]
+        loss = minimised(problem, problem.raw(problem.splits.training.inputs))["countdown"]
         assert loss != loss

@@ -12,7 +12,7 @@ from mtctl.balancing.gradients import AutogradGradients, cosines
 from mtctl.engine.fit import Diverged
 from mtctl.problems.windows.problem import Windows
 from tests.benchmarks.faults.small import fault, small
-from tests.problems.windows.small import TASKS, Trainer, weights
+from tests.problems.windows.small import TASKS, Trainer, constant_losses_of, losses_of, weights
 
 
 def first_gradients(problem: Windows) -> AutogradGradients:
@@ -54,7 +54,7 @@ class TestDetached:
     def test_values_stay(self, task: str) -> None:
         clean, other = small(), small(TASKS, fault("detached", task))
         inputs = clean.splits.held_out.inputs
-        assert torch.equal(clean.answers(inputs)[task], other.answers(inputs)[task])
+        assert torch.equal(clean.raw(inputs)[task], other.raw(inputs)[task])
 
     def test_its_head_still_learns(self, task: str) -> None:
         assert moved(small([task], fault("detached", task)), [task]) == {task}
@@ -102,7 +102,7 @@ class TestClosedHeads:
         inputs = problem.splits.held_out.inputs
 
         def answers() -> torch.Tensor:
-            return problem.objective.predictions(problem.answers(inputs))[task]
+            return problem.objective.predictions(problem.raw(inputs))[task]
 
         before = answers()
         assert (before == before.flatten()[0]).all()
@@ -154,14 +154,14 @@ class TestContradiction:
     def test_the_one_that_contradicts_wants_the_negative(self) -> None:
         problem = small(TASKS, self.contradiction)
         part = problem.splits.held_out
-        truth = {**problem.answers(part.inputs), "countdown": part.targets["countdown"]}
-        assert problem.window_losses(truth, part)["countdown"].max() == 0
+        truth = {**problem.raw(part.inputs), "countdown": part.targets["countdown"]}
+        assert losses_of(problem, truth, part)["countdown"].max() == 0
         opposite = {**truth, "countdown": -part.targets["countdown"]}
-        assert problem.window_losses(opposite, part)["ptr"].max() == 0
+        assert losses_of(problem, opposite, part)["ptr"].max() == 0
 
     def test_both_are_measured_against_the_best_constant(self) -> None:
         problem = small(TASKS, self.contradiction)
-        constants = problem.constant_losses(problem.splits.held_out)
+        constants = constant_losses_of(problem, problem.splits.held_out)
         assert torch.equal(constants["ptr"], constants["countdown"])
         found = problem.evaluate(None, "held_out")
         assert set(found) == set(TASKS)

@@ -14,7 +14,7 @@ from mtctl.diagnosis.experiments import causes
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime
 from mtctl.diagnosis.report import Experiment, Finding
-from mtctl.problems.changes import Changes
+from mtctl.problems.supervised.interventions import Intervention
 from mtctl.problems.windows.recipe import WindowsRecipe
 from tests.diagnosis.experiments.small_recipes import course, small
 
@@ -49,7 +49,7 @@ class Scripted(Laboratory):
     def watch(self, tasks: Sequence[str]) -> None:
         pass
 
-    def speedup(self, task: str, name: str, changes: Changes) -> float:
+    def speedup(self, task: str, name: str, *interventions: Intervention) -> float:
         what = name.removeprefix(f"{task} ")
         self.asked.append(what)
         found = self._speedups.get(what, 1.0)
@@ -253,10 +253,10 @@ def test_sgd_gets_the_multiplier_of_the_others() -> None:
         "training.lr=0.1",
         "balancer={kind: manual, weights: {type: 0.003, ptr: 4.0, binary: 2.0, countdown: 1.0}}",
     )
-    alone = recipe.revised(real(recipe).without_others("type"))
+    alone = recipe.revised(recipe.changes(*real(recipe).without_others("type")))
     assert alone.training.lr == pytest.approx(0.2)
     adam = small("balancer={kind: manual, weights: {type: 0.003, ptr: 4.0, binary: 2.0, countdown: 1.0}}")
-    assert adam.revised(real(adam).without_others("type")).training.lr == adam.training.lr
+    assert adam.revised(adam.changes(*real(adam).without_others("type"))).training.lr == adam.training.lr
 
 
 def test_no_run_starts_after_the_deadline() -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.faults import planted
-from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course
+from mtctl.problems.supervised.interventions import RAW, Only
 from tests.diagnosis.experiments.small_recipes import course, small
 
 
@@ -44,7 +44,7 @@ def test_a_course_stops_when_it_is_enough() -> None:
 
 def test_courses_of_variations_share_the_start() -> None:
     joint = Course(small(), 2)
-    alone = Course(small().revised(variations.alone("ptr")), 2)
+    alone = Course(small().revised(small().changes(Only(("ptr",)), RAW)), 2)
     assert alone.points["ptr"] == joint.points["ptr"]
     assert set(alone.points) == {"ptr"}
 

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.faults import planted
 from mtctl.diagnosis.experiments import remedies, variations
+from mtctl.diagnosis.experiments.course import supervised
 from mtctl.diagnosis.experiments.remedies import Crew, Result
 from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
 from mtctl.statistics import estimate
@@ -111,7 +112,7 @@ def test_a_training_that_diverges_is_a_failure() -> None:
 
 
 def test_processes_give_the_same_results() -> None:
-    candidates = variations.remedies(RECIPE, "ptr")[:2]
+    candidates = variations.remedies(RECIPE, supervised(RECIPE, 0), "ptr")[:2]
 
     def trials(jobs: int) -> list[Trial]:
         with Crew(jobs) as crew:

@@ -88,7 +88,7 @@ def test_a_target_outside_what_its_loss_takes_is_bad() -> None:
 
 def test_a_trained_task_looks_at_its_inputs() -> None:
     course = Course(small(), 0, watched=False).run(20)
-    assert wiring.ignores_input(course.problem, "binary") > 0.1
+    assert wiring.ignores_input(course.problem.answers("monitor"), "binary") > 0.1
 
 
 def test_a_head_that_answers_always_the_same_does_not() -> None:
@@ -96,7 +96,7 @@ def test_a_head_that_answers_always_the_same_does_not() -> None:
     with torch.no_grad():
         for parameter in untrained.head("binary"):
             parameter.zero_()
-    assert wiring.ignores_input(untrained, "binary") == 0.0
+    assert wiring.ignores_input(untrained.answers("monitor"), "binary") == 0.0
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -105,9 +105,9 @@ def test_a_countdown_of_other_windows_is_learned_by_position_only(seed: int) -> 
     recipe = planted(clean, {"kind": "shuffled_targets", "task": "countdown"})
     course = Course(recipe, seed).run(25)
     assert course.points["countdown"][-1].skill > 0.1
-    assert wiring.ignores_input(course.problem, "countdown") < IGNORED
+    assert wiring.ignores_input(course.problem.answers("monitor"), "countdown") < IGNORED
 
 
 def test_hardly_any_windows_are_no_reason_to_doubt() -> None:
     tiny = problem("problem.data.validation=4")
-    assert wiring.ignores_input(tiny, "ptr") != 0.0
+    assert wiring.ignores_input(tiny.answers("monitor"), "ptr") != 0.0

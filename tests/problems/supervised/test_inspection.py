@@ -10,7 +10,7 @@ import torch
 from mtctl.problems.windows.problem import Windows
 from tests.benchmarks.faults.small import fault
 from tests.benchmarks.faults.small import small as with_faults
-from tests.problems.windows.small import TASKS, Recorder, Trainer, small
+from tests.problems.windows.small import TASKS, Recorder, Trainer, constant_losses_of, small
 
 SIGNALS = ("relative_loss", "own_update", "reach", "dead_units")
 
@@ -37,7 +37,7 @@ class TestRelativeLoss:
     def test_is_the_epochs_loss_over_that_of_the_best_constant(self) -> None:
         problem = small()
         record = Trainer(problem).train(1)[0]
-        constants = problem.constant_losses(problem.splits.training)
+        constants = constant_losses_of(problem, problem.splits.training)
         for task in TASKS:
             expected = record["tasks"][task]["loss"] / float(constants[task].mean())
             assert record["signals"]["relative_loss"][task] == pytest.approx(expected, rel=1e-5)

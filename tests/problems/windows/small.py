@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mtctl.balancing.chain import Chain
 from mtctl.balancing.contract import Method
@@ -92,7 +93,7 @@ def skills(problem: Windows) -> dict[str, float]:
 
 def zeros(problem: Windows, part: Dataset) -> dict[str, torch.Tensor]:
     """Return raw outputs of 0."""
-    return {task: torch.zeros_like(raw) for task, raw in problem.answers(part.inputs).items()}
+    return {task: torch.zeros_like(raw) for task, raw in problem.raw(part.inputs).items()}
 
 
 def minimised(problem: Windows, raw: dict[str, torch.Tensor]) -> dict[str, float]:
@@ -111,3 +112,13 @@ def same(one: Dataset, other: Dataset) -> bool:
     tensors = [(one.inputs, other.inputs), (one.start, other.start), (one.end, other.end)]
     tensors += [(one.targets[task], other.targets[task]) for task in TASKS]
     return all(a.shape == b.shape and torch.equal(a, b) for a, b in tensors)
+
+
+def losses_of(problem: Windows, raw: Mapping[str, Tensor], windows: Dataset) -> dict[str, Tensor]:
+    """Return each task's losses [N] in the study's units."""
+    return {task: problem.row_losses(task, raw, windows) for task in problem.tasks}
+
+
+def constant_losses_of(problem: Windows, windows: Dataset) -> dict[str, Tensor]:
+    """Return each task's losses [N] on any windows if it always answered its best constant."""
+    return {task: problem._constant_losses(task, windows) for task in problem.tasks}

@@ -7,7 +7,7 @@ import torch
 
 from mtctl.problems.windows.losses import DELTA, countdown_from_start
 from mtctl.problems.windows.windows import LENGTH
-from tests.problems.windows.small import TASKS, minimised, small, zeros
+from tests.problems.windows.small import TASKS, constant_losses_of, losses_of, minimised, small, zeros
 
 REGRESSIONS = tuple(DELTA)
 SCALAR = {"countdown": "scalar"}
@@ -17,8 +17,8 @@ class TestAsDocumented:
     def test_the_loss_is_the_measured_one(self) -> None:
         problem = small()
         part = problem.splits.training
-        raw = problem.answers(part.inputs)
-        measured = problem.window_losses(raw, part)
+        raw = problem.raw(part.inputs)
+        measured = losses_of(problem, raw, part)
         assert minimised(problem, raw) == pytest.approx(
             {task: float(losses.mean()) for task, losses in measured.items()}
         )
@@ -26,17 +26,17 @@ class TestAsDocumented:
     @pytest.mark.parametrize("task", TASKS)
     def test_an_output_is_the_prediction(self, task: str) -> None:
         problem = small()
-        raw = problem.answers(problem.splits.held_out.inputs)
+        raw = problem.raw(problem.splits.held_out.inputs)
         assert torch.equal(problem.objective.predictions(raw)[task], raw[task])
 
     @pytest.mark.parametrize("task", TASKS)
     def test_a_factor_is_on_what_is_minimised_and_not_on_what_is_measured(self, task: str) -> None:
         clean, other = small(), small(training={"loss_factor": {task: 105.0}})
         part = clean.splits.training
-        raw = clean.answers(part.inputs)
+        raw = clean.raw(part.inputs)
         before, after = minimised(clean, raw), minimised(other, raw)
         assert after == pytest.approx({**before, task: 105 * before[task]})
-        measured = [problem.window_losses(raw, part)[task].tolist() for problem in (clean, other)]
+        measured = [losses_of(problem, raw, part)[task].tolist() for problem in (clean, other)]
         assert measured[0] == measured[1]
 
     def test_distances_are_those_of_the_targets_from_0(self) -> None:
@@ -73,8 +73,8 @@ class TestStandardised:
         with torch.no_grad():
             problem.network.head(task).weight.zero_()
         part = problem.splits.held_out
-        losses = problem.window_losses(problem.answers(part.inputs), part)[task]
-        torch.testing.assert_close(losses, problem.constant_losses(part)[task])
+        losses = losses_of(problem, problem.raw(part.inputs), part)[task]
+        torch.testing.assert_close(losses, constant_losses_of(problem, part)[task])
 
     def test_weights_stay_as_they_were_drawn(self) -> None:
         plain, standardised = small(), small(model={"standardise": TASKS})
@@ -118,7 +118,7 @@ class TestScalarCountdown:
         problem = small(model=SCALAR)
         part = problem.splits.held_out
         raw = {**zeros(problem, part), "countdown": part.start[:, None].float() / LENGTH}
-        assert problem.window_losses(raw, part)["countdown"].max() < 1e-6
+        assert losses_of(problem, raw, part)["countdown"].max() < 1e-6
 
     def test_it_can_be_standardised(self) -> None:
         problem = small(model={**SCALAR, "standardise": ["countdown"]})

@@ -19,7 +19,16 @@ from mtctl.problems.contract import Problem
 from mtctl.problems.windows.problem import Windows
 from tests.benchmarks.faults.small import fault
 from tests.benchmarks.faults.small import small as with_faults
-from tests.problems.windows.small import DATA, TASKS, Trainer, skills, small, weights
+from tests.problems.windows.small import (
+    DATA,
+    TASKS,
+    Trainer,
+    constant_losses_of,
+    losses_of,
+    skills,
+    small,
+    weights,
+)
 
 LONG = {"epochs": 4}
 METHODS: dict[str, tuple[Method, ...]] = {
@@ -53,7 +62,7 @@ class TestEpochs:
             batches, record = [], None
             while record is None:
                 record = problem.advance()
-                batches.append(problem._batch.inputs.flatten(1))
+                batches.append(problem.batch.inputs.flatten(1))
             assert [len(batch) for batch in batches] == [8, 8, 4]
             assert problem.done == record["unit"] == epoch + 1
             seen = torch.cat(batches)
@@ -72,7 +81,7 @@ class TestEpochs:
         still = {"lr": 1e-12, "weight_decay": 0.0, "epochs": 1}
         problem = small(model={"dropout": 0.0, "head_dropout": 0.0}, training=still)
         part = problem.splits.training
-        expected = problem.window_losses(problem.answers(part.inputs), part)
+        expected = losses_of(problem, problem.raw(part.inputs), part)
         record = Trainer(problem).train()[0]
         losses = {task: figures["loss"] for task, figures in record["tasks"].items()}
         assert losses == pytest.approx({task: float(expected[task].mean()) for task in TASKS}, rel=1e-5)
@@ -112,7 +121,7 @@ class TestChance:
         for _ in range(4):
             joint.advance()
             alone.advance()
-            assert torch.equal(joint._batch.inputs, alone._batch.inputs)
+            assert torch.equal(joint.batch.inputs, alone.batch.inputs)
 
     def test_the_first_losses_of_a_task_alone_are_those_beside_the_others(self) -> None:
         joint, alone = small(), small(["countdown"])
@@ -135,8 +144,8 @@ class TestScores:
     def test_skill_and_measures_are_of_the_held_out_windows(self) -> None:
         problem = small()
         part = problem.splits.held_out
-        losses = problem.window_losses(problem.answers(part.inputs), part)
-        constants = problem.constant_losses(part)
+        losses = losses_of(problem, problem.raw(part.inputs), part)
+        constants = constant_losses_of(problem, part)
         found = problem.evaluate(None, "held_out")
         for task in TASKS:
             expected = 100 * (1 - losses[task].double() / constants[task].double().mean())
@@ -164,8 +173,8 @@ class TestScores:
     def test_many_windows_are_scored_as_they_would_be_alone(self) -> None:
         problem = small(data={**DATA, "held_out": 300})
         part = problem.splits.held_out
-        alone = problem.answers(part.inputs[280:281])
-        whole = problem.answers(part.inputs)
+        alone = problem.raw(part.inputs[280:281])
+        whole = problem.raw(part.inputs)
         for task in TASKS:
             torch.testing.assert_close(whole[task][280:281], alone[task], rtol=1e-4, atol=1e-5)
 
@@ -253,7 +262,7 @@ class TestState:
         Trainer(trained).train()
         fresh.load_policy_state(trained.policy_state())
         inputs = trained.splits.held_out.inputs
-        assert all(torch.equal(trained.answers(inputs)[task], fresh.answers(inputs)[task]) for task in TASKS)
+        assert all(torch.equal(trained.raw(inputs)[task], fresh.raw(inputs)[task]) for task in TASKS)
 
     def test_there_is_none_within_an_epoch(self) -> None:
         problem = small()
