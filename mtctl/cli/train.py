@@ -34,9 +34,7 @@ def train(
     ] = None,
     balancer: Annotated[
         str | None,
-        typer.Option(
-            metavar="KIND", help="Balance the tasks by this method, which then ends the recipe's name."
-        ),
+        typer.Option(metavar="KIND", help="Balance the tasks by this method; the results go to NAME_KIND."),
     ] = None,
     seed: Annotated[
         int | None,

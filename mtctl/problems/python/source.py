@@ -61,7 +61,7 @@ def require_file(place: str) -> Path:
         hint = f"name a file in it, such as {Path(place) / inside[0].name}" if inside else _FORM
         raise MtctlError(f"{place} is a directory, not a Python file", hint=hint)
     if not exists:
-        raise MtctlError(f"there is no file {place}", hint=_nearest(Path(place)))
+        raise MtctlError(f"there is no file {shown(place)}", hint=_nearest(Path(shown(place))))
     if path.suffix != SUFFIX:
         raise MtctlError(f"{place} is not a Python file: its name does not end in {SUFFIX}", hint=_FORM)
     return path
@@ -113,4 +113,6 @@ def _nearest(path: Path) -> str | None:
         others = [str(other) for other in path.parent.iterdir() if other.suffix == SUFFIX]
         if match := closest(str(path), others):
             return f"did you mean `{match}`?"
+    if path.is_absolute():
+        return "if it has moved, say where it is now: -o problem.build=FILE.py:FUNCTION"
     return "paths are relative to the folder in which mtctl runs"

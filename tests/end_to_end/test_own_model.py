@@ -1,0 +1,102 @@
+"""A model of one's own, trained, scored and compared by the real `mtctl`; worker processes read its data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.command import mtctl
+
+DATA = """
+import torch
+from torch.utils.data import Dataset
+
+class Scenes(Dataset):
+    def __init__(self, rows):
+        draw = torch.Generator().manual_seed(1)
+        self.x = torch.randn(rows, 3, generator=draw)
+        self.depth = self.x @ torch.randn(3, 1, generator=draw)
+        self.normals = torch.tanh(self.x @ torch.randn(3, 2, generator=draw))
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, row):
+        return {"image": self.x[row], "depth": self.depth[row], "normals": self.normals[row]}
+"""
+NETS = """
+import mtctl, torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from scenes import Scenes
+
+print("hello from the file")
+
+def build(seed, start_method="fork"):
+    trunk, depth, normals = nn.Linear(3, 16), nn.Linear(16, 1), nn.Linear(16, 2)
+
+    def forward(batch):
+        hidden = F.dropout(torch.relu(trunk(batch["image"])), 0.1, trunk.training)
+        return {"depth": depth(hidden), "normals": normals(hidden)}
+
+    return mtctl.Training(
+        model=nn.ModuleDict({"trunk": trunk, "depth_head": depth, "normals_head": normals}),
+        forward=forward,
+        tasks={"depth": mtctl.Task(F.l1_loss), "normals": mtctl.Task(F.mse_loss)},
+        train=DataLoader(
+            Scenes(64), batch_size=16, shuffle=True, num_workers=1, multiprocessing_context=start_method
+        ),
+        validation=DataLoader(Scenes(32), batch_size=16),
+        optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=1e-2),
+    )
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a file of one's own and what it imports; commands run in another."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "scenes.py").write_text(DATA)
+    (tmp_path / "own" / "nets.py").write_text(NETS)
+    return tmp_path
+
+
+def metrics(run: Path) -> list[object]:
+    """Return a run's records without their times."""
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    return [{key: value for key, value in record.items() if "second" not in key} for record in records]
+
+
+def test_from_a_file_to_a_verdict(folder: Path) -> None:
+    function = "own/nets.py:build"
+    trained = mtctl("train", function, "--seeds", "2", "-o", "training.epochs=1", "--json", cwd=folder)
+    runs = json.loads(trained.out)["runs"]  # what the file prints is not in it
+    assert [run["status"] for run in runs] == ["completed"] * 2
+    assert trained.err.count(f"running {function}\n") == 1
+    mtctl("train", function, "--balancer", "famo", "-o", "training.epochs=1", "-q", cwd=folder)
+    assert "skill %" in mtctl("eval", "results/nets/seed1", cwd=folder).out
+    assert "nets_famo" in mtctl("compare", "results", cwd=folder).out
+
+
+def test_workers_that_start_afresh_train_alike(folder: Path) -> None:
+    for method in ("fork", "spawn"):
+        words = ["-o", f"problem.arguments.start_method={method}", "-o", "training.epochs=1"]
+        mtctl("train", "own/nets.py:build", *words, "-o", f"name={method}", "-q", cwd=folder)
+    forked, spawned = (metrics(folder / "results" / method / "seed0") for method in ("fork", "spawn"))
+    assert forked
+    assert forked == spawned
+
+
+def test_a_run_goes_on_as_if_it_had_never_stopped(folder: Path) -> None:
+    function = "own/nets.py:build"
+    mtctl("train", function, "-o", "training.epochs=4", "-o", "name=whole", "-q", cwd=folder)
+    for epochs in ("2", "4"):
+        words = ["-o", f"training.epochs={epochs}", "-o", "name=parts", "-q", "--resume"]
+        mtctl("train", function, *words, cwd=folder)
+    whole, parts = (metrics(folder / "results" / name / "seed0") for name in ("whole", "parts"))
+    assert whole == parts
