@@ -388,6 +388,23 @@ _ALL: Final = (
         ),
     ),
     Explanation(
+        Code.RISING_LOSS,
+        "The task's loss rises",
+        "The loss is higher than where it began, or it fell and rises again: what was learned is being lost. "
+        "Curves alone do not show why: the learning rate may be too high, another task may take over the "
+        "shared network, or the data may have become harder.",
+        f"From its lowest point (smoothed), the loss rises by more than {percent(t.RISEN)}, by more than "
+        f"{t.BEYOND_NOISE:g} standard errors of its noise, and by more than {percent(t.LOST_AGAIN)} of what "
+        f"it had fallen by. Above {t.BLOWN_UP:g} times its first value the finding is `diverged`; if it "
+        "rises when another task's loss falls, `conflict`.",
+        "It is refuted if the loss falls again in a longer record, or if the data changed at the turn.",
+        (
+            "lower the learning rate, or let it decay: a rate that was right at first may be too high later",
+            "use the checkpoint at the lowest point",
+            "train the task alone: if its loss falls then, the other tasks are the cause",
+        ),
+    ),
+    Explanation(
         Code.OVERFITTING,
         "The task improves on training data and gets worse on held-out data",
         "Training loss falls while the held-out loss rises: the task memorises rows.",

@@ -124,6 +124,15 @@ OVERFITTED: Final = 0.10
 """Relative rise of the held-out loss from its lowest point that counts, if it is beyond noise too."""
 SINCE_LOWEST: Final = 3
 """Records after the lowest one that it takes to speak of a rise."""
+RISEN: Final = 0.10
+"""Relative rise of a loss from its lowest point that counts, if it is beyond noise too …"""
+LOST_AGAIN: Final = 0.3
+"""… and if it loses as much of what the loss had fallen by: a restarted learning rate costs less."""
+OPPOSITE: Final = -0.7
+"""Correlation of two losses' changes from block to block below which one falls as the other rises."""
+FEWEST_TRADED: Final = 20
+"""Parts of two losses that are compared, and records that it takes: by chance, a rank correlation of the 19
+changes is below −0.7 in one of 2,000 cases."""
 OUTLYING: Final = 8.0
 """Standard deviations of the noise that a single value stands out by; 1e5 records of noise reach 5.5."""
 OUTLYING_FACTOR: Final = 2.0
@@ -155,6 +164,9 @@ PINNED: Final = 0.1
 RESTING: Final = 0.05
 """Relative range of a weight that no longer moves."""
 
+FEWEST_COSINES: Final = 3
+"""Records of a cosine, each a mean over batches, that give an interval: with three, t is 4.3 at 95 %."""
+
 # ----- records of episodes
 
 FEWEST_EPISODES: Final = 20
@@ -173,3 +185,8 @@ OTHERS_SUCCEED: Final = 0.2
 """Success rate of another task beside which none at all is remarkable."""
 ONE_ENDING: Final = 0.8
 """Part of the later episodes that end one way in a task whose goal is out of reach."""
+EXPLODED: Final = 1e3
+"""Growth of a value function's loss from which it may have diverged: healthy ones grew up to 300-fold as
+returns rose …"""
+OUT_OF_SCALE: Final = 10.0
+"""… where its square root, a typical error, is beyond this many times the largest return."""

@@ -113,12 +113,16 @@ class CurveSummary:
         last: median of its last 30th.
         noise: standard deviation of a block.
         direction: whether it moved by more than its noise.
+        lowest: its lowest block, each smoothed by its neighbours.
+        since_lowest: blocks after that.
     """
 
     first: float
     last: float
     noise: float
     direction: Direction
+    lowest: float
+    since_lowest: int
 
     @property
     def change(self) -> float:
@@ -141,7 +145,17 @@ def course(values: Sequence[float] | Values) -> CurveSummary:
         direction: Direction = "falling" if gap < 0 else "rising" if gap > 0 else "level"
     else:
         direction = _direction(by_ranks) if by_ranks * gap > 0 else "level"
-    return CurveSummary(first, last, deviation, direction)
+    smooth = smoothed(means)
+    place = int(smooth.argmin())
+    return CurveSummary(first, last, deviation, direction, float(smooth[place]), len(means) - 1 - place)
+
+
+def smoothed(values: Values) -> Values:
+    """Return medians of each value and its neighbours: single values do not stand out; the ends stay."""
+    if len(values) < 3:
+        return values
+    inner = np.median(np.stack([values[:-2], values[1:-1], values[2:]]), axis=0)
+    return np.concatenate([values[:1], inner, values[-1:]])
 
 
 def relative(first: float, last: float) -> float:
@@ -153,6 +167,19 @@ def relative(first: float, last: float) -> float:
 def finite(values: Values) -> npt.NDArray[np.bool_]:
     """Return which values [n] are numbers that can be reckoned with: no NaN, and none beyond 10¹⁰⁰."""
     return np.abs(values) <= _LARGEST
+
+
+def ends_unusable(values: Values) -> bool:
+    """Say whether a curve has become NaN or infinite to stay so: at its end, and longer than ever before."""
+    usable = finite(values)
+    if not len(values) or usable[-1]:
+        return False
+    if not usable.any():
+        return True
+    places = np.flatnonzero(usable)
+    longest_gap = int(np.diff(places, prepend=-1).max()) - 1
+    at_end = len(values) - 1 - int(places[-1])
+    return at_end > 2 * longest_gap
 
 
 def _direction(z: float) -> Direction:
