@@ -186,7 +186,8 @@ OTHERS_SUCCEED: Final = 0.2
 ONE_ENDING: Final = 0.8
 """Part of the later episodes that end one way in a task whose goal is out of reach."""
 EXPLODED: Final = 1e3
-"""Growth of a value function's loss from which it may have diverged: healthy ones grew up to 300-fold as
-returns rose …"""
+"""Growth of a value function's loss from which it may have diverged: as returns rise, healthy ones grow up to
+some 300-fold …"""
 OUT_OF_SCALE: Final = 10.0
-"""… where its square root, a typical error, is beyond this many times the largest return."""
+"""… where it is this many times as large as the largest return: a mean error of its size with Huber's loss, and
+of √(10·return) with squares. A diverged one had 100 times the return after 386 updates."""

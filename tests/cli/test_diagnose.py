@@ -72,7 +72,7 @@ def test_the_stand_ins_take_what_the_real_ones_take(
     monkeypatch.undo()
     assert list(inspect.signature(diagnosing.diagnose_recipe).parameters) == list(stand_in)
     assert list(inspect.signature(records.diagnose_run).parameters) == ["path"]
-    assert list(inspect.signature(curves.diagnose_metrics).parameters) == ["path", "columns"]
+    assert list(inspect.signature(curves.diagnose_metrics).parameters) == ["paths", "columns"]
 
 
 # ----- targets

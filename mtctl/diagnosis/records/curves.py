@@ -314,7 +314,8 @@ def _rulings(states: tuple[TaskState, ...], subject: Subject, tasks: Mapping[str
         rulings.append(players.returns_rise(returns))
     if by_kind["value"]:
         scale = players.scale_of([curves[state.task] for state in returns])
-        rulings.append(players.values_bounded({state.task: curves[state.task] for state in by_kind["value"]}, scale))
+        values = {state.task: (state.task, curves[state.task]) for state in by_kind["value"]}
+        rulings.append(players.values_bounded(values, scale))
     return rulings
 
 

@@ -186,8 +186,9 @@ def stuck(states: Sequence[TaskState], flat: Severity, confidence: Confidence, u
     for state in states:
         task, evidence, percent = state.task, course_evidence(state), abs(100 * state.change)
         if state.state == "flat":
-            how = "moved within its noise" if abs(state.change) >= FLAT else "moved"
-            text = f"{task}'s loss {how} by {percent:.1f} %, and {unknown}"
+            how = "moved" if abs(state.change) < FLAT else "fell" if state.change < 0 else "rose"
+            within = "" if how == "moved" else ", within its noise"
+            text = f"{task}'s loss {how} by {percent:.1f} %{within}, and {unknown}"
             # Without the constant's loss, a flat one may be that of a task that was trained before.
             severity: Severity = "warning" if state.skill is None else flat
             findings.append(Finding(Code.FLAT_TASK, task, severity, confidence, text, evidence))
@@ -203,6 +204,8 @@ def stuck(states: Sequence[TaskState], flat: Severity, confidence: Confidence, u
         elif state.state == "at_floor":
             text = f"{task}'s loss is flat because little is left to learn"
             findings.append(Finding(Code.AT_NOISE_FLOOR, task, "info", confidence, text, evidence))
+    if not findings and all(state.state == "unknown" for state in states):
+        return not_run("every loss falls", "needs two records of a loss or more")
     return ruling("every loss falls", findings, "losses fall by more than their noise")
 
 

@@ -49,28 +49,28 @@ def scale_of(returns: Sequence[Values]) -> float | None:
     return max(1.0, *sizes) if sizes else None
 
 
-def values_bounded(curves: Mapping[str, Values], scale: float | None) -> Ruling:
+def values_bounded(curves: Mapping[str, tuple[str, Values]], scale: float | None) -> Ruling:
     """Find losses of value functions, or values, that grow without bound.
 
     Such a loss grows with the returns, so growth alone says nothing: it must have grown EXPLODED-fold, and
-    beyond what errors as large as OUT_OF_SCALE times the largest return would give (as squares).
+    be OUT_OF_SCALE times as large as the largest return.
 
     Args:
-        curves: losses or values by name.
-        scale: the largest return in size; None if it is not known: then only the growth counts, squared.
+        curves: task, and losses or values, by what they are called.
+        scale: the largest return in size; None if it is not known: then it must be beyond EXPLODED², too.
     """
     findings = []
-    for task, values in curves.items():
+    for name, (task, values) in curves.items():
         known = np.abs(values[finite(values)])
         if len(known) < FEWEST_RECORDS:
             continue
         means = blocks(known)
         part = max(1, len(means) // 10)
         first, last = float(np.median(means[:part])), float(np.median(means[-part:]))
-        limit = (OUT_OF_SCALE * scale) ** 2 if scale is not None else EXPLODED**2
+        limit = OUT_OF_SCALE * scale if scale is not None else EXPLODED**2
         if last > EXPLODED * first and last > limit:
-            text = f"{task} grew from {first:.3g} to {last:.3g}: the value function diverges"
+            text = f"{name} grew from {first:.3g} to {last:.3g}: the value function diverges"
             against = "" if scale is None else f"the largest return is {scale:.3g}"
-            evidence = (Evidence(f"{task}, first", first), Evidence(f"{task}, last", last, "", against))
+            evidence = (Evidence("first", first), Evidence("last", last, "", against))
             findings.append(Finding(Code.DIVERGED, task, "error", "likely", text, evidence))
     return ruling("values bounded", findings, "no value function blows up")

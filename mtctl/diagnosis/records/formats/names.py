@@ -13,3 +13,9 @@ ENDINGS: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".log", ".txt", 
 def is_curve_file(path: Path) -> bool:
     """Say whether a file's name is that of a file of curves."""
     return path.suffix.lower() in ENDINGS or EVENTS in path.name
+
+
+def curve_files_in(folder: Path) -> list[Path]:
+    """Return a folder's event files, in its folders too; where it has none, its other files of curves."""
+    events = sorted(path for path in folder.rglob(f"*{EVENTS}*") if path.is_file())
+    return events or sorted(path for path in folder.iterdir() if is_curve_file(path) and path.is_file())

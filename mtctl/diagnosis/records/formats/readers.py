@@ -13,7 +13,7 @@ from mtctl.diagnosis.records.formats.event_file import read_event_file
 from mtctl.diagnosis.records.formats.json_document import read_json
 from mtctl.diagnosis.records.formats.json_lines import read_json_lines
 from mtctl.diagnosis.records.formats.long_form import with_columns
-from mtctl.diagnosis.records.formats.names import ENDINGS, EVENTS, is_curve_file
+from mtctl.diagnosis.records.formats.names import ENDINGS, EVENTS, curve_files_in
 from mtctl.diagnosis.records.formats.table import WHAT_IT_IS, MetricsTable
 from mtctl.diagnosis.records.formats.text_log import read_text_log
 from mtctl.engine import layout
@@ -113,12 +113,6 @@ def read_curve_files(paths: Sequence[Path]) -> CurveFiles:
                 repeated[shown] = times
     notes.extend(note for table in tables.values() for note in table.notes)
     return CurveFiles(", ".join(map(str, paths)), columns, repeated, tuple(notes))
-
-
-def curve_files_in(folder: Path) -> list[Path]:
-    """Return a folder's event files, in its folders too; where it has none, its other files of curves."""
-    events = sorted(path for path in folder.rglob(f"*{EVENTS}*") if path.is_file())
-    return events or sorted(path for path in folder.iterdir() if is_curve_file(path) and path.is_file())
 
 
 def _key(file: Path, folder: Path) -> str:
