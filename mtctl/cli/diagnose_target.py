@@ -79,6 +79,7 @@ def kind_of(target: str) -> Kind:
     """
     from mtctl.diagnosis.records.formats.names import ENDINGS, EVENTS, curve_files_in, is_curve_file
     from mtctl.engine.files import is_stream
+    from mtctl.history.runs import find_runs
     from mtctl.recipes import builtin
 
     if not target:
@@ -89,7 +90,7 @@ def kind_of(target: str) -> Kind:
             return Kind.RECIPE
         raise _missing(target, path)
     if path.is_dir():
-        if not _is_run(path) and curve_files_in(path):
+        if not find_runs([path], may_be_none=True) and curve_files_in(path):
             return Kind.METRICS
         _require_run(path)
         return Kind.RUN

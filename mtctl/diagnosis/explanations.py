@@ -87,7 +87,7 @@ _ALL: Final = (
         f"A loss that is not finite, or a mean training loss of an epoch above {t.SPIKE:g} times the larger "
         "of its first value and that of the best constant prediction; where only records are known, a last "
         f"loss above {t.BLOWN_UP:g} times the larger. A value function diverges if its loss grew "
-        f"{t.EXPLODED:,.0f}-fold and is above {t.OUT_OF_SCALE:g} times the largest return. A "
+        f"{t.EXPLODED:g}-fold and is above {t.OUT_OF_SCALE:g} times the largest return. A "
         "recipe is then trained at "
         f"{_listed(t.DIVERGED_RATES)} times the learning rate: if the task learns with one of them, the "
         "finding is `learning-rate`.",

@@ -16,7 +16,9 @@ from mtctl.text import show_text
 
 _LAST: Final = 2.0**53
 """Steps up to which floating point numbers tell one from the next."""
-_INTERACTIONS: Final = {"timestep", "timesteps", "total_timesteps", "num_timesteps", "env_steps", "frames"}
+_INTERACTIONS: Final = {
+    *("timestep", "timesteps", "total_timesteps", "timesteps_total", "num_timesteps", "env_steps", "frames"),
+}
 """Counters of steps in an environment: of several for each update."""
 
 

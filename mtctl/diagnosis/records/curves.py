@@ -21,6 +21,7 @@ from mtctl.diagnosis.records.ruling import Ruling
 from mtctl.diagnosis.records.trends import Values, finite, noise
 from mtctl.diagnosis.report import Check, Diagnosis, Outcome, Subject, Symptom, TaskState
 from mtctl.diagnosis.thresholds import (
+    CLEAR_FALL,
     FEWEST_RECORDS,
     FLAT,
     IMPROVING,
@@ -108,7 +109,7 @@ def diagnose_metrics(paths: Sequence[Path], columns: Mapping[str, str] | None = 
     steps = _steps(files, chosen, step)
     tasks = _tasks(files, chosen, steps)
     subject = _subject(files, chosen, steps, tasks)
-    states = tuple(_state(task, its) for task, its in tasks.items())
+    states = _relative_to_each_other([_state(task, its) for task, its in tasks.items()])
     judged = [state for state, its in zip(states, tasks.values(), strict=True) if its.kind == "loss"]
     checked = losses.symptom(judged, subject.updates or 0)
     rulings = _rulings(states, subject, tasks)
@@ -280,6 +281,17 @@ def _state(task: str, its: _Task) -> TaskState:
             state = losses.task_state(task, values)
             diverged = state.state == "diverged" and not finite(values[-1:]).all()
             return replace(state, state="diverged" if diverged else "unknown")
+
+
+def _relative_to_each_other(states: Sequence[TaskState]) -> tuple[TaskState, ...]:
+    """Return states in which a fall of 10 % is learning, unless another loss falls by IMPROVING: what is slow
+    depends on where a loss began and can arrive, which curves do not show."""
+    if any(state.change < -IMPROVING for state in states):
+        return tuple(states)
+    return tuple(
+        replace(state, state="learns") if state.state == "slow" and state.change <= -CLEAR_FALL else state
+        for state in states
+    )
 
 
 def _rulings(states: tuple[TaskState, ...], subject: Subject, tasks: Mapping[str, _Task]) -> list[Ruling]:

@@ -20,24 +20,24 @@ STEP: Final = "step"
 COUNTERS: Final = (
     *("step", "steps", "global_step", "trainer_global_step", "current_step", "iteration", "iter", "it"),
     *("iterations", "update", "updates", "n_updates", "batch", "minibatch", "batches"),
-    *("total_timesteps", "timesteps", "timestep", "num_timesteps", "total_steps", "env_steps", "frames"),
-    *("episode", "episodes", "round", "epoch", "epochs"),
+    *("total_timesteps", "timesteps", "timesteps_total", "timestep", "num_timesteps", "total_steps"),
+    *("env_steps", "frames", "training_iteration", "episode", "episodes", "round", "epoch", "epochs"),
 )
 """Names of columns that count, the finest first."""
 LOSS: Final = frozenset({"loss", "losses"})
-TRAINING: Final = frozenset({"train", "training", "trn", "tr"})
+TRAINING: Final = frozenset({"train", "training", "trn", "tr", "learn"})
 HELD_OUT: Final = frozenset(
     {"val", "valid", "validation", "validate", "eval", "evaluation", "test", "testing", "dev", "heldout", "vld"}
 )
 _SPACES: Final = {"metrics", "metric", "scalars", "logs", "charts", "history", "trainer", "values", "value"}
 """What loggers put before or after a name."""
-_VARIANTS: Final = {"step", "epoch", "iter", "batch", "running", "smoothed", "smooth", "avg", "average", "mean", "ema"}
+_VARIANTS: Final = {"step", "epoch", "iter", "batch", "running", "smoothed", "smooth", "avg", "average", "mean", "ema", "raw", "unweighted"}
 """What loggers add to the name of a column that is logged more than once."""
 _TOTALS: Final = {"total", "sum", "all", "combined", "overall", "weighted", "joint", "final", "log", *_VARIANTS}
 """What the rest of a name is made of in a loss of all tasks together."""
 _NO_LOSS: Final = {
     *("weight", "weights", "scale", "scaler", "grad", "gradient", "coef", "coeff", "std", "var", "variance"),
-    *("min", "max", "best", "lr", "lambda", "count", "ratio", "share", "delta", "patience"),
+    *("min", "max", "best", "lr", "lambda", "count", "ratio", "share", "delta", "patience", "weighted", "scaled"),
 }
 """Words in names of columns that speak of a loss and are none."""
 _MEASURES: Final = {
@@ -50,7 +50,7 @@ _SCORES: Final = {
     *("rouge", "r2", "score", "lr", "time", "runtime", "top1", "top5", "dice", "samples", "second", "rate"),
 }
 """Names of what is to rise, or of what is no result."""
-_RETURNS: Final = {"rew", "reward", "return", "returns", "rewards"}
+_RETURNS: Final = {"rew", "reward", "return", "returns", "rewards", "ret"}
 _EPISODES: Final = {"ep", "episode", "episodic", "rollout", "mean", "avg", "charts", "train", "eval", "average", "test"}
 _PLAYING: Final = {
     *("rollout", "episodic", "actor", "critic", "td", "surrogate", "clipfrac", "rew", "qf1", "qf2", "qf"),

@@ -14,6 +14,8 @@ from mtctl.errors import MtctlError
 
 _WRAPPER: Final = "history/"
 """What a pickled-to-JSON Keras History is wrapped in, beside `params`."""
+_POINTS: Final = (("/x", "/y"), ("/steps", "/values"), ("/step", "/value"))
+"""What the two halves of a curve of points are called."""
 
 
 def read_json(path: Path, text: str) -> MetricsTable:
@@ -40,7 +42,10 @@ def read_json(path: Path, text: str) -> MetricsTable:
     for value in document.values():
         if _is_records(value):  # such as transformers' `log_history`
             return _of_list(path, value)
-    columns = _columns(flattened(document, str(path)))
+    return _of_columns(path, _columns(flattened(document, str(path))))
+
+
+def _of_columns(path: Path, columns: Mapping[str, list[Any]]) -> MetricsTable:
     if not columns:
         raise _unknown(path)
     length = max(map(len, columns.values()))
@@ -59,16 +64,22 @@ def _of_list(path: Path, rows: list[Any]) -> MetricsTable:
         return table_of_objects(path, [flattened(row, str(path)) for row in rows])
     if rows and all(isinstance(row, list) and len(row) == 3 for row in rows):
         return table_of_objects(path, [{"step": step, tag_of(path): value} for _, step, value in rows])
-    raise _unknown(path)
+    return _of_columns(path, _columns({tag_of(path): rows}))
 
 
 def _columns(document: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return the lists of numbers in a document, by name."""
-    return {
+    """Return the lists of numbers in a document, by name; those of points by that of the curve: a/x and a/y."""
+    columns = {
         name.removeprefix(_WRAPPER): values
         for name, values in document.items()
         if isinstance(values, list) and values and all(is_number(cell) or is_missing(cell) for cell in values)
     }
+    for places, heights in _POINTS:
+        for name in [name for name in columns if name.endswith(heights)]:
+            curve = name.removesuffix(heights)
+            if columns.pop(f"{curve}{places}", None) is not None:
+                columns[curve] = columns.pop(name)
+    return columns
 
 
 def _unknown(path: Path) -> MtctlError:

@@ -9,10 +9,12 @@ from mtctl.diagnosis.records.formats.json_lines import table_of_objects
 from mtctl.diagnosis.records.formats.table import MetricsTable, is_missing, is_number
 from mtctl.diagnosis.records.metrics_columns import counter_of
 
-_METRICS: Final = ("name", "tag", "metric", "metric_name", "key", "variable", "series", "loss_name")
+_METRICS: Final = (
+    *("name", "tag", "metric", "metric_name", "metricname", "key", "variable", "series", "loss_name"),
+)
 _SPLITS: Final = ("split", "phase", "mode", "stage", "subset", "set")
 _TASKS: Final = ("task", "task_name", "task_id", "head")
-_VALUES: Final = ("value", "val", "scalar", "metric_value")
+_VALUES: Final = ("value", "val", "scalar", "metric_value", "metricvalue")
 _MOST: Final = 500
 """Different names in such a column; a column with more holds something else."""
 
@@ -35,17 +37,18 @@ def with_columns(table: MetricsTable) -> MetricsTable:
         cells: Mapping[str, Any] = (
             row if isinstance(row, Mapping) else dict(zip(table.names, row, strict=True))
         )
-        parts = [str(cells[key]).strip() for key in keys if not is_missing(cells.get(key))]
-        prefix = "/".join(parts)
-        rows.append(
-            {
-                (prefix if metric and name == value else f"{prefix}/{name}")
-                if prefix and counter_of(name) is None
-                else name: cell
-                for name, cell in cells.items()
-                if name not in keys and not is_missing(cell)
-            }
-        )
+        prefix = "/".join(str(cells[key]).strip() for key in keys if not is_missing(cells.get(key)))
+        wide = {}
+        for name, cell in cells.items():
+            if name in keys or is_missing(cell):
+                continue
+            if counter_of(name) or not prefix:
+                wide[name] = cell
+            elif metric is None:
+                wide[f"{prefix}/{name}"] = cell
+            elif name == value:
+                wide[prefix] = cell
+        rows.append(wide)
     widened = table_of_objects(table.path, rows, table.lines)
     return MetricsTable(
         table.path, widened.names, rows, table.lines, None, table.notes, table.decimal_comma

@@ -8,6 +8,8 @@ from typing import Final
 EVENTS: Final = "tfevents"
 """Stands in the name of every TensorBoard event file."""
 ENDINGS: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".log", ".txt", ".out")
+_DEPTHS: Final = ("", "*/", "*/*/", "*/*/*/")
+"""Folders in which event files of one training may lie: logs/run/train/."""
 
 
 def is_curve_file(path: Path) -> bool:
@@ -17,5 +19,5 @@ def is_curve_file(path: Path) -> bool:
 
 def curve_files_in(folder: Path) -> list[Path]:
     """Return a folder's event files, in its folders too; where it has none, its other files of curves."""
-    events = sorted(path for path in folder.rglob(f"*{EVENTS}*") if path.is_file())
+    events = sorted(path for depth in _DEPTHS for path in folder.glob(f"{depth}*{EVENTS}*") if path.is_file())
     return events or sorted(path for path in folder.iterdir() if is_curve_file(path) and path.is_file())

@@ -20,7 +20,9 @@ _TOKEN: Final = re.compile(
     re.IGNORECASE,
 )
 _JOINS: Final = frozenset("=:['\"({")
-"""Marks that may stand between a name and its number."""
+"""Marks that may stand between a name and its number …"""
+_BAR: Final = "|"
+"""… as may a bar, which else stands between one name and the next."""
 _LEVELS: Final = frozenset({"info", "debug", "warning", "error", "root", "train.py", "main"})
 _SPLITS: Final = TRAINING | HELD_OUT
 _HEADING: Final = re.compile(r"[\W_]*([A-Za-z]+)[\W_]*")
@@ -58,27 +60,32 @@ def read_text_log(path: Path, text: str) -> MetricsTable:
             lines.append(number)
     if not rows:
         raise MtctlError(f"{path} has no line with a named number, such as `loss_a=0.1`", hint=WHAT_IT_IS)
-    return table_of_objects(path, rows, lines, text)
+    start = dict.fromkeys(counters, 0.0)  # of figures that stand above the first counter
+    return table_of_objects(path, [start | row for row in rows], lines, text)
 
 
 def _figures(line: str, split: str) -> Iterator[tuple[str, float]]:
     """Yield the names and numbers of a line, in their order; `split` is what they are of to begin with."""
     words: list[str] = []
+    barred = False
     for token in _TOKEN.finditer(line.rsplit("\r", 1)[-1]):
         text = token[0]
         match token.lastgroup:
             case "word":
-                words.append(text)
+                words = [text] if barred else [*words, text]
+                barred = False
                 if text.lower() in _SPLITS:
                     split = text.lower()
+            case "mark" if text == _BAR:
+                barred = True
             case "mark" if text in _JOINS:
                 pass
             case "number":
                 if words:
                     yield _name(words, split), float(text)
-                words = []
+                words, barred = [], False
             case _:
-                words = []
+                words, barred = [], False
 
 
 def _name(words: list[str], split: str) -> str:
