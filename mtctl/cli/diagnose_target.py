@@ -66,13 +66,14 @@ def kind_of_all(targets: Sequence[str]) -> Kind:
     for target, kind in kinds.items():
         if len(targets) > 1 and kind is not Kind.METRICS:
             raise MtctlError(
-                f"{target} is a {kind}, which is diagnosed by itself", hint="only metrics files may be several"
+                f"{target} is a {kind}, which is diagnosed by itself",
+                hint="only metrics files may be several",
             )
     return kinds[targets[0]]
 
 
 def kind_of(target: str) -> Kind:
-    """Return what a target is: a directory with a run or curves in it, curves in a file or a pipe, or a recipe.
+    """Return what a target is: a directory with a run or curves in it, curves in a file or pipe, or a recipe.
 
     Raises:
         MtctlError: there is nothing of that name, or it is nothing that can be diagnosed.
@@ -98,7 +99,7 @@ def kind_of(target: str) -> Kind:
         return Kind.METRICS
     if path.suffix.lower() in _RECIPES:
         return Kind.RECIPE
-    hint = f"a recipe ends in .yaml, a metrics file in {', '.join(ENDINGS)}; event files have `{EVENTS}` in their name"
+    hint = f"a recipe ends in .yaml, a metrics file in {', '.join(ENDINGS)}, or has `{EVENTS}` in its name"
     if path.suffix == ".pt":
         hint = f"name the run's directory: {path.parent.parent}"
     raise MtctlError(f"{target} is neither a recipe, a run nor a metrics file", hint=hint)

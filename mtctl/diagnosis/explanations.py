@@ -71,8 +71,8 @@ _ALL: Final = (
         "changes. A constant target is learned in a few updates and then teaches nothing.",
         "Certain: the training targets are checked before anything is trained, for values that are missing, "
         "not finite, or outside the range of the loss, and for targets that are the same for every window. "
-        "Likely, from records: the loss was NaN before the first update, or is not finite in some records and "
-        "finite again after. Possible: it is exactly 0 in every record.",
+        "Likely, from records: the loss was NaN before the first update, or is not finite in some records "
+        "and finite again after. Possible: it is exactly 0 in every record.",
         "It is refuted if no such target exists.",
         (
             "repair the data: leave out or mask windows whose target is missing",
@@ -242,8 +242,9 @@ _ALL: Final = (
         f"{_OPPOSED} or less over the run as is. Likely, from records: the task does not learn, and its "
         f"mean cosine with another, over {t.FEWEST_COSINES} records or more, is {_OPPOSED} or less and "
         "below 0 within its 95 % interval. Possible, from curves: its loss rises when another's falls (rank "
-        f"correlation of their changes below −{-t.OPPOSITE:g}). The sign in a single batch is chance: even the gradients of one "
-        f"task disagree from batch to batch. A check of all pairs therefore compares {t.COMPARED_BATCHES} "
+        f"correlation of their changes below −{-t.OPPOSITE:g}). The sign in a single batch is chance: even "
+        "the gradients of one task disagree from batch to batch. A check of all pairs therefore compares "
+        f"{t.COMPARED_BATCHES} "
         f"batches and names the pairs with a mean cosine below {_PULLED_APART}.",
         "It is refuted if the mean cosine is within its noise.",
         (
@@ -385,7 +386,8 @@ _ALL: Final = (
         "no other finding says why. For the lander: the return does not rise by more than chance "
         f"(Mann–Kendall test), or by less than {percent(t.RETURN_MOVED)} of the way to success. It is a "
         f"warning only where updates are fewer than {t.FEW_UPDATES}, where the loss of the best constant "
-        f"prediction is not known, or where more than {percent(t.EXPLORING)} of the last actions were random.",
+        f"prediction is not known, or where more than {percent(t.EXPLORING)} of the last actions were "
+        "random.",
         "It is refuted if the loss falls in a longer record.",
         (
             "find the cause: `mtctl diagnose RECIPE` trains counterfactuals where mtctl knows the problem",

@@ -192,5 +192,5 @@ EXPLODED: Final = 1e3
 """Growth of a value function's loss from which it may have diverged: as returns rise, healthy ones grow up to
 some 300-fold …"""
 OUT_OF_SCALE: Final = 10.0
-"""… where it is this many times as large as the largest return: a mean error of its size with Huber's loss, and
-of √(10·return) with squares. A diverged one had 100 times the return after 386 updates."""
+"""… where it is this many times as large as the largest return: with Huber's loss, that is a mean error of
+ten returns. A diverged one had 100 times the return after 386 updates."""

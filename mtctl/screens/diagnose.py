@@ -9,7 +9,17 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
-from mtctl.diagnosis.report import Check, Confidence, Diagnosis, Evidence, Finding, Severity, State, Subject, Symptom
+from mtctl.diagnosis.report import (
+    Check,
+    Confidence,
+    Diagnosis,
+    Evidence,
+    Finding,
+    Severity,
+    State,
+    Subject,
+    Symptom,
+)
 from mtctl.diagnosis.thresholds import FLAT, IMPROVING, percent
 from mtctl.screens.diagnose_tables import (
     as_is_loss,

@@ -126,9 +126,7 @@ def _starts_again(
     return bool((steps[backwards] == steps[0]).all())
 
 
-def _continued(
-    steps: npt.NDArray[np.float64], backwards: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
+def _continued(steps: npt.NDArray[np.float64], backwards: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     forward = np.diff(steps)
     stride = float(np.median(forward[forward > 0])) if (forward > 0).any() else 1.0
     jumps = np.zeros(len(steps))

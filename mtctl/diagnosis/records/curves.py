@@ -182,9 +182,7 @@ def _has_numbers(files: CurveFiles, name: str) -> bool:
     return bool(finite(table.numbers(column)[0]).any())
 
 
-def _steps(
-    files: CurveFiles, chosen: Mapping[str, TaskColumns], step: str | None
-) -> dict[int, Steps]:
+def _steps(files: CurveFiles, chosen: Mapping[str, TaskColumns], step: str | None) -> dict[int, Steps]:
     """Return the steps of each table that a chosen column is of, by the table's identity."""
     used: dict[int, tuple[MetricsTable, list[str]]] = {}
     for columns in chosen.values():
@@ -241,7 +239,11 @@ def _logged(curve: _Curve, others: Sequence[_Curve]) -> _Curve:
     own = set(curve.rows[present].tolist())
     with_others = [set(other.rows[finite(other.values)].tolist()) for other in others]
     gaps = set(curve.rows[~present].tolist())
-    in_turn = bool(with_others) and all(not own & rows for rows in with_others) and gaps <= set().union(*with_others)
+    in_turn = (
+        bool(with_others)
+        and all(not own & rows for rows in with_others)
+        and gaps <= set().union(*with_others)
+    )
     return curve.only(present) if regular or in_turn else curve
 
 
@@ -284,8 +286,10 @@ def _state(task: str, its: _Task) -> TaskState:
 
 
 def _relative_to_each_other(states: Sequence[TaskState]) -> tuple[TaskState, ...]:
-    """Return states in which a fall of 10 % is learning, unless another loss falls by IMPROVING: what is slow
-    depends on where a loss began and can arrive, which curves do not show."""
+    """Return states in which a fall by CLEAR_FALL is learning, unless another loss falls by IMPROVING.
+
+    What is slow depends on where a loss began and can arrive, which curves do not show.
+    """
     if any(state.change < -IMPROVING for state in states):
         return tuple(states)
     return tuple(

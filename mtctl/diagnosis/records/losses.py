@@ -15,9 +15,9 @@ from mtctl.diagnosis.records.trends import (
     course,
     ends_unusable,
     finite,
-    noise,
+    lowest_point,
     relative,
-    smoothed,
+    resolution,
     trend,
 )
 from mtctl.diagnosis.report import Confidence, Evidence, Finding, Severity, State, Symptom, TaskState
@@ -27,9 +27,9 @@ from mtctl.diagnosis.thresholds import (
     BLOWN_UP,
     FEW_UPDATES,
     FEWEST_RECORDS,
+    FEWEST_TRADED,
     FLAT,
     IMPROVING,
-    FEWEST_TRADED,
     LEARNED,
     LOST_AGAIN,
     OPPOSITE,
@@ -253,7 +253,12 @@ def _parts(values: Values) -> Values:
     """Return the means of parts of a curve, as many for all curves: they are compared part by part."""
     known = np.where(finite(values), values, np.nan)
     with np.errstate(invalid="ignore"):
-        return np.array([part[np.isfinite(part)].mean() if np.isfinite(part).any() else np.nan for part in np.array_split(known, FEWEST_TRADED)])
+        return np.array(
+            [
+                part[np.isfinite(part)].mean() if np.isfinite(part).any() else np.nan
+                for part in np.array_split(known, FEWEST_TRADED)
+            ]
+        )
 
 
 def _opposition(own: Values, other: Values) -> float:
@@ -305,16 +310,16 @@ def _overfitted(task: str, training: Values, held_out: Values, confidence: Confi
     usable = finite(held_out)
     if not usable.any() or ends_unusable(training):
         return
-    means = smoothed(blocks(held_out[usable]))
-    place = int(means.argmin())
-    after = means[place + 1 :]
-    if len(after) < SINCE_LOWEST:
+    means = blocks(held_out[usable])
+    width, error = resolution(means)
+    lowest, since = lowest_point(means)
+    if since < SINCE_LOWEST - 1:
         return
-    lowest, last = float(means[place]), float(np.median(after[-max(SINCE_LOWEST, len(means) // 10) :]))
+    last = float(np.median(means[-max(SINCE_LOWEST, width, len(means) // 10) :]))
     rise = relative(lowest, last)
-    beyond = last - lowest > BEYOND_NOISE * np.sqrt(2) * noise(blocks(held_out[usable]))
+    beyond = last - lowest > BEYOND_NOISE * np.sqrt(2) * error
     known = training[finite(training)]
-    falls = (training is held_out and place > 0) or course(known).direction == "falling"
+    falls = (training is held_out and since < len(means) - 1) or course(known).direction == "falling"
     if rise > OVERFITTED and beyond and falls:
         evidence = (
             Evidence("held-out loss, lowest", lowest),

@@ -27,17 +27,67 @@ COUNTERS: Final = (
 LOSS: Final = frozenset({"loss", "losses"})
 TRAINING: Final = frozenset({"train", "training", "trn", "tr", "learn"})
 HELD_OUT: Final = frozenset(
-    {"val", "valid", "validation", "validate", "eval", "evaluation", "test", "testing", "dev", "heldout", "vld"}
+    {
+        "val",
+        "valid",
+        "validation",
+        "validate",
+        "eval",
+        "evaluation",
+        "test",
+        "testing",
+        "dev",
+        "heldout",
+        "vld",
+    }
 )
 _SPACES: Final = {"metrics", "metric", "scalars", "logs", "charts", "history", "trainer", "values", "value"}
 """What loggers put before or after a name."""
-_VARIANTS: Final = {"step", "epoch", "iter", "batch", "running", "smoothed", "smooth", "avg", "average", "mean", "ema", "raw", "unweighted"}
+_VARIANTS: Final = {
+    "step",
+    "epoch",
+    "iter",
+    "batch",
+    "running",
+    "smoothed",
+    "smooth",
+    "avg",
+    "average",
+    "mean",
+    "ema",
+    "raw",
+    "unweighted",
+}
 """What loggers add to the name of a column that is logged more than once."""
-_TOTALS: Final = {"total", "sum", "all", "combined", "overall", "weighted", "joint", "final", "log", *_VARIANTS}
+_TOTALS: Final = {
+    "total",
+    "sum",
+    "all",
+    "combined",
+    "overall",
+    "weighted",
+    "joint",
+    "final",
+    "log",
+    *_VARIANTS,
+}
 """What the rest of a name is made of in a loss of all tasks together."""
 _NO_LOSS: Final = {
     *("weight", "weights", "scale", "scaler", "grad", "gradient", "coef", "coeff", "std", "var", "variance"),
-    *("min", "max", "best", "lr", "lambda", "count", "ratio", "share", "delta", "patience", "weighted", "scaled"),
+    *(
+        "min",
+        "max",
+        "best",
+        "lr",
+        "lambda",
+        "count",
+        "ratio",
+        "share",
+        "delta",
+        "patience",
+        "weighted",
+        "scaled",
+    ),
 }
 """Words in names of columns that speak of a loss and are none."""
 _MEASURES: Final = {
@@ -51,14 +101,52 @@ _SCORES: Final = {
 }
 """Names of what is to rise, or of what is no result."""
 _RETURNS: Final = {"rew", "reward", "return", "returns", "rewards", "ret"}
-_EPISODES: Final = {"ep", "episode", "episodic", "rollout", "mean", "avg", "charts", "train", "eval", "average", "test"}
+_EPISODES: Final = {
+    "ep",
+    "episode",
+    "episodic",
+    "rollout",
+    "mean",
+    "avg",
+    "charts",
+    "train",
+    "eval",
+    "average",
+    "test",
+}
 _PLAYING: Final = {
     *("rollout", "episodic", "actor", "critic", "td", "surrogate", "clipfrac", "rew", "qf1", "qf2", "qf"),
     *("reward", "return", "returns"),
 }
 """Words that only logs of reinforcement learning have."""
-_POLICY: Final = {"policy", "actor", "surrogate", "pg", "pi", "entropy", "ent", "alpha", "temperature", "kl", "clip"}
-_VALUE: Final = {"value", "critic", "td", "q", "qf", "qf1", "qf2", "q1", "q2", "vf", "v", "bellman", "baseline"}
+_POLICY: Final = {
+    "policy",
+    "actor",
+    "surrogate",
+    "pg",
+    "pi",
+    "entropy",
+    "ent",
+    "alpha",
+    "temperature",
+    "kl",
+    "clip",
+}
+_VALUE: Final = {
+    "value",
+    "critic",
+    "td",
+    "q",
+    "qf",
+    "qf1",
+    "qf2",
+    "q1",
+    "q2",
+    "vf",
+    "v",
+    "bellman",
+    "baseline",
+}
 _Q_VALUES: Final = {"q", "qf", "qf1", "qf2", "q1", "q2"}
 _GENERATOR: Final = {"g", "gen", "generator"}
 _DISCRIMINATOR: Final = {"d", "dis", "disc", "discriminator"}
@@ -160,9 +248,9 @@ def choose(
             hint=f"name them: --tasks x=COLUMN,y=COLUMN; columns: {_listed(names)}",
         )
     for columns in tasks.values():
-        for name in (columns.column, columns.held_out):
-            if name in repeated:
-                text = f"{place} has {repeated[name]} columns `{show_text(name)}`"
+        for column in filter(None, (columns.column, columns.held_out)):
+            if column in repeated:
+                text = f"{place} has {repeated[column]} columns `{show_text(column)}`"
                 raise MtctlError(text, hint="give every column a different name")
     return tasks
 
@@ -187,9 +275,7 @@ def _found(
     of_tasks = {task: column for task, column in training.items() if task}
     tasks = {task: TaskColumns(column, held_out.get(task)) for task, column in of_tasks.items()}
     if not tasks:
-        tasks = {
-            task: TaskColumns(column, only_held_out=True) for task, column in held_out.items() if task
-        }
+        tasks = {task: TaskColumns(column, only_held_out=True) for task, column in held_out.items() if task}
         if "" in training:
             tasks["loss"] = TaskColumns(training[""], held_out.get(""))
         elif "" in held_out and not tasks:
@@ -205,11 +291,15 @@ def _judged(tasks: dict[str, TaskColumns]) -> dict[str, TaskColumns]:
     apart = {
         task
         for task, its in words.items()
-        if its & _REGULARISER or (rivals and its & _ADVERSARIAL and not its - _ADVERSARIAL - {"fake", "real", "loss"})
+        if its & _REGULARISER
+        or (rivals and its & _ADVERSARIAL and not its - _ADVERSARIAL - {"fake", "real", "loss"})
     }
     if apart == set(tasks) and not rivals:
         return tasks
-    return {task: replace(columns, kind="unjudged") if task in apart else columns for task, columns in tasks.items()}
+    return {
+        task: replace(columns, kind="unjudged") if task in apart else columns
+        for task, columns in tasks.items()
+    }
 
 
 # ----- names of losses
@@ -316,7 +406,9 @@ def _returns(names: Sequence[str]) -> dict[str, TaskColumns]:
     for name in names:
         words = _words(name.rpartition(" - ")[2])
         its = set(words)
-        if not its & _RETURNS or its & (LOSS | _NO_LOSS | {"chosen", "rejected", "margins", "accuracies", "model", "normalized"}):
+        if not its & _RETURNS or its & (
+            LOSS | _NO_LOSS | {"chosen", "rejected", "margins", "accuracies", "model", "normalized"}
+        ):
             continue
         rest = "_".join(word for word in words if word not in _RETURNS | _EPISODES | _SPACES | HELD_OUT)
         evaluated = bool(its & HELD_OUT)

@@ -27,7 +27,9 @@ def return_state(task: str, values: Values) -> TaskState:
     first, last = float(means[:part].mean()), float(means[-part:].mean())
     rises = last > first and (mann_kendall(means) >= TWO_SIDED or course(-known).direction == "falling")
     few = len(known) < FEWEST_RECORDS
-    return TaskState(task, "unknown" if few else "learns" if rises else "flat", first, last, relative(first, last))
+    return TaskState(
+        task, "unknown" if few else "learns" if rises else "flat", first, last, relative(first, last)
+    )
 
 
 def returns_rise(states: Sequence[TaskState]) -> Ruling:

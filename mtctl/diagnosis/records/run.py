@@ -144,7 +144,9 @@ def _failed(failure: Failure | None, seen: History, updates: int, *, played: boo
     if len(seen.units) or "nan" not in found or played:
         return Ruling(check, (diverged,))
     if updates:
-        text = f"{task} has {found} in the first pass over the data, after {updates} updates: the learning rate "
+        text = (
+            f"{task} has {found} in the first pass over the data, after {updates} updates: the learning rate "
+        )
         text += "is too high, or targets or inputs of that batch are not finite"
         return Ruling(check, (replace(diverged, summary=text),))
     text = f"{task} has {found} before the first update: its targets or the inputs are not finite"

@@ -1,4 +1,4 @@
-"""Files of many tools and shapes: curves are found, the faulty ones named, and the healthy ones left alone."""
+"""Files of many tools and shapes: curves are found, faults named, and healthy curves left alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from mtctl.diagnosis.records.curves import diagnose_metrics
 from mtctl.screens.diagnose import diagnosis_screen
-from tests.diagnosis.records.curve_files import CASES
+from tests.diagnosis.records.curve_files.cases import CASES
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -26,8 +26,12 @@ def test_a_curve_file_is_judged_rightly(name: str, tmp_path: Path) -> None:
     assert {task for task, state in states.items() if state != "unknown"} <= file.tasks | set(file.faults)
     assert {task for task, fault in file.faults.items() if not codes.get(task, set()) & fault} == set()
     assert {
-        task: false for task, its in codes.items() if (false := its - file.faults.get(task or "", frozenset()))
+        task: false
+        for task, its in codes.items()
+        if (false := its - file.faults.get(task or "", frozenset()))
     } == {}, "false alarms"
     assert {task: states[task] for task, right in file.states.items() if states[task] not in right} == {}
-    assert not [each for each in diagnosis.findings if (each.severity, each.confidence) == ("error", "possible")]
+    assert not [
+        each for each in diagnosis.findings if (each.severity, each.confidence) == ("error", "possible")
+    ]
     assert list(diagnosis_screen(diagnosis, []))

@@ -142,7 +142,9 @@ def test_a_resumed_log_counts_its_last_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "name"), [("nan", "m.csv"), ("inf", "m.csv"), ("NaN", "m.jsonl")])
 @pytest.mark.parametrize("at_end", [True, False])
-def test_a_loss_that_stays_not_finite_has_diverged(tmp_path: Path, text: str, name: str, at_end: bool) -> None:
+def test_a_loss_that_stays_not_finite_has_diverged(
+    tmp_path: Path, text: str, name: str, at_end: bool
+) -> None:
     values = ["1", "0.9", "0.8", "0.7", text, text] if at_end else ["1", "0.9", "0.8", text, text, "0.7"]
     body = "step,loss_x\n" + "".join(f"{at},{value}\n" for at, value in enumerate(values))
     if name.endswith("jsonl"):

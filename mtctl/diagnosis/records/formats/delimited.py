@@ -1,4 +1,4 @@
-"""CSV and its relatives: tabs or semicolons, decimal commas, a comment on top, columns set apart by blanks."""
+"""CSV and its relatives: tabs, semicolons or blanks between columns, decimal commas, a comment on top."""
 
 from __future__ import annotations
 

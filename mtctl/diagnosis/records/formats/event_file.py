@@ -42,7 +42,7 @@ def read_event_file(path: Path, content: bytes) -> MetricsTable:
             break
         try:
             event = protocol.Event.FromString(content[at : at + length])
-        except Exception as error:  # noqa: BLE001 - protobuf's error is in different modules by its version
+        except Exception as error:  # protobuf's error is in different modules by its version
             raise MtctlError(
                 f"{path} is not a TensorBoard event file", hint="copy it again: a record is damaged"
             ) from error

@@ -1,4 +1,4 @@
-"""One JSON document: Keras' History.history, transformers' trainer_state.json, TensorBoard's export, records."""
+"""One JSON document: Keras' History.history, transformers' trainer_state.json, TensorBoard's export."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _of_list(path: Path, rows: list[Any]) -> MetricsTable:
 
 
 def _columns(document: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Return the lists of numbers in a document, by name; those of points by that of the curve: a/x and a/y."""
+    """Return the lists of numbers in a document, by name; points a/x and a/y are the curve a."""
     columns = {
         name.removeprefix(_WRAPPER): values
         for name, values in document.items()

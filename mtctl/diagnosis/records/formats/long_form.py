@@ -1,4 +1,4 @@
-"""Long form to columns: a row for each value, with the name of its metric, its task or its split beside it."""
+"""Long form to columns: a row for each value, beside it the name of its metric, its task or its split."""
 
 from __future__ import annotations
 
@@ -50,15 +50,17 @@ def with_columns(table: MetricsTable) -> MetricsTable:
                 wide[prefix] = cell
         rows.append(wide)
     widened = table_of_objects(table.path, rows, table.lines)
-    return MetricsTable(
-        table.path, widened.names, rows, table.lines, None, table.notes, table.decimal_comma
-    )
+    return MetricsTable(table.path, widened.names, rows, table.lines, None, table.notes, table.decimal_comma)
 
 
 def _names(table: MetricsTable, columns: list[str], *, numbers: bool) -> str | None:
     """Return the first of the columns that holds names, a few different ones; `numbers` may be names too."""
     for column in columns:
         held = [str(cell).strip() for cell in table.cells(column) if not is_missing(cell)]
-        if held and len(set(held)) <= min(_MOST, len(held) // 2) and (numbers or not any(map(is_number, held))):
+        if (
+            held
+            and len(set(held)) <= min(_MOST, len(held) // 2)
+            and (numbers or not any(map(is_number, held)))
+        ):
             return column
     return None

@@ -1,4 +1,4 @@
-"""The formats that are read, and a reader for each: a further format is a file beside this and a line here."""
+"""The formats that are read, and a reader for each: a further one is a file beside this and a line here."""
 
 from __future__ import annotations
 
@@ -133,10 +133,9 @@ def read_table(path: Path) -> MetricsTable:
     events = EVENTS in path.name
     reader = READERS.get(path.suffix.lower())
     if reader is None and not events and not is_stream(path):
-        raise MtctlError(
-            f"{path} is not a metrics file: its name does not end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}",
-            hint=WHAT_IT_IS,
-        )
+        endings = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+        text = f"{path} is not a metrics file: its name does not end in {endings}"
+        raise MtctlError(text, hint=WHAT_IT_IS)
     if path.name == layout.METRICS and (path.parent / layout.RUN).is_file():
         raise MtctlError(
             f"{path} belongs to a run",

@@ -66,9 +66,8 @@ class MetricsTable:
             try:
                 values.append(self._number(column[row]))
             except (ValueError, OverflowError) as error:
-                text = (
-                    f"{self.place(row, name)}: {show(column[row])} in column `{show_text(name)}` is not a number"
-                )
+                what = f"{show(column[row])} in column `{show_text(name)}`"
+                text = f"{self.place(row, name)}: {what} is not a number"
                 raise MtctlError(text, hint=_NUMBER) from error
         return np.array(values, dtype=np.float64), np.array(rows, dtype=np.int64)
 
