@@ -48,6 +48,7 @@ CONFIDENCES: Final[Mapping[Confidence, str]] = {
     "likely": "suggested by signals, not tested by an experiment",
     "possible": "suggested by curves alone",
 }
+_LEARNING: Final[tuple[State, ...]] = ("learns", "at_floor")
 _NOT_LEARNING: Final[tuple[State, ...]] = ("flat", "rising", "diverged")
 _SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
 
@@ -236,15 +237,18 @@ def summary(diagnosis: Diagnosis) -> Iterator[str]:
     for severity, word in (("error", "Found"), ("warning", "Warnings")):
         if codes := dict.fromkeys(each.code for each in diagnosis.findings if each.severity == severity):
             yield f"{word}: {', '.join(codes)}."
+    learning = [state.task for state in diagnosis.states if state.state in _LEARNING]
     if is_healthy(diagnosis):
         yield f"Every task learns in {period(diagnosis)}."
+    elif learning and not behind and not slow:
+        yield f"{_listed(learning)} {'learns' if len(learning) == 1 else 'learn'} in {period(diagnosis)}."
     if diagnosis.trials:
         yield _remedy(diagnosis)
 
 
 def is_healthy(diagnosis: Diagnosis) -> bool:
     """Return whether every task learns, and nothing is wrong."""
-    learning = all(state.state in ("learns", "at_floor") for state in diagnosis.states)
+    learning = all(state.state in _LEARNING for state in diagnosis.states)
     return learning and not any(each.severity == "error" for each in diagnosis.findings)
 
 

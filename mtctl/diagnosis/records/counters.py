@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from mtctl.diagnosis.records.column_names import COUNTERS, counter_of
 from mtctl.diagnosis.records.formats.table import MetricsTable, is_number
-from mtctl.diagnosis.records.metrics_columns import COUNTERS, counter_of
 from mtctl.errors import MtctlError
 from mtctl.text import show_text
 

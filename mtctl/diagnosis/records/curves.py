@@ -11,13 +11,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records import losses, players
 from mtctl.diagnosis.records.counters import Steps, steps_of
 from mtctl.diagnosis.records.formats.readers import CurveFiles, read_curve_files
 from mtctl.diagnosis.records.formats.table import MetricsTable
-from mtctl.diagnosis.records.metrics_columns import STEP, Kind, TaskColumns, choose, require_column
+from mtctl.diagnosis.records.metrics_columns import STEP, choose, require_column
 from mtctl.diagnosis.records.ranking import ranked
 from mtctl.diagnosis.records.ruling import Ruling
+from mtctl.diagnosis.records.task_columns import Kind, TaskColumns
 from mtctl.diagnosis.records.trends import Values, finite, noise
 from mtctl.diagnosis.report import Check, Diagnosis, Outcome, Subject, Symptom, TaskState
 from mtctl.diagnosis.thresholds import (
@@ -113,6 +115,10 @@ def diagnose_metrics(paths: Sequence[Path], columns: Mapping[str, str] | None = 
     judged = [state for state, its in zip(states, tasks.values(), strict=True) if its.kind == "loss"]
     checked = losses.symptom(judged, subject.updates or 0)
     rulings = _rulings(states, subject, tasks)
+    blown_up = {
+        finding.task for ruling in rulings for finding in ruling.findings if finding.code == Code.DIVERGED
+    }
+    states = tuple(replace(state, state="diverged") if state.task in blown_up else state for state in states)
     supervised = {task: its.curve for task, its in tasks.items() if its.kind == "loss"}
     return Diagnosis(
         subject=subject,

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from mtctl.diagnosis.records.column_names import counter_of
 from mtctl.diagnosis.records.formats.table import WHAT_IT_IS, MetricsTable, is_number
-from mtctl.diagnosis.records.metrics_columns import counter_of
 from mtctl.errors import MtctlError
 
 _DELIMITERS: Final = ",;\t"

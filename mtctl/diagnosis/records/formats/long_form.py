@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from mtctl.diagnosis.records.column_names import counter_of
 from mtctl.diagnosis.records.formats.json_lines import table_of_objects
 from mtctl.diagnosis.records.formats.table import MetricsTable, is_missing, is_number
-from mtctl.diagnosis.records.metrics_columns import counter_of
 
 _METRICS: Final = (
     *("name", "tag", "metric", "metric_name", "metricname", "key", "variable", "series", "loss_name"),

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from mtctl.diagnosis.records.column_names import COUNTERS, HELD_OUT, LOSS, TRAINING
 from mtctl.diagnosis.records.formats.json_lines import table_of_objects
 from mtctl.diagnosis.records.formats.table import WHAT_IT_IS, MetricsTable
-from mtctl.diagnosis.records.metrics_columns import COUNTERS, HELD_OUT, LOSS, TRAINING
 from mtctl.errors import MtctlError
 
 _TOKEN: Final = re.compile(
