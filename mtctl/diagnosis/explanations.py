@@ -418,8 +418,9 @@ _ALL: Final = (
         "Measured: the task had learned, lost it again in the budget and did not recover within another, "
         "while its training loss stayed below the best held-out loss. From records: the last held-out "
         f"losses, {t.SINCE_LOWEST} or more after the lowest, are more than {percent(t.OVERFITTED)} above "
-        f"it, and more than {t.BEYOND_NOISE:g} standard errors of their noise, while the training loss fell.",
-        "It is refuted if the held-out curve is level.",
+        f"it, and more than {t.BEYOND_NOISE:g} standard errors of their noise, while the training loss fell; "
+        f"or the held-out loss never falls while the training loss falls by {percent(t.HALVED)} or more.",
+        "It is refuted if the held-out curve is level after a fall.",
         (
             "use the checkpoint at the lowest point: `mtctl eval RUN --checkpoint best`",
             "train for fewer epochs, or use more data, dropout or weight decay",

@@ -122,6 +122,8 @@ BLOWN_UP: Final = 5.0
 losses of healthy runs took one to 2.8 times its first epoch before it fell."""
 OVERFITTED: Final = 0.10
 """Relative rise of the held-out loss from its lowest point that counts, if it is beyond noise too."""
+HALVED: Final = 0.5
+"""Relative fall of a training loss beside which a held-out one that stays where it began is a finding."""
 SINCE_LOWEST: Final = 3
 """Records after the lowest one that it takes to speak of a rise."""
 CLEAR_FALL: Final = 0.10

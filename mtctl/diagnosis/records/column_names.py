@@ -148,7 +148,8 @@ def column_by_task(
             unclear[task] = [name.column for name in same]
         plainest = sorted(same, key=lambda name: len(name.words))
         key = f"{run}/{task or 'loss'}" if several_runs else task
-        columns[key] = max(plainest, key=lambda name: count(name.column)).column
+        best = plainest[0] if len(same) == 1 else max(plainest, key=lambda name: count(name.column))
+        columns[key] = best.column
     return columns, unclear
 
 

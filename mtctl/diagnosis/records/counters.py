@@ -53,7 +53,7 @@ def steps_of(table: MetricsTable, wanted: str | None, columns: Iterable[str]) ->
     Raises:
         MtctlError: a value has no step, or one that is too large to count to.
     """
-    needed = np.array(sorted({row for name in columns for row in table.filled(name)}), dtype=np.int64)
+    needed = np.unique(np.concatenate([np.array(table.filled(name), dtype=np.int64) for name in columns]))
     known = counters(table) if wanted is None else {wanted: _column(table, wanted)}
     if not known:
         note = "no column counts the steps (step, iteration, epoch, …), so rows are counted"

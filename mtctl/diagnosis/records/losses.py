@@ -29,6 +29,7 @@ from mtctl.diagnosis.thresholds import (
     FEWEST_RECORDS,
     FEWEST_TRADED,
     FLAT,
+    HALVED,
     IMPROVING,
     LEARNED,
     LOST_AGAIN,
@@ -311,6 +312,12 @@ def _overfitted(task: str, training: Values, held_out: Values, confidence: Confi
     if not usable.any() or ends_unusable(training):
         return
     means = blocks(held_out[usable])
+    known = course(training[finite(training)])
+    if training is not held_out and _never_generalised(known, course(held_out[usable])):
+        evidence = (Evidence("training loss, last", known.last), Evidence("held-out loss, last", means[-1]))
+        text = f"{task}'s held-out loss never falls, while its training loss does"
+        yield Finding(Code.OVERFITTING, task, "warning", confidence, text, evidence)
+        return
     width, error = resolution(means)
     lowest, since = lowest_point(means)
     if since < SINCE_LOWEST - 1:
@@ -318,8 +325,7 @@ def _overfitted(task: str, training: Values, held_out: Values, confidence: Confi
     last = float(np.median(means[-max(SINCE_LOWEST, width, len(means) // 10) :]))
     rise = relative(lowest, last)
     beyond = last - lowest > BEYOND_NOISE * np.sqrt(2) * error
-    known = training[finite(training)]
-    falls = (training is held_out and since < len(means) - 1) or course(known).direction == "falling"
+    falls = known.direction == "falling" or (training is held_out and since < len(means) - 1)
     if rise > OVERFITTED and beyond and falls:
         evidence = (
             Evidence("held-out loss, lowest", lowest),
@@ -328,3 +334,12 @@ def _overfitted(task: str, training: Values, held_out: Values, confidence: Confi
         how = "after it fell" if training is held_out else "while its training loss falls"
         text = f"{task}'s held-out loss rises {how}"
         yield Finding(Code.OVERFITTING, task, "warning", confidence, text, evidence)
+
+
+def _never_generalised(training: CurveSummary, held_out: CurveSummary) -> bool:
+    """Say whether a held-out loss stays where the training loss began, while that one fell by half.
+
+    One that is level and low is that of a task that was learned before the first record of it.
+    """
+    fell = 0 < training.last < (1 - HALVED) * training.first
+    return fell and held_out.direction != "falling" and held_out.last > (1 - IMPROVING) * training.first

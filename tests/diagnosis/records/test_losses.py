@@ -124,3 +124,11 @@ def test_losses_of_exactly_zero_and_gaps_are_pointed_out() -> None:
     states = [task_state(task, values) for task, values in curves.items()]
     assert codes(zeros(states, curves).findings) == [(Code.BAD_TARGETS, "a")]
     assert codes(gaps(states, curves).findings) == [(Code.BAD_TARGETS, "c")]
+
+
+def test_a_held_out_loss_that_never_falls_is_memorising_unless_it_is_low() -> None:
+    falls = np.linspace(2, 0.2, 30)
+    noise = 0.01 * np.random.default_rng(0).standard_normal(30)
+    assert codes(overfitting({"a": (falls, 2.1 + noise)}, "possible").findings) == [(Code.OVERFITTING, "a")]
+    assert not overfitting({"a": (falls, 0.3 + noise)}, "possible").findings
+    assert not overfitting({"a": (1.5 + noise, 2.1 + noise)}, "possible").findings

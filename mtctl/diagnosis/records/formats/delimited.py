@@ -45,9 +45,14 @@ def read_delimited(path: Path, text: str) -> MetricsTable:
         rows.pop()
         lines.pop()
     # A program that starts again appends its names once more.
-    repeated = {index for index, row in enumerate(rows) if tuple(cell.strip() for cell in row) == names}
-    rows = [row for index, row in enumerate(rows) if index not in repeated]
-    lines = [line for index, line in enumerate(lines) if index not in repeated]
+    repeated = {
+        index
+        for index, row in enumerate(rows)
+        if row[0].strip() == names[0] and tuple(cell.strip() for cell in row) == names
+    }
+    if repeated:
+        rows = [row for index, row in enumerate(rows) if index not in repeated]
+        lines = [line for index, line in enumerate(lines) if index not in repeated]
     for index, (row, line) in enumerate(zip(rows, lines, strict=True)):
         if len(row) == len(names) + 1 and not row[-1].strip():
             rows[index] = row[:-1]

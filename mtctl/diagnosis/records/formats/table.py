@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ WHAT_IT_IS: Final = (
 _NUMBER: Final = "write a number, nan or inf, or leave the cell empty where nothing was logged"
 _MISSING: Final = frozenset({"", "na", "n/a", "<na>", "none", "null", "-", "--"})
 """What tools write where there is no value. NaN is one: that of a loss that was computed."""
+_DIGITS: Final = frozenset("0123456789")
 _DECIMAL_COMMA: Final = re.compile(r"\s*[-+]?\d*,\d+(?:[eE][-+]?\d+)?\s*")
 
 
@@ -48,8 +49,10 @@ class MetricsTable:
 
     def cells(self, name: str) -> list[Any]:
         """Return a column's cells, one for each row."""
+        if self.rows and isinstance(self.rows[0], Mapping):
+            return [row.get(name) for row in cast("Sequence[Mapping[str, Any]]", self.rows)]
         index = self.names.index(name)
-        return [row.get(name) if isinstance(row, Mapping) else row[index] for row in self.rows]
+        return [row[index] for row in cast("Sequence[Sequence[str]]", self.rows)]
 
     def filled(self, name: str) -> list[int]:
         """Return the rows in which a column has a value."""
@@ -61,7 +64,9 @@ class MetricsTable:
         Raises:
             MtctlError: a cell holds something else than a number: with its line and column.
         """
-        column, rows, values = self.cells(name), self.filled(name), []
+        column = self.cells(name)
+        rows = [row for row, cell in enumerate(column) if not is_missing(cell)]
+        values = []
         for row in rows:
             try:
                 values.append(self._number(column[row]))
@@ -86,7 +91,9 @@ class MetricsTable:
 
 def is_missing(cell: Any) -> bool:
     """Say whether a cell holds no value."""
-    return cell is None or (isinstance(cell, str) and cell.strip().lower() in _MISSING)
+    if cell.__class__ is str:
+        return cell[:1] not in _DIGITS and cell.strip().lower() in _MISSING
+    return cell is None
 
 
 def number(cell: Any) -> float:
@@ -97,9 +104,8 @@ def number(cell: Any) -> float:
         OverflowError: it holds an integer of hundreds of digits.
     """
     # Python reads 1_000 as a number; a file that holds it was not written as one.
-    if isinstance(cell, str) and "_" not in cell:
-        return float(cell)
-    if isinstance(cell, int | float) and not isinstance(cell, bool):
+    kind = cell.__class__
+    if kind is float or kind is int or (kind is str and "_" not in cell):
         return float(cell)
     raise ValueError
 
