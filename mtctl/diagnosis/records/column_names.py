@@ -28,11 +28,11 @@ HELD_OUT: Final = frozenset(
 MEASURES: Final = frozenset(
     (
         *("mse", "rmse", "mae", "nll", "bce", "ce", "xent", "crossentropy", "logloss", "mlogloss", "ppl"),
-        *("perplexity", "error", "err", "objective", "cost", "l1", "l2", "huber", "deviance"),
+        *("perplexity", "error", "err", "objective", "cost", "l1", "l2", "l", "huber", "deviance"),
     )
 )
 """Other names of what is to fall, where no column is called a loss."""
-SPACES: Final = {"metrics", "metric", "scalars", "logs", "charts", "history", "trainer"}
+SPACES: Final = {"metrics", "metric", "scalars", "logs", "charts", "history", "trainer", "log"}
 """What loggers put before or after a name."""
 VARIANTS: Final = {
     *("step", "epoch", "iter", "batch", "running", "smoothed", "smooth", "avg", "average", "mean", "ema"),
@@ -59,7 +59,7 @@ NO_LOSS: Final = {
 """Words in names of columns that speak of a loss and are none."""
 _CERTAINLY_NONE: Final = {"min", "max", "best", "grad", "scale"}
 _TOTALS: Final = {
-    *("total", "sum", "all", "combined", "overall", "weighted", "joint", "final", "log", *SPACES, *VARIANTS),
+    *("total", "sum", "all", "combined", "overall", "weighted", "joint", "final", *SPACES, *VARIANTS),
 }
 """What the rest of a name is made of in a loss of all tasks together."""
 _VALUES: Final = {"value", "values"}

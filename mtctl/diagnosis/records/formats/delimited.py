@@ -76,9 +76,16 @@ def looks_delimited(text: str) -> bool:
     lines = [line for line in text.split("\n", 4)[:4] if line.strip() and not line.startswith("#")]
     if len(lines) < 2:
         return False
-    cells = [re.split(r"[,;\t]|\s+", line.strip()) for line in lines]
+    delimiter = max(_DELIMITERS, key=lines[0].count)
+    cells = (
+        list(csv.reader(lines, delimiter=delimiter)) if delimiter in lines[0] else [*map(str.split, lines)]
+    )
     same = len({len(row) for row in cells}) == 1 and len(cells[0]) > 1
-    return same and not any(map(is_number, cells[0])) and any(is_number(cell) for cell in cells[1])
+    return same and not any(map(is_number, cells[0])) and any(map(_is_figure, cells[1]))
+
+
+def _is_figure(cell: str) -> bool:
+    return is_number(cell) or is_number(cell.replace(",", "."))
 
 
 def is_clock(name: str) -> bool:

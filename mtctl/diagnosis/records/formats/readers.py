@@ -38,7 +38,8 @@ def _by_content(path: Path, text: str) -> MetricsTable:
         lines = first.startswith("{") and first.endswith("}") and '"' in first
         if lines or text.lstrip()[1:].lstrip()[:1] in {'"', "{", "["}:
             return (read_json_lines if lines and "\n" in text.strip() else read_json)(path, text)
-    table = looks_delimited(text) or is_stream(path)
+    # A pipe's first line of names tells a table that is otherwise broken, whose errors are clearer.
+    table = looks_delimited(text) or (is_stream(path) and not set("=:") & set(text.partition("\n")[0]))
     return (read_delimited if table else read_text_log)(path, text)
 
 
