@@ -243,3 +243,32 @@ def one_file_per_split() -> CurveFile:
         "b",
         b=OVER,
     )
+
+
+def text_log_with_json_inside() -> CurveFile:
+    a = falling(60)
+    lines = (
+        f'2024-05-05 INFO {{"epoch": {i}, "train_loss": {a[i]:.4f}, "valid_loss": {a[i] + 0.1:.4f}}}\n'
+        for i in range(60)
+    )
+    return written("a.log", "".join(lines), "loss")
+
+
+def nested_records_in_a_list() -> CurveFile:
+    a, b = falling(60), valley(60, 5, 1, 4)
+    rows = [
+        {"epoch": i, "train": {"loss": {"a": a[i], "b": a[i]}}, "val": {"loss": {"a": a[i] + 0.1, "b": b[i]}}}
+        for i in range(60)
+    ]
+    return written("m.json", json.dumps(rows), "a", "b", b=OVER)
+
+
+def files_of_splits_with_other_steps() -> CurveFile:
+    n = 150
+    files = {
+        "train_log.csv": csv({"iteration": range(n), "loss_a": falling(n), "loss_b": falling(n, 5, 1)}),
+        "valid_log.csv": csv(
+            {"iteration": range(0, n, 10), "loss_a": valley(15, 2, 0.5, 1.9), "loss_b": falling(15, 5, 1.1)}
+        ),
+    }
+    return written("", files, "a", "b", a=OVER)

@@ -127,3 +127,26 @@ def sac_healthy() -> CurveFile:
         "alpha": np.linspace(0.2, 0.05, n),
     }
     return written("train.csv", csv(columns), "return")
+
+
+def a_policy_that_becomes_nan() -> CurveFile:
+    n = 150
+    broken = np.arange(n) > 80
+    columns = {
+        "rollout/ep_rew_mean": level(n, 20, 0.1),
+        "time/total_timesteps": range(0, 200 * n, 200),
+        "train/policy_gradient_loss": np.where(broken, np.nan, -0.01),
+        "train/value_loss": np.where(broken, np.nan, 5.0),
+    }
+    return written(
+        "progress.csv",
+        csv(columns),
+        "return",
+        named={"return": FLAT, "value": BLOWN, "policy_gradient": BLOWN},
+    )
+
+
+def returns_that_rise_and_fall_again() -> CurveFile:
+    returns = np.concatenate([np.linspace(10, 300, 300), np.linspace(300, 5, 300)])
+    rows = "".join(f"{value:.2f},10,{i}\n" for i, value in enumerate(returns + level(600, 10, 2)))
+    return written("monitor.csv", '#{"env_id": "x"}\nr,l,t\n' + rows, "return", named={"return": FLAT})

@@ -8,6 +8,7 @@ from tests.diagnosis.records.curve_files.written import (
     BLOWN,
     FLAT,
     NAN,
+    OVER,
     UP,
     CurveFile,
     csv,
@@ -211,3 +212,32 @@ def one_spike_and_recovery() -> CurveFile:
     a = falling(n)
     a[90:93] *= [20, 8, 3]
     return written("log.csv", csv({"step": range(n), "loss_a": a}), "a", states={"a": "learns"})
+
+
+def held_out_that_never_falls() -> CurveFile:
+    n = 150
+    return written(
+        "log.csv", csv({"epoch": range(n), "loss": falling(n), "val_loss": level(n, 2.0)}), "loss", loss=OVER
+    )
+
+
+def rate_that_is_too_low() -> CurveFile:
+    n = 500
+    a, b = level(n, 2.3, 0.003) * np.linspace(1, 0.96, n), level(n, 1, 0.003, 5) * np.linspace(1, 0.97, n)
+    text = csv({"step": range(n), "loss_a": a, "loss_b": b})
+    slow = frozenset({"slow"})
+    return written("log.csv", text, "a", "b", states={"a": "slow", "b": "slow"}, a=slow, b=slow)
+
+
+def sudden_blow_up() -> CurveFile:
+    n = 150
+    a = falling(n)
+    a[100:] = 3e8
+    return written("log.csv", csv({"step": range(n), "train_loss": a}), "loss", loss=BLOWN)
+
+
+def tasks_in_alternate_rows_as_nan() -> CurveFile:
+    n = 150
+    a, b = falling(n), falling(n, 5, 1)
+    rows = "".join(f"{i},{a[i] if i % 2 else 'NaN'},{'NaN' if i % 2 else b[i]}\n" for i in range(n))
+    return written("log.csv", "step,loss_a,loss_b\n" + rows, "a", "b")
