@@ -271,13 +271,38 @@ CELLS = st.one_of(
 LINES = st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=5, max_size=12)
 
 
+LOGGED = st.lists(
+    st.sampled_from(
+        ["loss_a", "epoch", "train", "val:", "=", "|", "0.5", "nan", "1e999", "-", "\n", "{", "'"]
+    )
+).map(" ".join)
+DOCUMENTS = st.recursive(
+    st.none() | st.floats() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=6)
+        | st.dictionaries(
+            st.sampled_from(["loss_a", "loss_b", "x", "y", "step", "history"]), inner, max_size=4
+        )
+    ),
+).map(json.dumps)
+
+
 @given(
-    st.one_of(st.text(max_size=200), LINES.map(lambda rows: "\n".join(map(",".join, rows)))), st.booleans()
+    st.one_of(
+        st.tuples(st.just("m.jsonl"), st.text(max_size=200)),
+        st.tuples(
+            st.just("m.csv"),
+            LINES.map(lambda rows: "step,loss_a,val_loss_a\n" + "\n".join(map(",".join, rows))),
+        ),
+        st.tuples(st.just("m.csv"), st.text(max_size=200)),
+        st.tuples(st.just("m.log"), st.text(max_size=200) | LOGGED),
+        st.tuples(st.just("m.json"), DOCUMENTS),
+    )
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
-def test_any_text_is_diagnosed_or_refused(tmp_path: Path, text: str, as_csv: bool) -> None:
-    body = "step,loss_a,val_loss_a\n" + text if as_csv else text
-    path = write(tmp_path, body.encode(errors="surrogatepass"), "m.csv" if as_csv else "m.jsonl")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=250, deadline=None)
+def test_any_text_is_diagnosed_or_refused(tmp_path: Path, file: tuple[str, str]) -> None:
+    name, text = file
+    path = write(tmp_path, text.encode(errors="surrogatepass"), name)
     try:
         found = diagnose_metrics([path])
     except MtctlError as error:
