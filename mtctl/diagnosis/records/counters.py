@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -33,6 +33,7 @@ class Steps:
         resumed: whether the counter goes back, as in a log of a training that was resumed: of several values
             at one step, the last counts.
         note: what a reader should know; "" if nothing.
+        column: that counts; None if rows are counted.
     """
 
     values: npt.NDArray[np.float64]
@@ -40,6 +41,7 @@ class Steps:
     counts_updates: bool
     resumed: bool = False
     note: str = ""
+    column: str | None = None
 
 
 def steps_of(table: MetricsTable, wanted: str | None, columns: Iterable[str]) -> Steps:
@@ -64,7 +66,7 @@ def steps_of(table: MetricsTable, wanted: str | None, columns: Iterable[str]) ->
     _require_usable(table, name, values, needed)
     counted = counter_of(name) or name.lower()
     unit = next((unit for unit in ("epoch", "episode") if unit in counted), "step")
-    steps = Steps(values, unit, unit == "step" and counted not in _INTERACTIONS)
+    steps = Steps(values, unit, unit == "step" and counted not in _INTERACTIONS, column=name)
     own = values[needed]
     backwards = np.flatnonzero(np.diff(own) < 0) + 1
     if not len(backwards):
@@ -74,9 +76,9 @@ def steps_of(table: MetricsTable, wanted: str | None, columns: Iterable[str]) ->
         values = values.copy()
         values[needed] = _continued(own, backwards)
         note = f"`{show_text(name)}` starts again at line {line} and later: it was counted on"
-        return Steps(values, unit, steps.counts_updates, note=note)
+        return replace(steps, values=values, note=note)
     note = f"steps go back at line {line}, as in a resumed log: sorted; of equal steps the last counts"
-    return Steps(values, unit, steps.counts_updates, resumed=True, note=note)
+    return replace(steps, resumed=True, note=note)
 
 
 def counters(table: MetricsTable) -> dict[str, npt.NDArray[np.float64]]:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records import losses, players
-from mtctl.diagnosis.records.counters import Steps, steps_of
-from mtctl.diagnosis.records.formats.readers import CurveFiles, read_curve_files
-from mtctl.diagnosis.records.formats.table import MetricsTable
-from mtctl.diagnosis.records.metrics_columns import STEP, choose, require_column
 from mtctl.diagnosis.records.ranking import ranked
 from mtctl.diagnosis.records.ruling import Ruling
-from mtctl.diagnosis.records.task_columns import Kind, TaskColumns
-from mtctl.diagnosis.records.trends import Values, finite, noise
+from mtctl.diagnosis.records.task_columns import Kind
+from mtctl.diagnosis.records.task_curves import Curve, CurveLog, TaskCurves, read_curves
+from mtctl.diagnosis.records.trends import finite, noise
 from mtctl.diagnosis.report import Check, Diagnosis, Outcome, Subject, Symptom, TaskState
 from mtctl.diagnosis.thresholds import (
     CLEAR_FALL,
@@ -31,7 +27,6 @@ from mtctl.diagnosis.thresholds import (
     OUTLYING_FACTOR,
     percent,
 )
-from mtctl.errors import MtctlError
 from mtctl.text import show_text
 
 _PARTS: Final = 10
@@ -48,41 +43,6 @@ _UNSEEN: Final = (
 _UNJUDGED: Final = "need not fall for learning to go well (a policy's, an opponent's, a regulariser's)"
 
 
-@dataclass(frozen=True, slots=True)
-class _Curve:
-    """A column in order of its steps.
-
-    Args:
-        steps: of the values.
-        values: some of which may not be finite.
-        rows: of the table that they stand in.
-    """
-
-    steps: npt.NDArray[np.float64]
-    values: Values
-    rows: npt.NDArray[np.int64]
-
-    def only(self, chosen: npt.NDArray[np.bool_]) -> _Curve:
-        return _Curve(self.steps[chosen], self.values[chosen], self.rows[chosen])
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """What a task's curves are.
-
-    Args:
-        kind: how it is judged.
-        curve: its training loss, or what else is judged.
-        held_out: its held-out loss; None if there is none.
-        only_held_out: whether `curve` is of held-out data itself.
-    """
-
-    kind: Kind
-    curve: _Curve
-    held_out: _Curve | None
-    only_held_out: bool
-
-
 def diagnose_metrics(paths: Sequence[Path], columns: Mapping[str, str] | None = None) -> Diagnosis:
     """Return what the loss curves in files say, whichever tool wrote them.
 
@@ -95,31 +55,17 @@ def diagnose_metrics(paths: Sequence[Path], columns: Mapping[str, str] | None = 
         MtctlError: a file is unusable, a column is missing or unclear, or there are fewer than 5 rows.
     """
     started = time.perf_counter()
-    files = read_curve_files(paths)
-    wanted = dict(columns or {})
-    step = wanted.pop(STEP, None)
-    if step is not None:
-        require_column(step, tuple(files.columns), files.name)
-        if step in files.repeated:
-            text = f"{files.name} has {files.repeated[step]} columns `{show_text(step)}`"
-            raise MtctlError(text, hint="give every column a different name")
-    _require_rows(files)
-    chosen = choose(
-        tuple(files.columns), wanted, files.name, files.repeated, lambda name: _count(files, name)
-    )
-    chosen, notes = _with_values(files, chosen, named=bool(wanted))
-    steps = _steps(files, chosen, step)
-    tasks = _tasks(files, chosen, steps)
-    subject = _subject(files, chosen, steps, tasks)
+    log = read_curves(paths, columns)
+    tasks, subject = log.tasks, _subject(log)
     states = _relative_to_each_other([_state(task, its) for task, its in tasks.items()])
-    judged = [state for state, its in zip(states, tasks.values(), strict=True) if its.kind == "loss"]
+    judged = [state for state, its in zip(states, tasks.values(), strict=True) if its.columns.kind == "loss"]
     checked = losses.symptom(judged, subject.updates or 0)
     rulings = _rulings(states, subject, tasks)
     blown_up = {
         finding.task for ruling in rulings for finding in ruling.findings if finding.code == Code.DIVERGED
     }
     states = tuple(replace(state, state="diverged") if state.task in blown_up else state for state in states)
-    supervised = {task: its.curve for task, its in tasks.items() if its.kind == "loss"}
+    supervised = {task: its.curve for task, its in tasks.items() if its.columns.kind == "loss"}
     return Diagnosis(
         subject=subject,
         states=states,
@@ -132,155 +78,33 @@ def diagnose_metrics(paths: Sequence[Path], columns: Mapping[str, str] | None = 
             *([_spikes(supervised)] if supervised else []),
             *(Check(name, "not_run", why) for name, why in _UNSEEN),
         ),
-        notes=(
-            *_taken(chosen, tasks),
-            *dict.fromkeys(found.note for found in steps.values() if found.note),
-            *notes,
-            *files.notes,
-        ),
+        notes=(*_taken(log), *log.notes),
         seconds=time.perf_counter() - started,
     )
 
 
-# ----- from columns to curves
-
-
-def _require_rows(files: CurveFiles) -> None:
-    rows = max((len(table.rows) for table, _ in files.columns.values()), default=0)
-    if rows < FEWEST_RECORDS:
-        text = f"{files.name} has {rows} row{'' if rows == 1 else 's'}"
-        raise MtctlError(text, hint=f"a trend needs at least {FEWEST_RECORDS} rows")
-
-
-def _count(files: CurveFiles, name: str) -> int:
-    table, column = files.columns[name]
-    return len(table.filled(column))
-
-
-def _with_values(
-    files: CurveFiles, chosen: Mapping[str, TaskColumns], *, named: bool
-) -> tuple[dict[str, TaskColumns], list[str]]:
-    """Return the tasks that have values, held-out columns only where these have some, and what was left out.
-
-    Raises:
-        MtctlError: a task that the user named has none, or no task has any.
-    """
-    tasks, notes = {}, []
-    empty: str | None = None
-    for task, columns in chosen.items():
-        if not _count(files, columns.column):
-            empty = empty or columns.column
-            notes.append(f"column `{show_text(columns.column)}` holds no value and was left out")
-            continue
-        held_out = columns.held_out
-        if held_out is not None and not _has_numbers(files, held_out):
-            notes.append(f"held-out column `{show_text(held_out)}` holds no value and was left out")
-            held_out = None
-        tasks[task] = replace(columns, held_out=held_out)
-    if empty is not None and (named or not tasks):
-        text = f"{files.name}: column `{show_text(empty)}` holds no value"
-        raise MtctlError(text, hint="--tasks TASK=COLUMN,… chooses the columns")
-    return tasks, notes
-
-
-def _has_numbers(files: CurveFiles, name: str) -> bool:
-    table, column = files.columns[name]
-    return bool(finite(table.numbers(column)[0]).any())
-
-
-def _steps(files: CurveFiles, chosen: Mapping[str, TaskColumns], step: str | None) -> dict[int, Steps]:
-    """Return the steps of each table that a chosen column is of, by the table's identity."""
-    used: dict[int, tuple[MetricsTable, list[str]]] = {}
-    for columns in chosen.values():
-        for name in filter(None, (columns.column, columns.held_out)):
-            table, column = files.columns[name]
-            used.setdefault(id(table), (table, []))[1].append(column)
-    counter = None if step is None else files.columns[step]
-    return {
-        key: steps_of(table, counter[1] if counter and counter[1] in table.names else None, columns)
-        for key, (table, columns) in used.items()
-    }
-
-
-def _tasks(
-    files: CurveFiles, chosen: Mapping[str, TaskColumns], steps: Mapping[int, Steps]
-) -> dict[str, _Task]:
-    def curve(name: str) -> _Curve:
-        table, column = files.columns[name]
-        return _curve(table, column, steps[id(table)])
-
-    curves = {task: curve(columns.column) for task, columns in chosen.items()}
-    tables = {task: id(files.columns[columns.column][0]) for task, columns in chosen.items()}
-    tasks = {}
-    for task, columns in chosen.items():
-        others = [curves[other] for other in curves if other != task and tables[other] == tables[task]]
-        held_out = None if columns.held_out is None else curve(columns.held_out)
-        if held_out is not None:
-            held_out = held_out.only(finite(held_out.values))
-        own = _logged(curves[task], others)
-        tasks[task] = _Task(columns.kind, own, held_out, columns.only_held_out)
-    return tasks
-
-
-def _curve(table: MetricsTable, column: str, steps: Steps) -> _Curve:
-    """Return a column in order of its steps."""
-    values, rows = table.numbers(column)
-    at = steps.values[rows]
-    order = np.argsort(at, kind="stable")
-    curve = _Curve(at[order], values[order], rows[order])
-    return curve.only(np.append(np.diff(curve.steps) > 0, True)) if steps.resumed else curve
-
-
-def _logged(curve: _Curve, others: Sequence[_Curve]) -> _Curve:
-    """Return a curve without the NaN that stands where nothing was logged.
-
-    Some tools write NaN instead of nothing into rows that are about something else: at all but every nth
-    row, or in every row that has another task's loss.
-    """
-    present = finite(curve.values)
-    if present.all() or not present.any():
-        return curve
-    distances = np.diff(np.flatnonzero(present))
-    regular = len(distances) > 1 and (distances == distances[0]).all() and distances[0] > 1
-    own = set(curve.rows[present].tolist())
-    with_others = [set(other.rows[finite(other.values)].tolist()) for other in others]
-    gaps = set(curve.rows[~present].tolist())
-    in_turn = (
-        bool(with_others)
-        and all(not own & rows for rows in with_others)
-        and gaps <= set().union(*with_others)
-    )
-    return curve.only(present) if regular or in_turn else curve
-
-
-def _subject(
-    files: CurveFiles,
-    chosen: Mapping[str, TaskColumns],
-    steps: Mapping[int, Steps],
-    tasks: Mapping[str, _Task],
-) -> Subject:
-    main = steps[id(files.columns[next(iter(chosen.values())).column][0])]
-    first = min(task.curve.steps[0] for task in tasks.values())
-    last = max(task.curve.steps[-1] for task in tasks.values())
+def _subject(log: CurveLog) -> Subject:
+    first = min(its.curve.steps[0] for its in log.tasks.values())
+    last = max(its.curve.steps[-1] for its in log.tasks.values())
     units = max(0, int(last) + int(first == 0))
     return Subject(
         kind="metrics",
-        name=files.name,
+        name=log.name,
         problem="",
-        unit=main.unit,
+        unit=log.steps.unit,
         units=units,
-        updates=units if main.counts_updates else None,
+        updates=units if log.steps.counts_updates else None,
         seeds=(),
-        tasks=tuple(tasks),
+        tasks=tuple(log.tasks),
     )
 
 
 # ----- from curves to findings
 
 
-def _state(task: str, its: _Task) -> TaskState:
+def _state(task: str, its: TaskCurves) -> TaskState:
     values = its.curve.values
-    match its.kind:
+    match its.columns.kind:
         case "loss":
             return losses.task_state(task, values)
         case "return":
@@ -304,19 +128,21 @@ def _relative_to_each_other(states: Sequence[TaskState]) -> tuple[TaskState, ...
     )
 
 
-def _rulings(states: tuple[TaskState, ...], subject: Subject, tasks: Mapping[str, _Task]) -> list[Ruling]:
+def _rulings(
+    states: tuple[TaskState, ...], subject: Subject, tasks: Mapping[str, TaskCurves]
+) -> list[Ruling]:
     curves = {task: its.curve.values for task, its in tasks.items()}
     by_kind: dict[Kind, list[TaskState]] = {"loss": [], "return": [], "value": [], "unjudged": []}
     for state in states:
-        by_kind[tasks[state.task].kind].append(state)
+        by_kind[tasks[state.task].columns.kind].append(state)
     supervised, returns = by_kind["loss"], by_kind["return"]
     of_losses = {state.task: curves[state.task] for state in supervised}
     pairs = {
         task: (its.curve.values, its.held_out.values)
         for task, its in tasks.items()
-        if its.held_out is not None and its.kind == "loss"
+        if its.held_out is not None and its.columns.kind == "loss"
     }
-    alone = {task: its.curve.values for task, its in tasks.items() if its.only_held_out}
+    alone = {task: its.curve.values for task, its in tasks.items() if its.columns.only_held_out}
     rulings = [losses.diverged(states, curves, "likely"), losses.gaps(states, curves)]
     if supervised:
         overfitted = losses.overfitting(pairs, "possible", alone)
@@ -351,7 +177,7 @@ def _documented(checked: Symptom) -> Check:
     )
 
 
-def _spikes(training: Mapping[str, _Curve]) -> Check:
+def _spikes(training: Mapping[str, Curve]) -> Check:
     """Look for single values that stand out from both neighbours, as after a bad batch or a restart."""
     standing_out_of = []
     for task, curve in training.items():
@@ -369,20 +195,26 @@ def _spikes(training: Mapping[str, _Curve]) -> Check:
     return Check("spikes", outcome, "; ".join(standing_out_of) or "no value stands out")
 
 
-def _taken(chosen: Mapping[str, TaskColumns], tasks: Mapping[str, _Task]) -> list[str]:
-    def listed(columns: Iterable[tuple[str, str]]) -> str:
-        return ", ".join(f"{show_text(task)} = `{show_text(name)}`" for task, name in columns)
+def _taken(log: CurveLog) -> list[str]:
+    columns = {task: its.columns for task, its in log.tasks.items()}
 
-    taken = listed((task, columns.column) for task, columns in chosen.items())
-    held_out = listed((task, its.held_out) for task, its in chosen.items() if its.held_out is not None)
-    notes = [f"columns taken: {taken}" + (f"; held out: {held_out}" if held_out else "")]
-    if any(columns.only_held_out for columns in chosen.values()):
-        only = ", ".join(show_text(task) for task, columns in chosen.items() if columns.only_held_out)
+    def listed(names: Iterable[tuple[str, str]]) -> str:
+        return ", ".join(f"{show_text(task)} = `{show_text(name)}`" for task, name in names)
+
+    def tasks(kind: Kind) -> str:
+        return ", ".join(show_text(task) for task, its in columns.items() if its.kind == kind)
+
+    held_out = listed((task, its.held_out) for task, its in columns.items() if its.held_out is not None)
+    parts = [f"columns taken: {listed((task, its.column) for task, its in columns.items())}"]
+    if held_out:
+        parts.append(f"held out: {held_out}")
+    if log.steps.column is not None:
+        parts.append(f"steps: `{show_text(log.steps.column)}`")
+    notes = ["; ".join(parts)]
+    if only := ", ".join(show_text(task) for task, its in columns.items() if its.only_held_out):
         notes.append(f"only held-out losses are there of {only}: these are judged")
-    if unjudged := [show_text(task) for task, its in tasks.items() if its.kind == "unjudged"]:
-        notes.append(f"not judged: {', '.join(unjudged)}: such a loss {_UNJUDGED}")
-    if values := [show_text(task) for task, its in tasks.items() if its.kind == "value"]:
-        notes.append(
-            f"judged for blowing up only: {', '.join(values)}: a value function's loss grows with the returns"
-        )
+    if unjudged := tasks("unjudged"):
+        notes.append(f"not judged: {unjudged}: such a loss {_UNJUDGED}")
+    if values := tasks("value"):
+        notes.append(f"judged for blowing up only: {values}: a value function's loss grows with the returns")
     return [*notes, "only curves were read: causes are possible, not proven"]
