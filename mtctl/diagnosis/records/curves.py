@@ -12,10 +12,12 @@ import numpy as np
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records import losses, players
+from mtctl.diagnosis.records.held_out import overfitting
 from mtctl.diagnosis.records.ranking import ranked
 from mtctl.diagnosis.records.ruling import Ruling
 from mtctl.diagnosis.records.task_columns import Kind
 from mtctl.diagnosis.records.task_curves import Curve, CurveLog, TaskCurves, read_curves
+from mtctl.diagnosis.records.trade_offs import trade_offs
 from mtctl.diagnosis.records.trends import finite, noise
 from mtctl.diagnosis.report import Check, Diagnosis, Outcome, Subject, Symptom, TaskState
 from mtctl.diagnosis.thresholds import (
@@ -145,14 +147,12 @@ def _rulings(
     alone = {task: its.curve.values for task, its in tasks.items() if its.columns.only_held_out}
     rulings = [losses.diverged(states, curves, "likely"), losses.gaps(states, curves)]
     if supervised:
-        overfitted = losses.overfitting(pairs, "possible", alone)
-        trade_offs = losses.trade_offs(supervised, of_losses)
-        told = {finding.task for ruling in (overfitted, trade_offs) for finding in ruling.findings}
-        rest = [state for state in supervised if state.task not in told or state.state == "flat"]
-        rest = [state for state in rest if state.task not in {one.task for one in trade_offs.findings}]
+        overfitted, opposed = overfitting(pairs, "possible", alone), trade_offs(supervised, of_losses)
+        explained = {finding.task for ruling in (overfitted, opposed) for finding in ruling.findings}
+        rest = [state for state in supervised if state.task not in explained]
         rulings += [
             losses.zeros(supervised, of_losses),
-            trade_offs,
+            opposed,
             losses.stuck(rest, "warning", "possible", "a curve does not show why"),
             overfitted,
         ]

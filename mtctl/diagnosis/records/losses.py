@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,13 +11,10 @@ from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
 from mtctl.diagnosis.records.trends import (
     CurveSummary,
     Values,
-    blocks,
     course,
     ends_unusable,
     finite,
-    lowest_point,
     relative,
-    resolution,
     trend,
 )
 from mtctl.diagnosis.report import Confidence, Evidence, Finding, Severity, State, Symptom, TaskState
@@ -27,14 +24,10 @@ from mtctl.diagnosis.thresholds import (
     BLOWN_UP,
     FEW_UPDATES,
     FEWEST_RECORDS,
-    FEWEST_TRADED,
     FLAT,
-    HALVED,
     IMPROVING,
     LEARNED,
     LOST_AGAIN,
-    OPPOSITE,
-    OVERFITTED,
     RISEN,
     SINCE_LOWEST,
 )
@@ -227,119 +220,3 @@ def too_few_updates(states: Sequence[TaskState], updates: int) -> Ruling:
         evidence = (Evidence("updates", float(updates), "updates", f"below {FEW_UPDATES}"),)
         findings.append(Finding(Code.BUDGET_TOO_SMALL, None, "warning", "possible", text, evidence))
     return ruling("enough updates", findings, f"{updates:,}")
-
-
-def trade_offs(states: Sequence[TaskState], curves: Mapping[str, Values]) -> Ruling:
-    """Find tasks that do not learn, and whose loss rises when another's falls, and falls when it rises."""
-    name = "tasks do not trade off"
-    means = {task: _parts(values) for task, values in curves.items() if len(values) >= FEWEST_TRADED}
-    if len(means) < 2:
-        return not_run(name, f"needs two tasks with {FEWEST_TRADED} records or more")
-    findings = []
-    for state in states:
-        if state.state not in {"flat", "slow", "rising"} or state.task not in means:
-            continue
-        own = means.pop(state.task)
-        others = {task: _opposition(own, other) for task, other in means.items()}
-        means[state.task] = own
-        other = min(others, key=others.__getitem__)
-        if others[other] < OPPOSITE:
-            text = f"{state.task}'s loss rises when {other}'s falls: one may cost the other"
-            evidence = (Evidence("correlation of the losses", others[other], "", f"below {OPPOSITE:g}"),)
-            findings.append(Finding(Code.CONFLICT, state.task, "warning", "possible", text, evidence))
-    return ruling(name, findings, "no loss rises as another falls")
-
-
-def _parts(values: Values) -> Values:
-    """Return the means of parts of a curve, as many for all curves: they are compared part by part."""
-    known = np.where(finite(values), values, np.nan)
-    with np.errstate(invalid="ignore"):
-        return np.array(
-            [
-                part[np.isfinite(part)].mean() if np.isfinite(part).any() else np.nan
-                for part in np.array_split(known, FEWEST_TRADED)
-            ]
-        )
-
-
-def _opposition(own: Values, other: Values) -> float:
-    """Return how one loss moves with another, −1 to 1: over all parts where one rises, or part by part."""
-    both = np.isfinite(own) & np.isfinite(other)
-    own, other = own[both], other[both]
-    if len(own) < FEWEST_RECORDS:
-        return 0.0
-    changes = _correlation(np.diff(own), np.diff(other))
-    rises = own[-1] > own[0] * (1 + RISEN) and other[-1] < other[0] * (1 - RISEN)
-    return min(changes, _correlation(own, other)) if rises and own.argmin() < SINCE_LOWEST else changes
-
-
-def _correlation(a: Values, b: Values) -> float:
-    if not (a.std() > 0 and b.std() > 0):
-        return 0.0
-    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
-
-
-def _ranks(values: Values) -> Values:
-    return values.argsort().argsort().astype(np.float64)
-
-
-def overfitting(
-    pairs: Mapping[str, tuple[Values, Values]],
-    confidence: Confidence,
-    alone: Mapping[str, Values] | None = None,
-) -> Ruling:
-    """Find tasks whose held-out loss rises from its lowest point while the training loss falls.
-
-    Args:
-        pairs: by task, training losses and held-out losses, each in order of time.
-        confidence: of what is said.
-        alone: held-out losses of tasks without training losses: that these fall is taken for granted.
-    """
-    pairs = {**pairs, **{task: (values, values) for task, values in (alone or {}).items()}}
-    long_enough = {task: pair for task, pair in pairs.items() if len(pair[1]) >= FEWEST_RECORDS}
-    if not long_enough:
-        return not_run("overfitting", f"needs held-out losses: {FEWEST_RECORDS} records or more")
-    findings = [
-        finding
-        for task, (training, held_out) in long_enough.items()
-        for finding in _overfitted(task, training, held_out, confidence)
-    ]
-    return ruling("overfitting", findings, "held-out losses stay near their lowest")
-
-
-def _overfitted(task: str, training: Values, held_out: Values, confidence: Confidence) -> Iterator[Finding]:
-    usable = finite(held_out)
-    if not usable.any() or ends_unusable(training):
-        return
-    means = blocks(held_out[usable])
-    known = course(training[finite(training)])
-    if training is not held_out and _never_generalised(known, course(held_out[usable])):
-        evidence = (Evidence("training loss, last", known.last), Evidence("held-out loss, last", means[-1]))
-        text = f"{task}'s held-out loss never falls, while its training loss does"
-        yield Finding(Code.OVERFITTING, task, "warning", confidence, text, evidence)
-        return
-    width, error = resolution(means)
-    lowest, since = lowest_point(means)
-    if since < SINCE_LOWEST - 1:
-        return
-    last = float(np.median(means[-max(SINCE_LOWEST, width, len(means) // 10) :]))
-    rise = relative(lowest, last)
-    beyond = last - lowest > BEYOND_NOISE * np.sqrt(2) * error
-    falls = known.direction == "falling" or (training is held_out and since < len(means) - 1)
-    if rise > OVERFITTED and beyond and falls:
-        evidence = (
-            Evidence("held-out loss, lowest", lowest),
-            Evidence("held-out loss, last", last, "", f"{100 * rise:.0f} % higher"),
-        )
-        how = "after it fell" if training is held_out else "while its training loss falls"
-        text = f"{task}'s held-out loss rises {how}"
-        yield Finding(Code.OVERFITTING, task, "warning", confidence, text, evidence)
-
-
-def _never_generalised(training: CurveSummary, held_out: CurveSummary) -> bool:
-    """Say whether a held-out loss stays where the training loss began, while that one fell by half.
-
-    One that is level and low is that of a task that was learned before the first record of it.
-    """
-    fell = 0 < training.last < (1 - HALVED) * training.first
-    return fell and held_out.direction != "falling" and held_out.last > (1 - IMPROVING) * training.first

@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records import losses, playing, sharing
+from mtctl.diagnosis.records.held_out import overfitting
 from mtctl.diagnosis.records.ranking import ranked
 from mtctl.diagnosis.records.ruling import NEEDS_TRAINING, Ruling, not_run
+from mtctl.diagnosis.records.trade_offs import trade_offs
 from mtctl.diagnosis.report import Check, Diagnosis, Evidence, Finding, Severity, Subject, TaskState
 from mtctl.diagnosis.thresholds import (
     FEW_UPDATES,
@@ -200,16 +202,16 @@ def _of_losses(seen: History, states: tuple[TaskState, ...]) -> list[Ruling]:
         playing.weights(seen, rest),
     ]
     rest = _unexplained(rest, causes)
-    trade_offs = losses.trade_offs(rest, curves)
+    opposed = trade_offs(rest, curves)
     flat: Severity = "warning" if seen.updates < FEW_UPDATES else "error"
     pairs = {task: (curves[task], seen.held_out(task, "loss")) for task in seen.tasks}
     rulings = [
         *wiring,
         *causes,
-        trade_offs,
-        losses.stuck(_unexplained(rest, [trade_offs]), flat, "likely", "no signal explains it"),
+        opposed,
+        losses.stuck(_unexplained(rest, [opposed]), flat, "likely", "no signal explains it"),
         losses.too_few_updates(behind, seen.updates),
-        losses.overfitting(pairs, "likely"),
+        overfitting(pairs, "likely"),
     ]
     if not len(seen.units):
         return [_unless_found(ruling, "nothing is recorded yet") for ruling in rulings]

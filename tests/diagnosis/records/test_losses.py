@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.records.held_out import overfitting
 from mtctl.diagnosis.records.losses import (
     diverged,
     gaps,
-    overfitting,
     stuck,
     symptom,
     task_state,
     too_few_updates,
-    trade_offs,
     zeros,
 )
+from mtctl.diagnosis.records.trade_offs import trade_offs
 from mtctl.diagnosis.records.trends import Values
 from tests.diagnosis.records.histories import FALLING, LEVEL, codes
 
