@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from mtctl.cli.diagnose_cure import require_place, write_cure
-from mtctl.cli.diagnose_target import Kind, columns_of, kind_of, recipes_of, refuse_flags, refuse_for_problem
+from mtctl.cli.diagnose_target import (
+    Kind,
+    columns_of,
+    kind_of_all,
+    recipes_of,
+    refuse_flags,
+    refuse_for_problem,
+)
 from mtctl.cli.train import parse_seeds
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.terminal.console import err, out, redraws, write_json
@@ -39,12 +46,12 @@ class FailOn(StrEnum):
 
 def diagnose(
     context: typer.Context,
-    target: Annotated[
-        str | None,
+    targets: Annotated[
+        list[str] | None,
         typer.Argument(
             metavar="TARGET",
-            help="A recipe, FILE.py:FUNCTION, a run directory, or a .csv or .jsonl file of metrics. "
-            f"[default: {_TARGET}]",
+            help="A recipe, FILE.py:FUNCTION, a run directory, or loss curves of any tool: files of one "
+            f"training, or their folder. [default: {_TARGET}]",
             show_default=False,
         ),
     ] = None,
@@ -107,7 +114,11 @@ def diagnose(
     """Find out why a task does not learn: symptom, causes, remedies with their measured effect.
 
     A recipe is trained for a few epochs; short trainings that each change one thing then prove causes and
-    remedies. A run or a metrics file is only read.
+    remedies. A run or loss curves are only read.
+
+    Curves are read from CSV (also long form, semicolons, decimal commas; Lightning, Keras, Weights & Biases,
+    Stable-Baselines3), JSON (Keras' history, transformers' trainer_state.json), JSONL, TensorBoard's event
+    files (extra `tensorboard`) and exports, and text logs (`epoch 3 loss_a=0.1 val_loss_a: 0.2`).
     """
     from mtctl.problems.kinds import KINDS
 
@@ -127,14 +138,14 @@ def diagnose(
     }
     flags = [flag for flag, is_given in given.items() if is_given]
     if explain is not None:
-        if target is not None or flags or fail_on is not None:
+        if targets or flags or fail_on is not None:
             raise MtctlError("--explain explains a finding: it works with --json only")
         return _explain(explain, as_json=as_json)
-    name = _TARGET if target is None else target
-    kind = kind_of(name)
+    name, *others = targets or [_TARGET]
+    kind = kind_of_all([name, *others])
     refuse_flags(kind, name, flags)
     if kind is not Kind.RECIPE:
-        found = _read(kind, Path(name), tasks, quiet=quiet)
+        found = _read(kind, [Path(path) for path in (name, *others)], tasks, quiet=quiet)
         _print(found, _after_reading(kind, name, found), as_json=as_json)
         return _gate(found, fail_on)
     full, short = recipes_of(name, overrides or [], epochs if episodes is None else episodes)
@@ -220,17 +231,17 @@ def _train(
         raise
 
 
-def _read(kind: Kind, path: Path, tasks: str | None, *, quiet: bool) -> Diagnosis:
+def _read(kind: Kind, paths: list[Path], tasks: str | None, *, quiet: bool) -> Diagnosis:
     columns = None if tasks is None else columns_of(tasks)
     with _progress(quiet=quiet) as say:
-        say(f"reading {path}")
+        say(f"reading {', '.join(map(str, paths))}")
         if kind is Kind.RUN:
             from mtctl.diagnosis.records import run as records
 
-            return records.diagnose_run(path)
+            return records.diagnose_run(paths[0])
         from mtctl.diagnosis.records import curves
 
-        return curves.diagnose_metrics(path, columns)
+        return curves.diagnose_metrics(paths, columns)
 
 
 @contextmanager

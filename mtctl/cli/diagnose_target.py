@@ -24,9 +24,7 @@ class Kind(StrEnum):
     METRICS = "metrics file"
 
 
-_TABLES: Final = (".csv", ".jsonl")
 _RECIPES: Final = (".yaml", ".yml")
-_FILES: Final = (*_TABLES, *_RECIPES)
 _READ: Final = "it is only read, and nothing is trained"
 _FLAGS: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.RECIPE: frozenset(
@@ -59,14 +57,32 @@ _EXPERIMENTS: Final[Mapping[str, str]] = {
 """Flags that need experiments, and what follows where none is made."""
 
 
+def kind_of_all(targets: Sequence[str]) -> Kind:
+    """Return what targets are: one of any kind, or several metrics files of one training.
+
+    Raises:
+        MtctlError: one of them is nothing that can be diagnosed, or can be diagnosed only by itself.
+    """
+    kinds = {target: kind_of(target) for target in targets}
+    for target, kind in kinds.items():
+        if len(targets) > 1 and kind is not Kind.METRICS:
+            raise MtctlError(
+                f"{target} is a {kind}, which is diagnosed by itself",
+                hint="only metrics files may be several",
+            )
+    return kinds[targets[0]]
+
+
 def kind_of(target: str) -> Kind:
-    """Return what a target is: a directory with a run in it, figures in a file or a pipe, or else a recipe,
+    """Return what a target is: a directory with a run or curves in it, curves in a file or pipe, or a recipe,
     which a function of one's own stands for too.
 
     Raises:
         MtctlError: there is nothing of that name, or it is nothing that can be diagnosed.
     """
+    from mtctl.diagnosis.records.formats.names import ENDINGS, EVENTS, curve_files_in, is_curve_file
     from mtctl.engine.files import is_stream
+    from mtctl.history.runs import find_runs
     from mtctl.problems.python import source as python
     from mtctl.recipes import builtin
     from mtctl.recipes.direct import is_function
@@ -81,15 +97,17 @@ def kind_of(target: str) -> Kind:
             return Kind.RECIPE
         raise _missing(target, path)
     if path.is_dir():
+        if not find_runs([path], may_be_none=True) and curve_files_in(path):
+            return Kind.METRICS
         _require_run(path)
         return Kind.RUN
-    if path.suffix.lower() in _TABLES or (is_stream(path) and path.suffix not in _RECIPES):
+    if is_curve_file(path) or (is_stream(path) and path.suffix not in _RECIPES):
         return Kind.METRICS
     if path.suffix.lower() in _RECIPES:
         return Kind.RECIPE
     if path.suffix == python.SUFFIX:
         python.split(target)
-    hint = "a recipe ends in .yaml, a metrics file in .csv or .jsonl"
+    hint = f"a recipe ends in .yaml, a metrics file in {', '.join(ENDINGS)}, or has `{EVENTS}` in its name"
     if path.suffix == ".pt":
         hint = f"name the run's directory: {path.parent.parent}"
     raise MtctlError(f"{target} is neither a recipe, a run nor a metrics file", hint=hint)
@@ -207,8 +225,13 @@ def _missing(target: str, path: Path) -> MtctlError:
 
 def _neighbours(path: Path) -> list[str]:
     """Return what lies beside a path and can be diagnosed."""
+    from mtctl.diagnosis.records.formats.names import is_curve_file
+
+    def fits(other: Path) -> bool:
+        return _is_run(other) or other.suffix in _RECIPES or is_curve_file(other)
+
     try:
-        return [str(other) for other in path.parent.iterdir() if _is_run(other) or other.suffix in _FILES]
+        return [str(other) for other in path.parent.iterdir() if fits(other)]
     except (OSError, ValueError):
         return []
 

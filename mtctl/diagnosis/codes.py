@@ -28,6 +28,7 @@ class Code(StrEnum):
     REPLAY_STARVATION = "replay-starvation"
     SUCCESS_OUT_OF_REACH = "success-out-of-reach"
     FLAT_TASK = "flat-task"
+    RISING_LOSS = "rising-loss"
     OVERFITTING = "overfitting"
     WRONG_GRADIENT = "wrong-gradient"
     INTERFERENCE = "interference"

@@ -71,7 +71,8 @@ _ALL: Final = (
         "changes. A constant target is learned in a few updates and then teaches nothing.",
         "Certain: the training targets are checked before anything is trained, for values that are missing, "
         "not finite, or outside the range of the loss, and for targets that are the same for every row. "
-        "Likely, from records: the loss was NaN in the first pass over the data.",
+        "Likely, from records: the loss was NaN before the first update, or is not finite in some records "
+        "and finite again after. Possible: it is exactly 0 in every record.",
         "It is refuted if no such target exists.",
         (
             "repair the data: leave out or mask rows whose target is missing",
@@ -85,7 +86,9 @@ _ALL: Final = (
         "about balancing.",
         f"A loss that is not finite, or a mean training loss of an epoch above {t.SPIKE:g} times the larger "
         "of its first value and that of the best constant prediction; where only records are known, a last "
-        f"loss above {t.BLOWN_UP:g} times the larger. A recipe is then trained at "
+        f"loss above {t.BLOWN_UP:g} times the larger. A value function diverges if its loss grew "
+        f"{t.EXPLODED:g}-fold and is above {t.OUT_OF_SCALE:g} times the largest return. A "
+        "recipe is then trained at "
         f"{_listed(t.DIVERGED_RATES)} times the learning rate: if the task learns with one of them, the "
         "finding is `learning-rate`.",
         "It is refuted if the task learns at a lower learning rate. If it does not, look for a division by "
@@ -220,7 +223,8 @@ _ALL: Final = (
         "standardised, if it needs that too), and no other task's gradient opposes its own (mean cosine "
         f"above {_OPPOSED}); equal shares of the trunk's gradient are tried as well. Likely, from "
         f"records: the task does not learn, has less than {percent(t.DOMINATED_SHARE)} of the trunk's "
-        f"gradient, and another's multiplier or gradient norm is {t.DOMINATING:g} times its own or more.",
+        f"gradient, and another's multiplier or gradient norm is {t.DOMINATING:g} times its own or more. "
+        "Certain: its weight is 0 in every record.",
         "It is refuted if the task is as slow alone: then the others are not the cause. If its gradient "
         "opposes another's, the finding is `conflict`.",
         (
@@ -236,9 +240,11 @@ _ALL: Final = (
         "of one undoes that of the other.",
         f"Measured: alone, the task {_FASTER}, and its mean cosine with another task's gradient is "
         f"{_OPPOSED} or less over the run as is. Likely, from records: the task does not learn, and its "
-        f"mean cosine with another, over {t.FEWEST_RECORDS} records or more, is {_OPPOSED} or less and "
-        "below 0 within its 95 % interval. The sign in a single batch is chance: even the gradients of one "
-        f"task disagree from batch to batch. A check of all pairs therefore compares {t.COMPARED_BATCHES} "
+        f"mean cosine with another, over {t.FEWEST_COSINES} records or more, is {_OPPOSED} or less and "
+        "below 0 within its 95 % interval. Possible, from curves: its loss rises when another's falls (rank "
+        f"correlation of their changes below −{-t.OPPOSITE:g}). The sign in a single batch is chance: even "
+        "the gradients of one task disagree from batch to batch. A check of all pairs therefore compares "
+        f"{t.COMPARED_BATCHES} "
         f"batches and names the pairs with a mean cosine below {_PULLED_APART}.",
         "It is refuted if the mean cosine is within its noise.",
         (
@@ -277,7 +283,7 @@ _ALL: Final = (
         f"{t.MORE_UPDATES_RATES[0]:g} times the rate, or {t.FASTER:g} times as fast at a more distant rate; "
         "or a training that diverged does not diverge at a lower rate. Likely, from records: a loss ends at "
         f"{t.THROWN_ABOUT:g} times the best constant's or "
-        f"more; or no task moves and none can reach its targets (`reach` above {t.OUT_OF_REACH:g}).",
+        f"more; or no task learns and none can reach its targets (`reach` above {t.OUT_OF_REACH:g}).",
         "It is refuted if no other rate helps.",
         (
             "use the learning rate that helped, for all heads or for one: -o training.head_lr={TASK: 3}",
@@ -374,17 +380,35 @@ _ALL: Final = (
     Explanation(
         Code.FLAT_TASK,
         "The task's loss does not fall",
-        "Over the records its loss rises, or falls by no more than its noise. Curves alone do not show why: "
+        "Over the records its loss falls by no more than its noise. Curves alone do not show why: "
         "the task may be out of reach, dominated, unlearnable, or already at its floor.",
         f"The loss falls by less than {percent(t.FLAT)} over the records, or by no more than its noise, and "
         "no other finding says why. For the lander: the return does not rise by more than chance "
         f"(Mann–Kendall test), or by less than {percent(t.RETURN_MOVED)} of the way to success. It is a "
-        f"warning only where updates are fewer than {t.FEW_UPDATES}, where no curve of a metrics file "
-        f"improves, or where more than {percent(t.EXPLORING)} of the last actions were random.",
+        f"warning only where updates are fewer than {t.FEW_UPDATES}, where the loss of the best constant "
+        f"prediction is not known, or where more than {percent(t.EXPLORING)} of the last actions were "
+        "random.",
         "It is refuted if the loss falls in a longer record.",
         (
             "find the cause: `mtctl diagnose RECIPE` trains counterfactuals where mtctl knows the problem",
             "compare the loss with the best constant prediction's: if it is no lower, nothing was learned",
+        ),
+    ),
+    Explanation(
+        Code.RISING_LOSS,
+        "The task's loss rises",
+        "The loss is higher than where it began, or it fell and rises again: what was learned is being lost. "
+        "Curves alone do not show why: the learning rate may be too high, another task may take over the "
+        "shared network, or the data may have become harder.",
+        f"From its lowest point (smoothed), the loss rises by more than {percent(t.RISEN)}, by more than "
+        f"{t.BEYOND_NOISE:g} standard errors of its noise, and by more than {percent(t.LOST_AGAIN)} of what "
+        f"it had fallen by. Above {t.BLOWN_UP:g} times its first value the finding is `diverged`; if it "
+        "rises when another task's loss falls, `conflict`.",
+        "It is refuted if the loss falls again in a longer record, or if the data changed at the turn.",
+        (
+            "lower the learning rate, or let it decay: a rate that was right at first may be too high later",
+            "use the checkpoint at the lowest point",
+            "train the task alone: if its loss falls then, the other tasks are the cause",
         ),
     ),
     Explanation(
@@ -394,8 +418,9 @@ _ALL: Final = (
         "Measured: the task had learned, lost it again in the budget and did not recover within another, "
         "while its training loss stayed below the best held-out loss. From records: the last held-out "
         f"losses, {t.SINCE_LOWEST} or more after the lowest, are more than {percent(t.OVERFITTED)} above "
-        f"it, and more than {t.BEYOND_NOISE:g} standard errors of their noise, while the training loss fell.",
-        "It is refuted if the held-out curve is level.",
+        f"it, and more than {t.BEYOND_NOISE:g} standard errors of their noise, while the training loss fell; "
+        f"or the held-out loss never falls while the training loss falls by {percent(t.HALVED)} or more.",
+        "It is refuted if the held-out curve is level after a fall.",
         (
             "use the checkpoint at the lowest point: `mtctl eval RUN --checkpoint best`",
             "train for fewer epochs, or use more data, dropout or weight decay",

@@ -26,9 +26,9 @@ Severity = Literal["error", "warning", "info"]
 Confidence = Literal["certain", "measured", "likely", "possible"]
 """`certain`: read off the wiring or the data. `measured`: an experiment removed the cause, and the task
 learned. `likely`: signals say so, no experiment was made. `possible`: only curves say so."""
-State = Literal["learns", "at_floor", "slow", "flat", "diverged", "unknown"]
+State = Literal["learns", "at_floor", "slow", "flat", "rising", "diverged", "unknown"]
 """`at_floor`: does not move because there is little left to learn. `slow`: moves, but not far enough in the
-budget."""
+budget. `rising`: the loss rises, from the start or from its lowest point."""
 Outcome = Literal["passed", "found", "not_run"]
 Verdict = Literal["helps", "without_inputs", "no_effect", "harms", "unclear", "failed"]
 """`without_inputs`: the loss is lower, and other rows' inputs give the same: the task learned to do

@@ -139,8 +139,22 @@ BLOWN_UP: Final = 5.0
 losses of healthy runs took one to 2.8 times its first epoch before it fell."""
 OVERFITTED: Final = 0.10
 """Relative rise of the held-out loss from its lowest point that counts, if it is beyond noise too."""
+HALVED: Final = 0.5
+"""Relative fall of a training loss beside which a held-out one that stays where it began is a finding."""
 SINCE_LOWEST: Final = 3
 """Records after the lowest one that it takes to speak of a rise."""
+CLEAR_FALL: Final = 0.10
+"""Relative fall, beyond noise, that is learning where no other curve of the file falls further: losses of
+language models that are trained further fall by 10 to 20 %."""
+RISEN: Final = 0.10
+"""Relative rise of a loss from its lowest point that counts, if it is beyond noise too …"""
+LOST_AGAIN: Final = 0.3
+"""… and if it loses as much of what the loss had fallen by: a restarted learning rate costs less."""
+OPPOSITE: Final = -0.7
+"""Correlation of two losses' changes from block to block below which one falls as the other rises."""
+FEWEST_TRADED: Final = 20
+"""Parts of two losses that are compared, and records that it takes: by chance, a rank correlation of the 19
+changes is below −0.7 in one of 2,000 cases."""
 OUTLYING: Final = 8.0
 """Standard deviations of the noise that a single value stands out by; 1e5 records of noise reach 5.5."""
 OUTLYING_FACTOR: Final = 2.0
@@ -172,6 +186,9 @@ PINNED: Final = 0.1
 RESTING: Final = 0.05
 """Relative range of a weight that no longer moves."""
 
+FEWEST_COSINES: Final = 3
+"""Records of a cosine, each a mean over batches, that give an interval: with three, t is 4.3 at 95 %."""
+
 # ----- records of episodes
 
 FEWEST_EPISODES: Final = 20
@@ -190,3 +207,9 @@ OTHERS_SUCCEED: Final = 0.2
 """Success rate of another task beside which none at all is remarkable."""
 ONE_ENDING: Final = 0.8
 """Part of the later episodes that end one way in a task whose goal is out of reach."""
+EXPLODED: Final = 1e3
+"""Growth of a value function's loss from which it may have diverged: as returns rise, healthy ones grow up to
+some 300-fold …"""
+OUT_OF_SCALE: Final = 10.0
+"""… where it is this many times as large as the largest return: with Huber's loss, that is a mean error of
+ten returns. A diverged one had 100 times the return after 386 updates."""

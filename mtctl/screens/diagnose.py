@@ -9,7 +9,17 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
-from mtctl.diagnosis.report import Check, Confidence, Diagnosis, Evidence, Finding, Severity, Subject, Symptom
+from mtctl.diagnosis.report import (
+    Check,
+    Confidence,
+    Diagnosis,
+    Evidence,
+    Finding,
+    Severity,
+    State,
+    Subject,
+    Symptom,
+)
 from mtctl.diagnosis.thresholds import FLAT, IMPROVING, percent
 from mtctl.screens.diagnose_tables import (
     as_is_loss,
@@ -38,6 +48,8 @@ CONFIDENCES: Final[Mapping[Confidence, str]] = {
     "likely": "suggested by signals, not tested by an experiment",
     "possible": "suggested by curves alone",
 }
+_LEARNING: Final[tuple[State, ...]] = ("learns", "at_floor")
+_NOT_LEARNING: Final[tuple[State, ...]] = ("flat", "rising", "diverged")
 _SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
 
 
@@ -119,7 +131,11 @@ def _causes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
         return
     yield heading("Causes")
     if not diagnosis.findings:
-        yield Sentence("nothing was found", "✔", "green")
+        behind = [state.task for state in diagnosis.states if state.state in (*_NOT_LEARNING, "slow")]
+        if behind:
+            yield Sentence(f"no cause was found for {_listed(behind)}", "⚠", "yellow")
+        else:
+            yield Sentence("nothing was found", "✔", "green")
     for finding in sorted(diagnosis.findings, key=lambda each: _SEVERITIES.index(each.severity)):
         yield from _finding(finding)
     if failed := [_check(check) for check in checked if check.outcome == "found"]:
@@ -212,7 +228,7 @@ def _notes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
 
 def summary(diagnosis: Diagnosis) -> Iterator[str]:
     """Yield what to remember: who does not learn and why, and what helped most."""
-    behind = [state.task for state in diagnosis.states if state.state in ("flat", "diverged")]
+    behind = [state.task for state in diagnosis.states if state.state in _NOT_LEARNING]
     slow = [state.task for state in diagnosis.states if state.state == "slow"]
     if behind:
         yield f"{_listed(behind)} {'does' if len(behind) == 1 else 'do'} not learn in {period(diagnosis)}."
@@ -221,15 +237,18 @@ def summary(diagnosis: Diagnosis) -> Iterator[str]:
     for severity, word in (("error", "Found"), ("warning", "Warnings")):
         if codes := dict.fromkeys(each.code for each in diagnosis.findings if each.severity == severity):
             yield f"{word}: {', '.join(codes)}."
+    learning = [state.task for state in diagnosis.states if state.state in _LEARNING]
     if is_healthy(diagnosis):
         yield f"Every task learns in {period(diagnosis)}."
+    elif learning and not behind and not slow:
+        yield f"{_listed(learning)} {'learns' if len(learning) == 1 else 'learn'} in {period(diagnosis)}."
     if diagnosis.trials:
         yield _remedy(diagnosis)
 
 
 def is_healthy(diagnosis: Diagnosis) -> bool:
     """Return whether every task learns, and nothing is wrong."""
-    learning = all(state.state in ("learns", "at_floor") for state in diagnosis.states)
+    learning = all(state.state in _LEARNING for state in diagnosis.states)
     return learning and not any(each.severity == "error" for each in diagnosis.findings)
 
 

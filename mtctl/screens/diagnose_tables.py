@@ -18,6 +18,7 @@ STATES: Final[Mapping[State, str]] = {
     "at_floor": "✔ at its floor",
     "slow": "⚠ slow",
     "flat": "✘ flat",
+    "rising": "✘ rising",
     "diverged": "✘ diverged",
     "unknown": "? unknown",
 }

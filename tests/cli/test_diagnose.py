@@ -54,7 +54,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         found: Diagnosis = seen.found
         return found
 
-    def read(path: Path, columns: Any = None) -> Diagnosis:
+    def read(path: Path | Sequence[Path], columns: Any = None) -> Diagnosis:
         seen.__dict__.update(path=path, columns=columns)
         found: Diagnosis = seen.found
         return found
@@ -72,7 +72,7 @@ def test_the_stand_ins_take_what_the_real_ones_take(
     monkeypatch.undo()
     assert list(inspect.signature(diagnosing.diagnose_recipe).parameters) == list(stand_in)
     assert list(inspect.signature(records.diagnose_run).parameters) == ["path"]
-    assert list(inspect.signature(curves.diagnose_metrics).parameters) == ["path", "columns"]
+    assert list(inspect.signature(curves.diagnose_metrics).parameters) == ["paths", "columns"]
 
 
 # ----- targets
@@ -152,7 +152,30 @@ def test_a_metrics_file_is_read(mtctl: Command, asked: SimpleNamespace, tmp_path
     assert mtctl("diagnose", "losses.CSV", "--tasks", "a=loss_a, b = loss_b").code == 0
     assert asked.columns == {"a": "loss_a", "b": "loss_b"}
     mtctl("diagnose", "losses.CSV")
-    assert (asked.path, asked.columns) == (Path("losses.CSV"), None)
+    assert (asked.path, asked.columns) == ([Path("losses.CSV")], None)
+
+
+def test_several_metrics_files_and_folders_are_read(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path
+) -> None:
+    (tmp_path / "logs" / "train").mkdir(parents=True)
+    (tmp_path / "logs" / "train" / "events.out.tfevents.1.host").touch()
+    (tmp_path / "a.json").touch()
+    assert mtctl("diagnose", "logs", "a.json").code == 0
+    assert asked.path == [Path("logs"), Path("a.json")]
+    write_run(tmp_path / "results", "blind")
+    (tmp_path / "results" / "table.csv").touch()
+    for target in ("windows_documented", "results/blind/seed0"):
+        result = mtctl("diagnose", "a.json", target)
+        assert result.code == 2
+        assert f"{target} is a r" in result.err and "diagnosed by itself" in result.err
+    assert "holds 1 runs" in mtctl("diagnose", "results").err, "figures beside runs are not curves"
+
+
+def test_the_help_lists_the_formats(mtctl: Command) -> None:
+    text = " ".join(mtctl("diagnose", "--help").out.split())
+    for name in ("CSV", "JSONL", "TensorBoard", "Lightning", "Keras", "trainer_state.json", "text logs"):
+        assert name in text
 
 
 def test_kinds(mtctl: Command, tmp_path: Path) -> None:
@@ -175,7 +198,7 @@ def test_kinds(mtctl: Command, tmp_path: Path) -> None:
         ("mine/windows_documented.yaml", "does not exist", "name it without folder and suffix"),
         ("results", "results holds 2 runs; one is diagnosed at a time", "such as results/blind/seed0"),
         ("empty", "empty is not a run and holds none", "name the directory of a run"),
-        ("notes.txt", "neither a recipe, a run nor a metrics file", "a metrics file in .csv or .jsonl"),
+        ("notes.md", "neither a recipe, a run nor a metrics file", "a metrics file in .csv, .tsv, .json"),
         (
             "results/blind/seed0/checkpoints/last.pt",
             "neither a recipe",
@@ -195,7 +218,7 @@ def test_what_cannot_be_diagnosed(
     last.parent.mkdir(exist_ok=True)
     last.touch()
     (tmp_path / "empty").mkdir()
-    for name in ("losses.csv", "notes.txt"):
+    for name in ("losses.csv", "notes.md"):
         (tmp_path / name).touch()
     result = mtctl("diagnose", target)
     assert (result.code, result.out) == (2, "")

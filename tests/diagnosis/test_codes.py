@@ -33,6 +33,7 @@ EXPECTED = [
     "replay-starvation",
     "success-out-of-reach",
     "flat-task",
+    "rising-loss",
     "overfitting",
 ]
 

@@ -60,6 +60,21 @@ def test_screen(name: str, found: Diagnosis, width: int) -> None:
     assert max(map(cell_len, text.splitlines())) <= width
 
 
+@pytest.mark.parametrize("state", ["slow", "flat", "rising"])
+def test_nothing_found_does_not_stand_beside_a_task_that_is_behind(state: State) -> None:
+    behind = replace(
+        healthy(), states=(TaskState("a", "learns", 2.0, 1.0, -0.5), TaskState("b", state, 2, 2, 0))
+    )
+    text = render(*diagnosis_screen(behind, []), width=80)
+    assert "nothing was found" not in text
+    assert "⚠ no cause was found for b" in text
+
+
+def test_tasks_that_learn_are_named_where_others_are_not_judged() -> None:
+    states = (TaskState("return", "learns", 1, 2, 1), TaskState("policy", "unknown", 1, 2, 1))
+    assert "return learns in 2,000 steps." in " ".join(summary(replace(healthy(), states=states)))
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_explanations(width: int) -> None:
     screens = [

@@ -1,25 +1,27 @@
-"""A diagnosis from loss curves alone: what a metrics file from elsewhere tells, and what it cannot."""
+"""A diagnosis from loss curves alone: what metrics files from elsewhere tell, and what they cannot."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from mtctl.diagnosis.records import losses
-from mtctl.diagnosis.records.metrics_columns import Columns, choose
-from mtctl.diagnosis.records.metrics_file import MetricsTable, read_table
+from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.records import losses, players
+from mtctl.diagnosis.records.held_out import overfitting
 from mtctl.diagnosis.records.ranking import ranked
 from mtctl.diagnosis.records.ruling import Ruling
-from mtctl.diagnosis.records.trends import Values, finite, noise
-from mtctl.diagnosis.report import Check, Diagnosis, Outcome, Severity, Subject, Symptom, TaskState
+from mtctl.diagnosis.records.task_columns import Kind
+from mtctl.diagnosis.records.task_curves import Curve, CurveLog, TaskCurves, read_curves
+from mtctl.diagnosis.records.trade_offs import trade_offs
+from mtctl.diagnosis.records.trends import finite, noise
+from mtctl.diagnosis.report import Check, Diagnosis, Outcome, Subject, Symptom, TaskState
 from mtctl.diagnosis.thresholds import (
-    FEW_UPDATES,
+    CLEAR_FALL,
     FEWEST_RECORDS,
     FLAT,
     IMPROVING,
@@ -27,11 +29,8 @@ from mtctl.diagnosis.thresholds import (
     OUTLYING_FACTOR,
     percent,
 )
-from mtctl.errors import MtctlError
 from mtctl.text import show_text
 
-_LAST: Final = 2.0**53
-"""Steps up to which floating point numbers tell one from the next."""
 _PARTS: Final = 10
 """Parts of a curve; its noise is that of the noisiest."""
 _NEEDS_GRADIENTS: Final = "needs gradients, which a curve does not show: diagnose a recipe or a run"
@@ -43,129 +42,128 @@ _UNSEEN: Final = (
     ("skill", "needs the loss of the best constant prediction; without it, a converged task looks flat"),
     ("counterfactual trainings", "needs training: `mtctl diagnose RECIPE`"),
 )
+_UNJUDGED: Final = "need not fall for learning to go well (a policy's, an opponent's, a regulariser's)"
 
 
-@dataclass(frozen=True, slots=True)
-class _Curve:
-    """A column in order of its steps."""
-
-    steps: npt.NDArray[np.float64]
-    values: Values
-
-
-def diagnose_metrics(path: Path, columns: Mapping[str, str] | None = None) -> Diagnosis:
-    """Return what the loss curves of a CSV or JSONL file say; all of it is possible, nothing is proved.
+def diagnose_metrics(paths: Sequence[Path], columns: Mapping[str, str] | None = None) -> Diagnosis:
+    """Return what the loss curves in files say, whichever tool wrote them.
 
     Args:
-        path: the file; one column of losses for each task, in the order of training. Cells may be empty.
+        paths: files of one training, or folders of them; formats: see `formats/readers.py`. One column of
+            losses for each task, in the order of training; cells may be empty.
         columns: column by task, and by `step` the one that counts; None: found by their names.
 
     Raises:
-        MtctlError: the file is unusable, a column is missing or unclear, or there are fewer than 5 rows.
+        MtctlError: a file is unusable, a column is missing or unclear, or there are fewer than 5 rows.
     """
     started = time.perf_counter()
-    table = read_table(path)
-    if len(table.rows) < FEWEST_RECORDS:
-        rows = f"{len(table.rows)} row{'' if len(table.rows) == 1 else 's'}"
-        raise MtctlError(f"{path} has {rows}", hint=f"a trend needs at least {FEWEST_RECORDS} rows")
-    chosen = choose(table.names, columns, str(path))
-    steps, notes = _steps(table, chosen)
-    training = {task: _curve(table, column, steps) for task, column in chosen.losses.items()}
-    held_out = {task: _curve(table, column, steps) for task, column in chosen.held_out.items()}
-    subject = _subject(path, chosen, training)
-    states = tuple(losses.task_state(task, curve.values) for task, curve in training.items())
-    checked = losses.symptom(states, subject.updates or 0)
-    rulings = _rulings(states, checked, subject, training, held_out)
+    log = read_curves(paths, columns)
+    tasks, subject = log.tasks, _subject(log)
+    states = _relative_to_each_other([_state(task, its) for task, its in tasks.items()])
+    judged = [state for state, its in zip(states, tasks.values(), strict=True) if its.columns.kind == "loss"]
+    checked = losses.symptom(judged, subject.updates or 0)
+    rulings = _rulings(states, subject, tasks)
+    blown_up = {
+        finding.task for ruling in rulings for finding in ruling.findings if finding.code == Code.DIVERGED
+    }
+    states = tuple(replace(state, state="diverged") if state.task in blown_up else state for state in states)
+    supervised = {task: its.curve for task, its in tasks.items() if its.columns.kind == "loss"}
     return Diagnosis(
         subject=subject,
         states=states,
-        symptom=checked if subject.updates is not None else None,
+        symptom=checked if subject.updates is not None and judged else None,
         signals={},
         findings=ranked(finding for ruling in rulings for finding in ruling.findings),
         checks=(
-            _documented(checked),
+            *([_documented(checked)] if judged else []),
             *(ruling.check for ruling in rulings),
-            _spikes(training),
+            *([_spikes(supervised)] if supervised else []),
             *(Check(name, "not_run", why) for name, why in _UNSEEN),
         ),
-        notes=(*_taken(chosen), *notes, *([table.cut_off] if table.cut_off else [])),
+        notes=(*_taken(log), *log.notes),
         seconds=time.perf_counter() - started,
     )
 
 
-def _steps(table: MetricsTable, chosen: Columns) -> tuple[npt.NDArray[np.float64], list[str]]:
-    """Return each row's step, and what a reader should know of them."""
-    if chosen.step is None:
-        note = "no column counts the steps (step, iteration, epoch, …), so rows are counted"
-        return np.arange(1, len(table.rows) + 1, dtype=np.float64), [note]
-    steps, rows = table.numbers(chosen.step)
-    missing = np.setdiff1d(np.arange(len(table.rows)), rows)
-    unusable = missing if len(missing) else rows[~np.isfinite(steps)]
-    if len(unusable):
-        place = f"{table.path}:{table.lines[unusable[0]]}"
-        text = f"{place}: column `{show_text(chosen.step)}` has no step here"
-        raise MtctlError(text, hint="every row needs its step; --tasks step=COLUMN names another column")
-    if (far := np.flatnonzero(np.abs(steps) > _LAST)).size:
-        place = f"{table.path}:{table.lines[far[0]]}"
-        text = f"{place}: column `{show_text(chosen.step)}` has step {steps[far[0]]:g}, which is too large"
-        raise MtctlError(text, hint="write whole steps; --tasks step=COLUMN names another column")
-    if (backwards := np.flatnonzero(np.diff(steps) < 0)).size:
-        line = table.lines[backwards[0] + 1]
-        note = f"steps go back at line {line}, as in a resumed log: sorted; of equal steps the last counts"
-        return steps, [note]
-    return steps, []
-
-
-def _curve(table: MetricsTable, column: str, steps: npt.NDArray[np.float64]) -> _Curve:
-    """Return a column in order of its steps; of several values at one step, the last that was written."""
-    values, rows = table.numbers(column)
-    if not len(rows):
-        text = f"{table.path}: column `{show_text(column)}` holds no value"
-        raise MtctlError(text, hint="--tasks TASK=COLUMN,… chooses the columns")
-    at = steps[rows]
-    order = np.argsort(at, kind="stable")
-    at, values = at[order], values[order]
-    last = np.append(np.diff(at) > 0, True)
-    return _Curve(at[last], values[last])
-
-
-def _subject(path: Path, chosen: Columns, training: Mapping[str, _Curve]) -> Subject:
-    named = (chosen.step or "").lower()
-    unit = next((unit for unit in ("epoch", "episode") if unit in named), "step")
-    first = min(curve.steps[0] for curve in training.values())
-    last = max(curve.steps[-1] for curve in training.values())
+def _subject(log: CurveLog) -> Subject:
+    first = min(its.curve.steps[0] for its in log.tasks.values())
+    last = max(its.curve.steps[-1] for its in log.tasks.values())
     units = max(0, int(last) + int(first == 0))
     return Subject(
         kind="metrics",
-        name=str(path),
+        name=log.name,
         problem="",
-        unit=unit,
+        unit=log.steps.unit,
         units=units,
-        updates=units if unit == "step" and chosen.step is not None else None,
+        updates=units if log.steps.counts_updates else None,
         seeds=(),
-        tasks=tuple(training),
+        tasks=tuple(log.tasks),
+    )
+
+
+# ----- from curves to findings
+
+
+def _state(task: str, its: TaskCurves) -> TaskState:
+    values = its.curve.values
+    match its.columns.kind:
+        case "loss":
+            return losses.task_state(task, values)
+        case "return":
+            return players.return_state(task, values)
+        case _:
+            state = losses.task_state(task, values)
+            diverged = state.state == "diverged" and not finite(values[-1:]).all()
+            return replace(state, state="diverged" if diverged else "unknown")
+
+
+def _relative_to_each_other(states: Sequence[TaskState]) -> tuple[TaskState, ...]:
+    """Return states in which a fall by CLEAR_FALL is learning, unless another loss falls by IMPROVING.
+
+    What is slow depends on where a loss began and can arrive, which curves do not show.
+    """
+    if any(state.change < -IMPROVING for state in states):
+        return tuple(states)
+    return tuple(
+        replace(state, state="learns") if state.state == "slow" and state.change <= -CLEAR_FALL else state
+        for state in states
     )
 
 
 def _rulings(
-    states: tuple[TaskState, ...],
-    checked: Symptom,
-    subject: Subject,
-    training: Mapping[str, _Curve],
-    held_out: Mapping[str, _Curve],
+    states: tuple[TaskState, ...], subject: Subject, tasks: Mapping[str, TaskCurves]
 ) -> list[Ruling]:
-    few = subject.updates is not None and subject.updates < FEW_UPDATES
-    # Where nothing improves, a flat loss may be that of a training that has ended long ago.
-    flat: Severity = "error" if checked.improving and not few else "warning"
-    pairs = {task: (training[task].values, curve.values) for task, curve in held_out.items()}
-    curves = {task: curve.values for task, curve in training.items()}
-    rulings = [
-        losses.diverged(states, curves, "possible"),
-        losses.stuck(states, flat, "possible", "a curve does not show why"),
-        losses.overfitting(pairs, "possible"),
-    ]
-    if subject.updates is not None:
-        rulings.append(losses.too_few_updates(states, subject.updates))
+    curves = {task: its.curve.values for task, its in tasks.items()}
+    by_kind: dict[Kind, list[TaskState]] = {"loss": [], "return": [], "value": [], "unjudged": []}
+    for state in states:
+        by_kind[tasks[state.task].columns.kind].append(state)
+    supervised, returns = by_kind["loss"], by_kind["return"]
+    of_losses = {state.task: curves[state.task] for state in supervised}
+    pairs = {
+        task: (its.curve.values, its.held_out.values)
+        for task, its in tasks.items()
+        if its.held_out is not None and its.columns.kind == "loss"
+    }
+    alone = {task: its.curve.values for task, its in tasks.items() if its.columns.only_held_out}
+    rulings = [losses.diverged(states, curves, "likely"), losses.gaps(states, curves)]
+    if supervised:
+        overfitted, opposed = overfitting(pairs, "possible", alone), trade_offs(supervised, of_losses)
+        explained = {finding.task for ruling in (overfitted, opposed) for finding in ruling.findings}
+        rest = [state for state in supervised if state.task not in explained]
+        rulings += [
+            losses.zeros(supervised, of_losses),
+            opposed,
+            losses.stuck(rest, "warning", "possible", "a curve does not show why"),
+            overfitted,
+        ]
+        if subject.updates is not None:
+            rulings.append(losses.too_few_updates(supervised, subject.updates))
+    if returns:
+        rulings.append(players.returns_rise(returns))
+    if by_kind["value"]:
+        scale = players.scale_of([curves[state.task] for state in returns])
+        values = {state.task: (state.task, curves[state.task]) for state in by_kind["value"]}
+        rulings.append(players.values_bounded(values, scale))
     return rulings
 
 
@@ -179,9 +177,9 @@ def _documented(checked: Symptom) -> Check:
     )
 
 
-def _spikes(training: Mapping[str, _Curve]) -> Check:
+def _spikes(training: Mapping[str, Curve]) -> Check:
     """Look for single values that stand out from both neighbours, as after a bad batch or a restart."""
-    found = []
+    standing_out_of = []
     for task, curve in training.items():
         if len(curve.values) < FEWEST_RECORDS or not (finite(curve.values) & (curve.values > 0)).all():
             continue
@@ -192,14 +190,31 @@ def _spikes(training: Mapping[str, _Curve]) -> Check:
         standing_out = jumps > max(OUTLYING * usual, np.log(OUTLYING_FACTOR))
         if standing_out.any():
             worst = curve.steps[1:-1][jumps.argmax()]
-            found.append(f"{task}: {int(standing_out.sum())}, the largest at {worst:g}")
-    return Check("spikes", "found" if found else "passed", "; ".join(found) or "no value stands out")
+            standing_out_of.append(f"{task}: {int(standing_out.sum())}, the largest at {worst:g}")
+    outcome: Outcome = "found" if standing_out_of else "passed"
+    return Check("spikes", outcome, "; ".join(standing_out_of) or "no value stands out")
 
 
-def _taken(chosen: Columns) -> list[str]:
-    taken = ", ".join(f"{show_text(task)} = `{show_text(name)}`" for task, name in chosen.losses.items())
-    beside = ", ".join(f"{show_text(task)} = `{show_text(name)}`" for task, name in chosen.held_out.items())
-    return [
-        f"columns taken: {taken}" + (f"; held out: {beside}" if beside else ""),
-        "only curves were read: findings are possible, not proven",
-    ]
+def _taken(log: CurveLog) -> list[str]:
+    columns = {task: its.columns for task, its in log.tasks.items()}
+
+    def listed(names: Iterable[tuple[str, str]]) -> str:
+        return ", ".join(f"{show_text(task)} = `{show_text(name)}`" for task, name in names)
+
+    def tasks(kind: Kind) -> str:
+        return ", ".join(show_text(task) for task, its in columns.items() if its.kind == kind)
+
+    held_out = listed((task, its.held_out) for task, its in columns.items() if its.held_out is not None)
+    parts = [f"columns taken: {listed((task, its.column) for task, its in columns.items())}"]
+    if held_out:
+        parts.append(f"held out: {held_out}")
+    if log.steps.column is not None:
+        parts.append(f"steps: `{show_text(log.steps.column)}`")
+    notes = ["; ".join(parts)]
+    if only := ", ".join(show_text(task) for task, its in columns.items() if its.only_held_out):
+        notes.append(f"only held-out losses are there of {only}: these are judged")
+    if unjudged := tasks("unjudged"):
+        notes.append(f"not judged: {unjudged}: such a loss {_UNJUDGED}")
+    if values := tasks("value"):
+        notes.append(f"judged for blowing up only: {values}: a value function's loss grows with the returns")
+    return [*notes, "only curves were read: causes are possible, not proven"]

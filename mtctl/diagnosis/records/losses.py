@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,10 +11,9 @@ from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
 from mtctl.diagnosis.records.trends import (
     CurveSummary,
     Values,
-    blocks,
     course,
+    ends_unusable,
     finite,
-    noise,
     relative,
     trend,
 )
@@ -28,7 +27,8 @@ from mtctl.diagnosis.thresholds import (
     FLAT,
     IMPROVING,
     LEARNED,
-    OVERFITTED,
+    LOST_AGAIN,
+    RISEN,
     SINCE_LOWEST,
 )
 
@@ -45,24 +45,23 @@ def task_state(
 
     Args:
         task: its name.
-        values: losses; one that is not finite means that it diverged.
+        values: losses; what is not finite is left out, unless the curve ends so: then it diverged.
         constant: loss of the best constant prediction, where that is known.
         skill: 1 − loss/constant at the end, on held-out data where there is some.
         measures: further figures to report.
     """
     known = values[finite(values)]
+    nothing = float("nan")
     if not len(known):
-        nothing = float("nan")
         state: State = "diverged" if len(values) else "unknown"
         return TaskState(task, state, nothing, nothing, nothing, constant, skill, measures=measures or {})
-    found, tail = course(known), trend(known)
-    broken = len(known) < len(values)
+    summary, tail = course(known), trend(known)
     return TaskState(
         task=task,
-        state="diverged" if broken else _state(found, len(known), constant, skill),
-        first=found.first,
-        last=found.last,
-        change=found.change,
+        state="diverged" if ends_unusable(values) else _state(summary, known, constant, skill),
+        first=summary.first,
+        last=summary.last,
+        change=summary.change,
         constant=constant,
         skill=skill,
         trend=None if tail is None else tail.change,
@@ -70,19 +69,31 @@ def task_state(
     )
 
 
-def _state(found: CurveSummary, count: int, constant: float | None, skill: float | None) -> State:
-    if count < 2:
+def _state(summary: CurveSummary, known: Values, constant: float | None, skill: float | None) -> State:
+    count = len(known)
+    if count < 2 or not known.any():
         return "unknown"
-    if found.first > 0 and found.last > BLOWN_UP * max(found.first, constant or 0.0):
+    if summary.first > 0 and summary.last > BLOWN_UP * max(summary.first, constant or 0.0):
         return "diverged"
-    improved = -found.change
+    if _rises(summary, count):
+        return "rising"
+    improved = -summary.change
     # Too few values have no noise to compare with: the documented threshold alone decides.
-    moved = improved >= FLAT and (found.direction == "falling" or count < FEWEST_RECORDS)
+    moved = improved >= FLAT and (summary.direction == "falling" or count < FEWEST_RECORDS)
     if skill is not None and skill >= LEARNED:
         return "at_floor" if not moved and skill >= AT_FLOOR else "learns"
     if not moved:
         return "flat"
     return "learns" if skill is None and improved > IMPROVING else "slow"
+
+
+def _rises(summary: CurveSummary, count: int) -> bool:
+    """Say whether a loss rises from its lowest point, by more than noise and by a good part of its fall."""
+    rise, fall = summary.last - summary.lowest, summary.first - summary.lowest
+    if count < FEWEST_RECORDS or summary.since_lowest < SINCE_LOWEST:
+        return False
+    beyond = rise > BEYOND_NOISE * np.sqrt(2) * summary.noise
+    return bool(beyond and rise > LOST_AGAIN * fall and relative(summary.lowest, summary.last) > RISEN)
 
 
 def symptom(states: Sequence[TaskState], updates: int) -> Symptom:
@@ -113,7 +124,7 @@ def diverged(states: Sequence[TaskState], curves: Mapping[str, Values], confiden
         if state.state != "diverged":
             continue
         bad = curves[state.task][~finite(curves[state.task])]
-        if len(bad):
+        if ends_unusable(curves[state.task]):
             text = f"{state.task}'s loss is not finite in {len(bad)} of {len(curves[state.task])} records"
             evidence: tuple[Evidence, ...] = (Evidence("records that are not finite", float(len(bad))),)
             findings.append(Finding(Code.DIVERGED, state.task, "error", "certain", text, evidence))
@@ -122,15 +133,46 @@ def diverged(states: Sequence[TaskState], curves: Mapping[str, Values], confiden
             limit = Evidence("loss last", state.last, "", f"{BLOWN_UP:g} times the first or the constant's")
             evidence = (Evidence("loss first", state.first), limit)
             findings.append(Finding(Code.DIVERGED, state.task, "error", confidence, text, evidence))
-    return ruling("losses finite and bounded", findings, "in every record")
+    return ruling("losses bounded", findings, "in every record")
+
+
+def gaps(states: Sequence[TaskState], curves: Mapping[str, Values]) -> Ruling:
+    """Find losses that are not finite now and then, and finite again after: no divergence stays behind."""
+    findings = []
+    for state in states:
+        values = curves[state.task]
+        missing = len(values) - int(finite(values).sum())
+        if missing and state.state != "diverged":
+            text = (
+                f"{state.task}'s loss is not finite in {missing} of {len(values)} records, and finite again "
+                "after: batches without any of its targets, or numbers that overflow"
+            )
+            evidence = (Evidence("records that are not finite", float(missing)),)
+            findings.append(Finding(Code.BAD_TARGETS, state.task, "warning", "likely", text, evidence))
+    return ruling("losses finite", findings, "in every record")
+
+
+def zeros(states: Sequence[TaskState], curves: Mapping[str, Values]) -> Ruling:
+    """Find losses that are exactly 0 from the first record to the last."""
+    findings = []
+    for state in states:
+        known = curves[state.task][finite(curves[state.task])]
+        if len(known) > 1 and not known.any():
+            text = (
+                f"{state.task}'s loss is exactly 0 in every record: it has no targets (all masked?), or it "
+                "is multiplied by 0"
+            )
+            evidence = (Evidence("records", float(len(known))),)
+            findings.append(Finding(Code.BAD_TARGETS, state.task, "warning", "possible", text, evidence))
+    return ruling("losses not 0", findings, "from the first record on")
 
 
 def stuck(states: Sequence[TaskState], flat: Severity, confidence: Confidence, unknown: str) -> Ruling:
-    """Find tasks that are flat or slow for no reason that was found, or flat at a low level.
+    """Find tasks that are flat, rising or slow for no reason that was found, or flat at a low level.
 
     Args:
         states: how the tasks do that no other finding accounts for.
-        flat: how bad a flat task is.
+        flat: how bad a flat task is that is known not to have learned; of any other, it is a warning.
         confidence: of what is said.
         unknown: why no reason is given, in a few words.
     """
@@ -138,21 +180,26 @@ def stuck(states: Sequence[TaskState], flat: Severity, confidence: Confidence, u
     for state in states:
         task, evidence, percent = state.task, course_evidence(state), abs(100 * state.change)
         if state.state == "flat":
-            how = (
-                "rose"
-                if state.change >= FLAT
-                else "fell within its noise"
-                if state.change <= -FLAT
-                else "moved"
-            )
-            text = f"{task}'s loss {how} by {percent:.1f} %, and {unknown}"
-            findings.append(Finding(Code.FLAT_TASK, task, flat, confidence, text, evidence))
+            how = "moved" if abs(state.change) < FLAT else "fell" if state.change < 0 else "rose"
+            within = "" if how == "moved" else ", within its noise"
+            text = f"{task}'s loss {how} by {percent:.1f} %{within}, and {unknown}"
+            # Without the constant's loss, a flat one may be that of a task that was trained before.
+            severity: Severity = "warning" if state.skill is None else flat
+            findings.append(Finding(Code.FLAT_TASK, task, severity, confidence, text, evidence))
+        elif state.state == "rising":
+            text = f"{task}'s loss rises to {state.last:.4g}, and {unknown}"
+            if state.change < FLAT:
+                text = f"{task}'s loss fell, and rises again to {state.last:.4g}; {unknown}"
+            severity = flat if state.change >= 0 else "warning"
+            findings.append(Finding(Code.RISING_LOSS, task, severity, confidence, text, evidence))
         elif state.state == "slow":
             text = f"{task}'s loss fell by {_so_far(state, percent)}"
             findings.append(Finding(Code.SLOW, task, "warning", confidence, text, evidence))
         elif state.state == "at_floor":
             text = f"{task}'s loss is flat because little is left to learn"
             findings.append(Finding(Code.AT_NOISE_FLOOR, task, "info", confidence, text, evidence))
+    if not findings and all(state.state == "unknown" for state in states):
+        return not_run("every loss falls", "needs two records of a loss or more")
     return ruling("every loss falls", findings, "losses fall by more than their noise")
 
 
@@ -164,6 +211,8 @@ def _so_far(state: TaskState, percent: float) -> str:
 
 def too_few_updates(states: Sequence[TaskState], updates: int) -> Ruling:
     """Find a budget that is too small to tell stuck tasks from young ones."""
+    if not updates:
+        return not_run("enough updates", "none is recorded")
     behind = [state.task for state in states if state.state in {"flat", "slow"}]
     findings = []
     if behind and updates < FEW_UPDATES:
@@ -171,41 +220,3 @@ def too_few_updates(states: Sequence[TaskState], updates: int) -> Ruling:
         evidence = (Evidence("updates", float(updates), "updates", f"below {FEW_UPDATES}"),)
         findings.append(Finding(Code.BUDGET_TOO_SMALL, None, "warning", "possible", text, evidence))
     return ruling("enough updates", findings, f"{updates:,}")
-
-
-def overfitting(pairs: Mapping[str, tuple[Values, Values]], confidence: Confidence) -> Ruling:
-    """Find tasks whose held-out loss rises from its lowest point while the training loss falls.
-
-    Args:
-        pairs: by task, training losses and held-out losses, each in order of time.
-        confidence: of what is said.
-    """
-    long_enough = {task: pair for task, pair in pairs.items() if len(pair[1]) >= FEWEST_RECORDS}
-    if not long_enough:
-        return not_run("overfitting", f"needs held-out losses: {FEWEST_RECORDS} records or more")
-    findings = [
-        finding
-        for task, (training, held_out) in long_enough.items()
-        for finding in _overfitted(task, training, held_out, confidence)
-    ]
-    return ruling("overfitting", findings, "held-out losses stay near their lowest")
-
-
-def _overfitted(task: str, training: Values, held_out: Values, confidence: Confidence) -> Iterator[Finding]:
-    if not (finite(held_out).all() and finite(training).all()):
-        return
-    means = blocks(held_out)
-    place = int(means.argmin())
-    after = means[place + 1 :]
-    if len(after) < SINCE_LOWEST:
-        return
-    lowest, last = float(means[place]), float(np.median(after[-max(SINCE_LOWEST, len(means) // 10) :]))
-    rise = relative(lowest, last)
-    beyond = last - lowest > BEYOND_NOISE * np.sqrt(2) * noise(means)
-    if rise > OVERFITTED and beyond and course(training).direction == "falling":
-        evidence = (
-            Evidence("held-out loss, lowest", lowest),
-            Evidence("held-out loss, last", last, "", f"{100 * rise:.0f} % higher"),
-        )
-        text = f"{task}'s held-out loss rises while its training loss falls"
-        yield Finding(Code.OVERFITTING, task, "warning", confidence, text, evidence)

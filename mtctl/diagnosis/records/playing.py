@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.records import players
 from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
 from mtctl.diagnosis.records.trends import Values, blocks, mann_kendall, relative, trend
 from mtctl.diagnosis.report import Evidence, Finding, Severity, State, TaskState
@@ -120,6 +121,15 @@ def returns_improve(history: History, states: Sequence[TaskState], score: Score)
     if not history.updates or all(len(_returns(history, task)) < FEWEST_EPISODES for task in history.tasks):
         return not_run("returns improve", f"needs {FEWEST_EPISODES} episodes of a task, and updates")
     return ruling("returns improve", findings, "of every task, by more than chance")
+
+
+def values_bounded(history: History) -> Ruling:
+    """Find tasks whose temporal-difference loss grows without bound: the value function diverges."""
+    losses = {f"{task}'s temporal-difference loss": (task, history.losses(task)) for task in history.tasks}
+    if not any(len(values) for _, values in losses.values()):
+        return not_run("values bounded", "no loss is recorded")
+    scale = players.scale_of([_returns(history, task) for task in history.tasks])
+    return players.values_bounded(losses, scale)
 
 
 def _has_exploited(history: History) -> bool:

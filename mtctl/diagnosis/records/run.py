@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records import losses, playing, sharing
+from mtctl.diagnosis.records.held_out import overfitting
 from mtctl.diagnosis.records.ranking import ranked
-from mtctl.diagnosis.records.ruling import NEEDS_TRAINING, Ruling
+from mtctl.diagnosis.records.ruling import NEEDS_TRAINING, Ruling, not_run
+from mtctl.diagnosis.records.trade_offs import trade_offs
 from mtctl.diagnosis.report import Check, Diagnosis, Evidence, Finding, Severity, Subject, TaskState
 from mtctl.diagnosis.thresholds import (
     FEW_UPDATES,
@@ -112,7 +115,8 @@ def diagnose_history(
     else:
         states = tuple(playing.task_state(seen, task, played.score) for task in seen.tasks)
         rulings, unseen = _of_play(seen, states, played), _UNSEEN_PLAYING
-    rulings = [_failed(failure, seen, played=played is not None), *rulings]
+    updates = max(seen.updates, subject.updates or 0)
+    rulings = [_failed(failure, seen, updates, played=played is not None), *rulings]
     return Diagnosis(
         subject=subject,
         states=states,
@@ -128,7 +132,7 @@ def diagnose_history(
     )
 
 
-def _failed(failure: Failure | None, seen: History, *, played: bool) -> Ruling:
+def _failed(failure: Failure | None, seen: History, updates: int, *, played: bool) -> Ruling:
     """Find what made the run fail: a loss or gradient that is not finite ends it before it is recorded."""
     if failure is None:
         return Ruling(Check("run did not fail", "passed", ""))
@@ -136,15 +140,19 @@ def _failed(failure: Failure | None, seen: History, *, played: bool) -> Ruling:
     task, found = failure.task, failure.found
     if task not in seen.tasks or found is None:
         return Ruling(check)
-    evidence = (Evidence("found", found, "", f"after {seen.updates:,} updates"),)
+    evidence = (Evidence("found", found, "", f"after {updates:,} updates"),)
+    text = f"training ended with {task}: {found}"
+    diverged = Finding(Code.DIVERGED, task, "error", "certain", text, evidence)
     if len(seen.units) or "nan" not in found or played:
-        finding = Finding(
-            Code.DIVERGED, task, "error", "certain", f"training ended with {task}: {found}", evidence
+        return Ruling(check, (diverged,))
+    if updates:
+        text = (
+            f"{task} has {found} in the first pass over the data, after {updates} updates: the learning rate "
         )
-    else:
-        text = f"{task} has {found} in the first pass over the data: its targets or the inputs are not finite"
-        finding = Finding(Code.BAD_TARGETS, task, "error", "likely", text, evidence)
-    return Ruling(check, (finding,))
+        text += "is too high, or targets or inputs of that batch are not finite"
+        return Ruling(check, (replace(diverged, summary=text),))
+    text = f"{task} has {found} before the first update: its targets or the inputs are not finite"
+    return Ruling(check, (Finding(Code.BAD_TARGETS, task, "error", "likely", text, evidence),))
 
 
 def _loss_state(seen: History, task: str, evaluation: Evaluation | None, *, skills: bool) -> TaskState:
@@ -182,28 +190,44 @@ def _of_losses(seen: History, states: tuple[TaskState, ...]) -> list[Ruling]:
         sharing.heads_move(seen),
         sharing.dead_inputs(seen, states),
         losses.diverged(states, curves, "likely"),
+        losses.gaps(states, curves),
+        sharing.weights_not_zero(seen, states),
         sharing.learning_rate(seen, states),
     ]
-    rest = _unexplained(states, wiring)
+    rest = behind = _unexplained(states, wiring)
     causes = [
         sharing.targets_in_reach(seen, rest),
         sharing.multipliers(seen, rest),
         sharing.conflicts(seen, rest),
         playing.weights(seen, rest),
     ]
+    rest = _unexplained(rest, causes)
+    opposed = trade_offs(rest, curves)
     flat: Severity = "warning" if seen.updates < FEW_UPDATES else "error"
     pairs = {task: (curves[task], seen.held_out(task, "loss")) for task in seen.tasks}
-    return [
+    rulings = [
         *wiring,
         *causes,
-        losses.stuck(_unexplained(rest, causes), flat, "likely", "no signal explains it"),
-        losses.too_few_updates(rest, seen.updates),
-        losses.overfitting(pairs, "likely"),
+        opposed,
+        losses.stuck(_unexplained(rest, [opposed]), flat, "likely", "no signal explains it"),
+        losses.too_few_updates(behind, seen.updates),
+        overfitting(pairs, "likely"),
     ]
+    if not len(seen.units):
+        return [_unless_found(ruling, "nothing is recorded yet") for ruling in rulings]
+    if states and not behind:
+        reason = "a cause was found already, for all tasks"
+        return [*wiring, *(_unless_found(ruling, reason) for ruling in rulings[len(wiring) :])]
+    return rulings
+
+
+def _unless_found(ruling: Ruling, reason: str) -> Ruling:
+    """Return a ruling as not made where nothing was found: there was nothing, or no task, to look at."""
+    return not_run(ruling.check.name, reason) if ruling.check.outcome == "passed" else ruling
 
 
 def _of_play(seen: History, states: tuple[TaskState, ...], kind: Kind[Any]) -> list[Ruling]:
-    wiring = [playing.experience(seen), sharing.gradients_reach(seen)]
+    wiring = [playing.experience(seen), sharing.gradients_reach(seen), playing.values_bounded(seen)]
     rest = _unexplained(states, wiring)
     causes = [playing.weights(seen, rest), sharing.conflicts(seen, rest)]
     return [

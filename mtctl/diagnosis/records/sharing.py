@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,7 @@ from mtctl.diagnosis.thresholds import (
     DEAD_UNITS,
     DOMINATED_SHARE,
     DOMINATING,
-    FEWEST_RECORDS,
+    FEWEST_COSINES,
     NO_GRADIENT,
     NO_SLOPE,
     OPPOSED,
@@ -26,7 +27,7 @@ from mtctl.diagnosis.thresholds import (
 from mtctl.history.history import History
 from mtctl.statistics import t_quantile
 
-_STUCK: Final = {"flat", "slow"}
+_STUCK: Final = {"flat", "rising", "slow"}
 
 
 def gradients_reach(history: History) -> Ruling:
@@ -108,6 +109,24 @@ def _slope(history: History, state: TaskState) -> float | None:
     return None if own is None or not state.last > 0 else own / state.last
 
 
+def weights_not_zero(history: History, states: Sequence[TaskState]) -> Ruling:
+    """Find tasks whose loss is multiplied by exactly 0 in every record: nothing is learned for them."""
+    weights = {task: history.signal("own_weight", task).values for task in history.tasks}
+    if not any(map(len, weights.values())):
+        return not_run("weights not 0", "no weights were recorded")
+    findings = []
+    for state in states:
+        values = weights[state.task]
+        if len(values) and not values.any():
+            text = f"{state.task}'s weight is 0 in every record: no update is made for it"
+            evidence = (Evidence("∂total/∂loss", 0.0, "", f"{len(values)} records"),)
+            severity: Severity = "warning" if state.state in {"learns", "at_floor"} else "error"
+            findings.append(
+                Finding(Code.MULTIPLIER_DOMINANCE, state.task, severity, "certain", text, evidence)
+            )
+    return ruling("weights not 0", findings, "every task counts")
+
+
 def learning_rate(history: History, states: Sequence[TaskState]) -> Ruling:
     """Find a learning rate at which losses are thrown about, or at which no task moves."""
     findings = []
@@ -123,7 +142,7 @@ def learning_rate(history: History, states: Sequence[TaskState]) -> Ruling:
         text = f"a loss ends at {worst:.3g} times that of the best constant: the learning rate is too high"
         findings.append(Finding(Code.LEARNING_RATE, None, "error", "likely", text, tuple(thrown)))
     elif _nothing_moves(history, states):
-        text = "no task moves, and no head can reach its targets: the learning rate is too low"
+        text = "no task learns, and no head can reach its targets: the learning rate is too low"
         reaches = tuple(
             Evidence(f"reach of {state.task}", reach, "", f"above {OUT_OF_REACH:g}")
             for state in states
@@ -134,10 +153,10 @@ def learning_rate(history: History, states: Sequence[TaskState]) -> Ruling:
 
 
 def _nothing_moves(history: History, states: Sequence[TaskState]) -> bool:
-    """Say whether several tasks are all flat and out of reach: then no single task is the matter."""
+    """Say whether no task learns, and none can reach its targets: then no single task is the matter."""
     reaches = [reach for state in states if (reach := _reach(history, state.task)) is not None]
     far = bool(reaches) and min(reaches) > OUT_OF_REACH
-    return len(states) > 1 and far and all(state.state == "flat" for state in states)
+    return len(states) > 1 and far and all(state.state in _STUCK for state in states)
 
 
 def _reach(history: History, task: str) -> float | None:
@@ -194,7 +213,11 @@ def multipliers(history: History, states: Sequence[TaskState]) -> Ruling:
             ),
             Evidence(f"{what}, {other} over {state.task}", factor, "", f"above {DOMINATING:g}"),
         )
-        findings.append(_of_cause(Code.MULTIPLIER_DOMINANCE, state, text, evidence))
+        finding = _of_cause(Code.MULTIPLIER_DOMINANCE, state, text, evidence)
+        if state.skill is None and by_norm > by_weight:
+            # Its gradient may be small because it was trained before: then its loss is at its floor.
+            finding = replace(finding, severity="warning")
+        findings.append(finding)
     return ruling(name, findings, "no stuck task has too small a share")
 
 
@@ -221,10 +244,10 @@ def conflicts(history: History, states: Sequence[TaskState]) -> Ruling:
     measured = {
         pair: values
         for pair in history.pairs
-        if len(values := history.signal("cosine", pair).values) >= FEWEST_RECORDS
+        if len(values := history.signal("cosine", pair).values) >= FEWEST_COSINES
     }
     if not measured:
-        return not_run("conflicting gradients", f"needs cosines in {FEWEST_RECORDS} records or more")
+        return not_run("conflicting gradients", f"needs cosines in {FEWEST_COSINES} records or more")
     findings = []
     for pair, values in measured.items():
         # 5 % for all pairs together (Bonferroni): of six pairs, one is below 0 by chance in every third run.
@@ -246,6 +269,6 @@ def conflicts(history: History, states: Sequence[TaskState]) -> Ruling:
 
 
 def _of_cause(code: Code, state: TaskState, text: str, evidence: tuple[Evidence, ...]) -> Finding:
-    severity: Severity = "error" if state.state == "flat" else "warning"
+    severity: Severity = "error" if state.state in {"flat", "rising"} else "warning"
     confidence: Confidence = "likely"
     return Finding(code, state.task, severity, confidence, text, evidence)

@@ -26,6 +26,10 @@ BLOCKS: Final = 90
 """Blocks of a long curve: 30 in its last third, enough for a rank test and few enough for all pairs."""
 _NOTHING: Final = 1e-9
 """Part of another value below which one is nothing beside it."""
+_NOISY: Final = 0.1
+"""Noise of a block, relative to the curve's middle, from which single blocks say little."""
+_TENTHS: Final = 20
+"""Blocks from which a tenth of them is a beginning or an end."""
 _LARGEST: Final = 1e100
 """Squares and sums of what is smaller stay finite."""
 
@@ -109,16 +113,20 @@ class CurveSummary:
     """A curve from end to end.
 
     Args:
-        first: mean of its first block.
-        last: median of its last 30th.
-        noise: standard deviation of a block.
+        first: mean of its first block; of a noisy curve, the median of its first tenth.
+        last: median of its last 30th; of a noisy curve, of its last tenth.
+        noise: standard error of these.
         direction: whether it moved by more than its noise.
+        lowest: its lowest point, of neighbouring blocks together.
+        since_lowest: blocks after these.
     """
 
     first: float
     last: float
     noise: float
     direction: Direction
+    lowest: float
+    since_lowest: int
 
     @property
     def change(self) -> float:
@@ -133,15 +141,44 @@ def course(values: Sequence[float] | Values) -> CurveSummary:
     that falls at once and stays has moved, though most of its values are in no order.
     """
     means = blocks(values)
+    width, deviation = resolution(means)
     first, last = float(means[0]), float(np.median(means[-max(1, len(means) // 30) :]))
-    deviation = noise(means)
+    if width > 1:
+        first, last = float(np.median(means[:width])), float(np.median(means[-width:]))
     gap = last - first
     by_ranks = mann_kendall(means)
     if abs(gap) > BEYOND_NOISE * np.sqrt(2) * deviation:
         direction: Direction = "falling" if gap < 0 else "rising" if gap > 0 else "level"
     else:
         direction = _direction(by_ranks) if by_ranks * gap > 0 else "level"
-    return CurveSummary(first, last, deviation, direction)
+    lowest, since_lowest = lowest_point(means)
+    return CurveSummary(first, last, deviation, direction, lowest, since_lowest)
+
+
+def resolution(means: Values) -> tuple[int, float]:
+    """Return how many neighbouring blocks count together, and the standard error of their median.
+
+    One, and the noise of a block, where that is small; of a noisy curve a tenth.
+    """
+    deviation = noise(means)
+    if len(means) < _TENTHS or deviation <= _NOISY * abs(float(np.median(means))):
+        return 1, deviation
+    width = max(FEWEST_RECORDS, len(means) // 10)
+    return width, float(1.25 * deviation / np.sqrt(width))
+
+
+def lowest_point(means: Values) -> tuple[float, int]:
+    """Return the lowest median of neighbouring blocks, three or more, and how many blocks come after them.
+
+    The ends count too: a curve that falls to its end has its lowest point there.
+    """
+    width = min(len(means), max(3, resolution(means)[0]))
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(means, width), axis=1)
+    place = int(medians.argmin())
+    lowest, after = float(medians[place]), len(means) - width - place
+    if width == 3 and means[0] < lowest:
+        return float(means[0]), len(means) - 1
+    return lowest, after
 
 
 def relative(first: float, last: float) -> float:
@@ -153,6 +190,19 @@ def relative(first: float, last: float) -> float:
 def finite(values: Values) -> npt.NDArray[np.bool_]:
     """Return which values [n] are numbers that can be reckoned with: no NaN, and none beyond 10¹⁰⁰."""
     return np.abs(values) <= _LARGEST
+
+
+def ends_unusable(values: Values) -> bool:
+    """Say whether a curve has become NaN or infinite to stay so: at its end, and longer than ever before."""
+    usable = finite(values)
+    if not len(values) or usable[-1]:
+        return False
+    if not usable.any():
+        return True
+    places = np.flatnonzero(usable)
+    longest_gap = int(np.diff(places, prepend=-1).max()) - 1
+    at_end = len(values) - 1 - int(places[-1])
+    return at_end > 2 * longest_gap
 
 
 def _direction(z: float) -> Direction:

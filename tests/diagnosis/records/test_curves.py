@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.document import document
 from mtctl.diagnosis.records.curves import diagnose_metrics
-from mtctl.diagnosis.records.metrics_file import read_table
+from mtctl.diagnosis.records.formats.readers import read_table
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.errors import MtctlError
 from tests.diagnosis.records.histories import codes
@@ -36,7 +36,7 @@ def write(folder: Path, text: str | bytes, name: str = "metrics.csv") -> Path:
 
 
 def diagnose(folder: Path, text: str | bytes, name: str = "metrics.csv", **columns: str) -> Diagnosis:
-    return diagnose_metrics(write(folder, text, name), columns or None)
+    return diagnose_metrics([write(folder, text, name)], columns or None)
 
 
 def table(columns: Mapping[str, Any], step: str = "step") -> str:
@@ -72,7 +72,7 @@ def test_the_documented_symptom(tmp_path: Path) -> None:
     assert found.symptom is not None
     assert (found.symptom.present, found.symptom.flat, found.symptom.updates) == (True, ("countdown",), 200)
     assert codes(found) == [(Code.FLAT_TASK, "countdown")]
-    assert (found.findings[0].severity, found.findings[0].confidence) == ("error", "possible")
+    assert (found.findings[0].severity, found.findings[0].confidence) == ("warning", "possible")
     assert {finding.code for finding in found.findings} <= set(Code)
 
 
@@ -141,15 +141,20 @@ def test_a_resumed_log_counts_its_last_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "name"), [("nan", "m.csv"), ("inf", "m.csv"), ("NaN", "m.jsonl")])
-def test_a_loss_that_is_not_finite_has_diverged(tmp_path: Path, text: str, name: str) -> None:
-    values = ["1", "0.9", "0.8", text, text, "0.7"]
+@pytest.mark.parametrize("at_end", [True, False])
+def test_a_loss_that_stays_not_finite_has_diverged(
+    tmp_path: Path, text: str, name: str, at_end: bool
+) -> None:
+    values = ["1", "0.9", "0.8", "0.7", text, text] if at_end else ["1", "0.9", "0.8", text, text, "0.7"]
     body = "step,loss_x\n" + "".join(f"{at},{value}\n" for at, value in enumerate(values))
     if name.endswith("jsonl"):
         body = "".join(f'{{"step": {at}, "loss_x": {value}}}\n' for at, value in enumerate(values))
     found = diagnose(tmp_path, body, name)
-    assert codes(found) == [(Code.DIVERGED, "x")]
-    assert found.findings[0].confidence == "certain"
+    assert codes(found) == [(Code.DIVERGED if at_end else Code.BAD_TARGETS, "x")]
+    assert found.findings[0].severity == ("error" if at_end else "warning")
+    assert found.findings[0].confidence == ("certain" if at_end else "likely")
     assert found.findings[0].evidence[0].value == 2
+    assert found.states[0].state == ("diverged" if at_end else "learns")
 
 
 def test_held_out_columns_show_overfitting(tmp_path: Path) -> None:
@@ -193,9 +198,9 @@ def test_spikes_are_pointed_out(tmp_path: Path) -> None:
         ("step,loss_a\n", "has 0 rows", "at least 5 rows"),
         ("1,2\n3,4\n", "expected the names of the columns, got numbers", "a metrics file is"),
         (FALLING + "9,1\n", "metrics.csv:10 has 2 cells, but there are 4", "as many cells"),
-        (table({"loss": FALLS, "lr": FALLS}), "looks like the loss of one task", "columns: step, loss, lr"),
+        (table({"acc": FALLS, "lr": FALLS}), "no column that looks like a loss", "columns: step, acc, lr"),
         (table({"loss_x": FALLS, "x_loss": FALLS}), "all look like the loss of task `x`", "--tasks x=loss_x"),
-        (table({"loss_x": [""] * 7, "loss_y": FALLS}), "column `loss_x` holds no value", "--tasks"),
+        (table({"loss_x": [""] * 7, "loss_y": ["NA"] * 7}), "column `loss_x` holds no value", "--tasks"),
         ("step,loss_x,loss_x\n" + "1,1,1\n" * 6, "2 columns `loss_x`", "a different name"),
         ('step,loss_x\n1,"2\n' * 6, "not valid CSV", "a metrics file is"),
     ],
@@ -248,10 +253,10 @@ def test_other_separators_and_a_byte_order_mark(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_kind_or_of_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MtctlError, match=r"does not end in \.csv or \.jsonl"):
+    with pytest.raises(MtctlError, match=r"does not end in \.csv, \.tsv, .* or \.out"):
         diagnose(tmp_path, FALLING, "metrics.parquet")
     with pytest.raises(MtctlError, match="cannot be read"):
-        diagnose_metrics(tmp_path / "missing.csv")
+        diagnose_metrics([tmp_path / "missing.csv"])
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(MtctlError) as error:
         diagnose(tmp_path, "{}", "metrics.jsonl")
@@ -266,15 +271,40 @@ CELLS = st.one_of(
 LINES = st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=5, max_size=12)
 
 
+LOGGED = st.lists(
+    st.sampled_from(
+        ["loss_a", "epoch", "train", "val:", "=", "|", "0.5", "nan", "1e999", "-", "\n", "{", "'"]
+    )
+).map(" ".join)
+DOCUMENTS = st.recursive(
+    st.none() | st.floats() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=6)
+        | st.dictionaries(
+            st.sampled_from(["loss_a", "loss_b", "x", "y", "step", "history"]), inner, max_size=4
+        )
+    ),
+).map(json.dumps)
+
+
 @given(
-    st.one_of(st.text(max_size=200), LINES.map(lambda rows: "\n".join(map(",".join, rows)))), st.booleans()
+    st.one_of(
+        st.tuples(st.just("m.jsonl"), st.text(max_size=200)),
+        st.tuples(
+            st.just("m.csv"),
+            LINES.map(lambda rows: "step,loss_a,val_loss_a\n" + "\n".join(map(",".join, rows))),
+        ),
+        st.tuples(st.just("m.csv"), st.text(max_size=200)),
+        st.tuples(st.just("m.log"), st.text(max_size=200) | LOGGED),
+        st.tuples(st.just("m.json"), DOCUMENTS),
+    )
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80, deadline=None)
-def test_any_text_is_diagnosed_or_refused(tmp_path: Path, text: str, as_csv: bool) -> None:
-    body = "step,loss_a,val_loss_a\n" + text if as_csv else text
-    path = write(tmp_path, body.encode(errors="surrogatepass"), "m.csv" if as_csv else "m.jsonl")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=250, deadline=None)
+def test_any_text_is_diagnosed_or_refused(tmp_path: Path, file: tuple[str, str]) -> None:
+    name, text = file
+    path = write(tmp_path, text.encode(errors="surrogatepass"), name)
     try:
-        found = diagnose_metrics(path)
+        found = diagnose_metrics([path])
     except MtctlError as error:
         assert error.message
     else:
@@ -292,7 +322,7 @@ OBJECTS = st.fixed_dictionaries(
 def test_any_objects_are_diagnosed_or_refused(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     path = write(tmp_path, "\n".join(map(json.dumps, rows)), "m.jsonl")
     try:
-        found = diagnose_metrics(path)
+        found = diagnose_metrics([path])
     except MtctlError as error:
         assert error.message
     else:
@@ -311,7 +341,7 @@ def test_rows_and_names_do_not_multiply(tmp_path: Path) -> None:
     assert len(found.names) == 3002
     assert most < 30 * path.stat().st_size
     assert found.numbers("k2999")[0].tolist() == [2999]
-    assert diagnose_metrics(path).states[0].state == "learns"
+    assert diagnose_metrics([path]).states[0].state == "learns"
 
 
 def test_nested_names_do_not_outgrow_their_file(tmp_path: Path) -> None:
@@ -358,10 +388,10 @@ def test_a_pipe_that_ends_is_read(tmp_path: Path, name: str, form: str) -> None:
     writer.start()
     try:
         if form == "csv" or name == "pipe":
-            assert diagnose_metrics(tmp_path / name).subject.units == 8
+            assert diagnose_metrics([tmp_path / name]).subject.units == 8
         else:
             with pytest.raises(MtctlError):
-                diagnose_metrics(tmp_path / name)
+                diagnose_metrics([tmp_path / name])
     finally:
         writer.join()
 
@@ -370,4 +400,4 @@ def test_a_pipe_that_ends_is_read(tmp_path: Path, name: str, form: str) -> None:
 def test_a_device_is_no_metrics_file(tmp_path: Path, device: str) -> None:
     (tmp_path / "metrics.csv").symlink_to(device)
     with pytest.raises(MtctlError, match="it is a device, not a file"):
-        diagnose_metrics(tmp_path / "metrics.csv")
+        diagnose_metrics([tmp_path / "metrics.csv"])

@@ -130,3 +130,11 @@ def test_a_game_without_a_threshold_of_success(monkeypatch: pytest.MonkeyPatch) 
     assert all("success_rate_last_fifth" not in state.measures for state in found.states)
     assert codes(found) == [(Code.FLAT_TASK, "heavy")]
     assert "success within reach" in {check.name for check in found.checks if check.outcome == "not_run"}
+
+
+def test_a_value_function_that_diverges_is_the_cause_of_flat_returns() -> None:
+    for last, expected in ((1e7, [(Code.DIVERGED, "heavy")]), (50.0, [(Code.FLAT_TASK, "heavy")])):
+        records = episodes({"standard": LEARNING, "heavy": LEVEL})
+        for place, record in enumerate(records):
+            record["signals"]["loss"]["heavy"] = 0.5 * (last / 0.5) ** (place / len(records))
+        assert codes(diagnosed(records, subject(LANDER, "lander"))) == expected

@@ -139,6 +139,12 @@ def test_failures_are_told_apart() -> None:
     assert codes(diagnosed(records, subject(), failure=after)) == [(Code.DIVERGED, "b")]
     first = Failure(message="diverged", kind="diverged", task="b", found="loss inf", place="epoch 1, step 3")
     assert codes(diagnosed([], subject(), failure=first)) == [(Code.DIVERGED, "b")]
+    nan = Failure(message="diverged", kind="diverged", task="b", found="loss nan", place="epoch 1, step 4")
+    by_rate = diagnosed([], replace(subject(), updates=4), failure=nan)
+    assert codes(by_rate) == [(Code.DIVERGED, "b")]
+    assert "after 4 updates: the learning rate is too high, or" in by_rate.findings[0].summary
+    assert {check.outcome for check in by_rate.checks} == {"found", "not_run"}, "nothing was looked at"
+    assert codes(diagnosed([], replace(subject(), updates=0), failure=nan)) == [(Code.BAD_TARGETS, "b")]
     full = diagnosed(records, subject(), failure=Failure(message="no space left on device"))
     earlier = Failure(message="diverged in epoch 7, step 301: task `b` has loss nan")
     assert codes(diagnosed(records, subject(), failure=earlier)) == []

@@ -95,10 +95,52 @@ def test_conflict_is_a_mean_beyond_noise_of_a_flat_task() -> None:
     assert codes(diagnosed(healthy, subject())) == []
 
 
+def test_four_records_of_opposed_gradients_are_enough() -> None:
+    losses = {"a": FALLING[:4], "b": (1.0, 1.0, 1.0, 1.0)}
+    for cosine, expected in (
+        ([-0.72, -0.9, -1.0, -0.85], Code.CONFLICT),
+        ([-0.9, 0.5, -0.8, -0.4], Code.FLAT_TASK),
+    ):
+        diagnosis = diagnosed(epochs(losses, {"b": BEHIND}, cosine=cosine), subject())
+        assert codes(diagnosis) == [(expected, "b")]
+
+
+def test_a_weight_of_0_is_the_cause_whatever_else_is_measured() -> None:
+    nothing = {"own_weight": 0.0, "gradient_share": 0.0, "reach": 44.0}
+    assert found(nothing) == [(Code.MULTIPLIER_DOMINANCE, "b")]
+    learning = diagnosed(epochs({"a": FALLING, "b": FALLING}, {"b": nothing}), subject())
+    assert [(each.code, each.severity) for each in learning.findings] == [
+        (Code.MULTIPLIER_DOMINANCE, "warning")
+    ]
+
+
+def test_a_task_that_was_trained_before_is_no_error() -> None:
+    """Its loss is level and its gradient small; the loss of the best constant is not known."""
+    signals = {"relative_loss": None, "gradient_norm": 0.001, "gradient_share": 0.001}
+    diagnosis = diagnosed(epochs(BOTH, {"b": signals}), subject())
+    assert [(each.code, each.severity) for each in diagnosis.findings] == [
+        (Code.MULTIPLIER_DOMINANCE, "warning")
+    ]
+    level = diagnosed(epochs(BOTH, {"b": {"relative_loss": None}}), subject())
+    assert [(each.code, each.severity) for each in level.findings] == [(Code.FLAT_TASK, "warning")]
+
+
+def test_a_loss_that_fell_and_rises_again_is_judged_from_its_lowest_point() -> None:
+    losses = {"a": (*FALLING, 0.45, 0.4), "b": (1.0, 0.6, 0.4, 0.3, 0.5, 0.7, 0.8, 0.95)}
+    diagnosis = diagnosed(epochs(losses, {"b": BEHIND}), subject())
+    assert codes(diagnosis) == [(Code.RISING_LOSS, "b")]
+    assert [state.state for state in diagnosis.states] == ["learns", "rising"]
+
+
 def test_a_rate_at_which_nothing_moves_is_nobodys_alone() -> None:
     far = {"reach": 300.0, "relative_loss": 1.0}
     records = epochs({"a": LEVEL, "b": LEVEL}, {"a": far, "b": far})
-    assert codes(diagnosed(records, subject())) == [(Code.LEARNING_RATE, None)]
+    diagnosis = diagnosed(records, subject())
+    assert codes(diagnosis) == [(Code.LEARNING_RATE, None)]
+    outcomes = {check.name: check.outcome for check in diagnosis.checks}
+    assert outcomes["targets in reach"] == outcomes["every loss falls"] == "not_run", "explained already"
+    slowly = {"a": LEVEL, "b": (1.0, 0.99, 0.98, 0.97, 0.96, 0.95)}
+    assert codes(diagnosed(epochs(slowly, {"a": far, "b": far}), subject())) == [(Code.LEARNING_RATE, None)]
 
 
 def test_a_rate_that_throws_losses_about() -> None:
