@@ -131,8 +131,7 @@ _ALL: Final = (
         Code.FROZEN_TRUNK,
         "Nothing moves the shared network",
         "Only heads train, on random features. Weights and balancing methods act on the trunk alone, so "
-        "they have no effect: with the trunk frozen, the countdown stayed at 15.6 (best constant: 15.3) "
-        "after 5 and after 20 epochs with any weights.",
+        "they have no effect.",
         "Certain: a parameter of the trunk is in none of the optimizer's groups.",
         "It is refuted if the trunk moves.",
         (
@@ -179,8 +178,8 @@ _ALL: Final = (
         Code.IGNORES_INPUT,
         "The task's answers do not depend on the input",
         "The loss is below that of the best constant, but only because the output depends on the position "
-        "in a sequence, which is the same for every row. The best countdown by position alone already "
-        "lowers the loss from 15.3 to 5.6, so a falling loss need not mean learning.",
+        "in a sequence, or on nothing that differs between rows. Where targets depend on the position, that "
+        "alone lowers the loss, so a falling loss need not mean learning.",
         f"Skill is {percent(t.LEARNED)} or more, and the held-out loss rises by less than "
         f"{percent(t.IGNORED)}, or by no more than chance, when every row gets another row's inputs. "
         "Position is often learned first, so the task is trained for up to "
@@ -194,19 +193,18 @@ _ALL: Final = (
     Explanation(
         Code.TARGET_OUT_OF_REACH,
         "The targets are too far away for this number of updates",
-        "The head starts near 0 and its targets are large (±20 bars). Adam moves each parameter by about "
+        "The head starts near 0 and its targets are large, or far from 0. Adam moves each parameter by about "
         "the learning rate per update, however large the gradient is, and a Huber loss's gradient is bounded "
         "as well, so no weight on the loss makes the head arrive sooner. Such a task looks flat even when it "
-        "is trained alone. In the documented problem this is the largest cause: dividing the targets by 20, "
-        "with nothing else changed, lowered the countdown's loss from 15.2 to 2.7 in 20 epochs; one output "
-        "instead of 105 added nothing to that.",
+        "is trained alone. A head for classes has no distance to travel, but it may start far from the "
+        "classes' shares.",
         "Measured: from the same start, with a standardised head (it begins at the best constant, and its "
         f"unit is the targets' standard deviation), the task {_FASTER}; or it does so once it is trained "
         "alone. Likely, from records: the task does not learn and its `reach` (distance of the targets "
         f"relative to how far Adam can move an output in the whole run) is above {t.OUT_OF_REACH:g}.",
         f"It is refuted if the standardised head is less than {t.FASTER:g} times as fast.",
         (
-            "standardise the head: -o model.standardise=[TASK]",
+            "standardise the head: divide the targets by their standard deviation, or use the override shown",
             f"raise the learning rate of the head: -o training.head_lr={{TASK: {t.HEAD_LR:g}}}",
             "use more updates: more epochs, smaller batches",
         ),
@@ -214,14 +212,14 @@ _ALL: Final = (
     Explanation(
         Code.MULTIPLIER_DOMINANCE,
         "Other tasks' losses dominate the gradient of the trunk",
-        "What counts is ∂total/∂loss, the factor that a loss has in the sum. Weights divided by running "
-        "means of the losses make it 0.7/0.0095 for ptr and 0.1/15.9 for the countdown: more than 10,000 to "
-        "1, and growing as ptr improves. The countdown then has 0.4 to 0.7 % of the trunk's gradient. With "
-        "Adam a small share alone does no harm (tasks with a weight of 0.002 learned as well as their "
-        "controls); it does harm where the trunk must move for this task within few updates.",
+        "What counts is ∂total/∂loss, the factor that a loss has in the sum, and the length of the gradient "
+        "behind it. Losses of different units, or divided by their running means, differ by orders of "
+        "magnitude. With Adam a small share alone does no harm; it does harm where the trunk must move for "
+        "this task within few updates.",
         f"Measured: alone, from the same start and with the same batches, the task {_FASTER} (once "
-        "standardised, if it needs that too), and no other task's gradient opposes its own (mean cosine "
-        f"above {_OPPOSED}); equal shares of the trunk's gradient are tried as well. Likely, from "
+        f"standardised, if it needs that too), or its skill is {percent(t.HELD_BACK)} higher; and it has no "
+        f"more than {percent(t.SMALL_SHARE)} of a fair share (1/T) of the trunk's gradient, or equal shares "
+        f"help. No other task's gradient opposes its own (mean cosine above {_OPPOSED}). Likely, from "
         f"records: the task does not learn, has less than {percent(t.DOMINATED_SHARE)} of the trunk's "
         f"gradient, and another's multiplier or gradient norm is {t.DOMINATING:g} times its own or more. "
         "Certain: its weight is 0 in every record.",
@@ -238,9 +236,10 @@ _ALL: Final = (
         "Another task pulls the shared network the other way",
         "The gradients of two tasks on the trunk point in opposite directions, beyond chance, so progress "
         "of one undoes that of the other.",
-        f"Measured: alone, the task {_FASTER}, and its mean cosine with another task's gradient is "
-        f"{_OPPOSED} or less over the run as is. Likely, from records: the task does not learn, and its "
-        f"mean cosine with another, over {t.FEWEST_COSINES} records or more, is {_OPPOSED} or less and "
+        f"Measured: alone, the task {_FASTER}, or reaches far more skill, equal weights do not help, and its "
+        f"mean cosine with another task's gradient is {_OPPOSED} or less over the run as is; between that "
+        f"and {_PULLED_APART} where no share explains it. Likely, from records: the task does not learn, and "
+        f"its mean cosine with another, over {t.FEWEST_COSINES} records or more, is {_OPPOSED} or less and "
         "below 0 within its 95 % interval. Possible, from curves: its loss rises when another's falls (rank "
         f"correlation of their changes below −{-t.OPPOSITE:g}). The sign in a single batch is chance: even "
         "the gradients of one task disagree from batch to batch. A check of all pairs therefore compares "
@@ -261,9 +260,9 @@ _ALL: Final = (
         f"{percent(t.FLAT)} in 5 epochs) fades as the number of updates grows, with nothing else changed.",
         f"Measured: neither the other tasks nor the target's unit make the task {t.FASTER:g} times as fast, "
         f"and it {_LEARNS} without any change within {t.WATCHED_BUDGETS} budgets, or sooner at "
-        f"{t.MORE_UPDATES_RATES[1]:g} or {t.MORE_UPDATES_RATES[0]:g} times the learning rate, or only with "
-        f"all aids combined. Likely: the budget has fewer than {t.FEWEST_UPDATES} updates, too few to "
-        f"distinguish causes. From records: fewer than {t.FEW_UPDATES} updates while a task is behind; for "
+        f"{t.MORE_UPDATES_RATES[1]:g} or {t.MORE_UPDATES_RATES[0]:g} times the learning rate, or with all "
+        "aids combined, none of which it needs by itself. Likely: the budget has fewer than "
+        f"{t.FEWEST_UPDATES} updates, too few to distinguish causes. From records: fewer than {t.FEW_UPDATES} updates while a task is behind; for "
         f"the lander, more than {percent(t.EXPLORING)} of the last actions were still random.",
         "It is refuted if the task does not learn in ten times the updates.",
         (
@@ -280,7 +279,9 @@ _ALL: Final = (
         f"{t.FASTER:g} times as fast; or this task's training loss rose to {t.UNSTABLE:g} times where it "
         f"began, or it lost what it had learned, and {_listed(t.LOWER_RATES)} times the rate help; or it "
         f"learns neither alone nor jointly and is {t.MUCH_FASTER:g} times as fast at "
-        f"{t.MORE_UPDATES_RATES[0]:g} times the rate, or {t.FASTER:g} times as fast at a more distant rate; "
+        f"{t.MORE_UPDATES_RATES[0]:g} times the rate, or {t.FASTER:g} times as fast at a more distant rate: "
+        f"Adam's usual {t.USUAL_RATE:g} and SGD's {t.USUAL_RATE_OF_SGD:g} are tried too; or it needs Adam at "
+        f"{t.HEART_LR:g} of all aids; "
         "or a training that diverged does not diverge at a lower rate. Likely, from records: a loss ends at "
         f"{t.THROWN_ABOUT:g} times the best constant's or "
         f"more; or no task learns and none can reach its targets (`reach` above {t.OUT_OF_REACH:g}).",
@@ -293,16 +294,15 @@ _ALL: Final = (
     Explanation(
         Code.REDUCTION_BIAS,
         "A mean over many outputs makes one task's loss smaller than another's",
-        "The documented explanation: the countdown's loss is a mean over 105 steps, which divides each "
-        "step's gradient by 105, so the task starves. With losses divided by their running means this is "
-        "impossible: a factor on a loss is also in its running mean and cancels. Measured: sum instead of "
-        "mean changes nothing, to the last digit. The number of outputs is not the cause either: the norm of "
-        "the countdown's gradient on the trunk over 2, 10, 35 and 105 steps is 0.144, 0.107, 0.104 and "
-        "0.108. The bias can be real with raw losses under fixed weights, where the reduction is a part of "
-        "the weight.",
-        "The stuck task is trained with its loss summed instead of averaged, from the same start: it is a "
-        f"finding if the task has a skill of {percent(t.LEARNED)} at the end of the budget with the sum. If "
-        f"the loss differs by less than {percent(t.FLAT)}, a note says that the explanation does not hold.",
+        "A common explanation: the loss of a task with many outputs is a mean over them, which divides each "
+        "output's gradient by their number, so the task starves beside tasks with few outputs. With losses "
+        "divided by their running means this is impossible: a factor on a loss is also in its running mean "
+        "and cancels. With raw losses under fixed weights the reduction is a part of the weight.",
+        f"The symptom: one loss moves by less than {percent(t.FLAT)} while another's improves by more than "
+        f"{percent(t.IMPROVING)}. The cause is tested: the stuck task is trained with its loss summed over "
+        "its outputs instead of averaged, from the same start. Confirmed (a warning): it then has a skill of "
+        f"{percent(t.LEARNED)} at the end of the budget. Refuted (information): it has not, or its loss "
+        f"differs by less than {percent(t.FLAT)}.",
         "It is refuted if the curve is the same with sum and mean.",
         (
             "choose the weight deliberately: mean over outputs × weight",
@@ -426,6 +426,69 @@ _ALL: Final = (
             "train for fewer epochs, or use more data, dropout or weight decay",
             "lower the weight of this task if others still learn",
         ),
+    ),
+    Explanation(
+        Code.WRONG_GRADIENT,
+        "The task's gradient on the shared network has the wrong sign",
+        "A step along the task's own gradient raises its loss: a gradient reversal layer, a hook, a custom "
+        "backward pass or a sign that is turned twice. Training then undoes what the task needs.",
+        "Certain: before any training, the shared parameters take a small step along the task's gradient, "
+        "and its loss rises where the gradient promises a fall.",
+        "It is refuted if such a step lowers the loss.",
+        (
+            "check hooks, custom autograd functions and gradient reversal between the head and the trunk",
+            "check that the loss is minimised, not its negative",
+        ),
+    ),
+    Explanation(
+        Code.INTERFERENCE,
+        "The other tasks hold this one back, for an unknown reason",
+        "Without the other tasks it learns; yet neither the shares nor the angles of the gradients explain "
+        "why. Capacity that the others use, BatchNorm statistics of mixed data or the order of batches may.",
+        f"Measured: alone, the task {_FASTER}, or its skill is {percent(t.HELD_BACK)} higher; its share of "
+        f"the trunk's gradient is not small, equal shares and equal weights do not help, and no mean cosine "
+        f"is below {_PULLED_APART}.",
+        "It is refuted if the task is as slow alone.",
+        (
+            "let the tasks share less: a wider trunk, larger heads, or a trunk of its own",
+            "check layers that mix rows of tasks, such as BatchNorm",
+        ),
+    ),
+    Explanation(
+        Code.BALANCER_SETTINGS,
+        "The balancing method's own settings hold the task back",
+        "With equal weights the task learns, so the weights that the method chose keep it from learning: a "
+        "weight rate, a restoring force or hand-made weights that do not suit the losses.",
+        f"Measured: alone, the task {_FASTER}, or its skill is {percent(t.HELD_BACK)} higher; equal weights "
+        "help as much, and its share of the trunk's gradient is not small.",
+        "It is refuted if equal weights do not help.",
+        (
+            "use the method's defaults: `mtctl explain KIND` shows them",
+            "use another method, or equal weights",
+        ),
+    ),
+    Explanation(
+        Code.REGULARISATION,
+        "Dropout or weight decay is too strong for the task",
+        "So much is dropped, or weights are pulled to 0 so hard, that nothing is left to learn with.",
+        "Measured: with all aids combined the task learns, and it stops learning once dropout is back, or "
+        "once the optimizer's weight decay is.",
+        "It is refuted if the task learns with all aids and the dropout and decay of the recipe.",
+        (
+            "lower dropout: 0.1 to 0.3 is usual",
+            "lower weight decay: AdamW's default is 0.01",
+        ),
+    ),
+    Explanation(
+        Code.CAPACITY,
+        "The network is too small for the task",
+        "The head has a gradient and its loss falls, but not even a few rows can be memorised: too few "
+        "units in the trunk or in the head, or an output that cannot take the targets' values.",
+        f"Likely: after {t.HEART_UPDATES} updates on {t.FEW_ROWS} rows, alone, standardised and without "
+        f"dropout, the training loss is between {percent(t.KNOWN_BY_HEART)} and {percent(t.UNDERFITTED)} of "
+        "the best constant's.",
+        "It is refuted if a wider network does not memorise them either.",
+        ("widen the trunk, or give the head a hidden layer", "check what limits the output's range"),
     ),
 )
 

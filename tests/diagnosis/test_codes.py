@@ -35,6 +35,11 @@ EXPECTED = [
     "flat-task",
     "rising-loss",
     "overfitting",
+    "wrong-gradient",
+    "interference",
+    "balancer-settings",
+    "regularisation",
+    "capacity",
 ]
 
 

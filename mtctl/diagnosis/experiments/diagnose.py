@@ -29,6 +29,7 @@ from mtctl.diagnosis.report import (
     Experiment,
     Finding,
     Subject,
+    TaskState,
     Trial,
 )
 from mtctl.diagnosis.thresholds import (
@@ -115,7 +116,7 @@ class _Experiments:
         stuck = [] if culprit and self._diverged(joint, culprit) else self._examine(laboratory)
         trials: tuple[Trial, ...] = ()
         if stuck:
-            self._reduction(joint, stuck[0], laboratory.budget)
+            self._reduction(joint, laboratory.budget)
             trials = self._remedies(joint.problem, stuck[0], verify=verify)
             self._put_into_proportion(trials)
         if angles is not None and len(joint.problem.tasks) > 1:
@@ -208,16 +209,22 @@ class _Experiments:
         except OutOfTime as reason:
             self._checks.append(Check(f"causes of {task}", "not_run", f"no time left for: {reason}"))
 
-    def _reduction(self, joint: Course, task: str, budget: int) -> None:
-        name = f"{task} summed over its outputs"
+    def _reduction(self, joint: Course, budget: int) -> None:
+        """Test the documented explanation where its symptom is present."""
+        found = symptom([self._state(joint, task, budget) for task in joint.problem.tasks], budget)
+        flat = [task for task in found.flat if joint.problem.averaged(task) > 1]
+        if not found.present or not flat:
+            return
+        name = f"{flat[0]} summed over its outputs"
         if self._deadline is not None and time.monotonic() > self._deadline:
             self._checks.append(Check(name, "not_run", "the time limit of --budget was reached"))
             return
         self._say(f"experiment: {name}")
-        finding, note = reduction.examine(self._recipe, joint, task, budget)
-        self._findings += [finding] if finding else []
-        self._notes += [note] if note else []
-        self._checks.append(Check(name, "found" if finding else "passed"))
+        self._findings.append(reduction.examine(self._recipe, joint, flat[0], found, budget))
+
+    @staticmethod
+    def _state(joint: Course, task: str, budget: int) -> TaskState:
+        return states.state(joint, task, budget, {})
 
     # ----- what helps
 

@@ -231,6 +231,12 @@ class OwnModel(Supervised[Rows]):
         constant = self.objectives[task].constant if task in self.objectives else None
         return 1 if constant is None else max(1, constant.numel())
 
+    def averaged(self, task: str) -> int:
+        targets = self._survey.targets.get(task)
+        constant = self.objectives[task].constant if task in self.objectives else None
+        alike = constant is not None and targets is not None and constant.shape == targets.shape[1:]
+        return self.elements(task) if alike else 1
+
     def bad_targets(self, task: str) -> BadTargets | None:
         if task not in self.objectives:
             return None

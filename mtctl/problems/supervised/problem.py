@@ -186,6 +186,10 @@ class Supervised(ABC, Generic[B]):
     def elements(self, task: str) -> int:
         """Return how many numbers a task answers for a row."""
 
+    def averaged(self, task: str) -> int:
+        """Return over how many numbers of a row a task's loss is a mean; 1 for classes."""
+        return self.elements(task)
+
     @abstractmethod
     def adam_step(self, task: str) -> float | None:
         """Return how far one update can move each of a head's parameters; None where nothing bounds it."""

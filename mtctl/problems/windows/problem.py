@@ -95,6 +95,9 @@ class Windows(Supervised[Dataset]):
     def elements(self, task: str) -> int:
         return OUTPUTS[task]
 
+    def averaged(self, task: str) -> int:
+        return 1 if task == "type" else OUTPUTS[task]
+
     def trunk(self) -> list[Parameter]:
         return self.network.trunk()
 
