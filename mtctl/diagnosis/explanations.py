@@ -262,8 +262,9 @@ _ALL: Final = (
         f"and it {_LEARNS} without any change within {t.WATCHED_BUDGETS} budgets, or sooner at "
         f"{t.MORE_UPDATES_RATES[1]:g} or {t.MORE_UPDATES_RATES[0]:g} times the learning rate, or with all "
         "aids combined, none of which it needs by itself. Likely: the budget has fewer than "
-        f"{t.FEWEST_UPDATES} updates, too few to distinguish causes. From records: fewer than {t.FEW_UPDATES} updates while a task is behind; for "
-        f"the lander, more than {percent(t.EXPLORING)} of the last actions were still random.",
+        f"{t.FEWEST_UPDATES} updates, too few to distinguish causes. From records: fewer than "
+        f"{t.FEW_UPDATES} updates while a task is behind; where something is played, more than "
+        f"{percent(t.EXPLORING)} of the last actions were still random.",
         "It is refuted if the task does not learn in ten times the updates.",
         (
             "train for more epochs",
