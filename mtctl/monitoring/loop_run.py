@@ -242,7 +242,7 @@ class LoopRun:
                 "definition_hash": definition_hash(plan.definition),
                 "parameters": self._parameters,
                 "unit": plan.unit,
-                "item": f"{VALIDATION} loss",
+                "item": f"{VALIDATION} set",
                 "budget": {
                     "units": self._units_planned(plan, status),
                     "done": self.units,

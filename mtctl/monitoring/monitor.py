@@ -50,7 +50,7 @@ class Monitor:
     >>> monitor.close()
 
     Without `mtctl.balance`, call `monitor.record(losses)` before `loss.backward()`. `mtctl diagnose DIR`,
-    `mtctl compare DIR…`, `mtctl report` and `mtctl watch` then read the directory as they read a run of
+    `mtctl compare DIR… --watch` and `mtctl report` then read the directory as they read a run of
     `mtctl train`; it has no checkpoints, so that `mtctl` can neither resume nor evaluate it.
 
     Every step's losses and weights are recorded. Gradients are measured in the steps 1, 2, 3, 5, 9, … and
@@ -79,7 +79,7 @@ class Monitor:
             then tell a task that has learned nothing from one that has little left to learn, and validation
             losses are scored as skill, 100·(1 − L/Lᶜ) in percent, where all tasks have one.
         tasks: names; those of the first step if left out. Give them if a task may be absent from that step.
-        epochs: how many there will be, for `--watch`; units, where they are not epochs.
+        epochs: how many units there will be, for `--watch`.
         every: steps between two measurements of gradients. The default takes 3 % of the time or less where a
             step takes 10 ms; 1 measures each step.
         steps_per_unit: end a unit by itself after so many steps, for loops whose epochs are long or that have
@@ -270,6 +270,16 @@ class Monitor:
         if not self._recorder.begun:
             raise BalanceError("diagnose: no step has been recorded", hint=_NO_STEP)
         return self._recorder.diagnose()
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks, in order; none as long as no step has been recorded."""
+        return () if self._recorder is None else self._recorder.tasks
+
+    @property
+    def records(self) -> bool:
+        """Whether this process records: it is the first of several, and the run has not been closed."""
+        return self._recorder is not None
 
     def close(self, error: BaseException | None = None) -> None:
         """End the run; nothing more is recorded. What came after the last epoch becomes a unit of its own.
