@@ -45,7 +45,7 @@ class MonitorCallback(Callback):
                 return sum(self.task_losses.values())
 
             def validation_step(self, batch, index):
-                self.task_losses = {"depth": …, "normals": …}          # optional: means over the batches count
+                self.task_losses = {"depth": …, "normals": …}          # optional: their means count
 
         Trainer(callbacks=[MonitorCallback("results/mine")])
 

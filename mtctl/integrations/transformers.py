@@ -85,7 +85,9 @@ class MonitorCallback(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         settings = dict(self._settings)
         if args.logging_strategy == "steps":
-            settings.setdefault("steps_per_unit", max(1, state.logging_steps) * args.gradient_accumulation_steps)
+            settings.setdefault(
+                "steps_per_unit", max(1, state.logging_steps) * args.gradient_accumulation_steps
+            )
         elif "steps_per_unit" not in settings:
             settings.setdefault("epochs", max(1, int(state.num_train_epochs)))
         model = kwargs["model"]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class MeanLosses:
-    """Means over batches, by task; each batch counts once. Sums stay on the device until they are asked for."""
+    """Means over batches, by task; each batch counts once. Sums stay on the device until asked for."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}

@@ -50,20 +50,22 @@ class Fault:
 
 
 class Faults:
-    """The faults that were said.
-
-    Attributes:
-        said: all of them, in the order in which they were seen.
-    """
+    """The faults that were said, each once."""
 
     def __init__(self) -> None:
-        self.said: dict[tuple[Code, str | None], Fault] = {}
+        self._said: dict[tuple[Code, str | None, bool], Fault] = {}
+
+    @property
+    def said(self) -> list[Fault]:
+        """All faults, in the order in which they were seen."""
+        return list(self._said.values())
 
     def say(self, faults: Iterable[Fault]) -> None:
         """Warn of each fault that has not been said before."""
-        new = [fault for fault in faults if (fault.code, fault.task) not in self.said]
-        self.said |= {(fault.code, fault.task): fault for fault in new}
-        for fault in new:
+        new = {(fault.code, fault.task, fault.certain): fault for fault in faults}
+        new = {key: fault for key, fault in new.items() if key not in self._said}
+        self._said |= new
+        for fault in new.values():
             warnings.warn(f"{fault.text}: {fault.remedy}", MonitorWarning, stacklevel=_users_level())
 
 
@@ -180,7 +182,9 @@ class Wiring:
         return owners[0] if len(owners) == 1 else None
 
     def _shown(self, parameters: Sequence[Tensor]) -> str:
-        shown = [self._names.get(one) or _shape(one) for one in parameters[:_NAMED]]
+        order = {one: place for place, one in enumerate(self._names)}
+        ordered = sorted(parameters, key=lambda one: order.get(one, len(order)))
+        shown = [self._names.get(one) or _shape(one) for one in ordered[:_NAMED]]
         more = len(parameters) - len(shown)
         names = ", ".join(shown) + (f" and {more} more" if more else "")
         return f"{len(parameters)} parameter{'s' * (len(parameters) > 1)} ({names})"

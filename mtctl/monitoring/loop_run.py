@@ -31,6 +31,7 @@ VALIDATION: Final = "validation"
 """What the losses that a loop hands in at the end of a unit are measured on."""
 _LOSS: Final = Score("loss", higher_is_better=False, success=None)
 _SEED: Final = re.compile(r"seed(\d{1,9})")
+_ELSEWHERE: Final = "choose another directory for the monitor"
 _PAUSE: Final = 1.0
 """Seconds between two versions of run.json at least: writing it to disk takes milliseconds."""
 
@@ -99,8 +100,8 @@ class LoopRun:
         self._plan: Plan | None = None
         self._parameters = {"total": 0, "shared": 0, "balancer": 0}
         self._last: tuple[int, Mapping[str, float]] | None = None
-        self._written = 0.0
-        with explained(path, hint="choose another directory for the monitor"):
+        self._written, self._versions = 0.0, versions()
+        with explained(path, hint=_ELSEWHERE):
             self._acquire()
             try:
                 self._told = self._require_place()
@@ -139,13 +140,13 @@ class LoopRun:
         Raises:
             MtctlError: the run to append to is of other tasks, or its records are damaged.
         """
-        self._plan = plan
-        keep = self._take_up(plan) if self._told else 0
-        command = command_line(["python", *sys.argv])
-        self._place.path.mkdir(parents=True, exist_ok=True)
-        self._place.prepare(yaml_of(dict(plan.description)), command, checkpoints=False)
-        self._metrics = MetricsFile(self._place.metrics, keep)
-        self.describe("running", (), None)
+        with explained(self.path, hint=_ELSEWHERE):
+            keep = self._take_up(plan) if self._told else 0
+            command = command_line(["python", *sys.argv])
+            self._place.prepare(yaml_of(dict(plan.description)), command, checkpoints=False)
+            self._metrics = MetricsFile(self._place.metrics, keep)
+            self._plan = plan
+            self.describe("running", (), None)
 
     def _take_up(self, plan: Plan) -> int:
         """Go on from the last complete record; return how many bytes are kept."""
@@ -254,7 +255,7 @@ class LoopRun:
                 "peak_memory_mb": peak_memory_mb(),
                 "started": self._started,
                 "ended": None if status == "running" else now(),
-                "versions": versions(),
+                "versions": self._versions,
                 "error": error,
                 "faults": [fault.stored() for fault in faults],
             },
@@ -269,10 +270,11 @@ class LoopRun:
     def close(self, status: Status, faults: Sequence[Fault], error: Mapping[str, Any] | None) -> None:
         """Write how the run ended, and let it go."""
         try:
-            if self._metrics is not None:
-                self._evaluate()
-                self.describe(status, faults, error)
-                self._metrics.close()
+            with explained(self.path, hint=_ELSEWHERE):
+                if self._metrics is not None:
+                    self._evaluate()
+                    self.describe(status, faults, error)
+                    self._metrics.close()
         finally:
             self._place.release()
 

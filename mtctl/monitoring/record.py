@@ -93,12 +93,17 @@ class UnitLog:
         if not self._waiting:
             return
         steps, self._waiting = self._waiting, []
-        for step, losses in zip(steps, _in_memory([step.losses for step in steps]), strict=True):
-            self.check(losses, step.active, step.number)
+        rows = _in_memory([step.losses for step in steps])
+        healthy = not self.broken and bool(torch.stack(rows).isfinite().all())
+        for step, losses in zip(steps, rows, strict=True):
+            if not healthy:
+                self.check(losses, step.active, step.number)
             self._log.keep(losses, step.decision, self._ones, step.active, step.measured)
 
     def check(self, losses: Tensor, active: Tensor, number: int) -> None:
         """Remember which tasks' losses [T] are not finite."""
+        if not self.broken and bool(losses.isfinite().all()):
+            return
         for task, loss, there in zip(self.tasks, losses.tolist(), active.tolist(), strict=True):
             if there and math.isfinite(loss):
                 self.broken.pop(task, None)
@@ -158,19 +163,13 @@ def _known(values: Mapping[str, float | None]) -> dict[str, float]:
     return {task: value for task, value in values.items() if value is not None}
 
 
-def _in_memory(rows: Sequence[Tensor]) -> Iterator[Tensor]:
-    """Yield rows [T] as float64 in main memory, fetched together from each device."""
-    places: dict[torch.device, list[int]] = {}
+def _in_memory(rows: Sequence[Tensor]) -> list[Tensor]:
+    """Return rows [T] as float64 in main memory, fetched together from each device and precision."""
+    kinds: dict[tuple[torch.device, torch.dtype], list[int]] = {}
     for place, row in enumerate(rows):
-        places.setdefault(row.device, []).append(place)
+        kinds.setdefault((row.device, row.dtype), []).append(place)
     fetched: dict[int, Tensor] = {}
-    for found in places.values():
-        together = (
-            torch.stack(
-                [rows[place].float() if rows[place].device.type == "mps" else rows[place] for place in found]
-            )
-            .cpu()
-            .double()
-        )
-        fetched |= dict(zip(found, together, strict=True))
-    yield from (fetched[place] for place in range(len(rows)))
+    for places in kinds.values():
+        together = torch.stack([rows[place] for place in places]).cpu().double()
+        fetched |= dict(zip(places, together, strict=True))
+    return [fetched[place] for place in range(len(rows))]

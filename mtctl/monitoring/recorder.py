@@ -56,6 +56,7 @@ class Recorder:
         self._constants, self._units, self._unit = constants, units, unit
         self._faults = Faults()
         self._still: dict[str, int] = {}
+        self._plain: tuple[tuple[str, ...], Tensor, Decision] | None = None
         self._log: UnitLog
         self.tasks: tuple[str, ...] = ()
         self._evaluated = -1
@@ -126,9 +127,15 @@ class Recorder:
         self, number: int, losses: Mapping[str, Tensor], weights: Mapping[str, float], scale: float
     ) -> None:
         """Take in a step whose gradients are not measured; its losses stay where they are."""
-        given = self._row({task: weights.get(task, 1.0) for task in losses})
-        values = self._on_device(losses) / scale
-        self._log.add(Step(number, values, self._active(losses), _both(given)))
+        present = tuple(losses)
+        if self._plain is None or weights or self._plain[0] != present:
+            given = self._row({task: weights.get(task, 1.0) for task in losses})
+            self._plain = None if weights else (present, self._active(losses), _both(given))
+            active, decision = self._active(losses), _both(given)
+        else:
+            _, active, decision = self._plain
+        values = self._on_device(losses)
+        self._log.add(Step(number, values if scale == 1 else values / scale, active, decision))
 
     def add_measured(
         self, number: int, losses: Mapping[str, Tensor], weights: Mapping[str, float], report: Report | None
@@ -221,7 +228,7 @@ class Recorder:
                 found[task] = value
             else:
                 text = f"{task}'s validation loss is {value:g} after {self._unit} {self._run.units + 1}"
-                self._say([Fault(Code.DIVERGED, task, text, "it is left out")])
+                self._say([Fault(Code.DIVERGED, task, text, "it is left out", certain=False)])
         return found
 
     def catch_up(self) -> None:
@@ -273,7 +280,7 @@ class Recorder:
 
     def _certain(self) -> list[Fault]:
         """Return the faults that a diagnosis names; of a loss that is not finite, the error tells."""
-        said = self._faults.said.values()
+        said = self._faults.said
         return [fault for fault in said if fault.certain and fault.code is not Code.DIVERGED]
 
     def _error(self, error: BaseException | None) -> dict[str, Any] | None:
@@ -316,16 +323,15 @@ class Recorder:
         return torch.tensor([task in there for task in self.tasks])
 
     def _on_device(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Return [T] the losses, on the device of the first: nothing waits for it."""
+        """Return [T] copies of the losses, on the device of the first: nothing waits for it."""
         first = next(iter(losses.values()))
-        kind = torch.float32 if first.device.type == "mps" else torch.float64
-        zero = torch.zeros((), dtype=kind, device=first.device)
-        return torch.stack(
-            [
-                losses[task].detach().reshape(()).to(first.device, kind) if task in losses else zero
-                for task in self.tasks
-            ]
-        )
+        values = []
+        for task in self.tasks:
+            loss = losses[task].detach() if task in losses else first.new_zeros(())
+            values.append(loss if loss.dim() == 0 else loss.reshape(()))
+        if any(loss.device != first.device or loss.dtype != first.dtype for loss in values):
+            values = [loss.to(first.device, torch.float32) for loss in values]
+        return torch.stack(values)
 
 
 def _both(weights: Tensor) -> Decision:
