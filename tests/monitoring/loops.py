@@ -56,7 +56,7 @@ class Loop:
         losses = self.losses()
         self.optimizer.zero_grad()
         (record or self.monitor.record)(losses)
-        sum(losses.values(), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
+        sum(losses.values(), torch.zeros(())).backward()
         self.optimizer.step()
 
     def balanced_step(self) -> mtctl.Report:
