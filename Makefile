@@ -29,6 +29,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.agreement
 	$(BIN)/python -m benchmarks.monitor
+	$(BIN)/python -m benchmarks.loop_monitor
 	$(BIN)/python -m benchmarks.comparison
 	$(BIN)/python -m benchmarks.report
 

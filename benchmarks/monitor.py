@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -46,7 +47,7 @@ class Size:
 
     Args:
         blocks: timed blocks.
-        updates: per side and block: whole epochs of 6, and whole intervals where blocks are to be alike.
+        updates: per side and block: whole epochs, and whole intervals where blocks are to be alike.
     """
 
     blocks: int
@@ -89,17 +90,29 @@ def compare(size: Size) -> Comparison:
     )
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Measure, print the table, and write the JSON document if asked to."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.monitor", description=(__doc__ or "").split("\n")[0]
-    )
+def measured(
+    prog: str,
+    about: str,
+    sizes: tuple[Size, Size],
+    compare: Callable[[Size], Comparison],
+    arguments: list[str] | None,
+) -> None:
+    """Measure, print the table, and write the JSON document if asked to.
+
+    Args:
+        prog: the command.
+        about: what it measures.
+        sizes: how much, and how much with --quick.
+        compare: measures.
+        arguments: of the command line; those of this process if left out.
+    """
+    parser = argparse.ArgumentParser(prog=prog, description=about.split("\n", maxsplit=1)[0])
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the figures to PATH")
     parser.add_argument(
         "--quick", action="store_true", help="a few counts only: shows that it runs, measures nothing"
     )
     options = parser.parse_args(arguments)
-    size = QUICK if options.quick else FULL
+    size = sizes[1] if options.quick else sizes[0]
     use_one_thread()
     comparison = compare(size)
     Console(width=160).print(table([comparison], None))
@@ -108,6 +121,11 @@ def main(arguments: list[str] | None = None) -> None:
         document = {**environment(), "size": asdict(size), "comparisons": figures}
         text = json.dumps(document, indent=2, ensure_ascii=False)
         options.json.write_text(text + "\n", encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure what the monitor of `mtctl train` costs."""
+    measured("python -m benchmarks.monitor", __doc__ or "", (FULL, QUICK), compare, arguments)
 
 
 if __name__ == "__main__":

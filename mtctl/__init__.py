@@ -3,9 +3,10 @@
 In a training loop of your own:
 
     balancer = mtctl.Balancer("gradnorm")
+    monitor = mtctl.Monitor("results/mine", optimizer=optimizer)
     …
     optimizer.zero_grad()
-    mtctl.balance({"depth": depth_loss, "normals": normals_loss}, balancer=balancer)
+    mtctl.balance({"depth": depth_loss, "normals": normals_loss}, balancer=balancer, monitor=monitor)
     optimizer.step()
 """
 
@@ -19,15 +20,29 @@ if TYPE_CHECKING:
     from mtctl.library.balance import balance
     from mtctl.library.balancer import Balancer
     from mtctl.library.report import Report
+    from mtctl.monitoring.faults import MonitorWarning
+    from mtctl.monitoring.monitor import Monitor
     from mtctl.problems.python.training import Task, Training
 
 __version__ = "0.1.0"
-__all__ = ["BalanceError", "Balancer", "Report", "Task", "Training", "__version__", "balance"]
+__all__ = [
+    "BalanceError",
+    "Balancer",
+    "Monitor",
+    "MonitorWarning",
+    "Report",
+    "Task",
+    "Training",
+    "__version__",
+    "balance",
+]
 
 #: Where each name is: imported when it is used, because torch takes seconds that `mtctl --help` has not.
 _HOMES: Final = {
     "BalanceError": "mtctl.balancing.errors",
     "Balancer": "mtctl.library.balancer",
+    "Monitor": "mtctl.monitoring.monitor",
+    "MonitorWarning": "mtctl.monitoring.faults",
     "Report": "mtctl.library.report",
     "Task": "mtctl.problems.python.training",
     "Training": "mtctl.problems.python.training",

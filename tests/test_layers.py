@@ -33,6 +33,8 @@ ROOMS = (
     "history",
     "analysis",
     "diagnosis",
+    "monitoring",
+    "integrations",
     "following",
     "measuring",
     "terminal",

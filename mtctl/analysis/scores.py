@@ -152,6 +152,9 @@ def _score(run: Run) -> ScoredRun | LeftOut:
         reason = f"was not evaluated on {', '.join(missing)}"
     else:
         return _held_out(run, scores)
+    if run.is_loop:
+        unit = "its end" if run.unit == "interval" else f"its last {run.unit}"
+        return LeftOut(run, f"has no validation losses after {unit}: see monitor.epoch(losses)", None)
     return LeftOut(run, reason, command_line(["mtctl", "eval", str(run.path)]))
 
 
@@ -206,12 +209,13 @@ def resuming(run: Run) -> str | None:
     """Return the command that continues a run.
 
     None while a process trains it, or may, where it lies elsewhere than training would look for it, and where
-    an earlier version wrote it.
+    an earlier version or a loop of one's own wrote it.
     """
     root, state = run.path.parent.parent, holder(run.path).state
     trained = state == "held" or (state == "unknown" and run.status == "running")
     if (
         run.schema_number != layout.SCHEMA
+        or run.is_loop
         or trained
         or run.path.absolute().parts[-2:] != (run.name, f"seed{run.seed}")
     ):

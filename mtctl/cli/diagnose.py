@@ -285,8 +285,11 @@ def _after_training(found: Diagnosis, target: str, path: Path | None, typed: lis
 
 
 def _after_reading(kind: Kind, target: str, found: Diagnosis) -> list[str]:
+    from mtctl.problems.kinds import LOOP
+
     recipe = command_line(["mtctl", "diagnose", f"{target}/recipe.yaml"])
-    return [*_explanations(found), *([recipe] if kind is Kind.RUN else [])]
+    trainable = kind is Kind.RUN and found.subject.problem != LOOP
+    return [*_explanations(found), *([recipe] if trainable else [])]
 
 
 def _explanations(found: Diagnosis) -> list[str]:

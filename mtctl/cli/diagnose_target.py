@@ -121,6 +121,9 @@ def refuse_flags(kind: Kind, target: str, given: Iterable[str]) -> None:
         target: as the user wrote it.
         given: the flags that were given, of those that not every target understands.
     """
+    from mtctl.engine.directory import RunDirectory
+    from mtctl.problems.kinds import LOOP
+
     for flag in given:
         if flag in _FLAGS[kind]:
             continue
@@ -131,7 +134,7 @@ def refuse_flags(kind: Kind, target: str, given: Iterable[str]) -> None:
             )
         hint = (
             f"diagnose its recipe: {command_line(['mtctl', 'diagnose', f'{target}/recipe.yaml'])}"
-            if kind is Kind.RUN
+            if kind is Kind.RUN and RunDirectory(Path(target)).told.get("problem") != LOOP
             else None
         )
         raise MtctlError(f"{flag} does not work with a {kind}: {_READ}", hint=hint)

@@ -119,13 +119,14 @@ class RunDirectory:
         found = [entry for entry in _inside(folder) if _is_own(entry, checkpoint=checkpoint)]
         yield from sorted(found, key=lambda entry: entry.stem != layout.LAST)
 
-    def prepare(self, recipe_text: str, command: str) -> None:
+    def prepare(self, recipe_text: str, command: str, *, checkpoints: bool = True) -> None:
         """Write the resolved recipe, with the exact command on top; needs the lock.
 
         Temporary files of a process that was killed as it wrote are removed: whoever holds the lock is alone.
         """
-        self.checkpoints.mkdir(exist_ok=True)
-        for entry in [*self.path.iterdir(), *self.checkpoints.iterdir()]:
+        if checkpoints:
+            self.checkpoints.mkdir(exist_ok=True)
+        for entry in [*self.path.iterdir(), *_inside(self.checkpoints)]:
             if layout.is_temporary(entry.name):
                 entry.unlink(missing_ok=True)
         write_text(self.path / layout.RECIPE, f"# {show_text(command)}\n{recipe_text}")

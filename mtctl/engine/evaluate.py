@@ -19,6 +19,7 @@ from mtctl.engine.start import known_as_before, known_recipes, refuse_other_data
 from mtctl.engine.stored import fill_policy
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Problem
+from mtctl.problems.kinds import LOOP
 from mtctl.problems.kinds import build as build_problem
 from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import load
@@ -37,10 +38,17 @@ def restore(
     Raises:
         MtctlError: the recipe or the checkpoint is missing, corrupt or does not belong to the other.
     """
+    told = RunDirectory(directory).told
+    if told.get("problem") == LOOP:
+        raise MtctlError(
+            f"{directory}: a loop of your own (mtctl.Monitor) wrote this run: mtctl can neither build its "
+            "model nor has its weights",
+            hint="monitor.epoch(validation_losses) records losses on validation data, which `mtctl compare` "
+            "reads",
+        )
     stored = directory / layout.RECIPE
     if not stored.is_file():
         raise MtctlError(f"{directory}: the run has no {layout.RECIPE}", hint="train it again with --force")
-    told = RunDirectory(directory).told
     if told.get("begun") is False:
         raise MtctlError(
             f"{directory}: the run was stopped before it began, so there is nothing to evaluate",

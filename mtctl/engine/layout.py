@@ -69,6 +69,14 @@ eval.json
         (measures: over all items together, in the task's own units)
     A checkpoint other than the last one is evaluated into eval-<checkpoint>.json.
 
+A loop of one's own (`mtctl.Monitor`) writes the same files but for checkpoints/, with `problem` "loop":
+recipe.yaml then describes the training and cannot be trained; `samples_per_update` is 0, which is not known;
+units are epochs, or intervals of so many steps; an evaluation has one item, the mean loss on validation data,
+and `seeds` is "validation"; and run.json has
+     "faults": [{"code": "not-in-optimizer", "task": "depth" | null, "text": …}, …]
+         (what the monitor was certain of while it trained; codes are those of mtctl.diagnosis.codes)
+     "error" beside "status": "running" while a loss is not finite
+
 Runs of schema 2 can be read (see mtctl.history.schema2), and not resumed.
 """
 

@@ -61,23 +61,56 @@ class SignalLog:
             decision: the weights it is made with.
             update: how many updates the run has behind it: every k-th is measured.
         """
-        if update % self._every == 0:
+        measured = update % self._every == 0
+        self.keep(
+            gradients.losses,
+            decision,
+            gradients.importance,
+            gradients.active,
+            (gradients.gramian("all_shared"), gradients.own_norms()) if measured else None,
+        )
+
+    def keep(
+        self,
+        losses: Tensor,
+        decision: Decision,
+        importance: Tensor,
+        active: Tensor,
+        measured: tuple[Tensor, Tensor] | None,
+    ) -> None:
+        """Keep one update's values; all of a unit's tensors of one kind are on one device.
+
+        Args:
+            losses: [T].
+            decision: the weights that the update is made with.
+            importance: [T], what the problem multiplies losses by.
+            active: [T] bool.
+            measured: [T, T] inner products on shared parameters, NaN where nothing is shared, and [T] norms
+                on the tasks' own; None where no gradient was measured.
+        """
+        if measured is not None:
             self._measured.append(len(self._losses))
-            self._gramians.append(gradients.gramian("all_shared"))
-            self._own_norms.append(gradients.own_norms())
-        self._losses.append(gradients.losses)
+            self._gramians.append(measured[0])
+            self._own_norms.append(measured[1])
+        self._losses.append(losses)
         self._weights.append(decision.shared)
         self._own_weights.append(decision.own)
-        self._importance.append(gradients.importance)
-        self._active.append(gradients.active)
+        self._importance.append(importance)
+        self._active.append(active)
 
     def flush(self) -> dict[str, Any] | None:
+        """Return the means since the last flush, and forget what they are means of; see `means`."""
+        signals = self.means()
+        self._clear()
+        return signals
+
+    def means(self) -> dict[str, Any] | None:
         """Return the means since the last flush (see engine/layout.py), or None if there was no update."""
         if not self._losses:
             return None
         active, weights = _together(self._active), _together(self._weights)
         importance = _together(self._importance)
-        signals = {
+        return {
             "updates": len(active),
             "measured": len(self._measured),
             "loss": self._by_task(_mean(_together(self._losses), active)),
@@ -86,8 +119,6 @@ class SignalLog:
             **self._of_gradients(active, weights * importance),
             **self._inspect(),
         }
-        self._clear()
-        return signals
 
     def _inspect(self) -> TaskSignals:
         return {
@@ -129,7 +160,8 @@ class SignalLog:
     def _conflict_rate(self, gramian: Tensor, active: Tensor) -> float | None:
         if not self._shared:
             return None
-        rates = conflict_rate(gramian, active)
+        known = ~gramian.diagonal(dim1=1, dim2=2).isnan()
+        rates = conflict_rate(gramian, active & known)
         return _numbers(rates.nanmean().unsqueeze(0))[0]
 
 

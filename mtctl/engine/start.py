@@ -18,6 +18,7 @@ from mtctl.engine.scores import definition_hash, final_evaluation
 from mtctl.engine.spec import RunSpec
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Problem
+from mtctl.problems.kinds import LOOP
 from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import differences, load, recipe_hash
 
@@ -91,7 +92,8 @@ def _taken(place: RunDirectory) -> MtctlError:
     status = place.told.get("status")
     keep = "`-o name=NEW` or another --seed keeps it"
     what = "prolongs it with a larger budget" if status == "completed" else "continues it"
-    resume = "" if _other_schema(place) else f"--resume {what}, "
+    loop = place.told.get("problem") == LOOP
+    resume = "" if _other_schema(place) or loop else f"--resume {what}, "
     return MtctlError(
         f"{place.path}: already holds a run ({status or 'unreadable'})",
         hint=f"{resume}--force replaces it, {keep}",

@@ -105,6 +105,8 @@ class Followed:
             self._seen = seen
             if before is None or before.started != self.run.started:
                 self._begin(self.run)
+            elif self.progress is not None:  # a loop may not know beforehand how many there will be
+                self.progress.units = self.run.budget.units
         return True
 
     def _begin(self, run: Run) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from mtctl.history.documents import Checked, Count, Label, Number
+from mtctl.problems.kinds import LOOP
 
 Status = Literal["running", "completed", "interrupted", "failed"]
 Positive = Annotated[int, Field(ge=1, le=2**63 - 1)]
@@ -80,6 +81,14 @@ class Failure(Checked):
     place: Label | None = None
 
 
+class RecordedFault(Checked):
+    """What was certainly wrong with a loop of one's own, seen while it trained."""
+
+    code: Label
+    task: Label | None
+    text: Label
+
+
 class RunDocument(Checked):
     """run.json: who, what, how far, how long."""
 
@@ -106,6 +115,7 @@ class RunDocument(Checked):
     started: str | None = None
     ended: str | None = None
     error: Failure | None = None
+    faults: Annotated[tuple[RecordedFault, ...], Field(strict=False)] = ()
 
     @field_validator("tasks")
     @classmethod
@@ -119,6 +129,11 @@ class Run(RunDocument):
     """A run, and the directory it was found in, written as the user did."""
 
     path: Path
+
+    @property
+    def is_loop(self) -> bool:
+        """Say whether a loop of one's own recorded it: mtctl can neither continue nor evaluate it."""
+        return self.problem == LOOP
 
     @property
     def is_played(self) -> bool:

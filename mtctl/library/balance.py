@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, distributed
@@ -19,9 +19,11 @@ from mtctl.library.gradients import LossGradients
 from mtctl.library.report import Report
 from mtctl.library.scaling import Scale, Unscaled, spoil
 from mtctl.library.sharing import checked
+from mtctl.library.watcher import Watcher
 
 SPACES: Final[tuple[Space, ...]] = ("all_shared", "features", "last_shared")
 """Where gradients may have been measured, the most telling first."""
+_UNKNOWN: Final = "no shared parameter is known yet, so gradients are not balanced"
 
 
 def balance(
@@ -33,6 +35,7 @@ def balance(
     measure: bool = False,
     retain_graph: bool = False,
     scale: Scale | None = None,
+    monitor: Watcher | None = None,
 ) -> Report:
     """Add the balanced gradient of several losses to `.grad`, in place of `loss.backward()`.
 
@@ -104,6 +107,7 @@ def balance(
         scale: what every loss was multiplied with against underflow: a number, a tensor of one element, or
             the `torch.amp.GradScaler` itself, against which the losses are then checked. If left out, the
             tensor that all losses were multiplied with last, if there is one; 1.0 says that it is a weight.
+        monitor: a `Monitor`, which records the step; in the steps that it chooses gradients are measured.
 
     Returns:
         Losses, weights, and what was learned of the gradients.
@@ -125,14 +129,47 @@ def balance(
         retain_graph=retain_graph,
     )
     _refuse_ranks(keeper, measure=measure)
+    shown = Unscaled(gradients, scaled_by or 1.0, tasks)
+    step = _Step(keeper, balancer, measure=measure, watched=monitor is not None and monitor.wants_gradients)
     with _full_precision(present.values()):
-        if scaled_by is None:
-            return _step(keeper, Unscaled(gradients, 1.0, tasks), balancer, measure)
-        memory = keeper.memory()
-        report = _scaled(keeper, Unscaled(gradients, scaled_by, tasks), balancer, measure)
-    if report.overflowed:
-        keeper.skip(memory)
-    return replace(report, scale=scaled_by)
+        if monitor is not None:
+            monitor.see(tasks, present, shown.losses, scale=shown.scale)
+        report = _unscaled(step, shown) if scaled_by is None else _scaled(step, shown)
+    report = replace(report, scale=scaled_by)
+    if monitor is not None:
+        monitor.step(report)
+    return report
+
+
+def look(
+    losses: Mapping[str, Tensor],
+    balancer: Balancer,
+    weights: Mapping[str, float],
+    *,
+    scale: Scale | None = None,
+) -> Report:
+    """Return what a step whose losses are weighted by the user shows; no `.grad` and no hook is touched.
+
+    Args:
+        losses: scalars by task name, each with a graph, which stays for the step itself.
+        balancer: remembers what is shared.
+        weights: that the user multiplies losses with; 1 where none is given.
+        scale: see `balance`.
+
+    Raises:
+        BalanceError: a loss is unusable; the message names the task.
+    """
+    present = _present(losses)
+    tasks = balancer.admit(losses)
+    scaled_by = balancer.scaling.of(present, scale, len(tasks))
+    single = {task: loss.reshape(()) if loss.dim() else loss for task, loss in present.items()}
+    gradients = LossGradients(tasks, single, sharing=balancer.sharing, retain_graph=True)
+    shown = Unscaled(gradients, scaled_by or 1.0, tasks)
+    given = torch.tensor([weights.get(task, 1.0) for task in tasks], dtype=torch.float64)
+    with _full_precision(present.values()):
+        reason = _measured(shown, strict=False)
+        report = _report(balancer, shown, Decision(given, given))
+    return replace(report, scale=scaled_by, reason=reason or report.reason)
 
 
 @contextmanager
@@ -145,30 +182,64 @@ def _full_precision(losses: Iterable[Tensor]) -> Iterator[None]:
         yield
 
 
-def _step(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> Report:
-    """Weigh, and add to `.grad`; `asked` is what the user gave as a balancer."""
+class _Step(NamedTuple):
+    """How a step is made.
+
+    Args:
+        keeper: the balancer.
+        asked: what the user gave as one.
+        measure: whether the user asks for norms and angles.
+        watched: whether a monitor does, which takes what can be had.
+    """
+
+    keeper: Balancer
+    asked: object
+    measure: bool
+    watched: bool
+
+
+def _unscaled(step: _Step, shown: Unscaled) -> Report:
+    """Weigh, and add to `.grad`."""
+    keeper, asked = step.keeper, step.asked
     decision = keeper.weigh(shown)
     if keeper is not asked and keeper.remembers:
         raise BalanceError(
             f"{keeper.name} needs the steps before, but every call would start again",
             hint=f"make it once, before the loop: balancer = mtctl.Balancer({asked!r})",
         )
-    wanted = measure or keeper.looks_at_gradients
-    unknown = wanted and shown.gradients.nothing_shared_yet
-    if measure and not unknown:
-        shown.gradients.measure()
+    reason = ""
+    if step.measure or step.watched:
+        reason = _measured(shown, strict=step.measure)
+    elif keeper.looks_at_gradients and shown.gradients.nothing_shared_yet:
+        reason = _UNKNOWN
     report = _report(keeper, shown, decision)
-    if unknown:
-        report = replace(report, reason="no shared parameter is known yet, so gradients are not balanced")
     shown.gradients.combine(decision.shared, decision.own)
-    return report
+    return replace(report, reason=reason or report.reason)
 
 
-def _scaled(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> Report:
-    """Make a step with scaled losses. If that overflows, the whole `.grad` becomes infinite."""
-    nobody = torch.zeros_like(shown.losses)
+def _measured(shown: Unscaled, *, strict: bool) -> str:
+    """Measure for the report; return why gradients on shared parameters could not be, "" if they were.
+
+    Raises:
+        BalanceError: they could not be, where this is strict.
+    """
     try:
-        report = _step(keeper, shown, asked, measure)
+        if shown.gradients.nothing_shared_yet:
+            return _UNKNOWN
+        shown.gradients.measure()
+    except BalanceError as error:
+        if strict:
+            raise
+        return error.message
+    return ""
+
+
+def _scaled(step: _Step, shown: Unscaled) -> Report:
+    """Make a step with scaled losses. If that overflows, the whole `.grad` becomes infinite."""
+    keeper = step.keeper
+    memory, nobody = keeper.memory(), torch.zeros_like(shown.losses)
+    try:
+        report = _unscaled(step, shown)
         if shown.gradients.finite():
             return report
     except NonFiniteError:
@@ -177,22 +248,40 @@ def _scaled(keeper: Balancer, shown: Unscaled, asked: object, measure: bool) -> 
         report = _report(keeper, shown, Decision(nobody, nobody))
         shown.gradients.combine(nobody + 1, nobody + 1)  # hooks and the graph see a step like any other
     spoil(shown.gradients.leaves)
+    keeper.skip(memory)
     weights = dict.fromkeys(report.weights, 0.0)
     return replace(report, weights=weights, own_weights=weights, overflowed=True)
 
 
-def _present(losses: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
-    """Return the losses of tasks that are not absent."""
+def scalars(losses: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+    """Return the losses of tasks that are not absent.
+
+    Raises:
+        BalanceError: they are no mapping, or one of them is no real number.
+    """
     if not isinstance(losses, Mapping):
         raise BalanceError(
             f"losses: expected losses by task name, found {type(losses).__name__}",
             hint='balance({"a": loss_a, "b": loss_b}, …)',
         )
     present = {task: loss for task, loss in losses.items() if loss is not None}
+    for task, loss in present.items():
+        _refuse(task, loss)
+    return present
+
+
+def _present(losses: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+    """Return the losses of tasks that are not absent, of which there is one, with graphs."""
+    present = scalars(losses)
     if not present:
         raise BalanceError("losses: no task has a loss in this step", hint="leave such a step out")
     for task, loss in present.items():
-        _refuse(task, loss)
+        if not loss.requires_grad:
+            raise BalanceError(
+                f"task `{task}`: its loss depends on no parameter that requires a gradient",
+                hint="look for .detach(), .item(), torch.no_grad() or frozen parameters; an absent loss is "
+                "None",
+            )
     return present
 
 
@@ -209,11 +298,6 @@ def _refuse(task: str, loss: object) -> None:
         raise BalanceError(
             f"task `{task}`: expected a real loss, got a complex number",
             hint="reduce it to a real number, for example with .abs().square().mean()",
-        )
-    if not loss.requires_grad:
-        raise BalanceError(
-            f"task `{task}`: its loss depends on no parameter that requires a gradient",
-            hint="look for .detach(), .item(), torch.no_grad() or frozen parameters; an absent loss is None",
         )
 
 
@@ -237,6 +321,7 @@ def _report(keeper: Balancer, shown: Unscaled, decision: Decision) -> Report:
         return dict(zip(tasks, values[there].tolist(), strict=True))
 
     space = next((one for one in SPACES if one in gradients.gramians), None)
+    own = gradients.measured_own
     return Report(
         keeper.name,
         by_task(shown.losses),
@@ -244,6 +329,7 @@ def _report(keeper: Balancer, shown: Unscaled, decision: Decision) -> Report:
         by_task(decision.own),
         space,
         None if space is None else shown.gramian(space)[there][:, there],
+        None if own is None else by_task(own / shown.scale),
         () if space is None else gradients.parameters(space),
         "" if space is None else gradients.reason(space),
         tuple(keeper.tasks[task] for task in gradients.unshared),

@@ -35,6 +35,7 @@ class LossGradients(AutogradGradients):
 
     Attributes:
         limits: [T] float64, the largest weight in the precision of each loss.
+        measured_own: [T] float64 norms on the tasks' own parameters, once `measure` was called.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class LossGradients(AutogradGradients):
             accumulate=True,
         )
         self._retain = retain_graph
+        self.measured_own: Tensor | None = None
         self.limits = torch.full_like(self.losses, torch.inf)
         for place, loss in self._losses.items():
             self.limits[place] = torch.finfo(loss.dtype).max
@@ -73,14 +75,23 @@ class LossGradients(AutogradGradients):
         return self.gramian(space).diagonal().sqrt()
 
     def measure(self) -> None:
-        """Find the Gramian on all shared parameters for the report alone.
+        """Find norms on the tasks' own parameters, and the Gramian on all shared ones, for the report alone.
 
         `combine` then does what it would have done without: its passes, its hooks, its last digits.
+
+        Raises:
+            BalanceError: it cannot be told what is shared, or nothing is; norms on own parameters are known.
         """
         looking = copy(self)  # what it finds stays its own, and the graph stays for `combine`
         looking._passes, looking._gathered = copy(self._passes), dict(self._gathered)
         looking._passes.retain = looking._retain = True
+        self.measured_own = looking.own_norms()
         looking.gramian("all_shared")
+
+    def _of_head(self, task: int) -> Sequence[Tensor]:
+        # In a step without the other tasks, the trunk looks like the task's own.
+        shared = self._sharing.found if self._shared is None else set(self._shared)
+        return [one for one in super()._of_head(task) if one not in shared]
 
     def _at_features(self, space: Space) -> Sequence[Arriving] | None:
         if space != "features":

@@ -25,6 +25,8 @@ class Report:
         own_weights: of the gradients on all other parameters.
         space: where gradients were measured: "last_shared", "all_shared" or "features".
         gramian: [n, n] float64 inner products of the n present tasks' gradients there.
+        own_norms: of the gradients on each task's own parameters, NaN for a task without any; only measured
+            (`measure=True`, or by a monitor).
         parameters: those that they were measured on.
         reason: how these were chosen, or why there are none although they were asked for.
         unshared: tasks whose loss depends on no shared parameter: nothing balances them.
@@ -40,6 +42,7 @@ class Report:
     own_weights: Mapping[str, float]
     space: Space | None = None
     gramian: Tensor | None = None
+    own_norms: Mapping[str, float] | None = None
     parameters: tuple[Tensor, ...] = ()
     reason: str = ""
     unshared: tuple[str, ...] = ()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 KINDS: Final[dict[str, Kind[Any]]] = {kind.name: kind for kind in (LANDER, WINDOWS, PYTHON)}
 """By `problem.kind`."""
+LOOP: Final = "loop"
+"""The `problem` of runs that a loop of one's own has recorded: there is no recipe, nothing can be built."""
 
 
 def kind_of(recipe: Recipe) -> Kind[Any]:

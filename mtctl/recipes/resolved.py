@@ -19,12 +19,22 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 
 def dump(recipe: Recipe) -> str:
     """Return the recipe as YAML text: every key, in the models' order. It loads back to an equal recipe."""
-    return "\n".join(_lines(recipe.model_dump(mode="json"))) + "\n"
+    return yaml_of(recipe.model_dump(mode="json"))
+
+
+def yaml_of(mapping: dict[str, Any]) -> str:
+    """Return JSON values as YAML text."""
+    return "\n".join(_lines(mapping)) + "\n"
 
 
 def recipe_hash(recipe: Recipe) -> str:
     """Return the SHA-256 of the recipe's canonical JSON, in hexadecimal: equal for equal recipes."""
-    canonical = json.dumps(_unsigned_zeros(recipe.identity()), sort_keys=True, separators=(",", ":"))
+    return canonical_hash(recipe.identity())
+
+
+def canonical_hash(mapping: dict[str, Any]) -> str:
+    """Return the SHA-256 of canonical JSON, in hexadecimal: equal for equal values."""
+    canonical = json.dumps(_unsigned_zeros(mapping), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mtctl.part import DEFERRED, KeyPath, Misfit, MisfitError, all_misfits
-from mtctl.problems.kinds import KINDS
+from mtctl.problems.kinds import KINDS, LOOP
 from mtctl.problems.recipe import Recipe
 from mtctl.recipes.family import recipe_class
 from mtctl.yaml import shapes
@@ -43,6 +43,11 @@ _YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 def validate(root: Node, mistakes: list[Mistake]) -> Recipe | None:
     """Return the recipe that a tree describes, or None after adding all that is wrong to `mistakes`."""
+    kind = follow(root, ("problem", "kind")).node
+    if isinstance(kind, Scalar) and kind.value == LOOP:
+        note = "`mtctl diagnose`, `compare` and `report` read its run directory"
+        mistakes.append(Mistake(kind.place, "a loop of one's own wrote this, which mtctl cannot train", note))
+        return None
     family = recipe_class(root)
     try:
         return family.model_validate(plain(root))

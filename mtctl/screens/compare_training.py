@@ -103,7 +103,7 @@ def budgets(comparison: Comparison, names: Column) -> StackedTable:
                 Column(f"{comparison.unit}s", tuple(f"{each.units:,.0f}" for each in spent)),
                 *([steps] if comparison.played else []),
                 Column("updates", tuple(f"{each.updates:,.0f}" for each in spent)),
-                Column("samples per update", tuple(f"{each.samples_per_update:,.0f}" for each in spent)),
+                Column("samples per update", tuple(_samples(each.samples_per_update) for each in spent)),
                 Column("parameters", tuple(f"{method.parameters.total:,}" for method in methods)),
                 Column("wall clock", tuple(duration(each.seconds) for each in spent)),
             ),
@@ -131,3 +131,8 @@ def published_table(study: Published) -> StackedTable:
             (Column("what differs", tuple(row.differs for row in rows), text=True),),
         ),
     )
+
+
+def _samples(per_update: float) -> str:
+    """Return rows per update; a loop of one's own does not tell them."""
+    return f"{per_update:,.0f}" if per_update else "–"

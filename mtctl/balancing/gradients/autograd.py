@@ -172,10 +172,14 @@ class AutogradGradients:
         """Return [T] float64 norms of ∇Lᵢ on each task's own parameters; NaN for a task without any."""
         norms = torch.full((len(self.tasks),), torch.nan, dtype=torch.float64)
         for task in self._losses:
-            if own := self._cut.own[task]:
+            if own := self._of_head(task):
                 found = [self._passes.own.get(one) for one in own]
                 norms[task] = _norm([gradient for gradient in found if gradient is not None])
         return norms
+
+    def _of_head(self, task: int) -> Sequence[Tensor]:
+        """Return the parameters that only this task uses."""
+        return self._cut.own[task]
 
     @property
     def leaves(self) -> list[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,7 @@ from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records import losses, playing, sharing
 from mtctl.diagnosis.records.held_out import overfitting
 from mtctl.diagnosis.records.ranking import ranked
-from mtctl.diagnosis.records.ruling import NEEDS_TRAINING, Ruling, not_run
+from mtctl.diagnosis.records.ruling import NEEDS_TRAINING, Ruling, not_run, ruling
 from mtctl.diagnosis.records.trade_offs import trade_offs
 from mtctl.diagnosis.report import Check, Diagnosis, Evidence, Finding, Severity, Subject, TaskState
 from mtctl.diagnosis.thresholds import (
@@ -28,16 +28,21 @@ from mtctl.problems.kinds import KINDS
 from mtctl.problems.score import SKILL
 from mtctl.statistics import mean_of
 
+_IN_OPTIMIZER: Final = "parameters in the optimizer"
 _UNSEEN: Final = (
     ("targets", "finite and not constant; " + NEEDS_TRAINING),
     ("trunk moves", NEEDS_TRAINING),
-    ("parameters in the optimizer", NEEDS_TRAINING),
+    (_IN_OPTIMIZER, NEEDS_TRAINING),
     ("answers depend on the input", NEEDS_TRAINING),
     ("counterfactual trainings", "alone, standardised, equalised; " + NEEDS_TRAINING),
 )
 """What no record of a supervised run shows."""
+_UNSEEN_LOOP: Final = tuple(
+    (name, "a loop of one's own is not trained again") for name, _ in _UNSEEN if name != _IN_OPTIMIZER
+)
+"""What no record of a loop of one's own shows."""
 _UNSEEN_PLAYING: Final = (
-    ("parameters in the optimizer", "records do not show them"),
+    (_IN_OPTIMIZER, "records do not show them"),
     ("alone against jointly", "train each task with `agent.network: independent`, then `mtctl compare`"),
 )
 """What no record of a played run shows."""
@@ -74,8 +79,29 @@ def diagnose_recorded(run: Run, history: History) -> Diagnosis:
     )
     notes = [*_unfinished(run), *([history.cut_off] if history.cut_off else [])]
     return diagnose_history(
-        history, subject, evaluation=read_evaluation(run.path), failure=run.error, notes=tuple(notes)
+        history,
+        subject,
+        evaluation=read_evaluation(run.path),
+        failure=run.error,
+        notes=tuple(notes),
+        wiring=_wiring(run) if run.is_loop else None,
     )
+
+
+def _wiring(run: Run) -> list[Ruling]:
+    """Return what the monitor of a loop of one's own has seen for certain."""
+    codes = {str(code): code for code in Code}
+    found = [
+        Finding(codes[fault.code], fault.task, "error", "certain", fault.text)
+        for fault in run.faults
+        if fault.code in codes
+    ]
+    left_out = [finding for finding in found if finding.code is Code.NOT_IN_OPTIMIZER]
+    others = [finding for finding in found if finding.code is not Code.NOT_IN_OPTIMIZER]
+    return [
+        ruling(_IN_OPTIMIZER, left_out, "all that a loss reaches"),
+        ruling("graphs of the losses", others, "every loss reaches its parameters"),
+    ]
 
 
 def _unfinished(run: Run) -> list[str]:
@@ -94,6 +120,7 @@ def diagnose_history(
     evaluation: Evaluation | None = None,
     failure: Failure | None = None,
     notes: tuple[str, ...] = (),
+    wiring: Sequence[Ruling] | None = None,
 ) -> Diagnosis:
     """Return what the records of one training say.
 
@@ -103,6 +130,7 @@ def diagnose_history(
         evaluation: on held-out data at the end, if there was one.
         failure: why the training failed, if it did.
         notes: what a reader should know besides.
+        wiring: what was seen of the training's wiring, which records do not show, if it was looked at.
     """
     started = time.perf_counter()
     played = subject.played
@@ -111,7 +139,7 @@ def diagnose_history(
         kind = KINDS.get(subject.problem)
         skills = kind is not None and kind.score == SKILL
         states = tuple(_loss_state(seen, task, evaluation, skills=skills) for task in seen.tasks)
-        rulings, unseen = _of_losses(seen, states), _UNSEEN
+        rulings, unseen = _of_losses(seen, states, wiring or ()), _UNSEEN if wiring is None else _UNSEEN_LOOP
     else:
         states = tuple(playing.task_state(seen, task, played.score) for task in seen.tasks)
         rulings, unseen = _of_play(seen, states, played), _UNSEEN_PLAYING
@@ -122,7 +150,7 @@ def diagnose_history(
         states=states,
         symptom=None if played is not None or not len(seen.units) else losses.symptom(states, seen.updates),
         signals=seen.latest(),
-        findings=ranked(finding for ruling in rulings for finding in ruling.findings),
+        findings=ranked(_distinct(finding for ruling in rulings for finding in ruling.findings)),
         checks=(
             *(ruling.check for ruling in rulings),
             *(Check(name, "not_run", why) for name, why in unseen),
@@ -182,10 +210,11 @@ def _loss_state(seen: History, task: str, evaluation: Evaluation | None, *, skil
     return losses.task_state(task, values, constant=constant, skill=skill, measures=measures)
 
 
-def _of_losses(seen: History, states: tuple[TaskState, ...]) -> list[Ruling]:
+def _of_losses(seen: History, states: tuple[TaskState, ...], known: Sequence[Ruling]) -> list[Ruling]:
     """Apply the rules in order; what is wired wrongly or diverges needs no further cause."""
     curves = {task: seen.losses(task) for task in seen.tasks}
     wiring = [
+        *known,
         sharing.gradients_reach(seen),
         sharing.heads_move(seen),
         sharing.dead_inputs(seen, states),
@@ -243,6 +272,14 @@ def _unexplained(states: Iterable[TaskState], rulings: Iterable[Ruling]) -> tupl
     """Return the tasks that nothing was found about; a finding without a task is about all of them."""
     found = {finding.task for ruling in rulings for finding in ruling.findings}
     return tuple(state for state in states if None not in found and state.task not in found)
+
+
+def _distinct(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """Return findings, of those with one cause of one task the first alone."""
+    found: dict[tuple[Code, str | None], Finding] = {}
+    for finding in findings:
+        found.setdefault((finding.code, finding.task), finding)
+    return found.values()
 
 
 def _notes(seen: History, *, played: bool) -> list[str]:
