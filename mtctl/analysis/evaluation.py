@@ -45,19 +45,11 @@ def count_outcomes(tasks: Iterable[TaskScores], score: RecordedScore) -> Outcome
     return Outcomes(len(scores), successes, ends)
 
 
-def outcomes_of_means(tasks: Iterable[TaskMeans], score: RecordedScore) -> Outcomes:
-    """Count what became of the items of tasks of which an evaluation during training kept the counts."""
-    evaluated = list(tasks)
-    rates = [task.success_rate for task in evaluated]
-    successes = [
-        round(rate * task.items) for rate, task in zip(rates, evaluated, strict=True) if rate is not None
-    ]
-    ends = dict.fromkeys(score.outcomes, 0)
-    for task in evaluated:
-        for end, count in (task.outcomes or {}).items():
-            ends[end] = ends.get(end, 0) + count
-    items = sum(task.items for task in evaluated)
-    return Outcomes(items, None if None in rates else sum(successes), ends)
+def outcomes_of_means(task: TaskMeans, score: RecordedScore) -> Outcomes:
+    """Count what became of a task's items, of which an evaluation during training kept the counts."""
+    rate = task.success_rate
+    ends = {**dict.fromkeys(score.outcomes, 0), **(task.outcomes or {})}
+    return Outcomes(task.items, None if rate is None else round(rate * task.items), ends)
 
 
 def merge_outcomes(counted: Iterable[Outcomes]) -> Outcomes:

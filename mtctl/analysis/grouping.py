@@ -41,9 +41,9 @@ class Group:
         """Return how each seed's best checkpoint was selected; nothing where final policies are compared."""
         return [entry.selection for entry in self.runs if entry.selection is not None]
 
-    def outcomes(self, tasks: Sequence[str]) -> Outcomes:
-        """Count what became of all seeds' items of some tasks."""
-        return merge_outcomes(entry.outcomes(tasks, self.items) for entry in self.runs)
+    def outcomes(self, task: str) -> Outcomes:
+        """Count what became of all seeds' items of a task."""
+        return merge_outcomes(entry.outcomes(task, self.items) for entry in self.runs)
 
 
 def group_runs(scored: Sequence[ScoredRun], tasks: tuple[str, ...], items: int) -> list[Group]:

@@ -11,7 +11,7 @@ import numpy as np
 from mtctl.analysis import bootstrap
 from mtctl.analysis.budgets import Spending, spending
 from mtctl.analysis.efficiency import Reaching
-from mtctl.analysis.evaluation import Outcomes
+from mtctl.analysis.evaluation import Outcomes, merge_outcomes
 from mtctl.analysis.grouping import Group
 from mtctl.analysis.selection import mean_bias
 from mtctl.analysis.sharing import Sharing
@@ -164,19 +164,20 @@ def _method(
     seed: int,
 ) -> ComparedMethod:
     first, averages, matrix = group.runs[0].run, group.averages(), _matrix(group)
+    tasks = {task: TaskScore(estimate(group.scores(task)), group.outcomes(task)) for task in group.tasks}
     return ComparedMethod(
         label=group.label,
         name=first.name,
         recipe_hash=first.recipe_hash,
         seeds=tuple(averages),
         paths=tuple(entry.run.path for entry in group.runs),
-        tasks={task: TaskScore(estimate(group.scores(task)), group.outcomes([task])) for task in group.tasks},
+        tasks=tasks,
         average=estimate(list(averages.values())),
         matrix=tuple(map(tuple, matrix.tolist())),
         aggregates={
             name: Aggregate(
                 float(statistic(matrix)),
-                bootstrap.bootstrap_interval(matrix, statistic, np.random.default_rng(seed)),
+                bootstrap.bootstrap_interval(matrix, statistic, seed),
             )
             for name, statistic in AGGREGATES.items()
         },
@@ -185,7 +186,7 @@ def _method(
         if group is reference
         else relative_change(_means(group), _means(reference), higher_is_better=_higher(reference)),
         improvement=None if group is reference else _improvement(matrix, reference, seed),
-        outcomes=group.outcomes(group.tasks),
+        outcomes=merge_outcomes(task.outcomes for task in tasks.values()),
         spending=spending([entry.run for entry in group.runs], [entry.spent for entry in group.runs]),
         parameters=first.parameters,
         reaching=reaching,
@@ -249,7 +250,7 @@ def mean_ranks(means: Sequence[Sequence[float]], *, higher_is_better: bool) -> l
 def _improvement(matrix: bootstrap.Array, reference: Group, seed: int) -> Aggregate:
     sign = 1 if _higher(reference) else -1
     own, base = sign * matrix, sign * _matrix(reference)
-    interval = bootstrap.improvement_interval(own, base, np.random.default_rng(seed))
+    interval = bootstrap.improvement_interval(own, base, seed)
     return Aggregate(bootstrap.probability_of_improvement(own, base), interval)
 
 

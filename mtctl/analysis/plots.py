@@ -117,7 +117,7 @@ def performance_profiles(comparison: Comparison, _: Mapping[str, Trainings]) -> 
     thresholds = np.linspace(least, most, _THRESHOLDS)
     curves = {}
     for label, matrix in scores.items():
-        shares, ends = performance_profile(matrix, thresholds, np.random.default_rng(SEED))
+        shares, ends = performance_profile(matrix, thresholds, SEED)
         curves[label] = Curve(thresholds, None, shares, *((None, None) if ends is None else ends))
     _lines(axis, curves)
     axis.set(

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtctl.engine import layout
-from mtctl.history.course import recorded_course
 from mtctl.history.formats import Evaluation, Run
 from mtctl.history.records import EvaluationRecord, TaskMeans
+from mtctl.history.summary import recorded_summary
 from mtctl.statistics import Estimate, Interval, Noise, estimate, mean_of, welch_interval
 
 
@@ -114,12 +114,12 @@ def read_selection(run: Run, best: Evaluation, last: Evaluation | None = None) -
     Raises:
         MtctlError: if the records are corrupt.
     """
-    course = recorded_course(run)
-    if course is None:
+    training = recorded_summary(run)
+    if training is None:
         return Unknown(
             f"has no {layout.METRICS}, which records the score that its best checkpoint was selected for"
         )
-    return judge_selection(run, course.evaluations, best, last)
+    return judge_selection(run, training.evaluations, best, last)
 
 
 def judge_selection(

@@ -52,7 +52,7 @@ def efficiency_curve(trainings: Trainings, tasks: Sequence[str]) -> Curve | None
         ]
     )
     columns = [values[:, :, point] for point in range(_POINTS)]
-    ends = [bootstrap_interval(each, interquartile_mean, np.random.default_rng(SEED)) for each in columns]
+    ends = [bootstrap_interval(each, interquartile_mean, SEED) for each in columns]
     pairs = np.array([(each.low, each.high) for each in ends if each is not None])
     low, high = pairs.T if len(pairs) else (None, None)
     return Curve(x, x, np.array([float(interquartile_mean(each)) for each in columns]), low, high)

@@ -77,7 +77,7 @@ def report(
         paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint
     )
     with _waiting("reading what the runs recorded"):
-        found = compared(choice, histories.course)
+        found = compared(choice, histories.summary)
     study = published_about(found.problem) if reference else None
     with _waiting(f"diagnosing {sum(len(method.paths) for method in found.methods):,} runs"):
         overview, runs = diagnosed_runs(found, histories.of)

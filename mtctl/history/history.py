@@ -14,12 +14,12 @@ from mtctl.engine import layout
 from mtctl.engine.metrics import encoded
 from mtctl.errors import MtctlError
 from mtctl.history.columns import decode_columns
-from mtctl.history.course import TrainingSummary, mean_weights
 from mtctl.history.decoding import REMEDY, decode_records, foreign_task, read_lines
 from mtctl.history.documents import show
 from mtctl.history.formats import Run
 from mtctl.history.records import RECORDS, EvaluationRecord, UnitRecord
-from mtctl.history.series import Array, Integers, Series, at_ends, weighted_mean
+from mtctl.history.series import Array, Integers, Series
+from mtctl.history.summary import TrainingSummary, summarise_training
 
 PAIRS: Final = ("cosine", "cosine_sd")
 """Signals of pairs of tasks, "a|b"."""
@@ -115,16 +115,14 @@ class History:
         return np.array([value for value in found if value is not None])
 
     @property
-    def course(self) -> TrainingSummary:
-        """What a comparison asks: the same as `mtctl.history.course.read_course` reads."""
-        weights = self.signals.get("weight", {})
-        first, last = (
-            mean_weights({task: values[end] for task, values in weights.items()}, self.spent[end])
-            for end in at_ends(len(self.learned))
-        )
-        return TrainingSummary(
-            self.evaluations, weighted_mean(self.conflict_rate, self.measured), first, last
-        )
+    def summary(self) -> TrainingSummary:
+        """What a comparison asks: the same as `mtctl.history.summary.recorded_summary` reads."""
+        counted = {
+            "updates": self.spent,
+            "measured": self.measured,
+            "conflict_rate": self.conflict_rate,
+        }
+        return summarise_training(self.evaluations, counted, self.signals)
 
 
 HistoryReader: TypeAlias = Callable[[Run], History | None]
@@ -147,10 +145,10 @@ class Histories:
             self._read[run.path] = recorded_history(run)
         return self._read[run.path]
 
-    def course(self, run: Run) -> TrainingSummary | None:
+    def summary(self, run: Run) -> TrainingSummary | None:
         """Return a run's training, as a comparison asks for it."""
         history = self.of(run)
-        return None if history is None else history.course
+        return None if history is None else history.summary
 
 
 def recorded_history(run: Run) -> History | None:

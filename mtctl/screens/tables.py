@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
-from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.table import Table
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 
 from mtctl.text import show_text
 
 _GAP = 2
-"""Cells between columns: one of padding, one of the box."""
+"""Cells between columns."""
 _NARROW_TEXT = 14
 """Width below which text is not squeezed: "published_gradnorm_blind" still folds into two whole parts."""
 _LONGEST_HEADER = 16
@@ -86,13 +87,15 @@ class StackedTable:
         """Return all columns."""
         return (self.rows, *(column for group in self.groups for column in group))
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType | Segment]:
         """Render the parts for the width at hand."""
         yield Text(self.title, style="bold")
         for number, part in enumerate(_pack(self, options.max_width)):
             if number:
                 yield ""
-            yield _table(part, options.max_width)
+            yield from _rendered(part, console, options)
 
 
 def _pack(table: StackedTable, width: int) -> list[list[Column]]:
@@ -114,22 +117,45 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + _GAP * len(widths) - 1
 
 
-def _table(columns: Sequence[Column], width: int) -> Table:
-    widths = _widths(columns, width)
-    table = Table(
-        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), width=_total(widths)
-    )
-    for column, cells in zip(columns, widths, strict=True):
-        header = Text(column.header, justify="left" if column.text else "right")
-        table.add_column(header, width=cells, overflow="fold")
+def _rendered(columns: Sequence[Column], console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+    """Draw columns side by side, the headers' last lines on one line above a rule."""
+    first, *others = _widths(columns, options.max_width)
+    widths = [first + 1, *others]  # names stand a cell further off than numbers from each other
+    headers = [
+        [line.plain.rstrip() for line in Text(column.header).wrap(console, width, overflow="fold")]
+        for column, width in zip(columns, widths, strict=True)
+    ]
+    height = max(map(len, headers))
+    bottom = [[""] * (height - len(lines)) + lines for lines in headers]
+    yield from _lines(columns, widths, bottom, console.get_style("table.header"))
+    yield Segment(("-" if options.ascii_only else "─") * (_total(widths) - 1))
+    yield Segment.line()
     for row in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*map(_cell, columns, row, widths))
-    return table
+        yield from _lines(columns, widths, list(map(_cell, columns, row, widths)))
 
 
-def _cell(column: Column, cell: str, width: int) -> Text:
-    """Fit a cell. Numbers are moved right by hand: a cell may end in spaces, which rich would cut off."""
-    return Text(fold(cell, width) if column.text else " " * (width - cell_len(cell)) + cell)
+def _lines(
+    columns: Sequence[Column],
+    widths: Sequence[int],
+    cells: Sequence[Sequence[str]],
+    style: Style | None = None,
+) -> Iterator[Segment]:
+    """Draw one row, of which each cell has one line or several: text on the left, numbers on the right."""
+    for line in zip_longest(*cells, fillvalue=""):
+        padded = (
+            cell + space if column.text else space + cell
+            for column, cell, width in zip(columns, line, widths, strict=True)
+            for space in [" " * (width - cell_len(cell))]
+        )
+        yield Segment((" " * _GAP).join(padded), style)
+        yield Segment.line()
+
+
+def _cell(column: Column, cell: str, width: int) -> list[str]:
+    """Return the lines of a cell."""
+    if not column.text or cell_len(cell) <= width:
+        return [cell]
+    return [part for line in fold(cell, width).split("\n") for part in chop_cells(line, width)]
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int]:
