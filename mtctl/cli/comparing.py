@@ -129,11 +129,14 @@ def compared(choice: Choice, read: SummaryReader | None = None) -> Comparison:
     Raises:
         MtctlError: the runs cannot be compared.
     """
+    import gc
+
     from mtctl.analysis import comparison, matching, mismatch
     from mtctl.history.summary import recorded_summary
     from mtctl.screens.compare import mismatch_table
     from mtctl.terminal.console import err
 
+    gc.freeze()  # what was imported stays: no need to look through it again and again while records are read
     try:
         return comparison.compare(
             choice.paths,
