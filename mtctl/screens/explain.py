@@ -33,6 +33,6 @@ def codes_screen(found: Sequence[Explanation]) -> Iterator[RenderableType]:
     """Yield all codes with their titles."""
     yield StackedTable(
         "Findings; `mtctl diagnose --explain CODE` explains one",
-        Column("code", tuple(each.code for each in found), text=True),
-        ((Column("what it says", tuple(each.title for each in found), text=True),),),
+        Column("code", (each.code for each in found), text=True),
+        [Column("what it says", (each.title for each in found), text=True)],
     )

@@ -41,17 +41,15 @@ def selection_table(selection: Selection, run: Run) -> StackedTable:
         f"Selection: best of {_count(selection.evaluations, 'evaluation')} during training, "
         f"at {run.unit} {selection.place:,}",
         Column("task", (*selection.tasks, "average"), text=True),
-        (
-            (
-                Column("selected for", tuple(number(row.recorded) for row in rows)),
-                Column("fresh", tuple(number(row.fresh.mean) for row in rows)),
-                Column("95 % interval", tuple(interval(row.fresh.interval) for row in rows)),
-            ),
-            (
-                Column("selection bias", tuple(number(row.bias, sign=True) for row in rows)),
-                Column("95 % interval", tuple(interval(row.interval, sign=True) for row in rows)),
-            ),
-        ),
+        [
+            Column("selected for", (number(row.recorded) for row in rows)),
+            Column("fresh", (number(row.fresh.mean) for row in rows)),
+            Column("95 % interval", (interval(row.fresh.interval) for row in rows)),
+        ],
+        [
+            Column("selection bias", (number(row.bias, sign=True) for row in rows)),
+            Column("95 % interval", (interval(row.interval, sign=True) for row in rows)),
+        ],
     )
 
 
@@ -106,21 +104,17 @@ def bias_table(methods: Mapping[str, Sequence[Selection]]) -> StackedTable:
     several = list(methods.values())
     return StackedTable(
         "Selection over seeds: means and 95 % intervals over seeds",
-        Column("method", tuple(methods), text=True),
-        (
-            (
-                Column("seeds", tuple(f"{len(each):,}" for each in several)),
-                Column("selected for", _means([[one.average.recorded for one in each] for each in several])),
-                Column("fresh", _means([[one.average.fresh.mean for one in each] for each in several])),
-            ),
-            (
-                Column("selection bias", tuple(number(mean_bias(each).mean, sign=True) for each in several)),
-                Column(
-                    "95 % interval", tuple(interval(mean_bias(each).interval, sign=True) for each in several)
-                ),
-                Column("best − last", tuple(_differences(each) for each in several)),
-            ),
-        ),
+        Column("method", methods, text=True),
+        [
+            Column("seeds", (f"{len(each):,}" for each in several)),
+            Column("selected for", _means([[one.average.recorded for one in each] for each in several])),
+            Column("fresh", _means([[one.average.fresh.mean for one in each] for each in several])),
+        ],
+        [
+            Column("selection bias", (number(mean_bias(each).mean, sign=True) for each in several)),
+            Column("95 % interval", (interval(mean_bias(each).interval, sign=True) for each in several)),
+            Column("best − last", (_differences(each) for each in several)),
+        ],
     )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from rich.cells import cell_len, chop_cells
@@ -27,7 +26,6 @@ _MARKDOWN = re.compile(r"[\\`*\[\]<>|~#&$]|(?<![^\W_])_|_(?![^\W_])")
 _PIECES = re.compile(r"[^-_./@]+[-_./@]?|[-_./@]")
 
 
-@dataclass(frozen=True, slots=True)
 class Column:
     """A column of a stacked table.
 
@@ -37,14 +35,9 @@ class Column:
         text: whether the cells are text, which may be broken; numbers are not.
     """
 
-    header: str
-    cells: tuple[str, ...]
-    text: bool = False
-
-    def __post_init__(self) -> None:
-        """Spell out what would steer a terminal, before anything is measured: names come from files."""
-        object.__setattr__(self, "header", show_text(self.header))
-        object.__setattr__(self, "cells", tuple(map(show_text, self.cells)))
+    def __init__(self, header: str, cells: Iterable[str], *, text: bool = False) -> None:
+        # What would steer a terminal is spelled out before anything is measured: names come from files.
+        self.header, self.cells, self.text = show_text(header), tuple(map(show_text, cells)), text
 
     @property
     def wanted(self) -> int:
@@ -61,7 +54,6 @@ class Column:
         return min(_LONGEST_HEADER, max(map(cell_len, self.header.split())))
 
 
-@dataclass(frozen=True, slots=True)
 class StackedTable:
     """A table that is cut into several, one above the other, where its columns do not fit side by side.
 
@@ -74,13 +66,8 @@ class StackedTable:
         groups: the other columns; a cut falls between groups if it can.
     """
 
-    title: str
-    rows: Column
-    groups: tuple[tuple[Column, ...], ...]
-
-    def __post_init__(self) -> None:
-        """Do the same for the title as columns do for their text."""
-        object.__setattr__(self, "title", show_text(self.title))
+    def __init__(self, title: str, rows: Column, *groups: Iterable[Column]) -> None:
+        self.title, self.rows, self.groups = show_text(title), rows, tuple(map(tuple, groups))
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -338,7 +338,7 @@ def test_latex_has_a_table_for_each_on_the_screen(results: Path) -> None:
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=30))
 def test_latex_escapes_what_is_special(cell: str) -> None:
     column = Column("h", (cell,), text=True)
-    text = latex(StackedTable("t", column, ()))
+    text = latex(StackedTable("t", column))
     body = text[text.index("\\midrule") : text.index("\\bottomrule")]
     for special in "&%#_":
         assert body.count(special) == body.count("\\" + special) == cell.count(special)
