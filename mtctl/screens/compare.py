@@ -78,7 +78,7 @@ def _differences(comparison: Comparison, names: Column) -> StackedTable:
         [
             Column("difference", means),
             Column("95 % interval", intervals),
-            Column("p", (_p_value(None if each is None else each.adjusted) for each in found)),
+            Column("p", (p_value(None if each is None else each.adjusted) for each in found)),
             Column("P(better)", (_aggregate(each, 2) for each in chances)),
             Column("verdict", (method.verdict for method in comparison.methods), text=True),
         ],
@@ -113,7 +113,8 @@ def _aggregate(found: Aggregate | None, digits: int) -> str:
     return text if ends is None else f"{text} [{number(ends.low, digits)}, {number(ends.high, digits)}]"
 
 
-def _p_value(value: float | None) -> str:
+def p_value(value: float | None) -> str:
+    """Return a p value, or that it is too small to be told."""
     if value is None:
         return NOTHING
     return f"< {_SMALLEST_P:g}" if value < _SMALLEST_P else f"{value:.3f}"

@@ -40,6 +40,12 @@ def estimates(found: Sequence[Estimate]) -> tuple[str, ...]:
     return tuple(mean + half for mean, half in zip(means, padded, strict=True))
 
 
+def estimate_text(shown: Estimate) -> str:
+    """Return "mean ± half-width"; only the mean where there is no interval."""
+    half = "" if shown.half_width is None else f" ± {number(shown.half_width)}"
+    return f"{number(shown.mean)}{half}"
+
+
 def percent(share: float | None) -> str:
     """Return a share in per cent, without decimals."""
     return NOTHING if share is None else f"{100 * share:.0f} %"
