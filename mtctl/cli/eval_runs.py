@@ -14,7 +14,7 @@ from mtctl.analysis.scores import how_it_stopped, resuming
 from mtctl.analysis.selection import Selection, Unknown, mean_bias, read_selection
 from mtctl.cli.errors import show as show_error
 from mtctl.engine import layout
-from mtctl.engine.interrupt import Stop, Stopped, stop_on_signals
+from mtctl.engine.interrupt import Stop, stop_on_signals
 from mtctl.engine.launch.launcher import follow
 from mtctl.engine.launch.local import LocalLauncher
 from mtctl.engine.lock import holder
@@ -114,7 +114,7 @@ def _one_by_one(work: Work, stop: Stop, *, window: bool, quiet: bool) -> Results
     # With torch, which whoever only waits for other processes does without.
     from mtctl.engine.evaluate import evaluate_run
     from mtctl.engine.processor import use_one_thread
-    from mtctl.engine.rendering import film, show
+    from mtctl.engine.rendering import present
 
     use_one_thread()
     for run, spec in work:
@@ -132,13 +132,7 @@ def _one_by_one(work: Work, stop: Stop, *, window: bool, quiet: bool) -> Results
         if result.status == "interrupted":
             return
         yield run, spec, result if len(work) > 1 else result.required()
-        if result.evaluation is None:
-            continue
-        with suppress(Stopped), stop.leaving(1):
-            if window:
-                show(spec, result.evaluation["tasks"])
-            if spec.video is not None:
-                film(spec, result.evaluation["tasks"], say)
+        present(spec, result, stop, say, window=window)
 
 
 def _side_by_side(work: Work, parallel: int, stop: Stop, *, quiet: bool) -> Results:
