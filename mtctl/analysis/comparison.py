@@ -169,9 +169,9 @@ def _score(
 def _selection_notes(groups: Sequence[Group], items: int) -> Iterator[str]:
     """Say how best checkpoints were selected, where they are compared."""
     run = groups[0].runs[0].run
-    found = {group.label: group.selections for group in groups if group.selections}
-    if found:
-        yield from selection_notes(found, run.item, items, higher_is_better=run.score.higher_is_better)
+    selections = {group.label: group.selections for group in groups if group.selections}
+    if selections:
+        yield from selection_notes(selections, run.item, items, higher_is_better=run.score.higher_is_better)
 
 
 def _nothing_to_compare(left_out: Sequence[LeftOut]) -> MtctlError:

@@ -98,12 +98,12 @@ def find_baseline(groups: Sequence[Group], wanted: str | None, left_out: Sequenc
     if wanted is None:
         plain = [group for name in DEFAULT_BASELINES for group in named(name)]
         return (plain or groups)[0]
-    found = named(wanted)
-    if len(found) == 1:
-        return found[0]
+    candidates = named(wanted)
+    if len(candidates) == 1:
+        return candidates[0]
     labels = [group.label for group in groups]
-    if found:
-        options = ", ".join(group.label for group in found)
+    if candidates:
+        options = ", ".join(group.label for group in candidates)
         raise MtctlError(
             f"--baseline {wanted} is the name of several recipes", hint=f"choose one of: {options}"
         )

@@ -73,12 +73,12 @@ def match_runs(
     Raises:
         MtctlError: where a path holds no run, a file is corrupt, or a run does not count `by`.
     """
-    found, left_out = judge_runs(paths, partial(_evaluated, read=read), include_partial=include_partial)
-    if not found:
+    evaluated, left_out = judge_runs(paths, partial(_evaluated, read=read), include_partial=include_partial)
+    if not evaluated:
         return [], left_out, None
-    limit = min(_spent(run, _complete(run, training)[-1], by) for run, training in found)
+    limit = min(_spent(run, _complete(run, training)[-1], by) for run, training in evaluated)
     scored = []
-    for run, training in found:
+    for run, training in evaluated:
         within = [record for record in _complete(run, training) if _spent(run, record, by) <= limit]
         if within:
             scored.append(_scored(run, training, within[-1]))

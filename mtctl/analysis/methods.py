@@ -281,8 +281,8 @@ def _alone(
 ) -> Difference:
     if not paired:
         return Difference(mean_of(list(method.values())) - mean_of(list(reference.values())), None, 0, None)
-    found = estimate(paired)
-    return Difference(found.mean, found.interval, found.n, paired_p_value(paired))
+    difference = estimate(paired)
+    return Difference(difference.mean, difference.interval, difference.n, paired_p_value(paired))
 
 
 def _adjusted(difference: Difference, paired: Sequence[float], adjusted: float, tests: int) -> Difference:

@@ -107,8 +107,8 @@ def score_runs(
         layout.LAST: _score,
         layout.BEST: partial(_score_best, read=read),
     }
-    found, left_out = judge_runs(paths, judges[checkpoint], include_partial=include_partial)
-    return [scored for _, scored in found], left_out
+    used, left_out = judge_runs(paths, judges[checkpoint], include_partial=include_partial)
+    return [scored for _, scored in used], left_out
 
 
 def judge_runs(
@@ -128,13 +128,13 @@ def judge_runs(
     for path in find_runs(paths):
         run = read_run(path)
         stopped = run.status != "completed" and not include_partial
-        found = LeftOut(run, how_it_stopped(run), resuming(run)) if stopped else judge(run)
-        if not isinstance(found, LeftOut) and (first := used.get(identity(run))):
-            found = LeftOut(run, f"is a second copy of {first[0].path}", None)
-        if isinstance(found, LeftOut):
-            left_out.append(found)
+        judged = LeftOut(run, how_it_stopped(run), resuming(run)) if stopped else judge(run)
+        if not isinstance(judged, LeftOut) and (first := used.get(identity(run))):
+            judged = LeftOut(run, f"is a second copy of {first[0].path}", None)
+        if isinstance(judged, LeftOut):
+            left_out.append(judged)
         else:
-            used[identity(run)] = run, found
+            used[identity(run)] = run, judged
     return list(used.values()), left_out
 
 
@@ -173,10 +173,10 @@ def _score_best(run: Run, read: SummaryReader) -> ScoredRun | LeftOut:
         )
     elif missing := [task for task in run.tasks if task not in scores.tasks]:
         reason = f"has no evaluation of its best checkpoint on {', '.join(missing)}"
-    elif isinstance(found := judge_selection(run, training.evaluations, scores), Unknown):
-        reason = found.reason
+    elif isinstance(selection := judge_selection(run, training.evaluations, scores), Unknown):
+        reason = selection.reason
     else:
-        return replace(_held_out(run, scores), training=training, selection=found)
+        return replace(_held_out(run, scores), training=training, selection=selection)
     return LeftOut(run, reason, command_line(["mtctl", "eval", str(run.path), "--checkpoint", layout.BEST]))
 
 
@@ -187,11 +187,11 @@ def _held_out(run: Run, scores: Evaluation) -> ScoredRun:
 def how_it_stopped(run: Run) -> str:
     """Return how a run that is not completed stopped, as the end of a sentence."""
     at = f"at {run.unit} {run.budget.done} of {run.budget.units}"
-    found = holder(run.path)
-    if found.state == "held":
-        return f"is being trained by {found}"
+    holding = holder(run.path)
+    if holding.state == "held":
+        return f"is being trained by {holding}"
     if run.status == "running":
-        if found.state == "unknown":
+        if holding.state == "unknown":
             return "is still running, or was killed: its lock does not show which from here"
         saved = f"its last checkpoint is {at}" if run.budget.done else "before its first checkpoint"
         return f"ended without an error message (killed?), {saved}"

@@ -26,12 +26,12 @@ def read_trainings(comparison: Comparison, read: HistoryReader = recorded_histor
     Raises:
         MtctlError: if a file is corrupt.
     """
-    found = {}
+    by_method = {}
     for method in comparison.methods:
         runs = tuple(map(read_run, method.paths))
         histories = tuple(history for run in runs if (history := read(run)) is not None)
-        found[method.label] = Trainings(histories, comparison.tasks, runs[0].figures.followed)
-    return found
+        by_method[method.label] = Trainings(histories, comparison.tasks, runs[0].figures.followed)
+    return by_method
 
 
 def efficiency_curve(trainings: Trainings, tasks: Sequence[str]) -> Curve | None:

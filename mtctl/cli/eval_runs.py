@@ -182,20 +182,22 @@ def _selection(run: Run, spec: EvaluationSpec, document: dict[str, Any]) -> Sele
     """Return what the selection of a best checkpoint did; say where that cannot be told."""
     if not _is_best(spec):
         return None
-    found: Selection | Unknown
+    selection: Selection | Unknown
     if document["tasks"].keys() < set(run.tasks):
-        found = Unknown("was evaluated on some of its tasks, but selected by the average over all of them")
+        selection = Unknown(
+            "was evaluated on some of its tasks, but selected by the average over all of them"
+        )
     else:
-        found = read_selection(run, Evaluation.model_validate(document), evaluation(run.path))
-    if isinstance(found, Unknown):
-        _note(run, f"{found.reason}: no selection bias")
+        selection = read_selection(run, Evaluation.model_validate(document), evaluation(run.path))
+    if isinstance(selection, Unknown):
+        _note(run, f"{selection.reason}: no selection bias")
         return None
-    return found
+    return selection
 
 
 def _by_method(selections: Sequence[tuple[Run, Selection]]) -> dict[str, list[Selection]]:
     labels = method_labels((run.name, run.recipe_hash) for run, _ in selections)
-    found: dict[str, list[Selection]] = {}
+    by_method: dict[str, list[Selection]] = {}
     for run, selection in selections:
-        found.setdefault(labels[run.name, run.recipe_hash], []).append(selection)
-    return found
+        by_method.setdefault(labels[run.name, run.recipe_hash], []).append(selection)
+    return by_method

@@ -82,9 +82,9 @@ def decode_records(
         MtctlError: names file, line and what is wrong there.
     """
     try:
-        found: list[Decoded] = decoder.decode_lines(content)
-        if len(found) == count_lines(content):
-            return found
+        records: list[Decoded] = decoder.decode_lines(content)
+        if len(records) == count_lines(content):
+            return records
     except (ValueError, RecursionError):
         pass  # it takes a second look to tell where
     lines = content.split(b"\n")[:-1]

@@ -89,8 +89,8 @@ class History:
 
     def losses(self, task: str) -> Array:
         """Return a task's mean training loss in each unit, original units where records have them."""
-        found = self.figure("loss", task).values
-        return found if len(found) else self.signal("loss", task).values
+        recorded = self.figure("loss", task).values
+        return recorded if len(recorded) else self.signal("loss", task).values
 
     def last(self, name: str, key: str) -> float | None:
         """Return the latest value of a signal; None if there never was one."""
@@ -109,10 +109,10 @@ class History:
 
     def held_out(self, task: str, measure: str) -> Array:
         """Return a measure of a task in the evaluations during training."""
-        found = (
+        values = (
             record.tasks[task].measures.get(measure) for record in self.evaluations if task in record.tasks
         )
-        return np.array([value for value in found if value is not None])
+        return np.array([value for value in values if value is not None])
 
     @property
     def summary(self) -> TrainingSummary:
@@ -180,7 +180,7 @@ def _history(content: bytes, file: Path, tasks: tuple[str, ...], cut_off: str | 
     units = [record for record in records if type(record) is not EvaluationRecord]
     extra = dict.fromkeys(name for unit in units for name in unit.extra)
     figures, endings = _by_task(units)
-    found = History(
+    history = History(
         tasks=tasks,
         units=np.array([unit.unit for unit in units], dtype=np.int64),
         updates=units[-1].updates if units else 0,
@@ -195,8 +195,8 @@ def _history(content: bytes, file: Path, tasks: tuple[str, ...], cut_off: str | 
         evaluations=tuple(record for record in records if type(record) is EvaluationRecord),
         cut_off=cut_off,
     )
-    _refuse_foreign(found, content, file)
-    return found
+    _refuse_foreign(history, content, file)
+    return history
 
 
 def _by_task(

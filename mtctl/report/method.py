@@ -110,10 +110,11 @@ def _leaves(value: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, st
 
 def _versions(runs: Iterable[Run]) -> str:
     """Return each package's versions over all runs."""
-    found: dict[str, dict[str, None]] = {}
+    by_package: dict[str, dict[str, None]] = {}
     for run in runs:
         for package, version in run.versions.items():
-            found.setdefault(package, {})[version or "not installed"] = None
+            by_package.setdefault(package, {})[version or "not installed"] = None
     return (
-        ", ".join(f"{package} {' and '.join(versions)}" for package, versions in found.items()) or "unknown"
+        ", ".join(f"{package} {' and '.join(versions)}" for package, versions in by_package.items())
+        or "unknown"
     )

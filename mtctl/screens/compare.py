@@ -66,11 +66,11 @@ def _outcomes(counted: Sequence[Outcomes]) -> tuple[Column, ...]:
 
 
 def _differences(comparison: Comparison, names: Column) -> StackedTable:
-    found = [method.difference for method in comparison.methods]
-    means = (NOTHING if each is None else number(each.mean, sign=True) for each in found)
-    intervals = (NOTHING if each is None else interval(each.interval, sign=True) for each in found)
+    differences = [method.difference for method in comparison.methods]
+    means = (NOTHING if each is None else number(each.mean, sign=True) for each in differences)
+    intervals = (NOTHING if each is None else interval(each.interval, sign=True) for each in differences)
     chances = [method.improvement for method in comparison.methods]
-    tested = any(each is not None and each.adjusted is not None for each in found)
+    tested = any(each is not None and each.adjusted is not None for each in differences)
     title = f"Average against {comparison.baseline}, paired by seed"
     return StackedTable(
         f"{title}; p by Holm's method for all of them" if tested else title,
@@ -78,7 +78,7 @@ def _differences(comparison: Comparison, names: Column) -> StackedTable:
         [
             Column("difference", means),
             Column("95 % interval", intervals),
-            Column("p", (p_value(None if each is None else each.adjusted) for each in found)),
+            Column("p", (p_value(None if each is None else each.adjusted) for each in differences)),
             Column("P(better)", (_aggregate(each, 2) for each in chances)),
             Column("verdict", (method.verdict for method in comparison.methods), text=True),
         ],
@@ -105,11 +105,11 @@ def _aggregates(comparison: Comparison, names: Column) -> StackedTable:
     return StackedTable(title, names, tuple(figures), relative if several else ())
 
 
-def _aggregate(found: Aggregate | None, digits: int) -> str:
-    if found is None:
+def _aggregate(aggregate: Aggregate | None, digits: int) -> str:
+    if aggregate is None:
         return NOTHING
-    ends = found.interval
-    text = number(found.value, digits)
+    ends = aggregate.interval
+    text = number(aggregate.value, digits)
     return text if ends is None else f"{text} [{number(ends.low, digits)}, {number(ends.high, digits)}]"
 
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 def reaching(comparison: Comparison, names: Column) -> Iterator[StackedTable]:
     """Yield how much training the average and each task needed to reach the threshold, where it is known."""
-    found = [method.reaching for method in comparison.methods]
-    known = next((each for each in found if each), None)
+    by_method = [method.reaching for method in comparison.methods]
+    known = next((each for each in by_method if each), None)
     if known is None:
         return
     sign = "≥" if comparison.score.higher_is_better else "≤"
     alike = len({each.threshold for each in known.values()}) == 1
     aim = f"{sign} {known[AVERAGE].threshold:g}" if alike else f"the score where {comparison.baseline} ends"
-    averages = [each.get(AVERAGE) for each in found]
+    averages = [each.get(AVERAGE) for each in by_method]
     counted = "environment steps" if comparison.played else "updates"
     yield StackedTable(
         f"Training until {aim}: median over runs of the first evaluation there, others censored",
@@ -38,24 +38,24 @@ def reaching(comparison: Comparison, names: Column) -> Iterator[StackedTable]:
             Column(counted, map(_amount, averages)),
         ],
         tuple(
-            Column(f"{task}: {comparison.unit}s", (_units(each.get(task)) for each in found))
+            Column(f"{task}: {comparison.unit}s", (_units(each.get(task)) for each in by_method))
             for task in comparison.tasks
         ),
     )
 
 
-def _units(found: Reaching | None) -> str:
+def _units(reached: Reaching | None) -> str:
     """Return the median, or how far the runs were followed that did not arrive."""
-    if found is None:
+    if reached is None:
         return NOTHING
-    return number(found.units, 0) if found.units is not None else f"> {number(found.longest, 0)}"
+    return number(reached.units, 0) if reached.units is not None else f"> {number(reached.longest, 0)}"
 
 
-def _amount(found: Reaching | None) -> str:
+def _amount(reached: Reaching | None) -> str:
     """Return the same in environment steps or updates."""
-    if found is None:
+    if reached is None:
         return NOTHING
-    return number(found.amount, 0) if found.amount is not None else f"> {number(found.largest, 0)}"
+    return number(reached.amount, 0) if reached.amount is not None else f"> {number(reached.largest, 0)}"
 
 
 def sharing(comparison: Comparison, names: Column) -> Iterator[StackedTable]:

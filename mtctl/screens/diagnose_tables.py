@@ -164,16 +164,16 @@ def experiment_tables(diagnosis: Diagnosis) -> Iterator[StackedTable]:
     """Yield the counterfactual trainings, a table for each task that they are about."""
     states = {state.task: state for state in diagnosis.states}
     for task in dict.fromkeys(each.task for each in diagnosis.experiments):
-        found = [each for each in diagnosis.experiments if each.task == task]
-        yield _experiments(task, states.get(task), found)
+        experiments = [each for each in diagnosis.experiments if each.task == task]
+        yield _experiments(task, states.get(task), experiments)
 
 
-def _experiments(task: str, as_is: TaskState | None, found: Sequence[Experiment]) -> StackedTable:
+def _experiments(task: str, as_is: TaskState | None, experiments: Sequence[Experiment]) -> StackedTable:
     never = as_is is None or as_is.steps is None
-    names = [each.name for each in found]
-    steps = [_steps(each.steps, each.watched) for each in found]
-    speedups = [_speedup(each.speedup, bound=never and each.name != "as is") for each in found]
-    skills = [share(each.skill) for each in found]
+    names = [each.name for each in experiments]
+    steps = [_steps(each.steps, each.watched) for each in experiments]
+    speedups = [_speedup(each.speedup, bound=never and each.name != "as is") for each in experiments]
+    skills = [share(each.skill) for each in experiments]
     return StackedTable(
         f"Experiments on {task}: one thing changed, same seed, weights and batches",
         Column("changed", names, text=True),
@@ -189,8 +189,8 @@ def _steps(steps: float | None, watched: int) -> str:
     return f"> {watched:,}" if steps is None else number(steps, 0)
 
 
-def _speedup(found: float | None, *, bound: bool) -> str:
-    return NOTHING if found is None else f"{'≥ ' if bound else ''}{number(found)} ×"
+def _speedup(speedup: float | None, *, bound: bool) -> str:
+    return NOTHING if speedup is None else f"{'≥ ' if bound else ''}{number(speedup)} ×"
 
 
 def fixes_table(diagnosis: Diagnosis) -> StackedTable:
@@ -238,11 +238,11 @@ def decimals(reference: float | None) -> int:
     return 2 if not reference else max(0, _DIGITS - 1 - floor(log10(abs(reference))))
 
 
-def bounds(found: Interval | None, digits: int) -> str:
+def bounds(ends: Interval | None, digits: int) -> str:
     """Return "[+low, +high]"."""
-    if found is None:
+    if ends is None:
         return NOTHING
-    return f"[{number(found.low, digits, sign=True)}, {number(found.high, digits, sign=True)}]"
+    return f"[{number(ends.low, digits, sign=True)}, {number(ends.high, digits, sign=True)}]"
 
 
 def worst_hit(trial: Trial) -> str:

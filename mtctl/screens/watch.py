@@ -82,8 +82,8 @@ def so_far_tables(runs: Sequence[Followed]) -> Iterator[StackedTable]:
         if each.run is not None and each.progress is not None and each.progress.evaluations:
             key = each.run.unit, each.run.score.name, each.run.tasks
             kinds.setdefault(key, []).append(_Evaluated(each.run, each.progress))
-    for found in kinds.values():
-        yield _so_far(found)
+    for evaluated in kinds.values():
+        yield _so_far(evaluated)
 
 
 def _so_far(runs: Sequence[_Evaluated]) -> StackedTable:
