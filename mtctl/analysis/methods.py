@@ -147,10 +147,8 @@ def build_methods(
     differences = _differences(groups, reference)
     ranks = mean_ranks([_means(group) for group in groups], higher_is_better=_higher(reference))
     return [
-        _method(group, reference, difference, rank, reached, shared, seed)
-        for group, difference, rank, reached, shared in zip(
-            groups, differences, ranks, reaching, sharing, strict=True
-        )
+        _method(group, reference, differences.get(group.label), rank, reached, shared, seed)
+        for group, rank, reached, shared in zip(groups, ranks, reaching, sharing, strict=True)
     ]
 
 
@@ -254,31 +252,25 @@ def _improvement(matrix: bootstrap.Array, reference: Group, seed: int) -> Aggreg
     return Aggregate(bootstrap.probability_of_improvement(own, base), interval)
 
 
-def _differences(groups: Sequence[Group], reference: Group) -> list[Difference | None]:
-    """Return each method's difference to the baseline, adjusted for how many there are."""
+def _differences(groups: Sequence[Group], reference: Group) -> dict[str, Difference]:
+    """Return the other methods' differences to the baseline by label, adjusted for how many there are."""
     base = reference.averages()
-    pairs = [None if group is reference else _paired(group.averages(), base) for group in groups]
-    alone = [
-        None if group is reference or values is None else _alone(group.averages(), base, values)
-        for group, values in zip(groups, pairs, strict=True)
-    ]
-    tested = [each.p_value for each in alone if each is not None and each.p_value is not None]
-    adjusted = iter(holm(tested))
-    return [
-        each
-        if each is None or values is None or each.p_value is None
-        else _adjusted(each, values, next(adjusted), len(tested))
-        for each, values in zip(alone, pairs, strict=True)
-    ]
-
-
-def _paired(method: Mapping[int, float], reference: Mapping[int, float]) -> list[float]:
-    return [method[seed] - reference[seed] for seed in method if seed in reference]
+    averages = {group.label: group.averages() for group in groups if group is not reference}
+    paired = {
+        label: [method[seed] - base[seed] for seed in method if seed in base]
+        for label, method in averages.items()
+    }
+    differences = {label: _alone(averages[label], base, paired[label]) for label in averages}
+    p_values = {label: each.p_value for label, each in differences.items() if each.p_value is not None}
+    for label, adjusted in zip(p_values, holm(list(p_values.values())), strict=True):
+        differences[label] = _adjusted(differences[label], paired[label], adjusted, len(p_values))
+    return differences
 
 
 def _alone(
     method: Mapping[int, float], reference: Mapping[int, float], paired: Sequence[float]
 ) -> Difference:
+    """Return a difference as it is among no others."""
     if not paired:
         return Difference(mean_of(list(method.values())) - mean_of(list(reference.values())), None, 0, None)
     difference = estimate(paired)

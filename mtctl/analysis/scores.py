@@ -46,11 +46,6 @@ class ScoredRun:
     training: TrainingSummary | None = None
     selection: Selection | None = None
 
-    @property
-    def identity(self) -> tuple[str, str, int]:
-        """Return what decides a run: its recipe's name and hash, and its seed."""
-        return identity(self.run)
-
     def mean(self, task: str, items: int) -> float:
         """Return a task's mean score over its first items; over all of them where only the mean is known."""
         scored = self.tasks[task]

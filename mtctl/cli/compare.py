@@ -8,20 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtctl.cli.comparing import (
-    BaselineOption,
-    BootstrapSeedOption,
-    Checkpoint,
-    CheckpointOption,
-    Choice,
-    MatchOption,
-    MismatchOption,
-    PartialOption,
-    Paths,
-    ReferenceOption,
-    ThresholdOption,
-    compared,
-)
+from mtctl.cli import comparing
 from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
@@ -43,16 +30,16 @@ class PlotFormat(StrEnum):
 
 
 def compare(
-    paths: Paths,
+    paths: comparing.Paths,
     *,
-    baseline: BaselineOption = None,
-    checkpoint: CheckpointOption = Checkpoint.LAST,
-    match: MatchOption = None,
-    include_partial: PartialOption = False,
-    allow_mismatch: MismatchOption = False,
-    threshold: ThresholdOption = None,
-    reference: ReferenceOption = None,
-    bootstrap_seed: BootstrapSeedOption = 0,
+    baseline: comparing.BaselineOption = None,
+    checkpoint: comparing.CheckpointOption = comparing.Checkpoint.LAST,
+    match: comparing.MatchOption = None,
+    include_partial: comparing.PartialOption = False,
+    allow_mismatch: comparing.MismatchOption = False,
+    threshold: comparing.ThresholdOption = None,
+    reference: comparing.ReferenceOption = None,
+    bootstrap_seed: comparing.BootstrapSeedOption = 0,
     watch: Annotated[bool, typer.Option("--watch", help="Follow running trainings, then compare.")] = False,
     interval: Annotated[
         float | None,
@@ -84,11 +71,11 @@ def compare(
     form = _form(json=as_json, csv=as_csv, markdown=as_markdown, latex=as_latex)
     if plot is not None:
         _require_plots(plot)
-    choice = Choice(
+    choice = comparing.Choice(
         paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint
     )
     _wait(paths, interval, watch=watch)
-    comparison = compared(choice)
+    comparison = comparing.compared(choice)
     _tell(comparison, form, published=reference is not None)
     if plot is not None:
         _plot(comparison, plot, plot_format or [PlotFormat.PNG])

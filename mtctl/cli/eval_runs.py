@@ -85,7 +85,7 @@ def _tell(results: Results, runs: int, stop: Stop, *, as_json: bool) -> int:
         return int(ExitCode.INTERRUPTED)
     by_method = _by_method(selections)
     if as_json:
-        bias = {label: estimate_entry(mean_bias(found)) for label, found in by_method.items()}
+        bias = {label: estimate_entry(mean_bias(seeds)) for label, seeds in by_method.items()}
         failed = [{"run": str(run.path), "message": error.message} for run, error in failures]
         write_json({"schema": _SCHEMA, "evaluations": entries, "selection_bias": bias, "failed": failed})
     elif selections:

@@ -8,20 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mtctl.cli.comparing import (
-    BaselineOption,
-    BootstrapSeedOption,
-    Checkpoint,
-    CheckpointOption,
-    Choice,
-    MatchOption,
-    MismatchOption,
-    PartialOption,
-    Paths,
-    ReferenceOption,
-    ThresholdOption,
-    compared,
-)
+from mtctl.cli import comparing
 from mtctl.errors import MtctlError
 from mtctl.text import command_line
 
@@ -31,20 +18,20 @@ _ELSEWHERE = "choose another place with --output"
 
 def report(
     context: typer.Context,
-    paths: Paths,
+    paths: comparing.Paths,
     *,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Where the page is written.")
     ] = _OUTPUT,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="The page's title.")] = None,
-    baseline: BaselineOption = None,
-    checkpoint: CheckpointOption = Checkpoint.LAST,
-    match: MatchOption = None,
-    include_partial: PartialOption = False,
-    allow_mismatch: MismatchOption = False,
-    threshold: ThresholdOption = None,
-    reference: ReferenceOption = None,
-    bootstrap_seed: BootstrapSeedOption = 0,
+    baseline: comparing.BaselineOption = None,
+    checkpoint: comparing.CheckpointOption = comparing.Checkpoint.LAST,
+    match: comparing.MatchOption = None,
+    include_partial: comparing.PartialOption = False,
+    allow_mismatch: comparing.MismatchOption = False,
+    threshold: comparing.ThresholdOption = None,
+    reference: comparing.ReferenceOption = None,
+    bootstrap_seed: comparing.BootstrapSeedOption = 0,
     diagnosis: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Include a document of `mtctl diagnose --json`; repeatable."),
@@ -74,11 +61,11 @@ def report(
         raise MtctlError("--title is empty", hint="leave it out, or give a title")
     file_diagnoses = {path: read_diagnosis(path) for path in dict.fromkeys(diagnosis or [])}
     histories = Histories()
-    choice = Choice(
+    choice = comparing.Choice(
         paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint
     )
     with _waiting("reading what the runs recorded"):
-        comparison = compared(choice, histories.summary)
+        comparison = comparing.compared(choice, histories.summary)
     study = published_about(comparison.problem) if reference else None
     with _waiting(f"diagnosing {sum(len(method.paths) for method in comparison.methods):,} runs"):
         run_diagnoses = diagnosed_runs(comparison, histories.of)
