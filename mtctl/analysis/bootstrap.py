@@ -60,11 +60,14 @@ def bootstrap_interval(
     Returns:
         The interval; None for one seed, of which none can be had.
     """
+    drawn = resampled(scores, seed, resamples)
+    return None if drawn is None else percentile_interval(statistic(drawn))
+
+
+def resampled(scores: Array, seed: int, resamples: int = RESAMPLES) -> Array | None:
+    """Return stratified resamples of scores [seeds, tasks]: [resamples, seeds, tasks]; None for one seed."""
     seeds, tasks = scores.shape
-    if seeds == 1:
-        return None
-    drawn = _draws(seed, resamples, seeds, tasks)
-    return percentile_interval(statistic(scores[drawn, np.arange(tasks)]))
+    return None if seeds == 1 else scores[_draws(seed, resamples, seeds, tasks), np.arange(tasks)]
 
 
 def percentile_interval(values: Array) -> Interval:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -37,12 +38,13 @@ class Outcomes:
 def count_outcomes(tasks: Iterable[TaskScores], score: RecordedScore) -> Outcomes:
     """Count what became of the items of one or several tasks."""
     evaluated = list(tasks)
-    scores = [value for task in evaluated for value in task.scores]
-    successes = None if score.success is None else sum(map(score.succeeds, scores))
-    ends = dict.fromkeys(score.outcomes, 0)
-    for end in (end for task in evaluated for end in task.outcomes or ()):
-        ends[end] = ends.get(end, 0) + 1
-    return Outcomes(len(scores), successes, ends)
+    successes = None
+    if score.success is not None:
+        successes = sum(score.count_successes(task.scores) for task in evaluated)
+    ends = Counter(dict.fromkeys(score.outcomes, 0))
+    for task in evaluated:
+        ends.update(task.outcomes or ())
+    return Outcomes(sum(len(task.scores) for task in evaluated), successes, dict(ends))
 
 
 def outcomes_of_means(task: TaskMeans, score: RecordedScore) -> Outcomes:

@@ -162,6 +162,7 @@ def _method(
     seed: int,
 ) -> ComparedMethod:
     first, averages, matrix = group.runs[0].run, group.averages(), _matrix(group)
+    drawn = bootstrap.resampled(matrix, seed)
     tasks = {task: TaskScore(estimate(group.scores(task)), group.outcomes(task)) for task in group.tasks}
     return ComparedMethod(
         label=group.label,
@@ -175,7 +176,7 @@ def _method(
         aggregates={
             name: Aggregate(
                 float(statistic(matrix)),
-                bootstrap.bootstrap_interval(matrix, statistic, seed),
+                None if drawn is None else bootstrap.percentile_interval(statistic(drawn)),
             )
             for name, statistic in AGGREGATES.items()
         },

@@ -77,6 +77,9 @@ def _differing(
 
     That a task which only some runs have is defined only there needs no saying: `not_common` are these tasks.
     """
+    first = values[0][1]
+    if isinstance(first, str | bool) and all(value is first or value == first for _, value in values):
+        return []
     objects = [(path, value) for path, value in values if isinstance(value, dict)]
     if len(objects) < len(values):
         texts = (

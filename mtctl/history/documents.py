@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -37,6 +38,7 @@ Number = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
+@lru_cache(maxsize=1024)  # the same few words end every item of an evaluation
 def _printable(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError("input should be printable text")

@@ -106,8 +106,8 @@ def _total(widths: Sequence[int]) -> int:
 
 def _rendered(columns: Sequence[Column], console: Console, options: ConsoleOptions) -> Iterator[Segment]:
     """Draw columns side by side, the headers' last lines on one line above a rule."""
-    first, *others = _widths(columns, options.max_width)
-    widths = [first + 1, *others]  # names stand a cell further off than numbers from each other
+    planned = _widths(columns, options.max_width)
+    widths = [planned[0] + 1, *planned[1:]]  # names stand a cell further off than numbers from each other
     headers = [
         [line.plain.rstrip() for line in Text(column.header).wrap(console, width, overflow="fold")]
         for column, width in zip(columns, widths, strict=True)
@@ -118,7 +118,7 @@ def _rendered(columns: Sequence[Column], console: Console, options: ConsoleOptio
     yield Segment(("-" if options.ascii_only else "─") * (_total(widths) - 1))
     yield Segment.line()
     for row in zip(*(column.cells for column in columns), strict=True):
-        yield from _lines(columns, widths, list(map(_cell, columns, row, widths)))
+        yield from _lines(columns, widths, list(map(_cell, columns, row, planned, widths)))
 
 
 def _lines(
@@ -138,11 +138,11 @@ def _lines(
         yield Segment.line()
 
 
-def _cell(column: Column, cell: str, width: int) -> list[str]:
-    """Return the lines of a cell."""
-    if not column.text or cell_len(cell) <= width:
+def _cell(column: Column, cell: str, planned: int, width: int) -> list[str]:
+    """Return the lines of a cell, folded at the planned width; what cannot be folded has the whole width."""
+    if not column.text or cell_len(cell) <= planned:
         return [cell]
-    return [part for line in fold(cell, width).split("\n") for part in chop_cells(line, width)]
+    return [part for line in fold(cell, planned).split("\n") for part in chop_cells(line, width)]
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int]:
