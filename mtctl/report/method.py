@@ -91,12 +91,8 @@ def _tests(comparison: Comparison, level: str) -> Iterator[tuple[str, str]]:
 
 def _protocol(runs: Sequence[Run]) -> str:
     """Return how tasks are defined and scored; one line if all runs agree."""
-    definitions = dict.fromkeys(_shown(run.definition) for run in runs)
-    return "; or ".join(definitions)
-
-
-def _shown(definition: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {text}" for key, text in _leaves(definition))
+    shown = (", ".join(f"{key} {text}" for key, text in _leaves(run.definition)) for run in runs)
+    return "; or ".join(dict.fromkeys(shown))
 
 
 def _leaves(value: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:

@@ -45,17 +45,16 @@ def reaching(comparison: Comparison, names: Column) -> Iterator[StackedTable]:
 
 
 def _units(reached: Reaching | None) -> str:
-    """Return the median, or how far the runs were followed that did not arrive."""
-    if reached is None:
-        return NOTHING
-    return number(reached.units, 0) if reached.units is not None else f"> {number(reached.longest, 0)}"
+    return NOTHING if reached is None else _censored(reached.units, reached.longest)
 
 
 def _amount(reached: Reaching | None) -> str:
-    """Return the same in environment steps or updates."""
-    if reached is None:
-        return NOTHING
-    return number(reached.amount, 0) if reached.amount is not None else f"> {number(reached.largest, 0)}"
+    return NOTHING if reached is None else _censored(reached.amount, reached.largest)
+
+
+def _censored(median: float | None, longest: float | None) -> str:
+    """Return the median, or how far the runs were followed that did not arrive."""
+    return number(median, 0) if median is not None else f"> {number(longest, 0)}"
 
 
 def sharing(comparison: Comparison, names: Column) -> Iterator[StackedTable]:
