@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mtctl.errors import MtctlError
+from mtctl.history.decoding import count_lines
 from mtctl.history.history import History, read_history
 from mtctl.history.runs import read_run
 from tests.history.runs_factory import epochs, summary, write_run, write_windows_run
@@ -133,3 +134,7 @@ def test_a_number_beyond_all_that_are_held_is_named(tmp_path: Path) -> None:
     (path / "metrics.jsonl").write_text("\n".join(lines))
     assert "metrics.jsonl:2" in (text := refusal(path))
     assert "signals.gradient_norm.windy: number out of range" in text
+
+
+def test_line_breaks_are_counted_in_files_of_any_length() -> None:
+    assert [count_lines(b"ab\n" * lines + b"c") for lines in (0, 1, 100_000)] == [0, 1, 100_000]
