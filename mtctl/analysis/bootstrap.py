@@ -10,6 +10,7 @@ Source: Agarwal et al., "Deep reinforcement learning at the edge of the statisti
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ Array: TypeAlias = NDArray[np.float64]
 RESAMPLES = 2_000
 """Ends of an interval then move by one or two hundredths of its width from one generator to another."""
 _TRIMMED = 0.25
+_ENDS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
 
 
 def mean_score(scores: Array) -> Array:
@@ -45,35 +47,32 @@ def interquartile_mean(scores: Array) -> Array:
 
 
 def bootstrap_interval(
-    scores: Array,
-    statistic: Callable[[Array], Array],
-    rng: np.random.Generator,
-    *,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
+    scores: Array, statistic: Callable[[Array], Array], seed: int, *, resamples: int = RESAMPLES
 ) -> Interval | None:
     """Return the stratified percentile interval of an aggregate.
 
     Args:
         scores: [seeds, tasks].
         statistic: [..., seeds, tasks] → [...].
-        rng: where the resamples come from.
+        seed: of the generator that draws the resamples: for all matrices of one shape the same ones.
         resamples: how many.
-        level: the interval's confidence.
 
     Returns:
         The interval; None for one seed, of which none can be had.
     """
+    drawn = resampled(scores, seed, resamples)
+    return None if drawn is None else percentile_interval(statistic(drawn))
+
+
+def resampled(scores: Array, seed: int, resamples: int = RESAMPLES) -> Array | None:
+    """Return stratified resamples of scores [seeds, tasks]: [resamples, seeds, tasks]; None for one seed."""
     seeds, tasks = scores.shape
-    if seeds == 1:
-        return None
-    drawn = rng.integers(seeds, size=(resamples, seeds, tasks))
-    return percentile_interval(statistic(scores[drawn, np.arange(tasks)]), level)
+    return None if seeds == 1 else scores[_draws(seed, resamples, seeds, tasks), np.arange(tasks)]
 
 
-def percentile_interval(values: Array, level: float = LEVEL) -> Interval:
-    """Return the interval that `level` of the values [resamples] lie in, as much on either side outside."""
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+def percentile_interval(values: Array) -> Interval:
+    """Return the interval that `LEVEL` of the values [resamples] lie in, as much on either side outside."""
+    low, high = np.quantile(values, _ENDS)
     return Interval(float(low), float(high))
 
 
@@ -90,21 +89,15 @@ def probability_of_improvement(method: Array, reference: Array) -> float:
 
 
 def improvement_interval(
-    method: Array,
-    reference: Array,
-    rng: np.random.Generator,
-    *,
-    resamples: int = RESAMPLES,
-    level: float = LEVEL,
+    method: Array, reference: Array, seed: int, *, resamples: int = RESAMPLES
 ) -> Interval | None:
     """Return the stratified percentile interval of the probability of improvement.
 
     Args:
         method: [seeds, tasks], higher is better.
         reference: [other seeds, tasks].
-        rng: where the resamples come from.
+        seed: of the generator that draws the resamples.
         resamples: how many.
-        level: the interval's confidence.
 
     Returns:
         The interval; None where one of the two has one seed.
@@ -112,20 +105,20 @@ def improvement_interval(
     if min(len(method), len(reference)) == 1:
         return None
     wins = _wins(method, reference).transpose(2, 0, 1)
-    own, others = (_counts(len(scores), scores.shape[1], rng, resamples) for scores in (method, reference))
+    own, others = _counts(seed, resamples, (len(method), len(reference)), method.shape[1])
     pairs = len(method) * len(reference)
-    return percentile_interval((((own @ wins) * others).sum(-1) / pairs).mean(0), level)
+    return percentile_interval((((own @ wins) * others).sum(-1) / pairs).mean(0))
 
 
 def performance_profile(
-    scores: Array, thresholds: Array, rng: np.random.Generator, *, resamples: int = RESAMPLES
+    scores: Array, thresholds: Array, seed: int, *, resamples: int = RESAMPLES
 ) -> tuple[Array, Array | None]:
     """Return the share of runs and tasks that score above each threshold, and its interval.
 
     Args:
         scores: [seeds, tasks].
         thresholds: [K].
-        rng: where the resamples come from.
+        seed: of the generator that draws the resamples.
         resamples: how many.
 
     Returns:
@@ -136,8 +129,8 @@ def performance_profile(
     seeds, tasks = scores.shape
     if seeds == 1:
         return shares, None
-    drawn = (_counts(seeds, tasks, rng, resamples) @ above.transpose(1, 0, 2) / seeds).mean(0)
-    return shares, np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    (counts,) = _counts(seed, resamples, (seeds,), tasks)
+    return shares, np.quantile((counts @ above.transpose(1, 0, 2) / seeds).mean(0), _ENDS, axis=0)
 
 
 def _wins(method: Array, reference: Array) -> Array:
@@ -145,6 +138,17 @@ def _wins(method: Array, reference: Array) -> Array:
     return (np.sign(method[:, None] - reference[None]) + 1) / 2
 
 
-def _counts(seeds: int, tasks: int, rng: np.random.Generator, resamples: int) -> Array:
-    """Return how often each seed is in each task's resample: [tasks, resamples, seeds]."""
-    return rng.multinomial(seeds, np.full(seeds, 1 / seeds), (tasks, resamples)).astype(np.float64)
+@lru_cache(maxsize=4)
+def _draws(seed: int, resamples: int, seeds: int, tasks: int) -> NDArray[np.int64]:
+    """Return which seeds are in each task's resample: [resamples, seeds, tasks]."""
+    return np.random.default_rng(seed).integers(seeds, size=(resamples, seeds, tasks))
+
+
+@lru_cache(maxsize=4)
+def _counts(seed: int, resamples: int, seeds: tuple[int, ...], tasks: int) -> tuple[Array, ...]:
+    """Return how often each seed is in each task's resample, for each method: [tasks, resamples, seeds]."""
+    rng = np.random.default_rng(seed)
+    return tuple(
+        rng.multinomial(count, np.full(count, 1 / count), (tasks, resamples)).astype(np.float64)
+        for count in seeds
+    )

@@ -18,9 +18,9 @@ from mtctl.analysis.selection import selection_notes
 from mtctl.analysis.sharing import sharing
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
-from mtctl.history.course import CourseReader, TrainingSummary, recorded_course
 from mtctl.history.formats import RecordedScore
 from mtctl.history.records import EvaluationRecord
+from mtctl.history.summary import SummaryReader, TrainingSummary, recorded_summary
 
 SEED = 0
 """Of the generator that resamples: the same runs always have the same intervals."""
@@ -75,7 +75,7 @@ def compare(
     threshold: float | None = None,
     seed: int = SEED,
     checkpoint: str = layout.LAST,
-    read: CourseReader = recorded_course,
+    read: SummaryReader = recorded_summary,
 ) -> Comparison:
     """Compare the runs under `paths`.
 
@@ -108,16 +108,16 @@ def compare(
     items = min(entry.items for entry in scored)
     groups = group_runs(scored, tasks, items)
     reference = find_baseline(groups, baseline, left_out)
-    known = [[entry.course or read(entry.run) for entry in group.runs] for group in groups]
-    courses = [[course for course in each if course is not None] for each in known]
+    known = [[entry.training or read(entry.run) for entry in group.runs] for group in groups]
+    trainings = [[training for training in each if training is not None] for each in known]
     methods = build_methods(
         groups,
         reference,
-        reaching=_reaching(courses, groups.index(reference), reference, threshold),
-        sharing=[sharing(each, tasks) for each in courses],
+        reaching=_reaching(trainings, groups.index(reference), reference, threshold),
+        sharing=[sharing(each, tasks) for each in trainings],
         seed=seed,
     )
-    unknown = sum(course is None for each in known for course in each)
+    unknown = sum(training is None for each in known for training in each)
     first = scored[0].run
     methods.sort(key=lambda method: method.average.mean, reverse=first.score.higher_is_better)
     return Comparison(
@@ -147,7 +147,7 @@ def _score(
     paths: Iterable[Path],
     match: Budget | None,
     checkpoint: str,
-    read: CourseReader,
+    read: SummaryReader,
     *,
     include_partial: bool,
 ) -> tuple[list[ScoredRun], list[LeftOut], Matched | None]:
@@ -169,9 +169,9 @@ def _score(
 def _selection_notes(groups: Sequence[Group], items: int) -> Iterator[str]:
     """Say how best checkpoints were selected, where they are compared."""
     run = groups[0].runs[0].run
-    found = {group.label: group.selections for group in groups if group.selections}
-    if found:
-        yield from selection_notes(found, run.item, items, higher_is_better=run.score.higher_is_better)
+    selections = {group.label: group.selections for group in groups if group.selections}
+    if selections:
+        yield from selection_notes(selections, run.item, items, higher_is_better=run.score.higher_is_better)
 
 
 def _nothing_to_compare(left_out: Sequence[LeftOut]) -> MtctlError:
@@ -194,11 +194,11 @@ def _common_tasks(scored: Sequence[ScoredRun]) -> tuple[str, ...]:
 
 
 def _reaching(
-    courses: Sequence[Sequence[TrainingSummary]], baseline: int, reference: Group, threshold: float | None
+    trainings: Sequence[Sequence[TrainingSummary]], baseline: int, reference: Group, threshold: float | None
 ) -> list[dict[str, Reaching]]:
     """Return how much training each method needed, to the average's threshold and to each task's."""
     tasks, score = reference.tasks, reference.runs[0].run.score
-    read = [followed([course.evaluations for course in each], tasks) for each in courses]
+    read = [followed([training.evaluations for training in each], tasks) for each in trainings]
     wanted = thresholds(score.success if threshold is None else threshold, read[baseline], tasks)
 
     def arrivals(runs: Sequence[Sequence[EvaluationRecord]], name: str) -> list[Arrival]:

@@ -66,17 +66,13 @@ def arrival(
     for record in records:
         score = mean_over(record, tasks)
         if score >= threshold if higher_is_better else score <= threshold:
-            return _arrival(record, reached=True)
-    return _arrival(records[-1], reached=False)
+            return Arrival(True, record.unit, record.amount)
+    return Arrival(False, records[-1].unit, records[-1].amount)
 
 
 def mean_over(record: EvaluationRecord, tasks: Sequence[str]) -> float:
     """Return the mean over tasks of an evaluation's means."""
     return mean_of([record.tasks[task].mean for task in tasks])
-
-
-def _arrival(record: EvaluationRecord, *, reached: bool) -> Arrival:
-    return Arrival(reached, record.unit, record.amount)
 
 
 def reaching(threshold: float, arrivals: Sequence[Arrival]) -> Reaching:

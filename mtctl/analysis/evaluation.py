@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -37,27 +38,20 @@ class Outcomes:
 def count_outcomes(tasks: Iterable[TaskScores], score: RecordedScore) -> Outcomes:
     """Count what became of the items of one or several tasks."""
     evaluated = list(tasks)
-    scores = [value for task in evaluated for value in task.scores]
-    successes = None if score.success is None else sum(map(score.succeeds, scores))
-    ends = dict.fromkeys(score.outcomes, 0)
-    for end in (end for task in evaluated for end in task.outcomes or ()):
-        ends[end] = ends.get(end, 0) + 1
-    return Outcomes(len(scores), successes, ends)
-
-
-def outcomes_of_means(tasks: Iterable[TaskMeans], score: RecordedScore) -> Outcomes:
-    """Count what became of the items of tasks of which an evaluation during training kept the counts."""
-    evaluated = list(tasks)
-    rates = [task.success_rate for task in evaluated]
-    successes = [
-        round(rate * task.items) for rate, task in zip(rates, evaluated, strict=True) if rate is not None
-    ]
-    ends = dict.fromkeys(score.outcomes, 0)
+    successes = None
+    if score.success is not None:
+        successes = sum(score.count_successes(task.scores) for task in evaluated)
+    ends = Counter(dict.fromkeys(score.outcomes, 0))
     for task in evaluated:
-        for end, count in (task.outcomes or {}).items():
-            ends[end] = ends.get(end, 0) + count
-    items = sum(task.items for task in evaluated)
-    return Outcomes(items, None if None in rates else sum(successes), ends)
+        ends.update(task.outcomes or ())
+    return Outcomes(sum(len(task.scores) for task in evaluated), successes, dict(ends))
+
+
+def outcomes_of_means(task: TaskMeans, score: RecordedScore) -> Outcomes:
+    """Count what became of a task's items, of which an evaluation during training kept the counts."""
+    rate = task.success_rate
+    ends = {**dict.fromkeys(score.outcomes, 0), **(task.outcomes or {})}
+    return Outcomes(task.items, None if rate is None else round(rate * task.items), ends)
 
 
 def merge_outcomes(counted: Iterable[Outcomes]) -> Outcomes:

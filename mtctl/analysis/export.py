@@ -105,12 +105,12 @@ def _method(method: ComparedMethod) -> dict[str, Any]:
             "p_holm": difference.adjusted if difference else None,
             "seeds_needed": difference.seeds_needed if difference else None,
         },
-        "aggregates": {name: _aggregate(found) for name, found in method.aggregates.items()},
+        "aggregates": {name: _aggregate(aggregate) for name, aggregate in method.aggregates.items()},
         "probability_of_improvement": _aggregate(method.improvement),
         "mean_rank": method.rank,
         "relative_change_percent": method.relative_change,
         "verdict": method.verdict,
-        "reaching": {name: asdict(found) for name, found in method.reaching.items()},
+        "reaching": {name: asdict(reached) for name, reached in method.reaching.items()},
         "sharing": asdict(method.sharing) if method.sharing else None,
         "score_per_1000_parameters": method.per_thousand_parameters,
         "parameters": method.parameters.model_dump(),
@@ -127,11 +127,11 @@ def _method(method: ComparedMethod) -> dict[str, Any]:
     }
 
 
-def estimate_entry(found: Estimate | None) -> dict[str, float | None]:
+def estimate_entry(estimate: Estimate | None) -> dict[str, float | None]:
     """Return a mean with what is known of it; without values where there is none."""
-    if found is None:
+    if estimate is None:
         return {**dict.fromkeys(("n", "mean", "sd")), **_interval(None)}
-    return {"n": found.n, "mean": found.mean, "sd": found.sd, **_interval(found.interval)}
+    return {"n": estimate.n, "mean": estimate.mean, "sd": estimate.sd, **_interval(estimate.interval)}
 
 
 def selection_entry(selection: Selection) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def selection_entry(selection: Selection) -> dict[str, Any]:
         "unit": selection.place,
         "evaluations": selection.evaluations,
         "ties": selection.ties,
-        "tasks": {task: _rescored(found) for task, found in selection.tasks.items()},
+        "tasks": {task: _rescored(rescored) for task, rescored in selection.tasks.items()},
         "average": _rescored(selection.average),
         "last": None
         if last is None
@@ -149,27 +149,30 @@ def selection_entry(selection: Selection) -> dict[str, Any]:
     }
 
 
-def _rescored(found: Rescored) -> dict[str, Any]:
+def _rescored(rescored: Rescored) -> dict[str, Any]:
     return {
-        "selected_for": found.recorded,
-        "items": found.items,
-        "fresh": estimate_entry(found.fresh),
-        "bias": {"mean": found.bias, **_interval(found.interval)},
+        "selected_for": rescored.recorded,
+        "items": rescored.items,
+        "fresh": estimate_entry(rescored.fresh),
+        "bias": {"mean": rescored.bias, **_interval(rescored.interval)},
     }
 
 
-def _aggregate(found: Aggregate | None) -> dict[str, float | None]:
-    return {"value": found.value if found else None, **_interval(found.interval if found else None)}
-
-
-def _interval(found: Interval | None) -> dict[str, float | None]:
-    return {"low": found.low, "high": found.high} if found else {"low": None, "high": None}
-
-
-def _outcomes(found: Outcomes) -> dict[str, Any]:
+def _aggregate(aggregate: Aggregate | None) -> dict[str, float | None]:
     return {
-        "items": found.items,
-        "successes": found.successes,
-        "success_rate": found.success_rate,
-        "outcomes": dict(found.ends),
+        "value": aggregate.value if aggregate else None,
+        **_interval(aggregate.interval if aggregate else None),
+    }
+
+
+def _interval(interval: Interval | None) -> dict[str, float | None]:
+    return {"low": interval.low, "high": interval.high} if interval else {"low": None, "high": None}
+
+
+def _outcomes(outcomes: Outcomes) -> dict[str, Any]:
+    return {
+        "items": outcomes.items,
+        "successes": outcomes.successes,
+        "success_rate": outcomes.success_rate,
+        "outcomes": dict(outcomes.ends),
     }

@@ -41,9 +41,9 @@ class Group:
         """Return how each seed's best checkpoint was selected; nothing where final policies are compared."""
         return [entry.selection for entry in self.runs if entry.selection is not None]
 
-    def outcomes(self, tasks: Sequence[str]) -> Outcomes:
-        """Count what became of all seeds' items of some tasks."""
-        return merge_outcomes(entry.outcomes(tasks, self.items) for entry in self.runs)
+    def outcomes(self, task: str) -> Outcomes:
+        """Count what became of all seeds' items of a task."""
+        return merge_outcomes(entry.outcomes(task, self.items) for entry in self.runs)
 
 
 def group_runs(scored: Sequence[ScoredRun], tasks: tuple[str, ...], items: int) -> list[Group]:
@@ -98,12 +98,12 @@ def find_baseline(groups: Sequence[Group], wanted: str | None, left_out: Sequenc
     if wanted is None:
         plain = [group for name in DEFAULT_BASELINES for group in named(name)]
         return (plain or groups)[0]
-    found = named(wanted)
-    if len(found) == 1:
-        return found[0]
+    candidates = named(wanted)
+    if len(candidates) == 1:
+        return candidates[0]
     labels = [group.label for group in groups]
-    if found:
-        options = ", ".join(group.label for group in found)
+    if candidates:
+        options = ", ".join(group.label for group in candidates)
         raise MtctlError(
             f"--baseline {wanted} is the name of several recipes", hint=f"choose one of: {options}"
         )

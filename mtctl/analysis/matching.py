@@ -12,9 +12,9 @@ from mtctl.analysis.budgets import Spent
 from mtctl.analysis.scores import LeftOut, ScoredRun, judge_runs
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
-from mtctl.history.course import CourseReader, TrainingSummary, recorded_course
 from mtctl.history.formats import Run
 from mtctl.history.records import EvaluationRecord
+from mtctl.history.summary import SummaryReader, TrainingSummary, recorded_summary
 
 DURING = "monitor"
 """The list of seeds that evaluations during training use."""
@@ -54,7 +54,7 @@ def match_runs(
     by: Budget,
     *,
     include_partial: bool = False,
-    read: CourseReader = recorded_course,
+    read: SummaryReader = recorded_summary,
 ) -> tuple[list[ScoredRun], list[LeftOut], Matched | None]:
     """Score each run by its last evaluation during training within the largest budget that all runs reached.
 
@@ -73,15 +73,15 @@ def match_runs(
     Raises:
         MtctlError: where a path holds no run, a file is corrupt, or a run does not count `by`.
     """
-    found, left_out = judge_runs(paths, partial(_evaluated, read=read), include_partial=include_partial)
-    if not found:
+    evaluated, left_out = judge_runs(paths, partial(_evaluated, read=read), include_partial=include_partial)
+    if not evaluated:
         return [], left_out, None
-    limit = min(_spent(run, _complete(run, course)[-1], by) for run, course in found)
+    limit = min(_spent(run, _complete(run, training)[-1], by) for run, training in evaluated)
     scored = []
-    for run, course in found:
-        within = [record for record in _complete(run, course) if _spent(run, record, by) <= limit]
+    for run, training in evaluated:
+        within = [record for record in _complete(run, training) if _spent(run, record, by) <= limit]
         if within:
-            scored.append(_scored(run, course, within[-1]))
+            scored.append(_scored(run, training, within[-1]))
         else:
             reason = f"has no evaluation within {amount(by, limit)}, the largest budget that all runs reached"
             left_out.append(LeftOut(run, reason, None))
@@ -111,24 +111,24 @@ def match_notes(matched: Matched, runs: Sequence[ScoredRun]) -> Iterator[str]:
         yield f"the time of an evaluation is the run's training time in proportion to its {counted}"
 
 
-def _evaluated(run: Run, read: CourseReader) -> TrainingSummary | LeftOut:
-    if (course := read(run)) is None:
+def _evaluated(run: Run, read: SummaryReader) -> TrainingSummary | LeftOut:
+    if (training := read(run)) is None:
         return LeftOut(run, f"has no {layout.METRICS}, which records its scores during training", None)
-    if _complete(run, course):
-        return course
+    if _complete(run, training):
+        return training
     return LeftOut(run, "was not evaluated during training (`evaluation.every`)", None)
 
 
-def _complete(run: Run, course: TrainingSummary) -> list[EvaluationRecord]:
+def _complete(run: Run, training: TrainingSummary) -> list[EvaluationRecord]:
     """Return the evaluations of all tasks."""
-    return [record for record in course.evaluations if all(task in record.tasks for task in run.tasks)]
+    return [record for record in training.evaluations if all(task in record.tasks for task in run.tasks)]
 
 
-def _scored(run: Run, course: TrainingSummary, record: EvaluationRecord) -> ScoredRun:
+def _scored(run: Run, training: TrainingSummary, record: EvaluationRecord) -> ScoredRun:
     seconds = _spent(run, record, Budget.TIME)
     spent = Spent(record.unit, record.environment_steps, record.updates, seconds)
     return ScoredRun(
-        run, DURING, min(task.items for task in record.tasks.values()), record.tasks, spent, course
+        run, DURING, min(task.items for task in record.tasks.values()), record.tasks, spent, training
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from mtctl.analysis import bootstrap
 from mtctl.analysis.budgets import Spending, spending
 from mtctl.analysis.efficiency import Reaching
-from mtctl.analysis.evaluation import Outcomes
+from mtctl.analysis.evaluation import Outcomes, merge_outcomes
 from mtctl.analysis.grouping import Group
 from mtctl.analysis.selection import mean_bias
 from mtctl.analysis.sharing import Sharing
@@ -147,10 +147,8 @@ def build_methods(
     differences = _differences(groups, reference)
     ranks = mean_ranks([_means(group) for group in groups], higher_is_better=_higher(reference))
     return [
-        _method(group, reference, difference, rank, reached, shared, seed)
-        for group, difference, rank, reached, shared in zip(
-            groups, differences, ranks, reaching, sharing, strict=True
-        )
+        _method(group, reference, differences.get(group.label), rank, reached, shared, seed)
+        for group, rank, reached, shared in zip(groups, ranks, reaching, sharing, strict=True)
     ]
 
 
@@ -164,19 +162,21 @@ def _method(
     seed: int,
 ) -> ComparedMethod:
     first, averages, matrix = group.runs[0].run, group.averages(), _matrix(group)
+    drawn = bootstrap.resampled(matrix, seed)
+    tasks = {task: TaskScore(estimate(group.scores(task)), group.outcomes(task)) for task in group.tasks}
     return ComparedMethod(
         label=group.label,
         name=first.name,
         recipe_hash=first.recipe_hash,
         seeds=tuple(averages),
         paths=tuple(entry.run.path for entry in group.runs),
-        tasks={task: TaskScore(estimate(group.scores(task)), group.outcomes([task])) for task in group.tasks},
+        tasks=tasks,
         average=estimate(list(averages.values())),
         matrix=tuple(map(tuple, matrix.tolist())),
         aggregates={
             name: Aggregate(
                 float(statistic(matrix)),
-                bootstrap.bootstrap_interval(matrix, statistic, np.random.default_rng(seed)),
+                None if drawn is None else bootstrap.percentile_interval(statistic(drawn)),
             )
             for name, statistic in AGGREGATES.items()
         },
@@ -185,7 +185,7 @@ def _method(
         if group is reference
         else relative_change(_means(group), _means(reference), higher_is_better=_higher(reference)),
         improvement=None if group is reference else _improvement(matrix, reference, seed),
-        outcomes=group.outcomes(group.tasks),
+        outcomes=merge_outcomes(task.outcomes for task in tasks.values()),
         spending=spending([entry.run for entry in group.runs], [entry.spent for entry in group.runs]),
         parameters=first.parameters,
         reaching=reaching,
@@ -249,39 +249,33 @@ def mean_ranks(means: Sequence[Sequence[float]], *, higher_is_better: bool) -> l
 def _improvement(matrix: bootstrap.Array, reference: Group, seed: int) -> Aggregate:
     sign = 1 if _higher(reference) else -1
     own, base = sign * matrix, sign * _matrix(reference)
-    interval = bootstrap.improvement_interval(own, base, np.random.default_rng(seed))
+    interval = bootstrap.improvement_interval(own, base, seed)
     return Aggregate(bootstrap.probability_of_improvement(own, base), interval)
 
 
-def _differences(groups: Sequence[Group], reference: Group) -> list[Difference | None]:
-    """Return each method's difference to the baseline, adjusted for how many there are."""
+def _differences(groups: Sequence[Group], reference: Group) -> dict[str, Difference]:
+    """Return the other methods' differences to the baseline by label, adjusted for how many there are."""
     base = reference.averages()
-    pairs = [None if group is reference else _paired(group.averages(), base) for group in groups]
-    alone = [
-        None if group is reference or values is None else _alone(group.averages(), base, values)
-        for group, values in zip(groups, pairs, strict=True)
-    ]
-    tested = [each.p_value for each in alone if each is not None and each.p_value is not None]
-    adjusted = iter(holm(tested))
-    return [
-        each
-        if each is None or values is None or each.p_value is None
-        else _adjusted(each, values, next(adjusted), len(tested))
-        for each, values in zip(alone, pairs, strict=True)
-    ]
-
-
-def _paired(method: Mapping[int, float], reference: Mapping[int, float]) -> list[float]:
-    return [method[seed] - reference[seed] for seed in method if seed in reference]
+    averages = {group.label: group.averages() for group in groups if group is not reference}
+    paired = {
+        label: [method[seed] - base[seed] for seed in method if seed in base]
+        for label, method in averages.items()
+    }
+    differences = {label: _alone(averages[label], base, paired[label]) for label in averages}
+    p_values = {label: each.p_value for label, each in differences.items() if each.p_value is not None}
+    for label, adjusted in zip(p_values, holm(list(p_values.values())), strict=True):
+        differences[label] = _adjusted(differences[label], paired[label], adjusted, len(p_values))
+    return differences
 
 
 def _alone(
     method: Mapping[int, float], reference: Mapping[int, float], paired: Sequence[float]
 ) -> Difference:
+    """Return a difference as it is among no others."""
     if not paired:
         return Difference(mean_of(list(method.values())) - mean_of(list(reference.values())), None, 0, None)
-    found = estimate(paired)
-    return Difference(found.mean, found.interval, found.n, paired_p_value(paired))
+    difference = estimate(paired)
+    return Difference(difference.mean, difference.interval, difference.n, paired_p_value(paired))
 
 
 def _adjusted(difference: Difference, paired: Sequence[float], adjusted: float, tests: int) -> Difference:

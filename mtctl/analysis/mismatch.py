@@ -53,21 +53,21 @@ def find_mismatches(runs: Sequence[ScoredRun]) -> tuple[Mismatch, ...]:
         "score.success": lambda entry: entry.run.score.success,
         "evaluation.seeds": lambda entry: entry.seeds,
     }
-    found = [
+    mismatches = [
         mismatch
         for what, value in properties.items()
         for mismatch in _differing(what, [(entry.run.path, value(entry)) for entry in runs])
     ]
     if len({entry.run.problem for entry in runs}) > 1:
-        return tuple(found)
+        return tuple(mismatches)
     if len({entry.run.definition_hash for entry in runs}) > 1:
         common = {task for task in runs[0].run.tasks if all(task in entry.run.tasks for entry in runs)}
         not_common = frozenset(task for entry in runs for task in entry.run.tasks) - common
         definitions: list[tuple[Path, JsonValue]] = [(entry.run.path, entry.run.definition) for entry in runs]
         hashes: list[tuple[Path, JsonValue]] = [(entry.run.path, entry.run.definition_hash) for entry in runs]
         visible = _differing("definition", definitions, not_common)
-        found += visible if visible or not_common else _differing("definition_hash", hashes)
-    return tuple(found)
+        mismatches += visible if visible or not_common else _differing("definition_hash", hashes)
+    return tuple(mismatches)
 
 
 def _differing(
@@ -77,22 +77,25 @@ def _differing(
 
     That a task which only some runs have is defined only there needs no saying: `not_common` are these tasks.
     """
+    first = values[0][1]
+    if isinstance(first, str | bool) and all(value is first or value == first for _, value in values):
+        return []
     objects = [(path, value) for path, value in values if isinstance(value, dict)]
     if len(objects) < len(values):
         texts = (
             value if isinstance(value, str) else json.dumps(value, sort_keys=True) for _, value in values
         )
         return list(_grouped(what, zip((path for path, _ in values), texts, strict=True)))
-    found: list[Mismatch] = []
+    mismatches: list[Mismatch] = []
     for key in dict.fromkeys(key for _, value in objects for key in value):
         place = f"{what}.{key}"
         present = [(path, value[key]) for path, value in objects if key in value]
         if key not in not_common:
-            found += _grouped(
+            mismatches += _grouped(
                 place, ((path, "given" if key in value else "absent") for path, value in objects)
             )
-        found += _differing(place, present, not_common)
-    return found
+        mismatches += _differing(place, present, not_common)
+    return mismatches
 
 
 def _grouped(what: str, texts: Iterable[tuple[Path, str]]) -> Iterator[Mismatch]:

@@ -117,7 +117,7 @@ def performance_profiles(comparison: Comparison, _: Mapping[str, Trainings]) -> 
     thresholds = np.linspace(least, most, _THRESHOLDS)
     curves = {}
     for label, matrix in scores.items():
-        shares, ends = performance_profile(matrix, thresholds, np.random.default_rng(SEED))
+        shares, ends = performance_profile(matrix, thresholds, SEED)
         curves[label] = Curve(thresholds, None, shares, *((None, None) if ends is None else ends))
     _lines(axis, curves)
     axis.set(
@@ -140,12 +140,12 @@ def sample_efficiency(comparison: Comparison, trainings: Mapping[str, Trainings]
 
 def weights(comparison: Comparison, trainings: Mapping[str, Trainings]) -> Figure | None:
     """Draw each task's weight through training, a panel for each method that has weights."""
-    found = {label: each.weights for label, each in trainings.items() if each.weights}
-    if not found:
+    known = {label: each.weights for label, each in trainings.items() if each.weights}
+    if not known:
         return None
-    figure, axes = _panels(len(found))
+    figure, axes = _panels(len(known))
     colours = dict(zip(comparison.tasks, _colours(len(comparison.tasks)), strict=True))
-    for axis, (label, by_task) in zip(axes, found.items(), strict=True):
+    for axis, (label, by_task) in zip(axes, known.items(), strict=True):
         for task, values in by_task.items():
             x = (np.arange(len(values)) + 0.5) / len(values) * 100
             axis.plot(x, values, color=colours[task], label=task)

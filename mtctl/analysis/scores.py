@@ -13,10 +13,10 @@ from mtctl.analysis.evaluation import Outcomes, count_outcomes, outcomes_of_mean
 from mtctl.analysis.selection import Selection, Unknown, judge_selection, selected
 from mtctl.engine import layout
 from mtctl.engine.lock import holder
-from mtctl.history.course import CourseReader, TrainingSummary, recorded_course
 from mtctl.history.formats import Evaluation, Run, TaskScores
 from mtctl.history.records import TaskMeans
 from mtctl.history.runs import evaluation, find_runs, read_run
+from mtctl.history.summary import SummaryReader, TrainingSummary, recorded_summary
 from mtctl.statistics import mean_of
 from mtctl.text import command_line
 
@@ -34,7 +34,7 @@ class ScoredRun:
         items: how many of each task.
         tasks: item by item where the evaluation was at the end of training; else means over items.
         spent: what it had spent by then.
-        course: its training, where that was read already.
+        training: its training, where that was read already.
         selection: how its best checkpoint was selected, where that is what was scored.
     """
 
@@ -43,27 +43,20 @@ class ScoredRun:
     items: int
     tasks: Mapping[str, TaskScores | TaskMeans]
     spent: Spent
-    course: TrainingSummary | None = None
+    training: TrainingSummary | None = None
     selection: Selection | None = None
-
-    @property
-    def identity(self) -> tuple[str, str, int]:
-        """Return what decides a run: its recipe's name and hash, and its seed."""
-        return identity(self.run)
 
     def mean(self, task: str, items: int) -> float:
         """Return a task's mean score over its first items; over all of them where only the mean is known."""
-        found = self.tasks[task]
-        return found.mean if isinstance(found, TaskMeans) else mean_of(found.scores[:items])
+        scored = self.tasks[task]
+        return scored.mean if isinstance(scored, TaskMeans) else mean_of(scored.scores[:items])
 
-    def outcomes(self, tasks: Iterable[str], items: int) -> Outcomes:
-        """Count what became of some tasks' first items; of all where they are counted already."""
-        found = [self.tasks[task] for task in tasks]
-        means = [each for each in found if isinstance(each, TaskMeans)]
-        if means:
-            return outcomes_of_means(means, self.run.score)
-        scores = [each.first(items) for each in found if isinstance(each, TaskScores)]
-        return count_outcomes(scores, self.run.score)
+    def outcomes(self, task: str, items: int) -> Outcomes:
+        """Count what became of a task's first items; of all where they are counted already."""
+        scored = self.tasks[task]
+        if isinstance(scored, TaskMeans):
+            return outcomes_of_means(scored, self.run.score)
+        return count_outcomes([scored.first(items)], self.run.score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +84,7 @@ def score_runs(
     *,
     include_partial: bool = False,
     checkpoint: str = layout.LAST,
-    read: CourseReader = recorded_course,
+    read: SummaryReader = recorded_summary,
 ) -> tuple[list[ScoredRun], list[LeftOut]]:
     """Read the runs under `paths` and tell those with comparable scores from the rest.
 
@@ -109,8 +102,8 @@ def score_runs(
         layout.LAST: _score,
         layout.BEST: partial(_score_best, read=read),
     }
-    found, left_out = judge_runs(paths, judges[checkpoint], include_partial=include_partial)
-    return [scored for _, scored in found], left_out
+    used, left_out = judge_runs(paths, judges[checkpoint], include_partial=include_partial)
+    return [scored for _, scored in used], left_out
 
 
 def judge_runs(
@@ -130,13 +123,13 @@ def judge_runs(
     for path in find_runs(paths):
         run = read_run(path)
         stopped = run.status != "completed" and not include_partial
-        found = LeftOut(run, how_it_stopped(run), resuming(run)) if stopped else judge(run)
-        if not isinstance(found, LeftOut) and (first := used.get(identity(run))):
-            found = LeftOut(run, f"is a second copy of {first[0].path}", None)
-        if isinstance(found, LeftOut):
-            left_out.append(found)
+        judged = LeftOut(run, how_it_stopped(run), resuming(run)) if stopped else judge(run)
+        if not isinstance(judged, LeftOut) and (first := used.get(identity(run))):
+            judged = LeftOut(run, f"is a second copy of {first[0].path}", None)
+        if isinstance(judged, LeftOut):
+            left_out.append(judged)
         else:
-            used[identity(run)] = run, found
+            used[identity(run)] = run, judged
     return list(used.values()), left_out
 
 
@@ -158,12 +151,12 @@ def _score(run: Run) -> ScoredRun | LeftOut:
     return LeftOut(run, reason, command_line(["mtctl", "eval", str(run.path)]))
 
 
-def _score_best(run: Run, read: CourseReader) -> ScoredRun | LeftOut:
+def _score_best(run: Run, read: SummaryReader) -> ScoredRun | LeftOut:
     """Return the scores of a run's best checkpoint; its cost is that of the whole training."""
     file = f"eval-{layout.BEST}.json"
-    if (course := read(run)) is None:
+    if (training := read(run)) is None:
         return LeftOut(run, f"has no {layout.METRICS}, which records its best checkpoint", None)
-    if (best := selected(run, course.evaluations)) is None:
+    if (best := selected(run, training.evaluations)) is None:
         reason = "was not evaluated during training (`evaluation.every`): it has no best checkpoint"
         return LeftOut(run, reason, None)
     scores = evaluation(run.path, layout.BEST)
@@ -178,10 +171,10 @@ def _score_best(run: Run, read: CourseReader) -> ScoredRun | LeftOut:
         )
     elif missing := [task for task in run.tasks if task not in scores.tasks]:
         reason = f"has no evaluation of its best checkpoint on {', '.join(missing)}"
-    elif isinstance(found := judge_selection(run, course.evaluations, scores), Unknown):
-        reason = found.reason
+    elif isinstance(selection := judge_selection(run, training.evaluations, scores), Unknown):
+        reason = selection.reason
     else:
-        return replace(_held_out(run, scores), course=course, selection=found)
+        return replace(_held_out(run, scores), training=training, selection=selection)
     return LeftOut(run, reason, command_line(["mtctl", "eval", str(run.path), "--checkpoint", layout.BEST]))
 
 
@@ -192,11 +185,11 @@ def _held_out(run: Run, scores: Evaluation) -> ScoredRun:
 def how_it_stopped(run: Run) -> str:
     """Return how a run that is not completed stopped, as the end of a sentence."""
     at = f"at {run.unit} {run.budget.done} of {run.budget.units}"
-    found = holder(run.path)
-    if found.state == "held":
-        return f"is being trained by {found}"
+    holding = holder(run.path)
+    if holding.state == "held":
+        return f"is being trained by {holding}"
     if run.status == "running":
-        if found.state == "unknown":
+        if holding.state == "unknown":
             return "is still running, or was killed: its lock does not show which from here"
         saved = f"its last checkpoint is {at}" if run.budget.done else "before its first checkpoint"
         return f"ended without an error message (killed?), {saved}"

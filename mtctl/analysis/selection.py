@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtctl.engine import layout
-from mtctl.history.course import recorded_course
 from mtctl.history.formats import Evaluation, Run
 from mtctl.history.records import EvaluationRecord, TaskMeans
+from mtctl.history.summary import recorded_summary
 from mtctl.statistics import Estimate, Interval, Noise, estimate, mean_of, welch_interval
 
 
@@ -114,32 +114,36 @@ def read_selection(run: Run, best: Evaluation, last: Evaluation | None = None) -
     Raises:
         MtctlError: if the records are corrupt.
     """
-    course = recorded_course(run)
-    if course is None:
+    training = recorded_summary(run)
+    if training is None:
         return Unknown(
             f"has no {layout.METRICS}, which records the score that its best checkpoint was selected for"
         )
-    return judge_selection(run, course.evaluations, best, last)
+    return judge_selection(run, training.evaluations, best, last)
 
 
 def judge_selection(
     run: Run, evaluations: Sequence[EvaluationRecord], best: Evaluation, last: Evaluation | None = None
 ) -> Selection | Unknown:
     """Do the same with evaluations that have been read already."""
-    found = next((record for record in evaluations if record.unit == best.done), None)
-    if found is None or not found.tasks.keys() >= best.tasks.keys():
+    recorded = next((record for record in evaluations if record.unit == best.done), None)
+    if recorded is None or not recorded.tasks.keys() >= best.tasks.keys():
         return Unknown(f"has no record of an evaluation at {run.unit} {best.done} (see `evaluation.every`)")
     fresh = {task: estimate(scored.scores) for task, scored in best.tasks.items()}
-    noises = {task: _noise(found.tasks[task], fresh[task]) for task in fresh}
+    noises = {task: _noise(recorded.tasks[task], fresh[task]) for task in fresh}
     return Selection(
         place=best.done,
         evaluations=len(evaluations),
-        ties=sum(record.average == found.average for record in evaluations) - 1,
+        ties=sum(record.average == recorded.average for record in evaluations) - 1,
         tasks={
-            task: _rescored(found.tasks[task].mean, found.tasks[task].items, fresh[task], [noises[task]])
+            task: _rescored(
+                recorded.tasks[task].mean, recorded.tasks[task].items, fresh[task], [noises[task]]
+            )
             for task in fresh
         },
-        average=_average(run, [found.tasks[task] for task in fresh], list(noises.values()), _by_item(best)),
+        average=_average(
+            run, [recorded.tasks[task] for task in fresh], list(noises.values()), _by_item(best)
+        ),
         last=_against_last(run, best, last) if last is not None else None,
     )
 
@@ -159,26 +163,30 @@ def _noise(recorded: TaskMeans, fresh: Estimate) -> Noise:
     return Noise(recorded.sd**2 / recorded.items, recorded.items - 1)
 
 
-def _average(run: Run, found: Sequence[TaskMeans], noises: Sequence[Noise], items: np.ndarray) -> Rescored:
+def _average(
+    run: Run, recorded_tasks: Sequence[TaskMeans], noises: Sequence[Noise], items: np.ndarray
+) -> Rescored:
     """Return what holds of the mean over tasks.
 
     Episodes of different tasks have different seeds, so that their noises are independent. A window is scored
     on every task: its scores go together in the records as they do on fresh windows.
     """
-    tasks = len(found)
+    tasks = len(recorded_tasks)
     if run.is_played:
         parts = [Noise(noise.variance / tasks**2, noise.dof) for noise in noises]
     else:
         deviations = np.sqrt([noise.variance for noise in noises])
         variance = float(deviations @ _correlations(items) @ deviations) / tasks**2
         parts = [Noise(max(0.0, variance), min(noise.dof for noise in noises))]
-    recorded = mean_of([each.mean for each in found])
-    return _rescored(recorded, min(each.items for each in found), estimate(items.mean(1).tolist()), parts)
+    recorded = mean_of([each.mean for each in recorded_tasks])
+    return _rescored(
+        recorded, min(each.items for each in recorded_tasks), estimate(items.mean(1).tolist()), parts
+    )
 
 
-def _by_item(found: Evaluation) -> np.ndarray:
+def _by_item(evaluation: Evaluation) -> np.ndarray:
     """Return scores, [items][tasks]."""
-    return np.array([task.scores for task in found.tasks.values()], dtype=np.float64).T
+    return np.array([task.scores for task in evaluation.tasks.values()], dtype=np.float64).T
 
 
 def _correlations(items: np.ndarray) -> np.ndarray:
@@ -189,9 +197,9 @@ def _correlations(items: np.ndarray) -> np.ndarray:
     covariance = np.cov(items, rowvar=False).reshape(tasks, tasks)
     deviations = np.sqrt(np.diag(covariance))
     scale = np.outer(deviations, deviations)
-    found = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
-    np.fill_diagonal(found, 1.0)
-    return found
+    correlations = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
+    np.fill_diagonal(correlations, 1.0)
+    return correlations
 
 
 def _against_last(run: Run, best: Evaluation, last: Evaluation) -> AgainstLast | None:
@@ -214,17 +222,17 @@ def mean_bias(selections: Sequence[Selection]) -> Estimate:
 
 
 def selection_notes(
-    found: Mapping[str, Sequence[Selection]], item: str, items: int, *, higher_is_better: bool
+    selections: Mapping[str, Sequence[Selection]], item: str, items: int, *, higher_is_better: bool
 ) -> Iterator[str]:
     """Say how the policies that a comparison is of were selected, and what that did to their scores.
 
     Args:
-        found: selections of each method's seeds, by its label.
+        selections: selections of each method's seeds, by its label.
         item: the name of what is scored one by one.
         items: how many fresh ones are compared, of each task.
         higher_is_better: the score's direction.
     """
-    everything = [each for several in found.values() for each in several]
+    everything = [each for several in selections.values() for each in several]
     counts = sorted({each.average.items for each in everything})
     monitored = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     yield (
@@ -232,12 +240,12 @@ def selection_notes(
         f"each task), then scored again on {items:,} held-out ones, which had no part in the selection"
     )
     sign = 1 if higher_is_better else -1
-    parts = [f"{_amount(mean_bias(several), sign)} ({label})" for label, several in found.items()]
+    parts = [f"{_amount(mean_bias(several), sign)} ({label})" for label, several in selections.items()]
     yield f"selection bias (score at selection minus score on fresh {item}s): {', '.join(parts)}"
-    if single := [label for label, several in found.items() if len(several) == 1]:
+    if single := [label for label, several in selections.items() if len(several) == 1]:
         yield f"no interval of the selection bias over seeds, with one seed each: {', '.join(single)}"
 
 
-def _amount(found: Estimate, sign: int) -> str:
-    half = "" if found.half_width is None else f" ± {found.half_width:,.1f}"
-    return f"{sign * found.mean:,.1f}{half}"
+def _amount(bias: Estimate, sign: int) -> str:
+    half = "" if bias.half_width is None else f" ± {bias.half_width:,.1f}"
+    return f"{sign * bias.mean:,.1f}{half}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mtctl.history.course import TrainingSummary
+from mtctl.history.summary import TrainingSummary
 from mtctl.statistics import mean_of
 
 
@@ -25,13 +25,13 @@ class Sharing:
     last: Mapping[str, float]
 
 
-def sharing(courses: Sequence[TrainingSummary], tasks: Sequence[str]) -> Sharing:
+def sharing(trainings: Sequence[TrainingSummary], tasks: Sequence[str]) -> Sharing:
     """Return how the tasks of a method's runs shared."""
-    rates = [course.conflict_rate for course in courses if course.conflict_rate is not None]
+    rates = [training.conflict_rate for training in trainings if training.conflict_rate is not None]
     return Sharing(
         conflict_rate=mean_of(rates) if rates else None,
-        first=_means([course.first for course in courses], tasks),
-        last=_means([course.last for course in courses], tasks),
+        first=_means([training.first for training in trainings], tasks),
+        last=_means([training.last for training in trainings], tasks),
     )
 
 

@@ -29,11 +29,11 @@ def paired_p_value(differences: Sequence[float]) -> float | None:
     """
     if len(differences) < 2:
         return None
-    found = estimate(differences)
-    if not found.sd:
-        return 0.0 if found.mean else 1.0
-    dof = found.n - 1
-    t = abs(found.mean) * sqrt(found.n) / found.sd
+    difference = estimate(differences)
+    if not difference.sd:
+        return 0.0 if difference.mean else 1.0
+    dof = difference.n - 1
+    t = abs(difference.mean) * sqrt(difference.n) / difference.sd
     return max(0.0, 1 - central_probability(atan(t / sqrt(dof)), dof))
 
 

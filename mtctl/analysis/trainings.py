@@ -26,12 +26,12 @@ def read_trainings(comparison: Comparison, read: HistoryReader = recorded_histor
     Raises:
         MtctlError: if a file is corrupt.
     """
-    found = {}
+    by_method = {}
     for method in comparison.methods:
         runs = tuple(map(read_run, method.paths))
         histories = tuple(history for run in runs if (history := read(run)) is not None)
-        found[method.label] = Trainings(histories, comparison.tasks, runs[0].figures.followed)
-    return found
+        by_method[method.label] = Trainings(histories, comparison.tasks, runs[0].figures.followed)
+    return by_method
 
 
 def efficiency_curve(trainings: Trainings, tasks: Sequence[str]) -> Curve | None:
@@ -52,7 +52,7 @@ def efficiency_curve(trainings: Trainings, tasks: Sequence[str]) -> Curve | None
         ]
     )
     columns = [values[:, :, point] for point in range(_POINTS)]
-    ends = [bootstrap_interval(each, interquartile_mean, np.random.default_rng(SEED)) for each in columns]
+    ends = [bootstrap_interval(each, interquartile_mean, SEED) for each in columns]
     pairs = np.array([(each.low, each.high) for each in ends if each is not None])
     low, high = pairs.T if len(pairs) else (None, None)
     return Curve(x, x, np.array([float(interquartile_mean(each)) for each in columns]), low, high)

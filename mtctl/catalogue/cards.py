@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,32 +80,8 @@ def card(kind: str) -> Card:
     # What has to be given is given by task.
     required = {name: dict.fromkeys(_ONE_TASK, 1.0) for name, field in fields.items() if field.is_required()}
     methods = method.model_validate(required).in_a_row()
-    written = _read(inspect.getdoc(method) or "")
-    return Card(
-        kind,
-        written.summary,
-        written.equation,
-        written.about,
-        written.sections.get("Helps", ""),
-        written.sections.get("Fails", ""),
-        _cost(methods),
-        _acts_on(methods),
-        tuple(_setting(name, field) for name, field in fields.items()),
-        written.sections.get("Source", ""),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    summary: str
-    equation: tuple[str, ...]
-    about: tuple[str, ...]
-    sections: Mapping[str, str]
-
-
-def _read(docstring: str) -> _Written:
-    """Return the parts of a docstring: an indented paragraph is the equation, `Word:` begins a section."""
-    summary, *paragraphs = docstring.split("\n\n")
+    # An indented paragraph of the docstring is the equation, `Word:` begins a section.
+    summary, *paragraphs = (inspect.getdoc(method) or "").split("\n\n")
     equation: tuple[str, ...] = ()
     about: list[str] = []
     sections: dict[str, str] = {}
@@ -117,7 +93,18 @@ def _read(docstring: str) -> _Written:
             equation = tuple(inspect.cleandoc(paragraph).splitlines())
         elif not paragraph.startswith(_ON_COST):
             about.append(_in_one_line(paragraph))
-    return _Written(_in_one_line(summary), equation, tuple(about), sections)
+    return Card(
+        kind,
+        _in_one_line(summary),
+        equation,
+        tuple(about),
+        sections.get("Helps", ""),
+        sections.get("Fails", ""),
+        _cost(methods),
+        _acts_on(methods),
+        tuple(_setting(name, field) for name, field in fields.items()),
+        sections.get("Source", ""),
+    )
 
 
 def _in_one_line(paragraph: str) -> str:

@@ -83,7 +83,7 @@ def _method(values: Mapping[str, object]) -> Method:
 def _problems(method: type[Method], error: ValidationError) -> Iterator[str]:
     known = [name for name in method.model_fields if name != "kind"]
     for detail in error.errors(include_url=False):
-        place, found = ".".join(map(str, detail["loc"])), detail["input"]
+        place, value = ".".join(map(str, detail["loc"])), detail["input"]
         if detail["type"] == "extra_forbidden":
             match = closest(place, known)
             yield f"no setting `{place}`: " + (
@@ -95,4 +95,4 @@ def _problems(method: type[Method], error: ValidationError) -> Iterator[str]:
             yield from (misfit.text for misfit in detail["ctx"]["error"].found)
         else:
             text = detail["msg"].replace("Input should be", "must be")
-            yield f"`{place}`: {text[:1].lower()}{text[1:]}, found {found!r}"
+            yield f"`{place}`: {text[:1].lower()}{text[1:]}, found {value!r}"

@@ -44,23 +44,23 @@ def bench(
     from mtctl.terminal.console import err, out, write_json
 
     use_one_thread()
-    found: dict[str, list[Cost]] = {}
+    costs_by_place: dict[str, list[Cost]] = {}
     if recipe is None:
         for number in numbers:
             if not as_json:
                 err().print(f"{number} tasks: {len(chosen)} methods …", soft_wrap=True)
-            found[f"{number} tasks"] = on_reference(chosen, number, blocks)
+            costs_by_place[f"{number} tasks"] = on_reference(chosen, number, blocks)
     else:
         loaded = completed(load(recipe))
         if not as_json:
             err().print(f"{loaded.name}: {len(chosen)} methods …", soft_wrap=True)
-        found[loaded.name] = on_recipe(chosen, loaded, blocks)
+        costs_by_place[loaded.name] = on_recipe(chosen, loaded, blocks)
     if as_json:
-        write_json(_document(found))
+        write_json(_document(costs_by_place))
         return
     from mtctl.screens.bench import cost_tables
 
-    out().print(*cost_tables(found), sep="\n\n", crop=False)
+    out().print(*cost_tables(costs_by_place), sep="\n\n", crop=False)
 
 
 def _methods(text: str | None) -> dict[str, Method]:
@@ -93,12 +93,13 @@ def _tasks(text: str) -> list[int]:
     return list(dict.fromkeys(numbers))
 
 
-def _document(found: dict[str, list[Cost]]) -> dict[str, Any]:
+def _document(costs_by_place: dict[str, list[Cost]]) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {
         "schema": 1,
         "measured": [
-            {"on": place, "methods": [asdict(cost) for cost in costs]} for place, costs in found.items()
+            {"on": place, "methods": [asdict(cost) for cost in costs]}
+            for place, costs in costs_by_place.items()
         ],
     }

@@ -8,20 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtctl.cli.comparing import (
-    BaselineOption,
-    BootstrapSeedOption,
-    Checkpoint,
-    CheckpointOption,
-    Choice,
-    MatchOption,
-    MismatchOption,
-    PartialOption,
-    Paths,
-    ReferenceOption,
-    ThresholdOption,
-    compared,
-)
+from mtctl.cli import comparing
 from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
@@ -43,16 +30,16 @@ class PlotFormat(StrEnum):
 
 
 def compare(
-    paths: Paths,
+    paths: comparing.Paths,
     *,
-    baseline: BaselineOption = None,
-    checkpoint: CheckpointOption = Checkpoint.LAST,
-    match: MatchOption = None,
-    include_partial: PartialOption = False,
-    allow_mismatch: MismatchOption = False,
-    threshold: ThresholdOption = None,
-    reference: ReferenceOption = None,
-    bootstrap_seed: BootstrapSeedOption = 0,
+    baseline: comparing.BaselineOption = None,
+    checkpoint: comparing.CheckpointOption = comparing.Checkpoint.LAST,
+    match: comparing.MatchOption = None,
+    include_partial: comparing.PartialOption = False,
+    allow_mismatch: comparing.MismatchOption = False,
+    threshold: comparing.ThresholdOption = None,
+    reference: comparing.ReferenceOption = None,
+    bootstrap_seed: comparing.BootstrapSeedOption = 0,
     watch: Annotated[bool, typer.Option("--watch", help="Follow running trainings, then compare.")] = False,
     interval: Annotated[
         float | None,
@@ -84,14 +71,14 @@ def compare(
     form = _form(json=as_json, csv=as_csv, markdown=as_markdown, latex=as_latex)
     if plot is not None:
         _require_plots(plot)
-    choice = Choice(
+    choice = comparing.Choice(
         paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint
     )
     _wait(paths, interval, watch=watch)
-    found = compared(choice)
-    _tell(found, form, published=reference is not None)
+    comparison = comparing.compared(choice)
+    _tell(comparison, form, published=reference is not None)
     if plot is not None:
-        _plot(found, plot, plot_format or [PlotFormat.PNG])
+        _plot(comparison, plot, plot_format or [PlotFormat.PNG])
 
 
 def _wait(paths: list[Path], interval: float | None, *, watch: bool) -> None:
@@ -120,7 +107,7 @@ def _form(**asked: bool) -> str | None:
     return forms[0] if forms else None
 
 
-def _tell(found: Comparison, form: str | None, *, published: bool) -> None:
+def _tell(comparison: Comparison, form: str | None, *, published: bool) -> None:
     """Print the comparison to stdout, and what a reader must know besides to stderr."""
     from mtctl.screens.compare import remark, remarks
     from mtctl.terminal.console import err
@@ -129,15 +116,15 @@ def _tell(found: Comparison, form: str | None, *, published: bool) -> None:
     if published:  # recipes and methods, of which nothing else here knows, take a fifth of a second
         from mtctl.analysis.published import published_about
 
-        study = published_about(found.problem)
-    _print(found, study, form)
-    for line in remarks(found):
+        study = published_about(comparison.problem)
+    _print(comparison, study, form)
+    for line in remarks(comparison):
         err().print(line, soft_wrap=True)
-    for sentence in study.notes(found.tasks) if study else ():
+    for sentence in study.notes(comparison.tasks) if study else ():
         err().print(remark("note", "cyan", sentence), soft_wrap=True)
 
 
-def _print(found: Comparison, study: Published | None, form: str | None) -> None:
+def _print(comparison: Comparison, study: Published | None, form: str | None) -> None:
     from mtctl.analysis import export
     from mtctl.screens.compare import comparison_tables, mismatch_table
     from mtctl.screens.compare_training import published_table
@@ -146,14 +133,14 @@ def _print(found: Comparison, study: Published | None, form: str | None) -> None
     from mtctl.terminal.console import out, write, write_json
 
     if form == "json":
-        write_json(export.as_document(found, study))
+        write_json(export.as_document(comparison, study))
         return
     if form == "csv":
-        write(export.as_csv(found))
+        write(export.as_csv(comparison))
         return
-    tables = [*comparison_tables(found), *([published_table(study)] if study else [])]
-    if found.mismatches:
-        tables.insert(0, mismatch_table(found.mismatches))
+    tables = [*comparison_tables(comparison), *([published_table(study)] if study else [])]
+    if comparison.mismatches:
+        tables.insert(0, mismatch_table(comparison.mismatches))
     if form is not None:
         form_of = markdown if form == "markdown" else latex
         write("\n".join(map(form_of, tables)))
@@ -172,11 +159,11 @@ def _require_plots(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def _plot(found: Comparison, folder: Path, formats: list[PlotFormat]) -> None:
+def _plot(comparison: Comparison, folder: Path, formats: list[PlotFormat]) -> None:
     from mtctl.analysis.plots import write_plots
     from mtctl.engine.files import explained
     from mtctl.terminal.console import err
 
     with explained(folder, hint="choose another folder for --plot"):
-        for file in write_plots(found, folder, tuple(dict.fromkeys(each.value for each in formats))):
+        for file in write_plots(comparison, folder, tuple(dict.fromkeys(each.value for each in formats))):
             err().print(f"wrote {file}", soft_wrap=True)

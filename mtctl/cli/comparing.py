@@ -14,7 +14,7 @@ from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
     from mtctl.analysis.comparison import Comparison
-    from mtctl.history.course import CourseReader
+    from mtctl.history.summary import SummaryReader
 
 
 class Match(StrEnum):
@@ -119,7 +119,7 @@ class Choice:
             )
 
 
-def compared(choice: Choice, read: CourseReader | None = None) -> Comparison:
+def compared(choice: Choice, read: SummaryReader | None = None) -> Comparison:
     """Compare runs; where they measure different things, show what differs and refuse.
 
     Args:
@@ -129,11 +129,14 @@ def compared(choice: Choice, read: CourseReader | None = None) -> Comparison:
     Raises:
         MtctlError: the runs cannot be compared.
     """
+    import gc
+
     from mtctl.analysis import comparison, matching, mismatch
-    from mtctl.history.course import recorded_course
+    from mtctl.history.summary import recorded_summary
     from mtctl.screens.compare import mismatch_table
     from mtctl.terminal.console import err
 
+    gc.freeze()  # what was imported stays: no need to look through it again and again while records are read
     try:
         return comparison.compare(
             choice.paths,
@@ -144,7 +147,7 @@ def compared(choice: Choice, read: CourseReader | None = None) -> Comparison:
             threshold=choice.threshold,
             seed=choice.bootstrap_seed,
             checkpoint=choice.checkpoint.value,
-            read=read or recorded_course,
+            read=read or recorded_summary,
         )
     except mismatch.MismatchError as error:
         err().print(mismatch_table(error.mismatches), crop=False)

@@ -145,9 +145,9 @@ def diagnose(
     kind = kind_of_all([name, *others])
     refuse_flags(kind, name, flags)
     if kind is not Kind.RECIPE:
-        found = _read(kind, [Path(path) for path in (name, *others)], tasks, quiet=quiet)
-        _print(found, _after_reading(kind, name, found), as_json=as_json)
-        return _gate(found, fail_on)
+        diagnosis = _read(kind, [Path(path) for path in (name, *others)], tasks, quiet=quiet)
+        _print(diagnosis, _after_reading(kind, name, diagnosis), as_json=as_json)
+        return _gate(diagnosis, fail_on)
     full, short = recipes_of(name, overrides or [], epochs if episodes is None else episodes)
     refuse_for_problem(full, flags)
     problem = KINDS[full.problem.kind]
@@ -158,14 +158,14 @@ def diagnose(
     numbers = parse_seeds(None, seeds if seeds is not None else _SEEDS if tried else _ONE_SEED)
     if not tried and len(numbers) > 1:
         raise MtctlError(f"--seeds {seeds}: {problem.title} is trained once", hint="one seed is written 3..3")
-    found = _train(short, task, numbers, jobs or 1, budget, proof=proof, quiet=quiet)
+    diagnosis = _train(short, task, numbers, jobs or 1, budget, proof=proof, quiet=quiet)
     try:
-        _print(found, _after_training(found, name, write_recipe, context.obj), as_json=as_json)
+        _print(diagnosis, _after_training(diagnosis, name, write_recipe, context.obj), as_json=as_json)
     finally:  # of minutes of training, whatever becomes of the screen
         if write_recipe is not None:
-            write_cure(write_recipe, full, found)
+            write_cure(write_recipe, full, diagnosis)
             err().print(f"wrote {write_recipe}", soft_wrap=True)
-    return _gate(found, fail_on)
+    return _gate(diagnosis, fail_on)
 
 
 def _explain(code: str, *, as_json: bool) -> int:
@@ -174,11 +174,11 @@ def _explain(code: str, *, as_json: bool) -> int:
     from mtctl.diagnosis.explanations import EXPLANATIONS, explain
     from mtctl.screens.explain import codes_screen, explanation_screen
 
-    found = list(EXPLANATIONS.values()) if code == _ALL_CODES else [explain(code)]
+    explanations = list(EXPLANATIONS.values()) if code == _ALL_CODES else [explain(code)]
     if as_json:
-        write_json({"schema": 1, "codes": [asdict(each) for each in found]})
+        write_json({"schema": 1, "codes": [asdict(each) for each in explanations]})
     else:
-        screen = codes_screen(found) if code == _ALL_CODES else explanation_screen(found[0])
+        screen = codes_screen(explanations) if code == _ALL_CODES else explanation_screen(explanations[0])
         out().print(*screen, sep="\n", crop=False)
     return int(ExitCode.OK)
 
@@ -259,48 +259,50 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
         yield lambda text: console.print(text, soft_wrap=True)
 
 
-def _print(found: Diagnosis, commands: list[str], *, as_json: bool) -> None:
+def _print(diagnosis: Diagnosis, commands: list[str], *, as_json: bool) -> None:
     from mtctl.diagnosis.document import document
     from mtctl.screens.diagnose import diagnosis_screen
 
     if as_json:
-        write_json(document(found))
+        write_json(document(diagnosis))
     else:
-        out().print(*diagnosis_screen(found, commands), sep="\n", crop=False)
+        out().print(*diagnosis_screen(diagnosis, commands), sep="\n", crop=False)
 
 
-def _after_training(found: Diagnosis, target: str, path: Path | None, typed: list[str]) -> list[str]:
+def _after_training(diagnosis: Diagnosis, target: str, path: Path | None, typed: list[str]) -> list[str]:
     """Return the next commands: learn what the first cause is, then prove it, write its cure or train it."""
     from mtctl.screens.diagnose import is_healthy
 
-    commands = _explanations(found)
-    if found.winner:
+    commands = _explanations(diagnosis)
+    if diagnosis.winner:
         cure = ["mtctl", "train", str(path)] if path else [*typed, "--write-recipe", "fixed.yaml"]
         commands.append(command_line(cure))
-    elif "--no-verify" in typed and found.stuck:
+    elif "--no-verify" in typed and diagnosis.stuck:
         commands.append(command_line(word for word in typed if word != "--no-verify"))
-    elif not commands and is_healthy(found):
+    elif not commands and is_healthy(diagnosis):
         commands.append(command_line(["mtctl", "train", target]))
     return commands
 
 
-def _after_reading(kind: Kind, target: str, found: Diagnosis) -> list[str]:
+def _after_reading(kind: Kind, target: str, diagnosis: Diagnosis) -> list[str]:
     from mtctl.problems.kinds import LOOP
 
     recipe = command_line(["mtctl", "diagnose", f"{target}/recipe.yaml"])
-    trainable = kind is Kind.RUN and found.subject.problem != LOOP
-    return [*_explanations(found), *([recipe] if trainable else [])]
+    trainable = kind is Kind.RUN and diagnosis.subject.problem != LOOP
+    return [*_explanations(diagnosis), *([recipe] if trainable else [])]
 
 
-def _explanations(found: Diagnosis) -> list[str]:
-    worst = [each for each in found.findings if each.severity != "info"]
+def _explanations(diagnosis: Diagnosis) -> list[str]:
+    worst = [each for each in diagnosis.findings if each.severity != "info"]
     return [f"mtctl diagnose --explain {each.code}" for each in worst[:1]]
 
 
-def _gate(found: Diagnosis, fail_on: FailOn | None) -> int:
+def _gate(diagnosis: Diagnosis, fail_on: FailOn | None) -> int:
     if fail_on is None:
         return int(ExitCode.OK)
-    bad = [each for each in found.findings if _SEVERITIES.index(each.severity) >= _SEVERITIES.index(fail_on)]
+    bad = [
+        each for each in diagnosis.findings if _SEVERITIES.index(each.severity) >= _SEVERITIES.index(fail_on)
+    ]
     if not bad:
         return int(ExitCode.OK)
     codes = ", ".join(dict.fromkeys(each.code for each in bad))

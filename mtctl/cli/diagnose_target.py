@@ -26,26 +26,6 @@ class Kind(StrEnum):
 
 _RECIPES: Final = (".yaml", ".yml")
 _READ: Final = "it is only read, and nothing is trained"
-_FLAGS: Final[Mapping[Kind, frozenset[str]]] = {
-    Kind.RECIPE: frozenset(
-        {
-            "--epochs",
-            "--episodes",
-            "-o",
-            "--task",
-            "--seeds",
-            "--jobs",
-            "--verify",
-            "--no-verify",
-            "--budget",
-            "--write-recipe",
-            "--force",
-        }
-    ),
-    Kind.RUN: frozenset(),
-    Kind.METRICS: frozenset({"--tasks"}),
-}
-"""Flags that only some targets understand."""
 _UNITS: Final = ("--epochs", "--episodes")
 """Flags that say how long a recipe is trained, in the unit of some problems."""
 _EXPERIMENTS: Final[Mapping[str, str]] = {
@@ -125,7 +105,7 @@ def refuse_flags(kind: Kind, target: str, given: Iterable[str]) -> None:
     from mtctl.problems.kinds import LOOP
 
     for flag in given:
-        if flag in _FLAGS[kind]:
+        if kind is (Kind.METRICS if flag == "--tasks" else Kind.RECIPE):
             continue
         if flag == "--tasks":
             raise MtctlError(

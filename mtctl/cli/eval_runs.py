@@ -14,7 +14,7 @@ from mtctl.analysis.scores import how_it_stopped, resuming
 from mtctl.analysis.selection import Selection, Unknown, mean_bias, read_selection
 from mtctl.cli.errors import show as show_error
 from mtctl.engine import layout
-from mtctl.engine.interrupt import Stop, Stopped, stop_on_signals
+from mtctl.engine.interrupt import Stop, stop_on_signals
 from mtctl.engine.launch.launcher import follow
 from mtctl.engine.launch.local import LocalLauncher
 from mtctl.engine.lock import holder
@@ -85,7 +85,7 @@ def _tell(results: Results, runs: int, stop: Stop, *, as_json: bool) -> int:
         return int(ExitCode.INTERRUPTED)
     by_method = _by_method(selections)
     if as_json:
-        bias = {label: estimate_entry(mean_bias(found)) for label, found in by_method.items()}
+        bias = {label: estimate_entry(mean_bias(seeds)) for label, seeds in by_method.items()}
         failed = [{"run": str(run.path), "message": error.message} for run, error in failures]
         write_json({"schema": _SCHEMA, "evaluations": entries, "selection_bias": bias, "failed": failed})
     elif selections:
@@ -114,7 +114,7 @@ def _one_by_one(work: Work, stop: Stop, *, window: bool, quiet: bool) -> Results
     # With torch, which whoever only waits for other processes does without.
     from mtctl.engine.evaluate import evaluate_run
     from mtctl.engine.processor import use_one_thread
-    from mtctl.engine.rendering import film, show
+    from mtctl.engine.rendering import present
 
     use_one_thread()
     for run, spec in work:
@@ -132,13 +132,7 @@ def _one_by_one(work: Work, stop: Stop, *, window: bool, quiet: bool) -> Results
         if result.status == "interrupted":
             return
         yield run, spec, result if len(work) > 1 else result.required()
-        if result.evaluation is None:
-            continue
-        with suppress(Stopped), stop.leaving(1):
-            if window:
-                show(spec, result.evaluation["tasks"])
-            if spec.video is not None:
-                film(spec, result.evaluation["tasks"], say)
+        present(spec, result, stop, say, window=window)
 
 
 def _side_by_side(work: Work, parallel: int, stop: Stop, *, quiet: bool) -> Results:
@@ -188,20 +182,22 @@ def _selection(run: Run, spec: EvaluationSpec, document: dict[str, Any]) -> Sele
     """Return what the selection of a best checkpoint did; say where that cannot be told."""
     if not _is_best(spec):
         return None
-    found: Selection | Unknown
+    selection: Selection | Unknown
     if document["tasks"].keys() < set(run.tasks):
-        found = Unknown("was evaluated on some of its tasks, but selected by the average over all of them")
+        selection = Unknown(
+            "was evaluated on some of its tasks, but selected by the average over all of them"
+        )
     else:
-        found = read_selection(run, Evaluation.model_validate(document), evaluation(run.path))
-    if isinstance(found, Unknown):
-        _note(run, f"{found.reason}: no selection bias")
+        selection = read_selection(run, Evaluation.model_validate(document), evaluation(run.path))
+    if isinstance(selection, Unknown):
+        _note(run, f"{selection.reason}: no selection bias")
         return None
-    return found
+    return selection
 
 
 def _by_method(selections: Sequence[tuple[Run, Selection]]) -> dict[str, list[Selection]]:
     labels = method_labels((run.name, run.recipe_hash) for run, _ in selections)
-    found: dict[str, list[Selection]] = {}
+    by_method: dict[str, list[Selection]] = {}
     for run, selection in selections:
-        found.setdefault(labels[run.name, run.recipe_hash], []).append(selection)
-    return found
+        by_method.setdefault(labels[run.name, run.recipe_hash], []).append(selection)
+    return by_method

@@ -27,29 +27,29 @@ def explain(
     from mtctl.catalogue.cards import card
     from mtctl.screens.methods import method_screen
 
-    found = card(method)
+    method_card = card(method)
     if as_json:
-        write_json({"schema": 1, "method": asdict(found)})
+        write_json({"schema": 1, "method": asdict(method_card)})
     else:
-        out().print(*method_screen(found), sep="\n", crop=False)
+        out().print(*method_screen(method_card), sep="\n", crop=False)
 
 
 def list_methods(*, as_json: bool) -> None:
     """Print all balancing methods, by what they look at."""
     from mtctl.catalogue.families import families
 
-    found = families()
+    by_group = families()
     if as_json:
         rows = [
             {"kind": kind, "group": group, "summary": summary}
-            for group, methods in found.items()
+            for group, methods in by_group.items()
             for kind, summary in methods.items()
         ]
         write_json({"schema": 1, "methods": rows})
         return
     from mtctl.screens.methods import methods_screen
 
-    out().print(*methods_screen(found), sep="\n", crop=False)
+    out().print(*methods_screen(by_group), sep="\n", crop=False)
 
 
 def _refuse_codes(word: str) -> None:

@@ -221,8 +221,8 @@ def check(
         else:
             if not as_json:
                 write_line(f"{file}: ok")
-                if found := doubt(recipe):
-                    err().print(f"warning: {found}", soft_wrap=True)
+                if doubts := doubt(recipe):
+                    err().print(f"warning: {doubts}", soft_wrap=True)
     if as_json:
         write_json(verdicts)
     return ExitCode.OK if all(verdict["ok"] for verdict in verdicts) else ExitCode.USAGE
@@ -246,14 +246,14 @@ def diff(
     from mtctl.recipes.loading import differences, load
     from mtctl.recipes.resolved import text
 
-    found = differences(load(a), load(b))
+    changed = differences(load(a), load(b))
     if as_json:
-        write_json([{"key": key, "a": one, "b": other} for key, one, other in found])
+        write_json([{"key": key, "a": one, "b": other} for key, one, other in changed])
         return
-    if not found:
+    if not changed:
         err().print("no difference")
         return
-    for line in _aligned([("", a, b), *((key, text(one), text(other)) for key, one, other in found)]):
+    for line in _aligned([("", a, b), *((key, text(one), text(other)) for key, one, other in changed)]):
         write_line(line)
 
 

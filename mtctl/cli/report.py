@@ -8,20 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mtctl.cli.comparing import (
-    BaselineOption,
-    BootstrapSeedOption,
-    Checkpoint,
-    CheckpointOption,
-    Choice,
-    MatchOption,
-    MismatchOption,
-    PartialOption,
-    Paths,
-    ReferenceOption,
-    ThresholdOption,
-    compared,
-)
+from mtctl.cli import comparing
 from mtctl.errors import MtctlError
 from mtctl.text import command_line
 
@@ -31,20 +18,20 @@ _ELSEWHERE = "choose another place with --output"
 
 def report(
     context: typer.Context,
-    paths: Paths,
+    paths: comparing.Paths,
     *,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Where the page is written.")
     ] = _OUTPUT,
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="The page's title.")] = None,
-    baseline: BaselineOption = None,
-    checkpoint: CheckpointOption = Checkpoint.LAST,
-    match: MatchOption = None,
-    include_partial: PartialOption = False,
-    allow_mismatch: MismatchOption = False,
-    threshold: ThresholdOption = None,
-    reference: ReferenceOption = None,
-    bootstrap_seed: BootstrapSeedOption = 0,
+    baseline: comparing.BaselineOption = None,
+    checkpoint: comparing.CheckpointOption = comparing.Checkpoint.LAST,
+    match: comparing.MatchOption = None,
+    include_partial: comparing.PartialOption = False,
+    allow_mismatch: comparing.MismatchOption = False,
+    threshold: comparing.ThresholdOption = None,
+    reference: comparing.ReferenceOption = None,
+    bootstrap_seed: comparing.BootstrapSeedOption = 0,
     diagnosis: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Include a document of `mtctl diagnose --json`; repeatable."),
@@ -60,10 +47,11 @@ def report(
     older report is overwritten; any other file is kept unless --force is given.
     """
     from mtctl.analysis.published import published_about
+    from mtctl.diagnosis.stored import read_diagnosis
     from mtctl.engine.files import explained, write_output
     from mtctl.history.history import Histories
-    from mtctl.report.content import Circumstances, parts
-    from mtctl.report.diagnosed import diagnosed_files, diagnosed_runs
+    from mtctl.report.content import Report
+    from mtctl.report.diagnosed import diagnosed_runs
     from mtctl.report.page import page
     from mtctl.screens.compare import remarks
     from mtctl.terminal.console import err
@@ -71,28 +59,23 @@ def report(
     _require_place(output, force=force)
     if title is not None and not title.strip():
         raise MtctlError("--title is empty", hint="leave it out, or give a title")
-    files = diagnosed_files(diagnosis or [])
+    file_diagnoses = {path: read_diagnosis(path) for path in dict.fromkeys(diagnosis or [])}
     histories = Histories()
-    choice = Choice(
+    choice = comparing.Choice(
         paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint
     )
     with _waiting("reading what the runs recorded"):
-        found = compared(choice, histories.course)
-    study = published_about(found.problem) if reference else None
-    with _waiting(f"diagnosing {sum(len(method.paths) for method in found.methods):,} runs"):
-        overview, runs = diagnosed_runs(found, histories.of)
-        around = Circumstances(
-            title=title,
-            command=command_line(context.obj),
-            bootstrap_seed=bootstrap_seed,
-            found=overview,
-            runs_diagnosed=runs,
-            files_diagnosed=files,
+        comparison = comparing.compared(choice, histories.summary)
+    study = published_about(comparison.problem) if reference else None
+    with _waiting(f"diagnosing {sum(len(method.paths) for method in comparison.methods):,} runs"):
+        run_diagnoses = diagnosed_runs(comparison, histories.of)
+        typed, read = command_line(context.obj), histories.of
+        text = page(
+            Report(comparison, study, title, typed, bootstrap_seed, run_diagnoses, file_diagnoses, read)
         )
-        text = page(parts(found, study, around, histories.of))
     with explained(output.parent, hint=_ELSEWHERE):
         write_output(output, text)
-    for line in remarks(found):
+    for line in remarks(comparison):
         err().print(line, soft_wrap=True)
     err().print(f"wrote {output}", soft_wrap=True)
 

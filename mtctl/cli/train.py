@@ -74,8 +74,8 @@ def train(
     loaded = [completed(recipe) for recipe in loaded]
     for recipe in loaded:
         require_memory(recipe)
-        if found := doubt(recipe):
-            err().print(f"warning: {found}", style="yellow", soft_wrap=True)
+        if doubts := doubt(recipe):
+            err().print(f"warning: {doubts}", style="yellow", soft_wrap=True)
     if dry_run:
         return _dry_run(loaded, numbers, results_dir)
     from mtctl.cli.train_runs import train_many, train_one
@@ -117,8 +117,8 @@ def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:
         raise MtctlError("--seed and --seeds exclude each other")
     text = seeds.strip()
     numbers: Sequence[int]
-    if found := _SEEDS.fullmatch(text):
-        first, last = int(found["first"]), int(found["last"])
+    if span := _SEEDS.fullmatch(text):
+        first, last = int(span["first"]), int(span["last"])
         if first > last:
             raise MtctlError(
                 f"--seeds {seeds}: the first seed is above the last", hint=f"did you mean {last}..{first}?"

@@ -90,22 +90,22 @@ class _Lines:
 
     def news(self, runs: Sequence[Followed], left: float | None) -> list[str]:
         """Return the lines that have become due."""
-        found = [text for run in runs for text in self._of(run)]
+        texts = [text for run in runs for text in self._of(run)]
         if (left is not None or not runs) and not self._ending:
-            found.append(summary(runs, left))
+            texts.append(summary(runs, left))
         self._ending = left is not None or not runs
-        return found
+        return texts
 
     def _of(self, run: Followed) -> list[str]:
-        found = []
+        texts = []
         if self._status.get(run.path) != run.status:
             self._status[run.path] = run.status
             self._due(run)  # said with the status
             far = f"  {watch_line(run.progress)}" if run.progress is not None and run.under_way else ""
-            found.append(trouble(run) or f"{run.path} {run.status}{far}")
+            texts.append(trouble(run) or f"{run.path} {run.status}{far}")
         elif run.under_way and run.progress is not None and self._due(run):
-            found.append(f"{run.path} {watch_line(run.progress)}")
-        return found
+            texts.append(f"{run.path} {watch_line(run.progress)}")
+        return texts
 
     def _due(self, run: Followed) -> bool:
         if run.progress is None:

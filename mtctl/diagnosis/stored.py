@@ -39,7 +39,7 @@ def read_diagnosis(path: Path) -> Diagnosis:
         raise MtctlError(
             f"{path} has schema {show(found)}; this mtctl reads schema {SCHEMA} of a diagnosis", hint=_REMEDY
         )
-    return check(TypeAdapter(Diagnosis), _restored(document), str(path), remedy=_REMEDY)
+    return check(TypeAdapter(Diagnosis).validate_python, _restored(document), str(path), remedy=_REMEDY)
 
 
 def _restored(value: Any) -> Any:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from mtctl.engine.evaluate import restore
 from mtctl.engine.files import explained
-from mtctl.engine.result import Note, Say
+from mtctl.engine.interrupt import Stop, Stopped
+from mtctl.engine.result import Note, RunResult, Say, silent
 from mtctl.engine.spec import EvaluationSpec
 from mtctl.errors import MtctlError
-from mtctl.problems.contract import Frame
+from mtctl.problems.contract import Frame, Problem
 
 _FRAMES_PER_SECOND = 50  # of Gymnasium's Box2D physics
 _ELSEWHERE = "choose another folder for --video"
@@ -40,28 +42,43 @@ def require_films(target: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
 
 
-def show(spec: EvaluationSpec, tasks: Iterable[str]) -> None:
-    """Play the first `spec.shown` held-out episodes of each task in a window."""
+def present(
+    spec: EvaluationSpec, result: RunResult, stop: Stop, say: Say = silent, *, window: bool = False
+) -> None:
+    """Play the first `spec.shown` held-out episodes of each evaluated task again, to be seen.
+
+    A request to stop ends it. Without an evaluation there is nothing to show.
+
+    Args:
+        spec: of the evaluation; its `video` is the folder for one mp4 per task, or None.
+        result: of the evaluation.
+        stop: counts the requests to stop.
+        say: told of each video that was written.
+        window: whether the episodes are shown in a window.
+    """
+    if result.evaluation is None or not (window or spec.video):
+        return
+    with suppress(Stopped), stop.leaving(1):
+        problem, content = restore(spec.directory, spec.checkpoint)
+        if window:
+            _show(problem, spec, result.evaluation["tasks"])
+        if spec.video is not None:
+            name = f"{spec.directory.parent.name}-seed{content['seed']}"
+            with explained(spec.video, hint=_ELSEWHERE):
+                for task in result.evaluation["tasks"]:
+                    file = spec.video / f"{name}-{task}.mp4"
+                    with _Film(file) as film:
+                        problem.show(task, spec.shown, film.add)
+                    say(Note("filmed", str(file)))
+
+
+def _show(problem: Problem, spec: EvaluationSpec, tasks: Iterable[str]) -> None:
     pygame = _pygame("--render human")
-    problem, _ = restore(spec.directory, spec.checkpoint)
     try:
         for task in tasks:
             problem.show(task, spec.shown)
     except pygame.error as error:
         raise _no_window(str(error)) from error
-
-
-def film(spec: EvaluationSpec, tasks: Iterable[str], say: Say) -> None:
-    """Write one mp4 per task with its first `spec.shown` held-out episodes into `spec.video`."""
-    assert spec.video is not None
-    run = spec.directory
-    problem, content = restore(run, spec.checkpoint)
-    with explained(spec.video, hint=_ELSEWHERE):
-        for task in tasks:
-            file = spec.video / f"{run.parent.name}-seed{content['seed']}-{task}.mp4"
-            with _Film(file) as film_of_task:
-                problem.show(task, spec.shown, film_of_task.add)
-            say(Note("filmed", str(file)))
 
 
 class _Film:

@@ -134,8 +134,8 @@ class Progress:
 
     def unit_ended(self, record: dict[str, Any]) -> None:
         """Take in what an observer of the engine sees: one line of metrics.jsonl."""
-        found: Record = msgspec.convert(record, Record)
-        self.take(found)
+        typed: Record = msgspec.convert(record, Record)
+        self.take(typed)
 
     def take(self, record: Record) -> None:
         """Take in one record."""
@@ -230,11 +230,11 @@ class Tail:
         """
         try:
             with self._file.open("rb") as file:
-                found = os.fstat(file.fileno())
-                self.lost = found.st_size < self._offset or self._inode not in (None, found.st_ino)
+                state = os.fstat(file.fileno())
+                self.lost = state.st_size < self._offset or self._inode not in (None, state.st_ino)
                 if self.lost:
                     return
-                self._inode = found.st_ino
+                self._inode = state.st_ino
                 file.seek(self._offset)
                 content = file.read()
         except FileNotFoundError:

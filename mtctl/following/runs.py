@@ -69,8 +69,8 @@ class Followed:
 
     def _look(self) -> Status:
         # In this order: a process writes how it ended before it lets its lock go.
-        found = holder(self.path)
-        locked = found.state == "held"
+        holding = holder(self.path)
+        locked = holding.state == "held"
         if not self._read():
             return "starting" if locked else "stopped"
         assert self.run is not None
@@ -78,7 +78,7 @@ class Followed:
         match self.run.status:
             case "completed":
                 return "done"
-            case "running" if found.state == "unknown":
+            case "running" if holding.state == "unknown":
                 self.why = "its lock does not show from here whether its process is alive"
                 return "unknown"
             case "running":
@@ -95,11 +95,11 @@ class Followed:
         """Read run.json where it is new; return whether there is one."""
         file = self.path / layout.RUN
         try:
-            found = file.stat()
+            state = file.stat()
         except FileNotFoundError:
             self._seen = None
             return False
-        seen = found.st_mtime_ns, found.st_size, found.st_ino
+        seen = state.st_mtime_ns, state.st_size, state.st_ino
         if self._seen != seen:
             before, self.run = self.run, read_run(self.path)
             self._seen = seen
@@ -162,6 +162,6 @@ class Following:
         Raises:
             MtctlError: a path does not exist, or is a file.
         """
-        found = find_runs(self._paths, may_be_none=True)
-        self._by_path = {path: self._by_path.get(path) or Followed(path, self._clock) for path in found}
+        paths = find_runs(self._paths, may_be_none=True)
+        self._by_path = {path: self._by_path.get(path) or Followed(path, self._clock) for path in paths}
         self.runs = list(self._by_path.values())

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from mtctl.history.decoding import decode_records, not_a_record
+from mtctl.history.decoding import count_lines, decode_records, not_a_record
 from mtctl.history.documents import show
 from mtctl.history.records import COUNTED, RECORDS, Count, EvaluationRecord, Number, Positive, UnitRecord
 from mtctl.history.series import Array
@@ -32,7 +32,8 @@ class Columns(NamedTuple):
     """What a file holds.
 
     Args:
-        records: of its lines: evaluations, and units with at least `unit`, `tasks`, `updates` and `extra`.
+        records: of its lines: evaluations, and units; where all signals were asked for, these have at least
+            `unit`, `tasks`, `updates` and `extra`.
         learned: those of the M units that have signals.
         counted: by name, [M]; NaN where there is none.
         signals: by name and key, [M]; NaN where there is none.
@@ -44,24 +45,32 @@ class Columns(NamedTuple):
     signals: dict[str, dict[str, Array]]
 
 
-def decode_columns(content: bytes, file: Path) -> Columns:
+def decode_columns(content: bytes, file: Path, only: tuple[str, ...] | None = None) -> Columns:
     """Return what complete lines hold.
+
+    Args:
+        content: lines, each with its line break.
+        file: that they are from, for messages.
+        only: the signals that are asked for, besides those of all tasks together: others, and what units say
+            of their tasks, may be left out, since what is passed over takes less time than what is read.
 
     Raises:
         MtctlError: names file, line and what is wrong there.
     """
-    return _regular(content) or _any(content, file)
+    return _regular(content, only) or _any(content, file)
 
 
-def _regular(content: bytes) -> Columns | None:
+def _regular(content: bytes, only: tuple[str, ...] | None) -> Columns | None:
     """Return what lines hold that all have the same signals; None if they do not."""
     try:
         keys = _first_keys(content)
-        decoder, row = _decoder(keys)
+        if only is not None:
+            keys = tuple((name, inner) for name, inner in keys if name in COUNTED or name in only)
+        decoder, row = _decoder(keys, whole=only is None)
         records = decoder.decode_lines(content)
     except (ValueError, RecursionError):
         return None
-    if len(records) != content.count(b"\n"):
+    if len(records) != count_lines(content) or (only and len(keys) < len(COUNTED) + len(only)):
         return None
     learned = [each for each in records if type(each) is not EvaluationRecord and each.signals is not None]
     names = [(name, key) for name, inner in keys for key in (("",) if name in COUNTED else inner)]
@@ -88,8 +97,13 @@ def _first_keys(content: bytes) -> Keys:
 
 
 @lru_cache(maxsize=16)
-def _decoder(keys: Keys) -> tuple[msgspec.json.Decoder[Any], attrgetter[tuple[Any, ...]]]:
-    """Return a decoder of lines with these signals, and what makes a row of numbers of such signals."""
+def _decoder(keys: Keys, *, whole: bool) -> tuple[msgspec.json.Decoder[Any], attrgetter[tuple[Any, ...]]]:
+    """Return a decoder of lines with these signals, and what makes a row of numbers of such signals.
+
+    Args:
+        keys: of the signals that are read.
+        whole: whether they are all that lines have, and units are read in full.
+    """
     options: dict[str, Any] = {"forbid_unknown_fields": True, "gc": False}
     fields: list[tuple[str, Any]] = []
     paths = []
@@ -104,20 +118,17 @@ def _decoder(keys: Keys) -> tuple[msgspec.json.Decoder[Any], attrgetter[tuple[An
         fields.append((f"f{place}", msgspec.defstruct("Values", values, rename=renamed, **options)))
         paths += [f"f{place}.{field}" for field in own]
     names = {f"f{place}": name for place, (name, _) in enumerate(keys)}
+    options["forbid_unknown_fields"] = whole
     signals = msgspec.defstruct("Signals", fields, rename=names, **options)
-    unit = msgspec.defstruct(
-        "Unit",
-        [
+    parts: list[Any] = [("signals", signals | None)]
+    if whole:
+        parts += [
             ("unit", Positive),
             ("tasks", dict[str, dict[str, Number | str]]),
             ("updates", Count),
-            ("signals", signals | None),
             ("extra", dict[str, Number], {}),
-        ],
-        tag_field="kind",
-        tag="unit",
-        gc=False,
-    )
+        ]
+    unit = msgspec.defstruct("Unit", parts, tag_field="kind", tag="unit", gc=False)
     return msgspec.json.Decoder(unit | EvaluationRecord), attrgetter(*paths)
 
 

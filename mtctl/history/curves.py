@@ -96,13 +96,13 @@ class Trainings:
     @cached_property
     def weights(self) -> dict[str, Array]:
         """The mean weight in each stretch, [stretches], NaN where there is none, by task that has some."""
-        found = {
+        by_task = {
             task: self.stretches.over_runs(
                 [self.stretches.means(each.signal("weight", task)) for each in self.histories]
             )
             for task in self.tasks
         }
-        return {task: values for task, values in found.items() if not np.isnan(values).all()}
+        return {task: values for task, values in by_task.items() if not np.isnan(values).all()}
 
     @cached_property
     def conflicts(self) -> Array | None:
@@ -118,8 +118,8 @@ def scores(records: Sequence[EvaluationRecord], tasks: Sequence[str]) -> Array:
 
 def _curve(units: Array, amounts: Array | None, values: Array) -> Curve:
     """Return the curve of values [runs, P]."""
-    found = [estimate(column) for column in values.T.tolist()]
-    mean = np.array([each.mean for each in found])
-    ends = np.array([(each.interval.low, each.interval.high) for each in found if each.interval])
+    estimates = [estimate(column) for column in values.T.tolist()]
+    mean = np.array([each.mean for each in estimates])
+    ends = np.array([(each.interval.low, each.interval.high) for each in estimates if each.interval])
     low, high = ends.T if len(ends) else (None, None)
     return Curve(units, amounts, mean, low, high)

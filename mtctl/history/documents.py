@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -12,7 +13,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    TypeAdapter,
     ValidationError,
 )
 from pydantic_core import ErrorDetails
@@ -38,6 +38,7 @@ Number = Annotated[float, Field(allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
+@lru_cache(maxsize=1024)  # the same few words end every item of an evaluation
 def _printable(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError("input should be printable text")
@@ -79,7 +80,7 @@ def read_document(path: Path, model: type[Document], *, remedy: str) -> Document
         )
     if schema != SCHEMA:
         document = upgraded_document(document)
-    return check(TypeAdapter(model), document, str(path), remedy=remedy)
+    return check(model.model_validate, document, str(path), remedy=remedy)
 
 
 def decode(content: bytes, place: str, *, remedy: str) -> str:
@@ -108,10 +109,10 @@ def parse(text: str, path: Path, *, remedy: str, line: int | None = None) -> Any
         raise MtctlError(f"{place} is nested too deeply", hint=remedy) from error
 
 
-def check(adapter: TypeAdapter[Value], value: object, place: str, *, remedy: str) -> Value:
-    """Return `value` as the adapter's type, or list what does not fit."""
+def check(validate: Callable[[object], Value], value: object, place: str, *, remedy: str) -> Value:
+    """Return `value` as pydantic's `validate` checks it, or list what does not fit."""
     try:
-        return adapter.validate_python(value)
+        return validate(value)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False)
         lines = [f"  {_explain(problem)}" for problem in problems[:_SHOWN_PROBLEMS]]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterable
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -31,9 +34,14 @@ class RecordedScore(Checked):
 
     def succeeds(self, value: float) -> bool:
         """Say whether a score reaches the threshold of success; False where there is none."""
+        return self.count_successes((value,)) > 0
+
+    def count_successes(self, values: Iterable[float]) -> int:
+        """Return how many scores reach the threshold of success; 0 where there is none."""
         if self.success is None:
-            return False
-        return value >= self.success if self.higher_is_better else value <= self.success
+            return 0
+        reaches = operator.ge if self.higher_is_better else operator.le
+        return sum(map(reaches, values, repeat(self.success)))
 
 
 class RecordedFigures(Checked):

@@ -14,12 +14,12 @@ from mtctl.engine import layout
 from mtctl.engine.metrics import encoded
 from mtctl.errors import MtctlError
 from mtctl.history.columns import decode_columns
-from mtctl.history.course import TrainingSummary, mean_weights
 from mtctl.history.decoding import REMEDY, decode_records, foreign_task, read_lines
 from mtctl.history.documents import show
 from mtctl.history.formats import Run
 from mtctl.history.records import RECORDS, EvaluationRecord, UnitRecord
-from mtctl.history.series import Array, Integers, Series, at_ends, weighted_mean
+from mtctl.history.series import Array, Integers, Series
+from mtctl.history.summary import TrainingSummary, summarise_training
 
 PAIRS: Final = ("cosine", "cosine_sd")
 """Signals of pairs of tasks, "a|b"."""
@@ -89,8 +89,8 @@ class History:
 
     def losses(self, task: str) -> Array:
         """Return a task's mean training loss in each unit, original units where records have them."""
-        found = self.figure("loss", task).values
-        return found if len(found) else self.signal("loss", task).values
+        recorded = self.figure("loss", task).values
+        return recorded if len(recorded) else self.signal("loss", task).values
 
     def last(self, name: str, key: str) -> float | None:
         """Return the latest value of a signal; None if there never was one."""
@@ -109,22 +109,20 @@ class History:
 
     def held_out(self, task: str, measure: str) -> Array:
         """Return a measure of a task in the evaluations during training."""
-        found = (
+        values = (
             record.tasks[task].measures.get(measure) for record in self.evaluations if task in record.tasks
         )
-        return np.array([value for value in found if value is not None])
+        return np.array([value for value in values if value is not None])
 
     @property
-    def course(self) -> TrainingSummary:
-        """What a comparison asks: the same as `mtctl.history.course.read_course` reads."""
-        weights = self.signals.get("weight", {})
-        first, last = (
-            mean_weights({task: values[end] for task, values in weights.items()}, self.spent[end])
-            for end in at_ends(len(self.learned))
-        )
-        return TrainingSummary(
-            self.evaluations, weighted_mean(self.conflict_rate, self.measured), first, last
-        )
+    def summary(self) -> TrainingSummary:
+        """What a comparison asks: the same as `mtctl.history.summary.recorded_summary` reads."""
+        counted = {
+            "updates": self.spent,
+            "measured": self.measured,
+            "conflict_rate": self.conflict_rate,
+        }
+        return summarise_training(self.evaluations, counted, self.signals)
 
 
 HistoryReader: TypeAlias = Callable[[Run], History | None]
@@ -147,10 +145,10 @@ class Histories:
             self._read[run.path] = recorded_history(run)
         return self._read[run.path]
 
-    def course(self, run: Run) -> TrainingSummary | None:
+    def summary(self, run: Run) -> TrainingSummary | None:
         """Return a run's training, as a comparison asks for it."""
         history = self.of(run)
-        return None if history is None else history.course
+        return None if history is None else history.summary
 
 
 def recorded_history(run: Run) -> History | None:
@@ -182,7 +180,7 @@ def _history(content: bytes, file: Path, tasks: tuple[str, ...], cut_off: str | 
     units = [record for record in records if type(record) is not EvaluationRecord]
     extra = dict.fromkeys(name for unit in units for name in unit.extra)
     figures, endings = _by_task(units)
-    found = History(
+    history = History(
         tasks=tasks,
         units=np.array([unit.unit for unit in units], dtype=np.int64),
         updates=units[-1].updates if units else 0,
@@ -197,8 +195,8 @@ def _history(content: bytes, file: Path, tasks: tuple[str, ...], cut_off: str | 
         evaluations=tuple(record for record in records if type(record) is EvaluationRecord),
         cut_off=cut_off,
     )
-    _refuse_foreign(found, content, file)
-    return found
+    _refuse_foreign(history, content, file)
+    return history
 
 
 def _by_task(

@@ -54,8 +54,8 @@ class UnitRecord(Struct, tag_field="kind", tag="unit", frozen=True, gc=False):
 
     def by_name(self, signal: str) -> ByName:
         """Return a signal by task or pair of tasks; nothing where it was not recorded."""
-        found = (self.signals or {}).get(signal)
-        return found if isinstance(found, dict) else {}
+        values = (self.signals or {}).get(signal)
+        return values if isinstance(values, dict) else {}
 
 
 class TaskMeans(Struct, frozen=True, gc=False):

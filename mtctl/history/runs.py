@@ -31,7 +31,7 @@ def find_runs(paths: Iterable[Path], *, may_be_none: bool = False) -> list[Path]
     Raises:
         MtctlError: for a path that does not exist, is a file, or holds no run.
     """
-    found: dict[Path, Path] = {}
+    by_place: dict[Path, Path] = {}
     for path in paths:
         _require_directory(path)
         runs = list(_runs_below(path, _DEPTH))
@@ -41,8 +41,8 @@ def find_runs(paths: Iterable[Path], *, may_be_none: bool = False) -> list[Path]
                 hint=_WHAT_A_RUN_IS,
             )
         for run in runs:
-            found.setdefault(run.resolve(), run)
-    return list(found.values())
+            by_place.setdefault(run.resolve(), run)
+    return list(by_place.values())
 
 
 def read_run(path: Path) -> Run:
@@ -78,10 +78,10 @@ def evaluation(path: Path, checkpoint: str = layout.LAST) -> Evaluation | None:
     file, remedy = path / name, f"write it again: `mtctl eval {path} --checkpoint {checkpoint}`"
     if not _holds(path, name):
         return None
-    found = read_document(file, Evaluation, remedy=remedy)
-    if found.checkpoint != checkpoint:
-        raise MtctlError(f"{file} is of checkpoint {found.checkpoint}, not {checkpoint}", hint=remedy)
-    return found
+    document = read_document(file, Evaluation, remedy=remedy)
+    if document.checkpoint != checkpoint:
+        raise MtctlError(f"{file} is of checkpoint {document.checkpoint}, not {checkpoint}", hint=remedy)
+    return document
 
 
 def _runs_below(path: Path, depth: int) -> Iterator[Path]:

@@ -71,8 +71,8 @@ def seconds_per_run(recipe: Recipe) -> tuple[float, float]:
     if (lengths := kind_of(recipe).steps_per_unit) is not None:
         low, high = (watch.seconds_per_step() * units * steps for steps in lengths)
         return low, high
-    found, evaluations = watch.seconds_of_units(), _seconds_of_evaluations(problem, recipe)
-    return min(found) * units + evaluations, max(found) * units + evaluations
+    lengths_of_units, evaluations = watch.seconds_of_units(), _seconds_of_evaluations(problem, recipe)
+    return min(lengths_of_units) * units + evaluations, max(lengths_of_units) * units + evaluations
 
 
 def _seconds_of_evaluations(problem: Problem, recipe: Recipe) -> float:

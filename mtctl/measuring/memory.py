@@ -41,10 +41,10 @@ class _Ledger(TorchDispatchMode):
         kwargs = kwargs or {}
         for storage in _storages((args, kwargs)):
             self._enter(storage, 0)  # what is not known by now was there before the call
-        found = func(*args, **kwargs)
-        for storage in _storages(found):
+        result = func(*args, **kwargs)
+        for storage in _storages(result):
             self._enter(storage, storage.nbytes())
-        return found
+        return result
 
     def _enter(self, storage: UntypedStorage, size: int) -> None:
         address = storage._cdata

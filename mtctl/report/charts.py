@@ -87,7 +87,7 @@ def _thresholds(comparison: Comparison) -> Any:
 
 
 def _profile(matrix: Any, thresholds: Any) -> dict[str, Any]:
-    shares, ends = performance_profile(matrix, thresholds, np.random.default_rng(SEED))
+    shares, ends = performance_profile(matrix, thresholds, SEED)
     low, high = (None, None) if ends is None else (_short(ends[0]), _short(ends[1]))
     return {"mean": _short(shares), "low": low, "high": high}
 

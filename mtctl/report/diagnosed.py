@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
+from mtctl.analysis.comparison import Comparison
+from mtctl.analysis.methods import ComparedMethod
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.explanations import EXPLANATIONS
 from mtctl.diagnosis.records.run import diagnose_recorded
-from mtctl.diagnosis.stored import read_diagnosis
-from mtctl.history.history import HistoryReader, recorded_history
+from mtctl.diagnosis.report import Diagnosis, Finding, Severity
+from mtctl.history.history import HistoryReader
 from mtctl.history.runs import read_run
-from mtctl.report.parts import Diagnosed, PageColumn, PageTable, ReportedFinding
-from mtctl.report.plain import plain
-from mtctl.screens.diagnose import CONFIDENCES, headline, summary
+from mtctl.report.content import Report
+from mtctl.report.markup import Child, Markup, element
+from mtctl.report.tables import table
+from mtctl.screens.diagnose import CONFIDENCES, SEVERITIES, evidence_text, headline, summary, worst_first
 from mtctl.screens.diagnose_tables import STATES, experiment_tables, fixes_table, symptom_table
-from mtctl.screens.figures import measure
+from mtctl.screens.tables import Column, StackedTable
 
-if TYPE_CHECKING:
-    from mtctl.analysis.comparison import Comparison
-    from mtctl.analysis.methods import ComparedMethod
-    from mtctl.diagnosis.report import Diagnosis, Evidence, Finding
-
-_SEVERITIES = ("error", "warning", "info")
+_MARKS: Final[Mapping[Severity, str]] = {"error": "✘", "warning": "⚠", "info": "ℹ"}
 
 
-def diagnosed_runs(
-    comparison: Comparison, read: HistoryReader = recorded_history
-) -> tuple[PageTable | None, tuple[Diagnosed, ...]]:
-    """Return every finding in a line, and what the records of each method's runs say.
-
-    Methods without records are left out.
+def diagnosed_runs(comparison: Comparison, read: HistoryReader) -> dict[str, dict[int, Diagnosis]]:
+    """Return what the records of each method's runs say, by seed; methods without records are left out.
 
     Args:
         comparison: of the methods.
@@ -40,175 +34,189 @@ def diagnosed_runs(
     Raises:
         MtctlError: if a run's files are unusable.
     """
-    diagnosed = ((method, _by_seed(method, read)) for method in comparison.methods)
-    by_method = {method.label: by_seed for method, by_seed in diagnosed if by_seed}
-    return _overview(by_method), tuple(_method(label, by_seed) for label, by_seed in by_method.items())
-
-
-def diagnosed_files(paths: Sequence[Path]) -> tuple[Diagnosed, ...]:
-    """Return what stored diagnoses say.
-
-    Raises:
-        MtctlError: a file cannot be read, or is no diagnosis.
-    """
-    return tuple(_file(path, read_diagnosis(path)) for path in dict.fromkeys(paths))
+    by_method = {method.label: _by_seed(method, read) for method in comparison.methods}
+    return {label: by_seed for label, by_seed in by_method.items() if by_seed}
 
 
 def _by_seed(method: ComparedMethod, read: HistoryReader) -> dict[int, Diagnosis]:
-    pairs = ((seed, read_run(path)) for seed, path in zip(method.seeds, method.paths, strict=True))
-    read_pairs = ((seed, run, read(run)) for seed, run in pairs)
-    return {seed: diagnose_recorded(run, history) for seed, run, history in read_pairs if history is not None}
+    runs = zip(method.seeds, map(read_run, method.paths), strict=True)
+    recorded = ((seed, run, read(run)) for seed, run in runs)
+    return {seed: diagnose_recorded(run, history) for seed, run, history in recorded if history is not None}
 
 
-def _overview(by_method: Mapping[str, Mapping[int, Diagnosis]]) -> PageTable | None:
+def diagnoses(report: Report) -> Iterable[Child]:
+    """Yield what runs' records say, then what was diagnosed elsewhere."""
+    by_method = report.run_diagnoses
+    yield element("p", "Read from each run's records; nothing was trained for it.", class_="lead")
+    if any(diagnosis.findings for by_seed in by_method.values() for diagnosis in by_seed.values()):
+        yield table(_overview(by_method))
+    elif by_method:
+        yield element("p", "Nothing was found in any run.")
+    yield from (_of_method(label, by_seed) for label, by_seed in by_method.items())
+    if report.file_diagnoses:
+        yield element("h3", "From earlier diagnoses")
+    for path, diagnosis in report.file_diagnoses.items():
+        findings = [(finding, "") for finding in worst_first(diagnosis.findings)]
+        tables = [
+            *([symptom_table(diagnosis)] if diagnosis.states else []),
+            *experiment_tables(diagnosis),
+            *([fixes_table(diagnosis)] if diagnosis.trials else []),
+        ]
+        said = " ".join(summary(diagnosis))
+        yield _details(f"{path}", headline(diagnosis), said, findings, tables, diagnosis.notes)
+
+
+def _overview(by_method: Mapping[str, Mapping[int, Diagnosis]]) -> StackedTable:
     """Return a line for each finding: whose it is, and in how many runs of which methods; the worst first."""
     worst: dict[tuple[Code, str], int] = {}
-    where: dict[tuple[Code, str], dict[str, int]] = {}
+    where: dict[tuple[Code, str], Counter[str]] = {}
     for label, by_seed in by_method.items():
         for finding in (finding for each in by_seed.values() for finding in each.findings):
-            key, severity = (finding.code, finding.task or "all"), _SEVERITIES.index(finding.severity)
+            key, severity = (finding.code, finding.task or "all"), SEVERITIES.index(finding.severity)
             worst[key] = min(severity, worst.get(key, severity))
-            by_label = where.setdefault(key, {})
-            by_label[label] = by_label.get(label, 0) + 1
-    if not where:
-        return None
-    keys = sorted(where, key=lambda key: (worst[key], -sum(where[key].values())))
+            where.setdefault(key, Counter())[label] += 1
+    keys = sorted(where, key=lambda key: (worst[key], -where[key].total()))
     runs = (
         ", ".join(f"{label} {count} of {len(by_method[label])}" for label, count in where[key].items())
         for key in keys
     )
     codes = (EXPLANATIONS[code].title if code in EXPLANATIONS else "" for code, _ in keys)
-    return PageTable(
+    return StackedTable(
         "Findings, and in how many runs",
-        (
-            PageColumn("finding", tuple(code for code, _ in keys), text=True),
-            PageColumn("severity", tuple(_SEVERITIES[worst[key]] for key in keys), text=True),
-            PageColumn("task", tuple(task for _, task in keys), text=True),
-            PageColumn("which means", tuple(codes), text=True),
-            PageColumn("runs", tuple(runs), text=True),
-        ),
+        Column("finding", (code for code, _ in keys), text=True),
+        [
+            Column("severity", (SEVERITIES[worst[key]] for key in keys), text=True),
+            Column("task", (task for _, task in keys), text=True),
+            Column("which means", codes, text=True),
+            Column("runs", runs, text=True),
+        ],
     )
 
 
-def _method(label: str, by_seed: Mapping[int, Diagnosis]) -> Diagnosed:
-    runs = f"{len(by_seed)} run{'s' if len(by_seed) > 1 else ''}"
-    return Diagnosed(
-        name=label,
-        lead=f"records of {runs}, {_seeds(by_seed)}",
-        summary=_summary(list(by_seed.values())),
-        findings=tuple(_merged(by_seed)),
-        tables=tuple(_states(by_seed)),
-        notes=tuple(_notes(by_seed)),
-    )
+def _of_method(label: str, by_seed: Mapping[int, Diagnosis]) -> Markup:
+    runs, several = list(by_seed.values()), len(by_seed) > 1
+    lead = f"records of {len(runs)} run{'s' if several else ''}, {_seeds(by_seed)}"
+    if not several:
+        said, notes = " ".join(summary(runs[0])), list(runs[0].notes)
+        tables = [symptom_table(each) for each in runs if each.states]
+    else:
+        bad = sum(any(finding.severity != "info" for finding in each.findings) for each in runs)
+        said = (
+            f"{bad or 'None'} of {len(runs)} runs {'show' if bad > 1 else 'shows'} something worth a warning."
+        )
+        common = set.intersection(*(set(each.notes) for each in runs))
+        notes = [
+            f"seed {seed}: {note}"
+            for seed, each in by_seed.items()
+            for note in each.notes
+            if note not in common
+        ]
+        tables = _states(runs)
+    return _details(label, lead, said, _merged(by_seed), tables, notes)
 
 
-def _summary(found: Sequence[Diagnosis]) -> str:
-    if len(found) == 1:
-        return " ".join(summary(found[0]))
-    bad = sum(map(_bad, found))
-    return f"{bad or 'None'} of {len(found)} runs {'show' if bad > 1 else 'shows'} something worth a warning."
-
-
-def _notes(by_seed: Mapping[int, Diagnosis]) -> Iterable[str]:
-    """Yield notes; of several runs those that tell one from the others."""
-    common = set.intersection(*(set(each.notes) for each in by_seed.values()))
-    for seed, each in by_seed.items():
-        if len(by_seed) == 1:
-            yield from each.notes
-        else:
-            yield from (f"seed {seed}: {note}" for note in each.notes if note not in common)
-
-
-def _bad(diagnosis: Diagnosis) -> bool:
-    return any(each.severity != "info" for each in diagnosis.findings)
-
-
-def _merged(by_seed: Mapping[int, Diagnosis]) -> Iterable[ReportedFinding]:
-    """Yield findings, those of several seeds once: the worst first, then those of most seeds."""
-    seen: dict[tuple[str, str | None], dict[int, Finding]] = {}
-    for seed, each in by_seed.items():
-        for finding in each.findings:
+def _merged(by_seed: Mapping[int, Diagnosis]) -> list[tuple[Finding, str]]:
+    """Return findings, those of several seeds once, with the runs that have them: worst first."""
+    seen: dict[tuple[Code, str | None], dict[int, Finding]] = {}
+    for seed, diagnosis in by_seed.items():
+        for finding in diagnosis.findings:
             seen.setdefault((finding.code, finding.task), {}).setdefault(seed, finding)
     merged = []
-    for found in seen.values():
-        worst = min(found, key=lambda seed: _SEVERITIES.index(found[seed].severity))
-        where = _where(found, worst, len(by_seed)) if len(by_seed) > 1 else ""
-        merged.append((_SEVERITIES.index(found[worst].severity), -len(found), _finding(found[worst], where)))
-    yield from (finding for *_, finding in sorted(merged, key=lambda each: each[:2]))
+    for findings in seen.values():
+        worst = min(findings, key=lambda seed: SEVERITIES.index(findings[seed].severity))
+        where = _where(list(findings), worst, len(by_seed)) if len(by_seed) > 1 else ""
+        rank = SEVERITIES.index(findings[worst].severity), -len(findings)
+        merged.append((rank, findings[worst], where))
+    return [(finding, where) for _, finding, where in sorted(merged, key=lambda each: each[0])]
 
 
-def _where(seeds: Iterable[int], shown: int, runs: int) -> str:
-    found = list(seeds)
-    if len(found) == 1:
+def _where(seeds: Sequence[int], shown: int, runs: int) -> str:
+    if len(seeds) == 1:
         return f"seed {shown}, one of {runs} runs"
-    return f"{len(found)} of {runs} runs ({_seeds(found)}); figures of seed {shown}"
+    return f"{len(seeds)} of {runs} runs ({_seeds(seeds)}); figures of seed {shown}"
 
 
 def _seeds(seeds: Iterable[int]) -> str:
-    found = list(map(str, seeds))
-    return f"seed{'s' if len(found) > 1 else ''} {', '.join(found)}"
+    numbers = list(map(str, seeds))
+    return f"seed{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
 
 
-def _finding(finding: Finding, seen: str) -> ReportedFinding:
-    known = EXPLANATIONS.get(finding.code)
-    return ReportedFinding(
-        severity=finding.severity,
-        code=finding.code,
-        title=known.title if known else "",
-        task=finding.task,
-        confidence=f"{finding.confidence}: {CONFIDENCES[finding.confidence]}",
-        seen=seen,
-        summary=finding.summary,
-        evidence=tuple(map(_evidence, finding.evidence)),
-        remedies=known.remedies if known else (),
-    )
-
-
-def _evidence(evidence: Evidence) -> str:
-    value = evidence.value if isinstance(evidence.value, str) else measure(evidence.value)
-    unit = f" {evidence.unit}" if evidence.unit else ""
-    return f"{evidence.name}: {value}{unit}" + (f" ({evidence.against})" if evidence.against else "")
-
-
-def _states(by_seed: Mapping[int, Diagnosis]) -> Iterable[PageTable]:
-    """Yield how each task does: of one run with its figures, of several by how many there are."""
-    found = list(by_seed.values())
-    if len(found) == 1:
-        yield from (plain(symptom_table(each)) for each in found if each.states)
-        return
-    counts: dict[str, dict[str, int]] = {}
-    for state in (state for each in found for state in each.states):
-        by_state = counts.setdefault(state.task, {})
-        by_state[STATES[state.state]] = by_state.get(STATES[state.state], 0) + 1
-    states = [name for name in STATES.values() if any(name in each for each in counts.values())]
-    if states:
-        yield PageTable(
-            "Runs by how each task does",
-            (
-                PageColumn("task", tuple(counts), text=True),
-                *(
-                    PageColumn(name, tuple(f"{each.get(name, 0)}" for each in counts.values()))
-                    for name in states
-                ),
-            ),
-        )
-
-
-def _file(path: Path, diagnosis: Diagnosis) -> Diagnosed:
-    tables = [
-        *([symptom_table(diagnosis)] if diagnosis.states else []),
-        *experiment_tables(diagnosis),
-        *([fixes_table(diagnosis)] if diagnosis.trials else []),
+def _states(runs: Sequence[Diagnosis]) -> list[StackedTable]:
+    """Return in how many of several runs each task does how; nothing where no run says."""
+    counts: dict[str, Counter[str]] = {}
+    for state in (state for each in runs for state in each.states):
+        counts.setdefault(state.task, Counter())[STATES[state.state]] += 1
+    columns = [
+        Column(name, (f"{each[name]}" for each in counts.values()))
+        for name in STATES.values()
+        if any(name in each for each in counts.values())
     ]
-    return Diagnosed(
-        name=str(path),
-        lead=headline(diagnosis),
-        summary=" ".join(summary(diagnosis)),
-        findings=tuple(_finding(each, "") for each in _sorted(diagnosis.findings)),
-        tables=tuple(map(plain, tables)),
-        notes=diagnosis.notes,
+    names = Column("task", counts, text=True)
+    return [StackedTable("Runs by how each task does", names, columns)] if columns else []
+
+
+def _details(
+    name: str,
+    lead: str,
+    said: str,
+    findings: Sequence[tuple[Finding, str]],
+    tables: Iterable[StackedTable],
+    notes: Sequence[str],
+) -> Markup:
+    """Return what diagnoses of one method, or in one file, say.
+
+    Args:
+        name: of the method, or the file.
+        lead: what was diagnosed.
+        said: what to remember.
+        findings: the worst first, each with the runs that it was seen in, "" where there is one.
+        tables: how tasks did, what was tried.
+        notes: what else a reader should know.
+    """
+    count = len(findings)
+    says = f"{count} finding{'s' if count > 1 else ''}" if count else "nothing found"
+    tag = element("span", says, class_=f"tag {findings[0][0].severity if count else 'fine'}")
+    items = (_finding(finding, where) for finding, where in findings)
+    return element(
+        "details",
+        element("summary", element("span", name, class_="name"), " ", tag),
+        element("p", lead, class_="quiet"),
+        element("p", said) if said else None,
+        element("ul", items, class_="findings") if count else None,
+        map(table, tables),
+        element("ul", (element("li", note) for note in notes), class_="quiet") if notes else None,
+        class_="diagnosed",
     )
 
 
-def _sorted(findings: Iterable[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda each: _SEVERITIES.index(each.severity))
+def _finding(finding: Finding, where: str) -> Markup:
+    confidence = f"{finding.confidence}: {CONFIDENCES[finding.confidence]}"
+    about = " · ".join(part for part in (finding.task, confidence, where) if part)
+    evidence = (element("li", evidence_text(each)) for each in finding.evidence)
+    return element(
+        "li",
+        element(
+            "p",
+            element("span", _MARKS[finding.severity], aria_hidden="true", class_="mark"),
+            element("span", f"{finding.severity}: ", class_="unseen"),
+            element("code", finding.code),
+            element("span", about, class_="quiet"),
+        ),
+        element("p", finding.summary),
+        element("ul", evidence, class_="evidence") if finding.evidence else None,
+        _help(finding.code),
+        class_=finding.severity,
+    )
+
+
+def _help(code: Code) -> Markup | None:
+    known = EXPLANATIONS.get(code)
+    if known is None or not known.remedies:
+        return None
+    return element(
+        "details",
+        element("summary", "What helps"),
+        element("p", known.title, "."),
+        element("ul", (element("li", remedy) for remedy in known.remedies)),
+        element("p", element("code", f"mtctl diagnose --explain {code}", class_="command")),
+    )

@@ -13,12 +13,11 @@ from mtctl.analysis.significance import POWER
 from mtctl.engine import layout
 from mtctl.history.formats import Run
 from mtctl.history.series import MOST_STRETCHES
-from mtctl.report.parts import Explanation
 from mtctl.statistics import LEVEL
 
 
-def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iterator[Explanation]:
-    """Yield how it was computed: what a reader asks first comes first.
+def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iterator[tuple[str, str]]:
+    """Yield what was computed and how: what a reader asks first comes first.
 
     Args:
         comparison: what was computed.
@@ -26,20 +25,20 @@ def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iter
         seed: of the resampling that intervals come from.
     """
     level = f"{100 * LEVEL:g} %"
-    yield Explanation("Scores", _scores(comparison))
-    yield Explanation(
+    yield ("Scores", _scores(comparison))
+    yield (
         f"± and {level} intervals of scores and curves",
         "Student's t interval over seeds, each seed counted once by its mean. One seed has no interval.",
     )
     if len(comparison.methods) > 1:
         yield from _tests(comparison, level)
-    yield Explanation(
+    yield (
         "Mean, median, interquartile mean, profiles",
         f"Over all seeds and tasks, with percentile intervals of a stratified bootstrap: {RESAMPLES:,} "
         f"resamples, each task's seeds drawn separately, generator seed {seed} (0 for profiles). They "
         "only describe: verdicts come from tests.",
     )
-    yield Explanation(
+    yield (
         "Curves",
         f"Evaluations are shown where they were made, as long as all seeds of a method were evaluated. "
         f"Environment steps and updates of a place are means over its seeds. Weights, conflicts, training "
@@ -47,13 +46,13 @@ def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iter
         "long a training was: of each run first, over its updates where these are what is shown, and then "
         "over seeds.",
     )
-    yield Explanation(
+    yield (
         "Budgets",
         f"A warning is given where episodes, epochs or rows per update differ, or where environment steps or "
         f"updates differ by more than a factor of {TOLERANCE:g}.",
     )
-    yield Explanation("Evaluation protocol", _protocol(runs))
-    yield Explanation("Versions of the runs", _versions(runs))
+    yield ("Evaluation protocol", _protocol(runs))
+    yield ("Versions of the runs", _versions(runs))
 
 
 def _scores(comparison: Comparison) -> str:
@@ -71,19 +70,19 @@ def _scores(comparison: Comparison) -> str:
     )
 
 
-def _tests(comparison: Comparison, level: str) -> Iterator[Explanation]:
-    yield Explanation(
+def _tests(comparison: Comparison, level: str) -> Iterator[tuple[str, str]]:
+    yield (
         "Verdicts",
         f"The difference to {comparison.baseline} is paired by seed and tested with Student's two-sided t "
         f"test. p values are adjusted by Holm's method for all methods tested, so that the chance of one "
         f"false verdict or more is at most {100 * (1 - LEVEL):.0f} %; the {level} interval is that of one "
         "method alone. “Not distinguishable” means that these seeds do not decide, not that both are equal.",
     )
-    yield Explanation(
+    yield (
         "Seeds that would be needed",
         f"For a chance of {100 * POWER:.0f} % to find a difference as large as the one seen.",
     )
-    yield Explanation(
+    yield (
         "P(better), Δm, mean rank",
         "The chance that a run scores higher than one of the baseline, over tasks; the mean over tasks of "
         "the relative change to the baseline, positive for better; the mean place over tasks.",
@@ -92,12 +91,8 @@ def _tests(comparison: Comparison, level: str) -> Iterator[Explanation]:
 
 def _protocol(runs: Sequence[Run]) -> str:
     """Return how tasks are defined and scored; one line if all runs agree."""
-    definitions = dict.fromkeys(_shown(run.definition) for run in runs)
-    return "; or ".join(definitions)
-
-
-def _shown(definition: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {text}" for key, text in _leaves(definition))
+    shown = (", ".join(f"{key} {text}" for key, text in _leaves(run.definition)) for run in runs)
+    return "; or ".join(dict.fromkeys(shown))
 
 
 def _leaves(value: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
@@ -111,10 +106,11 @@ def _leaves(value: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, st
 
 def _versions(runs: Iterable[Run]) -> str:
     """Return each package's versions over all runs."""
-    found: dict[str, dict[str, None]] = {}
+    by_package: dict[str, dict[str, None]] = {}
     for run in runs:
         for package, version in run.versions.items():
-            found.setdefault(package, {})[version or "not installed"] = None
+            by_package.setdefault(package, {})[version or "not installed"] = None
     return (
-        ", ".join(f"{package} {' and '.join(versions)}" for package, versions in found.items()) or "unknown"
+        ", ".join(f"{package} {' and '.join(versions)}" for package, versions in by_package.items())
+        or "unknown"
     )

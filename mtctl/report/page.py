@@ -7,8 +7,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from mtctl import __version__
+from mtctl.analysis.export import as_document
+from mtctl.engine.provenance import now
+from mtctl.report.charts import charts
+from mtctl.report.content import Report
 from mtctl.report.markup import Markup, data, element, raw
-from mtctl.report.parts import Page
 from mtctl.report.sections import Section, render, sections
 
 GENERATOR: Final = "mtctl report"
@@ -39,8 +43,12 @@ _HEAD: Final = 2_000
 """Bytes within which a page says what made it."""
 
 
-def page(report: Page) -> str:
-    """Return the page's HTML."""
+def page(report: Report) -> str:
+    """Return the page's HTML.
+
+    Raises:
+        MtctlError: a run's file is corrupt.
+    """
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -49,7 +57,7 @@ def page(report: Page) -> str:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
-        element("title", report.title),
+        element("title", report.heading),
         element("style", raw(_assets(_STYLES))),
     )
     shown = sections(report)
@@ -58,9 +66,9 @@ def page(report: Page) -> str:
         element("a", "Skip to the verdicts", href="#summary", class_="skip"),
         _header(report, shown),
         element("main", (render(section, report) for section in shown), id="main"),
-        element("footer", element("p", report.written)),
-        data("comparison", report.comparison),
-        data("charts", report.charts),
+        element("footer", element("p", f"Written by mtctl {__version__} at {now()}.")),
+        data("comparison", as_document(report.comparison, report.study)),
+        data("charts", charts(report.comparison, report.read)),
         element("script", raw(f'"use strict";\n{{\n{_assets(_SCRIPTS)}}}\n')),
     )
     return f'<!doctype html>\n<html lang="en">{head}\n{body}</html>\n'
@@ -81,13 +89,13 @@ def _assets(names: Iterable[str]) -> str:
     return "\n".join((folder / name).read_text(encoding="utf-8") for name in names)
 
 
-def _header(report: Page, shown: Iterable[Section]) -> Markup:
+def _header(report: Report, shown: Iterable[Section]) -> Markup:
     links = (element("li", element("a", each.short, href=f"#{each.name}")) for each in shown)
     theme = element("button", "Dark", type="button", id="theme", aria_pressed="false", hidden=True)
     return element(
         "header",
         element("p", "mtctl report", class_="brand"),
-        element("h1", report.title),
+        element("h1", report.heading),
         element("p", report.lead, class_="lead"),
         element("nav", element("ul", links), theme, aria_label="Contents"),
     )

@@ -10,7 +10,7 @@ from mtctl.errors import MtctlError
 from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import ABSENT, differences, load
 from mtctl.recipes.resolved import text
-from mtctl.report.parts import PageColumn, PageTable
+from mtctl.screens.tables import Column, StackedTable
 
 _SIDE_BY_SIDE = 6
 """Methods that have a column each; of more, each difference to the baseline has a row."""
@@ -19,7 +19,7 @@ _TRIVIAL = frozenset({"name"})
 
 def recipe_differences(
     methods: Sequence[ComparedMethod], baseline: str
-) -> tuple[PageTable | None, tuple[str, ...]]:
+) -> tuple[StackedTable | None, tuple[str, ...]]:
     """Return what differs between the methods' resolved recipes, and which cannot be read.
 
     Args:
@@ -46,11 +46,11 @@ def recipe_differences(
     else:
         reference, *_ = own
         del own[reference]
-    found = {label: _against(recipes[reference], recipe) for label, recipe in own.items()}
-    if not any(found.values()):
+    by_method = {label: _against(recipes[reference], recipe) for label, recipe in own.items()}
+    if not any(by_method.values()):
         return None, tuple(remarks)
     table = _columns if len(recipes) <= _SIDE_BY_SIDE else _rows
-    return table(reference, found), tuple(remarks)
+    return table(reference, by_method), tuple(remarks)
 
 
 def _against(reference: Recipe, recipe: Recipe) -> dict[str, tuple[str, str]]:
@@ -67,36 +67,26 @@ def _text(value: object) -> str:
     return "–" if value == ABSENT else text(value)
 
 
-def _columns(reference: str, found: dict[str, dict[str, tuple[str, str]]]) -> PageTable:
+def _columns(reference: str, by_method: dict[str, dict[str, tuple[str, str]]]) -> StackedTable:
     """Return a row for each key and a column for each method."""
-    known = {key: one for each in found.values() for key, (one, _) in each.items()}
-    return PageTable(
+    known = {key: one for each in by_method.values() for key, (one, _) in each.items()}
+    others = (
+        Column(label, (each[key][1] if key in each else one for key, one in known.items()), text=True)
+        for label, each in by_method.items()
+    )
+    return StackedTable(
         "A row for each key that differs",
-        (
-            PageColumn("key", tuple(known), text=True),
-            PageColumn(reference, tuple(known.values()), text=True),
-            *(
-                PageColumn(
-                    label,
-                    tuple(each[key][1] if key in each else one for key, one in known.items()),
-                    text=True,
-                )
-                for label, each in found.items()
-            ),
-        ),
+        Column("key", known, text=True),
+        [Column(reference, known.values(), text=True), *others],
     )
 
 
-def _rows(reference: str, found: dict[str, dict[str, tuple[str, str]]]) -> PageTable:
+def _rows(reference: str, by_method: dict[str, dict[str, tuple[str, str]]]) -> StackedTable:
     """Return a row for each method and key."""
-    rows = [(label, key, *values) for label, each in found.items() for key, values in each.items()]
-    labels, keys, ones, others = zip(*rows, strict=True)
-    return PageTable(
-        f"Each recipe against that of {reference}",
-        (
-            PageColumn("method", labels, text=True),
-            PageColumn("key", keys, text=True),
-            PageColumn(f"in {reference}", ones, text=True),
-            PageColumn("here", others, text=True),
-        ),
+    rows = [(label, key, *values) for label, each in by_method.items() for key, values in each.items()]
+    headers = ("method", "key", f"in {reference}", "here")
+    first, *others = (
+        Column(header, cells, text=True)
+        for header, cells in zip(headers, zip(*rows, strict=True), strict=True)
     )
+    return StackedTable(f"Each recipe against that of {reference}", first, others)

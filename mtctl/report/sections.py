@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from mtctl.history.series import MOST_STRETCHES
-from mtctl.report.diagnosis import diagnosis
+from mtctl.report.content import Report
+from mtctl.report.diagnosed import diagnoses
 from mtctl.report.markup import Child, Markup, element
-from mtctl.report.parts import Page
-from mtctl.report.summary import summary
+from mtctl.report.method import explanations
+from mtctl.report.recipes import recipe_differences
 from mtctl.report.tables import table
+from mtctl.report.verdicts import verdicts
+from mtctl.screens.compare import comparison_tables
+from mtctl.screens.compare_training import published_table
+from mtctl.screens.figures import NOTHING, duration
+from mtctl.screens.tables import Column, StackedTable
 
 _STRETCHES: Final = f"at most {MOST_STRETCHES} stretches"
 
@@ -30,16 +36,16 @@ class Section:
     name: str
     heading: str
     short: str
-    content: Callable[[Page], Iterable[Child]]
+    content: Callable[[Report], Iterable[Child]]
 
 
-def sections(report: Page) -> list[Section]:
+def sections(report: Report) -> list[Section]:
     """Return the sections of a report: one without content is left out."""
-    diagnosed = report.runs_diagnosed or report.files_diagnosed
+    diagnosed = report.run_diagnoses or report.file_diagnoses
     return [section for section in _SECTIONS if section.name != "diagnosis" or diagnosed]
 
 
-def render(section: Section, report: Page) -> Markup:
+def render(section: Section, report: Report) -> Markup:
     """Return a section's HTML."""
     heading = f"{section.name}-heading"
     return element(
@@ -72,7 +78,7 @@ def _legend() -> Markup:
     return element("div", class_="controls methods")
 
 
-def _curves(report: Page) -> Iterable[Child]:
+def _curves(report: Report) -> Iterable[Child]:
     yield _legend()
     yield _chart(
         "learning",
@@ -82,8 +88,8 @@ def _curves(report: Page) -> Iterable[Child]:
     )
 
 
-def _scores(report: Page) -> Iterable[Child]:
-    higher = report.comparison["score"]["higher_is_better"]
+def _scores(report: Report) -> Iterable[Child]:
+    higher = report.comparison.score.higher_is_better
     yield _legend()
     yield _chart(
         "task-scores",
@@ -98,7 +104,7 @@ def _scores(report: Page) -> Iterable[Child]:
     )
 
 
-def _sharing(report: Page) -> Iterable[Child]:
+def _sharing(report: Report) -> Iterable[Child]:
     yield _legend()
     yield _chart(
         "weights",
@@ -113,28 +119,32 @@ def _sharing(report: Page) -> Iterable[Child]:
     )
 
 
-def _recipes(report: Page) -> Iterable[Child]:
-    if report.recipes is None:
+def _recipes(report: Report) -> Iterable[Child]:
+    differences, unreadable = recipe_differences(report.comparison.methods, report.comparison.baseline)
+    if differences is None:
         yield element("p", "No key differs between the recipes that can be read.")
     else:
-        yield table(report.recipes)
-    if report.recipe_remarks:
-        yield element("ul", (element("li", each) for each in report.recipe_remarks), class_="quiet")
+        yield table(differences)
+    if unreadable:
+        yield element("ul", (element("li", each) for each in unreadable), class_="quiet")
 
 
-def _tables(report: Page) -> Iterable[Child]:
-    return map(table, report.tables)
+def _tables(report: Report) -> Iterable[Child]:
+    yield from map(table, comparison_tables(report.comparison))
+    if report.study is not None:
+        yield table(published_table(report.study))
 
 
-def _method(report: Page) -> Iterable[Child]:
+def _method(report: Report) -> Iterable[Child]:
+    explained = explanations(report.comparison, report.runs, report.bootstrap_seed)
     yield element(
         "dl",
-        ((element("dt", each.what), element("dd", each.how)) for each in report.explanations),
+        ((element("dt", what), element("dd", how)) for what, how in explained),
         class_="explanations",
     )
     yield element("p", "This page was written by", class_="quiet")
     yield element("p", element("code", report.command, class_="command"))
-    yield element("details", element("summary", "The runs"), table(report.runs))
+    yield element("details", element("summary", "The runs"), table(_runs(report)))
     yield element(
         "p",
         "The page carries its figures: the element with the id “comparison” is the document of "
@@ -143,12 +153,30 @@ def _method(report: Page) -> Iterable[Child]:
     )
 
 
+def _runs(report: Report) -> StackedTable:
+    """Return where every figure comes from."""
+    runs = report.runs
+    return StackedTable(
+        "Each run, and the command that trained it",
+        Column("run", (str(run.path) for run in runs), text=True),
+        [
+            Column("seed", (f"{run.seed}" for run in runs)),
+            Column("status", (run.status for run in runs), text=True),
+            Column(f"{runs[0].unit}s", (f"{run.budget.done:,}" for run in runs)),
+            Column("wall clock", (duration(run.seconds.total) for run in runs)),
+            Column("started", (run.started or NOTHING for run in runs), text=True),
+            Column("recipe", (run.recipe_hash[:12] for run in runs), text=True),
+            Column("command", (run.command for run in runs), text=True),
+        ],
+    )
+
+
 _SECTIONS: Final = (
-    Section("summary", "Verdicts", "Verdicts", summary),
+    Section("summary", "Verdicts", "Verdicts", verdicts),
     Section("curves", "Learning", "Learning", _curves),
     Section("scores", "Scores", "Scores", _scores),
     Section("sharing", "How tasks share the network", "Sharing", _sharing),
-    Section("diagnosis", "Diagnosis", "Diagnosis", diagnosis),
+    Section("diagnosis", "Diagnosis", "Diagnosis", diagnoses),
     Section("recipes", "What differs between the recipes", "Recipes", _recipes),
     Section("tables", "All figures", "Figures", _tables),
     Section("method", "How it was computed", "Method", _method),

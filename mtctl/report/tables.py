@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from mtctl.report.markup import Markup, element, join
-from mtctl.report.parts import PageColumn, PageTable
+from mtctl.screens.tables import Column, StackedTable
 
 _MINUS: Final = re.compile(r"(?<![\w-])-(?=\d)")
 _BREAKS: Final = re.compile(r"(?<=[-_./@])(?=[^\W\d_])")
@@ -16,36 +16,37 @@ _FIGURE_SPACE: Final = "\u2007"
 """As wide as a digit."""
 
 
-def table(found: PageTable) -> Markup:
+def table(shown: StackedTable) -> Markup:
     """Return a table that scrolls within itself where the page is narrower."""
-    head = element("tr", (_header(column) for column in found.columns))
+    columns = shown.columns
+    head = element("tr", (_header(column) for column in columns))
     rows = (
         element(
             "tr",
             (
                 _cell(column, cell, first=index == 0)
-                for index, (column, cell) in enumerate(zip(found.columns, row, strict=True))
+                for index, (column, cell) in enumerate(zip(columns, row, strict=True))
             ),
         )
-        for row in zip(*(column.cells for column in found.columns), strict=True)
+        for row in zip(*(column.cells for column in columns), strict=True)
     )
-    whole = element("table", element("thead", head), element("tbody", rows), aria_label=found.title)
+    whole = element("table", element("thead", head), element("tbody", rows), aria_label=shown.title)
     return join(
         (
-            element("h3", found.title, class_="title"),
-            element("div", whole, class_="scroll", role="region", tabindex="0", aria_label=found.title),
+            element("h3", shown.title, class_="title"),
+            element("div", whole, class_="scroll", role="region", tabindex="0", aria_label=shown.title),
         )
     )
 
 
-def _header(column: PageColumn) -> Markup:
+def _header(column: Column) -> Markup:
     return element("th", column.header, scope="col", class_=None if column.text else "number")
 
 
-def _cell(column: PageColumn, cell: str, *, first: bool) -> Markup:
-    shown = name(cell) if column.text else figure(cell)
+def _cell(column: Column, cell: str, *, first: bool) -> Markup:
+    content = name(cell) if column.text else figure(cell)
     kind = None if column.text else "number"
-    return element("th", shown, scope="row") if first else element("td", shown, class_=kind)
+    return element("th", content, scope="row") if first else element("td", content, class_=kind)
 
 
 def name(text: str) -> Markup:
@@ -56,4 +57,4 @@ def name(text: str) -> Markup:
 
 def figure(text: str) -> str:
     """Return a number with a minus, which is longer than a hyphen, and padding as wide as digits."""
-    return _PADDING.sub(lambda found: _FIGURE_SPACE * len(found[0]), _MINUS.sub("\u2212", text))
+    return _PADDING.sub(lambda spaces: _FIGURE_SPACE * len(spaces[0]), _MINUS.sub("\u2212", text))

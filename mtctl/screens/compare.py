@@ -23,7 +23,7 @@ _SMALLEST_P = 0.001
 
 def comparison_tables(comparison: Comparison) -> Iterator[StackedTable]:
     """Yield the tables of a comparison: scores, differences if there is a second method, training, costs."""
-    names = Column("method", tuple(method.label for method in comparison.methods), text=True)
+    names = Column("method", (method.label for method in comparison.methods), text=True)
     yield _scores(comparison, names)
     if len(comparison.methods) > 1:
         yield _differences(comparison, names)
@@ -46,46 +46,42 @@ def _scores(comparison: Comparison, names: Column) -> StackedTable:
     return StackedTable(
         title,
         names,
-        (
-            (
-                Column("seeds", tuple(f"{len(method.seeds):,}" for method in methods)),
-                *tasks,
-                Column("average", estimates([method.average for method in methods])),
-            ),
-            _outcomes([method.outcomes for method in methods]),
-        ),
+        [
+            Column("seeds", (f"{len(method.seeds):,}" for method in methods)),
+            *tasks,
+            Column("average", estimates([method.average for method in methods])),
+        ],
+        _outcomes([method.outcomes for method in methods]),
     )
 
 
 def _outcomes(counted: Sequence[Outcomes]) -> tuple[Column, ...]:
     """Return the columns of success and endings: none where there is no such thing."""
     columns = [
-        Column(in_words(end), tuple(percent(each.share(end)) for each in counted)) for end in ends_of(counted)
+        Column(in_words(end), (percent(each.share(end)) for each in counted)) for end in ends_of(counted)
     ]
     if any(each.successes is not None for each in counted):
-        columns.insert(0, Column("success", tuple(percent(each.success_rate) for each in counted)))
+        columns.insert(0, Column("success", (percent(each.success_rate) for each in counted)))
     return tuple(columns)
 
 
 def _differences(comparison: Comparison, names: Column) -> StackedTable:
-    found = [method.difference for method in comparison.methods]
-    means = (NOTHING if each is None else number(each.mean, sign=True) for each in found)
-    intervals = (NOTHING if each is None else interval(each.interval, sign=True) for each in found)
+    differences = [method.difference for method in comparison.methods]
+    means = (NOTHING if each is None else number(each.mean, sign=True) for each in differences)
+    intervals = (NOTHING if each is None else interval(each.interval, sign=True) for each in differences)
     chances = [method.improvement for method in comparison.methods]
-    tested = any(each is not None and each.adjusted is not None for each in found)
+    tested = any(each is not None and each.adjusted is not None for each in differences)
     title = f"Average against {comparison.baseline}, paired by seed"
     return StackedTable(
         f"{title}; p by Holm's method for all of them" if tested else title,
         names,
-        (
-            (
-                Column("difference", tuple(means)),
-                Column("95 % interval", tuple(intervals)),
-                Column("p", tuple(_p_value(None if each is None else each.adjusted) for each in found)),
-                Column("P(better)", tuple(_aggregate(each, 2) for each in chances)),
-                Column("verdict", tuple(method.verdict for method in comparison.methods), text=True),
-            ),
-        ),
+        [
+            Column("difference", means),
+            Column("95 % interval", intervals),
+            Column("p", (p_value(None if each is None else each.adjusted) for each in differences)),
+            Column("P(better)", (_aggregate(each, 2) for each in chances)),
+            Column("verdict", (method.verdict for method in comparison.methods), text=True),
+        ],
     )
 
 
@@ -93,31 +89,32 @@ def _aggregates(comparison: Comparison, names: Column) -> StackedTable:
     methods = comparison.methods
     titles = {"iqm": "interquartile mean"}
     figures = (
-        Column(titles.get(name, name), tuple(_aggregate(method.aggregates[name], 1) for method in methods))
+        Column(titles.get(name, name), (_aggregate(method.aggregates[name], 1) for method in methods))
         for name in methods[0].aggregates
     )
     several = len(methods) > 1
     relative = (
-        Column("mean rank", tuple(number(method.rank, 2) for method in methods)),
-        Column("Δm %", tuple(number(method.relative_change, sign=True) for method in methods)),
+        Column("mean rank", (number(method.rank, 2) for method in methods)),
+        Column("Δm %", (number(method.relative_change, sign=True) for method in methods)),
     )
     title = "Over seeds and tasks"
     if any(len(method.seeds) > 1 for method in methods):
         title += ", with stratified bootstrap 95 % intervals"
     if several:
         title += f"; Δm is the mean relative change to {comparison.baseline}, + is better"
-    return StackedTable(title, names, (tuple(figures), relative if several else ()))
+    return StackedTable(title, names, tuple(figures), relative if several else ())
 
 
-def _aggregate(found: Aggregate | None, digits: int) -> str:
-    if found is None:
+def _aggregate(aggregate: Aggregate | None, digits: int) -> str:
+    if aggregate is None:
         return NOTHING
-    ends = found.interval
-    text = number(found.value, digits)
+    ends = aggregate.interval
+    text = number(aggregate.value, digits)
     return text if ends is None else f"{text} [{number(ends.low, digits)}, {number(ends.high, digits)}]"
 
 
-def _p_value(value: float | None) -> str:
+def p_value(value: float | None) -> str:
+    """Return a p value, or that it is too small to be told."""
     if value is None:
         return NOTHING
     return f"< {_SMALLEST_P:g}" if value < _SMALLEST_P else f"{value:.3f}"
@@ -134,7 +131,7 @@ def mismatch_table(mismatches: Iterable[Mismatch]) -> StackedTable:
     return StackedTable(
         "These runs measure different things",
         Column("what", whats, text=True),
-        ((Column("value", values, text=True), Column("runs", runs, text=True)),),
+        [Column("value", values, text=True), Column("runs", runs, text=True)],
     )
 
 

@@ -17,47 +17,44 @@ if TYPE_CHECKING:
 
 def reaching(comparison: Comparison, names: Column) -> Iterator[StackedTable]:
     """Yield how much training the average and each task needed to reach the threshold, where it is known."""
-    found = [method.reaching for method in comparison.methods]
-    known = next((each for each in found if each), None)
+    by_method = [method.reaching for method in comparison.methods]
+    known = next((each for each in by_method if each), None)
     if known is None:
         return
     sign = "≥" if comparison.score.higher_is_better else "≤"
     alike = len({each.threshold for each in known.values()}) == 1
     aim = f"{sign} {known[AVERAGE].threshold:g}" if alike else f"the score where {comparison.baseline} ends"
-    averages = [each.get(AVERAGE) for each in found]
+    averages = [each.get(AVERAGE) for each in by_method]
     counted = "environment steps" if comparison.played else "updates"
     yield StackedTable(
         f"Training until {aim}: median over runs of the first evaluation there, others censored",
         names,
-        (
-            (
-                Column(
-                    "arrived",
-                    tuple(NOTHING if each is None else f"{each.reached}/{each.runs}" for each in averages),
-                ),
-                Column(f"{comparison.unit}s", tuple(map(_units, averages))),
-                Column(counted, tuple(map(_amount, averages))),
+        [
+            Column(
+                "arrived",
+                (NOTHING if each is None else f"{each.reached}/{each.runs}" for each in averages),
             ),
-            tuple(
-                Column(f"{task}: {comparison.unit}s", tuple(_units(each.get(task)) for each in found))
-                for task in comparison.tasks
-            ),
+            Column(f"{comparison.unit}s", map(_units, averages)),
+            Column(counted, map(_amount, averages)),
+        ],
+        tuple(
+            Column(f"{task}: {comparison.unit}s", (_units(each.get(task)) for each in by_method))
+            for task in comparison.tasks
         ),
     )
 
 
-def _units(found: Reaching | None) -> str:
+def _units(reached: Reaching | None) -> str:
+    return NOTHING if reached is None else _censored(reached.units, reached.longest)
+
+
+def _amount(reached: Reaching | None) -> str:
+    return NOTHING if reached is None else _censored(reached.amount, reached.largest)
+
+
+def _censored(median: float | None, longest: float | None) -> str:
     """Return the median, or how far the runs were followed that did not arrive."""
-    if found is None:
-        return NOTHING
-    return number(found.units, 0) if found.units is not None else f"> {number(found.longest, 0)}"
-
-
-def _amount(found: Reaching | None) -> str:
-    """Return the same in environment steps or updates."""
-    if found is None:
-        return NOTHING
-    return number(found.amount, 0) if found.amount is not None else f"> {number(found.largest, 0)}"
+    return number(median, 0) if median is not None else f"> {number(longest, 0)}"
 
 
 def sharing(comparison: Comparison, names: Column) -> Iterator[StackedTable]:
@@ -72,12 +69,10 @@ def sharing(comparison: Comparison, names: Column) -> Iterator[StackedTable]:
     yield StackedTable(
         "Sharing: how often gradients of two tasks conflict; weights in the first → last tenth of training",
         names,
-        (
-            (
-                Column("conflicts", tuple(map(percent, rates))),
-                *(Column(task, tuple(_weights(method, task) for method in methods)) for task in weighted),
-            ),
-        ),
+        [
+            Column("conflicts", map(percent, rates)),
+            *(Column(task, (_weights(method, task) for method in methods)) for task in weighted),
+        ],
     )
 
 
@@ -92,27 +87,25 @@ def budgets(comparison: Comparison, names: Column) -> StackedTable:
     """Return what each method was given, and what it cost."""
     methods = comparison.methods
     spent = [method.spending for method in methods]
-    steps = Column("environment steps", tuple(number(each.environment_steps, 0) for each in spent))
+    steps = Column("environment steps", (number(each.environment_steps, 0) for each in spent))
     pace = "steps per second" if comparison.played else "updates per second"
     score = f"{comparison.score.name} per 1,000 parameters"
     return StackedTable(
         "Budgets: means per run",
         names,
-        (
-            (
-                Column(f"{comparison.unit}s", tuple(f"{each.units:,.0f}" for each in spent)),
-                *([steps] if comparison.played else []),
-                Column("updates", tuple(f"{each.updates:,.0f}" for each in spent)),
-                Column("samples per update", tuple(_samples(each.samples_per_update) for each in spent)),
-                Column("parameters", tuple(f"{method.parameters.total:,}" for method in methods)),
-                Column("wall clock", tuple(duration(each.seconds) for each in spent)),
-            ),
-            (
-                Column(score, tuple(measure(method.per_thousand_parameters) for method in methods)),
-                Column(pace, tuple(number(each.pace, 0) for each in spent)),
-                Column("memory MB", tuple(number(each.memory_mb, 0) for each in spent)),
-            ),
-        ),
+        [
+            Column(f"{comparison.unit}s", (f"{each.units:,.0f}" for each in spent)),
+            *([steps] if comparison.played else []),
+            Column("updates", (f"{each.updates:,.0f}" for each in spent)),
+            Column("samples per update", (_samples(each.samples_per_update) for each in spent)),
+            Column("parameters", (f"{method.parameters.total:,}" for method in methods)),
+            Column("wall clock", (duration(each.seconds) for each in spent)),
+        ],
+        [
+            Column(score, (measure(method.per_thousand_parameters) for method in methods)),
+            Column(pace, (number(each.pace, 0) for each in spent)),
+            Column("memory MB", (number(each.memory_mb, 0) for each in spent)),
+        ],
     )
 
 
@@ -121,15 +114,13 @@ def published_table(study: Published) -> StackedTable:
     rows = study.rows
     return StackedTable(
         f"Published, not measured here: {study.protocol}",
-        Column("method", tuple(row.method for row in rows), text=True),
-        (
-            (
-                *(Column(task, tuple(number(row.scores[task]) for row in rows)) for task in rows[0].scores),
-                Column("average", tuple(number(row.average) for row in rows)),
-                Column("parameters", tuple(f"{row.parameters:,}" for row in rows)),
-            ),
-            (Column("what differs", tuple(row.differs for row in rows), text=True),),
-        ),
+        Column("method", (row.method for row in rows), text=True),
+        [
+            *(Column(task, (number(row.scores[task]) for row in rows)) for task in rows[0].scores),
+            Column("average", (number(row.average) for row in rows)),
+            Column("parameters", (f"{row.parameters:,}" for row in rows)),
+        ],
+        [Column("what differs", (row.differs for row in rows), text=True)],
     )
 
 

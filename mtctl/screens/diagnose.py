@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -50,7 +50,7 @@ CONFIDENCES: Final[Mapping[Confidence, str]] = {
 }
 _LEARNING: Final[tuple[State, ...]] = ("learns", "at_floor")
 _NOT_LEARNING: Final[tuple[State, ...]] = ("flat", "rising", "diverged")
-_SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
+SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
 
 
 def diagnosis_screen(diagnosis: Diagnosis, commands: Sequence[str]) -> Iterator[RenderableType]:
@@ -136,7 +136,7 @@ def _causes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
             yield Sentence(f"no cause was found for {_listed(behind)}", "⚠", "yellow")
         else:
             yield Sentence("nothing was found", "✔", "green")
-    for finding in sorted(diagnosis.findings, key=lambda each: _SEVERITIES.index(each.severity)):
+    for finding in worst_first(diagnosis.findings):
         yield from _finding(finding)
     if failed := [_check(check) for check in checked if check.outcome == "found"]:
         yield Sentence(f"checks not passed: {' · '.join(failed)}", "⚠", "yellow")
@@ -146,6 +146,11 @@ def _causes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     meanings = [f"{word}: {meaning}" for word, meaning in CONFIDENCES.items() if word in confidences]
     if meanings:
         yield Sentence("; ".join(meanings), tone="dim")
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings in the order of their severity."""
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def _check(check: Check) -> str:
@@ -158,10 +163,11 @@ def _finding(finding: Finding) -> Iterator[RenderableType]:
     yield Sentence(f"{finding.code}{whose} · {finding.confidence}", mark, style, tone="bold")
     yield Sentence(finding.summary, indent=2)
     for evidence in finding.evidence:
-        yield Sentence(_evidence(evidence), "–", "dim", indent=2)
+        yield Sentence(evidence_text(evidence), "–", "dim", indent=2)
 
 
-def _evidence(evidence: Evidence) -> str:
+def evidence_text(evidence: Evidence) -> str:
+    """Return a figure with its name, its unit and what it is held against."""
     value = evidence.value if isinstance(evidence.value, str) else measure(evidence.value)
     unit = f" {evidence.unit}" if evidence.unit else ""
     against = f" ({evidence.against})" if evidence.against else ""

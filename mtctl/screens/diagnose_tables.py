@@ -66,18 +66,18 @@ def period(diagnosis: Diagnosis) -> str:
 def symptom_table(diagnosis: Diagnosis) -> StackedTable:
     """Return how each task does as it is."""
     rows = diagnosis.states
-    columns = [Column("change", tuple(change(row.change) for row in rows))]
+    columns = [Column("change", (change(row.change) for row in rows))]
     if any(row.constant is not None for row in rows):
-        columns.append(Column("best constant", tuple(measure(row.constant) for row in rows)))
+        columns.append(Column("best constant", (measure(row.constant) for row in rows)))
     if any(row.skill is not None for row in rows):
-        columns.append(Column("skill", tuple(share(row.skill) for row in rows)))
-    state = Column("state", tuple(STATES[row.state] for row in rows), text=True)
+        columns.append(Column("skill", (share(row.skill) for row in rows)))
+    state = Column("state", (STATES[row.state] for row in rows), text=True)
     played = diagnosis.subject.played
     figure = "loss" if played is None else played.score.name
     return StackedTable(
         f"Symptom: {figure} over {period(diagnosis)}",
         _names(rows),
-        ((Column("first → last", _courses(rows)), *columns, state),),
+        [Column("first → last", _courses(rows)), *columns, state],
     )
 
 
@@ -87,14 +87,12 @@ def measures_table(diagnosis: Diagnosis) -> StackedTable | None:
     names = dict.fromkeys(name for row in rows for name in row.measures if name != "loss")
     if not names:
         return None
-    columns = (
-        Column(in_words(name), tuple(measure(row.measures.get(name)) for row in rows)) for name in names
-    )
-    return StackedTable("Measures, in each task's own units", _names(rows), (tuple(columns),))
+    columns = (Column(in_words(name), (measure(row.measures.get(name)) for row in rows)) for name in names)
+    return StackedTable("Measures, in each task's own units", _names(rows), tuple(columns))
 
 
 def _names(rows: Sequence[TaskState]) -> Column:
-    return Column("task", tuple(row.task for row in rows), text=True)
+    return Column("task", (row.task for row in rows), text=True)
 
 
 def _courses(rows: Sequence[TaskState]) -> tuple[str, ...]:
@@ -141,12 +139,12 @@ def signals_table(diagnosis: Diagnosis) -> StackedTable:
     """Return the signals of each task; those without any value are left out."""
     tasks = diagnosis.subject.tasks
     columns = [
-        Column(signal.header, tuple(signal.show(diagnosis.signals[name].get(task)) for task in tasks))
+        Column(signal.header, (signal.show(diagnosis.signals[name].get(task)) for task in tasks))
         for name, signal in _present(diagnosis)
     ]
     groups = (tuple(columns[at : at + _IN_A_GROUP]) for at in range(0, len(columns), _IN_A_GROUP))
     names = Column("task", tasks, text=True)
-    return StackedTable("Signals of each task", names, tuple(groups))
+    return StackedTable("Signals of each task", names, *groups)
 
 
 def signals_meaning(diagnosis: Diagnosis) -> str:
@@ -167,26 +165,24 @@ def experiment_tables(diagnosis: Diagnosis) -> Iterator[StackedTable]:
     """Yield the counterfactual trainings, a table for each task that they are about."""
     states = {state.task: state for state in diagnosis.states}
     for task in dict.fromkeys(each.task for each in diagnosis.experiments):
-        found = [each for each in diagnosis.experiments if each.task == task]
-        yield _experiments(task, states.get(task), found)
+        experiments = [each for each in diagnosis.experiments if each.task == task]
+        yield _experiments(task, states.get(task), experiments)
 
 
-def _experiments(task: str, as_is: TaskState | None, found: Sequence[Experiment]) -> StackedTable:
+def _experiments(task: str, as_is: TaskState | None, experiments: Sequence[Experiment]) -> StackedTable:
     never = as_is is None or as_is.steps is None
-    names = [each.name for each in found]
-    steps = [_steps(each.steps, each.watched) for each in found]
-    speedups = [_speedup(each.speedup, bound=never and each.name != "as is") for each in found]
-    skills = [share(each.skill) for each in found]
+    names = [each.name for each in experiments]
+    steps = [_steps(each.steps, each.watched) for each in experiments]
+    speedups = [_speedup(each.speedup, bound=never and each.name != "as is") for each in experiments]
+    skills = [share(each.skill) for each in experiments]
     return StackedTable(
         f"Experiments on {task}: one thing changed, same seed, weights and batches",
-        Column("changed", tuple(names), text=True),
-        (
-            (
-                Column(f"updates to {percent(LEARNED)} skill", tuple(steps)),
-                Column("speed-up", tuple(speedups)),
-                Column("skill in budget", tuple(skills)),
-            ),
-        ),
+        Column("changed", names, text=True),
+        [
+            Column(f"updates to {percent(LEARNED)} skill", steps),
+            Column("speed-up", speedups),
+            Column("skill in budget", skills),
+        ],
     )
 
 
@@ -194,8 +190,8 @@ def _steps(steps: float | None, watched: int) -> str:
     return f"> {watched:,}" if steps is None else number(steps, 0)
 
 
-def _speedup(found: float | None, *, bound: bool) -> str:
-    return NOTHING if found is None else f"{'≥ ' if bound else ''}{number(found)} ×"
+def _speedup(speedup: float | None, *, bound: bool) -> str:
+    return NOTHING if speedup is None else f"{'≥ ' if bound else ''}{number(speedup)} ×"
 
 
 def fixes_table(diagnosis: Diagnosis) -> StackedTable:
@@ -209,28 +205,24 @@ def fixes_table(diagnosis: Diagnosis) -> StackedTable:
     skills = (None if each.skill is None else each.skill.mean for each in trials)
     return StackedTable(
         f"Fixes{task}: held-out loss after {period(diagnosis)}{reference}",
-        Column("remedy", tuple(each.remedy.title for each in trials), text=True),
-        (
-            (
-                Column(
-                    "documented as", tuple(each.remedy.documented or NOTHING for each in trials), text=True
-                ),
-                Column("loss", tuple(number(each, digits) for each in losses)),
-                Column(
-                    "better by",
-                    tuple(number(None if each is None else each.mean, digits, sign=True) for each in gains),
-                ),
-                Column(
-                    "95 % interval",
-                    tuple(NOTHING if each is None else bounds(each.interval, digits) for each in gains),
-                ),
+        Column("remedy", (each.remedy.title for each in trials), text=True),
+        [
+            Column("documented as", (each.remedy.documented or NOTHING for each in trials), text=True),
+            Column("loss", (number(each, digits) for each in losses)),
+            Column(
+                "better by",
+                (number(None if each is None else each.mean, digits, sign=True) for each in gains),
             ),
-            (
-                Column("skill", tuple(map(share, skills))),
-                Column("worst-hit other task", tuple(map(worst_hit, trials)), text=True),
-                Column("verdict", tuple(VERDICTS[each.verdict] for each in trials), text=True),
+            Column(
+                "95 % interval",
+                (NOTHING if each is None else bounds(each.interval, digits) for each in gains),
             ),
-        ),
+        ],
+        [
+            Column("skill", map(share, skills)),
+            Column("worst-hit other task", map(worst_hit, trials), text=True),
+            Column("verdict", (VERDICTS[each.verdict] for each in trials), text=True),
+        ],
     )
 
 
@@ -247,11 +239,11 @@ def decimals(reference: float | None) -> int:
     return 2 if not reference else max(0, _DIGITS - 1 - floor(log10(abs(reference))))
 
 
-def bounds(found: Interval | None, digits: int) -> str:
+def bounds(ends: Interval | None, digits: int) -> str:
     """Return "[+low, +high]"."""
-    if found is None:
+    if ends is None:
         return NOTHING
-    return f"[{number(found.low, digits, sign=True)}, {number(found.high, digits, sign=True)}]"
+    return f"[{number(ends.low, digits, sign=True)}, {number(ends.high, digits, sign=True)}]"
 
 
 def worst_hit(trial: Trial) -> str:

@@ -31,7 +31,7 @@ def evaluation_tables(summary: Summary, title: str) -> Iterator[StackedTable]:
     """
     groups = (_scores(summary), _successes(summary), _endings(summary))
     names = (*(row.task for row in summary.tasks), "average")
-    yield StackedTable(title, Column("task", names, text=True), tuple(group for group in groups if group))
+    yield StackedTable(title, Column("task", names, text=True), *(group for group in groups if group))
     if summary.measures:
         yield _measures(summary)
 
@@ -97,7 +97,7 @@ def _successes(summary: Summary) -> tuple[Column, ...]:
         return ()
     rates = [*(row.outcomes.success_rate for row in summary.tasks), summary.outcomes.success_rate]
     return (
-        Column("success", tuple(map(percent, rates))),
+        Column("success", map(percent, rates)),
         Column("95 % interval", (*map(_success, summary.tasks), "")),
     )
 
@@ -111,20 +111,19 @@ def _success(row: TaskSummary) -> str:
 def _endings(summary: Summary) -> tuple[Column, ...]:
     outcomes = [*(row.outcomes for row in summary.tasks), summary.outcomes]
     columns = [
-        Column(in_words(end), tuple(f"{each.ends.get(end, 0):,}" for each in outcomes))
+        Column(in_words(end), (f"{each.ends.get(end, 0):,}" for each in outcomes))
         for end in ends_of(outcomes)
     ]
     if summary.steps is not None:
         steps = [*(row.steps for row in summary.tasks), summary.steps]
-        columns.append(Column("steps", tuple(number(each, 0) for each in steps)))
+        columns.append(Column("steps", (number(each, 0) for each in steps)))
     return tuple(columns)
 
 
 def _measures(summary: Summary) -> StackedTable:
     rows = summary.tasks
     columns = (
-        Column(in_words(name), tuple(measure(row.measures.get(name)) for row in rows))
-        for name in summary.measures
+        Column(in_words(name), (measure(row.measures.get(name)) for row in rows)) for name in summary.measures
     )
-    names = Column("task", tuple(row.task for row in rows), text=True)
-    return StackedTable("Measures, in each task's own units", names, (tuple(columns),))
+    names = Column("task", (row.task for row in rows), text=True)
+    return StackedTable("Measures, in each task's own units", names, columns)

@@ -12,27 +12,27 @@ from mtctl.screens.prose import Sentence, heading
 from mtctl.screens.tables import Column, StackedTable
 
 
-def explanation_screen(found: Explanation) -> Iterator[RenderableType]:
+def explanation_screen(code: Explanation) -> Iterator[RenderableType]:
     """Yield what one code means."""
-    yield Text(f"{found.code}: {found.title}", style="bold")
+    yield Text(f"{code.code}: {code.title}", style="bold")
     yield ""
-    yield Sentence(found.meaning)
+    yield Sentence(code.meaning)
     yield ""
     yield heading("How it is measured and decided")
-    yield Sentence(found.measured)
+    yield Sentence(code.measured)
     yield ""
     yield heading("What would refute it")
-    yield Sentence(found.refuted_by)
+    yield Sentence(code.refuted_by)
     yield ""
     yield heading("What helps")
-    for remedy in found.remedies:
+    for remedy in code.remedies:
         yield Sentence(remedy, "–", "dim")
 
 
-def codes_screen(found: Sequence[Explanation]) -> Iterator[RenderableType]:
+def codes_screen(codes: Sequence[Explanation]) -> Iterator[RenderableType]:
     """Yield all codes with their titles."""
     yield StackedTable(
         "Findings; `mtctl diagnose --explain CODE` explains one",
-        Column("code", tuple(each.code for each in found), text=True),
-        ((Column("what it says", tuple(each.title for each in found), text=True),),),
+        Column("code", (each.code for each in codes), text=True),
+        [Column("what it says", (each.title for each in codes), text=True)],
     )

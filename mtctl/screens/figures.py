@@ -26,18 +26,24 @@ def measure(value: float | None) -> str:
     return f"{value:#.3g}".rstrip(".")
 
 
-def interval(found: Interval | None, *, sign: bool = False) -> str:
+def interval(ends: Interval | None, *, sign: bool = False) -> str:
     """Return "[low, high]"."""
-    return NOTHING if found is None else f"[{number(found.low, sign=sign)}, {number(found.high, sign=sign)}]"
+    return NOTHING if ends is None else f"[{number(ends.low, sign=sign)}, {number(ends.high, sign=sign)}]"
 
 
-def estimates(found: Sequence[Estimate]) -> tuple[str, ...]:
+def estimates(column: Sequence[Estimate]) -> tuple[str, ...]:
     """Return "mean ± half-width" for a column, aligned at the ±; only the mean where there is no interval."""
-    means = [number(each.mean) for each in found]
-    halves = ["" if each.half_width is None else f" ± {number(each.half_width)}" for each in found]
+    means = [number(each.mean) for each in column]
+    halves = ["" if each.half_width is None else f" ± {number(each.half_width)}" for each in column]
     width = max(map(len, halves))
     padded = [f" ± {half[3:]:>{width - 3}}" if half else " " * width for half in halves]
     return tuple(mean + half for mean, half in zip(means, padded, strict=True))
+
+
+def estimate_text(shown: Estimate) -> str:
+    """Return "mean ± half-width"; only the mean where there is no interval."""
+    half = "" if shown.half_width is None else f" ± {number(shown.half_width)}"
+    return f"{number(shown.mean)}{half}"
 
 
 def percent(share: float | None) -> str:

@@ -50,8 +50,8 @@ def methods_screen(families: Mapping[str, Mapping[str, str]]) -> Iterator[Render
             yield ""
         yield StackedTable(
             group.rstrip("."),
-            Column("method", tuple(methods), text=True),
-            ((Column("what it does", tuple(methods.values()), text=True),),),
+            Column("method", methods, text=True),
+            [Column("what it does", methods.values(), text=True)],
         )
     yield ""
     yield Sentence("`mtctl explain METHOD` explains one. A list of methods is a chain.")

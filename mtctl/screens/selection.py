@@ -41,17 +41,15 @@ def selection_table(selection: Selection, run: Run) -> StackedTable:
         f"Selection: best of {_count(selection.evaluations, 'evaluation')} during training, "
         f"at {run.unit} {selection.place:,}",
         Column("task", (*selection.tasks, "average"), text=True),
-        (
-            (
-                Column("selected for", tuple(number(row.recorded) for row in rows)),
-                Column("fresh", tuple(number(row.fresh.mean) for row in rows)),
-                Column("95 % interval", tuple(interval(row.fresh.interval) for row in rows)),
-            ),
-            (
-                Column("selection bias", tuple(number(row.bias, sign=True) for row in rows)),
-                Column("95 % interval", tuple(interval(row.interval, sign=True) for row in rows)),
-            ),
-        ),
+        [
+            Column("selected for", (number(row.recorded) for row in rows)),
+            Column("fresh", (number(row.fresh.mean) for row in rows)),
+            Column("95 % interval", (interval(row.fresh.interval) for row in rows)),
+        ],
+        [
+            Column("selection bias", (number(row.bias, sign=True) for row in rows)),
+            Column("95 % interval", (interval(row.interval, sign=True) for row in rows)),
+        ],
     )
 
 
@@ -88,17 +86,17 @@ def _meaning(average: Rescored, score: RecordedScore) -> str:
 def _against_last(selection: Selection, last: AgainstLast, run: Run) -> str:
     if last.done == selection.place:
         return "the best checkpoint is the final policy"
-    found = last.difference
-    ends, difference = found.interval, number(found.mean, sign=True)
+    difference_to_last = last.difference
+    ends, difference = difference_to_last.interval, number(difference_to_last.mean, sign=True)
     sentence = (
         f"the final policy ({run.unit} {last.done:,}) has {number(last.mean)} on the same {run.item}s: "
         f"best − last is {difference}"
     )
     if ends is None:
         return sentence
-    better = (found.mean > 0) == run.score.higher_is_better
+    better = (difference_to_last.mean > 0) == run.score.higher_is_better
     verdict = "not distinguishable" if ends.low <= 0 <= ends.high else "better" if better else "worse"
-    return f"{sentence} ± {number(found.half_width)}, {verdict}"
+    return f"{sentence} ± {number(difference_to_last.half_width)}, {verdict}"
 
 
 def bias_table(methods: Mapping[str, Sequence[Selection]]) -> StackedTable:
@@ -106,27 +104,23 @@ def bias_table(methods: Mapping[str, Sequence[Selection]]) -> StackedTable:
     several = list(methods.values())
     return StackedTable(
         "Selection over seeds: means and 95 % intervals over seeds",
-        Column("method", tuple(methods), text=True),
-        (
-            (
-                Column("seeds", tuple(f"{len(each):,}" for each in several)),
-                Column("selected for", _means([[one.average.recorded for one in each] for each in several])),
-                Column("fresh", _means([[one.average.fresh.mean for one in each] for each in several])),
-            ),
-            (
-                Column("selection bias", tuple(number(mean_bias(each).mean, sign=True) for each in several)),
-                Column(
-                    "95 % interval", tuple(interval(mean_bias(each).interval, sign=True) for each in several)
-                ),
-                Column("best − last", tuple(_differences(each) for each in several)),
-            ),
-        ),
+        Column("method", methods, text=True),
+        [
+            Column("seeds", (f"{len(each):,}" for each in several)),
+            Column("selected for", _means([[one.average.recorded for one in each] for each in several])),
+            Column("fresh", _means([[one.average.fresh.mean for one in each] for each in several])),
+        ],
+        [
+            Column("selection bias", (number(mean_bias(each).mean, sign=True) for each in several)),
+            Column("95 % interval", (interval(mean_bias(each).interval, sign=True) for each in several)),
+            Column("best − last", (_differences(each) for each in several)),
+        ],
     )
 
 
 def bias_sentence(methods: Mapping[str, Sequence[Selection]]) -> str | None:
     """Say which methods have no interval over seeds."""
-    single = [label for label, found in methods.items() if len(found) == 1]
+    single = [label for label, selections in methods.items() if len(selections) == 1]
     if not single:
         return None
     return f"a mean selection bias needs several seeds; there is one of {', '.join(single)}"
@@ -137,10 +131,10 @@ def _means(values: Sequence[Sequence[float]]) -> tuple[str, ...]:
 
 
 def _differences(selections: Sequence[Selection]) -> str:
-    found = [each.last.difference.mean for each in selections if each.last is not None]
-    if len(found) < len(selections):
+    differences = [each.last.difference.mean for each in selections if each.last is not None]
+    if len(differences) < len(selections):
         return NOTHING
-    over_seeds: Estimate = estimate(found)
+    over_seeds: Estimate = estimate(differences)
     ends: Interval | None = over_seeds.interval
     return number(over_seeds.mean, sign=True) + ("" if ends is None else f" {interval(ends, sign=True)}")
 

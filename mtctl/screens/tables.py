@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
-from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.table import Table
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 
 from mtctl.text import show_text
 
 _GAP = 2
-"""Cells between columns: one of padding, one of the box."""
+"""Cells between columns."""
 _NARROW_TEXT = 14
 """Width below which text is not squeezed: "published_gradnorm_blind" still folds into two whole parts."""
 _LONGEST_HEADER = 16
@@ -26,7 +26,6 @@ _MARKDOWN = re.compile(r"[\\`*\[\]<>|~#&$]|(?<![^\W_])_|_(?![^\W_])")
 _PIECES = re.compile(r"[^-_./@]+[-_./@]?|[-_./@]")
 
 
-@dataclass(frozen=True, slots=True)
 class Column:
     """A column of a stacked table.
 
@@ -36,14 +35,9 @@ class Column:
         text: whether the cells are text, which may be broken; numbers are not.
     """
 
-    header: str
-    cells: tuple[str, ...]
-    text: bool = False
-
-    def __post_init__(self) -> None:
-        """Spell out what would steer a terminal, before anything is measured: names come from files."""
-        object.__setattr__(self, "header", show_text(self.header))
-        object.__setattr__(self, "cells", tuple(map(show_text, self.cells)))
+    def __init__(self, header: str, cells: Iterable[str], *, text: bool = False) -> None:
+        # What would steer a terminal is spelled out before anything is measured: names come from files.
+        self.header, self.cells, self.text = show_text(header), tuple(map(show_text, cells)), text
 
     @property
     def wanted(self) -> int:
@@ -60,7 +54,6 @@ class Column:
         return min(_LONGEST_HEADER, max(map(cell_len, self.header.split())))
 
 
-@dataclass(frozen=True, slots=True)
 class StackedTable:
     """A table that is cut into several, one above the other, where its columns do not fit side by side.
 
@@ -73,26 +66,23 @@ class StackedTable:
         groups: the other columns; a cut falls between groups if it can.
     """
 
-    title: str
-    rows: Column
-    groups: tuple[tuple[Column, ...], ...]
-
-    def __post_init__(self) -> None:
-        """Do the same for the title as columns do for their text."""
-        object.__setattr__(self, "title", show_text(self.title))
+    def __init__(self, title: str, rows: Column, *groups: Iterable[Column]) -> None:
+        self.title, self.rows, self.groups = show_text(title), rows, tuple(map(tuple, groups))
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """Return all columns."""
         return (self.rows, *(column for group in self.groups for column in group))
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType | Segment]:
         """Render the parts for the width at hand."""
         yield Text(self.title, style="bold")
         for number, part in enumerate(_pack(self, options.max_width)):
             if number:
                 yield ""
-            yield _table(part, options.max_width)
+            yield from _rendered(part, console, options)
 
 
 def _pack(table: StackedTable, width: int) -> list[list[Column]]:
@@ -114,22 +104,45 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + _GAP * len(widths) - 1
 
 
-def _table(columns: Sequence[Column], width: int) -> Table:
-    widths = _widths(columns, width)
-    table = Table(
-        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), width=_total(widths)
-    )
-    for column, cells in zip(columns, widths, strict=True):
-        header = Text(column.header, justify="left" if column.text else "right")
-        table.add_column(header, width=cells, overflow="fold")
+def _rendered(columns: Sequence[Column], console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+    """Draw columns side by side, the headers' last lines on one line above a rule."""
+    planned = _widths(columns, options.max_width)
+    widths = [planned[0] + 1, *planned[1:]]  # names stand a cell further off than numbers from each other
+    headers = [
+        [line.plain.rstrip() for line in Text(column.header).wrap(console, width, overflow="fold")]
+        for column, width in zip(columns, widths, strict=True)
+    ]
+    height = max(map(len, headers))
+    bottom = [[""] * (height - len(lines)) + lines for lines in headers]
+    yield from _lines(columns, widths, bottom, console.get_style("table.header"))
+    yield Segment(("-" if options.ascii_only else "─") * (_total(widths) - 1))
+    yield Segment.line()
     for row in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*map(_cell, columns, row, widths))
-    return table
+        yield from _lines(columns, widths, list(map(_cell, columns, row, planned, widths)))
 
 
-def _cell(column: Column, cell: str, width: int) -> Text:
-    """Fit a cell. Numbers are moved right by hand: a cell may end in spaces, which rich would cut off."""
-    return Text(fold(cell, width) if column.text else " " * (width - cell_len(cell)) + cell)
+def _lines(
+    columns: Sequence[Column],
+    widths: Sequence[int],
+    cells: Sequence[Sequence[str]],
+    style: Style | None = None,
+) -> Iterator[Segment]:
+    """Draw one row, of which each cell has one line or several: text on the left, numbers on the right."""
+    for line in zip_longest(*cells, fillvalue=""):
+        padded = (
+            cell + space if column.text else space + cell
+            for column, cell, width in zip(columns, line, widths, strict=True)
+            for space in [" " * (width - cell_len(cell))]
+        )
+        yield Segment((" " * _GAP).join(padded), style)
+        yield Segment.line()
+
+
+def _cell(column: Column, cell: str, planned: int, width: int) -> list[str]:
+    """Return the lines of a cell, folded at the planned width; what cannot be folded has the whole width."""
+    if not column.text or cell_len(cell) <= planned:
+        return [cell]
+    return [part for line in fold(cell, planned).split("\n") for part in chop_cells(line, width)]
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int]:

@@ -146,5 +146,5 @@ def _pace(progress: Progress) -> str:
 
 
 def _rate(progress: Progress) -> str:
-    found = progress.steps_per_second
-    return number(found, 1 if found is not None and found < _FEW else 0)
+    rate = progress.steps_per_second
+    return number(rate, 1 if rate is not None and rate < _FEW else 0)

@@ -82,8 +82,8 @@ def so_far_tables(runs: Sequence[Followed]) -> Iterator[StackedTable]:
         if each.run is not None and each.progress is not None and each.progress.evaluations:
             key = each.run.unit, each.run.score.name, each.run.tasks
             kinds.setdefault(key, []).append(_Evaluated(each.run, each.progress))
-    for found in kinds.values():
-        yield _so_far(found)
+    for evaluated in kinds.values():
+        yield _so_far(evaluated)
 
 
 def _so_far(runs: Sequence[_Evaluated]) -> StackedTable:
@@ -98,9 +98,9 @@ def _so_far(runs: Sequence[_Evaluated]) -> StackedTable:
     several = [methods[each] for each in order]
     title = f"So far: mean {first.score.name} in the latest evaluation during training, over seeds"
     latest = (
-        Column("seeds", tuple(f"{len(each):,}" for each in several)),
-        Column(f"at {first.unit}", tuple(map(_places, several))),
-        *(Column(task, tuple(_mean(each, task) for each in several)) for task in first.tasks),
+        Column("seeds", (f"{len(each):,}" for each in several)),
+        Column(f"at {first.unit}", map(_places, several)),
+        *(Column(task, (_mean(each, task) for each in several)) for task in first.tasks),
         Column("average", estimates([estimate(_averages(each)) for each in several])),
     )
     alike: tuple[Column, ...] = ()
@@ -108,9 +108,7 @@ def _so_far(runs: Sequence[_Evaluated]) -> StackedTable:
         title += f"; and at {first.unit} {place:,}, the last that all runs have reached"
         values = [estimate([dict(one.progress.evaluations)[place] for one in each]) for each in several]
         alike = (Column(f"at {first.unit} {place:,}", estimates(values)),)
-    return StackedTable(
-        title, Column("method", tuple(labels[each] for each in order), text=True), (latest, alike)
-    )
+    return StackedTable(title, Column("method", (labels[each] for each in order), text=True), latest, alike)
 
 
 def _places(runs: Sequence[_Evaluated]) -> str:

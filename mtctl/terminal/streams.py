@@ -93,9 +93,9 @@ def _fill(number: int, flags: int) -> None:
             os.close(opened)
 
 
-def _stream(found: object, raw: io.FileIO) -> io.TextIOWrapper:
+def _stream(original: object, raw: io.FileIO) -> io.TextIOWrapper:
     """Return a stream like the one that Python made, which writes through `raw`."""
-    text = found if isinstance(found, io.TextIOWrapper) else None  # None where it was closed
+    text = original if isinstance(original, io.TextIOWrapper) else None  # None where it was closed
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=text.encoding if text else "utf-8",

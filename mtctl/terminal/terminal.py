@@ -32,8 +32,8 @@ class Terminal(Console):
     @property  # type: ignore[misc]  # nobody sets it
     def size(self) -> ConsoleDimensions:
         """Return the size, and a width that a word fits into: what is narrower breaks lines by itself."""
-        found = super().size
-        return ConsoleDimensions(max(_NARROWEST, found.width), found.height)
+        actual = super().size
+        return ConsoleDimensions(max(_NARROWEST, actual.width), actual.height)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print, as rich does."""

@@ -19,11 +19,11 @@ from mtctl.analysis.efficiency import (
     thresholds,
 )
 from mtctl.history.records import EvaluationRecord
-from tests.history.runs_factory import TASKS, course, run_document
+from tests.history.runs_factory import TASKS, run_document, training
 
 
 def evaluations(averages: Sequence[float], every: int = 50) -> list[EvaluationRecord]:
-    lines = course(run_document(), averages, every=every)
+    lines = training(run_document(), averages, every=every)
     return [msgspec.convert(line, EvaluationRecord) for line in lines if line["kind"] == "evaluation"]
 
 

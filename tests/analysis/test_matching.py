@@ -8,7 +8,7 @@ import pytest
 from mtctl.analysis.comparison import compare
 from mtctl.analysis.matching import Budget
 from mtctl.errors import MtctlError
-from tests.history.runs_factory import write_course, write_run, write_windows_run
+from tests.history.runs_factory import write_run, write_training, write_windows_run
 
 
 @pytest.fixture
@@ -16,14 +16,14 @@ def root(tmp_path: Path) -> Path:
     """Two methods: one gets to episode 40 with short episodes, the other to episode 30 with long ones."""
     for seed in (0, 1):
         budget = {"units": 40, "done": 40, "environment_steps": 40 * 100, "updates": 40 * 100}
-        write_course(
+        write_training(
             write_run(tmp_path, "shared_aware", seed, budget=budget),
             [10.0, 20.0, 30.0, 40.0],
             every=10,
             steps=100,
         )
         budget = {"units": 30, "done": 30, "environment_steps": 30 * 200, "updates": 30 * 200}
-        write_course(write_run(tmp_path, "b", seed, budget=budget), [1.0, 2.0, 3.0], every=10, steps=200)
+        write_training(write_run(tmp_path, "b", seed, budget=budget), [1.0, 2.0, 3.0], every=10, steps=200)
     return tmp_path
 
 
@@ -58,7 +58,7 @@ def test_matched_budgets_are_those_at_the_evaluation(root: Path) -> None:
 
 def test_a_run_whose_evaluations_come_too_late_is_named(root: Path) -> None:
     budget = {"units": 10, "done": 10, "environment_steps": 50, "updates": 50}
-    write_course(write_run(root, "short", budget=budget), [5.0], every=10, steps=5)
+    write_training(write_run(root, "short", budget=budget), [5.0], every=10, steps=5)
     found = compare([root], match=Budget.STEPS, baseline="short")
     assert [method.label for method in found.methods] == ["short"]
     assert (
@@ -75,7 +75,7 @@ def test_runs_without_evaluations_during_training_are_named(root: Path) -> None:
 
 def test_windows_have_no_environment_steps(tmp_path: Path) -> None:
     for seed in (0, 1):
-        write_course(write_windows_run(tmp_path, seed=seed), [1.0, 2.0], every=5, steps=6)
+        write_training(write_windows_run(tmp_path, seed=seed), [1.0, 2.0], every=5, steps=6)
     with pytest.raises(MtctlError, match="has no environment steps") as caught:
         compare([tmp_path], match=Budget.STEPS)
     assert "--match updates" in (caught.value.hint or "")
@@ -85,7 +85,7 @@ def test_windows_have_no_environment_steps(tmp_path: Path) -> None:
 
 def test_unfinished_runs_take_part_if_asked_for(root: Path) -> None:
     run = write_run(root, "partial", status="interrupted", budget={"done": 20})
-    write_course(run, [7.0, 8.0], every=10, steps=100)
+    write_training(run, [7.0, 8.0], every=10, steps=100)
     assert "partial" not in {method.label for method in compare([root], match=Budget.STEPS).methods}
     found = compare([root], match=Budget.STEPS, include_partial=True)
     assert {each.label: each.average.mean for each in found.methods} == {

@@ -10,7 +10,7 @@ from scipy import stats
 
 from mtctl.analysis.comparison import compare
 from mtctl.analysis.methods import ComparedMethod, mean_ranks, relative_change
-from tests.history.runs_factory import TASKS, scores, write_course, write_run
+from tests.history.runs_factory import TASKS, scores, write_run, write_training
 
 
 def write_method(root: Path, name: str, averages: list[float]) -> None:
@@ -114,7 +114,7 @@ def test_parameters_are_set_against_the_score(tmp_path: Path) -> None:
 
 def test_trainings_are_told(tmp_path: Path) -> None:
     for seed in range(3):
-        write_course(write_run(tmp_path, seed=seed), [0.0, 100.0 + 100 * seed], every=10)
+        write_training(write_run(tmp_path, seed=seed), [0.0, 100.0 + 100 * seed], every=10)
     method = found(tmp_path)["gradnorm_blind"]
     assert {name: (each.reached, each.units) for name, each in method.reaching.items()} == dict.fromkeys(
         ("average", *TASKS), (2, 20)

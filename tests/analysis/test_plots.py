@@ -13,7 +13,7 @@ from mtctl.analysis.trainings import efficiency_curve, read_trainings
 from mtctl.errors import MtctlError
 from mtctl.history.series import MOST_STRETCHES
 from mtctl.statistics import estimate
-from tests.history.runs_factory import scores, write_course, write_run, write_windows_run
+from tests.history.runs_factory import scores, write_run, write_training, write_windows_run
 
 FIGURES = (
     "learning_curves",
@@ -31,7 +31,7 @@ def found(tmp_path: Path) -> Comparison:
     for seed in range(3):
         for name, gain in {"shared_aware": 0.0, "gradnorm_blind": 50.0}.items():
             run = write_run(tmp_path, name, seed, returns=scores(100 + gain + 10 * seed))
-            write_course(run, [gain, gain + 50, gain + 100 + 10 * seed], every=10, steps=100 + 10 * seed)
+            write_training(run, [gain, gain + 50, gain + 100 + 10 * seed], every=10, steps=100 + 10 * seed)
     return compare([tmp_path])
 
 
@@ -57,7 +57,7 @@ def test_a_name_is_no_formula(tmp_path: Path) -> None:
     name = r"costs_$\nothing{$"
     for seed in range(2):
         write_run(tmp_path, "shared_aware", seed)
-        write_course(write_run(tmp_path, name, seed), [0.0, 50.0], every=10)
+        write_training(write_run(tmp_path, name, seed), [0.0, 50.0], every=10)
     (tmp_path / "figures").mkdir()
     assert len(list(write_plots(compare([tmp_path]), tmp_path / "figures"))) >= 2
 
@@ -93,7 +93,7 @@ def test_efficiency_is_followed_as_far_as_all_runs_came(found: Comparison) -> No
 
 
 def test_stretches_of_training_keep_their_means(tmp_path: Path) -> None:
-    write_course(write_run(tmp_path, budget={"done": 100}, evaluation={"done": 100}), [1.0, 2.0])
+    write_training(write_run(tmp_path, budget={"done": 100}, evaluation={"done": 100}), [1.0, 2.0])
     training = read_trainings(compare([tmp_path]))["gradnorm_blind"]
     rates = training.conflicts
     assert rates is not None

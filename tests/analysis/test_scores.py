@@ -12,7 +12,7 @@ from mtctl.analysis.comparison import compare
 from mtctl.analysis.export import as_csv, as_document
 from mtctl.analysis.matching import Budget
 from mtctl.analysis.scores import LeftOut, score_runs
-from tests.history.runs_factory import TASKS, evaluation_document, scores, write_course, write_run
+from tests.history.runs_factory import TASKS, evaluation_document, scores, write_run, write_training
 
 
 def write_best(path: Path, mean: float, done: int = 100, **changes: Any) -> None:
@@ -25,7 +25,7 @@ def write_best(path: Path, mean: float, done: int = 100, **changes: Any) -> None
 def write(root: Path, name: str, seed: int = 0, *, selected_for: float = 200.0, mean: float = 150.0) -> Path:
     """Write a run whose best checkpoint is that of episode 100."""
     path = write_run(root, name, seed, returns=scores(mean - 30))
-    write_course(path, [0.0, selected_for, selected_for - 10])
+    write_training(path, [0.0, selected_for, selected_for - 10])
     write_best(path, mean)
     return path
 
@@ -81,7 +81,7 @@ def test_a_best_checkpoint_that_was_not_evaluated(root: Path) -> None:
 def test_an_evaluation_of_an_earlier_best_checkpoint(root: Path) -> None:
     """Training went on after it, and found a better one."""
     path = write(root, "a")
-    write_course(path, [0.0, 200.0, 210.0])
+    write_training(path, [0.0, 200.0, 210.0])
     entry = left_out(root)
     assert "has its best checkpoint at episode 150, but was evaluated when that was at episode 100" in (
         entry.reason
@@ -91,7 +91,7 @@ def test_an_evaluation_of_an_earlier_best_checkpoint(root: Path) -> None:
 
 def test_a_run_that_was_not_evaluated_during_training(root: Path) -> None:
     path = write(root, "a")
-    write_course(path, [])
+    write_training(path, [])
     entry = left_out(root)
     assert "was not evaluated during training (`evaluation.every`)" in entry.reason
     assert entry.remedy is None

@@ -30,8 +30,8 @@ from tests.history.runs_factory import (
     WINDOWS_TASKS,
     evaluation_document,
     scores,
-    write_course,
     write_run,
+    write_training,
     write_windows_run,
 )
 
@@ -228,7 +228,7 @@ def test_ties_are_counted(run: Run) -> None:
 
 def test_what_the_records_do_not_tell_is_named(tmp_path: Path) -> None:
     path = write_run(tmp_path)
-    write_course(path, [100.0, 300.0, 200.0])
+    write_training(path, [100.0, 300.0, 200.0])
     run = read_run(path)
     best = fresh(run, alike(1.0, 2.0), done=100)
     found = known(read_selection(run, best, evaluation(path)))
@@ -274,7 +274,7 @@ def test_notes_say_how_much_better_methods_looked(run: Run) -> None:
 
 def test_the_factory_and_the_engine_agree_on_what_best_is(tmp_path: Path) -> None:
     path = write_run(tmp_path)
-    write_course(path, [1.0, 5.0, 5.0, 2.0])
+    write_training(path, [1.0, 5.0, 5.0, 2.0])
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     found = [msgspec.convert(line, EvaluationRecord) for line in lines if line["kind"] == "evaluation"]
     best = selected(read_run(path), found)

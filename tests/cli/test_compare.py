@@ -27,8 +27,8 @@ from tests.history.runs_factory import (
     TASKS,
     WINDOWS_TASKS,
     scores,
-    write_course,
     write_run,
+    write_training,
     write_windows_run,
 )
 from tests.screens.snapshots import WIDTHS, assert_screen, render
@@ -59,7 +59,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             returns = {name: scores(mean, (name,))[name] for name, mean in task.items()}
             run = write_run(root, name, seed, returns=returns)
             if name != "pcgrad_aware":
-                write_course(run, [average + 30 * seed - 180 + 60 * part for part in range(4)])
+                write_training(run, [average + 30 * seed - 180 + 60 * part for part in range(4)])
     spent = {
         "units": 4500,
         "done": 4500,
@@ -107,7 +107,7 @@ def windows_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             means = {task: average + rng.gauss(0, 4) for task in WINDOWS_TASKS}
             returns = {task: scores(mean, (task,))[task] for task, mean in means.items()}
             run = write_windows_run(root, name, seed, returns=returns)
-            write_course(run, [average * part / 4 for part in range(1, 5)], every=5, steps=6)
+            write_training(run, [average * part / 4 for part in range(1, 5)], every=5, steps=6)
     return root
 
 
@@ -338,7 +338,7 @@ def test_latex_has_a_table_for_each_on_the_screen(results: Path) -> None:
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=30))
 def test_latex_escapes_what_is_special(cell: str) -> None:
     column = Column("h", (cell,), text=True)
-    text = latex(StackedTable("t", column, ()))
+    text = latex(StackedTable("t", column))
     body = text[text.index("\\midrule") : text.index("\\bottomrule")]
     for special in "&%#_":
         assert body.count(special) == body.count("\\" + special) == cell.count(special)

@@ -21,8 +21,8 @@ from tests.history.runs_factory import (
     TASKS,
     WINDOWS_TASKS,
     scores,
-    write_course,
     write_run,
+    write_training,
     write_windows_run,
 )
 
@@ -36,7 +36,7 @@ def add(name: str, average: float, seeds: int = 3, *, course: bool = True, **cha
         run = write_run(Path("results"), name, seed, returns=returns, **changes)
         (run / "recipe.yaml").write_text(dump(load(name)))
         if course:
-            write_course(run, [average - 180 + 60 * part + seed for part in range(4)], every=10)
+            write_training(run, [average - 180 + 60 * part + seed for part in range(4)], every=10)
 
 
 @pytest.fixture
@@ -337,7 +337,7 @@ def test_windows_have_epochs_and_losses(mtctl: Command) -> None:
             means = {task: average + rng.gauss(0, 4) for task in WINDOWS_TASKS}
             returns = {task: scores(mean, (task,))[task] for task, mean in means.items()}
             run = write_windows_run(Path("results"), name, seed, returns=returns)
-            write_course(run, [average * part / 4 for part in range(1, 5)], every=5, steps=6)
+            write_training(run, [average * part / 4 for part in range(1, 5)], every=5, steps=6)
     assert mtctl("report", "results").code == 0
     page = Path("report.html").read_text()
     text, charts = plain(page), carried(page, "charts")

@@ -18,7 +18,7 @@ from mtctl.cli import watch
 from tests.cli.conftest import Command
 from tests.cli.watched import UnderWay, under_way
 from tests.engine.runs import tree
-from tests.history.runs_factory import evaluation_document, scores, write_course, write_run
+from tests.history.runs_factory import evaluation_document, scores, write_run, write_training
 
 ROOT = Path("results")
 Moments = Callable[..., None]
@@ -231,7 +231,7 @@ def test_a_terminal_is_redrawn(
 
 
 def test_ended_runs_are_looked_at_without_torch(tmp_path: Path) -> None:
-    write_course(write_run(tmp_path), [1.0])
+    write_training(write_run(tmp_path), [1.0])
     code = (
         "import sys; from pathlib import Path; from mtctl.following.runs import Following; "
         "import mtctl.cli.watch; found = Following([Path(sys.argv[1])]); found.look(); "

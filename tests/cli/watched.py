@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.engine.directory import RunDirectory
-from tests.history.runs_factory import course, write_run
+from tests.history.runs_factory import training, write_run
 
 
 class UnderWay:
@@ -40,7 +40,7 @@ class UnderWay:
         run = json.loads((self.path / "run.json").read_text())
         padding = [0.0] * (run["budget"]["units"] // every - len(averages))
         # Cut from a whole course, so that what came first is the same from one call to the next.
-        lines = course(run, averages + padding, every)[: len(averages) * (every + 1)]
+        lines = training(run, averages + padding, every)[: len(averages) * (every + 1)]
         self.metrics.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
 
     def end(self, status: str, **changes: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.browser import PATIENCE_MS
-from tests.history.runs_factory import TASKS, scores, write_course, write_run
+from tests.history.runs_factory import TASKS, scores, write_run, write_training
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -90,7 +90,7 @@ def write_runs(root: Path) -> None:
             document = json.loads((run / "run.json").read_text())
             document |= {"name": name, "command": f"mtctl train {name} \u2028 \x1b[2J"}
             (run / "run.json").write_text(json.dumps(document))
-            write_course(run, [30 * part + 5 * seed - 60 + number for part in range(5)], every=20)
+            write_training(run, [30 * part + 5 * seed - 60 + number for part in range(5)], every=20)
     write_run(root, "unfinished", status="interrupted", budget={"done": 312})
 
 

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.browser import MISSING, find_browser, opened
 from tests.end_to_end.command import mtctl
 from tests.end_to_end.pages import CONTRASTS, HOSTILE, METHODS, Seen, load, write_runs
-from tests.history.runs_factory import TASKS, write_course, write_run
+from tests.history.runs_factory import TASKS, write_run, write_training
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -299,7 +299,7 @@ def test_extremes_are_drawn(browser: Browser, tmp_path: Path) -> None:
             if name == "tiny":
                 (run / "metrics.jsonl").unlink()
             if name == "huge":
-                write_course(run, [value, -value], every=1)
+                write_training(run, [value, -value], every=1)
     mtctl("report", "results", cwd=tmp_path)
     seen = load(browser, tmp_path / "report.html")
     assert "below another everywhere" in seen.page.locator("#scores").inner_text()

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mtctl.history.formats import Run
+from mtctl.history.summary import TrainingSummary, recorded_summary
+
 TASKS = ("standard", "windy", "heavy")
 EPISODES = 4
 WINDOWS_TASKS = ("type", "ptr", "binary", "countdown")
@@ -192,7 +195,7 @@ def epochs(number: int = 2) -> list[dict[str, Any]]:
     return lines
 
 
-def course(
+def training(
     run: Mapping[str, Any], averages: Sequence[float], every: int = 50, steps: int = 400
 ) -> list[dict[str, Any]]:
     """Return lines of metrics.jsonl: units of training, and every so often an evaluation with that average.
@@ -240,11 +243,18 @@ def course(
     return lines
 
 
-def write_course(path: Path, averages: Sequence[float], **changes: int) -> None:
+def write_training(path: Path, averages: Sequence[float], **changes: int) -> None:
     """Replace a run's metrics.jsonl, written as a training writes it."""
-    lines = course(json.loads((path / "run.json").read_text()), averages, **changes)
+    lines = training(json.loads((path / "run.json").read_text()), averages, **changes)
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
     (path / "metrics.jsonl").write_text(text)
+
+
+def summary(run: Run) -> TrainingSummary:
+    """Return what a comparison reads of a run's training."""
+    read = recorded_summary(run)
+    assert read is not None
+    return read
 
 
 def write_windows_run(root: Path, name: str = "windows_documented", seed: int = 0, **changes: Any) -> Path:

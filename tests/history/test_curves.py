@@ -15,7 +15,7 @@ from mtctl.history.history import recorded_history
 from mtctl.history.runs import find_runs, read_run
 from mtctl.history.series import MOST_STRETCHES, Series, Stretches
 from mtctl.statistics import estimate
-from tests.history.runs_factory import TASKS, WINDOWS_TASKS, write_course, write_run, write_windows_run
+from tests.history.runs_factory import TASKS, WINDOWS_TASKS, write_run, write_training, write_windows_run
 
 EVALUATED = ([0.0, 10.0, 30.0], [10.0, 20.0, 50.0], [20.0, 60.0, 40.0])
 
@@ -23,7 +23,7 @@ EVALUATED = ([0.0, 10.0, 30.0], [10.0, 20.0, 50.0], [20.0, 60.0, 40.0])
 def write_runs(root: Path, seeds: int = 3, **changes: int) -> None:
     for seed in range(seeds):
         run = write_run(root, "gradnorm_blind", seed, budget={"units": 60, "done": 60})
-        write_course(run, EVALUATED[seed], every=20, **changes)
+        write_training(run, EVALUATED[seed], every=20, **changes)
 
 
 def trainings(root: Path, tasks: tuple[str, ...] = TASKS, figure: str = "return") -> Trainings:
@@ -112,7 +112,7 @@ def test_a_stretch_is_a_mean_over_updates_and_then_over_runs(tmp_path: Path) -> 
     """Units of many updates count for more than others, and runs of many updates for no more than others."""
     first_two = {0: [(1.0, 30), (4.0, 10)], 1: [(2.25, 1000), (2.25, 1000)]}
     for seed, units in first_two.items():
-        write_course(write_run(tmp_path, "gradnorm_blind", seed), [1.0], every=100)
+        write_training(write_run(tmp_path, "gradnorm_blind", seed), [1.0], every=100)
 
         def change(line: dict[str, Any], units: list[tuple[float, int]] = units) -> dict[str, Any]:
             if line["unit"] > 2:
@@ -130,7 +130,7 @@ def test_a_stretch_is_a_mean_over_updates_and_then_over_runs(tmp_path: Path) -> 
 
 def test_losses_of_epochs(tmp_path: Path) -> None:
     for seed in range(2):
-        write_course(write_windows_run(tmp_path, seed=seed), [5.0, 10.0], every=10)
+        write_training(write_windows_run(tmp_path, seed=seed), [5.0, 10.0], every=10)
     found = trainings(tmp_path, WINDOWS_TASKS, "loss")
     for task in WINDOWS_TASKS:
         line = curve(found.trained(task))

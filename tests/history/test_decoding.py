@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from mtctl.errors import MtctlError
-from mtctl.history.course import read_course
+from mtctl.history.decoding import count_lines
 from mtctl.history.history import History, read_history
 from mtctl.history.runs import read_run
-from tests.history.runs_factory import epochs, write_run, write_windows_run
+from tests.history.runs_factory import epochs, summary, write_run, write_windows_run
 
 
 def history(path: Path) -> History:
@@ -69,13 +69,13 @@ def test_a_line_that_a_killed_run_could_not_finish_is_left_out_and_named(tmp_pat
     found = history(path)
     assert (found.units.tolist(), found.evaluations) == ([1, 2, 3], ())
     assert found.cut_off == f"{path}/metrics.jsonl:4 is cut off and was left out"
-    assert read_course(read_run(path)).evaluations == ()
+    assert summary(read_run(path)).evaluations == ()
 
 
 def test_a_last_line_without_its_line_break_counts(tmp_path: Path) -> None:
     path = write_run(tmp_path)
     (path / "metrics.jsonl").write_bytes((path / "metrics.jsonl").read_bytes()[:-1])
-    assert len(history(path).evaluations) == len(read_course(read_run(path)).evaluations) == 1
+    assert len(history(path).evaluations) == len(summary(read_run(path)).evaluations) == 1
 
 
 def test_a_completed_run_has_no_line_cut_off(tmp_path: Path) -> None:
@@ -134,3 +134,7 @@ def test_a_number_beyond_all_that_are_held_is_named(tmp_path: Path) -> None:
     (path / "metrics.jsonl").write_text("\n".join(lines))
     assert "metrics.jsonl:2" in (text := refusal(path))
     assert "signals.gradient_norm.windy: number out of range" in text
+
+
+def test_line_breaks_are_counted_in_files_of_any_length() -> None:
+    assert [count_lines(b"ab\n" * lines + b"c") for lines in (0, 1, 100_000)] == [0, 1, 100_000]

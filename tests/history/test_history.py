@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from mtctl.errors import MtctlError
-from mtctl.history.course import read_course
 from mtctl.history.history import Histories, observed_history, read_history, recorded_history
 from mtctl.history.runs import read_run
 from tests.history.runs_factory import (
@@ -18,8 +17,9 @@ from tests.history.runs_factory import (
     WINDOWS_TASKS,
     epochs,
     records,
-    write_course,
+    summary,
     write_run,
+    write_training,
     write_windows_run,
 )
 
@@ -100,12 +100,12 @@ def test_names_that_need_quoting() -> None:
     assert found.figure("return", tasks[0]).values.tolist() == [1.0]
 
 
-def test_its_course_is_the_one_that_a_comparison_reads(tmp_path: Path) -> None:
+def test_its_summary_is_the_one_that_a_comparison_reads(tmp_path: Path) -> None:
     runs = [read_run(write_run(tmp_path)), read_run(write_windows_run(tmp_path))]
     for run in runs:
-        assert read_history(run).course == read_course(run)
-        write_course(run.path, [1.0, 5.0], every=17)
-        assert read_history(run).course == read_course(run)
+        assert read_history(run).summary == summary(run)
+        write_training(run.path, [1.0, 5.0], every=17)
+        assert read_history(run).summary == summary(run)
 
 
 def test_each_run_is_read_once(tmp_path: Path) -> None:
@@ -114,12 +114,12 @@ def test_each_run_is_read_once(tmp_path: Path) -> None:
     assert recorded_history(other) is None
     histories = Histories()
     found = histories.of(run)
-    course = histories.course(run)
-    assert (histories.of(other), histories.course(other)) == (None, None)
+    course = histories.summary(run)
+    assert (histories.of(other), histories.summary(other)) == (None, None)
     for path in (run.path, other.path):
         (path / "metrics.jsonl").write_text("no record")
     assert histories.of(read_run(run.path)) is found
-    assert histories.course(run) == course
+    assert histories.summary(run) == course
     assert histories.of(other) is None
 
 

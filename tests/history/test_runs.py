@@ -12,18 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mtctl.errors import MtctlError
-from mtctl.history.course import TrainingSummary, read_course
 from mtctl.history.history import History, read_history
 from mtctl.history.runs import evaluation, find_runs, read_run
-from tests.history.runs_factory import run_document, write_run, write_windows_run
+from tests.history.runs_factory import run_document, summary, write_run, write_windows_run
 
 
 def history(path: Path) -> History:
     return read_history(read_run(path))
-
-
-def course(path: Path) -> TrainingSummary:
-    return read_course(read_run(path))
 
 
 def failure(read: Callable[[], object]) -> MtctlError:
@@ -266,7 +261,7 @@ def test_damage_is_explained_or_harmless(
     start = data.draw(st.integers(0, len(whole)))
     end = data.draw(st.one_of(st.just(len(whole)), st.integers(start, min(len(whole), start + 20))))
     (run / file).write_bytes(whole[:start] + data.draw(st.binary(max_size=10)) + whole[end:])
-    for read in (read_run, evaluation, history, course):
+    for read in (read_run, evaluation, history, lambda path: summary(read_run(path))):
         try:
             read(run)
         except MtctlError as error:

@@ -16,12 +16,11 @@ from mtctl.diagnosis.document import document
 from mtctl.diagnosis.records.run import diagnose_run
 from mtctl.errors import MtctlError
 from mtctl.following.runs import Followed
-from mtctl.history.course import read_course
 from mtctl.history.history import read_history
 from mtctl.history.runs import evaluation, read_run
 from mtctl.history.schema2 import upgraded_lines
 from mtctl.report.charts import charts
-from tests.history.runs_factory import write_course, write_run, write_windows_run
+from tests.history.runs_factory import summary, write_run, write_training, write_windows_run
 
 Write = Callable[..., Path]
 WRITERS = pytest.mark.parametrize("write", [write_run, write_windows_run])
@@ -56,7 +55,7 @@ def age(path: Path) -> None:
 @WRITERS
 def test_a_run_is_what_it_would_be_today(tmp_path: Path, write: Write) -> None:
     path = write(tmp_path)
-    write_course(path, [1.0, 2.0], every=20)
+    write_training(path, [1.0, 2.0], every=20)
     run, history, scores = read_run(path), read_history(read_run(path)), evaluation(path)
     age(path)
     old = read_run(path)
@@ -64,7 +63,7 @@ def test_a_run_is_what_it_would_be_today(tmp_path: Path, write: Write) -> None:
     assert old.model_copy(update={"schema_number": 3}) == run
     assert evaluation(path) == scores
     found = read_history(old)
-    assert read_course(old) == found.course == history.course
+    assert summary(old) == found.summary == history.summary
     assert (found.evaluations, found.endings, found.updates) == (
         history.evaluations,
         history.endings,
@@ -90,7 +89,7 @@ def test_every_reader_takes_it(tmp_path: Path, write: Write) -> None:
         return [comparison, charts(comparison), diagnosis, watched]
 
     path = write(tmp_path)
-    write_course(path, [1.0, 2.0], every=20)
+    write_training(path, [1.0, 2.0], every=20)
     today = said()
     age(path)
     assert said() == today

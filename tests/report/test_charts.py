@@ -11,7 +11,7 @@ from mtctl.analysis.comparison import Comparison, compare
 from mtctl.analysis.trainings import read_trainings
 from mtctl.history.series import MOST_STRETCHES
 from mtctl.report.charts import charts
-from tests.history.runs_factory import records, write_course, write_run, write_windows_run
+from tests.history.runs_factory import records, write_run, write_training, write_windows_run
 
 EVALUATED = ([0.0, 10.0, 30.0], [10.0, 20.0, 50.0], [20.0, 60.0, 40.0])
 
@@ -19,7 +19,7 @@ EVALUATED = ([0.0, 10.0, 30.0], [10.0, 20.0, 50.0], [20.0, 60.0, 40.0])
 def runs(root: Path, seeds: int = 3) -> Comparison:
     for seed in range(seeds):
         run = write_run(root, "gradnorm_blind", seed, budget={"units": 60, "done": 60})
-        write_course(run, EVALUATED[seed], every=20)
+        write_training(run, EVALUATED[seed], every=20)
     return compare([root])
 
 

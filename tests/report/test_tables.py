@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtctl.report.parts import PageColumn, PageTable
 from mtctl.report.tables import figure, name, table
+from mtctl.screens.tables import Column, StackedTable
 
 visible = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=12)
 
@@ -18,7 +18,7 @@ visible = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), m
 @given(st.lists(st.tuples(visible, visible), min_size=1, max_size=4), visible)
 def test_every_cell_is_there(rows: list[tuple[str, str]], title: str) -> None:
     first, second = zip(*rows, strict=True)
-    found = table(PageTable(title, (PageColumn("a", first, text=True), PageColumn("b", second, text=True))))
+    found = table(StackedTable(title, Column("a", first, text=True), [Column("b", second, text=True)]))
     cells = re.findall(r"<(?:th scope=\"row\"|td)[^>]*>(.*?)</t[hd]>", found, re.DOTALL)
     assert [html.unescape(cell.replace("<wbr>", "")) for cell in cells] == [
         cell for row in rows for cell in row
@@ -28,9 +28,7 @@ def test_every_cell_is_there(rows: list[tuple[str, str]], title: str) -> None:
 
 def test_headers_belong_to_columns_and_rows() -> None:
     found = table(
-        PageTable(
-            "Scores", (PageColumn("method", ("a_b",), text=True), PageColumn("return", ("-1.5 ±  0.5",)))
-        )
+        StackedTable("Scores", Column("method", ("a_b",), text=True), [Column("return", ("-1.5 ±  0.5",))])
     )
     assert '<th scope="col">method</th>' in found
     assert '<th scope="col" class="number">return</th>' in found

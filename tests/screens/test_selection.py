@@ -15,7 +15,7 @@ from mtctl.history.runs import evaluation, read_run
 from mtctl.screens.evaluation import evaluating_screen
 from mtctl.screens.prose import Sentence
 from mtctl.screens.selection import bias_sentence, bias_table, selection_sentences, selection_table
-from tests.history.runs_factory import evaluation_document, write_course, write_run, write_windows_run
+from tests.history.runs_factory import evaluation_document, write_run, write_training, write_windows_run
 from tests.screens.snapshots import WIDTHS, assert_screen, render
 
 TASKS = ("standard", "windy_hull_noise", "heavy")
@@ -45,7 +45,7 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = random.Random(1)
     returns = {task: [rng.gauss(170, 90) for _ in range(100)] for task in TASKS}
     path = write_run(Path("results"), tasks=TASKS, returns=returns)
-    write_course(path, [-120.0, 88.1, 231.4, 204.0, 231.4])
+    write_training(path, [-120.0, 88.1, 231.4, 204.0, 231.4])
     return path
 
 
@@ -73,7 +73,7 @@ def test_what_it_means(played: Path, mean: float, says: str) -> None:
 def test_lower_is_better(tmp_path: Path) -> None:
     score = {"higher_is_better": False, "success": None}
     path = write_run(tmp_path, tasks=TASKS, score=score)
-    write_course(path, [300.0, 100.0, 200.0])
+    write_training(path, [300.0, 100.0, 200.0])
     text = " ".join(selection_sentences(*selection(path, 150, done=100)))
     assert "of it was selection" in text
     assert "selected for 100.0 over 5 episodes" in text

@@ -21,7 +21,7 @@ def tables(draw: st.DrawFn) -> StackedTable:
     rows = draw(st.integers(1, 4))
     columns = st.builds(Column, names, st.tuples(*[figures] * rows))
     groups = draw(st.lists(st.lists(columns, max_size=5).map(tuple), max_size=3))
-    return StackedTable("title", Column("method", draw(st.tuples(*[names] * rows)), text=True), tuple(groups))
+    return StackedTable("title", Column("method", draw(st.tuples(*[names] * rows)), text=True), *groups)
 
 
 @settings(deadline=None)
@@ -44,7 +44,7 @@ def test_a_table_keeps_to_a_usual_screen(table: StackedTable) -> None:
 def parts(*sizes: int, width: int) -> list[int]:
     """Return how many columns each part of a table has, apart from the first."""
     groups = tuple(tuple(Column("h", ("1.0",)) for _ in range(size)) for size in sizes)
-    text = render(StackedTable("t", Column("m", ("x",), text=True), groups), width=width)
+    text = render(StackedTable("t", Column("m", ("x",), text=True), *groups), width=width)
     return [line.count("1.0") for line in text.splitlines() if line.startswith("x")]
 
 
@@ -73,7 +73,7 @@ def test_text_is_folded_between_words_then_after_separators() -> None:
 
 def test_room_goes_to_the_narrowest_column_that_wants_it() -> None:
     rows, verdict = Column("m", ("a" * 60,), text=True), Column("v", ("b" * 20 + " c",), text=True)
-    lines = render(StackedTable("t", rows, ((verdict,),)), width=60).splitlines()
+    lines = render(StackedTable("t", rows, [verdict]), width=60).splitlines()
     assert lines[3] == f"{'a' * 36}  {'b' * 20} c"
 
 
@@ -128,5 +128,5 @@ def test_duration(seconds: float, text: str) -> None:
 
 
 def test_markdown_is_one_table_of_plain_cells() -> None:
-    table = StackedTable("Title", Column("method", ("a|b",), text=True), ((Column("x y", ("1.0 ",)),),))
+    table = StackedTable("Title", Column("method", ("a|b",), text=True), [Column("x y", ("1.0 ",))])
     assert markdown(table) == "**Title**\n\n| method | x y |\n| --- | ---: |\n| a\\|b | 1.0 |\n"

@@ -35,7 +35,7 @@ def test_nothing_steers_the_terminal_however_it_is_printed(capsys: pytest.Captur
     evil = "a\x1b[2Jb\x9b1m\u202ec\rd\x07"
     table = Table(evil, box=None)
     table.add_row(Text(evil))
-    out().print(evil, Text(evil), table, StackedTable(evil, Column(evil, (evil,)), ()), sep="\n", crop=False)
+    out().print(evil, Text(evil), table, StackedTable(evil, Column(evil, (evil,))), sep="\n", crop=False)
     write_line(f"{evil}\n")
     write_json({evil: f"{evil}\x7f\udcff"})
     shown = capsys.readouterr().out
@@ -73,7 +73,7 @@ def test_a_narrow_terminal_shows_every_digit(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    out().print(StackedTable("A title", Column("m", ("x",), text=True), ((Column("n", ("-1,234.5",)),),)))
+    out().print(StackedTable("A title", Column("m", ("x",), text=True), [Column("n", ("-1,234.5",))]))
     shown = capsys.readouterr().out
     assert "-1,234.5" in shown
     assert max(map(cell_len, shown.splitlines())) <= 20
@@ -93,7 +93,7 @@ EVIL = "a|b*c*_d_`e`<f>[g](h)~i~&lt;#$j$\\\n"
 
 def test_markdown_shows_names_as_they_are() -> None:
     table = StackedTable(
-        EVIL, Column(EVIL, (EVIL, "two_words __init__"), text=True), ((Column("n", ("1", "[2]")),),)
+        EVIL, Column(EVIL, (EVIL, "two_words __init__"), text=True), [Column("n", ("1", "[2]"))]
     )
     name = r"a\|b\*c\*\_d\_\`e\`\<f\>\[g\](h)\~i\~\&lt;\#\$j\$\\\\n"
     assert markdown(table).splitlines() == [
@@ -108,7 +108,7 @@ def test_markdown_shows_names_as_they_are() -> None:
 
 def test_latex_reads_no_name_as_a_command() -> None:
     names = ("[old]", "*x", 'a|"b`', "\\input{x}", "a\nb")
-    table = StackedTable("[t]", Column("m", names, text=True), ((Column("n", ("[1, 2]",) * 5),),))
+    table = StackedTable("[t]", Column("m", names, text=True), [Column("n", ("[1, 2]",) * 5)])
     lines = latex(table).splitlines()
     assert lines[lines.index(r"\midrule") + 1 : lines.index(r"\bottomrule")] == [
         r"{}[old] & [1, 2] \\",

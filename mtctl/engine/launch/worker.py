@@ -7,16 +7,15 @@ the result. With `--with-parent`, stdin is a lifeline: the process is asked to s
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from mtctl.engine.evaluate import evaluate_run
 from mtctl.engine.files import write_text
-from mtctl.engine.interrupt import Stop, Stopped, stop_on_signals
+from mtctl.engine.interrupt import Stop, stop_on_signals
 from mtctl.engine.launch.lifeline import follow_parent
 from mtctl.engine.processor import use_one_thread
-from mtctl.engine.rendering import film
+from mtctl.engine.rendering import present
 from mtctl.engine.result import RunError, RunResult, Say, outcome, result_to_json, silent
 from mtctl.engine.run import execute
 from mtctl.engine.spec import EvaluationSpec, RunSpec, Spec, spec_from_json
@@ -45,9 +44,7 @@ def _evaluated(spec: EvaluationSpec, stop: Stop) -> RunResult:
 
     def work(say: Say) -> RunResult:
         result = evaluate_run(spec, stop=stop, say=say)
-        if spec.video is not None and result.evaluation is not None:
-            with suppress(Stopped), stop.leaving(1):
-                film(spec, result.evaluation["tasks"], say)
+        present(spec, result, stop, say)
         return result
 
     return outcome(work, silent)
