@@ -250,6 +250,7 @@ class Diagnosis:
         checks: what was looked at, and what was not.
         experiments: counterfactual trainings.
         trials: remedies, the best first; empty without verification.
+        smallest: the smallest part of the winner that keeps most of its gain; None where all of it is needed.
         stuck: the task that the trials are about.
         notes: what else a reader should know, e.g. where a documented story does not hold.
         seconds: wall-clock.
@@ -263,6 +264,7 @@ class Diagnosis:
     checks: tuple[Check, ...]
     experiments: tuple[Experiment, ...] = ()
     trials: tuple[Trial, ...] = ()
+    smallest: Trial | None = None
     stuck: str | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -87,6 +87,8 @@ LOWER_RATES: Final = (0.1, 0.01)
 """Factors for a task that got worse; 0.3 would leave an optimizer that is ten times too fast too fast."""
 MORE_UPDATES_RATES: Final = (10.0, 3.0)
 """Factors for a task that learns in no company: if one of them helps, more updates would too."""
+MOST_OF_THE_GAIN: Final = 0.8
+"""Part of the best remedy's gain that a smaller change has to keep to be shown in its place."""
 USUAL_RATE: Final = 1e-3
 """Learning rate of Adam that most networks learn with: tried too where a recipe's is far from it."""
 USUAL_RATE_OF_SGD: Final = 0.1

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import (
     causes,
@@ -98,17 +101,22 @@ class _Experiments:
         self._findings: list[Finding] = []
         self._checks: list[Check] = []
         self._notes: list[str] = []
+        self._smallest: Trial | None = None
 
     def diagnose(self, *, verify: bool) -> Diagnosis:
         """Return the diagnosis."""
         recipe, seed = self._recipe, self._seeds[0]
         self._say("wiring")
         fresh = supervised(recipe, seed)
+        self._notes += _unpaired(fresh, supervised(recipe, seed))
         self._findings, self._checks = wiring.examine(fresh)
         self._recipe = recipe = self._usable()
         self._say("training as is")
         joint = Course(recipe, seed, measure_every=max(1, fresh.planned_updates // GRADIENT_MEASUREMENTS))
-        joint.run(recipe.units)
+        joint.run(recipe.units, lambda _: self._late())
+        if joint.problem.done < recipe.units and joint.diverged is None:
+            rest = f"stopped after {joint.problem.done} of {recipe.units} {joint.problem.unit}s"
+            self._checks.append(Check("the rest of the budget", "not_run", rest))
         laboratory = Laboratory(recipe, seed, joint, self._deadline, self._say)
         measured = {task: one.measures for task, one in joint.problem.evaluate(None, "monitor").items()}
         culprit = divergence.diverged(joint)
@@ -216,8 +224,8 @@ class _Experiments:
         if not found.present or not flat:
             return
         name = f"{flat[0]} summed over its outputs"
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            self._checks.append(Check(name, "not_run", "the time limit of --budget was reached"))
+        if self._late():
+            self._checks.append(Check(name, "not_run", remedies.OUT_OF_TIME))
             return
         self._say(f"experiment: {name}")
         self._findings.append(reduction.examine(self._recipe, joint, flat[0], found, budget))
@@ -225,6 +233,9 @@ class _Experiments:
     @staticmethod
     def _state(joint: Course, task: str, budget: int) -> TaskState:
         return states.state(joint, task, budget, {})
+
+    def _late(self) -> bool:
+        return self._deadline is not None and time.monotonic() > self._deadline
 
     # ----- what helps
 
@@ -237,7 +248,10 @@ class _Experiments:
             return ()
         with Crew(self._jobs) as crew:
             self._say("the recipe unchanged, every seed")
-            as_is = crew.train(self._recipe, self._seeds)
+            as_is = [] if self._late() else crew.train(self._recipe, self._seeds, self._deadline)
+            if not as_is or any(result.failure == remedies.OUT_OF_TIME for result in as_is):
+                self._checks.append(Check("remedies", "not_run", remedies.OUT_OF_TIME))
+                return ()
             trials, skipped = remedies.verify(
                 self._recipe,
                 task,
@@ -248,6 +262,17 @@ class _Experiments:
                 deadline=self._deadline,
                 say=self._say,
             )
+            if trials and trials[0].verdict == "helps" and len(trials[0].remedy.changes) > 1:
+                self._smallest = remedies.smallest_part(
+                    self._recipe,
+                    task,
+                    trials[0],
+                    self._seeds,
+                    as_is=as_is,
+                    crew=crew,
+                    deadline=self._deadline,
+                    say=self._say,
+                )
         self._checks += skipped
         return tuple(trials)
 
@@ -301,6 +326,7 @@ class _Experiments:
             checks=tuple(self._checks),
             experiments=(*_as_is(laboratory), *laboratory.experiments),
             trials=trials,
+            smallest=self._smallest,
             stuck=stuck[0] if stuck else None,
             notes=tuple(self._notes),
             seconds=time.monotonic() - self._began,
@@ -313,3 +339,17 @@ def _as_is(laboratory: Laboratory) -> Iterator[Experiment]:
     for task in dict.fromkeys(one.task for one in laboratory.experiments):
         skill = joint.at(task, laboratory.budget).skill
         yield Experiment("as is", task, joint.steps(task), joint.updates, 1.0, skill)
+
+
+def _unpaired(one: Supervised[Any], other: Supervised[Any]) -> Iterator[str]:
+    """Yield what to know where two builds from one seed differ: experiments then differ by chance too."""
+    weights, same = other.policy_state(), True
+    for name, value in one.policy_state().items():
+        same &= not isinstance(value, Tensor) or torch.equal(value, weights[name])
+    losses = [problem.sampled_losses(torch.Generator().manual_seed(0)) for problem in (one, other)]
+    alike = all(torch.equal(loss, losses[1][task]) for task, loss in losses[0].items() if task in losses[1])
+    if not same or not alike:
+        yield (
+            f"experiments are not paired: two builds from one seed differ in their "
+            f"{'batches' if same else 'weights'}; draw both from the global generators, or from `seed`"
+        )

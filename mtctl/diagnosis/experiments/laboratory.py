@@ -65,14 +65,14 @@ class Laboratory:
         """Tasks that learned and lost it again: for them only what lasts for a budget counts."""
         self.told = False
         """Whether a cause of the whole run has been told."""
-        self._deadline, self._say = deadline, say
+        self._deadline, self._say, self._what = deadline, say, ""
         self._courses: list[Course] = []
 
     def watch(self, tasks: Sequence[str]) -> None:
         """Go on with the run as is until these tasks learn, or the budgets to watch it for are spent."""
         self._start(f"as is, up to {WATCHED_BUDGETS} budgets")
         epochs = WATCHED_BUDGETS * self.recipe.units
-        self.joint.run(epochs, lambda course: all(course.steps(task) is not None for task in tasks))
+        self._train(self.joint, epochs, lambda course: all(course.steps(task) is not None for task in tasks))
 
     def as_is(self, task: str) -> float:
         """Return τ of the run as is; what was watched where it never came, or did not last."""
@@ -115,7 +115,7 @@ class Laboratory:
         lost = task in self.lost
         if lost or course.steps(task) is None:
             epochs = max(epochs, recipe.units) if lost else epochs
-            course.run(epochs, lambda one: not lost and one.steps(task) is not None)
+            self._train(course, epochs, lambda trained: not lost and trained.steps(task) is not None)
         return self._experiment(course, task, name)
 
     def _experiment(self, course: Course, task: str, name: str) -> Experiment:
@@ -143,7 +143,7 @@ class Laboratory:
             return self.skill(task)
         self._start(name if task in name else f"{task}: {name}")
         course = self._course(recipe)
-        course.run(max(course.problem.units, self._epochs(course, self.budget)))
+        self._train(course, max(course.problem.units, self._epochs(course, self.budget)))
         experiment = self._experiment(course, task, name)
         self._keep(experiment)
         return experiment.skill if experiment.skill is not None else -1.0
@@ -152,7 +152,7 @@ class Laboratory:
         """Return τ with interventions; None where it is above so many updates."""
         self._start(name)
         course = self._course(self.varied(*interventions))
-        course.run(self._epochs(course, updates), lambda one: one.steps(task) is not None)
+        self._train(course, self._epochs(course, updates), lambda trained: trained.steps(task) is not None)
         experiment = self._experiment(course, task, name)
         self._keep(experiment)
         return experiment.steps
@@ -225,7 +225,8 @@ class Laboratory:
         recipe = self.varied(*variations.pampered(task))
         course = Course(recipe, self.seed, measure_every=NEVER)
         updates = max(PATIENT_UPDATES, PATIENT_BUDGETS * self.budget)
-        course.run(self._epochs(course, updates), lambda one: lasts(one, task) and _twice(one, task))
+        epochs = self._epochs(course, updates)
+        self._train(course, epochs, lambda trained: lasts(trained, task) and _twice(trained, task))
         experiment = self._experiment(course, task, name)
         if not lasts(course, task):
             experiment = replace(experiment, steps=None, speedup=None)
@@ -248,13 +249,23 @@ class Laboratory:
         self._start(name)
         recipe = self.varied(*variations.by_heart(task)).lasting(HEART_UPDATES)
         course = Course(recipe, self.seed, measure_every=NEVER, watched=False)
-        course.run(HEART_UPDATES, lambda one: _left(one, task) < KNOWN_BY_HEART / 2)
+        self._train(course, HEART_UPDATES, lambda trained: _left(trained, task) < KNOWN_BY_HEART / 2)
         return _left(course, task)
 
     def _start(self, what: str) -> None:
-        if self._deadline is not None and time.monotonic() > self._deadline:
+        self._what = what
+        if self._late():
             raise OutOfTime(what)
         self._say(f"experiment: {what}")
+
+    def _late(self) -> bool:
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+    def _train(self, course: Course, epochs: int, enough: Callable[[Course], bool] = lambda _: False) -> None:
+        """Go on with a course until it is enough; give up at the end of the epoch in which time runs out."""
+        course.run(epochs, lambda trained: enough(trained) or self._late())
+        if self._late() and course.problem.done < epochs and course.diverged is None and not enough(course):
+            raise OutOfTime(self._what)
 
     # ----- figures
 

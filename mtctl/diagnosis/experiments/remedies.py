@@ -8,15 +8,17 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mtctl.diagnosis.experiments.course import Course, scores
 from mtctl.diagnosis.experiments.laboratory import NEVER
+from mtctl.diagnosis.experiments.variations import overrides
 from mtctl.diagnosis.experiments.wiring import ignores_input
 from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
 from mtctl.diagnosis.thresholds import (
     FLAT,
     IGNORED,
+    MOST_OF_THE_GAIN,
 )
 from mtctl.engine.launch.lifeline import blocked_signals, end_with_parent
 from mtctl.engine.processor import use_one_thread
@@ -26,6 +28,9 @@ from mtctl.statistics import Estimate, estimate
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+
+
+OUT_OF_TIME: Final = "the time limit of --budget was reached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +51,25 @@ class Result:
     failure: str = ""
 
 
-def train(recipe: SupervisedRecipe, seed: int) -> Result:
-    """Train for the recipe's budget and score on the held-out rows."""
+def train(recipe: SupervisedRecipe, seed: int, deadline: float | None = None) -> Result:
+    """Train for the recipe's budget and score on the held-out rows.
+
+    Args:
+        recipe: with the remedy.
+        seed: of the run.
+        deadline: of `time.monotonic`, which is the same in all processes; None: there is none.
+    """
+
+    def late() -> bool:
+        return deadline is not None and time.monotonic() > deadline
+
     try:
-        course = Course(recipe, seed, measure_every=NEVER, watched=False).run(recipe.units)
+        course = Course(recipe, seed, measure_every=NEVER, watched=False)
+        course.run(recipe.units, lambda _: late())
     except MtctlError as error:
         return Result({}, failure=error.message)
+    if late() and course.problem.done < recipe.units and course.diverged is None:
+        return Result({}, failure=OUT_OF_TIME)
     if course.diverged is not None:
         return Result({}, failure=course.diverged.message)
     problem = course.problem
@@ -94,16 +112,24 @@ class Crew:
         self._lifeline.close()
         self._reader.close()
 
-    def train(self, recipe: SupervisedRecipe, seeds: Sequence[int]) -> list[Result]:
+    def train(
+        self, recipe: SupervisedRecipe, seeds: Sequence[int], deadline: float | None = None
+    ) -> list[Result]:
         """Return the results in the order of the seeds.
+
+        Args:
+            recipe: to train.
+            seeds: of the runs.
+            deadline: of `time.monotonic`, after which a run gives up at the end of its epoch; None: there is
+                none.
 
         Raises:
             MtctlError: a process has been killed.
         """
         if self._pool is None:
-            return [train(recipe, seed) for seed in seeds]
+            return [train(recipe, seed, deadline) for seed in seeds]
         with blocked_signals():
-            results = self._pool.map(train, [recipe] * len(seeds), seeds)
+            results = self._pool.map(train, [recipe] * len(seeds), seeds, [deadline] * len(seeds))
         try:
             return list(results)
         except BrokenProcessPool as error:
@@ -139,14 +165,60 @@ def verify(
     """
     trials, skipped = [], []
     for remedy in remedies:
-        if deadline is not None and time.monotonic() > deadline:
-            skipped.append(
-                Check(f"remedy: {remedy.title}", "not_run", "the time limit of --budget was reached")
-            )
+        after: list[Result] = []
+        if deadline is None or time.monotonic() <= deadline:
+            say(f"remedy: {remedy.title}")
+            after = crew.train(recipe.revised(remedy.changes), seeds, deadline)
+        if not after or any(result.failure == OUT_OF_TIME for result in after):
+            skipped.append(Check(f"remedy: {remedy.title}", "not_run", OUT_OF_TIME))
             continue
-        say(f"remedy: {remedy.title}")
-        trials.append(_judge(remedy, task, as_is, crew.train(recipe.revised(remedy.changes), seeds)))
+        trials.append(_judge(remedy, task, as_is, after))
     return sorted(trials, key=_rank), skipped
+
+
+def smallest_part(
+    recipe: SupervisedRecipe,
+    task: str,
+    winner: Trial,
+    seeds: Sequence[int],
+    *,
+    as_is: Sequence[Result],
+    crew: Crew,
+    deadline: float | None,
+    say: Callable[[str], None],
+) -> Trial | None:
+    """Return the smallest part of a remedy that keeps most of its gain; None where every change is needed.
+
+    Changes are left out one at a time; what is left out stays so if MOST_OF_THE_GAIN is kept.
+
+    Args:
+        recipe: as is.
+        task: the stuck one.
+        winner: the remedy that helps most.
+        seeds: of the runs.
+        as_is: the recipe as it is, trained from the same seeds.
+        crew: trains.
+        deadline: of `time.monotonic`, after which nothing more is left out; None: there is none.
+        say: gets a line about what is being done.
+    """
+    changes, best = dict(winner.remedy.changes), None
+    assert winner.improvement is not None
+    for key in list(changes):
+        fewer = {name: value for name, value in changes.items() if name != key}
+        if not fewer or (deadline is not None and time.monotonic() > deadline):
+            break
+        say(f"remedy: {winner.remedy.title}, without {key}")
+        revised = recipe.revised(fewer)
+        after = crew.train(revised, seeds, deadline)
+        typed = overrides(fewer)
+        remedy = Remedy(f"{winner.remedy.name}_part", ", ".join(typed), typed, changes=fewer)
+        if revised == recipe or any(result.failure for result in after):
+            continue
+        trial = _judge(remedy, task, as_is, after)
+        kept = trial.improvement
+        if trial.verdict == "helps" and kept and kept.mean >= MOST_OF_THE_GAIN * winner.improvement.mean:
+            changes, best = fewer, trial
+    return best
 
 
 def _judge(remedy: Remedy, task: str, as_is: Sequence[Result], after: Sequence[Result]) -> Trial:
