@@ -35,15 +35,12 @@ def needed(laboratory: Laboratory, task: str, patience: Experiment) -> Finding |
     """
     assert patience.steps is not None
     limit = max(1, round(4 * patience.steps))
-    decay = laboratory.learns_within(
-        task, f"{task}: all aids, its own optimizer without decay", limit, *_without(task, "rate"), NoDecay()
-    )
     for aid, (code, text) in _CAUSES.items():
         steps = laboratory.learns_within(task, f"{task}: all aids but {aid}", limit, *_without(task, aid))
         if steps is not None:
             continue
-        if aid == "rate" and decay is not None:
-            return _decay(laboratory, task, decay)
+        if aid == "rate" and (decay := _decay(laboratory, task, limit)) is not None:
+            return decay
         evidence = (
             Evidence("updates to learn with all aids", patience.steps),
             Evidence(f"without {_NAMES[aid]}", "does not learn", "", f"within {limit:,} updates"),
@@ -55,7 +52,11 @@ def needed(laboratory: Laboratory, task: str, patience: Experiment) -> Finding |
     return None
 
 
-def _decay(laboratory: Laboratory, task: str, steps: float) -> Finding:
+def _decay(laboratory: Laboratory, task: str, limit: int) -> Finding | None:
+    """Return the weight decay as the cause, if the recipe's own optimizer learns without it."""
+    name, aids = f"{task}: all aids, its own optimizer without decay", _without(task, "rate")
+    if (steps := laboratory.learns_within(task, name, limit, *aids, NoDecay())) is None:
+        return None
     text = f"the weight decay keeps {task} from learning"
     evidence = (Evidence("updates to learn with all other aids and no decay", steps),)
     cure = laboratory.recipe.changes(NoDecay())

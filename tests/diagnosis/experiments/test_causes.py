@@ -13,56 +13,14 @@ from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import causes
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime
-from mtctl.diagnosis.report import Experiment, Finding
-from mtctl.problems.supervised.interventions import Intervention
+from mtctl.diagnosis.report import Finding
 from mtctl.problems.windows.recipe import WindowsRecipe
+from tests.diagnosis.experiments.scripted import Scripted
 from tests.diagnosis.experiments.small_recipes import course, small
 
 FLAT = [0.0] * 14
 LEARNS = [0.0, 0.5, *[0.6] * 12]
 RAW = "model.standardise=[]"
-
-
-class Scripted(Laboratory):
-    """A laboratory whose speed-ups are given.
-
-    Args:
-        joint: the run as is, with a budget of 40 updates of the 130 that it was watched for.
-        speedups: of the ptr task by what was changed; others are 1.
-        heart: relative training loss after learning by heart.
-        patience: τ of a long training with everything done for the task.
-    """
-
-    def __init__(
-        self,
-        joint: Course,
-        speedups: dict[str, float],
-        heart: float = 0.1,
-        budget: int = 40,
-        patience: float | None = None,
-    ) -> None:
-        super().__init__(joint.recipe, 0, joint, None, lambda _: None)
-        self.budget = budget
-        self.asked: list[str] = []
-        self._speedups, self._heart, self._patience = speedups, heart, patience
-
-    def watch(self, tasks: Sequence[str]) -> None:
-        pass
-
-    def speedup(self, task: str, name: str, *interventions: Intervention) -> float:
-        what = name.removeprefix(f"{task} ")
-        self.asked.append(what)
-        found = self._speedups.get(what, 1.0)
-        return found if found >= 2 else 1.0
-
-    def patiently(self, task: str) -> Experiment:
-        return Experiment("patiently", task, self._patience, 400, None, None)
-
-    def noise(self, task: str) -> float:
-        return 0.01
-
-    def by_heart(self, task: str) -> float:
-        return self._heart
 
 
 def laboratory(
@@ -131,7 +89,62 @@ def test_speed_ups_decide(speedups: dict[str, float], expected: list[str]) -> No
 
 
 def test_a_head_that_learns_nothing_by_heart_is_dead() -> None:
-    assert codes(causes.decide(laboratory(heart=0.9), "ptr")) == [Code.DEAD_HEAD]
+    assert codes(causes.decide(laboratory(heart=0.95), "ptr")) == [Code.DEAD_HEAD]
+
+
+def test_a_head_that_learns_some_by_heart_lacks_capacity() -> None:
+    (found,) = causes.decide(laboratory(heart=0.7), "ptr")
+    assert (found.code, found.confidence) == (Code.CAPACITY, "likely")
+
+
+@pytest.mark.parametrize(
+    ("without", "expected", "cure"),
+    [
+        (["all aids but dropout"], Code.REGULARISATION, {"model.dropout": 0.0, "model.head_dropout": 0.0}),
+        (
+            ["all aids but rate", "all aids, its own optimizer without decay"],
+            Code.LEARNING_RATE,
+            {"training.optimizer": "adam"},
+        ),
+        (["all aids but rate"], Code.REGULARISATION, {"training.weight_decay": 0.0}),
+        (["all aids but unit"], Code.TARGET_OUT_OF_REACH, {"model.standardise": ["ptr"]}),
+        (["all aids but solitude"], Code.MULTIPLIER_DOMINANCE, {}),
+        ([], Code.BUDGET_TOO_SMALL, {}),
+    ],
+)
+def test_the_aid_that_a_task_needs_names_the_cause(
+    without: list[str], expected: str, cure: dict[str, Any]
+) -> None:
+    (found,) = causes.decide(laboratory(patience=30.0, without=without), "ptr")
+    assert found.code == expected
+    assert found.cure.items() >= cure.items()
+
+
+# ----- tasks that learn, and would learn more alone
+
+
+def test_a_task_far_below_what_it_reaches_alone_is_held_back() -> None:
+    learning = [0.0, *[0.3] * 13]
+    held = laboratory(ptr=learning, skills={"alone": 0.7, "with equal gradient shares": 0.6})
+    (found,) = causes.below_alone(held, "ptr")
+    assert (found.code, found.severity) == (Code.MULTIPLIER_DOMINANCE, "warning")
+    assert "70 %" in found.summary
+    assert causes.below_alone(laboratory(ptr=learning, skills={"alone": 0.4}), "ptr") == []
+    assert causes.below_alone(laboratory(ptr=[0.0, *[0.8] * 13], skills={"alone": 0.97}), "ptr") == []
+
+
+def test_the_usual_rate_is_tried_where_the_recipe_is_far_from_it() -> None:
+    slow = Scripted(course(small("training.lr=1e-7"), ptr=FLAT))
+    assert slow.rates((30.0, 0.1)) == [30.0, 0.1, pytest.approx(1e4)]
+    assert Scripted(course(small(), ptr=FLAT)).rates((30.0, 0.01)) == [30.0, 0.01]
+    sgd = Scripted(course(small("training.optimizer=sgd", "training.lr=1e-5"), ptr=FLAT))
+    assert sgd.rates((100.0,))[-1] == pytest.approx(1e4)
+
+
+def test_a_common_cause_is_told_for_a_task_that_is_asked_for_alone() -> None:
+    lost = Scripted(course(small(), ptr=FLAT), {"learning rate × 30": 6.0})
+    assert codes(causes.decide(lost, "binary")) == [Code.LEARNING_RATE]
+    assert causes.decide(lost, "ptr") == []
 
 
 def test_gradients_that_point_apart_are_a_conflict_whatever_the_shares() -> None:

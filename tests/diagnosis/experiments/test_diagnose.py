@@ -86,3 +86,28 @@ def test_a_task_that_there_is_not_is_refused() -> None:
     with pytest.raises(MtctlError, match="small has no such task") as caught:
         diagnosed("problem.tasks=[type, ptr]", task="countdown")
     assert "type, ptr" in str(caught.value.hint)
+
+
+def test_time_that_runs_out_in_a_training_ends_it_at_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(10**6))
+    monkeypatch.setattr("mtctl.diagnosis.experiments.diagnose.time.monotonic", lambda: float(next(clock)))
+    found = diagnosed("training.epochs=50", seconds=20.0)
+    (rest,) = [check for check in found.checks if check.name == "the rest of the budget"]
+    assert rest.outcome == "not_run"
+    assert 0 < (found.subject.updates or 0) < 100
+
+
+def test_the_documented_explanation_is_tested_where_its_symptom_is_present() -> None:
+    documented = (
+        "balancer={kind: running_mean, base_weights: {type: 0.1, ptr: 0.7, binary: 0.1, countdown: 0.1}}",
+        "model.standardise=[]",
+        "training.lr=3e-3",
+        "training.epochs=15",
+    )
+    found = diagnosed(*documented)
+    assert found.symptom is not None
+    assert found.symptom.present
+    (bias,) = [one for one in found.findings if one.code == Code.REDUCTION_BIAS]
+    assert (bias.task, bias.severity, bias.confidence) == ("countdown", "info", "measured")
+    assert bias.summary.startswith("refuted: ")
+    assert not [one for one in diagnosed().findings if one.code == Code.REDUCTION_BIAS]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,8 @@ from mtctl.diagnosis.experiments import remedies, variations
 from mtctl.diagnosis.experiments.course import supervised
 from mtctl.diagnosis.experiments.remedies import Crew, Result
 from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
+from mtctl.problems.supervised.recipe import SupervisedRecipe
+from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.statistics import estimate
 from tests.diagnosis.experiments.small_recipes import small
 
@@ -140,3 +143,40 @@ def test_no_remedy_begins_after_the_deadline() -> None:
         )
     assert found == []
     assert skipped == [Check("remedy: raw losses", "not_run", "the time limit of --budget was reached")]
+
+
+class Told(Crew):
+    """Says what a training comes to: 10, less 4 for a standardised head and 0.5 for a higher rate."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.trained: list[WindowsRecipe] = []
+
+    def train(
+        self, recipe: SupervisedRecipe, seeds: Sequence[int], deadline: float | None = None
+    ) -> list[Result]:
+        assert isinstance(recipe, WindowsRecipe)
+        self.trained.append(recipe)
+        gain = 4.0 * bool(recipe.model.standardise) + 0.5 * (recipe.training.lr > RECIPE.training.lr)
+        return results([10.0 - gain, 10.2 - gain, 9.9 - gain])
+
+
+def smallest(changes: dict[str, Any], deadline: float | None = None) -> Trial | None:
+    crew = Told()
+    remedy = Remedy("all", "everything", (), changes=changes)
+    winner = remedies._judge(remedy, "ptr", AS_IS, crew.train(RECIPE.revised(changes), (0, 1, 2)))
+    return remedies.smallest_part(
+        RECIPE, "ptr", winner, (0, 1, 2), as_is=AS_IS, crew=crew, deadline=deadline, say=lambda _: None
+    )
+
+
+def test_what_adds_little_to_a_remedy_is_left_out() -> None:
+    part = smallest({"training.lr": 0.05, "model.standardise": ["ptr"], "training.gradient_clip": 1.0})
+    assert part is not None
+    assert part.remedy.changes == {"model.standardise": ["ptr"]}
+    assert part.remedy.overrides == ("model.standardise=[ptr]",)
+
+
+def test_a_remedy_of_which_all_is_needed_has_no_smaller_part() -> None:
+    assert smallest({"model.standardise": ["ptr"]}) is None
+    assert smallest({"training.lr": 0.05, "model.standardise": ["ptr"]}, time.monotonic() - 1) is None

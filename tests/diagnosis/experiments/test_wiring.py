@@ -32,6 +32,8 @@ def problem(*overrides: str, fault: dict[str, Any] | None = None) -> Windows:
         ({"kind": "frozen_trunk"}, Code.FROZEN_TRUNK, None),
         ({"kind": "detached", "task": "type"}, Code.DETACHED_TASK, "type"),
         ({"kind": "detached", "task": "countdown"}, Code.DETACHED_TASK, "countdown"),
+        ({"kind": "reversed_gradient", "task": "ptr"}, Code.WRONG_GRADIENT, "ptr"),
+        ({"kind": "reversed_gradient", "task": "countdown"}, Code.WRONG_GRADIENT, "countdown"),
         ({"kind": "dead_head", "task": "ptr"}, Code.DEAD_HEAD, "ptr"),
         ({"kind": "saturated_head", "bias": 20.0}, Code.DEAD_HEAD, "binary"),
     ],
