@@ -200,8 +200,8 @@ class Objective:
         alike = (abs(float(found) - whole) <= _ALIKE * abs(whole) for found in (rows.mean(), rows.sum()))
         if not any(alike):
             self.misfit = (
-                f"`{self.name}`: outputs {list(output.shape)} and targets {list(target.shape)} broadcast: the "
-                "loss compares every answer with every row's target, so give both the same shape"
+                f"`{self.name}`: outputs {list(output.shape)} and targets {list(target.shape)} broadcast: "
+                "the loss compares every answer with every row's target, so give both the same shape"
             )
 
     # ----- the best constant
