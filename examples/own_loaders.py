@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from mtctl.problems.python.training import Task, Training
+from mtctl import Task, Training
 
 Batch = Mapping[str, tuple[Tensor, Tensor]]
 """Inputs and targets of the tasks that have any in this batch, by task."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from mtctl.problems.python.training import Task, Training
+from mtctl import Task, Training
 
 TARGETS = ("concavity", "texture", "area")
 TRAINED, VALIDATED = 369, 469

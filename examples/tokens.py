@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from mtctl.problems.python.training import Task, Training
+from mtctl import Task, Training
 
 MODULES = ("html.entities", "encodings.cp437", "argparse", "statistics")
 KINDS = {tokenize.NAME: 1, tokenize.NUMBER: 3, tokenize.STRING: 4, tokenize.OP: 5, tokenize.COMMENT: 6}

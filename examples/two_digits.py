@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from mtctl.problems.python.training import Task, Training
+from mtctl import Task, Training
 
 OVERLAP = 3
 """Columns that both digits share."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from mtctl.problems.python.training import Task, Training
+from mtctl import Task, Training
 
 _PARTS = (slice(0, 1200), slice(1200, 1500), slice(1500, 1797))
 _LENGTH = 12

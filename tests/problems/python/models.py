@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from mtctl.problems.python.training import Task, Training
+from mtctl import Task, Training
 
 ROWS, BATCH = 24, 8
 
