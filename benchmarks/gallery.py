@@ -1,10 +1,11 @@
 """Whether `mtctl diagnose` names the cause that was planted, and leaves healthy recipes alone.
 
-    python -m benchmarks.gallery [--seeds 3] [--half thresholds|held_out|all] [--jobs N]
-                                 [--only TEXT] [--json PATH]
+    python -m benchmarks.gallery [--seeds 3] [--set windows|own] [--half thresholds|held_out|all]
+                                 [--jobs N] [--only TEXT] [--json PATH]
 
-Every case of gallery_cases.py is diagnosed from every seed, without remedies. Thresholds may be tuned on
-one half of the cases; the other half is held out.
+Every case is diagnosed from every seed, without remedies. Of the windows problem's, in gallery_cases.py,
+thresholds may be tuned on one half; the other half is held out. Models of one's own, in own_gallery/, are a
+set apart, on which nothing is tuned.
 
     fault       a planted cause that is certain, or that stops a task or slows it down: within the budget it
                 does not reach a skill of 10 % and in the control it does, or τ ÷ budget is at least 1.5 times
@@ -23,14 +24,14 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Protocol, get_args
 from unittest.mock import patch
 
 from rich import box
@@ -38,13 +39,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.faults import PlantedRecipe
-from benchmarks.gallery_cases import CASES, CERTAIN, WHOLE_RUN, Case, Half, cases, half_of
+from benchmarks.gallery_cases import CERTAIN, WHOLE_RUN, Case, Half, cases, half_of
+from benchmarks.own_gallery.cases import CASES as OWN_CASES
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import course
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.diagnose import diagnose_recipe
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.processor import use_one_thread
+from mtctl.problems.supervised.recipe import SupervisedRecipe
 from mtctl.problems.windows.problem import Windows, build
 
 SLOWED: Final = 1.5
@@ -55,6 +59,29 @@ NOTHING: Final = "–"
 _NEVER: Final = 10**9
 
 Harm = Literal["certain", "stopped", "slowed", "harmless", "control"]
+Part = Literal[Half, "own"]
+"""What is reported apart: the halves of the windows problem's cases, and the models of one's own."""
+
+
+class AnyCase(Protocol):
+    """A case of one of the sets; see `gallery_cases.Case`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def planted(self) -> Mapping[str, tuple[Code, ...]]: ...
+    @property
+    def recipe(self) -> SupervisedRecipe: ...
+    @property
+    def control_recipe(self) -> SupervisedRecipe: ...
+
+
+PARTS: Final[tuple[Part, ...]] = ("thresholds", "held_out", "own")
+
+
+def part_of(case: AnyCase) -> Part:
+    """Return what a case is reported with."""
+    return half_of(case) if isinstance(case, Case) else "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +90,7 @@ class Call:
 
     Args:
         case: its name.
-        half: of the gallery.
+        half: what it is reported with.
         seed: of the run.
         task: whose cause; None for a control.
         planted: causes of which one is to be named; empty for a control.
@@ -76,7 +103,7 @@ class Call:
     """
 
     case: str
-    half: Half
+    half: Part
     seed: int
     task: str | None
     planted: tuple[str, ...]
@@ -104,7 +131,7 @@ class Call:
         return not self.errors
 
 
-def call(case: Case, seed: int) -> list[Call]:
+def call(case: AnyCase, seed: int) -> list[Call]:
     """Diagnose a case from one seed; return a call for each planted cause, or one for a control."""
     use_one_thread()
     began = time.monotonic()
@@ -124,7 +151,7 @@ def call(case: Case, seed: int) -> list[Call]:
         found.append(
             Call(
                 case.name,
-                half_of(case),
+                part_of(case),
                 seed,
                 task if causes else None,
                 causes,
@@ -140,9 +167,9 @@ def call(case: Case, seed: int) -> list[Call]:
 
 
 @contextmanager
-def _started(case: Case, seed: int) -> Iterator[None]:
+def _started(case: AnyCase, seed: int) -> Iterator[None]:
     """Let every course start from the case's own network after some epochs, if it is to be warm."""
-    if not case.warm:
+    if not isinstance(case, Case) or not case.warm:
         yield
         return
     weights = Course(case.recipe, seed, _NEVER, watched=False).run(case.warm).problem.policy_state()
@@ -157,10 +184,11 @@ def _started(case: Case, seed: int) -> Iterator[None]:
 
 
 def _harm(
-    case: Case, task: str, diagnosis: Diagnosis, seed: int
+    case: AnyCase, task: str, diagnosis: Diagnosis, seed: int
 ) -> tuple[Harm, tuple[float | None, float | None]]:
     """Compare a task with the control's, in budgets; for the whole run, the task that lost most."""
-    control = _control(case.control_recipe.model_dump_json(), seed)
+    recipe = case.control_recipe
+    control = _control(type(recipe), recipe.model_dump_json(), seed)
     states = {one.task: one for one in diagnosis.states if task in (WHOLE_RUN, one.task)}
     worst: tuple[Harm, tuple[float | None, float | None]] = ("harmless", (None, None))
     ratio = 0.0
@@ -182,13 +210,13 @@ def _harm(
 
 
 @lru_cache(maxsize=64)
-def _control(recipe: str, seed: int) -> Course:
+def _control(recipe: type[SupervisedRecipe], text: str, seed: int) -> Course:
     """Return the control of a case, trained for its budget."""
-    control = PlantedRecipe.model_validate_json(recipe)
+    control = recipe.model_validate_json(text)
     return Course(control, seed, _NEVER).run(control.training.epochs)
 
 
-def calls(chosen: Sequence[Case], seeds: int, jobs: int) -> Iterator[list[Call]]:
+def calls(chosen: Sequence[AnyCase], seeds: int, jobs: int) -> Iterator[list[Call]]:
     """Diagnose cases from several seeds: here, or in processes of their own."""
     work = [(case, seed) for case in chosen for seed in range(seeds)]
     if jobs == 1:
@@ -229,7 +257,7 @@ def rates(found: Sequence[Call]) -> Table:
     view = Table(box=box.MARKDOWN)
     for column in ("half", "faults named first", "", f"bar ≥ {NAMED_BAR:.0%}", "alarms on healthy", "bar 0"):
         view.add_column(column, justify="left" if column == "half" else "right", no_wrap=True)
-    for half in get_args(Half):
+    for half in PARTS:
         faults = [one for one in found if one.half == half and one.is_fault]
         healthy = [one for one in found if one.half == half and not one.is_fault]
         alarms = sum(not one.right for one in healthy)
@@ -286,16 +314,20 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m benchmarks.gallery", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N − 1 (default 3)")
-    parser.add_argument("--half", choices=(*get_args(Half), "all"), default="all", help="of the cases")
+    parser.add_argument("--set", choices=("windows", "own"), default="windows", help="which cases")
+    parser.add_argument(
+        "--half", choices=(*get_args(Half), "all"), default="all", help="of the windows problem's cases"
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default 1)")
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name contains TEXT")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the calls to PATH")
     options = parser.parse_args(arguments)
-    chosen = [
-        one for one in cases(None if options.half == "all" else options.half) if options.only in one.name
-    ]
+    among: Sequence[AnyCase] = cases(None if options.half == "all" else options.half)
+    if options.set == "own":
+        among = OWN_CASES
+    chosen = [one for one in among if options.only in one.name]
     if not chosen:
-        parser.error(f"--only {options.only!r}: none of the {len(CASES)} cases is called so")
+        parser.error(f"--only {options.only!r}: none of the {len(among)} cases is called so")
     began = time.monotonic()
     found: list[Call] = []
     for some in calls(chosen, options.seeds, options.jobs):
@@ -304,7 +336,7 @@ def main(arguments: list[str] | None = None) -> None:
             print(line(one), file=sys.stderr, flush=True)
     seconds = time.monotonic() - began
     console = Console(width=200)
-    for name in get_args(Half):
+    for name in PARTS:
         if part := [one for one in found if one.half == name]:
             console.print(f"\n{name}", style="bold")
             console.print(confusion(part))

@@ -54,7 +54,7 @@ from mtctl.diagnosis.thresholds import (
     UNSTABLE,
     percent,
 )
-from mtctl.problems.supervised.interventions import Intervention, Rate, Standardised
+from mtctl.problems.supervised.interventions import Intervention, LossFactor, Rate, Standardised
 
 __all__ = ["Laboratory", "OutOfTime", "below_alone", "decide", "held_back", "suspects"]
 
@@ -303,6 +303,16 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
 
 
 def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, float]) -> Finding:
+    others = [other for other in laboratory.recipe.problem.tasks if other != task]
+    others_learned = any(laboratory.skill(other) >= LEARNED for other in others)
+    if factor > 1 and others_learned and not laboratory.scale_free(task):
+        text = (
+            f"{task}'s loss is too small beside the others': alone it learns "
+            f"{laboratory.times(task, tried[factor])} as fast at {factor:g} times the learning rate, which "
+            f"with this optimizer is its loss × {factor:g}"
+        )
+        cure = laboratory.recipe.changes(LossFactor(task, factor))
+        return Finding(Code.MULTIPLIER_DOMINANCE, task, "error", "measured", text, tuple(_tried(tried)), cure)
     rate = laboratory.joint.problem.rate * factor
     text = (
         f"{task} learns {laboratory.times(task, tried[factor])} as fast at {factor:g} times the learning "

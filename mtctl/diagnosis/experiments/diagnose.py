@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -159,7 +160,7 @@ class _Experiments:
 
     def _examine(self, laboratory: Laboratory) -> list[str]:
         """Examine the tasks that do not learn; return those that are stuck, the worst first."""
-        if any(found.code == Code.FROZEN_TRUNK for found in self._findings):
+        if self._frozen(laboratory):
             self._checks.append(Check("experiments", "not_run", "the trunk is frozen: fix this first"))
             return []
         joint, known = laboratory.joint, {finding.task for finding in self._findings}
@@ -170,9 +171,12 @@ class _Experiments:
         ]
         self._findings += looked
         ignoring = ", ".join(found.task or "" for found in looked if found.code == Code.IGNORES_INPUT)
-        self._checks.append(
-            Check("tasks that learn use their inputs", "found" if ignoring else "passed", ignoring)
-        )
+        name = "tasks that learn use their inputs"
+        if joint.problem.answers("monitor", 1).apart:
+            self._checks.append(Check(name, "found" if ignoring else "passed", ignoring))
+        else:
+            reason = "the losses are known, not the outputs: give `tasks` and `forward` in place of `losses`"
+            self._checks.append(Check(name, "not_run", reason))
         broken = [
             task
             for task in joint.problem.tasks
@@ -208,6 +212,23 @@ class _Experiments:
         ]
         tasks = dict.fromkeys([*self._wanted(stuck), *self._wanted(broken), *self._wanted(costly)])
         return [task for task in tasks if task in joint.problem.tasks]
+
+    def _frozen(self, laboratory: Laboratory) -> bool:
+        """Say whether the trunk is frozen and that is all there is to say.
+
+        One that requires no gradient may be meant so, as a pretrained one. It is a mistake where no task
+        learns.
+        """
+        for place, found in enumerate(self._findings):
+            if found.code != Code.FROZEN_TRUNK:
+                continue
+            tasks = laboratory.joint.problem.tasks
+            if found.severity == "error":
+                return True
+            if all(laboratory.skill(task) < LEARNED for task in tasks):
+                self._findings[place] = replace(found, severity="error")
+                return True
+        return False
 
     def _find_causes(
         self, laboratory: Laboratory, task: str, look: Callable[[Laboratory, str], list[Finding]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,9 +33,7 @@ def examine(problem: Supervised[Any]) -> tuple[list[Finding], list[Check]]:
         _check("targets are present, finite and not constant", findings, Code.BAD_TARGETS),
         _check("every parameter is in the optimizer", findings, Code.NOT_IN_OPTIMIZER, Code.FROZEN_TRUNK),
     ]
-    problem.advance()
-    gradients = problem.gradients()
-    unconnected = list(_gradients(problem, gradients, broken))
+    unconnected = list(_unconnected(problem, broken))
     turned = list(_wrong_gradients(problem, {finding.task for finding in unconnected} | broken))
     checks.append(_check("every gradient lowers its own loss", turned, Code.WRONG_GRADIENT))
     checks.append(
@@ -53,7 +52,10 @@ def _targets(problem: Supervised[Any]) -> Iterator[Finding]:
     for task in problem.tasks:
         if (bad := problem.bad_targets(task)) is None:
             continue
-        if bad.rows:
+        if bad.misfit:
+            text = bad.misfit
+            evidence = Evidence(f"{problem.item}s with a bad target", bad.rows, "", f"of {bad.of}")
+        elif bad.rows:
             text = (
                 f"{bad.rows} of {bad.of} training {problem.item}s have a {task} target that is missing, "
                 "not finite or outside the range of its loss"
@@ -80,6 +82,16 @@ def _optimizer(problem: Supervised[Any]) -> Iterator[Finding]:
                 f"the {task} head is not in the optimizer: {missing:,} parameters never move",
                 (Evidence("parameters left out", missing, "", f"of {sum(p.numel() for p in own):,}"),),
             )
+    if frozen := sum(parameter.numel() for parameter in problem.frozen()):
+        yield Finding(
+            Code.FROZEN_TRUNK,
+            None,
+            "info",
+            "certain",
+            f"{frozen:,} parameters of the shared trunk require no gradient: all tasks use its features as "
+            "they are",
+            (Evidence("parameters that require no gradient", frozen),),
+        )
     trunk = problem.trunk()
     missing = sum(parameter.numel() for parameter in trunk if id(parameter) not in moved)
     if missing:
@@ -94,12 +106,25 @@ def _optimizer(problem: Supervised[Any]) -> Iterator[Finding]:
         )
 
 
-def _gradients(
-    problem: Supervised[Any], gradients: TaskGradients, broken: set[str | None]
-) -> Iterator[Finding]:
+def _unconnected(problem: Supervised[Any], broken: set[str | None]) -> Iterator[Finding]:
+    """Look at the first gradient of each task: of the first batch that has targets of it."""
+    wanted = {task for task in problem.tasks if task not in broken}
+    for _ in range(problem.updates_per_epoch):
+        if not wanted:
+            return
+        problem.advance()
+        gradients = problem.gradients()
+        present = {
+            task for task, active in zip(problem.tasks, gradients.active.tolist(), strict=True) if active
+        }
+        yield from _gradients(problem, gradients, wanted & present)
+        wanted -= present
+
+
+def _gradients(problem: Supervised[Any], gradients: TaskGradients, wanted: set[str]) -> Iterator[Finding]:
     trunk, own = gradients.norms("all_shared"), gradients.own_norms()
     for place, task in enumerate(problem.tasks):
-        if task in broken:
+        if task not in wanted:
             continue
         if problem.head(task) and float(own[place]) < NO_GRADIENT:
             yield Finding(
@@ -110,7 +135,7 @@ def _gradients(
                 f"the {task} head gets no gradient from its own loss: its output is saturated or cut off",
                 (Evidence("own-head gradient norm", float(own[place]), "", f"below {NO_GRADIENT:g}"),),
             )
-        elif float(trunk[place]) < NO_GRADIENT:
+        elif problem.trunk() and float(trunk[place]) < NO_GRADIENT:
             yield Finding(
                 Code.DETACHED_TASK,
                 task,
@@ -134,12 +159,14 @@ def ignores_input(answers: Answers[Any], task: str) -> float:
     """Return by how much a task's validation loss rises when inputs are dealt to other rows, relative.
 
     0 for a head that does not look at its inputs, for example one that answers by the position only, and for
-    a rise that may be chance.
+    a rise that may be chance; infinite where outputs are not known, so that nobody is accused.
 
     Args:
         answers: on the validation rows.
         task: its name.
     """
+    if not answers.apart:
+        return math.inf
     as_is = answers.losses(task)
     count, dealt = len(as_is), torch.zeros_like(as_is)
     for deal in range(1, DEALS + 1):

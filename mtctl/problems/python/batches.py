@@ -81,8 +81,17 @@ def row_count(batch: Any) -> int | None:
     return counts.pop() if len(counts) == 1 else None
 
 
+def by_task(batch: Any) -> bool:
+    """Say whether a batch is {task: (inputs, targets)}: rows of its own for each task that it has."""
+    return isinstance(batch, Mapping) and all(
+        isinstance(part, tuple | list) and len(part) > 1 for part in batch.values()
+    )
+
+
 def few(batch: Any, count: int) -> Any:
     """Return the first rows of a batch; the whole batch where its tensors do not agree on rows."""
+    if by_task(batch):
+        return {task: few(part, count) for task, part in batch.items()}
     rows = row_count(batch)
     return batch if rows is None or rows <= count else mapped(batch, lambda t: t[:count] if t.dim() else t)
 
@@ -117,6 +126,8 @@ def target_of(name: str, task: Task, place: int, tasks: int, batch: Any) -> Any:
     what = f"the target of `{name}`"
     if task.target is not None:
         return selected(task.target, batch, what)
+    if by_task(batch):
+        return batch[name][-1] if name in batch else None
     if isinstance(batch, Mapping):
         if name in batch:
             return batch[name]

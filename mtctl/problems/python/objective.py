@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from mtctl.errors import MtctlError
-from mtctl.problems.python.batches import Rows, row_count, selected, shape_of, target_of
+from mtctl.problems.python.batches import Rows, row_count, selected, shape_of, target_of, tensors
 from mtctl.problems.python.builder import call
 from mtctl.problems.python.training import Task
 
-Reduction = Literal["mean", "sum", "batch"]
-"""What a task's loss of a batch is: the mean of its rows' losses, their sum, or nothing that rows have."""
+Reduction = Literal["mean", "sum", "elements", "batch"]
+"""What a task's loss of a batch is: the mean of its rows' losses, their sum, their mean weighted by how many
+targets each row has (as of padded sequences), or nothing that rows have."""
 _ALIKE: Final = 1e-3
 """Relative difference up to which a loss counts as the mean, or the sum, of its rows' losses: float32."""
 _IGNORED: Final = -100
@@ -49,11 +50,16 @@ class Objective:
     def __init__(self, name: str, task: Task, place: int, tasks: int, *, standardised: bool) -> None:
         self.name, self._task = name, task
         self._place, self._tasks = place, tasks
-        self._standardised = standardised
+        self.standardised = standardised
         self.constant: Tensor | None = None
         self.scale: Tensor | None = None
         self.reduction: Reduction = "mean"
+        self.misfit = ""
+        """What is wrong with the shapes of outputs and targets, if anything is."""
         self._batched = True
+        self._shape: torch.Size | None = None
+        self._ignored = {_IGNORED: True}
+        """Whether the loss leaves out a class that there is not, by its number."""
 
     # ----- outputs and targets
 
@@ -99,17 +105,15 @@ class Objective:
         if self._task.mask is not None:
             mask: Tensor = selected(self._task.mask, rows.batch, f"the mask of `{self.name}`")
             present = mask.bool().reshape(-1)[: len(target)]
-        elif target.is_floating_point():
-            present = ~target.isnan().flatten(1).all(1) if target.dim() > 1 else ~target.isnan()
         else:
-            present = (target != _IGNORED).flatten(1).any(1) if target.dim() > 1 else target != _IGNORED
+            present = self._known(target).any(1)
         return None if bool(present.all()) else present
 
     # ----- losses
 
     def minimised(self, pair: Pair) -> Tensor:
         """Return the scalar that is minimised on a batch, in the unit that the head answers in."""
-        if not self._standardised or self.constant is None:
+        if not self.standardised or self.constant is None:
             return self._loss(*pair)
         if self._same_shape(pair):
             assert self.scale is not None
@@ -118,7 +122,7 @@ class Objective:
 
     def answered(self, output: Tensor) -> Tensor:
         """Return what a head's output says, in the targets' own unit."""
-        if not self._standardised or self.constant is None:
+        if not self.standardised or self.constant is None:
             return output
         assert self.scale is not None
         return self.constant + self.scale * output
@@ -128,6 +132,10 @@ class Objective:
         return self._loss(self.answered(pair.output), pair.target)
 
     def _loss(self, output: Tensor, target: Tensor) -> Tensor:
+        if (outside := self._outside(output, target)) is not None and outside.any():
+            return (
+                output * torch.nan
+            ).sum()  # as other targets that are wrong; torch would fail, or end CUDA
         loss = call(f"the loss of `{self.name}`", self._task.loss, output, target)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             found = shape_of(loss) if isinstance(loss, Tensor) else type(loss).__name__
@@ -146,8 +154,9 @@ class Objective:
             return self._loss(*pair).reshape(1)
         if self._batched:
             losses: Tensor = torch.func.vmap(self._of_row, randomness="same")(*pair)
-            return losses
-        return torch.stack([self._of_row(output, target) for output, target in zip(*pair, strict=True)])
+        else:
+            losses = torch.stack([self._of_row(*row) for row in zip(*pair, strict=True)])
+        return losses * self._weights(pair.target) if self.reduction == "elements" else losses
 
     def _of_row(self, output: Tensor, target: Tensor) -> Tensor:
         return self._task.loss(output.unsqueeze(0), target.unsqueeze(0)).reshape(())
@@ -156,18 +165,44 @@ class Objective:
     def learn_reduction(self, pair: Pair) -> None:
         """Find out what the loss of a batch is to the losses of its rows."""
         whole = float(self._loss(*pair))
+        self.reduction = "mean"
         for batched in (True, False):
             self._batched = batched
             try:
                 rows = self._rows(pair)
             except Exception:  # noqa: BLE001, S112 - a loss may do anything; rows need not have one
                 continue
-            reductions: tuple[tuple[Reduction, Tensor], ...] = (("mean", rows.mean()), ("sum", rows.sum()))
+            reductions: tuple[tuple[Reduction, Tensor], ...] = (
+                ("mean", rows.mean()),
+                ("sum", rows.sum()),
+                ("elements", (rows * self._weights(pair.target)).mean()),
+            )
             for reduction, value in reductions:
                 if abs(float(value) - whole) <= _ALIKE * max(abs(whole), 1e-12):
                     self.reduction = reduction
                     return
         self.reduction = "batch"
+
+    @torch.no_grad()
+    def refuse_broadcast(self, pair: Pair) -> None:
+        """Note whether the loss compares every answer with every row's target, as of [N, 1] with [N].
+
+        Answers that are the targets show it: their loss is then not that of their rows.
+        """
+        output, target = pair
+        if output.shape == target.shape or output.numel() != target.numel() or len(target) < 2:
+            return
+        if not target.is_floating_point():
+            return
+        exact = target.reshape(output.shape)
+        whole = float(self._loss(exact, target))
+        rows = torch.stack([self._of_row(*row) for row in zip(exact, target, strict=True)])
+        alike = (abs(float(found) - whole) <= _ALIKE * abs(whole) for found in (rows.mean(), rows.sum()))
+        if not any(alike):
+            self.misfit = (
+                f"`{self.name}`: outputs {list(output.shape)} and targets {list(target.shape)} broadcast: "
+                "the loss compares every answer with every row's target, so give both the same shape"
+            )
 
     # ----- the best constant
 
@@ -178,8 +213,8 @@ class Objective:
             targets: [N, …] of training rows.
             output: [n, …] of the head, whose shape the constant has.
         """
-        targets = targets[:_FITTED]
-        shape = output.shape[1:]
+        self._shape = shape = output.shape[1:]
+        targets = targets[~self._unusable(targets)][:_FITTED]
         same = targets.shape[1:] == shape and targets.is_floating_point()
         starts = [torch.zeros(shape, device=output.device)]
         if same:
@@ -191,6 +226,8 @@ class Objective:
             self.scale = torch.ones((), device=output.device)
             starts += self._log_shares(targets, shape)
         self.constant = self._fitted(starts, targets)
+        if self.constant is None and (whole := self._known(targets).all(1)).any():
+            self.constant = self._fitted(starts, targets[whole])
 
     @staticmethod
     def _log_shares(targets: Tensor, shape: torch.Size) -> list[Tensor]:
@@ -246,7 +283,7 @@ class Objective:
             or not targets.is_floating_point()
         ):
             return float("nan")
-        gap = (targets - self.constant) / self.scale if self._standardised else targets
+        gap = (targets - self.constant) / self.scale if self.standardised else targets
         return float(gap[gap.isfinite()].double().square().mean().sqrt())
 
     def constant_losses(self, targets: Tensor) -> Tensor:
@@ -266,20 +303,84 @@ class Objective:
 
     def wrong(self, targets: Tensor) -> Tensor:
         """Return [N] which training targets are infinite, partly missing, or no class that there is."""
-        flat = targets.flatten(1) if targets.dim() > 1 else targets[:, None]
+        unusable = self._unusable(targets)
+        if not targets.is_floating_point():
+            return unusable
+        known = self._known(targets)
+        partly = known.any(1) & ~known.all(1) & ~unusable
+        return unusable | (partly & ~self._bears(targets, partly))
+
+    def _unusable(self, targets: Tensor) -> Tensor:
+        """Return [N] which targets are infinite, or no class that there is."""
         if targets.is_floating_point():
-            return flat.isinf().any(1) | (flat.isnan().any(1) & ~flat.isnan().all(1))
-        classes = 0 if self.constant is None or not self.constant.dim() else self.constant.shape[0]
-        is_class = self.constant is not None and self.constant.shape[1:] == targets.shape[1:]
-        if not is_class or targets.dtype == torch.bool:
-            return torch.zeros(len(targets), dtype=torch.bool, device=targets.device)
-        return ((flat != _IGNORED) & ((flat < 0) | (flat >= classes))).any(1)
+            return _flat(targets).isinf().any(1)
+        outside = None
+        if self._shape is not None:
+            outside = self._outside(torch.zeros(1, device=targets.device).expand(1, *self._shape), targets)
+        none = torch.zeros(len(targets), dtype=torch.bool, device=targets.device)
+        return none if outside is None else outside
+
+    def _outside(self, output: Tensor, target: Tensor) -> Tensor | None:
+        """Return [N] which rows have a class that there is not; None where targets are no classes.
+
+        Args:
+            output: [n, C, …].
+            target: [N, …].
+        """
+        if target.is_floating_point() or target.dtype == torch.bool or output.dim() < 2:
+            return None
+        if output.shape[2:] != target.shape[1:]:
+            return None
+        flat, classes = _flat(target), output.shape[1]
+        outside = (flat < 0) | (flat >= classes)
+        for number in flat[outside].unique().tolist() if bool(outside.any()) else ():
+            if self._leaves_out(output, target, number):
+                outside &= flat != number
+        return outside.any(1)
+
+    @torch.no_grad()
+    def _leaves_out(self, output: Tensor, target: Tensor, number: int) -> bool:
+        """Say whether the loss leaves out a class that there is not, as with `ignore_index`."""
+        if number not in self._ignored:
+            row = torch.full_like(target[:1], number, device="cpu")
+            try:
+                self._task.loss(output[:1].detach().cpu(), row)  # on the CPU a wrong class is an error
+                self._ignored[number] = True
+            except Exception:  # noqa: BLE001 - a loss of the user's
+                self._ignored[number] = False
+        return self._ignored[number]
+
+    def _known(self, targets: Tensor) -> Tensor:
+        """Return [N, numbers of a row] which targets are not missing."""
+        flat = _flat(targets)
+        if flat.is_floating_point():
+            return ~flat.isnan()
+        left_out = [number for number, ignored in self._ignored.items() if ignored]
+        return ~torch.isin(flat, torch.tensor(left_out, device=flat.device))
+
+    def _weights(self, targets: Tensor) -> Tensor:
+        """Return [N] how many targets each row has, over their mean."""
+        known = self._known(targets).sum(1).float()
+        return known / known.mean()
+
+    def _bears(self, targets: Tensor, partly: Tensor) -> Tensor:
+        """Return [N] whether the loss is finite on targets that are partly missing."""
+        borne = torch.zeros_like(partly)
+        if self.constant is None or not partly.any():
+            return borne
+        losses = self.constant_losses(targets[partly])
+        return borne.masked_scatter(partly, losses.isfinite().expand(int(partly.sum())))
 
     def _same_shape(self, pair: Pair) -> bool:
         return pair.output.shape == pair.target.shape and pair.target.is_floating_point()
 
 
+def _flat(targets: Tensor) -> Tensor:
+    """Return targets as [N, numbers of a row]."""
+    return targets.flatten(1) if targets.dim() > 1 else targets[:, None]
+
+
 def rows_of(rows: Rows) -> int:
     """Return how many rows of a batch count."""
-    count = row_count(rows.batch) or 1
+    count = row_count(rows.batch) or max((len(t) for t in tensors(rows.batch) if t.dim()), default=1)
     return count if rows.first is None else min(count, rows.first)

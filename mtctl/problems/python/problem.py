@@ -21,7 +21,7 @@ from mtctl.problems.contract import SeedList
 from mtctl.problems.python.batches import Rows, few, iterated, moved, shape_of
 from mtctl.problems.python.builder import Builder, call, file_digest, find_builder, training_of
 from mtctl.problems.python.generators import Generators
-from mtctl.problems.python.graphs import Sharing, head_module, leaves, sharing
+from mtctl.problems.python.graphs import Sharing, head_module, leaves, sharing, used_unseen
 from mtctl.problems.python.objective import Objective, Pair, rows_of
 from mtctl.problems.python.optimizers import Optimization
 from mtctl.problems.python.recipe import PythonRecipe
@@ -32,9 +32,13 @@ from mtctl.problems.supervised.problem import BadTargets, Supervised
 
 _LOOKED_AT: Final = 3
 """Batches whose graphs show which parameters are shared."""
+_LOOKED_AT_ROWS: Final = 8
+"""Rows of a batch that show on which parameters answers depend."""
+_DRAWN_FOR_A_SAMPLE: Final = 32
+"""Batches, at most, in which a sample of all tasks' gradients is looked for."""
 _SURVEYED: Final = 20_000
 """Training rows whose targets give constants, spreads and what is wrong with them."""
-_EVALUATION, _SURVEY, _SAMPLE = 2**31, 2**31 + 1, 2**31 + 2
+_EVALUATION, _SURVEY, _BUILD = 2**31, 2**31 + 1, 2**31 + 2
 """Streams of random numbers besides those of the epochs, which are counted from 0."""
 
 
@@ -45,13 +49,13 @@ class _Survey(NamedTuple):
         targets: of each task, [N, …] of the rows that have one.
         rows: how many rows were looked at.
         batches: of an epoch.
-        first: a batch.
+        samples: the first batches, and the first one of each task that they have no target of.
     """
 
     targets: Mapping[str, Tensor]
     rows: int
     batches: int
-    first: Rows
+    samples: tuple[Rows, ...]
 
 
 class OwnModel(Supervised[Rows]):
@@ -69,16 +73,19 @@ class OwnModel(Supervised[Rows]):
     def __init__(self, recipe: PythonRecipe, seed: int) -> None:
         settings = recipe.training
         self._recipe, self._seed = recipe, seed
+        device = _device(settings.device)
+        self._generators = Generators(device)
         builder = find_builder(recipe.problem.build)
-        self.training = training_of(builder, seed, recipe.problem.arguments)
+        with self._generators.fresh(seed, _BUILD):
+            self.training = training_of(builder, seed, recipe.problem.arguments)
         known = tuple(_names(self.training, builder, recipe.problem.arguments))
         super().__init__(recipe.problem.tasks or known, settings.epochs, settings.gradient_clip)
         _refuse_unknown(builder, self.tasks, known)
-        self.device = _device(settings.device)
+        self.device = device
         self.model = self.training.model.to(self.device)
         if not settings.dropout:
             _without_dropout(self.model)
-        self._generators = Generators(self.device)
+        self._limited: list[Rows] = []
         self.objectives = {
             name: Objective(name, task, place, len(known), standardised=name in settings.standardise)
             for place, (name, task) in enumerate(self.training.tasks.items())
@@ -103,26 +110,28 @@ class OwnModel(Supervised[Rows]):
     def _look_at_data(self) -> _Survey:
         """Pass over the training data once, for the targets and the number of batches."""
         targets: dict[str, list[Tensor]] = {name: [] for name in self.objectives}
-        first, rows, count = None, 0, 0
-        length = getattr(self.training.train, "__len__", None)
+        samples: list[Rows] = []
+        rows, count = 0, 0
+        length = _length(self.training.train)
         with self._generators.fresh(self._seed, _SURVEY):
             for batch in self._epoch_batches():
-                if first is None:
-                    first = batch
+                found = {name: objective.target(batch) for name, objective in self.objectives.items()}
+                present = {name: target for name, target in found.items() if target is not None}
+                if len(samples) < _LOOKED_AT or not all(targets[name] for name in present):
+                    samples.append(batch)
                 if rows < _SURVEYED:
-                    for name, objective in self.objectives.items():
-                        if (target := objective.target(batch)) is not None:
-                            targets[name].append(target[: batch.first].detach())
+                    for name, target in present.items():
+                        targets[name].append(target[: batch.first].detach())
                 rows += rows_of(batch)
                 count += 1
                 if rows >= _SURVEYED and (length is not None or self._recipe.problem.limit):
                     break
-        if first is None:
+        if not samples:
             raise _empty(self._recipe, "train")
         if length is not None and not self._recipe.problem.limit:
-            count = max(1, int(self.training.train.__len__()))  # type: ignore[attr-defined]
+            count = max(1, length)
         together = {name: torch.cat(parts) for name, parts in targets.items() if parts}
-        return _Survey(together, rows, count, first)
+        return _Survey(together, rows, count, tuple(samples))
 
     def _look_at_graphs(self, known: tuple[str, ...]) -> Sharing:
         """Find out which parameters are whose, and what the losses are to their rows."""
@@ -131,7 +140,7 @@ class OwnModel(Supervised[Rows]):
         self.model.train()
         before = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         with self._generators.fresh(self._seed, _SURVEY):
-            for batch in islice(self._epoch_batches(), _LOOKED_AT):
+            for batch in self._survey.samples:
                 raw = self.outputs(batch)
                 found = self._losses(raw, batch, known)
                 for name, loss in found.items():
@@ -140,17 +149,33 @@ class OwnModel(Supervised[Rows]):
                     losses = found
                 for name, objective in self.objectives.items():
                     if (pair := self._pair(name, raw, batch)) is not None and objective.constant is None:
-                        objective.learn_reduction(Pair(pair.output.detach(), pair.target))
+                        pair = Pair(pair.output.detach(), pair.target)
+                        objective.learn_reduction(pair)
+                        objective.refuse_broadcast(pair)
         with torch.no_grad():
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(before[name])
-        return sharing(self.model, {name: r for name, r in reached.items() if r}, losses)
+        reached = {name: found for name, found in reached.items() if found}
+        used = used_unseen(self.model, reached, lambda: self._first_answers(known))
+        return sharing(self.model, reached, used, losses)
+
+    def _first_answers(self, known: tuple[str, ...]) -> dict[str, Tensor]:
+        """Return every task's answers on a few rows, without dropout; its loss where there are no outputs."""
+        answers: dict[str, Tensor] = {}
+        with self._evaluating(_SURVEY):
+            for rows in self._survey.samples:
+                if len(answers) < len(known):
+                    some = Rows(few(rows.batch, _LOOKED_AT_ROWS))
+                    answers = (self.outputs(some) or self._losses({}, some, known)) | answers
+        return answers
 
     @torch.no_grad()
     def _fit_constants(self) -> None:
         self.model.eval()
+        raw: dict[str, Tensor] = {}
         with self._generators.fresh(self._seed, _SURVEY):
-            raw = self.outputs(self._survey.first)
+            for batch in self._survey.samples:
+                raw = self.outputs(batch) | raw
         self.model.train()
         for name, objective in self.objectives.items():
             if name in raw and name in self._survey.targets:
@@ -217,11 +242,14 @@ class OwnModel(Supervised[Rows]):
     def trunk(self) -> list[Parameter]:
         return list(self._sharing.shared)
 
+    def frozen(self) -> list[Parameter]:
+        return list(self._sharing.frozen)
+
     def head(self, task: str) -> list[Parameter]:
         return list(self._sharing.own.get(task, ()))
 
     def budget(self) -> dict[str, int]:
-        rows = rows_of(self._survey.first) * self._recipe.training.accumulate
+        rows = rows_of(self._survey.samples[0]) * self._recipe.training.accumulate
         return {"updates": self._updates, "samples_per_update": rows}
 
     def adam_step(self, task: str) -> float | None:
@@ -243,6 +271,8 @@ class OwnModel(Supervised[Rows]):
         targets = self._survey.targets.get(task)
         if targets is None:
             return BadTargets(self._survey.rows, self._survey.rows)
+        if misfit := self.objectives[task].misfit:
+            return BadTargets(len(targets), len(targets), misfit)
         wrong = self.objectives[task].wrong(targets)
         if wrong.any():
             return BadTargets(int(wrong.sum()), len(targets))
@@ -279,13 +309,22 @@ class OwnModel(Supervised[Rows]):
         return self._few_rows(loader, limit)
 
     def _few_rows(self, loader: Iterator[Batch], limit: int) -> Iterator[Rows]:
-        if self._limited is None:
-            batch = next(loader, None)
-            self._limited = None if batch is None else Rows(few(moved(batch, self.device), limit))
-        if self._limited is not None:
-            yield self._limited
-
-    _limited: Rows | None = None
+        """Yield the first rows of the first batch, and of the first one of each task that it lacks."""
+        if not self._limited:
+            wanted = set(self.tasks)
+            for batch in loader:
+                rows = Rows(few(moved(batch, self.device), limit))
+                present = {
+                    name
+                    for name in wanted
+                    if name not in self.objectives or self.objectives[name].target(rows) is not None
+                }
+                if present or not self._limited:
+                    self._limited.append(rows)
+                    wanted -= present
+                if not wanted:
+                    break
+        yield from self._limited
 
     def outputs(self, rows: Rows) -> dict[str, Tensor]:
         """Return the outputs of the user's model, by task; none where it computes its losses itself."""
@@ -300,7 +339,8 @@ class OwnModel(Supervised[Rows]):
                 f"`forward` returned {shape_of(raw)}, expected a mapping from tasks to outputs",
                 hint="return {" + ", ".join(f'"{name}": …' for name in self.objectives) + "}",
             )
-        if missing := [name for name in self.tasks if name not in raw]:
+        absent = (name for name in self.tasks if name not in raw)
+        if missing := [name for name in absent if self.objectives[name].target(rows) is not None]:
             raise MtctlError(
                 f"`forward` returned no output of `{missing[0]}`, only {', '.join(map(str, raw)) or 'none'}",
                 hint="return one for each task, under the task's name",
@@ -323,19 +363,22 @@ class OwnModel(Supervised[Rows]):
     def _pair(self, task: str, raw: Mapping[str, Tensor], rows: Rows) -> Pair | None:
         return self.objectives[task].pair(raw[task], rows) if task in raw else None
 
+    def _pairs(self, raw: Mapping[str, Tensor], rows: Rows, tasks: Iterable[str]) -> dict[str, Pair]:
+        """Return outputs and targets of the tasks that have any in a batch."""
+        pairs = ((name, self._pair(name, raw, rows)) for name in tasks)
+        return {name: pair for name, pair in pairs if pair is not None}
+
     def _losses(self, raw: Mapping[str, Tensor], rows: Rows, tasks: Iterable[str]) -> dict[str, Tensor]:
         """Return the losses of the tasks that have a target in a batch, with a graph."""
+        return self._losses_of(self._pairs(raw, rows, tasks), rows, tasks)
+
+    def _losses_of(self, pairs: Mapping[str, Pair], rows: Rows, tasks: Iterable[str]) -> dict[str, Tensor]:
         if self.training.losses is not None:
             with self._precision():
                 losses = call("`losses`", self.training.losses, rows.batch)
             losses = {name: losses[name] for name in tasks if losses.get(name) is not None}
         else:
-            pairs = {name: self._pair(name, raw, rows) for name in tasks}
-            losses = {
-                name: self.objectives[name].minimised(pair)
-                for name, pair in pairs.items()
-                if pair is not None
-            }
+            losses = {name: self.objectives[name].minimised(pair) for name, pair in pairs.items()}
         for name, loss in losses.items():
             if not isinstance(loss, Tensor) or loss.numel() != 1:
                 raise MtctlError(f"the loss of `{name}` is {shape_of(loss)}, expected a scalar tensor")
@@ -365,9 +408,9 @@ class OwnModel(Supervised[Rows]):
     def _learned(self, rows: Rows) -> dict[str, Tensor]:
         """Return the losses of a batch that is learned from, with a graph; move the epoch's means on."""
         with self._generators.drawing():
-            raw = self.outputs(rows)
-            losses = self._losses(raw, rows, self.tasks)
-        self._note(raw, losses, rows)
+            pairs = self._pairs(self.outputs(rows), rows, self.tasks)
+            losses = self._losses_of(pairs, rows, self.tasks)
+        self._note(pairs, losses, rows)
         self._inspection.see(self._features)
         return losses
 
@@ -390,16 +433,17 @@ class OwnModel(Supervised[Rows]):
         )
 
     @torch.no_grad()
-    def _note(self, raw: Mapping[str, Tensor], losses: Mapping[str, Tensor], rows: Rows) -> None:
+    def _note(self, pairs: Mapping[str, Pair], losses: Mapping[str, Tensor], rows: Rows) -> None:
         """Move the epoch's means on, in the targets' own units."""
         factors = self._recipe.training.loss_factor
         for task, minimised in losses.items():
-            pair = self._pair(task, raw, rows)
-            if pair is None:
-                loss, count = float(minimised) / factors.get(task, 1.0), rows_of(rows)
-            else:
-                objective, count = self.objectives[task], len(pair.target)
-                loss = float(objective.loss(pair)) / (count if objective.reduction == "sum" else 1)
+            loss, count = float(minimised) / factors.get(task, 1.0), rows_of(rows)
+            if task in pairs:
+                objective, pair = self.objectives[task], pairs[task]
+                count = len(pair.target)
+                if objective.standardised:
+                    loss = float(objective.loss(pair))
+                loss /= count if objective.reduction == "sum" else 1
             self._seen[task] += count
             mean = self._means[task]
             mean["loss"] += (loss - mean["loss"]) * count / self._seen[task]
@@ -415,9 +459,15 @@ class OwnModel(Supervised[Rows]):
 
     def sampled_losses(self, rng: torch.Generator) -> dict[str, Tensor]:
         word = int(torch.randint(2**31, (), generator=rng))
+        losses: dict[str, Tensor] = {}
         with self._evaluating(word):
-            batch = next(self._epoch_batches())
-            return self._losses(self.outputs(batch), batch, self.tasks)
+            # A batch may lack some tasks: others have them.
+            for batch in islice(self._epoch_batches(), _DRAWN_FOR_A_SAMPLE):
+                missing = [task for task in self.tasks if task not in losses]
+                if not missing:
+                    break
+                losses |= self._losses(self.outputs(batch), batch, missing)
+        return losses
 
     @torch.no_grad()
     def revisit(self) -> Tensor:
@@ -467,7 +517,7 @@ class OwnModel(Supervised[Rows]):
                     break
         if not parts:
             raise _empty(self._recipe, _LOADERS[split])
-        return Answers(parts, self.row_losses)
+        return Answers(parts, self.row_losses, apart=self.training.losses is None)
 
     @torch.no_grad()
     def row_losses(self, task: str, raw: Mapping[str, Tensor], rows: Rows) -> Tensor:
@@ -546,7 +596,8 @@ def complete(recipe: PythonRecipe) -> PythonRecipe:
     if recipe.problem.tasks:
         return recipe
     builder = find_builder(recipe.problem.build)
-    training = training_of(builder, 0, recipe.problem.arguments)
+    with Generators(_device(recipe.training.device)).fresh(0, _BUILD):
+        training = training_of(builder, 0, recipe.problem.arguments)
     return recipe.revised({"problem.tasks": list(_names(training, builder, recipe.problem.arguments))})
 
 
@@ -599,6 +650,14 @@ def _forward(training: Training) -> Callable[[Batch], Any]:
         return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
 
     return forward
+
+
+def _length(loader: Iterable[Any]) -> int | None:
+    """Return how many batches a loader says that it has; None where it does not, as one of a stream."""
+    try:
+        return len(loader)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def _reseeded(loader: Iterable[Any]) -> Iterable[Any]:

@@ -21,10 +21,12 @@ class Answers(Generic[B]):
     Args:
         parts: outputs without dropout, and their batch.
         row_losses: returns a task's losses [N] of outputs on a batch, in original units.
+        apart: whether outputs are known apart from losses, so that they can be dealt to other rows.
     """
 
     parts: Sequence[tuple[Outputs, B]]
     row_losses: Callable[[str, Outputs, B], Tensor]
+    apart: bool = True
 
     def losses(self, task: str) -> Tensor:
         """Return a task's losses [N] float64, in original units."""
@@ -44,6 +46,5 @@ class Answers(Generic[B]):
 
 
 def _dealt(raw: Outputs, deal: int, deals: int) -> Outputs:
-    count = len(next(iter(raw.values())))
-    order = torch.arange(count).roll(max(1, deal * count // (deals + 1)))
-    return {head: output[order.to(output.device)] for head, output in raw.items()}
+    # Heads may have rows of their own, as tasks with a loader each have.
+    return {head: output.roll(max(1, deal * len(output) // (deals + 1)), 0) for head, output in raw.items()}

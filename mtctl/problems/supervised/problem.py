@@ -38,10 +38,12 @@ class BadTargets:
     Args:
         rows: how many are missing, not finite or outside the range of the loss; 0 where all are the same.
         of: how many rows there are.
+        misfit: what else is wrong with them, as a sentence without its full stop; "" if that is all.
     """
 
     rows: int
     of: int
+    misfit: str = ""
 
 
 class Supervised(ABC, Generic[B]):
@@ -95,6 +97,10 @@ class Supervised(ABC, Generic[B]):
     def trunk(self) -> list[Parameter]:
         """Return the parameters that several tasks use."""
 
+    def frozen(self) -> list[Parameter]:
+        """Return the parameters that all tasks use and that require no gradient."""
+        return []
+
     @abstractmethod
     def head(self, task: str) -> list[Parameter]:
         """Return the parameters that only one task uses."""
@@ -117,6 +123,8 @@ class Supervised(ABC, Generic[B]):
     def sampled_gradients(self, rng: torch.Generator) -> Tensor:
         """Return [T, P] the tasks' gradients on the trunk for a batch drawn by `rng`, without dropout."""
         losses, trunk = self.sampled_losses(rng), self.trunk()
+        if not trunk:
+            return torch.zeros(len(self.tasks), 0)
         rows = []
         for task in self.tasks:
             found = (
