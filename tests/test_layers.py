@@ -38,6 +38,7 @@ ROOMS = (
     "terminal",
     "screens",
     "report",
+    "api",
     "cli",
 )
 HEAVY = {"torch", "numpy", "gymnasium"}

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from mtctl.api.targets import Kind, columns_of, kind_of, recipes_of, refuse_flags, refuse_for_problem
+from mtctl.cli.code import completed
 from mtctl.cli.diagnose_cure import require_place, write_cure
-from mtctl.cli.diagnose_target import Kind, columns_of, kind_of, recipes_of, refuse_flags, refuse_for_problem
 from mtctl.cli.train import parse_seeds
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.terminal.console import err, out, redraws, write_json
@@ -137,7 +138,8 @@ def diagnose(
         found = _read(kind, Path(name), tasks, quiet=quiet)
         _print(found, _after_reading(kind, name, found), as_json=as_json)
         return _gate(found, fail_on)
-    full, short = recipes_of(name, overrides or [], epochs if episodes is None else episodes)
+    units = epochs if episodes is None else episodes
+    full, short = recipes_of(name, overrides or [], units, completed)
     refuse_for_problem(full, flags)
     problem = KINDS[full.problem.kind]
     tried = problem.no_experiments is None
