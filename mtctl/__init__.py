@@ -8,6 +8,11 @@ In a training loop of your own:
     optimizer.zero_grad()
     mtctl.balance({"depth": depth_loss, "normals": normals_loss}, balancer=balancer, monitor=monitor)
     optimizer.step()
+
+Of recipes, and of models that a function of yours builds, what the verbs do:
+
+    runs = mtctl.train("depth_normals.py:build", seeds=3)
+    mtctl.diagnose("depth_normals.py:build", epochs=5)
 """
 
 from __future__ import annotations
@@ -16,7 +21,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from mtctl.api.comparison import compare
+    from mtctl.api.diagnosis import diagnose
+    from mtctl.api.evaluation import evaluate
+    from mtctl.api.training import train
     from mtctl.balancing.errors import BalanceError
+    from mtctl.errors import MtctlError
     from mtctl.library.balance import balance
     from mtctl.library.balancer import Balancer
     from mtctl.library.report import Report
@@ -30,11 +40,16 @@ __all__ = [
     "Balancer",
     "Monitor",
     "MonitorWarning",
+    "MtctlError",
     "Report",
     "Task",
     "Training",
     "__version__",
     "balance",
+    "compare",
+    "diagnose",
+    "evaluate",
+    "train",
 ]
 
 #: Where each name is: imported when it is used, because torch takes seconds that `mtctl --help` has not.
@@ -43,10 +58,15 @@ _HOMES: Final = {
     "Balancer": "mtctl.library.balancer",
     "Monitor": "mtctl.monitoring.monitor",
     "MonitorWarning": "mtctl.monitoring.faults",
+    "MtctlError": "mtctl.errors",
     "Report": "mtctl.library.report",
     "Task": "mtctl.problems.python.training",
     "Training": "mtctl.problems.python.training",
     "balance": "mtctl.library.balance",
+    "compare": "mtctl.api.comparison",
+    "diagnose": "mtctl.api.diagnosis",
+    "evaluate": "mtctl.api.evaluation",
+    "train": "mtctl.api.training",
 }
 
 

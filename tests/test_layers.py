@@ -40,6 +40,7 @@ ROOMS = (
     "terminal",
     "screens",
     "report",
+    "api",
     "cli",
 )
 HEAVY = {"torch", "numpy", "gymnasium"}

@@ -91,7 +91,7 @@ def lstm(absent: bool = False, reduction: str = "mean") -> Training:
         known = ~target.isnan()
         return F.mse_loss(output[known], target[known], reduction=reduction)
 
-    loaders = []
+    loaders: list[DataLoader[Any]] = []
     for count, seed in ((800, 0), (200, 1), (200, 2)):
         generator = torch.Generator().manual_seed(seed)
         sequence = torch.randn(count, _LENGTH, 1, generator=generator)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mtctl.errors import MtctlError
 from mtctl.terminal.console import err
@@ -14,9 +13,6 @@ from mtctl.text import show_text
 if TYPE_CHECKING:
     from mtctl.history.formats import Run
     from mtctl.problems.recipe import Recipe
-
-_DIGITS: Final = 12
-"""Of a SHA-256 that a person compares."""
 
 
 def completed(recipe: Recipe) -> Recipe:
@@ -47,8 +43,10 @@ def say_running_of(runs: Sequence[Run], overrides: Sequence[str]) -> None:
         runs: to evaluate.
         overrides: where the code is now, if it has moved.
     """
+    from mtctl.api.code import code_change
     from mtctl.engine import layout
     from mtctl.recipes.loading import load
+    from mtctl.screens.compare import remark
 
     told = set()
     for run in runs:
@@ -59,25 +57,5 @@ def say_running_of(runs: Sequence[Run], overrides: Sequence[str]) -> None:
             if recipe.data_path not in told:
                 say_running(recipe)
             told.add(recipe.data_path)
-            _warn_of_change(recipe, run)
-
-
-def _warn_of_change(recipe: Recipe, run: Run) -> None:
-    """Warn where a run's code is no longer what it was trained with."""
-    from mtctl.engine.directory import RunDirectory
-    from mtctl.problems.python.recipe import PythonRecipe
-    from mtctl.problems.python.source import file_digest, shown
-    from mtctl.screens.compare import remark
-
-    code = RunDirectory(run.path).told.get("code")
-    before = code.get("sha256") if isinstance(code, dict) else None
-    if not isinstance(recipe, PythonRecipe) or recipe.file is None or not isinstance(before, str):
-        return
-    now = file_digest(Path(recipe.file))
-    if now is None or now == before:  # a file that is gone is told when it is imported
-        return
-    text = (
-        f"{run.path}: {shown(recipe.file)} has changed since this run was trained: its SHA-256 was "
-        f"{before[:_DIGITS]}… and is {now[:_DIGITS]}…; restore that version, or train again with --force"
-    )
-    err().print(remark("warning", "bold yellow", text), soft_wrap=True)
+            if (change := code_change(recipe, run)) is not None:
+                err().print(remark("warning", "bold yellow", change), soft_wrap=True)

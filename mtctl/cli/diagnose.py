@@ -10,15 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from mtctl.api.targets import Kind, columns_of, kind_of_all, recipes_of, refuse_flags, refuse_for_problem
+from mtctl.cli.code import completed
 from mtctl.cli.diagnose_cure import require_place, write_cure
-from mtctl.cli.diagnose_target import (
-    Kind,
-    columns_of,
-    kind_of_all,
-    recipes_of,
-    refuse_flags,
-    refuse_for_problem,
-)
 from mtctl.cli.train import parse_seeds
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.terminal.console import err, out, redraws, write_json
@@ -148,7 +142,8 @@ def diagnose(
         diagnosis = _read(kind, [Path(path) for path in (name, *others)], tasks, quiet=quiet)
         _print(diagnosis, _after_reading(kind, name, diagnosis), as_json=as_json)
         return _gate(diagnosis, fail_on)
-    full, short = recipes_of(name, overrides or [], epochs if episodes is None else episodes)
+    units = epochs if episodes is None else episodes
+    full, short = recipes_of(name, overrides or [], units, completed)
     refuse_for_problem(full, flags)
     problem = KINDS[full.problem.kind]
     tried = problem.no_experiments is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from mtctl.diagnosis.report import Diagnosis, Trial
     from mtctl.problems.recipe import Recipe
 
-_LONGEST_NAME: Final = 100
-"""Characters of a recipe's name."""
 _ELSEWHERE: Final = "choose another place for --write-recipe"
 _CELLS: Final = 100
 """Width of the comment at the head."""
@@ -53,16 +50,16 @@ def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
     Raises:
         MtctlError: no remedy helped, or the file cannot be written.
     """
+    from mtctl.api.cure import cured_recipe
     from mtctl.engine.files import explained, write_output
     from mtctl.recipes.loading import dump
 
     best = diagnosis.winner
     if best is None:
         raise _nothing_to_write(path, diagnosis)
-    name = _name(recipe.name, best.remedy.name)
-    cured = recipe.revised({**best.remedy.changes, "name": name})
+    cured = cured_recipe(recipe, best.remedy)
     head = "".join(
-        f"# {show_text(line)}".rstrip() + "\n" for line in _head(path, recipe, name, diagnosis, best)
+        f"# {show_text(line)}".rstrip() + "\n" for line in _head(path, recipe, cured.name, diagnosis, best)
     )
     with explained(path.parent, _ELSEWHERE):
         write_output(path, f"{head}\n{dump(cured)}")
@@ -81,11 +78,6 @@ def _nothing_to_write(path: Path, diagnosis: Diagnosis) -> MtctlError:
     else:
         reason, hint = "no task is stuck, so no remedy was tried", None
     return MtctlError(f"{path} was not written: {reason}", hint=hint, code=ExitCode.FAILED)
-
-
-def _name(recipe: str, remedy: str) -> str:
-    suffix = "_" + re.sub(r"[^A-Za-z0-9._-]+", "_", remedy)
-    return recipe[: _LONGEST_NAME - len(suffix)] + suffix
 
 
 def _head(path: Path, recipe: Recipe, name: str, diagnosis: Diagnosis, best: Trial) -> Iterator[str]:

@@ -15,7 +15,6 @@ from mtctl.text import command_line
 if TYPE_CHECKING:
     from mtctl.history.formats import Run
 
-_PLACES = ("problem.data.path=", "problem.build=")
 _SHOWN = 3  # episodes of each task that are rendered
 
 
@@ -80,6 +79,7 @@ def evaluate(
     seeds or windows, which training never sees. `--checkpoint best` also shows the selection bias. If one
     run cannot be evaluated, the others still are.
     """
+    from mtctl.api.recipes import require_places
     from mtctl.cli.eval_runs import evaluate_runs
     from mtctl.engine.spec import EvaluationSpec
     from mtctl.history.runs import find_runs, read_run
@@ -89,12 +89,7 @@ def evaluate(
             "--render shows one run after another, but --jobs evaluates several in parallel",
             hint="leave out one of them; --video works with --jobs",
         )
-    for override in overrides or ():
-        if not override.startswith(_PLACES):
-            raise MtctlError(
-                f"-o {override}: a run is evaluated with the recipe that it was trained with",
-                hint=f"only the place of its data or code can change: -o {_PLACES[0]}FILE, -o {_PLACES[1]}…",
-            )
+    require_places(overrides or ())
     runs = [read_run(directory) for directory in find_runs(paths)]
     if render is not None or video is not None:
         _require_pictures(runs, window=render is not None, video=video)

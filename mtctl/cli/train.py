@@ -63,13 +63,14 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document about the runs.")] = False,
 ) -> int:
     """Train recipes, each with one or more seeds, into results/NAME/seedK."""
+    from mtctl.api.recipes import load_recipe
     from mtctl.problems.sizes import doubt, require_memory
     from mtctl.text import command_line
 
     if resume and force:
         raise MtctlError("--resume and --force exclude each other")
     numbers = parse_seeds(seed, seeds)
-    loaded = [_load(reference, overrides or [], balancer) for reference in recipes]
+    loaded = [load_recipe(reference, overrides or [], balancer) for reference in recipes]
     _refuse_same_names(loaded)
     loaded = [completed(recipe) for recipe in loaded]
     for recipe in loaded:
@@ -91,22 +92,6 @@ def train(
         return train_many(specs, results_dir, jobs, quiet=quiet, as_json=as_json)
     again = [*(word for word in context.obj if word != "--force"), *([] if resume else ["--resume"])]
     return train_one(specs[0], command_line(again), quiet=quiet, as_json=as_json)
-
-
-def _load(reference: str, overrides: list[str], balancer: str | None) -> Recipe:
-    """Return a recipe; another balancing method than its own ends its name, so that both can be compared."""
-    from mtctl.catalogue.settings import known_kind
-    from mtctl.recipes.loading import load
-
-    if balancer is None:
-        return load(reference, overrides)
-    if any(override.startswith(("balancer=", "balancer.kind=")) for override in overrides):
-        raise MtctlError("--balancer and -o balancer.kind exclude each other")
-    kind = known_kind(balancer)
-    own = load(reference)
-    if [method.kind for method in own.chain] == [kind]:
-        return load(reference, overrides)
-    return load(reference, [f"name={own.name}_{kind}", f"balancer={{kind: {kind}}}", *overrides])
 
 
 def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:

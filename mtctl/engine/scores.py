@@ -70,13 +70,13 @@ def _success_rate(scores: tuple[float, ...], score: Score) -> float | None:
 def evaluation_document(
     evaluations: Mapping[str, TaskEvaluation], name: str, done: int, problem: Problem
 ) -> dict[str, Any]:
-    """Return eval.json's content: every held-out item, in the list's order."""
+    """Return eval.json's content: every held-out item that has a target, in the list's order."""
     return {
         "schema": layout.SCHEMA,
         "checkpoint": name,
         "done": done,
         "seeds": "held_out",
-        "items": len(next(iter(evaluations.values())).scores),
+        "items": max(len(scored.scores) for scored in evaluations.values()),
         "definition_hash": definition_hash(problem.definition),
         "tasks": {
             task: {

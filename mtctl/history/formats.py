@@ -175,7 +175,7 @@ class Evaluation(Checked):
         checkpoint: which weights were evaluated.
         done: units of training these weights have behind them.
         seeds: the name of the list.
-        items: how many of each task: the list's first ones.
+        items: how many of each task: the list's first ones. A task may have fewer: rows without a target.
         definition_hash: the tasks and rules that were in force.
         tasks: the scores by task.
     """
@@ -189,10 +189,14 @@ class Evaluation(Checked):
 
     @model_validator(mode="after")
     def _one_entry_per_item(self) -> Self:
+        most = max(len(task.scores) for task in self.tasks.values())
         for name, task in self.tasks.items():
             columns = {"scores": task.scores, "steps": task.steps, "outcomes": task.outcomes}
+            played = task.steps is not None or task.outcomes is not None
             for column, values in columns.items():
-                if values is not None and len(values) != self.items:
+                if values is None or len(values) == self.items:
+                    continue
+                if played or most != self.items or not values:
                     raise ValueError(
                         f"{self.items} items are announced, and task {name} has {len(values)} {column}"
                     )

@@ -46,17 +46,20 @@ def load(reference: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return _checked(str(path), lambda mistakes: _overridden(_extended(path, mistakes), overrides, mistakes))
 
 
-def loads(text: str, *, name: str = "recipe") -> Recipe:
-    """Return the recipe that `dump` has written as text.
+def loads(text: str, overrides: Sequence[str] = (), *, name: str = "recipe") -> Recipe:
+    """Return the recipe that `dump` has written as text, with `key.path=value` overrides applied.
 
     Args:
         text: YAML of a resolved recipe.
+        overrides: the arguments of `-o`.
         name: of the text, in error messages.
 
     Raises:
         MtctlError: it is no valid recipe.
     """
-    return _checked(name, lambda mistakes: parse(Source(name, text), mistakes))
+    return _checked(
+        name, lambda mistakes: _overridden(_parsed(Source(name, text), mistakes), overrides, mistakes)
+    )
 
 
 def _checked(name: str, tree_of: Callable[[list[Mistake]], Node | None]) -> Recipe:

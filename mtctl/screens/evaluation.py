@@ -36,11 +36,16 @@ def evaluation_tables(summary: Summary, title: str) -> Iterator[StackedTable]:
         yield _measures(summary)
 
 
+def evaluation_title(run: Run, evaluation: Evaluation) -> str:
+    """Say which run, which checkpoint, which score, and how many items."""
+    which = f"{evaluation.checkpoint} ({run.unit} {evaluation.done:,})"
+    return f"{run.path} · {which} · {run.score.name} over {evaluation.items:,} held-out {run.item}s each"
+
+
 def print_evaluation(run: Run, evaluation: Evaluation) -> None:
     """Print a run's evaluation."""
-    which = f"{evaluation.checkpoint} ({run.unit} {evaluation.done:,})"
-    title = f"{run.path} · {which} · {run.score.name} over {evaluation.items:,} held-out {run.item}s each"
-    for place, table in enumerate(evaluation_tables(summarise(evaluation, run.score), title)):
+    tables = evaluation_tables(summarise(evaluation, run.score), evaluation_title(run, evaluation))
+    for place, table in enumerate(tables):
         out().print(*([""] if place else []), table, sep="\n", crop=False)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from mtctl.text import show_text
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from mtctl.terminal.terminal import Terminal
 
@@ -26,6 +27,21 @@ def err() -> Terminal:
     from mtctl.terminal.terminal import Terminal
 
     return Terminal(stderr=True)
+
+
+def rendered(*parts: RenderableType, width: int = 100) -> str:
+    """Return what a console would print, as plain text.
+
+    Args:
+        *parts: one below the other.
+        width: in cells.
+    """
+    from mtctl.terminal.terminal import Terminal
+
+    text = StringIO()
+    console = Terminal(file=text, width=width, force_terminal=False, color_system=None)
+    console.print(*parts, sep="\n", crop=False)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def redraws(console: Console) -> bool:

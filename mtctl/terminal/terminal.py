@@ -24,10 +24,13 @@ class Terminal(Console):
 
     Args:
         stderr: print there instead of to stdout.
+        **settings: of rich's console.
     """
 
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, _environ=_environment())
+    def __init__(self, *, stderr: bool = False, **settings: Any) -> None:
+        super().__init__(
+            stderr=stderr, markup=False, emoji=False, highlight=False, _environ=_environment(), **settings
+        )
 
     @property  # type: ignore[misc]  # nobody sets it
     def size(self) -> ConsoleDimensions:

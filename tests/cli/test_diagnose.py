@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mtctl.cli.diagnose_target import Kind, columns_of, kind_of
+from mtctl.api.targets import Kind, columns_of, kind_of
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.document import document
 from mtctl.diagnosis.experiments import diagnose as diagnosing

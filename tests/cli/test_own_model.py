@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mtctl.cli.diagnose_target import Kind, kind_of
+from mtctl.api.targets import Kind, kind_of
 from mtctl.errors import MtctlError
 from mtctl.recipes.loading import load
 from tests.cli.conftest import Command, Result

@@ -210,6 +210,18 @@ def test_many_problems_are_counted(tmp_path: Path) -> None:
     assert re.search(r"and \d+ more$", failure(lambda: read_run(run)).message)
 
 
+def test_a_task_may_have_fewer_scores_than_there_are_rows(tmp_path: Path) -> None:
+    def scored(count: int) -> dict[str, Any]:
+        return {"scores": [1.0] * count, "steps": None, "outcomes": None, "measures": {}}
+
+    run = write_run(tmp_path, evaluation={"items": 3, "tasks": {"depth": scored(3), "normals": scored(2)}})
+    found = evaluation(run)
+    assert found is not None
+    assert [len(task.scores) for task in found.tasks.values()] == [3, 2]
+    run = write_run(tmp_path / "none", evaluation={"items": 3, "tasks": {"a": scored(3), "b": scored(0)}})
+    assert "task b has 0 scores" in failure(lambda: evaluation(run)).message
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from mtctl.screens.latex import latex
 from mtctl.screens.tables import Column, StackedTable, markdown
-from mtctl.terminal.console import err, out, redraws, write_json, write_line
+from mtctl.terminal.console import err, out, redraws, rendered, write_json, write_line
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +117,13 @@ def test_latex_reads_no_name_as_a_command() -> None:
         r"\textbackslash{}input\{x\} & [1, 2] \\",
         r"a\textbackslash{}nb & [1, 2] \\",
     ]
+
+
+def test_a_screen_as_text_is_plain_wherever_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    table = Table("name", "long" * 5)
+    table.add_row("a", "b")
+    text = rendered(Text("head", style="bold red"), "a\x1b", table, width=40)
+    assert text.splitlines()[:2] == ["head", "a\\x1b"]
+    assert "\x1b" not in text
+    assert all(line == line.rstrip() and cell_len(line) <= 40 for line in text.splitlines())

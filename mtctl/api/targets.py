@@ -1,18 +1,17 @@
-"""What a TARGET of `mtctl diagnose` is, and which flags go with it."""
+"""What a target of a diagnosis is, and which flags go with it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mtctl.cli.code import completed
 from mtctl.errors import MtctlError
 from mtctl.text import command_line
 
 if TYPE_CHECKING:
+    from mtctl.api.recipes import GivenRecipe
     from mtctl.problems.recipe import Recipe
 
 
@@ -139,29 +138,31 @@ def refuse_for_problem(recipe: Recipe, given: Iterable[str]) -> None:
             )
 
 
-def recipes_of(reference: str, overrides: Sequence[str], units: int | None) -> tuple[Recipe, Recipe]:
+def recipes_of(
+    given: GivenRecipe, overrides: Sequence[str], units: int | None, complete: Callable[[Recipe], Recipe]
+) -> tuple[Recipe, Recipe]:
     """Return a recipe with its own length, and with the length that is looked at.
 
     Args:
-        reference: a path, the name of a built-in recipe, or a function, whose file is run.
+        given: a recipe, or what names one.
         overrides: the arguments of `-o`; one of the length holds for both.
         units: to look at, of all tasks together; None: the usual number of the kind of problem, or the
             recipe's own where it has fewer. Where units are of one task, every task has equally many.
+        complete: returns a recipe with the tasks that its code names, which is run for that.
 
     Raises:
         MtctlError: the recipe is wrong.
     """
+    from mtctl.api.recipes import budget_override, load_recipe
     from mtctl.problems.kinds import KINDS
-    from mtctl.recipes.loading import load
 
-    full = load(reference, overrides)
-    multiple = full.units // full.budget_value
+    full = load_recipe(given, overrides)
     if units is not None:
-        short = load(reference, [*overrides, f"{full.budget_key}={ceil(units / multiple)}"])
+        short = load_recipe(given, [*overrides, budget_override(full, units)])
     else:
-        usual = min(ceil(KINDS[full.problem.kind].glance / multiple), full.budget_value)
-        short = load(reference, [f"{full.budget_key}={usual}", *overrides])
-    known = completed(full)
+        usual = min(KINDS[full.problem.kind].glance, full.units)
+        short = load_recipe(given, [budget_override(full, usual), *overrides])
+    known = complete(full)
     if known is not full:  # they differ in their length only, and the code runs once
         short = short.model_copy(update={"problem": known.problem})
     return known, short

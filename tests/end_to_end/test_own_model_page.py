@@ -1,0 +1,119 @@
+"""docs/own_model.md: its files and its Python run, and its commands print what it shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mtctl
+from tests.end_to_end.command import PATIENCE, ROOT
+
+PAGE = (ROOT / "docs" / "own_model.md").read_text(encoding="utf-8")
+_FILE = re.compile(r"# (\w+\.py)\n")
+_NUMBER = re.compile(r"[-+]?\d[\d.,:]*(e[-+]?\d+)?")
+_LOOKED_AT = 12
+"""Lines of each screen."""
+_QUICK = ("--seeds", "1", "--no-verify")
+"""Spares a diagnosis the remedies, which are trained from three seeds each."""
+
+
+def blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+def screens() -> list[tuple[str, list[str]]]:
+    """Return the commands in their order, each with the lines that are shown below it."""
+    found: list[tuple[str, list[str]]] = []
+    for line in re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL).splitlines():
+        if line.startswith("    $ "):
+            found.append((line.removeprefix("    $ "), []))
+        elif line.startswith("    ") and found:
+            found[-1][1].append(line.strip())
+    return found
+
+
+def masked(line: str) -> str:
+    """Return a line without its figures and their widths: machines and versions differ in those."""
+    return re.sub(r"─+", "─", " ".join(_NUMBER.sub("#", line).split()))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with the page's files."""
+    for block in blocks():
+        if name := _FILE.match(block):
+            (tmp_path / name[1]).write_text(block, encoding="utf-8")
+    return tmp_path
+
+
+def run(folder: Path, *words: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_the_file_is_short(folder: Path) -> None:
+    assert {file.name for file in folder.iterdir()} == {"houses.py", "variations.py"}
+    assert len((folder / "houses.py").read_text(encoding="utf-8").splitlines()) <= 40
+
+
+def test_commands_print_what_the_page_shows(folder: Path) -> None:
+    commands = screens()
+    assert [command.split()[1] for command, _ in commands] == [
+        "diagnose",
+        "train",
+        "train",
+        "compare",
+        "train",
+    ]
+    for command, shown in commands:
+        program, *words = shlex.split(command)
+        assert program == "mtctl"
+        diagnosis = words[0] == "diagnose"
+        printed = [
+            masked(line) for line in run(folder, "-m", "mtctl", *words, *(_QUICK * diagnosis)).splitlines()
+        ]
+        expected = [masked(line) for line in shown[2 * diagnosis :] if line][:_LOOKED_AT]
+        assert [line for line in expected if line not in printed] == [], "\n".join(printed)
+
+
+def test_the_variations_are_trained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    try:
+        for name in re.findall(
+            r"^def (\w+)\(seed\)", (folder / "variations.py").read_text(), flags=re.MULTILINE
+        ):
+            assert list(mtctl.train(f"variations.py:{name}", epochs=1).scores) == ["style", "price"]
+    finally:
+        for module in ("houses", "variations"):
+            sys.modules.pop(module, None)
+    assert len(list((folder / "results").iterdir())) == 3
+
+
+def test_python_runs_as_it_stands(folder: Path) -> None:
+    (example,) = (block for block in blocks() if not _FILE.match(block))
+    (folder / "notebook.py").write_text(example, encoding="utf-8")
+    scores, verdicts, *findings = run(folder, "notebook.py").splitlines()
+    assert scores.startswith("{'style': ")
+    assert verdicts == "{'mended': 'one seed: no verdict', 'houses': 'baseline'}"
+    assert [finding.split()[:2] for finding in findings] == [
+        ["target-out-of-reach", "price"],
+        ["multiplier-dominance", "style"],
+    ]
