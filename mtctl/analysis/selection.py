@@ -7,7 +7,7 @@ selection: on them the same policy shows what it is worth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -184,9 +184,12 @@ def _average(
     )
 
 
-def _by_item(evaluation: Evaluation) -> np.ndarray:
-    """Return scores, [items][tasks]."""
-    return np.array([task.scores for task in evaluation.tasks.values()], dtype=np.float64).T
+def _by_item(evaluation: Evaluation, tasks: Iterable[str] | None = None) -> np.ndarray:
+    """Return scores, [items][tasks]; one row of means where some items have no score of a task."""
+    scores = [evaluation.tasks[task].scores for task in tasks or evaluation.tasks]
+    if len({len(each) for each in scores}) > 1:
+        return np.array([[mean_of(list(each)) for each in scores]])
+    return np.array(scores, dtype=np.float64).T
 
 
 def _correlations(items: np.ndarray) -> np.ndarray:
@@ -207,7 +210,7 @@ def _against_last(run: Run, best: Evaluation, last: Evaluation) -> AgainstLast |
     if not same or last.done != run.budget.done or not last.tasks.keys() >= best.tasks.keys():
         return None
     items = min(best.items, last.items)
-    finals = np.array([last.tasks[task].scores[:items] for task in best.tasks], dtype=np.float64).T
+    finals = _by_item(last, best.tasks)[:items]
     differences = (_by_item(best)[:items] - finals).mean(1)
     return AgainstLast(last.done, float(finals.mean()), estimate(differences.tolist()))
 

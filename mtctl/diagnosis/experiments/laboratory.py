@@ -167,7 +167,7 @@ class Laboratory:
 
     def varied(self, *interventions: Intervention) -> SupervisedRecipe:
         """Return the recipe with interventions."""
-        return self.recipe.revised(self.recipe.changes(*interventions))
+        return self.recipe.revised(self.recipe.changes(*self.joint.problem.applicable(*interventions)))
 
     def scale_free(self, task: str) -> bool:
         """Say whether a constant factor on all gradients changes no step, as with Adam."""

@@ -76,7 +76,9 @@ def remedies(
     cures = [_cure(finding) for finding in causes]
     candidates = [*_of_any_problem(recipe, problem, task), *recipe.own_remedies(task)]
     candidates.sort(key=lambda remedy: (not remedy.documented, remedy.documented))
-    described = [(remedy, recipe.changes(*remedy.interventions)) for remedy in candidates]
+    described = [
+        (remedy, recipe.changes(*problem.applicable(*remedy.interventions))) for remedy in candidates
+    ]
     usual = [
         Remedy(
             remedy.name, remedy.title, overrides(changes), remedy.documented, remedy.changes_model, changes

@@ -28,6 +28,7 @@ from mtctl.problems.python.recipe import PythonRecipe
 from mtctl.problems.python.training import Batch, Training
 from mtctl.problems.supervised.answers import Answers
 from mtctl.problems.supervised.inspection import Inspection
+from mtctl.problems.supervised.interventions import Intervention, Standardised
 from mtctl.problems.supervised.problem import BadTargets, Supervised
 
 _LOOKED_AT: Final = 3
@@ -258,6 +259,19 @@ class OwnModel(Supervised[Rows]):
     def elements(self, task: str) -> int:
         constant = self.objectives[task].constant if task in self.objectives else None
         return 1 if constant is None else max(1, constant.numel())
+
+    def applicable(self, *interventions: Intervention) -> tuple[Intervention, ...]:
+        return tuple(change for change in map(self._applied, interventions) if change is not None)
+
+    def _applied(self, change: Intervention) -> Intervention | None:
+        if not isinstance(change, Standardised):
+            return change
+        known = tuple(
+            task
+            for task in change.tasks
+            if task in self.objectives and self.objectives[task].constant is not None
+        )
+        return Standardised(known) if known else None
 
     def averaged(self, task: str) -> int:
         targets = self._survey.targets.get(task)

@@ -22,6 +22,7 @@ from mtctl.problems.contract import Frame, ParameterCount, Record, SeedList, Tas
 from mtctl.problems.score import LOSSES, SKILL
 from mtctl.problems.supervised.answers import Answers
 from mtctl.problems.supervised.inspection import Inspection
+from mtctl.problems.supervised.interventions import Intervention
 
 B = TypeVar("B")
 _LEAST: Final = 1e-9
@@ -206,6 +207,10 @@ class Supervised(ABC, Generic[B]):
         """Return a task's further figures over all rows, in its own units, by name."""
         del task, answers, split
         return {}
+
+    def applicable(self, *interventions: Intervention) -> tuple[Intervention, ...]:
+        """Return interventions without what changes nothing here, such as a unit without outputs."""
+        return interventions
 
     def blind_losses(self) -> Mapping[str, float]:
         """Return held-out losses that answers without any input reach, where a constant's are above them."""
