@@ -87,6 +87,8 @@ LOWER_RATES: Final = (0.1, 0.01)
 """Factors for a task that got worse; 0.3 would leave an optimizer that is ten times too fast too fast."""
 MORE_UPDATES_RATES: Final = (10.0, 3.0)
 """Factors for a task that learns in no company: if one of them helps, more updates would too."""
+STARTS_FAR: Final = 0.05
+"""Part by which the first loss of a head for classes is above the constant's, if it starts far from it."""
 MOST_OF_THE_GAIN: Final = 0.8
 """Part of the best remedy's gain that a smaller change has to keep to be shown in its place."""
 USUAL_RATE: Final = 1e-3

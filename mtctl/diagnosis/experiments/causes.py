@@ -49,6 +49,7 @@ from mtctl.diagnosis.thresholds import (
     RECOVERED,
     SLOW_BUDGETS,
     SPIKE,
+    STARTS_FAR,
     UNCERTAIN_SKILL,
     UNDERFITTED,
     UNSTABLE,
@@ -209,7 +210,8 @@ def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
 
 def _two_by_two(laboratory: Laboratory, task: str, severity: Severity = "error") -> list[Finding]:
     """Return whether the other tasks or the target's unit keep a task back, or both; or nothing."""
-    unit = laboratory.standardised(task)
+    # Where a head starts as good as the constant, another unit can only help by chance.
+    unit = laboratory.standardised(task) if _starts_far(laboratory, task) else 1.0
     if len(laboratory.recipe.problem.tasks) == 1:
         causes = [(unit, _reach(laboratory, task, unit))] if unit >= FASTER else []
     else:
@@ -224,6 +226,12 @@ def _two_by_two(laboratory: Laboratory, task: str, severity: Severity = "error")
             causes.append((effect, _reach(laboratory, task, effect, beside=unit < FASTER)))
     causes.sort(key=lambda cause: cause[0], reverse=True)
     return [replace(finding, severity=severity) for _, finding in causes]
+
+
+def _starts_far(laboratory: Laboratory, task: str) -> bool:
+    """Say whether a head has a way to go to its best constant, by distance or by its first loss."""
+    first = laboratory.joint.points[task][0].skill
+    return laboratory.joint.signal("reach", task) is not None or first < -STARTS_FAR
 
 
 def _of_others(laboratory: Laboratory, task: str, effect: float, *, beside: bool) -> Finding:

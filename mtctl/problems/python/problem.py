@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from statistics import fmean
 from typing import Any, Final, NamedTuple
@@ -59,6 +61,35 @@ class _Survey(NamedTuple):
     samples: tuple[Rows, ...]
 
 
+@dataclass(slots=True)
+class _Facts:
+    """What builds of the same data have in common, as it becomes known.
+
+    Args:
+        survey: of the training data.
+        fingerprint: of the held-out targets; "" as long as it is not known.
+        constants: each task's best constant and spread.
+    """
+
+    survey: _Survey
+    fingerprint: str = ""
+    constants: dict[str, tuple[Tensor | None, Tensor | None]] = field(default_factory=dict)
+
+
+_KNOWN: OrderedDict[str, _Facts] = OrderedDict()
+_KEPT: Final = 4
+"""Data that are remembered: as is, few rows, and as many for another seed."""
+
+
+def _facts_of(key: str, survey: Callable[[], _Survey]) -> _Facts:
+    """Return what is known of data, which are passed over the first time."""
+    facts = _KNOWN.pop(key, None) or _Facts(survey())
+    _KNOWN[key] = facts
+    while len(_KNOWN) > _KEPT:
+        _KNOWN.popitem(last=False)
+    return facts
+
+
 class OwnModel(Supervised[Rows]):
     """The model that a user's function builds.
 
@@ -91,11 +122,13 @@ class OwnModel(Supervised[Rows]):
             name: Objective(name, task, place, len(known), standardised=name in settings.standardise)
             for place, (name, task) in enumerate(self.training.tasks.items())
         }
-        self._survey = self._look_at_data()
-        self._sharing = self._look_at_graphs(known)
-        self._fit_constants()
         self.code = {"file": str(builder.file), "sha256": file_digest(builder) or ""}
-        self.definition = {"tasks": list(self.tasks), "held_out": self._fingerprint()}
+        facts = _facts_of(self._same_data(), self._look_at_data)
+        self._survey = facts.survey
+        self._sharing = self._look_at_graphs(known)
+        self._fit_constants(facts)
+        facts.fingerprint = facts.fingerprint or self._fingerprint()
+        self.definition = {"tasks": list(self.tasks), "held_out": facts.fingerprint}
         self._optimization = Optimization(self.training, settings, self._sharing.own)
         self.optimizer = self._optimization.optimizer
         self._constants: dict[SeedList, Mapping[str, Tensor]] = {}
@@ -170,8 +203,18 @@ class OwnModel(Supervised[Rows]):
                     answers = (self.outputs(some) or self._losses({}, some, known)) | answers
         return answers
 
+    def _same_data(self) -> str:
+        """Return what builds of the same data have in common: experiments build one model after another."""
+        problem = self._recipe.problem
+        told = problem.build, problem.arguments, problem.limit, self._recipe.training.accumulate
+        return repr((told, self.code, self._seed, str(self.device)))
+
     @torch.no_grad()
-    def _fit_constants(self) -> None:
+    def _fit_constants(self, facts: _Facts) -> None:
+        if facts.constants:
+            for name, objective in self.objectives.items():
+                objective.constant, objective.scale = facts.constants[name]
+            return
         self.model.eval()
         raw: dict[str, Tensor] = {}
         with self._generators.fresh(self._seed, _SURVEY):
@@ -181,6 +224,9 @@ class OwnModel(Supervised[Rows]):
         for name, objective in self.objectives.items():
             if name in raw and name in self._survey.targets:
                 objective.fit(self._survey.targets[name], raw[name])
+        facts.constants = {
+            name: (objective.constant, objective.scale) for name, objective in self.objectives.items()
+        }
 
     def _fingerprint(self) -> str:
         """Return a digest of the held-out targets: scores of other data are not comparable."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -207,3 +208,21 @@ def test_runs_are_comparable_where_the_held_out_targets_are_the_same() -> None:
 def test_an_unknown_task_is_refused() -> None:
     with pytest.raises(MtctlError, match="no task `depth`"):
         OwnModel(own(problem__tasks=["depth", "side"]), 0)
+
+
+def test_data_are_passed_over_once_for_builds_that_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+    survey = OwnModel._look_at_data
+
+    def counted(problem: OwnModel) -> Any:
+        passes.append(1)
+        return survey(problem)
+
+    monkeypatch.setattr(OwnModel, "_look_at_data", counted)
+    first = OwnModel(own(problem__arguments={"rows": 80}), 7)
+    again = OwnModel(own(problem__arguments={"rows": 80}, training__standardise=["height"]), 7)
+    assert len(passes) == 1
+    assert first.definition == again.definition
+    assert again.objectives["height"].scale is first.objectives["height"].scale
+    OwnModel(own(problem__arguments={"rows": 96}), 7)
+    assert len(passes) == 2
