@@ -199,7 +199,7 @@ def diagnose(
     diagnosis = with_recipe(diagnosis, full)
     place = keep(diagnosis, save, results_dir, quiet=quiet)
     try:
-        commands = after_training(diagnosis, name, place, context.obj)
+        commands = after_training(diagnosis, name, place, context.obj, full=verbose)
         show(diagnosis, commands, apply_command(diagnosis, write_recipe, place, context.obj))
     finally:  # of minutes of training, whatever becomes of the screen
         if write_recipe is not None:

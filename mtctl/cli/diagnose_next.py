@@ -34,7 +34,9 @@ def apply_command(diagnosis: Diagnosis, written: Path | None, kept: Path | None,
     return command_line([*typed, "--write-recipe", _FIXED])
 
 
-def after_training(diagnosis: Diagnosis, target: str, kept: Path | None, typed: Sequence[str]) -> list[str]:
+def after_training(
+    diagnosis: Diagnosis, target: str, kept: Path | None, typed: Sequence[str], *, full: bool
+) -> list[str]:
     """Return the next commands: learn what the first cause is, prove more, see all that was measured."""
     from mtctl.screens.diagnose_verdict import is_healthy
 
@@ -45,7 +47,7 @@ def after_training(diagnosis: Diagnosis, target: str, kept: Path | None, typed: 
         commands.append(command_line(_with_more_seeds(typed, diagnosis.subject.seeds)))
     elif not commands and is_healthy(diagnosis):
         commands.append(command_line(["mtctl", "train", target]))
-    if kept is not None:
+    if kept is not None and not full:
         commands.append(command_line(["mtctl", "diagnose", "--from", str(kept), "-v"]))
     return commands
 

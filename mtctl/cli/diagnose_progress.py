@@ -29,13 +29,12 @@ class Progress:
         self._step = 0
         self._plan: Plan | None = None
         self._planned, self._stage = 0, self._began
+        self._step_began = self._began
 
     def say(self, text: str) -> None:
         """Note that a step begins."""
-        self._text = text
+        self._text, self._step_began = text, self._clock()
         self._step += 1
-        if self._step == self._planned + 1:
-            self._stage = self._clock()
 
     def announce(self, plan: Plan) -> None:
         """Note what is to come after the step under way."""
@@ -56,11 +55,11 @@ class Progress:
     def _left(self) -> float:
         """Return the seconds that the known steps still take: by those that are done, or as announced."""
         assert self._plan is not None
-        done, spent = self._step - self._planned - 1, self._clock() - self._stage
+        done = self._step - self._planned - 1
         if not self._plan.complete:
             return self._plan.seconds
-        total = self._plan.seconds if done < 1 else spent * self._plan.steps / (done + 0.5)
-        return max(0.0, total - spent)
+        each = (self._step_began - self._stage) / done if done > 0 else self._plan.seconds / self._plan.steps
+        return max(0.0, each * (self._plan.steps - max(done, 0)) - (self._clock() - self._step_began))
 
     def __rich__(self) -> Text:
         """Draw the line as it is at this moment."""

@@ -141,11 +141,11 @@ def _causes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
         yield Sentence("; ".join(meanings), tone="dim")
 
 
-def _failed_checks(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+def _failed_checks(diagnosis: Diagnosis, others: str = "") -> Iterator[RenderableType]:
     failed = [check for check in diagnosis.checks if check.outcome == "found"]
     if failed:
         told = " · ".join(f"“{check.name}”{f' ({check.detail})' if check.detail else ''}" for check in failed)
-        yield Sentence(f"checks that failed: {told}", "⚠", "yellow")
+        yield Sentence(f"checks that failed: {told}{others}", "⚠", "yellow")
 
 
 def _check(check: Check) -> str:
@@ -222,8 +222,10 @@ def _remarks(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     for finding in diagnosis.findings:
         if finding.severity == "info":
             yield Sentence(f"{finding.code}: {finding.summary}", "·", "cyan")
-    yield from _failed_checks(diagnosis)
-    if passed := sum(check.outcome == "passed" for check in diagnosis.checks):
+    passed = sum(check.outcome == "passed" for check in diagnosis.checks)
+    if any(check.outcome == "found" for check in diagnosis.checks):
+        yield from _failed_checks(diagnosis, f"; {passed} passed")
+    elif passed:
         yield Sentence(f"{passed} check{'' if passed == 1 else 's'} passed", "✔", "green")
     yield from (Sentence(note, "·", "cyan") for note in diagnosis.notes)
     yield from _not_checked(diagnosis, short=True)

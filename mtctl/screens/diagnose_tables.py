@@ -33,10 +33,8 @@ VERDICTS: Final[Mapping[Verdict, str]] = {
 _DIGITS: Final = 4
 _IN_A_GROUP: Final = 4
 """Columns of signals that a cut between tables keeps together."""
-_FEWEST_FIXES: Final = 3
-"""Remedies that the short table has, if there are so many …"""
-_MOST_FIXES: Final = 5
-"""… and how many of those that help."""
+_BEST_FIXES: Final = 3
+"""Remedies that the short table has."""
 _NO_COST: Final = 0.005
 """Skill that another task may lose without being named: half a point."""
 
@@ -234,8 +232,7 @@ def fixes_table(diagnosis: Diagnosis) -> StackedTable:
 
 def best_fixes(diagnosis: Diagnosis) -> StackedTable | None:
     """Return the remedies that help, or came closest, in a few columns; None where none was tried."""
-    helping = sum(trial.verdict == "helps" for trial in diagnosis.trials)
-    trials = diagnosis.trials[: min(_MOST_FIXES, max(_FEWEST_FIXES, helping))]
+    trials = diagnosis.trials[:_BEST_FIXES]
     if not trials:
         return None
     as_is = as_is_loss(diagnosis)

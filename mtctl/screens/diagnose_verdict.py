@@ -18,7 +18,7 @@ from mtctl.diagnosis.report import (
     TaskState,
     Trial,
 )
-from mtctl.recipes.resolved import text
+from mtctl.recipes.resolved import text as yaml_text
 from mtctl.screens.diagnose_tables import as_is_loss, bounds, cost, decimals, period, points, share
 from mtctl.screens.figures import number
 from mtctl.screens.prose import Command, Sentence
@@ -115,9 +115,10 @@ def verdict_lines(diagnosis: Diagnosis, apply: str = "", *, full: bool = False) 
     """
     verdicts = task_verdicts(diagnosis)
     shown = verdicts if full else verdicts[:_SHOWN_TASKS]
-    common = bool(verdicts) and not verdicts[0].tasks
-    for verdict in shown:
-        yield from _verdict(diagnosis, verdict, apply, common=common, full=full)
+    common = not all(verdict.tasks for verdict in verdicts)
+    for place, verdict in enumerate(shown):
+        briefly = place > 0 and not full
+        yield from _verdict(diagnosis, verdict, apply, common=common, full=full, briefly=briefly)
     if rest := verdicts[len(shown) :]:
         names = listed([task for verdict in rest for task in verdict.tasks])
         yield Sentence(f"{names}: behind too; `-v` says why", *MARKS[rest[0].severity])
@@ -125,30 +126,34 @@ def verdict_lines(diagnosis: Diagnosis, apply: str = "", *, full: bool = False) 
 
 
 def _verdict(
-    diagnosis: Diagnosis, verdict: TaskVerdict, apply: str, *, common: bool, full: bool
+    diagnosis: Diagnosis, verdict: TaskVerdict, apply: str, *, common: bool, full: bool, briefly: bool
 ) -> Iterator[RenderableType]:
     mark, style = MARKS[verdict.severity]
     shown = verdict.causes if full else verdict.causes[:_SHOWN_CAUSES]
     yield Sentence(f"{verdict.says}{':' if shown else '.'}", mark, style, tone="bold")
     for place, cause in enumerate(shown, start=1):
         edge = f"{place}." if len(verdict.causes) > 1 else "–"
-        yield Sentence(_cause(cause, verdict.tasks), edge, "dim", indent=_INDENT)
+        text = _cause(cause, verdict.tasks, named_only=briefly and place > 1)
+        yield Sentence(text, edge, "dim", indent=_INDENT)
     if left := len(verdict.causes) - len(shown):
         yield Sentence(f"and {left} more: `-v` shows {'it' if left == 1 else 'them'}", indent=_INDENT)
-    if not verdict.causes and not (common and verdict.tasks):
-        yield Sentence(_undecided(diagnosis, verdict.tasks), "?", "yellow", indent=_INDENT)
+    if not verdict.causes:
+        why = _undecided(diagnosis, verdict.tasks, common=common)
+        yield Sentence(why, "?", "yellow", indent=_INDENT)
     if diagnosis.stuck is not None and diagnosis.stuck in verdict.tasks:
         yield from _remedy(diagnosis, apply)
     if not (diagnosis.trials and diagnosis.stuck in verdict.tasks):
         yield from _cures(diagnosis, verdict)
 
 
-def _cause(finding: Finding, tasks: Sequence[str]) -> str:
+def _cause(finding: Finding, tasks: Sequence[str], *, named_only: bool) -> str:
+    if named_only:
+        return f"{finding.code}, {finding.confidence}"
     others = f" (the same for {listed(tasks[1:])})" if len(tasks) > 1 else ""
     return f"{finding.code}, {finding.confidence}: {finding.summary}{others}"
 
 
-def _undecided(diagnosis: Diagnosis, tasks: Sequence[str]) -> str:
+def _undecided(diagnosis: Diagnosis, tasks: Sequence[str], *, common: bool) -> str:
     """Say why no cause is named: nothing was found, or nothing was looked for."""
     names = {"experiments", "other causes and remedies", *(f"causes of {task}" for task in tasks)}
     reason = next(
@@ -156,6 +161,8 @@ def _undecided(diagnosis: Diagnosis, tasks: Sequence[str]) -> str:
     )
     if reason:
         return f"the cause is not decided: {reason}"
+    if common:
+        return "no cause of its own is known; see the run as a whole"
     if diagnosis.subject.kind != "recipe":
         return "no cause is known: what was recorded does not show one"
     return "no cause is known"
@@ -213,9 +220,9 @@ def _cures(diagnosis: Diagnosis, verdict: TaskVerdict) -> Iterator[RenderableTyp
     cause = next((cause for cause in verdict.causes if cause.cure), None)
     if cause is None:
         return
-    seeds = f"measured with seed {diagnosis.subject.seeds[0]}" if diagnosis.subject.seeds else "measured"
-    yield Sentence(f"To cure {cause.code} ({seeds} only):", "→", "cyan", indent=_INDENT)
-    yield Command(overrides_line(f"{key}={text(value)}" for key, value in cause.cure.items()))
+    changes = overrides_line(f"{key}={yaml_text(value)}" for key, value in cause.cure.items())
+    seeds = f", measured with seed {diagnosis.subject.seeds[0]} only" if diagnosis.subject.seeds else ""
+    yield Command(f"{changes}  # cures {cause.code}{seeds}")
     yield from _code(diagnosis, cause.cure)
 
 
@@ -236,29 +243,30 @@ def remedy_sentences(diagnosis: Diagnosis) -> Iterator[Sentence]:
             yield Sentence(f"No remedy was tried: {reason}.", "?", "yellow")
         return
     tried = f"{len(trials)} of {len(trials) + len(left)}" if left else f"{len(trials)}"
-    remedies = f"{tried} remed{'y' if len(trials) + len(left) == 1 else 'ies'} tried"
     if (best := diagnosis.winner) is not None:
-        yield Sentence(f"Best of {remedies}: {best.remedy.title}. {gain(diagnosis, best)}", "✔", "green")
+        said = f"Best remedy, of {tried} tried: {best.remedy.title}. {gain(diagnosis, best)}"
+        yield Sentence(said, "✔", "green")
         if cost(best) is not None:
             free = (one for one in trials if one.verdict == "helps" and cost(one) is None)
             if (other := next(free, None)) is not None:
                 said = f"Without such a cost: {other.remedy.title}. {gain(diagnosis, other)}"
                 yield Sentence(said, "✔", "green")
         return
-    unclear = [one for one in trials if one.verdict == "unclear" and one.improvement is not None]
+    one = len(trials) + len(left) == 1
+    said = f"{tried} remed{'y was' if one else 'ies were'} tried"
+    unclear = [trial for trial in trials if trial.verdict == "unclear" and trial.improvement is not None]
     promising = max(unclear, key=_mean_gain, default=None)
     if promising is None:
         helps = "none helps" if all(map(_useless, trials)) else "none is proven to help"
-        yield Sentence(f"Of {remedies}, {helps}.", "✘", "red")
+        yield Sentence(f"{said}; {helps}.", "✘", "red")
         return
     seeds = len(diagnosis.subject.seeds)
     why = "one seed proves nothing" if seeds == 1 else f"the {seeds} seeds differ too much to tell"
-    text = f"Of {remedies}, none is proven to help: {why}."
+    said += f"; none is proven to help: {why}."
     if _mean_gain(promising) > 0:
-        text += (
-            f" Best so far: {promising.remedy.title}. {gain(diagnosis, promising)} More seeds may prove it."
-        )
-    yield Sentence(text, "?", "yellow")
+        best_so_far = f"{promising.remedy.title}. {gain(diagnosis, promising)}"
+        said += f" Best so far: {best_so_far} More seeds may prove it."
+    yield Sentence(said, "?", "yellow")
 
 
 def _useless(trial: Trial) -> bool:
