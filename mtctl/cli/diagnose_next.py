@@ -43,6 +43,8 @@ def after_training(
     commands = explanations(diagnosis)
     if "--no-verify" in typed and diagnosis.stuck:
         commands.append(command_line(word for word in typed if word != "--no-verify"))
+    elif any(word.partition("=")[0] == "--budget" for word in typed) and _undecided(diagnosis):
+        commands.append(command_line(_without(typed, "--budget")))
     elif diagnosis.winner is None and any(trial.verdict == "unclear" for trial in diagnosis.trials):
         commands.append(command_line(_with_more_seeds(typed, diagnosis.subject.seeds)))
     elif not commands and is_healthy(diagnosis):
@@ -60,10 +62,23 @@ def explanations(diagnosis: Diagnosis) -> list[str]:
     return [f"mtctl diagnose --explain {cause.code}" for cause in causes[:1]]
 
 
+def _undecided(diagnosis: Diagnosis) -> bool:
+    return any(
+        check.outcome == "not_run" and check.name.startswith(("experiments", "causes of ", "remedy: "))
+        for check in diagnosis.checks
+    )
+
+
 def _with_more_seeds(typed: Sequence[str], seeds: Sequence[int]) -> list[str]:
+    last = min(seeds) + len(seeds) - 1 + _MORE_SEEDS
+    return [*_without(typed, "--seeds"), "--seeds", f"{min(seeds)}..{last}"]
+
+
+def _without(typed: Sequence[str], flag: str) -> list[str]:
+    """Return the words of a command without a flag and its value."""
     words = list(typed)
     for place, word in enumerate(words):
-        if word == "--seeds" or word.startswith("--seeds="):
-            del words[place : place + (2 if word == "--seeds" else 1)]
+        if word == flag or word.startswith(f"{flag}="):
+            del words[place : place + (2 if word == flag else 1)]
             break
-    return [*words, "--seeds", f"{min(seeds)}..{min(seeds) + len(seeds) - 1 + _MORE_SEEDS}"]
+    return words

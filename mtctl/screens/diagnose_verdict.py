@@ -205,9 +205,9 @@ def _remedy(diagnosis: Diagnosis, apply: str) -> Iterator[RenderableType]:
     if best is None:
         return
     yield Command(overrides_line(best.remedy.overrides))
-    yield from _code(diagnosis, best.remedy.changes)
     if apply:
         yield Command(apply)
+    yield from _code(diagnosis, best.remedy.changes)
 
 
 def overrides_line(overrides: Iterable[str]) -> str:

@@ -566,6 +566,7 @@ def test_the_next_command_is_one_that_can_be_typed(mtctl: Command, asked: Simple
     asked.found = replace(asked.found, trials=(unclear,))
     out = mtctl("diagnose", "--seeds", "3", "-q").out
     assert "\n  mtctl diagnose -q --seeds 0..4\n" in out
+    assert "\n  mtctl diagnose --seeds=3\n" in mtctl("diagnose", "--budget", "9", "--seeds=3").out
     asked.found = replace(asked.found, trials=())
     assert "reach\n  mtctl diagnose\n" in mtctl("diagnose", "--no-verify").out
     asked.found = replace(asked.found, findings=(), stuck=None)

@@ -178,7 +178,7 @@ def test_a_cure_that_was_not_tried_says_that_one_seed_showed_it() -> None:
     assert "  -o training.lr=0.01  # cures target-out-of-reach, measured with seed 0 only\n" in text
     assert "in your own training loop" not in text
     own = replace(found, subject=replace(found.subject, problem="python"), trials=found.trials[:1])
-    assert "or in your own training loop:\n  sum(losses.values()).backward()" in verdict_of(own)
+    assert f"  {APPLY}\n  or in your own training loop:\n  sum(losses.values()).backward()" in verdict_of(own)
 
 
 def test_tasks_with_the_same_causes_share_a_verdict() -> None:
