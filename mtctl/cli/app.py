@@ -24,11 +24,9 @@ from mtctl.cli.eval import evaluate
 from mtctl.cli.explain import explain
 from mtctl.cli.report import report
 from mtctl.cli.train import train
-from mtctl.cli.usage import Verb
+from mtctl.cli.usage import VERBOSE, Verb, split_at_dashes
 from mtctl.terminal.console import write_line
 from mtctl.terminal.streams import prepare
-
-_VERBOSE = ("-v", "--verbose")
 
 
 class _Verbs(TyperGroup):
@@ -72,7 +70,7 @@ app.add_typer(recipes.app, name="recipes", rich_help_panel="Set up")
 def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     verbose: Annotated[
-        bool, typer.Option(*_VERBOSE, help="Show the traceback of an error; works after a verb too.")
+        bool, typer.Option(*VERBOSE, help="Show the traceback of an error; works after a verb too.")
     ] = False,
 ) -> None:
     if version:
@@ -87,16 +85,11 @@ def main() -> None:
     # Once all is done and saved, a further Ctrl-C must not change the exit code.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     prepare()
-    before, after = _split_at_dashes(sys.argv[1:])
-    arguments = [argument for argument in before if argument not in _VERBOSE] + after
+    before, after = split_at_dashes(sys.argv[1:])
+    arguments = [argument for argument in before if argument not in VERBOSE] + after
     verbose = len(arguments) < len(before) + len(after)
     arguments = arguments or ["--help"]
     # Calling the Typer object itself would put Typer's excepthook in place of ours.
     command = typer.main.get_command(app)
     options = {"prog_name": "mtctl", "standalone_mode": False, "obj": ["mtctl", *sys.argv[1:]]}
     sys.exit(guarded(lambda: command(arguments, **options), verbose=verbose))
-
-
-def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    return arguments[:end], arguments[end:]

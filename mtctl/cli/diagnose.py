@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -13,10 +13,14 @@ import typer
 from mtctl.api.targets import Kind, columns_of, kind_of_all, recipes_of, refuse_flags, refuse_for_problem
 from mtctl.cli.code import completed
 from mtctl.cli.diagnose_cure import require_place, write_cure
+from mtctl.cli.diagnose_kept import keep, recipe_of, refuse_kept, with_recipe
+from mtctl.cli.diagnose_next import after_training, apply_command, explanations
+from mtctl.cli.diagnose_progress import progress
 from mtctl.cli.train import parse_seeds
+from mtctl.cli.usage import VERBOSE
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.terminal.console import err, out, redraws, write_json
-from mtctl.text import command_line, show_text
+from mtctl.terminal.console import err, out, write_json
+from mtctl.text import command_line
 
 if TYPE_CHECKING:
     from mtctl.diagnosis.report import Diagnosis
@@ -90,7 +94,25 @@ def diagnose(
         Path | None,
         typer.Option(metavar="PATH", help="Write a complete recipe with the best remedy."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Let --write-recipe overwrite a file.")] = False,
+    kept: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Show a diagnosis that was kept; nothing is trained."),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Keep the diagnosis here. [default: results/diagnosis/NAME-1.json, -2, …]"
+        ),
+    ] = None,
+    results_dir: Annotated[
+        Path, typer.Option(metavar="DIR", help="Keep the diagnosis below this folder.")
+    ] = Path("results"),
+    force: Annotated[
+        bool, typer.Option("--force", help="Let --write-recipe and --save overwrite a file.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be trained, and how long it takes.")
+    ] = False,
     tasks: Annotated[
         str | None,
         typer.Option(metavar="TASK=COLUMN,…", help="Which column of a metrics file is which task's loss."),
@@ -103,6 +125,10 @@ def diagnose(
         FailOn | None, typer.Option(help="Exit with code 1 if there is a finding this severe.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(*VERBOSE, help="Show all that was measured; and of an error, the traceback."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
 ) -> int:
     """Find out why a task does not learn: symptom, causes, remedies with their measured effect.
@@ -126,21 +152,30 @@ def diagnose(
         "--verify": verify is True,
         "--no-verify": verify is False,
         "--budget": budget is not None,
+        "--save": save is not None,
+        "--dry-run": dry_run,
         "--write-recipe": write_recipe is not None,
         "--force": force,
         "--tasks": tasks is not None,
     }
     flags = [flag for flag, is_given in given.items() if is_given]
     if explain is not None:
-        if targets or flags or fail_on is not None:
+        if targets or flags or fail_on is not None or kept is not None:
             raise MtctlError("--explain explains a finding: it works with --json only")
         return _explain(explain, as_json=as_json)
+    show = partial(_print, as_json=as_json, full=verbose)
+    if kept is not None:
+        others = [*(targets or []), *(flag for flag in flags if flag not in ("--write-recipe", "--force"))]
+        if others:
+            raise MtctlError(f"--from shows a diagnosis that was kept; {others[0]} does not go with it")
+        return _gate(_show_kept(kept, write_recipe, show, force=force), fail_on)
     name, *others = targets or [_TARGET]
+    refuse_kept(Path(name))
     kind = kind_of_all([name, *others])
     refuse_flags(kind, name, flags)
     if kind is not Kind.RECIPE:
         diagnosis = _read(kind, [Path(path) for path in (name, *others)], tasks, quiet=quiet)
-        _print(diagnosis, _after_reading(kind, name, diagnosis), as_json=as_json)
+        show(diagnosis, _after_reading(kind, name, diagnosis))
         return _gate(diagnosis, fail_on)
     units = epochs if episodes is None else episodes
     full, short = recipes_of(name, overrides or [], units, completed)
@@ -149,13 +184,18 @@ def diagnose(
     tried = problem.no_experiments is None
     proof = tried if verify is None else verify
     _require_task(full, task)
-    _require_cure(write_recipe, proof=proof, force=force)
+    _require_places(write_recipe, save, proof=proof, force=force)
     numbers = parse_seeds(None, seeds if seeds is not None else _SEEDS if tried else _ONE_SEED)
     if not tried and len(numbers) > 1:
         raise MtctlError(f"--seeds {seeds}: {problem.title} is trained once", hint="one seed is written 3..3")
+    if dry_run:
+        return _outline(short, task, numbers, jobs or 1, proof=proof, as_json=as_json)
     diagnosis = _train(short, task, numbers, jobs or 1, budget, proof=proof, quiet=quiet)
+    diagnosis = with_recipe(diagnosis, full)
+    place = keep(diagnosis, save, results_dir, quiet=quiet)
     try:
-        _print(diagnosis, _after_training(diagnosis, name, write_recipe, context.obj), as_json=as_json)
+        commands = after_training(diagnosis, name, place, context.obj, full=verbose)
+        show(diagnosis, commands, apply_command(diagnosis, write_recipe, place, context.obj))
     finally:  # of minutes of training, whatever becomes of the screen
         if write_recipe is not None:
             write_cure(write_recipe, full, diagnosis)
@@ -186,17 +226,65 @@ def _require_task(recipe: Recipe, task: str | None) -> None:
         raise MtctlError(f"--task {task}: {recipe.name} has no such task", hint=suggestion(task, tasks))
 
 
-def _require_cure(path: Path | None, *, proof: bool, force: bool) -> None:
+def _require_places(path: Path | None, save: Path | None, *, proof: bool, force: bool) -> None:
     """Refuse, before anything is trained, to write what could not be written afterwards."""
+    if save is not None:
+        require_place(save, "--save", (".json",), force=force, what="diagnoses")
     if path is None:
-        if force:
-            raise MtctlError("--force lets --write-recipe overwrite a file; it needs --write-recipe")
+        if force and save is None:
+            raise MtctlError("--force lets --write-recipe and --save overwrite a file; it needs one of them")
         return
     if not proof:
         raise MtctlError(
             "--write-recipe writes the remedy that was measured to help, but --no-verify measures none"
         )
-    require_place(path, force=force)
+    require_place(path, "--write-recipe", (".yaml", ".yml"), force=force)
+
+
+def _show_kept(path: Path, write_recipe: Path | None, show: Callable[..., None], *, force: bool) -> Diagnosis:
+    """Show a diagnosis that was kept, and write its cure where that is asked for."""
+    from mtctl.diagnosis.stored import read_diagnosis
+
+    diagnosis = read_diagnosis(path)
+    recipe = None if write_recipe is None else recipe_of(diagnosis, path)
+    _require_places(write_recipe, None, proof=True, force=force)
+    show(diagnosis, explanations(diagnosis), apply_command(diagnosis, write_recipe, path, []))
+    if write_recipe is not None and recipe is not None:
+        write_cure(write_recipe, recipe, diagnosis)
+        err().print(f"wrote {write_recipe}", soft_wrap=True)
+    return diagnosis
+
+
+def _outline(
+    recipe: Recipe, task: str | None, seeds: list[int], jobs: int, *, proof: bool, as_json: bool
+) -> int:
+    """Show what would be trained, and for how long."""
+    from dataclasses import asdict
+
+    from mtctl.diagnosis.experiments.outline import outline
+    from mtctl.engine.processor import use_one_thread
+    from mtctl.measuring.calibrate import seconds_per_run
+    from mtctl.problems.kinds import KINDS
+    from mtctl.problems.supervised.recipe import SupervisedRecipe
+    from mtctl.screens.diagnose_plan import outline_screen
+    from mtctl.screens.figures import duration
+
+    use_one_thread()
+    length = f"{recipe.units:,} {KINDS[recipe.problem.kind].unit}s"
+    if isinstance(recipe, SupervisedRecipe):
+        plan = outline(recipe, seeds=seeds, verify=proof, task=task, jobs=jobs)
+        if as_json:
+            write_json({"schema": 1, **asdict(plan)})
+        else:
+            out().print(*outline_screen(plan, recipe.name, length, seeds), sep="\n", crop=False)
+        return int(ExitCode.OK)
+    low, high = seconds_per_run(recipe)
+    if as_json:
+        write_json({"schema": 1, "training": [low, high]})
+    else:
+        text = f"{recipe.name}: one training of {length}, {duration(low)} to {duration(high)} on this machine"
+        out().print(text, soft_wrap=True)
+    return int(ExitCode.OK)
 
 
 def _train(
@@ -212,13 +300,20 @@ def _train(
     from mtctl.engine.interrupt import stop_on_signals
 
     try:
-        with stop_on_signals() as stop, stop.leaving(1), _progress(quiet=quiet) as say:
+        with stop_on_signals() as stop, stop.leaving(1), progress(quiet=quiet) as shown:
             from mtctl.diagnosis.experiments import diagnose as diagnosing
             from mtctl.engine.processor import use_one_thread
 
             use_one_thread()
             return diagnosing.diagnose_recipe(
-                recipe, seeds=seeds, verify=proof, task=task, jobs=jobs, seconds=budget, say=say
+                recipe,
+                seeds=seeds,
+                verify=proof,
+                task=task,
+                jobs=jobs,
+                seconds=budget,
+                say=shown.say,
+                announce=shown.announce,
             )
     except KeyboardInterrupt:
         text = "stopped: there is no result, and nothing was written; --budget SECONDS ends with a result"
@@ -228,8 +323,8 @@ def _train(
 
 def _read(kind: Kind, paths: list[Path], tasks: str | None, *, quiet: bool) -> Diagnosis:
     columns = None if tasks is None else columns_of(tasks)
-    with _progress(quiet=quiet) as say:
-        say(f"reading {', '.join(map(str, paths))}")
+    with progress(quiet=quiet) as shown:
+        shown.say(f"reading {', '.join(map(str, paths))}")
         if kind is Kind.RUN:
             from mtctl.diagnosis.records import run as records
 
@@ -239,44 +334,15 @@ def _read(kind: Kind, paths: list[Path], tasks: str | None, *, quiet: bool) -> D
         return curves.diagnose_metrics(paths, columns)
 
 
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """Give a function that says what is under way: on a terminal in one line, elsewhere a line each."""
-    from rich.text import Text
-
-    console = err()
-    if quiet:
-        yield lambda _: None
-    elif redraws(console):
-        with console.status(Text("starting")) as status:
-            yield lambda text: status.update(Text(show_text(text)))
-    else:
-        yield lambda text: console.print(text, soft_wrap=True)
-
-
-def _print(diagnosis: Diagnosis, commands: list[str], *, as_json: bool) -> None:
+def _print(diagnosis: Diagnosis, commands: list[str], apply: str = "", *, as_json: bool, full: bool) -> None:
     from mtctl.diagnosis.document import document
     from mtctl.screens.diagnose import diagnosis_screen
 
     if as_json:
         write_json(document(diagnosis))
     else:
-        out().print(*diagnosis_screen(diagnosis, commands), sep="\n", crop=False)
-
-
-def _after_training(diagnosis: Diagnosis, target: str, path: Path | None, typed: list[str]) -> list[str]:
-    """Return the next commands: learn what the first cause is, then prove it, write its cure or train it."""
-    from mtctl.screens.diagnose import is_healthy
-
-    commands = _explanations(diagnosis)
-    if diagnosis.winner:
-        cure = ["mtctl", "train", str(path)] if path else [*typed, "--write-recipe", "fixed.yaml"]
-        commands.append(command_line(cure))
-    elif "--no-verify" in typed and diagnosis.stuck:
-        commands.append(command_line(word for word in typed if word != "--no-verify"))
-    elif not commands and is_healthy(diagnosis):
-        commands.append(command_line(["mtctl", "train", target]))
-    return commands
+        screen = diagnosis_screen(diagnosis, commands, apply=apply, full=full)
+        out().print(*screen, sep="\n", crop=False)
 
 
 def _after_reading(kind: Kind, target: str, diagnosis: Diagnosis) -> list[str]:
@@ -284,12 +350,7 @@ def _after_reading(kind: Kind, target: str, diagnosis: Diagnosis) -> list[str]:
 
     recipe = command_line(["mtctl", "diagnose", f"{target}/recipe.yaml"])
     trainable = kind is Kind.RUN and diagnosis.subject.problem != LOOP
-    return [*_explanations(diagnosis), *([recipe] if trainable else [])]
-
-
-def _explanations(diagnosis: Diagnosis) -> list[str]:
-    worst = [each for each in diagnosis.findings if each.severity != "info"]
-    return [f"mtctl diagnose --explain {each.code}" for each in worst[:1]]
+    return [*explanations(diagnosis), *([recipe] if trainable else [])]
 
 
 def _gate(diagnosis: Diagnosis, fail_on: FailOn | None) -> int:

@@ -19,24 +19,36 @@ _CELLS: Final = 100
 """Width of the comment at the head."""
 
 
-def require_place(path: Path, *, force: bool) -> None:
-    """Refuse a place that a recipe cannot be written to, before anything is trained."""
+def require_place(
+    path: Path, flag: str, endings: tuple[str, ...], *, force: bool, what: str = "recipes"
+) -> None:
+    """Refuse a place that a file cannot be written to, before anything is trained.
+
+    Args:
+        path: the place.
+        flag: that named it.
+        endings: that the file's name may have, the usual one first.
+        force: whether a file that is there is overwritten.
+        what: has these endings.
+    """
     from mtctl.engine.files import is_stream
 
     if is_stream(path):
         return
     if path.is_dir():
         raise MtctlError(
-            f"--write-recipe {path}: it is a directory", hint=f"name a file: {path / 'fixed.yaml'}"
+            f"{flag} {path}: it is a directory", hint=f"name a file: {path / f'fixed{endings[0]}'}"
         )
-    if path.suffix not in (".yaml", ".yml"):
-        raise MtctlError(f"--write-recipe {path}: recipes end in .yaml", hint=f"{path.with_suffix('.yaml')}")
+    if path.suffix not in endings:
+        raise MtctlError(f"{flag} {path}: {what} end in {endings[0]}", hint=f"{path.with_suffix(endings[0])}")
     if path.exists() and not force:
-        raise MtctlError(f"--write-recipe {path}: it exists", hint="--force overwrites it")
+        raise MtctlError(f"{flag} {path}: it exists", hint="--force overwrites it")
     if not path.parent.is_dir():
-        raise MtctlError(f"--write-recipe {path}: there is no folder {path.parent}", hint="make it first")
+        raise MtctlError(f"{flag} {path}: there is no folder {path.parent}", hint="make it first")
     if not os.access(path.parent, os.W_OK):
-        raise MtctlError(f"--write-recipe {path}: {path.parent} is not writable", hint=_ELSEWHERE)
+        raise MtctlError(
+            f"{flag} {path}: {path.parent} is not writable", hint=f"choose another place for {flag}"
+        )
 
 
 def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import typer
 from typer.core import TyperArgument, TyperCommand
 
+VERBOSE: Final = ("-v", "--verbose")
+
+
+def split_at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the words before `--`, in which options stand, and the rest."""
+    end = words.index("--") if "--" in words else len(words)
+    return list(words[:end]), list(words[end:])
+
 
 class Verb(TyperCommand):
     """A command whose help speaks of words to type: Typer writes `{RECIPE}...` and `RECIPE <list[str]>`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give `-v`, which stands anywhere in the command line, to a verb that shows more with it."""
+        asked = any(word in VERBOSE for word in split_at_dashes(ctx.obj or [])[0])
+        if asked and any(parameter.name == "verbose" for parameter in self.params):
+            args = [VERBOSE[0], *args]
+        return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]

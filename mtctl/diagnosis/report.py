@@ -254,6 +254,8 @@ class Diagnosis:
         stuck: the task that the trials are about.
         notes: what else a reader should know, e.g. where a documented story does not hold.
         seconds: wall-clock.
+        recipe: the resolved recipe that was diagnosed, as YAML, with its own length: what a remedy changes;
+            None where there is none, as in documents of earlier versions.
     """
 
     subject: Subject
@@ -268,6 +270,7 @@ class Diagnosis:
     stuck: str | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    recipe: str | None = None
 
     @property
     def winner(self) -> Trial | None:

@@ -14,6 +14,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -61,6 +62,33 @@ def write_output(path: Path, text: str) -> None:
         return
     with _opened_stream(path) as file:
         file.write(text.encode())
+
+
+def write_numbered(folder: Path, name: str, suffix: str, text: str) -> Path:
+    """Write text into a new file `<name>-<n><suffix>`, n after the highest that is there, and return it.
+
+    The file appears as a whole, and one that another process makes at the same time is left alone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pattern = re.compile(rf"{re.escape(name)}-([1-9]\d{{0,8}}){re.escape(suffix)}")
+    taken = (pattern.fullmatch(entry.name) for entry in folder.iterdir())
+    number = 1 + max((int(match[1]) for match in taken if match), default=0)
+    temporary = folder / f".{_beginning(name)}.{secrets.token_hex(8)}.tmp"
+    write_text(temporary, text)
+    try:
+        for path in (folder / f"{name}-{each}{suffix}" for each in count(number)):
+            try:
+                path.hardlink_to(temporary)
+            except FileExistsError:
+                continue
+            except OSError:  # a file system without hard links
+                if path.exists():
+                    continue
+                temporary.rename(path)
+            return path
+    finally:
+        temporary.unlink(missing_ok=True)
+    raise AssertionError("numbers do not end")
 
 
 def is_stream(path: Path) -> bool:

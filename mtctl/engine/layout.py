@@ -77,6 +77,8 @@ and `seeds` is "validation"; and run.json has
          (what the monitor was certain of while it trained; codes are those of mtctl.diagnosis.codes)
      "error" beside "status": "running" while a loss is not finite
 
+Beside the recipes' folders, `mtctl diagnose` keeps what it found: results/diagnosis/<name>-<n>.json.
+
 Runs of schema 2 can be read (see mtctl.history.schema2), and not resumed.
 """
 
@@ -94,6 +96,7 @@ CHECKPOINTS = "checkpoints"
 LOCK = "lock"
 LAST = "last"
 BEST = "best"
+DIAGNOSES = "diagnosis"
 LARGEST = 1e100
 """Numbers in these files are finite and lie within ± this: sums and squares of what is read stay finite."""
 

@@ -25,17 +25,20 @@ def find_runs(paths: Iterable[Path], *, may_be_none: bool = False) -> list[Path]
     """Return the run directories that are meant: each once, in the order given, seeds counted upwards.
 
     Args:
-        paths: run directories, recipe folders (results/gradnorm_blind) or results roots (results).
+        paths: run directories, recipe folders (results/gradnorm_blind) or results roots (results). Kept
+            diagnoses, which `results/*` names too, are passed over.
         may_be_none: take a folder without runs for one that is still to be filled.
 
     Raises:
         MtctlError: for a path that does not exist, is a file, or holds no run.
     """
     by_place: dict[Path, Path] = {}
-    for path in paths:
+    given = list(paths)
+    for path in given:
         _require_directory(path)
         runs = list(_runs_below(path, _DEPTH))
-        if not runs and not may_be_none:
+        kept = path.name == layout.DIAGNOSES and len(given) > 1
+        if not runs and not may_be_none and not kept:
             raise MtctlError(
                 f"{path} is not a run and holds none",
                 hint=_WHAT_A_RUN_IS,

@@ -17,8 +17,9 @@ from mtctl.history.runs import read_run
 from mtctl.report.content import Report
 from mtctl.report.markup import Child, Markup, element
 from mtctl.report.tables import table
-from mtctl.screens.diagnose import CONFIDENCES, SEVERITIES, evidence_text, headline, summary, worst_first
+from mtctl.screens.diagnose import CONFIDENCES, evidence_text, headline
 from mtctl.screens.diagnose_tables import STATES, experiment_tables, fixes_table, symptom_table
+from mtctl.screens.diagnose_verdict import SEVERITIES, summary, worst_first
 from mtctl.screens.tables import Column, StackedTable
 
 _MARKS: Final[Mapping[Severity, str]] = {"error": "✘", "warning": "⚠", "info": "ℹ"}

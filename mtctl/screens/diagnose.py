@@ -1,75 +1,70 @@
-"""What `mtctl diagnose` shows: symptom, signals, causes, experiments, fixes, and what to do next."""
+"""What `mtctl diagnose` shows: the verdict, what it rests on, and what to do next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from mtctl.diagnosis.report import (
-    Check,
-    Confidence,
-    Diagnosis,
-    Evidence,
-    Finding,
-    Severity,
-    State,
-    Subject,
-    Symptom,
-)
+from mtctl.diagnosis.report import Check, Confidence, Diagnosis, Evidence, Finding, Subject, Symptom
 from mtctl.diagnosis.thresholds import FLAT, IMPROVING, percent
 from mtctl.screens.diagnose_tables import (
-    as_is_loss,
-    decimals,
+    best_fixes,
     experiment_tables,
     fixes_table,
     measures_table,
     period,
-    share,
     signals_meaning,
     signals_table,
     symptom_table,
 )
-from mtctl.screens.figures import duration, measure, number
+from mtctl.screens.diagnose_verdict import MARKS, summary, verdict_lines, worst_first
+from mtctl.screens.figures import duration, measure
 from mtctl.screens.prose import Command, Sentence, heading
-from mtctl.text import command_line, show_text
+from mtctl.text import show_text
 
-MARKS: Final[Mapping[Severity, tuple[str, str]]] = {
-    "error": ("✘", "bold red"),
-    "warning": ("⚠", "yellow"),
-    "info": ("·", "cyan"),
-}
+__all__ = ["CONFIDENCES", "MARKS", "diagnosis_screen", "headline", "summary"]
+
 CONFIDENCES: Final[Mapping[Confidence, str]] = {
     "certain": "read from the wiring or the data",
     "measured": "shown by an experiment",
     "likely": "suggested by signals, not tested by an experiment",
     "possible": "suggested by curves alone",
 }
-_LEARNING: Final[tuple[State, ...]] = ("learns", "at_floor")
-_NOT_LEARNING: Final[tuple[State, ...]] = ("flat", "rising", "diverged")
-SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "info")
+_SHOWN_REASONS: Final = 3
+"""Reasons why something was not checked, and names of what was not, that the short screen has."""
 
 
-def diagnosis_screen(diagnosis: Diagnosis, commands: Sequence[str]) -> Iterator[RenderableType]:
-    """Yield the screen, part by part; sections without content are left out.
+def diagnosis_screen(
+    diagnosis: Diagnosis, commands: Sequence[str], *, apply: str = "", full: bool = False
+) -> Iterator[RenderableType]:
+    """Yield the screen, part by part: the verdict first; sections without content are left out.
 
     Args:
         diagnosis: what was found.
         commands: what to do next, the first the most useful.
+        apply: the command that writes or trains the best remedy; "" where there is none.
+        full: show everything that was measured, not only what the verdict rests on.
     """
     yield Text(headline(diagnosis), style="bold")
-    sections = (_symptom, _signals, _causes, _experiments, _fixes, _not_checked, _notes)
+    yield ""
+    yield from verdict_lines(diagnosis, apply, full=full)
+    sections = _FULL if full else _SHORT
     for section in sections:
         parts = list(section(diagnosis))
         if parts:
             yield ""
             yield from parts
-    yield ""
-    yield heading("Summary")
-    yield Sentence(" ".join(summary(diagnosis)))
+    if full:
+        yield ""
+        yield heading("Summary")
+        yield Sentence(" ".join(summary(diagnosis)))
+    elif commands:
+        yield ""
+        yield heading("Next")
     yield from map(Command, commands)
 
 
@@ -102,6 +97,11 @@ def _symptom(diagnosis: Diagnosis) -> Iterator[RenderableType]:
         yield measures
 
 
+def _symptom_in_short(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    if diagnosis.states:
+        yield symptom_table(diagnosis)
+
+
 def _documented_check(symptom: Symptom, subject: Subject) -> Sentence:
     flat, improving = ", ".join(symptom.flat), ", ".join(symptom.improving)
     mark, style = "·", "cyan"
@@ -130,16 +130,9 @@ def _causes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     if not diagnosis.findings and not checked:
         return
     yield heading("Causes")
-    if not diagnosis.findings:
-        behind = [state.task for state in diagnosis.states if state.state in (*_NOT_LEARNING, "slow")]
-        if behind:
-            yield Sentence(f"no cause was found for {_listed(behind)}", "⚠", "yellow")
-        else:
-            yield Sentence("nothing was found", "✔", "green")
     for finding in worst_first(diagnosis.findings):
         yield from _finding(finding)
-    if failed := [_check(check) for check in checked if check.outcome == "found"]:
-        yield Sentence(f"checks not passed: {' · '.join(failed)}", "⚠", "yellow")
+    yield from _failed_checks(diagnosis)
     if passed := [_check(check) for check in checked if check.outcome == "passed"]:
         yield Sentence(f"checks passed: {' · '.join(passed)}", "✔", "green")
     confidences = {finding.confidence for finding in diagnosis.findings}
@@ -148,9 +141,11 @@ def _causes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
         yield Sentence("; ".join(meanings), tone="dim")
 
 
-def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings in the order of their severity."""
-    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+def _failed_checks(diagnosis: Diagnosis, others: str = "") -> Iterator[RenderableType]:
+    failed = [check for check in diagnosis.checks if check.outcome == "found"]
+    if failed:
+        told = " · ".join(f"“{check.name}”{f' ({check.detail})' if check.detail else ''}" for check in failed)
+        yield Sentence(f"checks that failed: {told}{others}", "⚠", "yellow")
 
 
 def _check(check: Check) -> str:
@@ -192,37 +187,22 @@ def _fixes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     for trial in diagnosis.trials:
         if trial.failure:
             yield Sentence(f"{trial.remedy.title} failed: {trial.failure}", "✘", "red")
-    best = diagnosis.winner
-    if best is None:
-        yield Sentence(_unproven(diagnosis), "✘", "red")
-        return
-    note = " It changes the model: older checkpoints do not fit." if best.remedy.changes_model else ""
-    yield Sentence(f"Best: {best.remedy.title}.{note} As overrides:", "✔", "green")
-    yield Command(command_line(word for override in best.remedy.overrides for word in ("-o", override)))
 
 
-def _unproven(diagnosis: Diagnosis) -> str:
-    """Say that no remedy helps, or that one seed proves nothing, and which is the best so far."""
-    unclear = [trial for trial in diagnosis.trials if trial.verdict == "unclear" and trial.improvement]
-    if not unclear:
-        return "No remedy helps."
-    best = max(unclear, key=lambda trial: trial.improvement.mean if trial.improvement else 0.0)
-    gain = best.improvement
-    if gain is None or gain.mean <= 0:
-        return "No remedy is proven to help."
-    seeds = ": an interval needs at least two seeds" if gain.interval is None else ""
-    return f"No remedy is proven to help{seeds}. Best so far: {best.remedy.title}."
-
-
-def _not_checked(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+def _not_checked(diagnosis: Diagnosis, *, short: bool = False) -> Iterator[RenderableType]:
     left: dict[str, list[str]] = {}
     for check in diagnosis.checks:
         if check.outcome == "not_run":
             left.setdefault(check.detail, []).append(check.name)
     if left:
         yield heading("Not checked")
-    for reason, names in left.items():
-        yield Sentence(f"{', '.join(names)}{f': {reason}' if reason else ''}", "–", "dim")
+    reasons = list(left.items())
+    for reason, names in reasons[:_SHOWN_REASONS] if short else reasons:
+        told = names[:_SHOWN_REASONS] if short else names
+        more = f" and {len(names) - len(told)} more" if len(names) > len(told) else ""
+        yield Sentence(f"{', '.join(told)}{more}{f': {reason}' if reason else ''}", "–", "dim")
+    if short and len(reasons) > _SHOWN_REASONS:
+        yield Sentence("and more", "–", "dim")
 
 
 def _notes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
@@ -232,44 +212,24 @@ def _notes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
         yield Sentence(note, "·", "cyan")
 
 
-def summary(diagnosis: Diagnosis) -> Iterator[str]:
-    """Yield what to remember: who does not learn and why, and what helped most."""
-    behind = [state.task for state in diagnosis.states if state.state in _NOT_LEARNING]
-    slow = [state.task for state in diagnosis.states if state.state == "slow"]
-    if behind:
-        yield f"{_listed(behind)} {'does' if len(behind) == 1 else 'do'} not learn in {period(diagnosis)}."
-    if slow:
-        yield f"{_listed(slow)} {'learns' if len(slow) == 1 else 'learn'} too slowly for {period(diagnosis)}."
-    for severity, word in (("error", "Found"), ("warning", "Warnings")):
-        if codes := dict.fromkeys(each.code for each in diagnosis.findings if each.severity == severity):
-            yield f"{word}: {', '.join(codes)}."
-    learning = [state.task for state in diagnosis.states if state.state in _LEARNING]
-    if is_healthy(diagnosis):
-        yield f"Every task learns in {period(diagnosis)}."
-    elif learning and not behind and not slow:
-        yield f"{_listed(learning)} {'learns' if len(learning) == 1 else 'learn'} in {period(diagnosis)}."
-    if diagnosis.trials:
-        yield _remedy(diagnosis)
+def _remedies_in_short(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    if table := best_fixes(diagnosis):
+        yield table
 
 
-def is_healthy(diagnosis: Diagnosis) -> bool:
-    """Return whether every task learns, and nothing is wrong."""
-    learning = all(state.state in _LEARNING for state in diagnosis.states)
-    return learning and not any(each.severity == "error" for each in diagnosis.findings)
+def _remarks(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    """Yield, in a line each, what is worth knowing besides the verdict."""
+    for finding in diagnosis.findings:
+        if finding.severity == "info":
+            yield Sentence(f"{finding.code}: {finding.summary}", "·", "cyan")
+    passed = sum(check.outcome == "passed" for check in diagnosis.checks)
+    if any(check.outcome == "found" for check in diagnosis.checks):
+        yield from _failed_checks(diagnosis, f"; {passed} passed")
+    elif passed:
+        yield Sentence(f"{passed} check{'' if passed == 1 else 's'} passed", "✔", "green")
+    yield from (Sentence(note, "·", "cyan") for note in diagnosis.notes)
+    yield from _not_checked(diagnosis, short=True)
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _remedy(diagnosis: Diagnosis) -> str:
-    best, tried = diagnosis.winner, len(diagnosis.trials)
-    count = f"{tried} remedies" if tried > 1 else "the one remedy"
-    if best is None:
-        return f"Of {count} tried, none is proven to help."
-    gain, as_is = "", as_is_loss(diagnosis)
-    if best.loss is not None and as_is is not None:
-        before, after = (number(value, decimals(as_is)) for value in (as_is, best.loss.mean))
-        gain = f": the loss of {diagnosis.stuck} goes from {before} to {after}"
-    skill = "" if best.skill is None else f", its skill to {share(best.skill.mean)}"
-    return f"Of {count} tried, “{best.remedy.title}” helps most{gain}{skill}."
+_SHORT: Final = (_symptom_in_short, _remedies_in_short, _remarks)
+_FULL: Final = (_symptom, _signals, _causes, _experiments, _fixes, _not_checked, _notes)

@@ -33,6 +33,10 @@ VERDICTS: Final[Mapping[Verdict, str]] = {
 _DIGITS: Final = 4
 _IN_A_GROUP: Final = 4
 """Columns of signals that a cut between tables keeps together."""
+_BEST_FIXES: Final = 3
+"""Remedies that the short table has."""
+_NO_COST: Final = 0.005
+"""Skill that another task may lose without being named: half a point."""
 
 
 def share(value: float | None, *, sign: bool = False) -> str:
@@ -221,9 +225,43 @@ def fixes_table(diagnosis: Diagnosis) -> StackedTable:
         [
             Column("skill", map(share, skills)),
             Column("worst-hit other task", map(worst_hit, trials), text=True),
-            Column("verdict", (VERDICTS[each.verdict] for each in trials), text=True),
+            Column("verdict", map(verdict, trials), text=True),
         ],
     )
+
+
+def best_fixes(diagnosis: Diagnosis) -> StackedTable | None:
+    """Return the remedies that help, or came closest, in a few columns; None where none was tried."""
+    trials = diagnosis.trials[:_BEST_FIXES]
+    if not trials:
+        return None
+    as_is = as_is_loss(diagnosis)
+    digits, total = decimals(as_is), len(diagnosis.trials)
+    count = (
+        f"the {len(trials)} best of {total}"
+        if total > len(trials)
+        else f"all {total}"
+        if total > 1
+        else "the one"
+    )
+    reference = "" if as_is is None else f"; loss as is {number(as_is, digits)}"
+    losses = (None if each.loss is None else each.loss.mean for each in trials)
+    gains = (None if each.improvement is None else each.improvement.mean for each in trials)
+    return StackedTable(
+        f"Remedies for {diagnosis.stuck or 'the run'}, {count}{reference}",
+        Column("remedy", (each.remedy.title for each in trials), text=True),
+        [
+            Column("loss", (number(each, digits) for each in losses)),
+            Column("better by", (number(each, digits, sign=True) for each in gains)),
+            Column("skill", (share(None if each.skill is None else each.skill.mean) for each in trials)),
+            Column("verdict", map(verdict, trials), text=True),
+        ],
+    )
+
+
+def verdict(trial: Trial) -> str:
+    """Return what came of a remedy, and whether another task pays for it."""
+    return f"{VERDICTS[trial.verdict]}{', at a cost' if trial.verdict == 'helps' and cost(trial) else ''}"
 
 
 def as_is_loss(diagnosis: Diagnosis) -> float | None:
@@ -250,10 +288,24 @@ def worst_hit(trial: Trial) -> str:
     """Return the other task that lost most skill, in points of per cent: "ptr -12 ± 4"."""
     if not trial.others:
         return NOTHING
-    task, cost = min(trial.others.items(), key=lambda item: item[1].mean)
-    return "none" if 100 * cost.mean > -0.5 else f"{task} {_points(cost)}"
+    task, change = min(trial.others.items(), key=lambda item: item[1].mean)
+    if change.mean > -_NO_COST:
+        return "none"
+    half = "" if change.half_width is None else f" ± {number(100 * change.half_width, 0)}"
+    return f"{task} {number(100 * change.mean, 0)}{half}"
 
 
-def _points(cost: Estimate) -> str:
-    half = "" if cost.half_width is None else f" ± {number(100 * cost.half_width, 0)}"
-    return f"{number(100 * cost.mean, 0)}{half}"
+def cost(trial: Trial) -> tuple[str, Estimate] | None:
+    """Return the other task that loses most skill, and how much; only beyond the interval."""
+    losing = {
+        task: change
+        for task, change in trial.others.items()
+        if change.mean <= -_NO_COST and change.interval is not None and change.interval.high < 0
+    }
+    return min(losing.items(), key=lambda item: item[1].mean, default=None)
+
+
+def points(lost: Estimate) -> str:
+    """Return a loss of skill in points of per cent: "12 ± 6"."""
+    half = "" if lost.half_width is None else f" ± {number(100 * lost.half_width, 0)}"
+    return f"{number(-100 * lost.mean, 0)}{half}"

@@ -60,5 +60,10 @@ def write_line(text: str) -> None:
 
 
 def write_json(document: Any) -> None:
-    """Write a JSON document to stdout, in ASCII: it is the same in every encoding, and steers no terminal."""
-    sys.stdout.write(json.dumps(document, indent=2).replace("\x7f", r"\u007f") + "\n")
+    """Write a JSON document to stdout."""
+    sys.stdout.write(json_text(document))
+
+
+def json_text(document: Any) -> str:
+    """Return a JSON document in ASCII: it is the same in every encoding, and steers no terminal."""
+    return json.dumps(document, indent=2).replace("\x7f", r"\u007f") + "\n"

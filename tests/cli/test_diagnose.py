@@ -19,13 +19,16 @@ from mtctl.api.targets import Kind, columns_of, kind_of
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.document import document
 from mtctl.diagnosis.experiments import diagnose as diagnosing
+from mtctl.diagnosis.experiments.outline import Outline
 from mtctl.diagnosis.explanations import EXPLANATIONS
+from mtctl.diagnosis.plan import Announce, Plan
 from mtctl.diagnosis.records import curves
 from mtctl.diagnosis.records import run as records
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.errors import MtctlError
+from mtctl.history.runs import find_runs
 from mtctl.problems.recipe import Recipe
-from mtctl.recipes.loading import load
+from mtctl.recipes.loading import load, loads
 from tests.cli.conftest import Command
 from tests.diagnosis.experiments.documented import diagnosis
 from tests.history.runs_factory import write_run
@@ -46,8 +49,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         jobs: int = 1,
         seconds: float | None = None,
         say: Callable[[str], None],
+        announce: Announce,
     ) -> Diagnosis:
         say("training as is")
+        announce(Plan(0, 0.0, complete=True))
         seen.__dict__.update(
             recipe=recipe, seeds=list(seeds), verify=verify, task=task, jobs=jobs, seconds=seconds
         )
@@ -90,7 +95,7 @@ def test_without_a_target_it_is_the_documented_problem(mtctl: Command, asked: Si
         None,
     )
     assert result.out.startswith("windows_documented · windows · 5 epochs (30 updates)")
-    assert result.err == "training as is\n"
+    assert result.err == "training as is\nkept in results/diagnosis/windows_documented-1.json\n"
 
 
 def test_flags_reach_the_diagnosis(mtctl: Command, asked: SimpleNamespace) -> None:
@@ -240,6 +245,8 @@ def test_what_cannot_be_diagnosed(
         "--budget=9",
         "--write-recipe=x.yaml",
         "--force",
+        "--save=x.json",
+        "--dry-run",
     ],
 )
 @pytest.mark.parametrize("kind", ["run", "metrics file"])
@@ -268,7 +275,7 @@ def test_flags_of_training_are_refused_where_nothing_is_trained(
             "did you mean `countdown`? choose from: type, ptr, binary, countdown",
         ),
         ("windows_documented --seeds 3..1", "the first seed is above the last"),
-        ("windows_documented --force", "--force lets --write-recipe overwrite a file"),
+        ("windows_documented --force", "--force lets --write-recipe and --save overwrite a file"),
         ("windows_documented -o training.lr=0", "is not a valid recipe"),
         ("gradnorm_blind --epochs 3", "the lander is played in episodes: use --episodes"),
         ("gradnorm_blind --verify", "takes hours"),
@@ -306,7 +313,7 @@ def test_the_remedy_that_helps_most_becomes_a_recipe(
     result = mtctl("diagnose", "--epochs", 3, "-o", "training.lr=2e-3", "--write-recipe", "fixed.yaml")
     assert result.code == 0
     assert result.err.endswith("wrote fixed.yaml\n")
-    assert result.out.endswith("  mtctl diagnose --explain target-out-of-reach\n  mtctl train fixed.yaml\n")
+    assert "\n  mtctl train fixed.yaml\n" in result.out
     original, cured = load("windows_documented", ["training.lr=2e-3"]), load("fixed.yaml")
     overrides = (*asked.found.trials[0].remedy.overrides, "name=windows_documented_standardise_raw")
     assert cured == revise(original, overrides)
@@ -385,15 +392,148 @@ def test_where_nothing_helps_nothing_is_written(
     result = mtctl("diagnose", "--write-recipe", "fixed.yaml")
     assert result.code == 1
     assert f"error: fixed.yaml was not written: {message}" in result.err
-    assert "Summary" in result.out, "the diagnosis is shown all the same"
+    assert "countdown does not learn" in result.out, "the diagnosis is shown all the same"
     assert not (tmp_path / "fixed.yaml").exists()
+
+
+# ----- diagnoses that are kept
+
+
+def test_a_diagnosis_is_kept_and_shown_again(mtctl: Command, asked: SimpleNamespace, tmp_path: Path) -> None:
+    first = mtctl("diagnose", "-o", "training.lr=2e-3")
+    assert mtctl("diagnose", "--json").code == 0
+    folder = tmp_path / "results" / "diagnosis"
+    names = [f"windows_documented-{number}.json" for number in (1, 2)]
+    assert sorted(file.name for file in folder.iterdir()) == names
+    asked.recipe = None
+    again = mtctl("diagnose", "--from", folder / names[0])
+    assert (again.code, again.err, asked.recipe) == (0, "", None), "nothing is trained"
+    assert (
+        again.out.split("Next")[0] == first.out.replace("results/", f"{tmp_path}/results/").split("Next")[0]
+    )
+    document_again = json.loads(mtctl("diagnose", "--from", folder / names[0], "--json").out)
+    assert document_again == json.loads((folder / names[0]).read_text())
+    assert mtctl("diagnose", "--from", folder / names[0], "--fail-on", "error").code == 1
+
+
+def test_the_cure_is_written_from_a_kept_diagnosis(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path
+) -> None:
+    command = ("diagnose", "--epochs", "3", "-o", "training.lr=2e-3")
+    mtctl(*command, "--write-recipe", "direct.yaml")
+    asked.recipe = None
+    kept = "results/diagnosis/windows_documented-1.json"
+    result = mtctl("diagnose", "--from", kept, "--write-recipe", "later.yaml")
+    assert (result.code, result.err, asked.recipe) == (0, "wrote later.yaml\n", None)
+    assert load("later.yaml") == load("direct.yaml")
+    assert mtctl("diagnose", "--from", kept, "--write-recipe", "later.yaml").code == 2
+    assert mtctl("diagnose", "--from", kept, "--write-recipe", "later.yaml", "--force").code == 0
+
+
+def test_a_diagnosis_without_its_recipe_is_shown_and_writes_none(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path
+) -> None:
+    old = document(asked.found)
+    del old["recipe"]
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    assert "countdown does not learn" in mtctl("diagnose", "--from", "old.json").out
+    result = mtctl("diagnose", "--from", "old.json", "--write-recipe", "fixed.yaml")
+    assert (result.code, result.out) == (2, "")
+    assert "old.json holds no recipe" in result.err
+
+
+def test_save_names_the_place_and_overwrites_nothing(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path
+) -> None:
+    assert mtctl("diagnose", "--save", "mine.json").err.endswith("kept in mine.json\n")
+    assert not (tmp_path / "results").exists()
+    asked.recipe = None
+    result = mtctl("diagnose", "--save", "mine.json")
+    assert (result.code, asked.recipe) == (2, None)
+    assert "--save mine.json: it exists" in result.err
+    assert mtctl("diagnose", "--save", "mine.json", "--force").code == 0
+
+
+def test_a_diagnosis_that_cannot_be_kept_is_shown(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path
+) -> None:
+    (tmp_path / "results").write_text("no folder")
+    result = mtctl("diagnose")
+    assert result.code == 0
+    assert "warning: the diagnosis was not kept" in result.err
+    assert "countdown does not learn" in result.out
+    assert "  mtctl diagnose --write-recipe fixed.yaml\n" in result.out
+
+
+def test_a_diagnosis_that_is_stopped_leaves_nothing(
+    mtctl: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def diagnose(*_: object, **__: object) -> None:
+        raise MtctlError("no data")
+
+    monkeypatch.setattr("mtctl.diagnosis.experiments.diagnose.diagnose_recipe", diagnose)
+    assert mtctl("diagnose").code == 2
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--from", "d.json", "windows_documented"], "windows_documented does not go with it"),
+        (["--from", "d.json", "--epochs", "3"], "--epochs does not go with it"),
+        (["--from", "missing.json"], "cannot be read"),
+        (["d.json"], "d.json is a diagnosis, not loss curves"),
+    ],
+)
+def test_from_goes_alone(
+    mtctl: Command, asked: SimpleNamespace, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "d.json").write_text(json.dumps(document(asked.found)))
+    result = mtctl("diagnose", *arguments)
+    assert (result.code, result.out, asked.recipe) == (2, "", None)
+    assert message in result.err
+
+
+def test_kept_diagnoses_lie_beside_runs_without_harm(mtctl: Command, tmp_path: Path) -> None:
+    (tmp_path / "results" / "diagnosis").mkdir(parents=True)
+    run = write_run(tmp_path / "results", "gradnorm_blind")
+    assert find_runs([tmp_path / "results" / "diagnosis", run.parent]) == [run]
+    with pytest.raises(MtctlError, match="holds none"):
+        find_runs([tmp_path / "results" / "diagnosis"])
 
 
 # ----- what is printed
 
 
+@pytest.mark.parametrize("words", [["diagnose", "-v"], ["--verbose", "diagnose"]])
+def test_all_that_was_measured(mtctl: Command, asked: SimpleNamespace, words: list[str]) -> None:
+    short, full = mtctl("diagnose").out, mtctl(*words).out
+    for part in ("Signals of each task", "Experiments on countdown", "Fixes for countdown", "Summary"):
+        assert part in full
+        assert part not in short
+
+
+def test_a_dry_run_trains_nothing_but_an_epoch(
+    mtctl: Command, asked: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    remedy = asked.found.trials[0].remedy
+    plan = Outline(("the recipe as it is",), (remedy,), "countdown", 2.0, 10.0, (60.0, 130.0))
+    monkeypatch.setattr("mtctl.diagnosis.experiments.outline.outline", lambda *_, **__: plan)
+    out = mtctl("diagnose", "--dry-run").out
+    assert "a diagnosis of 5 epochs would train\n  – the recipe as it is" in out
+    assert f"each from 3 seeds; such as countdown:\n    · {remedy.title}\n" in out
+    assert "One training takes about 0:02" in " ".join(out.split())
+    assert "0:10 if every task learns, 1:00 if one does not, and 2:10 if none does" in " ".join(out.split())
+    told = json.loads(mtctl("diagnose", "--dry-run", "--json").out)
+    assert (told["training"], told["remedies"][0]["title"]) == (2.0, remedy.title)
+    assert asked.recipe is None
+    assert not (tmp_path / "results").exists()
+
+
 def test_json_is_one_document(mtctl: Command, asked: SimpleNamespace) -> None:
-    assert json.loads(mtctl("diagnose", "--json").out) == document(asked.found)
+    found = json.loads(mtctl("diagnose", "--json").out)
+    assert loads(found["recipe"]) == load("windows_documented")
+    assert found == {**document(asked.found), "recipe": found["recipe"]}
 
 
 @pytest.mark.parametrize(
@@ -414,34 +554,39 @@ def test_fail_on(
     result = mtctl("diagnose", "--fail-on", fail_on, "-q")
     assert result.code == code
     assert result.err.startswith(f"--fail-on {fail_on}: ") == (code == 1)
-    assert "Summary" in result.out
+    assert "Symptom" in result.out
 
 
 def test_the_next_command_is_one_that_can_be_typed(mtctl: Command, asked: SimpleNamespace) -> None:
+    kept = "results/diagnosis/windows_documented"
     out = mtctl("diagnose", "windows_documented", "-o", "training={lr: 1e-3}").out
-    assert out.endswith(
-        "  mtctl diagnose windows_documented -o 'training={lr: 1e-3}' --write-recipe fixed.yaml\n"
-    )
+    assert f"\n  mtctl diagnose --from {kept}-1.json --write-recipe fixed.yaml\n" in out
+    assert out.endswith(f"reach\n  mtctl diagnose --from {kept}-1.json -v\n")
+    (unclear,) = (trial for trial in asked.found.trials if trial.verdict == "unclear")
+    asked.found = replace(asked.found, trials=(unclear,))
+    out = mtctl("diagnose", "--seeds", "3", "-q").out
+    assert "\n  mtctl diagnose -q --seeds 0..4\n" in out
+    assert "\n  mtctl diagnose --seeds=3\n" in mtctl("diagnose", "--budget", "9", "--seeds=3").out
     asked.found = replace(asked.found, trials=())
-    assert mtctl("diagnose", "--no-verify").out.endswith("reach\n  mtctl diagnose\n")
+    assert "reach\n  mtctl diagnose\n" in mtctl("diagnose", "--no-verify").out
     asked.found = replace(asked.found, findings=(), stuck=None)
     assert "mtctl train" not in mtctl("diagnose", "windows_documented").out, "the countdown is flat"
     asked.found = replace(asked.found, states=asked.found.states[:3])
-    assert mtctl("diagnose", "windows_documented").out.endswith("\n  mtctl train windows_documented\n")
+    assert "\n  mtctl train windows_documented\n" in mtctl("diagnose", "windows_documented").out
 
 
 def test_progress_on_a_terminal_is_one_line_that_goes_away(
     mtctl: Command, asked: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        sys.modules["mtctl.cli.diagnose"],
+        sys.modules["mtctl.cli.diagnose_progress"],
         "err",
         lambda: Console(stderr=True, force_terminal=True, highlight=False),
     )
     result = mtctl("diagnose", "windows_documented")
     assert result.code == 0
-    assert "training as is" in result.err
-    assert result.err.endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
+    assert "step 1 · training as is · 0:00" in result.err
+    assert "\x1b[?25h\r\x1b[1A\x1b[2Kkept in " in result.err
 
 
 # ----- --explain

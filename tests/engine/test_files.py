@@ -19,6 +19,7 @@ from mtctl.engine.files import (
     is_stream,
     open_to_append,
     write_atomically,
+    write_numbered,
     write_output,
     write_text,
 )
@@ -238,3 +239,37 @@ class TestStreams:
     def test_a_device_that_is_full(self) -> None:
         with pytest.raises(MtctlError, match="no space left"), explained(Path("/dev")):
             write_output(Path("/dev/full"), "text")
+
+
+def test_numbered_files_count_up_and_overwrite_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    assert write_numbered(folder, "a", ".json", "1") == folder / "a-1.json"
+    (folder / "a-7.json").write_text("mine")
+    (folder / "a-b-9.json").touch()
+    assert write_numbered(folder, "a", ".json", "2") == folder / "a-8.json"
+    assert (folder / "a-7.json").read_text() == "mine"
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "a-1.json",
+        "a-7.json",
+        "a-8.json",
+        "a-b-9.json",
+    ]
+
+
+def test_a_numbered_file_of_another_process_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a-1.json").write_text("theirs")
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(()))  # it came after the look
+    assert write_numbered(tmp_path, "a", ".json", "mine") == tmp_path / "a-2.json"
+    assert (tmp_path / "a-1.json").read_text() == "theirs"
+
+
+def test_numbered_files_need_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(self, target)
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    (tmp_path / "a-1.json").write_text("theirs")
+    assert write_numbered(tmp_path, "a", ".json", "mine").read_text() == "mine"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a-1.json", "a-2.json"]

@@ -26,7 +26,9 @@ from mtctl.diagnosis.report import (
     Verdict,
 )
 from mtctl.screens.diagnose import CONFIDENCES, MARKS, diagnosis_screen, headline, summary
-from mtctl.screens.diagnose_tables import STATES, VERDICTS, decimals, share, worst_hit
+from mtctl.screens.diagnose_tables import STATES, VERDICTS, cost, decimals, share, worst_hit
+from mtctl.screens.diagnose_tables import verdict as verdict_text
+from mtctl.screens.diagnose_verdict import verdict_lines
 from mtctl.screens.explain import codes_screen, explanation_screen
 from mtctl.screens.prose import Command, Sentence
 from mtctl.statistics import Estimate, Interval, estimate
@@ -51,13 +53,155 @@ def healthy() -> Diagnosis:
     )
 
 
+def undecided() -> Diagnosis:
+    """Return a diagnosis of one seed, in which no remedy is proven and a cause is not decided."""
+    whole = diagnosis()
+    trials = tuple(
+        replace(each, verdict="unclear", improvement=estimate([each.improvement.mean]), others={})
+        for each in whole.trials[:2]
+        if each.improvement is not None
+    )
+    binary = replace(whole.states[2], state="slow")
+    checks = (
+        Check("every task beats a constant", "found", "countdown, binary"),
+        Check("causes of binary", "not_run", "no time left for: binary alone"),
+        *whole.checks[-1:],
+    )
+    return replace(
+        whole,
+        subject=replace(whole.subject, seeds=(0,)),
+        states=(*whole.states[:2], binary, whole.states[3]),
+        findings=whole.findings[1:2],
+        checks=checks,
+        trials=trials,
+        notes=(),
+    )
+
+
+SCREENS = [("documented", diagnosis()), ("healthy", healthy()), ("undecided", undecided())]
+APPLY = "mtctl diagnose --from results/diagnosis/x-1.json --write-recipe fixed.yaml"
+
+
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize(("name", "found"), [("documented", diagnosis()), ("healthy", healthy())])
+@pytest.mark.parametrize(("name", "found"), SCREENS)
 def test_screen(name: str, found: Diagnosis, width: int) -> None:
     text = render(*diagnosis_screen(found, COMMANDS), width=width)
     assert_screen(f"diagnose_{name}_{width}", text)
     assert "…" not in text
     assert max(map(cell_len, text.splitlines())) <= width
+    assert len(text.splitlines()) <= 60
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_full_screen(width: int) -> None:
+    text = render(*diagnosis_screen(diagnosis(), COMMANDS, apply=APPLY, full=True), width=width)
+    assert_screen(f"diagnose_full_{width}", text)
+
+
+def test_the_default_screen_is_short_whatever_was_measured() -> None:
+    whole = diagnosis()
+    findings = tuple(
+        replace(finding, task=task, cure={"a.b": 1})
+        for task in whole.subject.tasks
+        for finding in (*whole.findings[:1], *whole.findings[2:3])
+    )
+    slow = tuple(replace(state, state="slow") for state in whole.states)
+    trials = tuple(whole.trials[number % len(whole.trials)] for number in range(11))
+    large = replace(whole, findings=findings, states=slow, trials=trials)
+    text = render(*diagnosis_screen(large, COMMANDS, apply=APPLY), width=80)
+    assert len(text.splitlines()) <= 60, text
+    states = tuple(replace(slow[0], task=f"t{number}", state="flat") for number in range(9))
+    assert "t4, t5, t6, t7 and t8: behind too; `-v` says why" in " ".join(
+        render(
+            *diagnosis_screen(
+                replace(
+                    large, states=states, findings=tuple(replace(findings[0], task=f"t{n}") for n in range(9))
+                ),
+                (),
+            ),
+            width=400,
+        ).split()
+    )
+
+
+# ----- the verdict
+
+
+def verdict_of(found: Diagnosis) -> str:
+    return render(*verdict_lines(found, APPLY), width=400)
+
+
+def test_the_verdict_names_causes_cure_and_command() -> None:
+    lines = verdict_of(diagnosis()).splitlines()
+    assert lines[0] == "✘ countdown does not learn in 5 epochs (30 updates):"
+    text = "\n".join(lines)
+    assert "  1. target-out-of-reach, measured: " in text
+    assert "Loss 15.59 → 9.60, better by 5.99 [+5.56, +6.43]; skill 37 %" in text
+    assert "at a cost: ptr loses 12 ± 6 points of skill" in text
+    assert "Without such a cost: scalar countdown." in text
+    assert "  -o 'model.standardise=[countdown]' -o 'balancer={kind: equal}'\n  " + APPLY in text
+
+
+def test_a_cost_counts_beyond_its_interval_only() -> None:
+    trial = diagnosis().trials[0]
+    unsure = replace(trial, others={"ptr": estimate([-0.4, 0.2, -0.1])})
+    assert cost(unsure) is None
+    assert verdict_text(unsure) == "✔ helps"
+    assert verdict_text(trial) == "✔ helps, at a cost"
+    assert verdict_text(replace(trial, verdict="unclear")) == "? unclear"
+
+
+def test_a_budget_that_stopped_everything_decides_nothing() -> None:
+    found = diagnosis()
+    checks = (Check("experiments", "not_run", "no time left for: as is, up to 4 budgets"),)
+    text = verdict_of(replace(found, findings=(), checks=checks, trials=(), stuck=None))
+    assert "✘ countdown does not learn in 5 epochs (30 updates).\n" in text
+    assert "? the cause is not decided: no time left for: as is, up to 4 budgets" in text
+    checks = (Check("causes of type", "not_run", "no time left for: type alone"),)
+    fine = replace(found, states=found.states[:3], findings=(), checks=checks, trials=(), stuck=None)
+    assert "? Whether type could do better was not decided: no time left for: type alone." in verdict_of(fine)
+
+
+def test_remedies_that_were_not_tried_say_why() -> None:
+    found = diagnosis()
+    checks = (Check("remedies", "not_run", "--no-verify; candidates: a, b"),)
+    text = verdict_of(replace(found, trials=(), checks=checks))
+    assert "? No remedy was tried: --no-verify.\n" in text
+    budget = (Check("remedy: x", "not_run", "the time limit of --budget was reached"),)
+    assert "Best remedy, of 6 of 7 tried: " in verdict_of(replace(found, checks=budget))
+
+
+def test_a_cure_that_was_not_tried_says_that_one_seed_showed_it() -> None:
+    found = diagnosis()
+    cured = replace(found.findings[0], cure={"training.lr": 0.01})
+    text = verdict_of(replace(found, findings=(cured,), trials=()))
+    assert "  -o training.lr=0.01  # cures target-out-of-reach, measured with seed 0 only\n" in text
+    assert "in your own training loop" not in text
+    own = replace(found, subject=replace(found.subject, problem="python"), trials=found.trials[:1])
+    assert f"  {APPLY}\n  or in your own training loop:\n  sum(losses.values()).backward()" in verdict_of(own)
+
+
+def test_tasks_with_the_same_causes_share_a_verdict() -> None:
+    found = diagnosis()
+    slow = tuple(replace(state, state="slow") for state in found.states[:3])
+    few = tuple(
+        Finding(Code.BUDGET_TOO_SMALL, task, "warning", "likely", f"too few for {task}")
+        for task in ("type", "ptr", "binary")
+    )
+    text = verdict_of(replace(found, states=slow, findings=few, trials=(), stuck=None))
+    assert "⚠ type, ptr and binary learn too slowly for 5 epochs (30 updates):\n" in text
+    assert "too few for type (the same for ptr and binary)" in text
+
+
+def test_a_task_that_learns_and_is_held_back_is_named() -> None:
+    found = diagnosis()
+    held = Finding(Code.CONFLICT, "ptr", "warning", "measured", "ptr's gradient opposes type's")
+    healthy_states = replace(found, states=found.states[:3], findings=(held,), trials=(), stuck=None)
+    text = verdict_of(healthy_states)
+    assert "⚠ ptr learns, and could do better:\n  – conflict, measured: ptr's gradient" in text
+    assert "✔ type and binary learn.\n" in text
+    wrong = replace(held, code=Code.NOT_IN_OPTIMIZER, severity="error", confidence="certain")
+    assert "✘ ptr is set up wrongly:" in verdict_of(replace(healthy_states, findings=(wrong,)))
 
 
 @pytest.mark.parametrize("state", ["slow", "flat", "rising"])
@@ -66,13 +210,15 @@ def test_nothing_found_does_not_stand_beside_a_task_that_is_behind(state: State)
         healthy(), states=(TaskState("a", "learns", 2.0, 1.0, -0.5), TaskState("b", state, 2, 2, 0))
     )
     text = render(*diagnosis_screen(behind, []), width=80)
-    assert "nothing was found" not in text
-    assert "⚠ no cause was found for b" in text
+    assert "Every task learns" not in text
+    assert "✔ a learns." in text
+    assert "? no cause is known: what was recorded does not show one" in text
 
 
 def test_tasks_that_learn_are_named_where_others_are_not_judged() -> None:
     states = (TaskState("return", "learns", 1, 2, 1), TaskState("policy", "unknown", 1, 2, 1))
-    assert "return learns in 2,000 steps." in " ".join(summary(replace(healthy(), states=states)))
+    text = " ".join(summary(replace(healthy(), states=states)))
+    assert text == "return learns. Whether policy learns is not known."
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -94,7 +240,7 @@ def test_every_word_of_a_report_has_its_label() -> None:
 
 
 def screen_of(found: Diagnosis) -> str:
-    return render(*diagnosis_screen(found, ()), width=400)
+    return render(*diagnosis_screen(found, (), full=True), width=400)
 
 
 def test_errors_come_before_warnings_whatever_their_order() -> None:
@@ -117,7 +263,8 @@ def test_the_documented_check_says_why_it_is_not_triggered() -> None:
 def test_sections_without_content_are_left_out() -> None:
     subject = diagnosis().subject
     bare = Diagnosis(subject, (), None, {"reach": {"ptr": None}}, (), ())
-    assert screen_of(bare).splitlines()[1:] == ["", "Summary", "Every task learns in 5 epochs (30 updates)."]
+    learns = "Every task learns in 5 epochs (30 updates)."
+    assert screen_of(bare).splitlines()[1:] == ["", f"✔ {learns}", "", "Summary", learns]
 
 
 def test_unknown_signals_are_shown_under_their_names() -> None:
@@ -137,11 +284,16 @@ def test_no_remedy_that_helps_is_no_best_one() -> None:
     found = diagnosis()
     useless = replace(found, trials=tuple(each for each in found.trials if each.verdict != "helps"))
     text = screen_of(useless)
-    assert "No remedy is proven to help. Best so far: uncertainty weighting.\n" in text
-    assert "Best:" not in text
-    assert "Of 4 remedies tried, none is proven to help." in text
-    harmful = replace(found, trials=tuple(each for each in useless.trials if each.verdict != "unclear"))
-    assert "✘ No remedy helps.\n" in screen_of(harmful)
+    why = "the 3 seeds differ too much to tell"
+    assert (
+        f"4 of 5 remedies were tried; none is proven to help: {why}. Best so far: uncertainty weighting."
+        in text
+    )
+    assert "Best remedy" not in text
+    harmful = replace(
+        found, trials=tuple(each for each in useless.trials if each.verdict != "unclear"), checks=()
+    )
+    assert "✘ 3 remedies were tried; none helps.\n" in screen_of(harmful)
 
 
 def test_one_seed_proves_no_remedy() -> None:
@@ -149,9 +301,10 @@ def test_one_seed_proves_no_remedy() -> None:
     first = found.trials[0]
     assert first.improvement is not None
     single = replace(first, verdict="unclear", improvement=replace(first.improvement, interval=None))
-    text = screen_of(replace(found, trials=(single,)))
-    expected = f"an interval needs at least two seeds. Best so far: {first.remedy.title}."
-    assert f"No remedy is proven to help: {expected}" in text
+    subject = replace(found.subject, seeds=(0,))
+    text = screen_of(replace(found, trials=(single,), subject=subject))
+    assert f"none is proven to help: one seed proves nothing. Best so far: {first.remedy.title}." in text
+    assert "none helps" not in text
 
 
 def test_a_lower_loss_that_ignores_the_inputs_is_explained_and_does_not_win() -> None:
@@ -160,7 +313,7 @@ def test_a_lower_loss_that_ignores_the_inputs_is_explained_and_does_not_win() ->
     blind = replace(found.trials[0], verdict="without_inputs")
     text = screen_of(replace(found, trials=(blind, found.trials[1])))
     assert "ignores inputs: the loss is lower, but shuffling the inputs does not raise it" in text
-    assert "Best: scalar countdown." in text
+    assert "Best remedy, of 2 of 3 tried: scalar countdown." in text
 
 
 def test_the_lander_is_judged_by_returns() -> None:
@@ -185,13 +338,14 @@ def test_checks_say_what_they_saw() -> None:
         Check("opposed", "found", "a | b"),
     )
     text = screen_of(replace(diagnosis(), checks=checks))
-    assert "⚠ checks not passed: opposed (a | b)\n✔ checks passed: spikes · updates (1,240)\n" in text
+    assert "⚠ checks that failed: “opposed” (a | b)\n✔ checks passed: spikes · updates (1,240)\n" in text
 
 
 def test_a_remedy_that_changes_the_model_says_so() -> None:
     found = diagnosis()
     text = screen_of(replace(found, trials=found.trials[1:]))
-    assert "Best: scalar countdown. It changes the model: older checkpoints do not fit." in text
+    assert "tried: scalar countdown. Loss 15.59 → 14.97, better by 0.62 [+0.45, +0.80]; skill 1.8 %" in text
+    assert "older checkpoints do not fit." in text
     assert "  -o model.countdown=scalar\n" in text
 
 
@@ -241,7 +395,7 @@ def test_summary_counts_and_lists() -> None:
     text = " ".join(summary(replace(found, states=(*slow, found.states[3]), trials=found.trials[:1])))
     assert "countdown does not learn in" in text
     assert "type, ptr and binary learn too slowly" in text
-    assert "Of the one remedy tried" in text
+    assert "Best remedy, of 1 of 2 tried: " in text
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,14 @@ from mtctl.diagnosis.experiments.causes import Laboratory, OutOfTime
 from mtctl.diagnosis.experiments.course import Course, supervised
 from mtctl.diagnosis.experiments.recorded import diagnose_by_records
 from mtctl.diagnosis.experiments.remedies import Crew
+from mtctl.diagnosis.plan import Announce, Plan, unannounced
 from mtctl.diagnosis.records.losses import symptom
 from mtctl.diagnosis.report import (
     Check,
     Diagnosis,
     Experiment,
     Finding,
+    Remedy,
     Subject,
     TaskState,
     Trial,
@@ -58,6 +60,7 @@ def diagnose_recipe(
     jobs: int = 1,
     seconds: float | None = None,
     say: Callable[[str], None] = _SILENT,
+    announce: Announce = unannounced,
 ) -> Diagnosis:
     """Find out why tasks of a recipe do not learn within its budget, and prove which remedy helps.
 
@@ -69,6 +72,7 @@ def diagnose_recipe(
         jobs: processes for the remedies.
         seconds: after which no new experiment or remedy is begun.
         say: gets a line about what is being done.
+        announce: gets what is still to come, as soon as it is known.
 
     Raises:
         MtctlError: the recipe has no such task; its data cannot be read; …
@@ -80,7 +84,7 @@ def diagnose_recipe(
         )
     if not isinstance(recipe, SupervisedRecipe):
         return diagnose_by_records(recipe, seeds=seeds, seconds=seconds, say=say)
-    return _Experiments(recipe, seeds, task, jobs, seconds, say).diagnose(verify=verify)
+    return _Experiments(recipe, seeds, task, jobs, seconds, say, announce).diagnose(verify=verify)
 
 
 class _Experiments:
@@ -94,9 +98,11 @@ class _Experiments:
         jobs: int,
         seconds: float | None,
         say: Callable[[str], None],
+        announce: Announce,
     ) -> None:
         self._recipe, self._seeds, self._task, self._say = recipe, tuple(seeds), task, say
-        self._jobs = jobs
+        self._jobs, self._announce = jobs, announce
+        self._verify, self._training = False, 0.0
         self._began = time.monotonic()
         self._deadline = None if seconds is None else self._began + seconds
         self._findings: list[Finding] = []
@@ -106,15 +112,17 @@ class _Experiments:
 
     def diagnose(self, *, verify: bool) -> Diagnosis:
         """Return the diagnosis."""
-        recipe, seed = self._recipe, self._seeds[0]
+        recipe, seed, self._verify = self._recipe, self._seeds[0], verify
         self._say("wiring")
         fresh = supervised(recipe, seed)
         self._notes += _unpaired(fresh, supervised(recipe, seed))
         self._findings, self._checks = wiring.examine(fresh)
         self._recipe = recipe = self._usable()
         self._say("training as is")
+        started = time.monotonic()
         joint = Course(recipe, seed, measure_every=max(1, fresh.planned_updates // GRADIENT_MEASUREMENTS))
         joint.run(recipe.units, lambda _: self._late())
+        self._training = time.monotonic() - started
         if joint.problem.done < recipe.units and joint.diverged is None:
             rest = f"stopped after {joint.problem.done} of {recipe.units} {joint.problem.unit}s"
             self._checks.append(Check("the rest of the budget", "not_run", rest))
@@ -190,6 +198,9 @@ class _Experiments:
         self._checks.append(
             Check("every task beats a constant", "found" if stuck else "passed", ", ".join(stuck))
         )
+        if behind := [*self._wanted(stuck), *self._wanted(broken)]:
+            usual = variations.remedies(self._recipe, joint.problem, behind[0])
+            self._announce_remedies(usual, complete=False)
         for task in self._wanted(stuck):
             self._find_causes(laboratory, task, causes.decide)
         for task in self._wanted(late):
@@ -263,6 +274,7 @@ class _Experiments:
     def _remedies(self, problem: Supervised[Any], task: str, *, verify: bool) -> tuple[Trial, ...]:
         cures = [finding for finding in self._findings if finding.cure and finding.task in (None, task)]
         candidates = variations.remedies(self._recipe, problem, task, cures)
+        self._announce_remedies(candidates, complete=True)
         if not verify:
             names = ", ".join(remedy.title for remedy in candidates)
             self._checks.append(Check("remedies", "not_run", f"--no-verify; candidates: {names}"))
@@ -296,6 +308,12 @@ class _Experiments:
                 )
         self._checks += skipped
         return tuple(trials)
+
+    def _announce_remedies(self, candidates: Sequence[Remedy], *, complete: bool) -> None:
+        """Announce the trials of remedies, each from every seed, and the recipe unchanged before them."""
+        steps = 1 + len(candidates) if self._verify else 0
+        rounds = -(-len(self._seeds) // self._jobs)
+        self._announce(Plan(steps, steps * rounds * self._training, complete))
 
     def _put_into_proportion(self, trials: Sequence[Trial]) -> None:
         """Say what a better loss is worth where answers without any input are better than a constant too."""

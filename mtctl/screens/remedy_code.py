@@ -1,0 +1,96 @@
+"""A remedy as lines of Python: what a user changes in a training loop of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+
+def code_lines(changes: Mapping[str, Any]) -> list[str]:
+    """Return the lines that make the same change as a recipe's settings do.
+
+    Args:
+        changes: new values by dotted key, as in `Remedy.changes`. Keys that stand for nothing in a loop have
+            no line.
+    """
+    return [line for key, value in changes.items() if key in _LINES for line in _LINES[key](value)]
+
+
+def _head_rates(factors: Mapping[str, float]) -> Iterator[str]:
+    yield "optimizer = torch.optim.AdamW([  # or the optimizer that you have"
+    yield '    {"params": other_parameters, "lr": lr},'
+    for task, factor in factors.items():
+        yield f'    {{"params": {task}_head.parameters(), "lr": {factor:g} * lr}},'
+    yield "])"
+
+
+def _standardised(tasks: list[str]) -> Iterator[str]:
+    for task in tasks:
+        yield f"{task}_target = ({task}_target - mean) / std  # mean and std of its training targets"
+        yield f"{task}_answer = mean + std * {task}_output  # where you use what it says"
+    yield "# of classes: begin with the head's bias at the logarithms of their frequencies"
+
+
+def _balancer(method: Mapping[str, Any] | list[Mapping[str, Any]]) -> Iterator[str]:
+    if isinstance(method, Mapping) and method.get("kind") == "equal":
+        yield "sum(losses.values()).backward()  # no weights, no balancing"
+        return
+    if isinstance(method, Mapping):
+        settings = "".join(f", {key}={value!r}" for key, value in method.items() if key != "kind")
+        yield f"balancer = mtctl.Balancer({_quoted(method['kind'])}{settings})  # once, beside the optimizer"
+    else:
+        yield f"balancer = mtctl.Balancer({method!r})  # once, beside the optimizer"
+    yield "mtctl.balance(losses, balancer=balancer)  # in place of total.backward()"
+
+
+def _quoted(kind: str) -> str:
+    return f'"{kind}"'
+
+
+def _loss_factors(factors: Mapping[str, float]) -> Iterator[str]:
+    for task, factor in factors.items():
+        yield f'losses["{task}"] = {factor:g} * losses["{task}"]'
+
+
+def _rate(factor: float) -> Iterator[str]:
+    if factor != 1:
+        yield f"lr = {factor:g} * lr  # multiply every learning rate of your optimizer by {factor:g}"
+
+
+def _clip(norm: float | None) -> Iterator[str]:
+    if norm is not None:
+        yield (
+            f"torch.nn.utils.clip_grad_norm_(model.parameters(), {norm:g})  "
+            "# after backward(), before optimizer.step()"
+        )
+
+
+def _adam(lr: float | None) -> Iterator[str]:
+    if lr is not None:
+        yield f"optimizer = torch.optim.Adam(model.parameters(), lr={lr:g})"
+
+
+def _decay(decay: float | None) -> Iterator[str]:
+    if decay is not None:
+        yield f"optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay={decay:g})"
+
+
+def _dropout(on: bool) -> Iterator[str]:
+    if not on:
+        yield "for module in model.modules():  # before training"
+        yield "    if isinstance(module, torch.nn.Dropout):"
+        yield "        module.p = 0.0"
+
+
+_LINES: Final[Mapping[str, Callable[[Any], Iterator[str]]]] = {
+    "training.standardise": _standardised,
+    "training.loss_factor": _loss_factors,
+    "balancer": _balancer,
+    "training.lr_factor": _rate,
+    "training.adam": _adam,
+    "training.head_lr": _head_rates,
+    "training.weight_decay": _decay,
+    "training.dropout": _dropout,
+    "training.gradient_clip": _clip,
+}
+"""By the dotted key of a recipe."""
