@@ -18,6 +18,7 @@ from mtctl.diagnosis.report import (
     TaskState,
     Trial,
 )
+from mtctl.diagnosis.thresholds import MOST_OF_THE_GAIN, percent
 from mtctl.recipes.resolved import text as yaml_text
 from mtctl.screens.diagnose_tables import as_is_loss, bounds, cost, decimals, period, points, share
 from mtctl.screens.figures import number
@@ -207,7 +208,7 @@ def _remedy(diagnosis: Diagnosis, apply: str) -> Iterator[RenderableType]:
     yield Command(overrides_line(best.remedy.overrides))
     if apply:
         yield Command(apply)
-    yield from _code(diagnosis, best.remedy.changes)
+    yield from _code(diagnosis, (diagnosis.smallest or best).remedy.changes)
 
 
 def overrides_line(overrides: Iterable[str]) -> str:
@@ -251,6 +252,10 @@ def remedy_sentences(diagnosis: Diagnosis) -> Iterator[Sentence]:
             if (other := next(free, None)) is not None:
                 said = f"Without such a cost: {other.remedy.title}. {gain(diagnosis, other)}"
                 yield Sentence(said, "✔", "green")
+        if (part := diagnosis.smallest) is not None:
+            least = percent(MOST_OF_THE_GAIN)
+            said = f"Its smallest part with {least} of the gain: {part.remedy.title}. {gain(diagnosis, part)}"
+            yield Sentence(said, "✔", "green")
         return
     one = len(trials) + len(left) == 1
     said = f"{tried} remed{'y was' if one else 'ies were'} tried"

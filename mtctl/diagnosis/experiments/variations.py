@@ -77,7 +77,8 @@ def remedies(
     candidates = [*_of_any_problem(recipe, problem, task), *recipe.own_remedies(task)]
     candidates.sort(key=lambda remedy: (not remedy.documented, remedy.documented))
     described = [
-        (remedy, recipe.changes(*problem.applicable(*remedy.interventions))) for remedy in candidates
+        (remedy, _effective(recipe, recipe.changes(*problem.applicable(*remedy.interventions))))
+        for remedy in candidates
     ]
     usual = [
         Remedy(
@@ -90,6 +91,11 @@ def remedies(
     first = {revised[id(remedy)]: remedy for remedy in reversed([*usual, *cures])}
     first.pop(recipe_hash(recipe), None)
     return [remedy for remedy in (*cures, *usual) if first.get(revised[id(remedy)]) is remedy]
+
+
+def _effective(recipe: SupervisedRecipe, changes: Changes) -> Changes:
+    """Return changes without those that change nothing by themselves."""
+    return {key: value for key, value in changes.items() if recipe.revised({key: value}) != recipe}
 
 
 def _cure(finding: Finding) -> Remedy:
