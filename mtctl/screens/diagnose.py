@@ -202,7 +202,7 @@ def _not_checked(diagnosis: Diagnosis, *, short: bool = False) -> Iterator[Rende
         more = f" and {len(names) - len(told)} more" if len(names) > len(told) else ""
         yield Sentence(f"{', '.join(told)}{more}{f': {reason}' if reason else ''}", "–", "dim")
     if short and len(reasons) > _SHOWN_REASONS:
-        yield Sentence("and more", "–", "dim")
+        yield Sentence("and more: `-v` shows all", "–", "dim")
 
 
 def _notes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
