@@ -138,7 +138,7 @@ def compared(choice: Choice, read: SummaryReader | None = None) -> Comparison:
 
     gc.freeze()  # what was imported stays: no need to look through it again and again while records are read
     try:
-        return comparison.compare(
+        made = comparison.compare(
             choice.paths,
             choice.baseline,
             allow_mismatch=choice.allow_mismatch,
@@ -152,3 +152,9 @@ def compared(choice: Choice, read: SummaryReader | None = None) -> Comparison:
     except mismatch.MismatchError as error:
         err().print(mismatch_table(error.mismatches), crop=False)
         raise
+    if choice.threshold is not None and not any(method.reaching for method in made.methods):
+        raise MtctlError(
+            "--threshold has no effect: no run was evaluated during training",
+            hint="leave it out, or train with `-o evaluation.every=N`",
+        )
+    return made

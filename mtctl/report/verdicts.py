@@ -10,8 +10,9 @@ from mtctl.analysis.methods import ComparedMethod, Difference
 from mtctl.report.content import Report
 from mtctl.report.markup import Child, Markup, element
 from mtctl.report.tables import figure, name, table
-from mtctl.screens.compare import mismatch_table, p_value
+from mtctl.screens.compare import mismatch_table
 from mtctl.screens.figures import NOTHING, estimate_text, interval, number
+from mtctl.screens.verdict import p_value
 
 _KINDS: Final = {
     "baseline": ("●", "baseline"),
