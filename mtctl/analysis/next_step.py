@@ -1,4 +1,4 @@
-"""What to do after a comparison: the command that would tell most."""
+"""What to do after a training or a comparison: the command that would tell most."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Final
 from mtctl.analysis.bootstrap import FEWEST_SEEDS
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.methods import ComparedMethod
-from mtctl.analysis.scores import DEFAULT_RESULTS, may_be_trained
+from mtctl.analysis.scores import may_be_trained
 from mtctl.engine import layout
-from mtctl.history.runs import read_run
+from mtctl.history.formats import Run
+from mtctl.history.runs import find_runs, read_run
 from mtctl.text import command_line
 
 _MOST_SEEDS: Final = 20
@@ -32,6 +33,21 @@ def next_step(comparison: Comparison, paths: Iterable[Path]) -> str:
     return next(_more_seeds(comparison), command_line(["mtctl", "report", *map(str, paths)]))
 
 
+def after_training(run: Run) -> str:
+    """Return a command: compare with what was trained on the same tasks, else look at what it learned."""
+    root = run.path.parent.parent
+    others = [read_run(path) for path in find_runs([root], may_be_none=True)]
+    alike = [other for other in others if other.definition_hash == run.definition_hash]
+    if sum(other.status == "completed" for other in alike) > 1:
+        folders = dict.fromkeys(str(other.path.parent) for other in alike)
+        return command_line(["mtctl", "compare", *([str(root)] if len(alike) == len(others) else folders)])
+    if run.is_played:
+        return command_line(["mtctl", "eval", str(run.path), "--render", "human"])
+    if (run.path / layout.CHECKPOINTS / f"{layout.BEST}.pt").is_file():
+        return command_line(["mtctl", "eval", str(run.path), "--checkpoint", layout.BEST])
+    return command_line(["mtctl", "diagnose", str(run.path)])
+
+
 def _more_seeds(comparison: Comparison) -> Iterator[str]:
     """Yield what would decide each method that is undecided, the best average first."""
     baseline = next(each for each in comparison.methods if each.label == comparison.baseline)
@@ -50,7 +66,7 @@ def _more_seeds(comparison: Comparison) -> Iterator[str]:
         first = max(*baseline.seeds, *method.seeds) + 1
         seeds = f"{first}..{first + wanted - difference.common_seeds - 1}"
         recipes = [recipe for _, recipe in filter(None, places)]
-        elsewhere = [] if roots == {DEFAULT_RESULTS} else ["--results-dir", *map(str, roots)]
+        elsewhere = [] if roots == {layout.results_root()} else ["--results-dir", *map(str, roots)]
         yield command_line(["mtctl", "train", *map(str, recipes), "--seeds", seeds, *elsewhere])
 
 

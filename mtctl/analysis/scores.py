@@ -20,7 +20,6 @@ from mtctl.history.summary import SummaryReader, TrainingSummary, recorded_summa
 from mtctl.statistics import mean_of
 from mtctl.text import command_line
 
-DEFAULT_RESULTS = Path("results")
 Usable = TypeVar("Usable")
 
 
@@ -209,7 +208,7 @@ def resuming(run: Run) -> str | None:
     if trained or not may_be_trained(run):
         return None
     words = ["mtctl", "train", str(run.path / layout.RECIPE), "--seed", str(run.seed)]
-    if root != DEFAULT_RESULTS:
+    if root != layout.results_root():
         words += ["--results-dir", str(root)]
     return command_line([*words, "--resume"])
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtctl.engine import layout
 from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ Paths = Annotated[
     list[Path],
     typer.Argument(
         metavar="PATH",
+        envvar=layout.RESULTS_VARIABLE,
         help="Run directories, or folders of them, such as results/*.",
         show_default=False,
     ),

@@ -18,8 +18,8 @@ from mtctl.screens.tables import Column, StackedTable
 from mtctl.screens.verdict import verdict_table
 from mtctl.text import show_text
 
-_WIDEST_NAME = 30
-"""Cells of a method's name that are not broken."""
+_WIDEST_NAME = 22
+"""Cells of a name that are not broken: then the verdict fits beside its figures into 80 columns."""
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[StackedTable]:
