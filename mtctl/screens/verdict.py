@@ -79,7 +79,8 @@ def verdict_table(comparison: Comparison, names: Column) -> StackedTable:
     """Return averages, differences to the baseline and verdicts."""
     methods = comparison.methods
     differences = [method.difference for method in methods]
-    tested = any(each is not None and each.adjusted is not None for each in differences)
+    adjusted = [None if each is None else each.adjusted for each in differences]
+    tested = any(p is not None for p in adjusted)
     title = f"Average {comparison.score.name}, and the difference to {comparison.baseline} paired by seed"
     return StackedTable(
         f"{title}: ± 95 % interval, p by Holm's method" if tested else title,
@@ -88,14 +89,17 @@ def verdict_table(comparison: Comparison, names: Column) -> StackedTable:
             Column("seeds", (f"{len(method.seeds):,}" for method in methods)),
             Column("average", estimates([method.average for method in methods])),
             Column("difference", estimates(_estimates(differences), sign=True)),
-            *([Column("p", (p_value(each and each.adjusted) for each in differences))] if tested else []),
+            *([Column("p", map(p_value, adjusted))] if tested else []),
             Column("verdict", map(verdict_word, methods), text=True),
         ],
     )
 
 
 def _estimates(differences: Sequence[Difference | None]) -> list[Estimate | None]:
-    return [each and Estimate(each.common_seeds, each.mean, None, each.interval) for each in differences]
+    return [
+        None if each is None else Estimate(each.common_seeds, each.mean, None, each.interval)
+        for each in differences
+    ]
 
 
 def p_value(value: float | None) -> str:

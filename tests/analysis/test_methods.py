@@ -91,7 +91,7 @@ def test_what_too_few_seeds_cannot_tell_is_left_out(tmp_path: Path, seeds: int) 
     assert {name: each.interval for name, each in method.aggregates.items()} == dict.fromkeys(
         ("mean", "median", "iqm")
     )
-    assert method.improvement is method.relative_change is None
+    assert (method.improvement, method.relative_change) == (None, None)
     assert method.difference is not None
     assert (method.difference.p_value is None) == (seeds == 1)
     notes = compare([tmp_path]).notes

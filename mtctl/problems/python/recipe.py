@@ -68,6 +68,7 @@ class PythonRecipe(SupervisedRecipe):
     problem: PythonProblem
     training: PythonTraining = PythonTraining()
     balancer: MethodOrChain
+    """How the tasks are balanced: one method, or a list of several that are applied in turn."""
     checkpoints: Checkpoints = Checkpoints(every=1)
     monitor: Monitor = Monitor(every=32)
 
