@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.methods import ComparedMethod
 from mtctl.analysis.scores import may_be_trained
 from mtctl.engine import layout
+from mtctl.errors import MtctlError
 from mtctl.history.formats import Run
 from mtctl.history.runs import find_runs, read_run
 from mtctl.text import command_line
@@ -36,7 +38,7 @@ def next_step(comparison: Comparison, paths: Iterable[Path]) -> str:
 def after_training(run: Run) -> str:
     """Return a command: compare with what was trained on the same tasks, else look at what it learned."""
     root = run.path.parent.parent
-    others = [read_run(path) for path in find_runs([root], may_be_none=True)]
+    others = list(_readable([root]))
     alike = [other for other in others if other.definition_hash == run.definition_hash]
     if sum(other.status == "completed" for other in alike) > 1:
         folders = dict.fromkeys(str(other.path.parent) for other in alike)
@@ -46,6 +48,13 @@ def after_training(run: Run) -> str:
     if (run.path / layout.CHECKPOINTS / f"{layout.BEST}.pt").is_file():
         return command_line(["mtctl", "eval", str(run.path), "--checkpoint", layout.BEST])
     return command_line(["mtctl", "diagnose", str(run.path)])
+
+
+def _readable(paths: Iterable[Path]) -> Iterator[Run]:
+    """Yield the runs that can be read: a corrupt neighbour is no fault of what was trained."""
+    for path in find_runs(paths, may_be_none=True):
+        with suppress(MtctlError):
+            yield read_run(path)
 
 
 def _more_seeds(comparison: Comparison) -> Iterator[str]:

@@ -17,6 +17,7 @@ from mtctl.engine.files import explained
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.launch.launcher import follow
 from mtctl.engine.launch.local import LocalLauncher
+from mtctl.engine.launch.queue import queue
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.result import Note, RunResult
 from mtctl.engine.run import execute
@@ -141,7 +142,8 @@ def train_many(
     runs = [Launched(spec, launcher.submit(spec)) for spec in specs]
     view = SeveralTrained(runs, quiet=quiet)
     # The third request is raised, once all have ended.
-    with suppress(KeyboardInterrupt), stop_on_signals(answer) as stop, view:
+    announced = queue(results_dir, [spec.directory for spec in specs])
+    with suppress(KeyboardInterrupt), stop_on_signals(answer) as stop, announced, view:
         follow(launcher, view.handles, view.look, stop)
     states = {run.spec.label: run.handle.state for run in runs}
     stopped = stop() > 0 and set(states.values()) != {"completed"}

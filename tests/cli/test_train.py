@@ -16,6 +16,7 @@ from mtctl.errors import MtctlError
 from mtctl.recipes.loading import dump, load
 from tests.cli.conftest import Command
 from tests.engine.runs import SHORT, WINDOWS, StopAfter, recipe, run_json, train, tree
+from tests.history.runs_factory import write_run
 
 SMALL = [word for override in SHORT for word in ("-o", override)]
 ONE = [*SMALL, "-o", "problem.episodes_per_task=1"]
@@ -279,7 +280,7 @@ def test_quiet_says_some_thirty_lines(mtctl: Command) -> None:
     ]
     result = mtctl("train", "equal_blind", *SMALL, *long, "-o", "evaluation.every=0", "-q")
     assert (result.code, result.out) == (0, "")
-    *lines, done, following = result.err.splitlines()
+    *lines, done, _ = result.err.splitlines()
     assert [line.split()[1] for line in lines] == [f"{episode}/50" for episode in range(2, 51, 2)]
     assert lines[-1].startswith("episode 50/50  heavy ")
     assert "ε 0.8" in lines[-1]
@@ -337,7 +338,9 @@ def test_after_several_runs_the_next_step_compares_those_of_the_same_tasks(
     mtctl("train", windows, "-q")
     result = mtctl("train", windows, "-q", "--balancer", "uncertainty")
     assert result.err.endswith("next: `mtctl compare mine`\n")
-    assert mtctl("compare").out.startswith("? no verdict against small: small_uncertainty")
+    assert mtctl("compare").out.startswith("? no verdict against small_windows: small_windows_uncertainty")
+    write_run(Path("mine"), "corrupt")
+    Path("mine/corrupt/seed0/run.json").write_text("{")
     result = mtctl("train", windows, "-q", "-o", "name=other", "-o", "problem.tasks=[type]")
     assert result.err.endswith("next: `mtctl eval mine/other/seed0 --checkpoint best`\n")
 

@@ -6,6 +6,8 @@ import pytest
 
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.pcgrad import PCGrad
+from mtctl.errors import MtctlError
+from mtctl.recipes.loading import load
 from tests.recipes.samples import MINIMAL, Refusal, Write, lander
 
 
@@ -155,9 +157,8 @@ def test_every_wrong_argument_is_reported(refusal: Refusal) -> None:
 
 
 def test_a_part_may_be_named_by_its_kind() -> None:
-    assert load("windows_fixed", ["balancer=uncertainty"]) == load(
-        "windows_fixed", ["balancer={kind: uncertainty}"]
-    )
+    named = load("windows_fixed", ["balancer=uncertainty"])
+    assert named == load("windows_fixed", ["balancer={kind: uncertainty}"])
     with_lr = load("windows_fixed", ["balancer.lr=0.5", "balancer=uncertainty"])
     assert with_lr == load("windows_fixed", ["balancer={kind: uncertainty, lr: 0.5}"])
     with pytest.raises(MtctlError, match="did you mean `uncertainty`"):
