@@ -32,6 +32,8 @@ _HEIGHT = 3.2
 _COLOURS = 10
 """Colours that are told apart at a glance; more methods take theirs from a continuous scale."""
 _THRESHOLDS = 101
+_MARKED = 10
+"""A curve of fewer points has a mark at each: of one, nothing else can be seen."""
 _DECADES = 100
 """Ratio of weights from which on their scale is logarithmic: on a linear one, the small ones all lie on 0."""
 
@@ -211,7 +213,8 @@ def _panels(count: int, *, width: float = _WIDTH, height: float = _HEIGHT) -> tu
 def _lines(axis: Axes, curves: Mapping[str, Curve | None]) -> None:
     for (label, curve), colour in zip(curves.items(), _colours(len(curves)), strict=True):
         if curve is not None:
-            axis.plot(curve.units, curve.mean, color=colour, label=label)
+            mark = "." if len(curve.units) < _MARKED else ""
+            axis.plot(curve.units, curve.mean, color=colour, marker=mark, label=label)
             if curve.low is not None and curve.high is not None:
                 axis.fill_between(curve.units, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
     means = np.concatenate([curve.mean for curve in curves.values() if curve is not None] or [np.zeros(1)])

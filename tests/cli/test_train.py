@@ -350,6 +350,13 @@ def test_json_of_a_windows_run(mtctl: Command, windows: Path) -> None:
     assert (run["unit"], run["item"], run["budget"]["environment_steps"]) == ("epoch", "window", None)
 
 
+def test_more_windows_than_there_are_is_an_error(mtctl: Command, windows: Path) -> None:
+    mtctl("train", windows, "-q")
+    says = "9 windows of each task were asked for, and there are 8"
+    assert_refused(mtctl, "eval", "results/small_windows", "--windows", 9, says=says, hint="at most")
+    assert mtctl("eval", "results/small_windows", "--windows", 8, "-q").code == 0
+
+
 def test_json_of_a_dry_run(mtctl: Command, windows: Path) -> None:
     result = mtctl("train", windows, "equal_blind", "--seeds", 2, "--dry-run", "--json")
     assert result.code == 0
