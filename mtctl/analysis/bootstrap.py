@@ -21,6 +21,8 @@ from mtctl.statistics import LEVEL, Interval
 Array: TypeAlias = NDArray[np.float64]
 RESAMPLES = 2_000
 """Ends of an interval then move by one or two hundredths of its width from one generator to another."""
+FEWEST_SEEDS = 3
+"""Below, resamples of two values are three different ones, and their interval describes nothing."""
 _TRIMMED = 0.25
 _ENDS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
 
@@ -58,16 +60,21 @@ def bootstrap_interval(
         resamples: how many.
 
     Returns:
-        The interval; None for one seed, of which none can be had.
+        The interval; None below `FEWEST_SEEDS`.
     """
     drawn = resampled(scores, seed, resamples)
     return None if drawn is None else percentile_interval(statistic(drawn))
 
 
 def resampled(scores: Array, seed: int, resamples: int = RESAMPLES) -> Array | None:
-    """Return stratified resamples of scores [seeds, tasks]: [resamples, seeds, tasks]; None for one seed."""
+    """Return stratified resamples of scores [seeds, tasks]: [resamples, seeds, tasks].
+
+    None below `FEWEST_SEEDS`.
+    """
     seeds, tasks = scores.shape
-    return None if seeds == 1 else scores[_draws(seed, resamples, seeds, tasks), np.arange(tasks)]
+    if seeds < FEWEST_SEEDS:
+        return None
+    return scores[_draws(seed, resamples, seeds, tasks), np.arange(tasks)]
 
 
 def percentile_interval(values: Array) -> Interval:
@@ -100,9 +107,9 @@ def improvement_interval(
         resamples: how many.
 
     Returns:
-        The interval; None where one of the two has one seed.
+        The interval; None where one of the two has fewer than `FEWEST_SEEDS`.
     """
-    if min(len(method), len(reference)) == 1:
+    if min(len(method), len(reference)) < FEWEST_SEEDS:
         return None
     wins = _wins(method, reference).transpose(2, 0, 1)
     own, others = _counts(seed, resamples, (len(method), len(reference)), method.shape[1])
@@ -122,12 +129,12 @@ def performance_profile(
         resamples: how many.
 
     Returns:
-        Shares [K], and the interval's ends [2, K]; None instead of these for one seed.
+        Shares [K], and the interval's ends [2, K]; None instead of these below `FEWEST_SEEDS`.
     """
     above = (scores[:, :, None] > thresholds).astype(np.float64)
     shares = above.mean((0, 1))
     seeds, tasks = scores.shape
-    if seeds == 1:
+    if seeds < FEWEST_SEEDS:
         return shares, None
     (counts,) = _counts(seed, resamples, (seeds,), tasks)
     return shares, np.quantile((counts @ above.transpose(1, 0, 2) / seeds).mean(0), _ENDS, axis=0)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mtctl.analysis.comparison import Comparison
-from mtctl.analysis.evaluation import Outcomes
+from mtctl.analysis.evaluation import Outcomes, TaskSummary
 from mtctl.analysis.methods import Aggregate, ComparedMethod
 from mtctl.analysis.selection import Rescored, Selection
 from mtctl.statistics import Estimate, Interval
@@ -132,6 +132,11 @@ def estimate_entry(estimate: Estimate | None) -> dict[str, float | None]:
     if estimate is None:
         return {**dict.fromkeys(("n", "mean", "sd")), **_interval(None)}
     return {"n": estimate.n, "mean": estimate.mean, "sd": estimate.sd, **_interval(estimate.interval)}
+
+
+def success_entry(task: TaskSummary) -> dict[str, Any]:
+    """Return a task's success rate with its interval; nulls where there is no threshold of success."""
+    return {"success_rate": task.outcomes.success_rate, "success_interval": _interval(task.success)}
 
 
 def selection_entry(selection: Selection) -> dict[str, Any]:

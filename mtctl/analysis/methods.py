@@ -36,7 +36,7 @@ class TaskScore:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """A figure over seeds and tasks, and its stratified bootstrap interval; None for one seed."""
+    """A figure over seeds and tasks, and its stratified bootstrap interval; None below three seeds."""
 
     value: float
     interval: Interval | None
@@ -68,6 +68,11 @@ class Difference:
         """Say whether the difference is more than chance, all methods taken together."""
         return self.adjusted is not None and self.adjusted <= 1 - LEVEL
 
+    @property
+    def seeds_wanted(self) -> int | None:
+        """Return `seeds_needed`, but more than there are: a small sample may have been lucky."""
+        return None if self.seeds_needed is None else max(self.seeds_needed, self.common_seeds + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class ComparedMethod:
@@ -85,9 +90,10 @@ class ComparedMethod:
         aggregates: mean, median and interquartile mean ("iqm") over seeds and tasks.
         rank: mean over tasks of the method's place by mean score: 1 is best, ties share their mean place.
         relative_change: Δm, the mean over tasks of the change relative to the baseline, in per cent, positive
-            for better; None for the baseline, and where the baseline scores 0 on a task.
+            for better; None for the baseline, where the baseline's score on a task is not positive, and where
+            either has fewer than three seeds.
         improvement: the chance that a run of it scores higher than one of the baseline, over tasks; None for
-            the baseline itself.
+            the baseline itself, and where either has fewer than three seeds.
         outcomes: what became of the items of all tasks and seeds.
         spending: mean budget per run.
         parameters: trainable numbers.
@@ -163,6 +169,8 @@ def _method(
 ) -> ComparedMethod:
     first, averages, matrix = group.runs[0].run, group.averages(), _matrix(group)
     drawn = bootstrap.resampled(matrix, seed)
+    seeds = min(len(group.runs), len(reference.runs))
+    compared = group is not reference and seeds >= bootstrap.FEWEST_SEEDS
     tasks = {task: TaskScore(estimate(group.scores(task)), group.outcomes(task)) for task in group.tasks}
     return ComparedMethod(
         label=group.label,
@@ -181,10 +189,10 @@ def _method(
             for name, statistic in AGGREGATES.items()
         },
         rank=rank,
-        relative_change=None
-        if group is reference
-        else relative_change(_means(group), _means(reference), higher_is_better=_higher(reference)),
-        improvement=None if group is reference else _improvement(matrix, reference, seed),
+        relative_change=relative_change(_means(group), _means(reference), higher_is_better=_higher(reference))
+        if compared
+        else None,
+        improvement=_improvement(matrix, reference, seed) if compared else None,
         outcomes=merge_outcomes(task.outcomes for task in tasks.values()),
         spending=spending([entry.run for entry in group.runs], [entry.spent for entry in group.runs]),
         parameters=first.parameters,
@@ -213,7 +221,7 @@ def relative_change(
 ) -> float | None:
     """Return Δm in per cent: positive is better than the baseline.
 
-    Δm = 100/T · Σₜ s·(Mₜ − Bₜ)/|Bₜ|, s = 1 where higher is better and −1 elsewhere.
+    Δm = 100/T · Σₜ s·(Mₜ − Bₜ)/Bₜ, s = 1 where higher is better and −1 elsewhere.
 
     Args:
         method: Mₜ, mean scores by task.
@@ -221,16 +229,14 @@ def relative_change(
         higher_is_better: the score's direction.
 
     Returns:
-        The change; None if a Bₜ is 0, of which no change has a ratio.
+        The change; None unless every Bₜ is positive: of others, a ratio says nothing.
 
     Source: Maninis et al., "Attentive single-tasking of multiple tasks" (CVPR 2019), with their sign turned.
     """
-    if 0 in baseline:
+    if min(baseline) <= 0:
         return None
     sign = 1 if higher_is_better else -1
-    return (
-        100 * sign * mean_of([(own - base) / abs(base) for own, base in zip(method, baseline, strict=True)])
-    )
+    return 100 * sign * mean_of([(own - base) / base for own, base in zip(method, baseline, strict=True)])
 
 
 def mean_ranks(means: Sequence[Sequence[float]], *, higher_is_better: bool) -> list[float]:
@@ -298,7 +304,6 @@ def _verdict(difference: Difference | None, *, higher_is_better: bool) -> str:
         return f"{'one' if seeds else 'no common'} seed: no verdict"
     if difference.found:
         return "better" if (difference.mean > 0) == higher_is_better else "worse"
-    needed = difference.seeds_needed
-    # More seeds of a small sample may be enough by chance alone: never fewer than one more.
-    about = f"about {max(needed, seeds + 1):,}" if needed is not None else f"more than {MOST_SEEDS:,}"
+    wanted = difference.seeds_wanted
+    about = f"about {wanted:,}" if wanted is not None else f"more than {MOST_SEEDS:,}"
     return f"not distinguishable with {seeds} seeds, {about} would be needed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mtctl.analysis.bootstrap import FEWEST_SEEDS
 from mtctl.analysis.grouping import Group
 from mtctl.analysis.scores import ScoredRun, how_it_stopped
 from mtctl.engine import layout
@@ -33,7 +34,13 @@ def notes(
     yield from _namesakes(groups)
     yield from _unpaired(groups, baseline)
     yield from _small_baseline(groups, baseline)
-    few = [group.label for group in groups if 1 < len(group.runs) < FEW_SEEDS]
+    if too_few := [group.label for group in groups if len(group.runs) < FEWEST_SEEDS]:
+        beside = ", Δm and P(better)" if len(groups) > 1 else ""
+        yield (
+            f"bootstrap intervals{beside} are left out below {FEWEST_SEEDS} seeds, where they mean nothing: "
+            f"{', '.join(too_few)}"
+        )
+    few = [group.label for group in groups if FEWEST_SEEDS <= len(group.runs) < FEW_SEEDS]
     if few:
         yield (
             f"bootstrap intervals of fewer than {FEW_SEEDS} seeds are too narrow ({', '.join(few)}); "
@@ -54,10 +61,10 @@ def _partial(scored: Sequence[ScoredRun]) -> Iterator[str]:
 
 def _small_baseline(groups: Sequence[Group], baseline: Group) -> Iterator[str]:
     odd = [task for task in baseline.tasks if mean_of(baseline.scores(task)) <= 0]
-    if odd and len(groups) > 1:
+    if odd and sum(len(group.runs) >= FEWEST_SEEDS for group in groups) > 1:
         yield (
-            f"Δm divides by the size of {baseline.label}'s scores, which are not positive on "
-            f"{', '.join(odd)}: read the difference instead"
+            f"Δm is left out: it divides by the scores of {baseline.label}, which are not positive on "
+            f"{', '.join(odd)}"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 Drawing: TypeAlias = "Callable[[Comparison, Mapping[str, Trainings]], Figure | None]"
 FORMATS = ("png", "svg", "pdf")
 _DPI = 150
+_LEGEND_COLUMNS = 3
 _WIDTH = 4.2
 _HEIGHT = 3.2
 """Inches of one panel."""
 _COLOURS = 10
 """Colours that are told apart at a glance; more methods take theirs from a continuous scale."""
 _THRESHOLDS = 101
+_MARKED = 10
+"""A curve of fewer points has a mark at each: of one, nothing else can be seen."""
+_DECADES = 100
+"""Ratio of weights from which on their scale is logarithmic: on a linear one, the small ones all lie on 0."""
 
 
 def require_matplotlib() -> None:
@@ -147,10 +152,16 @@ def weights(comparison: Comparison, trainings: Mapping[str, Trainings]) -> Figur
     colours = dict(zip(comparison.tasks, _colours(len(comparison.tasks)), strict=True))
     for axis, (label, by_task) in zip(axes, known.items(), strict=True):
         for task, values in by_task.items():
-            x = (np.arange(len(values)) + 0.5) / len(values) * 100
-            axis.plot(x, values, color=colours[task], label=task)
-        axis.set(title=label, xlabel="training, %", ylabel="weight")
+            x, known_there = (np.arange(len(values)) + 0.5) / len(values) * 100, ~np.isnan(values)
+            axis.plot(x[known_there], values[known_there], ".-", color=colours[task], label=task)
+        axis.set(title=label, xlabel="training, %", ylabel="weight", yscale=_scale(by_task.values()))
     return _explained(figure, axes, "mean weights over seeds")
+
+
+def _scale(weights: Iterable[Array]) -> str:
+    values = np.concatenate(list(weights))
+    low, high = np.nanmin(values), np.nanmax(values)
+    return "log" if low > 0 and high >= _DECADES * low else "linear"
 
 
 def conflicts(comparison: Comparison, trainings: Mapping[str, Trainings]) -> Figure | None:
@@ -159,7 +170,7 @@ def conflicts(comparison: Comparison, trainings: Mapping[str, Trainings]) -> Fig
     if all(rates is None for rates in known):
         return None
     rates = np.array(list(map(_stretched, known)))
-    figure, (axis,) = _panels(1, width=1.5 * _WIDTH, height=1.2 + 0.3 * len(rates))
+    figure, (axis,) = _panels(1, width=1.5 * _WIDTH, height=1.2 + 0.4 * len(rates))
     image = axis.imshow(rates, aspect="auto", vmin=0, vmax=1, extent=(0, 100, len(rates) - 0.5, -0.5))
     axis.set_yticks(np.arange(len(rates)), list(trainings))
     axis.set(xlabel="training, %", title=f"conflicting pairs of {len(comparison.tasks)} tasks")
@@ -168,10 +179,12 @@ def conflicts(comparison: Comparison, trainings: Mapping[str, Trainings]) -> Fig
 
 
 def _stretched(rates: Array | None) -> Array:
-    """Return rates of any number of stretches as the cells of a row."""
+    """Return rates of any number of stretches as the cells of a row; gaps have their neighbour's."""
     if rates is None:
         return np.full(MOST_STRETCHES, np.nan)
-    cells: Array = rates[np.arange(MOST_STRETCHES) * len(rates) // MOST_STRETCHES]
+    measured = np.flatnonzero(~np.isnan(rates))
+    wanted = np.arange(MOST_STRETCHES) * len(rates) // MOST_STRETCHES
+    cells: Array = rates[measured[np.abs(wanted[:, None] - measured).argmin(1)]]
     return cells
 
 
@@ -200,19 +213,25 @@ def _panels(count: int, *, width: float = _WIDTH, height: float = _HEIGHT) -> tu
 def _lines(axis: Axes, curves: Mapping[str, Curve | None]) -> None:
     for (label, curve), colour in zip(curves.items(), _colours(len(curves)), strict=True):
         if curve is not None:
-            axis.plot(curve.units, curve.mean, color=colour, label=label)
+            mark = "." if len(curve.units) < _MARKED else ""
+            axis.plot(curve.units, curve.mean, color=colour, marker=mark, label=label)
             if curve.low is not None and curve.high is not None:
                 axis.fill_between(curve.units, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
+    means = np.concatenate([curve.mean for curve in curves.values() if curve is not None] or [np.zeros(1)])
+    room = np.ptp(means) / 2
+    low, high = axis.get_ylim()
+    if room:  # wide intervals do not flatten the curves
+        axis.set_ylim(max(low, means.min() - room), min(high, means.max() + room))
 
 
 def _explained(figure: Figure, axes: Sequence[Axes], title: str) -> Figure:
-    """Add a title, and one legend beside all panels."""
+    """Add a title, and one legend below all panels."""
     entries: dict[str, Artist] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     figure.suptitle(title)
-    figure.legend(list(entries.values()), list(entries), loc="outside right upper")
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=_LEGEND_COLUMNS)
     return figure
 
 

@@ -20,7 +20,6 @@ from mtctl.history.summary import SummaryReader, TrainingSummary, recorded_summa
 from mtctl.statistics import mean_of
 from mtctl.text import command_line
 
-_DEFAULT_RESULTS = Path("results")
 Usable = TypeVar("Usable")
 
 
@@ -206,14 +205,19 @@ def resuming(run: Run) -> str | None:
     """
     root, state = run.path.parent.parent, holder(run.path).state
     trained = state == "held" or (state == "unknown" and run.status == "running")
-    if (
-        run.schema_number != layout.SCHEMA
-        or run.is_loop
-        or trained
-        or run.path.absolute().parts[-2:] != (run.name, f"seed{run.seed}")
-    ):
+    if trained or not may_be_trained(run):
         return None
     words = ["mtctl", "train", str(run.path / layout.RECIPE), "--seed", str(run.seed)]
-    if root != _DEFAULT_RESULTS:
+    if root != layout.results_root():
         words += ["--results-dir", str(root)]
     return command_line([*words, "--resume"])
+
+
+def may_be_trained(run: Run) -> bool:
+    """Say whether `mtctl train` writes runs of this recipe beside it.
+
+    Not where it lies elsewhere than training would look for it, nor where an earlier version or a loop of
+    one's own wrote it.
+    """
+    in_its_place = run.path.absolute().parts[-2:] == (run.name, f"seed{run.seed}")
+    return run.schema_number == layout.SCHEMA and not run.is_loop and in_its_place

@@ -51,7 +51,6 @@ app = typer.Typer(
     help="Find out why one task of a multi-task model does not learn, train the cure, prove the difference.",
     epilog="A RECIPE is a path, the name of a built-in recipe (see `mtctl recipes list`), or "
     "FILE.py:FUNCTION, which builds a model of your own.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -68,7 +67,7 @@ app.add_typer(recipes.app, name="recipes", rich_help_panel="Set up")
 
 @app.callback(invoke_without_command=True)
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[bool, typer.Option("-V", "--version", help="Print the version and exit.")] = False,
     verbose: Annotated[
         bool, typer.Option(*VERBOSE, help="Show the traceback of an error; works after a verb too.")
     ] = False,

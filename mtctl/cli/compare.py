@@ -71,6 +71,10 @@ def compare(
     form = _form(json=as_json, csv=as_csv, markdown=as_markdown, latex=as_latex)
     if plot is not None:
         _require_plots(plot)
+    elif plot_format:
+        raise MtctlError("--plot-format has no effect without --plot", hint="add --plot DIR")
+    if reference is not None and form == "csv":
+        raise MtctlError("--reference has no effect with --csv, whose lines are methods that were measured")
     choice = comparing.Choice(
         paths, baseline, match, include_partial, allow_mismatch, threshold, bootstrap_seed, checkpoint
     )
@@ -79,6 +83,11 @@ def compare(
     _tell(comparison, form, published=reference is not None)
     if plot is not None:
         _plot(comparison, plot, plot_format or [PlotFormat.PNG])
+    if form is None:
+        from mtctl.analysis.next_step import next_step
+        from mtctl.terminal.console import err
+
+        err().print(f"next: `{next_step(comparison, paths)}`", soft_wrap=True)
 
 
 def _wait(paths: list[Path], interval: float | None, *, watch: bool) -> None:
@@ -130,6 +139,7 @@ def _print(comparison: Comparison, study: Published | None, form: str | None) ->
     from mtctl.screens.compare_training import published_table
     from mtctl.screens.latex import latex
     from mtctl.screens.tables import markdown
+    from mtctl.screens.verdict import verdict_sentences
     from mtctl.terminal.console import out, write, write_json
 
     if form == "json":
@@ -145,8 +155,9 @@ def _print(comparison: Comparison, study: Published | None, form: str | None) ->
         form_of = markdown if form == "markdown" else latex
         write("\n".join(map(form_of, tables)))
         return
-    for number, table in enumerate(tables):
-        out().print(*([""] if number else []), table, sep="\n", crop=False)
+    out().print(*verdict_sentences(comparison), sep="\n")
+    for table in tables:
+        out().print("", table, sep="\n", crop=False)
 
 
 def _require_plots(folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtctl.engine import layout
 from mtctl.errors import MtctlError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ Paths = Annotated[
     list[Path],
     typer.Argument(
         metavar="PATH",
+        envvar=layout.RESULTS_VARIABLE,
         help="Run directories, or folders of them, such as results/*.",
         show_default=False,
     ),
@@ -138,7 +140,7 @@ def compared(choice: Choice, read: SummaryReader | None = None) -> Comparison:
 
     gc.freeze()  # what was imported stays: no need to look through it again and again while records are read
     try:
-        return comparison.compare(
+        made = comparison.compare(
             choice.paths,
             choice.baseline,
             allow_mismatch=choice.allow_mismatch,
@@ -152,3 +154,9 @@ def compared(choice: Choice, read: SummaryReader | None = None) -> Comparison:
     except mismatch.MismatchError as error:
         err().print(mismatch_table(error.mismatches), crop=False)
         raise
+    if choice.threshold is not None and not any(method.reaching for method in made.methods):
+        raise MtctlError(
+            "--threshold has no effect: no run was evaluated during training",
+            hint="leave it out, or train with `-o evaluation.every=N`",
+        )
+    return made

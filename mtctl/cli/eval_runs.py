@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mtctl.analysis.export import estimate_entry, selection_entry
+from mtctl.analysis.evaluation import summarise
+from mtctl.analysis.export import estimate_entry, selection_entry, success_entry
 from mtctl.analysis.grouping import method_labels
 from mtctl.analysis.scores import how_it_stopped, resuming
 from mtctl.analysis.selection import Selection, Unknown, mean_bias, read_selection
@@ -79,7 +80,7 @@ def _tell(results: Results, runs: int, stop: Stop, *, as_json: bool) -> int:
             if selection is not None:
                 print_selection(run, selection)
         known = {"selection": selection and selection_entry(selection)} if _is_best(spec) else {}
-        entries.append({"run": str(run.path), **result.evaluation, **known})
+        entries.append(_entry(run, result.evaluation) | known)
     if stop() and len(entries) + len(failures) < runs:
         err().print(f"stopped; {len(entries)} of {runs} runs have been evaluated", soft_wrap=True)
         return int(ExitCode.INTERRUPTED)
@@ -96,6 +97,17 @@ def _tell(results: Results, runs: int, stop: Stop, *, as_json: bool) -> int:
         err().print(text, style="red", soft_wrap=True)
     codes = {error.code for _, error in failures}
     return int(ExitCode.OK if not codes else ExitCode.USAGE if codes == {ExitCode.USAGE} else ExitCode.FAILED)
+
+
+def _entry(run: Run, document: dict[str, Any]) -> dict[str, Any]:
+    """Return an evaluation with what the screen shows of it: means, intervals, success rates."""
+    summary = summarise(Evaluation.model_validate(document), run.score)
+    tasks = {
+        row.task: {**document["tasks"][row.task], **estimate_entry(row.scores), **success_entry(row)}
+        for row in summary.tasks
+    }
+    average = {"mean": summary.average, "success_rate": summary.outcomes.success_rate}
+    return {"run": str(run.path), **document, "tasks": tasks, "average": average}
 
 
 def _error_of(run: Run, result: RunResult) -> RunError:

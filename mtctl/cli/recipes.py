@@ -127,10 +127,11 @@ def copy(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The new file, or a directory for it.")],
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
-    """Copy a recipe into a file of your own that depends on no other file."""
+    """Copy a recipe into a file of your own that depends on no other file: every key with what it means."""
     from mtctl.recipes import builtin
+    from mtctl.recipes.commented import commented
     from mtctl.recipes.direct import recipe_file
-    from mtctl.recipes.loading import dump, load
+    from mtctl.recipes.loading import load
     from mtctl.yaml.sources import read
 
     original = recipe_file(recipe)
@@ -138,8 +139,7 @@ def copy(
     _require_free(target, force=force)
     own_command = command_line(["mtctl", "train", str(target)])
     lines = (_TRAINS.sub(lambda _: own_command, line) for line in builtin.header(read(original).text))
-    head = "".join(f"# {show_text(line)}".rstrip() + "\n" for line in lines)
-    _write(target, f"{head}\n{dump(load(original))}".lstrip())
+    _write(target, commented(load(original), map(show_text, lines)))
     err().print("hint: also change its `name:`, which is the folder of the results", soft_wrap=True)
 
 
@@ -175,7 +175,7 @@ def init(
     _require_free(target, force=force)
     commands = [command_line(["mtctl", verb, str(target)]) for verb in ("diagnose", "train")]
     others = ["  mtctl recipes list --methods", "  mtctl recipes check " + command_line([str(target)])]
-    head = [f"Trains what {function} builds.", "", *(f"  {command}" for command in commands), *others, ""]
+    head = [f"Trains what {function} builds.", "", *(f"  {command}" for command in commands), *others]
     _write(target, commented(completed(recipe), [show_text(line) for line in head]))
     err().print(f"next: `{commands[0]}` or `{commands[1]}`", soft_wrap=True)
 

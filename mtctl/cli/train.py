@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtctl.cli.code import completed
+from mtctl.engine import layout
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.terminal.console import err, write
+from mtctl.terminal.console import err, write, write_json
 
 if TYPE_CHECKING:
     from mtctl.problems.recipe import Recipe
@@ -48,7 +49,10 @@ def train(
         int, typer.Option("-j", "--jobs", metavar="N", min=1, help="How many runs are trained in parallel.")
     ] = 1,
     results_dir: Annotated[
-        Path, typer.Option(metavar="DIR", help="Write run directories into this folder.")
+        Path,
+        typer.Option(
+            metavar="DIR", envvar=layout.RESULTS_VARIABLE, help="Write run directories into this folder."
+        ),
     ] = Path("results"),
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue runs that stopped, or train finished runs for longer.")
@@ -78,7 +82,7 @@ def train(
         if doubts := doubt(recipe):
             err().print(f"warning: {doubts}", style="yellow", soft_wrap=True)
     if dry_run:
-        return _dry_run(loaded, numbers, results_dir)
+        return _dry_run(loaded, numbers, results_dir, as_json=as_json)
     from mtctl.cli.train_runs import train_many, train_one
     from mtctl.engine.spec import RunSpec
 
@@ -136,7 +140,7 @@ def _refuse_same_names(recipes: list[Recipe]) -> None:
             )
 
 
-def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
+def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path, *, as_json: bool) -> int:
     from mtctl.balancing.chain import Chain, learned_parameters
     from mtctl.engine.processor import use_one_thread
     from mtctl.measuring.calibrate import seconds_per_run
@@ -145,20 +149,36 @@ def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path) -> int:
     from mtctl.screens.figures import duration
 
     use_one_thread()
-    for recipe in recipes:
-        write(dump(recipe))
+    console, plans = err(), []
+    for place, recipe in enumerate(recipes):
+        if not as_json:
+            write(("---\n" if place else "") + dump(recipe))
         problem = build_problem(recipe, seeds[0])
-        count = problem.parameter_count()
+        count, samples = problem.parameter_count(), problem.budget()["samples_per_update"]
         learned = learned_parameters(Chain(recipe.chain), len(problem.tasks))
         low, high = seconds_per_run(recipe)
-        console = err()
+        directories = [str(results_dir / recipe.name / f"seed{seed}") for seed in seeds]
+        if as_json:
+            parameters = {"total": count.total + learned, "shared": count.shared, "balancer": learned}
+            plans.append(
+                {
+                    "recipe": recipe.model_dump(mode="json"),
+                    "parameters": parameters,
+                    "samples_per_update": samples,
+                    "seconds_per_run": {"low": low, "high": high},
+                    "directories": directories,
+                }
+            )
+            continue
         console.print(
             f"parameters   {count.total + learned:,} ({count.shared:,} shared, {learned} of the balancer)"
         )
-        console.print(f"samples      {problem.budget()['samples_per_update']} per update")
+        console.print(f"samples      {samples} per update")
         console.print(
             f"time         {duration(low)} to {duration(high)} per run on this machine (measured just now)"
         )
-        for seed in seeds:
-            console.print(f"would write  {results_dir / recipe.name / f'seed{seed}'}", soft_wrap=True)
+        for directory in directories:
+            console.print(f"would write  {directory}", soft_wrap=True)
+    if as_json:
+        write_json({"schema": 1, "plans": plans})
     return int(ExitCode.OK)

@@ -10,12 +10,14 @@ from typing import Final
 
 from rich.text import Text
 
+from mtctl.analysis.next_step import after_training
 from mtctl.engine import layout
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
 from mtctl.engine.interrupt import stop_on_signals
 from mtctl.engine.launch.launcher import follow
 from mtctl.engine.launch.local import LocalLauncher
+from mtctl.engine.launch.queue import queue
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.result import Note, RunResult
 from mtctl.engine.run import execute
@@ -32,7 +34,6 @@ from mtctl.screens.live import Lines, Live
 from mtctl.screens.several import SeveralTrained
 from mtctl.terminal.console import err, redraws, write_json
 from mtctl.terminal.streams import dispensable
-from mtctl.text import command_line
 
 _ANSWERS: Final = (
     "stopping: every run finishes its episode or epoch and saves everything; Ctrl-C again drops these and "
@@ -105,14 +106,12 @@ def _conclude(directory: Path, progress: Progress, result: RunResult, *, table: 
             style="yellow",
             soft_wrap=True,
         )
+    run = read_run(directory)
     if table:
         with dispensable():
-            print_evaluation(read_run(directory), Evaluation.model_validate(result.evaluation))
-    console.print(
-        f"✔ done in {duration(progress.elapsed)} → {directory}      "
-        f"next: `{command_line(['mtctl', 'eval', str(directory)])}`",
-        soft_wrap=True,
-    )
+            print_evaluation(run, Evaluation.model_validate(result.evaluation))
+    console.print(f"✔ done in {duration(progress.elapsed)} → {directory}", soft_wrap=True)
+    console.print(f"next: `{after_training(run)}`", soft_wrap=True)
 
 
 def train_many(
@@ -143,7 +142,8 @@ def train_many(
     runs = [Launched(spec, launcher.submit(spec)) for spec in specs]
     view = SeveralTrained(runs, quiet=quiet)
     # The third request is raised, once all have ended.
-    with suppress(KeyboardInterrupt), stop_on_signals(answer) as stop, view:
+    announced = queue(results_dir, [spec.directory for spec in specs])
+    with suppress(KeyboardInterrupt), stop_on_signals(answer) as stop, announced, view:
         follow(launcher, view.handles, view.look, stop)
     states = {run.spec.label: run.handle.state for run in runs}
     stopped = stop() > 0 and set(states.values()) != {"completed"}
@@ -157,8 +157,8 @@ def train_many(
         text = f"{len(failed)} of {len(specs)} runs failed: {', '.join(failed)}"
         console.print(text, style="red", soft_wrap=True)
     elif not stopped:
-        following = command_line(["mtctl", "compare", str(results_dir)])
-        console.print(f"✔ {len(specs)} runs done      next: `{following}`", soft_wrap=True)
+        console.print(f"✔ {len(specs)} runs done", soft_wrap=True)
+        console.print(f"next: `{after_training(read_run(specs[0].directory))}`", soft_wrap=True)
     return int(ExitCode.INTERRUPTED if stopped else ExitCode.FAILED if failed else ExitCode.OK)
 
 

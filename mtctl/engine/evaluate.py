@@ -109,6 +109,12 @@ def _evaluate(spec: EvaluationSpec, say: Say) -> dict[str, Any]:
     scores = evaluate(problem, spec.items, "held_out", spec.tasks)
     label = Path(name).stem
     document = evaluation_document(scores, label, content["done"], problem)
+    if spec.items is not None and document["items"] < spec.items:
+        raise MtctlError(
+            f"{directory}: {spec.items:,} {problem.item}s of each task were asked for, and there are "
+            f"{document['items']:,}",
+            hint=f"leave out --{problem.item}s, which takes all, or ask for {document['items']:,} at most",
+        )
     file = directory / (layout.EVALUATION if label == layout.LAST else f"eval-{label}.json")
     place = RunDirectory(directory)
     if path.parent.resolve() == place.checkpoints.resolve():

@@ -84,7 +84,9 @@ Runs of schema 2 can be read (see mtctl.history.schema2), and not resumed.
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 SCHEMA = 3
 READABLE = (2, SCHEMA)
@@ -103,6 +105,15 @@ LARGEST = 1e100
 _FILES = r"(recipe\.yaml|run\.json|metrics(-[0-9a-f]{64})?\.jsonl|eval(-(best|ep[0-9]{4,}))?\.json)"
 _WEIGHTS = r"(last|best|ep[0-9]{4,})\.pt"
 _TEMPORARY = r"\.{}(\.[A-Za-z0-9_-]+)?\.tmp"
+
+
+RESULTS_VARIABLE = "MTCTL_RESULTS_DIR"
+"""The environment variable that says where runs go."""
+
+
+def results_root() -> Path:
+    """Return where runs go, and are looked for, unless the command line says otherwise."""
+    return Path(os.environ.get(RESULTS_VARIABLE) or "results")
 
 
 def is_written(name: str, *, checkpoint: bool = False) -> bool:

@@ -23,7 +23,7 @@ _ATTEMPTS: Final = 10
 _PAUSE_SECONDS: Final = 0.05
 """Between attempts: who looks at a lock, or stores an evaluation, has it for an instant, which must not
 refuse a run."""
-_FLAGS: Final[int] = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+READING: Final[int] = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Who only looks is neither led elsewhere nor made to wait."""
 _LONGEST: Final = 300
 """Bytes of the file that are read: a number and a host's name."""
@@ -56,8 +56,8 @@ def holder(path: Path) -> Holder:
         path: the run directory.
     """
     try:
-        with os.fdopen(os.open(path / LOCK, os.O_RDONLY | _FLAGS), "rb") as file:
-            taken = not _try_share(file)
+        with os.fdopen(os.open(path / LOCK, os.O_RDONLY | READING), "rb") as file:
+            taken = not try_share(file)
             pid, host = _signature(file)
     except FileNotFoundError:
         return Holder("free")
@@ -125,7 +125,7 @@ class Lock:
             )
         file = open_to_append(self._path / LOCK)
         try:
-            taken = _try_lock(file) and self._is_there(file)
+            taken = try_lock(file) and self._is_there(file)
         except OSError as error:
             file.close()
             raise MtctlError(
@@ -156,7 +156,8 @@ if sys.platform == "win32":
 
     _PLACE: Final = 1_000_000  # beyond the text: what is locked cannot be read
 
-    def _try_lock(file: IO[bytes]) -> bool:
+    def try_lock(file: IO[bytes]) -> bool:
+        """Take a file's lock; False where another process has it."""
         file.seek(_PLACE)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -166,14 +167,16 @@ if sys.platform == "win32":
             file.seek(0)
         return True
 
-    _try_share = _try_lock  # there are no locks that several share
+    try_share = try_lock  # there are no locks that several share
 else:
     import fcntl
 
-    def _try_lock(file: IO[bytes]) -> bool:
+    def try_lock(file: IO[bytes]) -> bool:
+        """Take a file's lock; False where another process has it."""
         return _try(file, fcntl.LOCK_EX)
 
-    def _try_share(file: IO[bytes]) -> bool:
+    def try_share(file: IO[bytes]) -> bool:
+        """Say whether nobody has a file's lock: readers may share it."""
         return _try(file, fcntl.LOCK_SH)
 
     def _try(file: IO[bytes], kind: int) -> bool:

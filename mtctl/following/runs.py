@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
 from mtctl.engine import layout
+from mtctl.engine.launch.queue import queued
 from mtctl.engine.lock import holder
 from mtctl.errors import MtctlError
 from mtctl.following.progress import Plan, Progress, Tail
 from mtctl.history.formats import Run
 from mtctl.history.runs import find_runs, read_run
 
-Status = Literal["starting", "running", "done", "interrupted", "failed", "stopped", "unknown", "unreadable"]
-"""`stopped`: its process is gone and did not say why: killed, or the machine went down. `unknown`: it may be
-so, or it is trained where this computer does not see it."""
+Status = Literal[
+    "queued", "starting", "running", "done", "interrupted", "failed", "stopped", "unknown", "unreadable"
+]
+"""`queued`: a process will train it. `stopped`: its process is gone and did not say why: killed, or the
+machine went down. `unknown`: it may be so, or it is trained where this computer does not see it."""
 
-UNDER_WAY: Final = frozenset({"starting", "running"})
+UNDER_WAY: Final = frozenset({"queued", "starting", "running"})
 
 
 class Followed:
@@ -33,6 +36,7 @@ class Followed:
         run: what run.json said last; None before there is one.
         progress: its course so far; None before run.json tells what it sets out to do.
         status: as of the last look.
+        queued: whether a process has announced that it trains it.
         why: what went wrong with a run that failed or cannot be read; empty elsewhere.
     """
 
@@ -42,6 +46,7 @@ class Followed:
         self.progress: Progress | None = None
         self.status: Status = "starting"
         self.why = ""
+        self.queued = False
         self._clock = clock
         self._tail: Tail | None = None
         self._seen: tuple[int, int, int] | None = None
@@ -49,7 +54,7 @@ class Followed:
 
     @property
     def under_way(self) -> bool:
-        """Whether a process trains it."""
+        """Whether a process trains it, or is going to."""
         return self.status in UNDER_WAY
 
     @property
@@ -72,7 +77,7 @@ class Followed:
         holding = holder(self.path)
         locked = holding.state == "held"
         if not self._read():
-            return "starting" if locked else "stopped"
+            return "starting" if locked else "queued" if self.queued else "stopped"
         assert self.run is not None
         self._follow(self.run)
         match self.run.status:
@@ -153,7 +158,7 @@ class Following:
 
     @property
     def under_way(self) -> list[Followed]:
-        """The runs that a process trains."""
+        """The runs that a process trains, or is going to."""
         return [run for run in self.runs if run.under_way]
 
     def _find(self) -> None:
@@ -162,6 +167,16 @@ class Following:
         Raises:
             MtctlError: a path does not exist, or is a file.
         """
-        paths = find_runs(self._paths, may_be_none=True)
+        there = find_runs(self._paths, may_be_none=True)
+        announced = list(self._announced())
+        paths = dict.fromkeys((*there, *announced))
         self._by_path = {path: self._by_path.get(path) or Followed(path, self._clock) for path in paths}
+        for path, run in self._by_path.items():
+            run.queued = path in announced
         self.runs = list(self._by_path.values())
+
+    def _announced(self) -> Iterator[Path]:
+        """Yield the runs that processes have announced, of those that are followed."""
+        for path in self._paths:
+            for root in (path, path.parent, path.parent.parent):
+                yield from (run for run in queued(root) if run.is_relative_to(path))

@@ -18,6 +18,9 @@ from mtctl.history.records import EvaluationRecord
 from mtctl.history.series import Array, Stretches
 from mtctl.statistics import estimate
 
+_FEWEST_RUNS = 3
+"""That a curve has an interval for: of two it is ±12.7 standard errors, and hides everything else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -27,7 +30,7 @@ class Curve:
         units: of training, [P].
         amounts: environment steps or updates, means over runs, [P]; None where that is not known.
         mean: over runs, [P].
-        low: the lower end of the 95 % t interval over runs, [P]; None for one run, which has none.
+        low: the lower end of the 95 % t interval over runs, [P]; None below `_FEWEST_RUNS`.
         high: the upper end.
     """
 
@@ -121,5 +124,5 @@ def _curve(units: Array, amounts: Array | None, values: Array) -> Curve:
     estimates = [estimate(column) for column in values.T.tolist()]
     mean = np.array([each.mean for each in estimates])
     ends = np.array([(each.interval.low, each.interval.high) for each in estimates if each.interval])
-    low, high = ends.T if len(ends) else (None, None)
+    low, high = ends.T if len(values) >= _FEWEST_RUNS else (None, None)
     return Curve(units, amounts, mean, low, high)

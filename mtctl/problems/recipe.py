@@ -61,6 +61,7 @@ class Recipe(Part):
     """The results folder: letters, digits, `.`, `_` and `-`."""
     problem: ProblemPart
     balancer: MethodOrChain
+    """How the tasks are balanced: one method, or a list of several that are applied in turn."""
     evaluation: Evaluation = Evaluation()
     checkpoints: Checkpoints = Checkpoints()
     monitor: Monitor = Monitor()

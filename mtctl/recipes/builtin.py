@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mtctl.yaml.mistakes import closest, shortened
 _SUFFIX = ".yaml"
 _SUFFIXES = (_SUFFIX, ".yml")
 _LIST = "`mtctl recipes list` shows the built-in ones"
+_OVERRIDE = re.compile(r"[A-Za-z_]\w*(\.\w+)*=.*", re.DOTALL)
 _BASES = "base"  # what others extend; no recipes by themselves
 
 
@@ -95,6 +97,9 @@ def _missing(name: str, path: Path) -> MtctlError:
     if path.stem in known and name != path.stem:
         hint = f"`{path.stem}` is a built-in recipe: name it without folder and suffix"
         return MtctlError(f"{name} does not exist", hint=hint)
+    if _OVERRIDE.fullmatch(name):
+        hint = f"did you mean `-o {shortened(name)}`?"
+        return MtctlError(f"there is no recipe `{shortened(name)}`", hint=hint)
     match = closest(name, [*neighbours(path), *known])
     guess = f"did you mean `{match}`? " if match else ""
     message = f"there is no recipe `{shortened(name)}`, neither a file nor built in"

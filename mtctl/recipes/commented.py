@@ -25,7 +25,7 @@ def commented(recipe: Recipe, head: Iterable[str] = ()) -> str:
     if recipe.data_name is not None:
         recipe = recipe.with_data(recipe.data_name, recipe.data_name)
     lines = [f"# {line}".rstrip() for line in head]
-    return "\n".join([*lines, *_keys(recipe, "")]) + "\n"
+    return "\n".join([*lines, *([""] if lines else []), *_keys(recipe, "")]) + "\n"
 
 
 def _keys(part: Part, indent: str) -> Iterator[str]:

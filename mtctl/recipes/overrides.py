@@ -1,4 +1,7 @@
-"""`-o key.path=value`: one value of a recipe, changed on the command line."""
+"""`-o key.path=value`: one value of a recipe, changed on the command line.
+
+A part that is chosen by its kind may be named by it: `balancer=uncertainty`.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +79,7 @@ def _with_parts(keys: _Keys, value: Node) -> Iterator[_Override]:
 
 def _assign(node: Node | None, keys: _Keys, value: Node, shape: Shape) -> Node:
     if not keys:
+        value = _in_full(value, shape)
         return value if node is None else merge(node, value, shape)
     (key, place), rest = keys[0], keys[1:]
     if isinstance(node, Sequence):
@@ -96,6 +100,13 @@ def _assign(node: Node | None, keys: _Keys, value: Node, shape: Shape) -> Node:
     stays = old is not None and bool(rest)  # something inside it changes, it is still where the file has it
     entry = Entry(old.place if old is not None and stays else place, inner)
     return Mapping({**mapping.entries, key: entry}, mapping.place)
+
+
+def _in_full(value: Node, shape: Shape) -> Node:
+    """Return `uncertainty` as `{kind: uncertainty}` where a kind is chosen."""
+    if isinstance(value, Scalar) and value.text in shapes.kinds(shape):
+        return Mapping({"kind": Entry(value.place, value)}, value.place)
+    return value
 
 
 def _index(node: Sequence, key: str, place: Place) -> int:

@@ -14,6 +14,7 @@ _EXTENDS = {
     "type": "string",
     "description": "The recipe that this one changes: a path relative to this file, or a built-in name.",
 }
+_KIND = "Which of the alternatives stands here."
 
 
 def schema() -> dict[str, Any]:
@@ -22,6 +23,9 @@ def schema() -> dict[str, Any]:
         (kind.recipe, "validation") for kind in KINDS.values()
     ]
     _, document = models_json_schema(models)
+    for part in document["$defs"].values():
+        if kind := part.get("properties", {}).get("kind"):
+            kind.setdefault("description", _KIND)
     families = []
     for family, _ in models:
         one = document["$defs"].pop(family.__name__)

@@ -199,6 +199,8 @@ def _advice(node: Node, path: KeyPath, shape: Shape, error: str) -> str:
     if error in ("model_type", "model_attributes_type") and text in shapes.kinds(shape):
         key = f"{path[-1]}: " if isinstance(path[-1], str) else ""
         return f"write `{key}{{kind: {text}}}`"
+    if error in ("model_type", "model_attributes_type") and (kinds := tuple(shapes.kinds(shape))):
+        return suggestion(text, kinds)
     return ""
 
 

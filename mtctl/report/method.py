@@ -28,14 +28,16 @@ def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iter
     yield ("Scores", _scores(comparison))
     yield (
         f"± and {level} intervals of scores and curves",
-        "Student's t interval over seeds, each seed counted once by its mean. One seed has no interval.",
+        "Student's t interval over seeds, each seed counted once by its mean. One seed has no "
+        "interval, and curves of two are drawn without: it would be 12.7 standard errors wide.",
     )
     if len(comparison.methods) > 1:
         yield from _tests(comparison, level)
     yield (
         "Mean, median, interquartile mean, profiles",
         f"Over all seeds and tasks, with percentile intervals of a stratified bootstrap: {RESAMPLES:,} "
-        f"resamples, each task's seeds drawn separately, generator seed {seed} (0 for profiles). They "
+        f"resamples, each task's seeds drawn separately, generator seed {seed} (0 for profiles), from three "
+        f"seeds on. They "
         "only describe: verdicts come from tests.",
     )
     yield (

@@ -83,8 +83,9 @@ def _curves(report: Report) -> Iterable[Child]:
     yield _chart(
         "learning",
         "Learning curves",
-        "Means over seeds with 95 % t intervals, at every evaluation during training; a method with one seed "
-        f"has no interval. Training episodes and losses are means over {_STRETCHES} of the training.",
+        "Means over seeds with 95 % t intervals, at every evaluation during training; a method with fewer "
+        f"than three seeds has no interval. Training episodes and losses are means over {_STRETCHES} of the "
+        "training.",
     )
 
 

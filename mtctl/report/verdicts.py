@@ -10,8 +10,9 @@ from mtctl.analysis.methods import ComparedMethod, Difference
 from mtctl.report.content import Report
 from mtctl.report.markup import Child, Markup, element
 from mtctl.report.tables import figure, name, table
-from mtctl.screens.compare import mismatch_table, p_value
+from mtctl.screens.compare import mismatch_table
 from mtctl.screens.figures import NOTHING, estimate_text, interval, number
+from mtctl.screens.verdict import p_value
 
 _KINDS: Final = {
     "baseline": ("●", "baseline"),
@@ -65,7 +66,8 @@ def _facts(comparison: Comparison, runs: int) -> Iterable[Markup]:
         yield _fact("methods", f"{len(methods):,}", outcomes)
     fewest, most = (pick(len(each.seeds) for each in methods) for pick in (min, max))
     seeds = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
-    yield _fact("seeds of each method" if several else "seeds", seeds, f"{runs:,} runs in all")
+    in_all = "1 run in all" if runs == 1 else f"{runs:,} runs in all"
+    yield _fact("seeds of each method" if several else "seeds", seeds, in_all)
 
 
 def _fact(title: str, value: str, note: str) -> Markup:

@@ -13,20 +13,21 @@ from mtctl.analysis.methods import Aggregate
 from mtctl.analysis.mismatch import Mismatch
 from mtctl.engine import layout
 from mtctl.screens.compare_training import budgets, reaching, sharing
-from mtctl.screens.figures import NOTHING, estimates, in_words, interval, number, percent
+from mtctl.screens.figures import NOTHING, estimates, in_words, number, percent
 from mtctl.screens.tables import Column, StackedTable
+from mtctl.screens.verdict import verdict_table
 from mtctl.text import show_text
 
-_SMALLEST_P = 0.001
-"""Below, a p value is only said to be smaller: a t test's far tails mean little with few seeds."""
+_WIDEST_NAME = 22
+"""Cells of a name that are not broken: then the verdict fits beside its figures into 80 columns."""
 
 
 def comparison_tables(comparison: Comparison) -> Iterator[StackedTable]:
-    """Yield the tables of a comparison: scores, differences if there is a second method, training, costs."""
-    names = Column("method", (method.label for method in comparison.methods), text=True)
-    yield _scores(comparison, names)
+    """Yield the tables of a comparison: verdicts if there is a second method, scores, training, costs."""
+    names = Column("method", (method.label for method in comparison.methods), text=True, kept=_WIDEST_NAME)
     if len(comparison.methods) > 1:
-        yield _differences(comparison, names)
+        yield verdict_table(comparison, names)
+    yield _scores(comparison, names)
     yield _aggregates(comparison, names)
     yield from reaching(comparison, names)
     yield from sharing(comparison, names)
@@ -37,22 +38,18 @@ def _scores(comparison: Comparison, names: Column) -> StackedTable:
     score, methods = comparison.score, comparison.methods
     items = f"{comparison.items:,} {'held-out ' if comparison.matched is None else ''}{comparison.item}s"
     whose = "" if comparison.checkpoint == layout.LAST else f" of {comparison.checkpoint} checkpoints"
-    title = f"Scores{whose}: mean {score.name} over {items} per task, ± 95 % interval over seeds"
+    title = f"Scores{whose} by task: mean {score.name} over {items} per task, ± 95 % interval over seeds"
     if score.success is not None:
         title += f"; success is {'≥' if score.higher_is_better else '≤'} {score.success:g}"
     tasks = (
         Column(task, estimates([method.tasks[task].score for method in methods])) for task in comparison.tasks
     )
-    return StackedTable(
-        title,
-        names,
-        [
-            Column("seeds", (f"{len(method.seeds):,}" for method in methods)),
-            *tasks,
-            Column("average", estimates([method.average for method in methods])),
-        ],
-        _outcomes([method.outcomes for method in methods]),
-    )
+    alone = [
+        Column("seeds", (f"{len(method.seeds):,}" for method in methods)),
+        Column("average", estimates([method.average for method in methods])),
+    ]
+    counted = _outcomes([method.outcomes for method in methods])
+    return StackedTable(title, names, [*([] if len(methods) > 1 else alone), *tasks], counted)
 
 
 def _outcomes(counted: Sequence[Outcomes]) -> tuple[Column, ...]:
@@ -65,44 +62,33 @@ def _outcomes(counted: Sequence[Outcomes]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def _differences(comparison: Comparison, names: Column) -> StackedTable:
-    differences = [method.difference for method in comparison.methods]
-    means = (NOTHING if each is None else number(each.mean, sign=True) for each in differences)
-    intervals = (NOTHING if each is None else interval(each.interval, sign=True) for each in differences)
-    chances = [method.improvement for method in comparison.methods]
-    tested = any(each is not None and each.adjusted is not None for each in differences)
-    title = f"Average against {comparison.baseline}, paired by seed"
-    return StackedTable(
-        f"{title}; p by Holm's method for all of them" if tested else title,
-        names,
-        [
-            Column("difference", means),
-            Column("95 % interval", intervals),
-            Column("p", (p_value(None if each is None else each.adjusted) for each in differences)),
-            Column("P(better)", (_aggregate(each, 2) for each in chances)),
-            Column("verdict", (method.verdict for method in comparison.methods), text=True),
-        ],
-    )
-
-
 def _aggregates(comparison: Comparison, names: Column) -> StackedTable:
     methods = comparison.methods
-    titles = {"iqm": "interquartile mean"}
-    figures = (
-        Column(titles.get(name, name), (_aggregate(method.aggregates[name], 1) for method in methods))
-        for name in methods[0].aggregates
-    )
-    several = len(methods) > 1
-    relative = (
+    figures = {
+        header: [method.aggregates[name] for method in methods]
+        for name, header in {"iqm": "interquartile mean", "median": "median"}.items()
+    }
+    drawn = any(each.interval is not None for column in figures.values() for each in column)
+    title = "Over seeds and tasks"
+    if drawn:
+        title += ", with stratified bootstrap 95 % intervals"
+    relative = [
         Column("mean rank", (number(method.rank, 2) for method in methods)),
         Column("Δm %", (number(method.relative_change, sign=True) for method in methods)),
+        Column("P(better)", (_aggregate(method.improvement, 2) for method in methods)),
+    ]
+    shown = [column for column in relative if set(column.cells) != {NOTHING}] if len(methods) > 1 else []
+    headers = {column.header for column in shown}
+    told = {
+        "Δm %": f"Δm: mean relative change to {comparison.baseline}, + is better",
+        "P(better)": f"P(better): chance that a run scores higher than one of {comparison.baseline}",
+    }
+    return StackedTable(
+        "; ".join([title, *(meaning for header, meaning in told.items() if header in headers)]),
+        names,
+        [Column(header, (_aggregate(each, 1) for each in column)) for header, column in figures.items()],
+        shown,
     )
-    title = "Over seeds and tasks"
-    if any(len(method.seeds) > 1 for method in methods):
-        title += ", with stratified bootstrap 95 % intervals"
-    if several:
-        title += f"; Δm is the mean relative change to {comparison.baseline}, + is better"
-    return StackedTable(title, names, tuple(figures), relative if several else ())
 
 
 def _aggregate(aggregate: Aggregate | None, digits: int) -> str:
@@ -111,13 +97,6 @@ def _aggregate(aggregate: Aggregate | None, digits: int) -> str:
     ends = aggregate.interval
     text = number(aggregate.value, digits)
     return text if ends is None else f"{text} [{number(ends.low, digits)}, {number(ends.high, digits)}]"
-
-
-def p_value(value: float | None) -> str:
-    """Return a p value, or that it is too small to be told."""
-    if value is None:
-        return NOTHING
-    return f"< {_SMALLEST_P:g}" if value < _SMALLEST_P else f"{value:.3f}"
 
 
 def mismatch_table(mismatches: Iterable[Mismatch]) -> StackedTable:

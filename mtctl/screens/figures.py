@@ -31,12 +31,13 @@ def interval(ends: Interval | None, *, sign: bool = False) -> str:
     return NOTHING if ends is None else f"[{number(ends.low, sign=sign)}, {number(ends.high, sign=sign)}]"
 
 
-def estimates(column: Sequence[Estimate]) -> tuple[str, ...]:
+def estimates(column: Sequence[Estimate | None], *, sign: bool = False) -> tuple[str, ...]:
     """Return "mean ± half-width" for a column, aligned at the ±; only the mean where there is no interval."""
-    means = [number(each.mean) for each in column]
-    halves = ["" if each.half_width is None else f" ± {number(each.half_width)}" for each in column]
+    means = [NOTHING if each is None else number(each.mean, sign=sign) for each in column]
+    known = [None if each is None else each.half_width for each in column]
+    halves = ["" if half is None else number(half) for half in known]
     width = max(map(len, halves))
-    padded = [f" ± {half[3:]:>{width - 3}}" if half else " " * width for half in halves]
+    padded = [f" ± {half:>{width}}" if half else " " * (width + 3 if width else 0) for half in halves]
     return tuple(mean + half for mean, half in zip(means, padded, strict=True))
 
 

@@ -33,9 +33,13 @@ class Column:
         header: may be broken at spaces.
         cells: one for each row.
         text: whether the cells are text, which may be broken; numbers are not.
+        kept: cells of text in one piece: names, which are read as words.
     """
 
-    def __init__(self, header: str, cells: Iterable[str], *, text: bool = False) -> None:
+    def __init__(
+        self, header: str, cells: Iterable[str], *, text: bool = False, kept: int = _NARROW_TEXT
+    ) -> None:
+        self.kept = kept
         # What would steer a terminal is spelled out before anything is measured: names come from files.
         self.header, self.cells, self.text = show_text(header), tuple(map(show_text, cells)), text
 
@@ -47,7 +51,7 @@ class Column:
     @property
     def minimum(self) -> int:
         """Return the width below which the column moves to the next table."""
-        return max(self._header_word, min(self.wanted, _NARROW_TEXT)) if self.text else self.wanted
+        return max(self._header_word, min(self.wanted, self.kept)) if self.text else self.wanted
 
     @property
     def _header_word(self) -> int:

@@ -15,6 +15,7 @@ from mtctl.following.progress import Progress
 from mtctl.following.runs import Followed
 from mtctl.history.formats import Run
 from mtctl.screens.figures import NOTHING, estimates, number
+from mtctl.screens.prose import Sentence
 from mtctl.screens.tables import Column, StackedTable
 from mtctl.screens.train import line, runs_screen
 from mtctl.statistics import estimate, mean_of
@@ -32,6 +33,8 @@ def watch_screen(runs: Sequence[Followed], seconds_left: float | None) -> Render
     parts: list[RenderableType] = [runs_screen(moving, bars=True)] if moving else []
     parts.append(Text(show_text(summary(runs, seconds_left)), style="dim"))
     parts += [Text(show_text(sentence), style="yellow") for sentence in map(trouble, runs) if sentence]
+    if waiting := [str(run.path) for run in runs if run.status == "queued"]:
+        parts.append(Sentence(f"queued: {', '.join(waiting)}", tone="dim"))
     for table in so_far_tables(runs):
         parts += ["", table]
     return Group(*parts)
@@ -44,7 +47,7 @@ def watch_line(progress: Progress) -> str:
 
 def summary(runs: Sequence[Followed], seconds_left: float | None) -> str:
     """Count the runs by how they are."""
-    counts = Counter("under way" if run.under_way else run.status for run in runs)
+    counts = Counter("under way" if run.status in ("starting", "running") else run.status for run in runs)
     parts = [f"{count} {status}" for status, count in counts.items()] or ["waiting for the first run"]
     if seconds_left is not None and runs:
         parts.append(f"ends in {ceil(seconds_left)} s unless another run starts")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
@@ -14,6 +16,7 @@ from mtctl.text import show_text
 
 _SIZES: Final = ("COLUMNS", "LINES")
 _NARROWEST: Final = 20  # cells
+_WORDS: Final = re.compile(r"\s*[^\s`]*`[^`]*`\S*\s*|\s*\S+\s*")
 _LARGEST: Final = 4  # digits of a size: tables are padded to it, and memory ends
 
 
@@ -39,8 +42,10 @@ class Terminal(Console):
         return ConsoleDimensions(max(_NARROWEST, actual.width), actual.height)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print, as rich does."""
-        shown = (Text(show_text(each)) if isinstance(each, str) else each for each in objects)
+        """Print, as rich does; `soft_wrap` breaks sentences between words, and only on a terminal."""
+        shown: Iterable[Any] = (Text(show_text(each)) if isinstance(each, str) else each for each in objects)
+        if options.get("soft_wrap") and self.is_terminal:
+            shown = (_folded(each, self.width) if isinstance(each, Text) else each for each in shown)
         super().print(*shown, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -51,6 +56,21 @@ class Terminal(Console):
             else:
                 lines = segment.text.split("\n")
                 yield Segment("\n".join(map(show_text, lines)), segment.style)
+
+
+def _folded(text: Text, width: int) -> Text:
+    """Break lines between words; a command in backticks is one word, which can be copied."""
+    lines: list[Text] = []
+    for line in text.split("\n", allow_blank=True):
+        breaks, begin = [], 0
+        for word in _WORDS.finditer(line.plain) if line.cell_len > width else ():
+            if word.start() > begin and cell_len(line.plain[begin : word.end()].rstrip()) > width:
+                begin = word.start()
+                breaks.append(begin)
+        lines += line.divide(breaks)
+    for line in lines:
+        line.rstrip()
+    return Text("\n").join(lines)
 
 
 def _environment() -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 from rliable import library, metrics
 
 from mtctl.analysis.bootstrap import (
+    FEWEST_SEEDS,
     Array,
     bootstrap_interval,
     improvement_interval,
@@ -64,7 +65,7 @@ def test_intervals_are_rliables(ours: Any, theirs: Any) -> None:
 def test_intervals_move_with_their_scores(values: Array, shift: float) -> None:
     before = bootstrap_interval(values, interquartile_mean, 0, resamples=200)
     after = bootstrap_interval(values + shift, interquartile_mean, 0, resamples=200)
-    if len(values) == 1:
+    if len(values) < FEWEST_SEEDS:
         assert before is after is None
     else:
         assert before is not None
@@ -102,12 +103,13 @@ def test_the_interval_of_improvement_is_rliables() -> None:
     assert (found.low, found.high) == pytest.approx(ends["a,b"].ravel(), abs=0.03)
 
 
-def test_one_seed_has_no_interval() -> None:
-    one, five = sample(1, 3), sample(5, 3)
-    assert bootstrap_interval(one, mean_score, 0) is None
-    assert improvement_interval(one, five, 0) is None
-    assert improvement_interval(five, one, 0) is None
-    assert performance_profile(one, np.zeros(1), 0)[1] is None
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_too_few_seeds_have_no_interval(seeds: int) -> None:
+    few, five = sample(seeds, 3), sample(5, 3)
+    assert bootstrap_interval(few, mean_score, 0) is None
+    assert improvement_interval(few, five, 0) is None
+    assert improvement_interval(five, few, 0) is None
+    assert performance_profile(few, np.zeros(1), 0)[1] is None
 
 
 def test_profiles_are_rliables() -> None:

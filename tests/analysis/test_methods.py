@@ -25,7 +25,7 @@ def found(root: Path, **options: object) -> dict[str, ComparedMethod]:
 def test_the_sign_of_the_relative_change_is_better() -> None:
     assert relative_change([110.0, 240.0], [100.0, 200.0], higher_is_better=True) == pytest.approx(15.0)
     assert relative_change([110.0, 240.0], [100.0, 200.0], higher_is_better=False) == pytest.approx(-15.0)
-    assert relative_change([-50.0], [-100.0], higher_is_better=True) == pytest.approx(50.0)
+    assert relative_change([50.0], [-100.0], higher_is_better=True) is None
     assert relative_change([1.0, 2.0], [0.0, 1.0], higher_is_better=True) is None
 
 
@@ -83,28 +83,33 @@ def test_intervals_do_not_depend_on_who_else_is_compared(tmp_path: Path) -> None
     assert found(tmp_path, seed=1)["b"].aggregates != among.aggregates
 
 
-def test_one_seed_has_figures_and_no_interval(tmp_path: Path) -> None:
-    write_method(tmp_path, "shared_aware", [190.0])
-    write_method(tmp_path, "b", [200.0])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_what_too_few_seeds_cannot_tell_is_left_out(tmp_path: Path, seeds: int) -> None:
+    write_method(tmp_path, "shared_aware", [190.0, 180.0, 195.0])
+    write_method(tmp_path, "b", [200.0, 205.0][:seeds])
     method = found(tmp_path)["b"]
     assert {name: each.interval for name, each in method.aggregates.items()} == dict.fromkeys(
         ("mean", "median", "iqm")
     )
-    assert method.improvement is not None
-    assert (method.improvement.value, method.improvement.interval) == (1.0, None)
+    assert (method.improvement, method.relative_change) == (None, None)
     assert method.difference is not None
-    assert (method.difference.p_value, method.difference.adjusted) == (None, None)
+    assert (method.difference.p_value is None) == (seeds == 1)
+    notes = compare([tmp_path]).notes
+    assert (
+        "bootstrap intervals, Δm and P(better) are left out below 3 seeds, where they mean nothing: b"
+        in notes
+    )
 
 
 def test_where_lower_is_better_improvement_and_change_turn(tmp_path: Path) -> None:
     lower = {"score": {"name": "error", "higher_is_better": False, "success": None}}
-    for seed in (0, 1):
+    for seed in (0, 1, 2):
         write_run(tmp_path, "a", seed, returns=scores(10.0 + seed), **lower)
         write_run(tmp_path, "b", seed, returns=scores(5.0 + seed), **lower)
     method = found(tmp_path)["b"]
     assert method.improvement is not None
     assert (method.improvement.value, method.rank) == (1.0, 1.0)
-    assert method.relative_change == pytest.approx(100 * 5 / 10.5)
+    assert method.relative_change == pytest.approx(100 * 5 / 11)
 
 
 def test_parameters_are_set_against_the_score(tmp_path: Path) -> None:

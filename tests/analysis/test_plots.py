@@ -8,9 +8,17 @@ import numpy as np
 import pytest
 
 from mtctl.analysis.comparison import Comparison, compare
-from mtctl.analysis.plots import FORMATS, require_matplotlib, write_plots
+from mtctl.analysis.plots import (
+    FORMATS,
+    conflicts,
+    learning_curves,
+    require_matplotlib,
+    weights,
+    write_plots,
+)
 from mtctl.analysis.trainings import efficiency_curve, read_trainings
 from mtctl.errors import MtctlError
+from mtctl.history.curves import Trainings
 from mtctl.history.series import MOST_STRETCHES
 from mtctl.statistics import estimate
 from tests.history.runs_factory import scores, write_run, write_training, write_windows_run
@@ -51,6 +59,33 @@ def test_the_same_comparison_draws_the_same_bytes(found: Comparison, tmp_path: P
         (folders[0] / f"{name}.svg").read_bytes() == (folders[1] / f"{name}.svg").read_bytes()
         for name in FIGURES
     )
+
+
+def test_weights_and_conflicts_with_gaps_are_visible(tmp_path: Path) -> None:
+    write_training(write_run(tmp_path, budget={"done": 4}, evaluation={"done": 4}), [1.0, 2.0])
+    found = compare([tmp_path])
+    rates = np.full(MOST_STRETCHES, np.nan)
+    rates[[3, 40]] = 0.25, 0.75
+    gaps = Trainings((), found.tasks, "return")
+    gaps.__dict__.update(conflicts=rates, weights={"windy": rates, "heavy": 1000 * rates})
+    drawn = weights(found, {"gradnorm_blind": gaps})
+    assert drawn is not None
+    axis = drawn.axes[0]
+    assert [np.size(line.get_xdata()) for line in axis.lines] == [2, 2]  # joined across the gap
+    assert {line.get_marker() for line in axis.lines} == {"."}
+    assert axis.get_yscale() == "log"
+    image = conflicts(found, {"gradnorm_blind": gaps}).axes[0].images[0].get_array()  # type: ignore[union-attr]
+    assert not np.isnan(np.asarray(image)).any()
+    assert set(np.asarray(image).ravel()) == {0.25, 0.75}
+
+
+def test_no_legend_covers_a_title_or_a_panel(found: Comparison) -> None:
+    figure = learning_curves(found, read_trainings(found))
+    assert figure is not None
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    below = legend.get_window_extent()
+    assert all(below.y1 <= axis.get_window_extent().y0 for axis in figure.axes)
 
 
 def test_a_name_is_no_formula(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from mtctl.screens.compare import comparison_tables, mismatch_table, remarks
 from mtctl.screens.compare_training import published_table
 from mtctl.screens.latex import latex
 from mtctl.screens.tables import Column, StackedTable
+from mtctl.screens.verdict import verdict_sentences
 from tests.history.runs_factory import (
     TASKS,
     WINDOWS_TASKS,
@@ -85,7 +86,8 @@ def test_screen(results: Path, width: int) -> None:
     found = run_comparison([results])
     parts = [render(table, width=width) for table in comparison_tables(found)]
     sentences = "".join(f"{remark.plain}\n" for remark in remarks(found))
-    assert_screen(f"compare_{width}", "\n".join(parts) + "\n" + sentences)
+    verdicts = render(*verdict_sentences(found), width=width)
+    assert_screen(f"compare_{width}", "\n".join([verdicts, *parts]) + "\n" + sentences)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -150,11 +152,72 @@ def test_tables_go_to_stdout_and_remarks_to_stderr(results: Path) -> None:
     result = invoke(results)
     assert result.exit_code == 0
     assert "gradnorm_blind" in result.stdout
-    assert "shared_aware, paired by seed" in result.stdout
+    assert "difference to shared_aware paired by seed" in result.stdout
     assert "warning: unequal budgets: environment steps go from" in result.stderr
     assert "left out: results/equal_blind/seed0 has not been evaluated" in result.stderr
     assert "(`mtctl train results/cagrad_blind/seed0/recipe.yaml --seed 0 --resume`)" in result.stderr
     assert "warning" not in result.stdout
+
+
+def test_the_verdict_comes_first_and_the_next_step_last(results: Path) -> None:
+    result = invoke(results)
+    lines = result.stdout.splitlines()
+    assert lines[0] == "✔ better than shared_aware: gradnorm_blind by 38.8 return (5 seeds, p < 0.001)"
+    assert lines[1] == "✘ worse than shared_aware:"
+    assert lines[2].startswith("  a-recipe-with.a_name_that_is_much_longer_than_any_column by 58.4 return")
+    head = result.stdout[: result.stdout.index("Scores by task")]
+    assert "? undecided against shared_aware: gradnorm_pcgrad_blind +1.6 return (5 seeds," in head
+    assert "? no verdict against shared_aware: independent -25.9 return (1 seed)" in head
+    row = next(line for line in head.splitlines() if line.startswith("gradnorm_pcgrad_blind"))
+    assert row.split()[-1] == "undecided"  # the name, whole, and the verdict: on one line of 80 columns
+    assert result.stderr.splitlines()[-1].startswith("next: `mtctl train results/cagrad_blind/seed0/")
+
+
+def test_two_seeds_get_no_figures_that_mean_nothing(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_run(tmp_path, "shared_aware", seed, returns=scores(-200.0 - 30 * seed))
+        write_run(tmp_path, "gradnorm_blind", seed, returns=scores(-210.0 + 50 * seed))
+    result = invoke(tmp_path)
+    for left_out in ("Δm %", "P(better)", "bootstrap 95 %"):
+        assert left_out not in result.stdout
+    assert result.stderr.count("are left out below 3 seeds, where they mean nothing") == 1
+    assert "Δm is left out: it divides" not in result.stderr
+    entry = json.loads(invoke(tmp_path, "--json").stdout)["methods"][0]
+    assert entry["aggregates"]["iqm"]["low"] is entry["relative_change_percent"] is None
+
+
+def test_the_next_step_trains_seeds_that_would_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, mean in (("shared_aware", 180.0), ("gradnorm_blind", 200.0)):
+        write_run(Path("results"), name, 0, returns=scores(mean))
+    recipes = "results/shared_aware/seed0/recipe.yaml results/gradnorm_blind/seed0/recipe.yaml"
+    assert invoke("results").stderr.endswith(f"next: `mtctl train {recipes} --seeds 1..2`\n")
+    shutil.rmtree("results/gradnorm_blind")
+    assert invoke("results").stderr.endswith("next: `mtctl diagnose results/shared_aware/seed0`\n")
+    shutil.copytree("results", "elsewhere")
+    for seed in range(4):
+        for name, mean in (("shared_aware", 180.0), ("gradnorm_blind", 200.0)):
+            write_run(Path("decided"), name, seed, returns=scores(mean + seed))
+    assert invoke("decided").stderr.endswith("next: `mtctl report decided`\n")
+    assert "next:" not in invoke("decided", "--csv").stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (["--plot-format", "svg"], "--plot-format has no effect without --plot"),
+        (["--reference", "published", "--csv"], "--reference has no effect with --csv"),
+        (["--threshold", "100"], "--threshold has no effect"),
+    ],
+)
+def test_options_without_effect_are_refused(tmp_path: Path, options: list[str], hint: str) -> None:
+    write_run(tmp_path, "shared_aware")
+    result = invoke(tmp_path, *options)
+    assert isinstance(result.exception, MtctlError)
+    assert hint in result.exception.message
+    assert result.exception.code == 2
 
 
 def test_json_is_one_document(results: Path) -> None:
@@ -191,7 +254,8 @@ def test_csv_has_the_documents_values(results: Path) -> None:
 def test_markdown_has_a_line_for_each_method(results: Path) -> None:
     text = invoke(results, "--markdown").stdout
     assert text.count("| gradnorm_pcgrad_blind |") == 6
-    assert "| method | seeds | standard | windy | heavy | average |" in text
+    assert "| method | seeds | average | difference | p | verdict |" in text
+    assert "| method | standard | windy | heavy | success |" in text
 
 
 def test_formats_exclude_each_other(results: Path) -> None:
@@ -300,7 +364,7 @@ def test_matching_says_what_is_compared(results: Path) -> None:
     result = invoke(results, "--match", "steps")
     assert result.exit_code == 0
     assert "matched at 80,000 environment steps, which every run reached" in result.stderr
-    assert "Scores: mean return over 5 episodes per task" in result.stdout
+    assert "Scores by task: mean return over 5 episodes per task" in result.stdout
     document = json.loads(invoke(results, "--match", "steps", "--json").stdout)
     assert document["matched"]["by"] == "steps"
     assert document["matched"]["limit"] == 80_000
@@ -327,9 +391,9 @@ def test_the_document_tells_how_sure_it_is(results: Path) -> None:
 def test_latex_has_a_table_for_each_on_the_screen(results: Path) -> None:
     text = invoke(results, "--latex").stdout
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 6
-    assert r"gradnorm\_pcgrad\_blind & 5 & 202.2 $\pm$ 14.9 &" in text
+    assert r"gradnorm\_pcgrad\_blind & 202.2 $\pm$ 14.9 &" in text
     assert r"100 \%" in text
-    assert "$-$834.2 & [$-$844.3, $-$824.1] & $<$ 0.001" in text
+    assert "$-$834.2 $\\pm$ 10.1 & $<$ 0.001 & worse" in text
     assert "a-recipe-with.a" in text
     assert text.count("{") == text.count("}")
 
@@ -379,7 +443,7 @@ def test_best_checkpoints(results: Path) -> None:
     assert isinstance(result.exception, MtctlError)
     result = invoke(results, "--checkpoint", "best")
     assert result.exit_code == 0
-    assert "Scores of best checkpoints: mean return over 4 held-out episodes per task" in result.stdout
+    assert "Scores of best checkpoints by task: mean return over 4 held-out" in result.stdout
     assert "note: selection bias (score at selection minus score on fresh episodes): " in result.stderr
     assert "left out: results/pcgrad_aware/seed0 has no evaluation of its best checkpoint" in result.stderr
     methods = json.loads(invoke(results, "--checkpoint", "best", "--json").stdout)["methods"]

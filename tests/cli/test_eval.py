@@ -93,7 +93,13 @@ def test_json_is_one_document(mtctl: Command, results: Path) -> None:
     assert runs == [RUN, "results/shared_onehot/seed0"]
     for one in document["evaluations"]:
         stored = json.loads((Path(one.pop("run")) / "eval.json").read_text())
-        assert one == stored
+        means = [task["mean"] for task in one["tasks"].values()]
+        assert one.pop("average")["mean"] == pytest.approx(sum(means) / len(means))
+        for name, task in stored["tasks"].items():
+            assert one["tasks"][name].items() >= task.items()
+            assert one["tasks"][name]["mean"] == pytest.approx(sum(task["scores"]) / len(task["scores"]))
+            assert one["tasks"][name]["success_interval"]["low"] is not None
+        assert {**one, "tasks": stored["tasks"]} == stored
 
 
 def test_a_task_alone(mtctl: Command, results: Path) -> None:
@@ -441,7 +447,8 @@ def test_the_selection_in_json(mtctl: Command, results: Path) -> None:
     bias = document["selection_bias"]["equal_blind"]
     assert (bias["n"], bias["mean"], bias["low"]) == (1, average["bias"]["mean"], None)
     stored = json.loads((results / "equal_blind/seed0/eval-best.json").read_text())
-    assert one == {"run": RUN, **stored}
+    tasks = {name: {key: task[key] for key in stored["tasks"][name]} for name, task in scored.items()}
+    assert one | {"tasks": tasks} == {"run": RUN, "average": one["average"], **stored}
 
 
 def test_selections_of_several_runs(mtctl: Command, results: Path) -> None:

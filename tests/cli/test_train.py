@@ -16,6 +16,7 @@ from mtctl.errors import MtctlError
 from mtctl.recipes.loading import dump, load
 from tests.cli.conftest import Command
 from tests.engine.runs import SHORT, WINDOWS, StopAfter, recipe, run_json, train, tree
+from tests.history.runs_factory import write_run
 
 SMALL = [word for override in SHORT for word in ("-o", override)]
 ONE = [*SMALL, "-o", "problem.episodes_per_task=1"]
@@ -238,7 +239,7 @@ def test_training_to_the_end(mtctl: Command) -> None:
     assert result.code == 0
     assert all(task in result.out for task in ("standard", "windy", "heavy", "average"))
     assert "✔ done in 0:0" in result.err
-    assert "next: `mtctl eval results/equal_blind/seed3`" in result.err
+    assert result.err.endswith("next: `mtctl eval results/equal_blind/seed3 --render human`\n")
     assert run_json(Path("results/equal_blind/seed3"))["status"] == "completed"
     again = mtctl("train", "equal_blind", *SMALL, "--seed", 3, "--resume")
     assert (again.code, again.out) == (0, "")
@@ -279,7 +280,7 @@ def test_quiet_says_some_thirty_lines(mtctl: Command) -> None:
     ]
     result = mtctl("train", "equal_blind", *SMALL, *long, "-o", "evaluation.every=0", "-q")
     assert (result.code, result.out) == (0, "")
-    *lines, done = result.err.splitlines()
+    *lines, done, _ = result.err.splitlines()
     assert [line.split()[1] for line in lines] == [f"{episode}/50" for episode in range(2, 51, 2)]
     assert lines[-1].startswith("episode 50/50  heavy ")
     assert "ε 0.8" in lines[-1]
@@ -321,17 +322,55 @@ def windows(mtctl: Command) -> Path:
 def test_windows_are_trained(mtctl: Command, windows: Path) -> None:
     result = mtctl("train", windows)
     assert result.code == 0
-    *lines, done = result.err.splitlines()
+    *lines, done, following = result.err.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
     assert all("updates/s" in line and "skill % " in line for line in lines)
     assert done.startswith("✔ done in 0:0")
+    assert following == f"next: `mtctl eval results/{WINDOWS.name}/seed0 --checkpoint best`"
     assert "skill % over 8 held-out windows each" in result.out
     assert "countdown" in result.out
+
+
+def test_after_several_runs_the_next_step_compares_those_of_the_same_tasks(
+    mtctl: Command, windows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTCTL_RESULTS_DIR", "mine")
+    mtctl("train", windows, "-q")
+    result = mtctl("train", windows, "-q", "--balancer", "uncertainty")
+    assert result.err.endswith("next: `mtctl compare mine`\n")
+    assert mtctl("compare").out.startswith("? no verdict against small_windows: small_windows_uncertainty")
+    write_run(Path("mine"), "corrupt")
+    Path("mine/corrupt/seed0/run.json").write_text("{")
+    result = mtctl("train", windows, "-q", "-o", "name=other", "-o", "problem.tasks=[type]")
+    assert result.err.endswith("next: `mtctl eval mine/other/seed0 --checkpoint best`\n")
 
 
 def test_json_of_a_windows_run(mtctl: Command, windows: Path) -> None:
     (run,) = json.loads(mtctl("train", windows, "--json").out)["runs"]
     assert (run["unit"], run["item"], run["budget"]["environment_steps"]) == ("epoch", "window", None)
+
+
+def test_more_windows_than_there_are_is_an_error(mtctl: Command, windows: Path) -> None:
+    mtctl("train", windows, "-q")
+    says = "9 windows of each task were asked for, and there are 8"
+    assert_refused(mtctl, "eval", "results/small_windows", "--windows", 9, says=says, hint="at most")
+    assert mtctl("eval", "results/small_windows", "--windows", 8, "-q").code == 0
+
+
+def test_json_of_a_dry_run(mtctl: Command, windows: Path) -> None:
+    result = mtctl("train", windows, "equal_blind", "--seeds", 2, "--dry-run", "--json")
+    assert result.code == 0
+    small, lander = json.loads(result.out)["plans"]
+    assert small["recipe"] == WINDOWS.model_dump(mode="json")
+    assert small["samples_per_update"] == 8
+    assert small["seconds_per_run"]["low"] <= small["seconds_per_run"]["high"]
+    assert lander["directories"] == ["results/equal_blind/seed0", "results/equal_blind/seed1"]
+    assert set(tree(Path.cwd())) == {"small.yaml"}
+
+
+def test_an_override_without_its_option_is_explained(mtctl: Command, windows: Path) -> None:
+    hint = "did you mean `-o training.lr=0.1`?"
+    assert_refused(mtctl, "train", windows, "training.lr=0.1", says="there is no recipe", hint=hint)
 
 
 def test_dry_run_of_windows(mtctl: Command, windows: Path) -> None:

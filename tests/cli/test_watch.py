@@ -86,8 +86,9 @@ def test_runs_are_followed_to_their_end_and_compared(
     assert lines[5] == "results/shared_blind/seed0 done"
     assert lines[7] == "results/gradnorm_blind/seed0 done"
     assert lines[8] == "2 done · ends in 15 s unless another run starts · Ctrl-C stops watching"
-    assert "note: no interval over seeds" in lines[-1]
-    assert result.out.startswith("Scores: mean return over 4 held-out episodes per task")
+    assert "note: no interval over seeds" in lines[-2]
+    assert lines[-1].startswith("next: `mtctl train ")
+    assert result.out.startswith("? no verdict against gradnorm_blind: shared_blind -50.0 return (1 seed)")
     assert result.out == mtctl("compare", "results").out
 
 

@@ -196,7 +196,7 @@ def test_one_who_looks_does_not_refuse_a_run(tmp_path: Path, monkeypatch: pytest
     """`holder` has the lock for an instant: a run that begins just then tries again."""
     place = RunDirectory(tmp_path / "run")
     tries = iter([False, False, True])
-    monkeypatch.setattr(lock, "_try_lock", lambda _file: next(tries))
+    monkeypatch.setattr(lock, "try_lock", lambda _file: next(tries))
     place.acquire()
     place.release()
 
@@ -206,15 +206,15 @@ def test_who_waits_for_a_lock_that_is_removed_gets_the_new_one(
 ) -> None:
     """A probe removes the file that it has made: who opened that file before must not hold it for good."""
     late, other = RunDirectory(tmp_path / "run"), RunDirectory(tmp_path / "run")
-    take = lock._try_lock
+    take = lock.try_lock
 
     def slow(file: IO[bytes]) -> bool:
         """Between opening the file and locking it, another process probes and leaves no trace."""
-        monkeypatch.setattr(lock, "_try_lock", take)
+        monkeypatch.setattr(lock, "try_lock", take)
         (tmp_path / "run" / layout.LOCK).unlink()
         return take(file)
 
-    monkeypatch.setattr(lock, "_try_lock", slow)
+    monkeypatch.setattr(lock, "try_lock", slow)
     late.acquire()
     with pytest.raises(MtctlError, match="another process"):
         other.acquire()
@@ -266,8 +266,8 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(_file: object) -> bool:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock, "_try_lock", refuse)
-    monkeypatch.setattr(lock, "_try_share", refuse)
+    monkeypatch.setattr(lock, "try_lock", refuse)
+    monkeypatch.setattr(lock, "try_share", refuse)
     (tmp_path / layout.LOCK).write_text("")
     assert holder(tmp_path).state == "unknown"
     with pytest.raises(MtctlError, match="does not lock files \\(No locks available\\)"):

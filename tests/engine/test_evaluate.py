@@ -220,7 +220,7 @@ def test_where_files_cannot_be_locked_results_are_stored(run: Path, monkeypatch:
     def refuse(_file: object) -> bool:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock, "_try_lock", refuse)
+    monkeypatch.setattr(lock, "try_lock", refuse)
     assert evaluate_run(run, items=2) == document(run / "eval.json")
 
 

@@ -120,7 +120,7 @@ def test_a_function_has_no_recipe_file() -> None:
 def test_a_commented_recipe_loads_as_the_recipe_and_explains_its_keys() -> None:
     recipe = direct("depth_nets.py:build", "problem.arguments={width: 3}", "balancer.kind=gradnorm")
     text = commented(recipe, ["Mine.", ""])
-    assert text.startswith("# Mine.\n#\n")
+    assert text.startswith("# Mine.\n#\n\n")
     assert load(write_text("mine.yaml", text)) == recipe
     lines = text.splitlines()
     assert 'build: "depth_nets.py:build"' in text  # as its user wrote it

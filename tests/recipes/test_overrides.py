@@ -6,6 +6,8 @@ import pytest
 
 from mtctl.balancing.gradnorm import GradNorm
 from mtctl.balancing.pcgrad import PCGrad
+from mtctl.errors import MtctlError
+from mtctl.recipes.loading import load
 from tests.recipes.samples import MINIMAL, Refusal, Write, lander
 
 
@@ -152,3 +154,12 @@ def test_a_list_is_entered_by_index_only(refusal: Refusal, key: str) -> None:
 def test_every_wrong_argument_is_reported(refusal: Refusal) -> None:
     message = refusal(MINIMAL, "agent.lrr=1", "nonsense", "agent.lr=x", "agent.gamma=[")
     assert message.startswith("mine.yaml is not a valid recipe (4 problems)")
+
+
+def test_a_part_may_be_named_by_its_kind() -> None:
+    named = load("windows_fixed", ["balancer=uncertainty"])
+    assert named == load("windows_fixed", ["balancer={kind: uncertainty}"])
+    with_lr = load("windows_fixed", ["balancer.lr=0.5", "balancer=uncertainty"])
+    assert with_lr == load("windows_fixed", ["balancer={kind: uncertainty, lr: 0.5}"])
+    with pytest.raises(MtctlError, match="did you mean `uncertainty`"):
+        load("windows_fixed", ["balancer=uncertanty"])

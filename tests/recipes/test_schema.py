@@ -62,6 +62,17 @@ def test_every_field_is_explained_or_its_part_is() -> None:
     assert parts["GradNorm"]["properties"]["alpha"]["description"].startswith("Strength of the pull")
 
 
+def test_every_key_is_explained() -> None:
+    parts = {**schema()["$defs"], **FAMILIES}
+    silent = [
+        f"{name}.{key}"
+        for name, part in parts.items()
+        for key, value in part.get("properties", {}).items()
+        if not value.get("description") and not parts.get(value.get("$ref", "").rpartition("/")[2])
+    ]
+    assert silent == []
+
+
 def test_every_reference_leads_somewhere() -> None:
     named = {
         word.rpartition("/")[2] for word in json.dumps(schema()).split('"') if word.startswith("#/$defs/")

@@ -127,3 +127,19 @@ def test_a_screen_as_text_is_plain_wherever_it_is_asked_for(monkeypatch: pytest.
     assert text.splitlines()[:2] == ["head", "a\\x1b"]
     assert "\x1b" not in text
     assert all(line == line.rstrip() and cell_len(line) <= 40 for line in text.splitlines())
+
+
+def test_notes_break_between_words_on_a_terminal_and_commands_not_at_all(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = "`mtctl train results/a/seed0/recipe.yaml --seed 0 --resume`"
+    note = f"note: Δm is left out: it divides by scores, which are not positive on standard ({command})"
+    monkeypatch.setenv("COLUMNS", "40")
+    err().print(note, soft_wrap=True)
+    assert capsys.readouterr().err == f"{note}\n"
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what rich takes for a terminal
+    err().print(Text(note), soft_wrap=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ["note: Δm is left out: it divides by", "scores, which are not positive on"]
+    assert f"({command})" in lines
+    assert " ".join(lines) == note

@@ -66,7 +66,9 @@ class Exploration(Part):
     """
 
     start: Fraction = 1.0
+    """ε of the first episode: the share of random actions."""
     end: Fraction = 0.01
+    """ε that is never gone below."""
     decay: Annotated[float, Field(gt=0, le=1)] = _DECAY
     """Factor per episode where there is no `length`; with 0.995, ε reaches 0.01 at episode 919."""
     counts: Literal["all_episodes", "own_episodes", "all_steps", "own_steps"] = "all_episodes"
@@ -166,6 +168,7 @@ class EpisodeTarget(Part):
 
     kind: Literal["episodes"]
     every: PositiveInt = 10
+    """Episodes from one copy to the next."""
 
 
 class StepTarget(Part):
@@ -173,6 +176,7 @@ class StepTarget(Part):
 
     kind: Literal["updates"]
     every: PositiveInt = 1000
+    """Updates from one copy to the next."""
 
 
 class SoftTarget(Part):
@@ -180,6 +184,7 @@ class SoftTarget(Part):
 
     kind: Literal["soft"]
     tau: Annotated[float, Field(gt=0, le=1)] = 0.005
+    """Share of the online network in each average."""
 
 
 Target = Annotated[EpisodeTarget | StepTarget | SoftTarget, Field(discriminator="kind")]
@@ -189,11 +194,13 @@ class TaskSettings(Part):
     """One task's own settings, where the tasks' networks are independent. A value left out is the agent's."""
 
     lr: PositiveFloat | None = None
+    """Adam's learning rate for this task's network."""
     epsilon_decay: Annotated[float, Field(gt=0, le=1)] | None = None
     """Needs an `exploration` without a `length`."""
     target_every: PositiveInt | None = None
     """Episodes between hard target copies; needs `target: {kind: episodes}`."""
     learning_starts: PositiveInt | None = None
+    """Transitions of this task that are collected before its first update."""
 
 
 class DQNAgent(Part):
@@ -223,6 +230,7 @@ class DQNAgent(Part):
     gamma: Fraction = 0.99
     """Discount factor per environment step."""
     loss: Literal["mse", "huber"] = "mse"
+    """Of the temporal-difference error: its square, or linear beyond `huber_delta`."""
     huber_delta: PositiveFloat = 1.0
     """Where the Huber loss turns linear, in units of return (as scaled by `reward_scale`); used with
     `loss: huber` only."""
@@ -250,6 +258,7 @@ class DQNAgent(Part):
     replay: Replay = Replay()
     exploration: Exploration = Exploration()
     target: Target = EpisodeTarget(kind="episodes")
+    """How the target network follows the online network."""
     per_task: dict[str, TaskSettings] = Field(default_factory=dict)
     """Settings of single tasks by name (independent networks only)."""
 

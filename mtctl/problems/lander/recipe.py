@@ -64,6 +64,7 @@ class LanderRecipe(Recipe):
     problem: LanderProblem
     agent: Agent
     balancer: MethodOrChain
+    """How the tasks are balanced: one method, or a list of several that are applied in turn."""
     evaluation: EpisodeEvaluation = EpisodeEvaluation()
 
     @property

@@ -40,6 +40,7 @@ class PythonTraining(SupervisedTraining):
     """How a model of one's own is trained; what is left out is as the function builds it."""
 
     epochs: PositiveInt = 5
+    """Passes over the training data."""
     lr_factor: PositiveFloat = 1.0
     """Factor on all learning rates of the optimizer that the function builds."""
     adam: PositiveFloat | None = None
@@ -67,6 +68,7 @@ class PythonRecipe(SupervisedRecipe):
     problem: PythonProblem
     training: PythonTraining = PythonTraining()
     balancer: MethodOrChain
+    """How the tasks are balanced: one method, or a list of several that are applied in turn."""
     checkpoints: Checkpoints = Checkpoints(every=1)
     monitor: Monitor = Monitor(every=32)
 

@@ -31,6 +31,7 @@ class SupervisedTraining(Part):
     """What can be said of the training of any supervised problem."""
 
     epochs: PositiveInt = 20
+    """Passes over the training data."""
     head_lr: dict[str, PositiveFloat] = Field(default_factory=dict)
     """Factor on the learning rate of single heads, by task; those that are not trained do not count."""
     loss_factor: Annotated[dict[str, PositiveFloat], LATER] = Field(default_factory=dict)

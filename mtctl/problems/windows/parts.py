@@ -70,6 +70,7 @@ class WindowsProblem(ProblemPart):
     """Tasks that are trained and scored. The other heads are there and stay as they are, so that one task
     alone starts from the same weights."""
     data: WindowsData = SyntheticWindows(kind="synthetic")
+    """Where the windows come from: drawn by a generator, or read from a file."""
     position: bool = False
     """A 13th feature: the bar's place in the window, t/104."""
     limit: PositiveInt | None = None
@@ -117,10 +118,13 @@ class Training(SupervisedTraining):
     """How the sequence model is trained."""
 
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """Which of torch's optimizers takes the steps."""
     lr: PositiveFloat = 1e-3
+    """Learning rate; heads may have a factor of their own (`head_lr`)."""
     weight_decay: NonNegativeFloat = 1e-2
     """AdamW's and SGD's; torch's own default for AdamW. Adam uses none."""
     batch_size: PositiveInt = 32
+    """Windows per update."""
 
     def misfits(self) -> Iterator[Misfit]:
         known = get_args(WindowsTask)

@@ -32,6 +32,7 @@ class WindowsRecipe(SupervisedRecipe):
     model: SequenceModel
     training: Training = Training()
     balancer: MethodOrChain
+    """How the tasks are balanced: one method, or a list of several that are applied in turn."""
     checkpoints: Checkpoints = Checkpoints(every=5)
     monitor: Monitor = Monitor(every=32)
 

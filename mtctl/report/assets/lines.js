@@ -1,6 +1,6 @@
 // Lines with bands.
 
-const MARGIN = { left: 52, right: 20, top: 8, bottom: 40 };
+const MARGIN = { left: 66, right: 20, top: 8, bottom: 40 };
 const MOST_PLACES = 160;
 
 // A panel: `series` are {label, style, x, mean, low, high}, arrays of the same length with null where nothing is.
@@ -20,7 +20,7 @@ function linePanel({
 }) {
   const text = yText ?? writer(valuesOf(series));
   const xs = xRange ?? extent(series.flatMap((each) => each.x));
-  const ys = yRange ?? (log ? spread(extent(valuesOf(series))) : padded(extent(valuesOf(series))));
+  const ys = yRange ?? (log ? spread(extent(valuesOf(series))) : padded(rangeOf(series)));
   const x = linear(...xs, MARGIN.left, width - MARGIN.right);
   const y = (log ? logarithmic : linear)(...ys, height - MARGIN.bottom, MARGIN.top);
   const told = describeLines(title, series, xTitle, yTitle, text);
@@ -28,7 +28,7 @@ function linePanel({
     "svg",
     { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": told },
     ...axes({ x, y, xs, ys, width, height, xTitle, yTitle, log }),
-    ...series.map((each) => bandOf(each, x, y)),
+    ...series.map((each) => bandOf(each, x, (value) => Math.min(height - MARGIN.bottom, Math.max(MARGIN.top, y(value))))),
     ...series.map((each, number) => lineOf(each, x, y, number)),
   );
   const plot = el("div", { class: "plot" }, drawing);
@@ -69,6 +69,14 @@ function readLines(plot, drawing, { label, series, x, xs, width, height, placeTe
 
 const valuesOf = (series) =>
   series.flatMap((each) => [...each.mean, ...(each.low ?? []), ...(each.high ?? [])]);
+
+// The range of the lines, and of their bands up to half as much beyond: wide intervals do not flatten curves.
+function rangeOf(series) {
+  const [low, high] = extent(series.flatMap((each) => each.mean));
+  const [least, most] = extent(valuesOf(series));
+  const room = (high - low) / 2;
+  return [Math.max(Math.min(least, low), low - room), Math.min(Math.max(most, high), high + room)];
+}
 
 function describeLines(title, series, xTitle, yTitle, text) {
   const ends = series.map(

@@ -1,5 +1,8 @@
 // Sharing.
 
+// From this ratio on, weights begin on a logarithmic scale: on a linear one, the small ones all lie on 0.
+const WIDE = 100;
+
 // The middles of so many stretches of a training, in per cent of it.
 const middles = (count) => Array.from({ length: count }, (_, at) => ((at + 0.5) * 100) / count);
 const shareText = (share) => `${Math.round(share)} %`;
@@ -52,6 +55,8 @@ function weights() {
     });
   const tasks = [...parts.keys()].slice(1);
   const all = weighted.flatMap((method) => Object.values(method.weights).flat());
+  const known = all.filter((value) => value !== null);
+  if (Math.min(...known) > 0 && Math.max(...known) >= WIDE * Math.min(...known)) state.weights = "log";
   const scales = [
     { value: "linear", text: "linear" },
     ...(all.every((value) => value === null || value > 0) ? [{ value: "log", text: "logarithmic" }] : []),
