@@ -107,6 +107,8 @@ class TaskState:
         steps: updates until skill reached the threshold; None if it did not while it was watched.
         trend: relative change of the loss over the last third of the budget; None with too few records.
         measures: further figures in the task's own units, e.g. "start_mae".
+        classes: whether its targets are classes; None where that is not known.
+        unit: its targets' best constant and standard deviation, where both are numbers.
     """
 
     task: str
@@ -119,6 +121,8 @@ class TaskState:
     steps: float | None = None
     trend: float | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
+    classes: bool | None = None
+    unit: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,7 +229,7 @@ def _cures(diagnosis: Diagnosis, verdict: TaskVerdict) -> Iterator[RenderableTyp
 
 def _code(diagnosis: Diagnosis, changes: Mapping[str, object]) -> Iterator[RenderableType]:
     """Yield the same as lines of Python, where the model is the user's own."""
-    if diagnosis.subject.problem != "python" or not (lines := code_lines(changes)):
+    if diagnosis.subject.problem != "python" or not (lines := code_lines(changes, diagnosis.states)):
         return
     yield Sentence("or in your own training loop:", indent=_INDENT)
     yield from map(Command, lines)

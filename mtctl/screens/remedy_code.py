@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from mtctl.diagnosis.report import TaskState
 
-def code_lines(changes: Mapping[str, Any]) -> list[str]:
+
+def code_lines(changes: Mapping[str, Any], states: Sequence[TaskState] = ()) -> list[str]:
     """Return the lines that make the same change as a recipe's settings do.
 
     Args:
         changes: new values by dotted key, as in `Remedy.changes`. Keys that stand for nothing in a loop have
             no line.
+        states: of the tasks, for the numbers of their targets.
     """
-    return [line for key, value in changes.items() if key in _LINES for line in _LINES[key](value)]
+    by_task = {state.task: state for state in states}
+    return [
+        line
+        for key, value in changes.items()
+        for line in (
+            _standardised(value, by_task) if key == _STANDARDISE else _LINES.get(key, _nothing)(value)
+        )
+    ]
+
+
+def _nothing(_value: object) -> Iterator[str]:
+    yield from ()
 
 
 def _head_rates(factors: Mapping[str, float]) -> Iterator[str]:
@@ -24,11 +38,17 @@ def _head_rates(factors: Mapping[str, float]) -> Iterator[str]:
     yield "])"
 
 
-def _standardised(tasks: list[str]) -> Iterator[str]:
+def _standardised(tasks: Sequence[str], states: Mapping[str, TaskState]) -> Iterator[str]:
     for task in tasks:
-        yield f"{task}_target = ({task}_target - mean) / std  # mean and std of its training targets"
-        yield f"{task}_answer = mean + std * {task}_output  # where you use what it says"
-    yield "# of classes: begin with the head's bias at the logarithms of their frequencies"
+        state = states.get(task)
+        if state is not None and state.classes:
+            yield f"# {task}: begin with its head's bias at the logarithms of the classes' shares"
+            continue
+        unit = state.unit if state is not None else None
+        mean, spread = ("mean", "std") if unit is None else (f"{unit[0]:.6g}", f"{unit[1]:.6g}")
+        note = "  # mean and std of its training targets" if unit is None else ""
+        yield f"{task}_target = ({task}_target - {mean}) / {spread}{note}"
+        yield f"{task}_answer = {mean} + {spread} * {task}_output  # where you use what it says"
 
 
 def _balancer(method: Mapping[str, Any] | list[Mapping[str, Any]]) -> Iterator[str]:
@@ -82,8 +102,8 @@ def _dropout(on: bool) -> Iterator[str]:
         yield "        module.p = 0.0"
 
 
+_STANDARDISE: Final = "training.standardise"
 _LINES: Final[Mapping[str, Callable[[Any], Iterator[str]]]] = {
-    "training.standardise": _standardised,
     "training.loss_factor": _loss_factors,
     "balancer": _balancer,
     "training.lr_factor": _rate,

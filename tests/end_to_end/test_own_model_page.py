@@ -69,7 +69,7 @@ def run(folder: Path, *words: str) -> str:
 
 
 def test_the_file_is_short(folder: Path) -> None:
-    assert {file.name for file in folder.iterdir()} == {"houses.py", "variations.py"}
+    assert {file.name for file in folder.iterdir()} == {"houses.py", "loop.py", "variations.py"}
     assert len((folder / "houses.py").read_text(encoding="utf-8").splitlines()) <= 40
 
 
@@ -105,6 +105,12 @@ def test_the_variations_are_trained(folder: Path, monkeypatch: pytest.MonkeyPatc
         for module in ("houses", "variations"):
             sys.modules.pop(module, None)
     assert len(list((folder / "results").iterdir())) == 3
+
+
+def test_a_loop_of_ones_own_is_watched(folder: Path) -> None:
+    summary = run(folder, "loop.py")
+    assert "style" in summary or "price" in summary
+    assert "loop" in run(folder, "-m", "mtctl", "diagnose", "results/loop").splitlines()[0]
 
 
 def test_python_runs_as_it_stands(folder: Path) -> None:

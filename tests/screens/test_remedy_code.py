@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mtctl.diagnosis.report import TaskState
 from mtctl.screens.remedy_code import code_lines
 
 
@@ -74,4 +75,18 @@ def test_several_methods_are_one_balancer() -> None:
 def test_every_line_of_several_changes_is_there() -> None:
     lines = code_lines({"training.standardise": ["a", "b"], "balancer": {"kind": "equal"}})
     assert [line.partition(" ")[0] for line in lines if "_target" in line] == ["a_target", "b_target"]
+    ast.parse("\n".join(lines))
+
+
+def test_standardised_targets_are_told_by_their_numbers_and_classes_apart() -> None:
+    states = [
+        TaskState("depth", "flat", 1.0, 1.0, 0.0, classes=False, unit=(200_000.0, 64_000.0)),
+        TaskState("kind", "flat", 1.0, 1.0, 0.0, classes=True),
+    ]
+    lines = code_lines({"training.standardise": ["depth", "kind"]}, states)
+    assert lines == [
+        "depth_target = (depth_target - 200000) / 64000",
+        "depth_answer = 200000 + 64000 * depth_output  # where you use what it says",
+        "# kind: begin with its head's bias at the logarithms of the classes' shares",
+    ]
     ast.parse("\n".join(lines))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mtctl.diagnosis.experiments.course import Course, scores
 from mtctl.diagnosis.experiments.laboratory import NEVER
@@ -203,11 +203,10 @@ def smallest_part(
     """
     changes, best = dict(winner.remedy.changes), None
     assert winner.improvement is not None
-    for key in list(changes):
-        fewer = {name: value for name, value in changes.items() if name != key}
-        if not fewer or (deadline is not None and time.monotonic() > deadline):
+    for left_out, fewer in _smaller(changes):
+        if deadline is not None and time.monotonic() > deadline:
             break
-        say(f"remedy: {winner.remedy.title}, without {key}")
+        say(f"remedy: {winner.remedy.title}, without {left_out}")
         revised = recipe.revised(fewer)
         after = crew.train(revised, seeds, deadline)
         typed = overrides(fewer)
@@ -217,8 +216,25 @@ def smallest_part(
         trial = _judge(remedy, task, as_is, after)
         kept = trial.improvement
         if trial.verdict == "helps" and kept and kept.mean >= MOST_OF_THE_GAIN * winner.improvement.mean:
-            changes, best = fewer, trial
+            changes.clear()
+            changes.update(fewer)
+            best = trial
     return best
+
+
+def _smaller(changes: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what is left out next, and what is then left of changes, which shrink meanwhile.
+
+    Whole settings first, then single tasks of those that are lists of them.
+    """
+    for key in list(changes):
+        if len(changes) > 1 and key in changes:
+            yield key, {name: value for name, value in changes.items() if name != key}
+    for key, entries in list(changes.items()):
+        for entry in entries if isinstance(entries, list) else ():
+            rest = [other for other in changes[key] if other != entry]
+            if rest:
+                yield f"{key} of {entry}", {**changes, key: rest}
 
 
 def _judge(remedy: Remedy, task: str, as_is: Sequence[Result], after: Sequence[Result]) -> Trial:

@@ -37,6 +37,8 @@ def state(course: Course, task: str, budget: int, measures: Mapping[str, float])
         steps=course.steps(task),
         trend=_trend([point.loss for point in points]),
         measures=measures,
+        classes=course.problem.is_of_classes(task),
+        unit=course.problem.target_unit(task),
     )
 
 

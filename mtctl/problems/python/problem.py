@@ -306,6 +306,17 @@ class OwnModel(Supervised[Rows]):
         constant = self.objectives[task].constant if task in self.objectives else None
         return 1 if constant is None else max(1, constant.numel())
 
+    def is_of_classes(self, task: str) -> bool:
+        return self.averaged(task) == 1 and self.target_unit(task) is None
+
+    def target_unit(self, task: str) -> tuple[float, float] | None:
+        objective, targets = self.objectives.get(task), self._survey.targets.get(task)
+        if objective is None or objective.constant is None or objective.scale is None or targets is None:
+            return None
+        if objective.constant.shape != targets.shape[1:] or objective.constant.numel() != 1:
+            return None
+        return float(objective.constant), float(objective.scale)
+
     def applicable(self, *interventions: Intervention) -> tuple[Intervention, ...]:
         return tuple(change for change in map(self._applied, interventions) if change is not None)
 

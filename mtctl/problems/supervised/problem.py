@@ -208,6 +208,16 @@ class Supervised(ABC, Generic[B]):
         del task, answers, split
         return {}
 
+    def is_of_classes(self, task: str) -> bool:
+        """Say whether a task's targets are classes, which have no unit."""
+        del task
+        return False
+
+    def target_unit(self, task: str) -> tuple[float, float] | None:
+        """Return the best constant and the standard deviation of targets, where both are numbers."""
+        del task
+        return None
+
     def applicable(self, *interventions: Intervention) -> tuple[Intervention, ...]:
         """Return interventions without what changes nothing here, such as a unit without outputs."""
         return interventions

@@ -18,7 +18,7 @@ from mtctl.problems.supervised.inspection import Inspection
 from mtctl.problems.supervised.problem import BadTargets, Supervised
 from mtctl.problems.windows import data
 from mtctl.problems.windows.data import Dataset, Splits
-from mtctl.problems.windows.losses import MISSING, countdown_from_start, measures, window_losses
+from mtctl.problems.windows.losses import DELTA, MISSING, countdown_from_start, measures, window_losses
 from mtctl.problems.windows.network import CLASSES, HEADS, SequenceNetwork
 from mtctl.problems.windows.objective import Objective
 from mtctl.problems.windows.parts import SequenceModel, Training, WindowsProblem
@@ -221,6 +221,9 @@ class Windows(Supervised[Dataset]):
 
     def _measures(self, task: str, predictions: Mapping[str, Tensor], split: Dataset) -> dict[str, float]:
         return measures(task, predictions[task], split.targets[task], split.start, split.end)
+
+    def is_of_classes(self, task: str) -> bool:
+        return task not in DELTA
 
     def blind_losses(self) -> dict[str, float]:
         """Return what one start for all windows reaches, the training median: position makes a scalar."""

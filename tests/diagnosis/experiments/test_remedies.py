@@ -157,7 +157,7 @@ class Told(Crew):
     ) -> list[Result]:
         assert isinstance(recipe, WindowsRecipe)
         self.trained.append(recipe)
-        gain = 4.0 * bool(recipe.model.standardise) + 0.5 * (recipe.training.lr > RECIPE.training.lr)
+        gain = 4.0 * ("ptr" in recipe.model.standardise) + 0.5 * (recipe.training.lr > RECIPE.training.lr)
         return results([10.0 - gain, 10.2 - gain, 9.9 - gain])
 
 
@@ -171,7 +171,9 @@ def smallest(changes: dict[str, Any], deadline: float | None = None) -> Trial | 
 
 
 def test_what_adds_little_to_a_remedy_is_left_out() -> None:
-    part = smallest({"training.lr": 0.05, "model.standardise": ["ptr"], "training.gradient_clip": 1.0})
+    part = smallest(
+        {"training.lr": 0.05, "model.standardise": ["type", "ptr"], "training.gradient_clip": 1.0}
+    )
     assert part is not None
     assert part.remedy.changes == {"model.standardise": ["ptr"]}
     assert part.remedy.overrides == ("model.standardise=[ptr]",)

@@ -226,3 +226,12 @@ def test_data_are_passed_over_once_for_builds_that_share_them(monkeypatch: pytes
     assert again.objectives["height"].scale is first.objectives["height"].scale
     OwnModel(own(problem__arguments={"rows": 96}), 7)
     assert len(passes) == 2
+
+
+def test_targets_are_told_by_their_unit() -> None:
+    problem = OwnModel(own(problem__arguments={"unit": 1000.0}), 0)
+    unit = problem.target_unit("height")
+    assert unit is not None
+    assert unit[1] == pytest.approx(float(problem._survey.targets["height"].std(correction=0)), rel=1e-4)
+    assert (problem.is_of_classes("side"), problem.is_of_classes("height")) == (True, False)
+    assert problem.target_unit("side") is None
