@@ -353,7 +353,7 @@ def test_json_of_a_windows_run(mtctl: Command, windows: Path) -> None:
 def test_more_windows_than_there_are_is_an_error(mtctl: Command, windows: Path) -> None:
     mtctl("train", windows, "-q")
     says = "9 windows of each task were asked for, and there are 8"
-    assert_refused(mtctl, "eval", "results/small_windows", "--windows", 9, says=says, hint="at most")
+    assert_refused(mtctl, "eval", "results/small_windows", "--windows", 9, "-q", says=says, hint="at most")
     assert mtctl("eval", "results/small_windows", "--windows", 8, "-q").code == 0
 
 
