@@ -386,7 +386,12 @@ def _unpaired(one: Supervised[Any], other: Supervised[Any]) -> Iterator[str]:
     for name, value in one.policy_state().items():
         same &= not isinstance(value, Tensor) or torch.equal(value, weights[name])
     losses = [problem.sampled_losses(torch.Generator().manual_seed(0)) for problem in (one, other)]
-    alike = all(torch.equal(loss, losses[1][task]) for task, loss in losses[0].items() if task in losses[1])
+    # Kernels of a GPU need not give the same last digits twice.
+    alike = all(
+        torch.allclose(loss, losses[1][task], rtol=1e-4)
+        for task, loss in losses[0].items()
+        if task in losses[1]
+    )
     if not same or not alike:
         yield (
             f"experiments are not paired: two builds from one seed differ in their "
