@@ -98,7 +98,7 @@ USUAL_RATE_OF_SGD: Final = 0.1
 HELD_BACK: Final = 0.15
 """Skill that a task is behind what it reaches alone in the same budget, from which the others cost it
 something: seeds change a skill by up to 0.05."""
-HELD_BACK_SHARE: Final = 0.7
+HELD_BACK_SHARE: Final = 0.6
 """Part of the skill alone below which it must be too."""
 RECOVERED: Final = 0.5
 """Part of that gap that a change has to close to count as its cure."""
