@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from mtctl.problems.recipe import Recipe
 from mtctl.problems.score import Figures, Score
 from mtctl.statistics import mean_of
 
 if TYPE_CHECKING:
     from mtctl.problems.contract import Problem
+    from mtctl.problems.recipe import Recipe
 
-R = TypeVar("R", bound=Recipe)
+R = TypeVar("R", bound="Recipe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Kind(Generic[R]):
     Args:
         name: `problem.kind` in recipes.
         title: what sentences call it, e.g. "the lander".
-        recipe: the class that its recipes are checked by.
+        load_recipe: return the class that its recipes are checked by. Whoever only reads runs does without.
         build: return the problem of a recipe, freshly initialised from a seed. It imports the problem's
             module when it is called, so that reading recipes needs no torch.
         unit: what progress is counted in, e.g. "epoch".
@@ -80,7 +80,7 @@ class Kind(Generic[R]):
 
     name: str
     title: str
-    recipe: type[R]
+    load_recipe: Callable[[], type[R]]
     build: Callable[[R, int], Problem]
     unit: str
     item: str
@@ -92,6 +92,11 @@ class Kind(Generic[R]):
     without_success: Mapping[str, str] = field(default_factory=dict)
     published: Published | None = None
     complete: Callable[[R], R] = lambda recipe: recipe
+
+    @property
+    def recipe(self) -> type[R]:
+        """The class that its recipes are checked by."""
+        return self.load_recipe()
 
     @property
     def played(self) -> bool:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from mtctl.problems.kind import Kind
 from mtctl.problems.lander.kind import LANDER
 from mtctl.problems.python.kind import PYTHON
-from mtctl.problems.recipe import Recipe
-from mtctl.problems.sizes import require_memory
 from mtctl.problems.windows.kind import WINDOWS
 
 if TYPE_CHECKING:
     from mtctl.problems.contract import Problem
+    from mtctl.problems.recipe import Recipe
 
 KINDS: Final[dict[str, Kind[Any]]] = {kind.name: kind for kind in (LANDER, WINDOWS, PYTHON)}
 """By `problem.kind`."""
@@ -45,5 +44,7 @@ def build(recipe: Recipe, seed: int) -> Problem:
     Raises:
         MtctlError: it does not fit into this machine's memory, or it cannot be built.
     """
+    from mtctl.problems.sizes import require_memory  # noqa: PLC0415 - for those who train
+
     require_memory(recipe)
     return kind_of(recipe).build(recipe, seed)

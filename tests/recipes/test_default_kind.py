@@ -32,7 +32,7 @@ class TwoAgents(LanderRecipe):
 
 @pytest.fixture
 def _two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KINDS, "lander", replace(KINDS["lander"], recipe=TwoAgents))
+    monkeypatch.setitem(KINDS, "lander", replace(KINDS["lander"], load_recipe=lambda: TwoAgents))
 
 
 def test_the_lander_needs_no_kind_of_agent(write: Write) -> None:

@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 from mtctl.problems.kind import Kind
 from mtctl.problems.lander.published import STUDY
-from mtctl.problems.lander.recipe import LanderRecipe
 from mtctl.problems.lander.tasks import FIGURES, SCORE, TASKS
 
 if TYPE_CHECKING:
     from mtctl.problems.lander.problem import Lander
+    from mtctl.problems.lander.recipe import LanderRecipe
+
+
+def _recipe() -> type[LanderRecipe]:
+    from mtctl.problems.lander.recipe import LanderRecipe  # noqa: PLC0415 - for those who read recipes
+
+    return LanderRecipe
 
 
 def _build(recipe: LanderRecipe, seed: int) -> Lander:
@@ -24,7 +30,7 @@ def _build(recipe: LanderRecipe, seed: int) -> Lander:
 LANDER: Final = Kind(
     name="lander",
     title="the lander",
-    recipe=LanderRecipe,
+    load_recipe=_recipe,
     build=_build,
     unit="episode",
     item="episode",

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mtctl.problems.kind import Kind
-from mtctl.problems.python.recipe import PythonRecipe
 from mtctl.problems.score import LOSSES, SKILL
 
 if TYPE_CHECKING:
     from mtctl.problems.python.problem import OwnModel
+    from mtctl.problems.python.recipe import PythonRecipe
+
+
+def _recipe() -> type[PythonRecipe]:
+    from mtctl.problems.python.recipe import PythonRecipe  # noqa: PLC0415 - for those who read recipes
+
+    return PythonRecipe
 
 
 def _build(recipe: PythonRecipe, seed: int) -> OwnModel:
@@ -27,7 +33,7 @@ def _complete(recipe: PythonRecipe) -> PythonRecipe:
 PYTHON: Final = Kind(
     name="python",
     title="a model of your own",
-    recipe=PythonRecipe,
+    load_recipe=_recipe,
     build=_build,
     complete=_complete,
     unit="epoch",

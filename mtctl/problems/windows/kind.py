@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from mtctl.problems.kind import Kind
 from mtctl.problems.score import LOSSES, SKILL
-from mtctl.problems.windows.recipe import WindowsRecipe
 
 if TYPE_CHECKING:
     from mtctl.problems.windows.problem import Windows
+    from mtctl.problems.windows.recipe import WindowsRecipe
+
+
+def _recipe() -> type[WindowsRecipe]:
+    from mtctl.problems.windows.recipe import WindowsRecipe  # noqa: PLC0415 - for those who read recipes
+
+    return WindowsRecipe
 
 
 def _build(recipe: WindowsRecipe, seed: int) -> Windows:
@@ -21,7 +27,7 @@ def _build(recipe: WindowsRecipe, seed: int) -> Windows:
 WINDOWS: Final = Kind(
     name="windows",
     title="windows",
-    recipe=WindowsRecipe,
+    load_recipe=_recipe,
     build=_build,
     unit="epoch",
     item="window",
