@@ -110,7 +110,7 @@ class OwnModel(Supervised[Rows]):
         builder = find_builder(recipe.problem.build)
         with self._generators.fresh(seed, _BUILD):
             self.training = training_of(builder, seed, recipe.problem.arguments)
-        known = tuple(_names(self.training, builder, recipe.problem.arguments))
+            known = _names(self.training)
         super().__init__(recipe.problem.tasks or known, settings.epochs, settings.gradient_clip)
         _refuse_unknown(builder, self.tasks, known)
         self.device = device
@@ -668,17 +668,16 @@ def complete(recipe: PythonRecipe) -> PythonRecipe:
         return recipe
     builder = find_builder(recipe.problem.build)
     with Generators(_device(recipe.training.device)).fresh(0, _BUILD):
-        training = training_of(builder, 0, recipe.problem.arguments)
-    return recipe.revised({"problem.tasks": list(_names(training, builder, recipe.problem.arguments))})
+        names = _names(training_of(builder, 0, recipe.problem.arguments))
+    return recipe.revised({"problem.tasks": list(names)})
 
 
-def _names(training: Training, builder: Builder, arguments: Mapping[str, Any]) -> Iterable[str]:
-    """Return the tasks' names: those of `tasks`, or of the losses of a first batch."""
-    del builder, arguments
+def _names(training: Training) -> tuple[str, ...]:
+    """Return the tasks' names: those of `tasks`, or of the losses of a first batch, which draws."""
     if training.losses is None:
-        return training.tasks
+        return tuple(training.tasks)
     batch = next(iterated(training.train, "`train`"))
-    return [str(name) for name in call("`losses`", training.losses, batch)]
+    return tuple(str(name) for name in call("`losses`", training.losses, batch))
 
 
 def _refuse_unknown(builder: Builder, tasks: tuple[str, ...], known: tuple[str, ...]) -> None:
