@@ -1,4 +1,4 @@
-"""Adam (Kingma & Ba, 2015) over a few flat tensors."""
+"""Adam (Kingma & Ba, 2015) and AdamW (Loshchilov & Hutter, 2019) over a few flat tensors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 class Adam:
     """PyTorch's fused Adam without `torch.optim.Adam` around it, whose step costs three times as much here.
 
+        θ ← θ − lr · decay · θ
         m ← 0.9·m + 0.1·g,  v ← 0.999·v + 0.001·g²,  θ ← θ − lr · m̂ / (√v̂ + 1e-8)
 
     A tensor whose `.grad` is None is left alone, its moments too.
@@ -19,9 +20,11 @@ class Adam:
     Args:
         parameters: flat tensors.
         rates: learning rate of each.
+        decay: weight decay, apart from the gradient; 0 for Adam.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], rates: Sequence[float]) -> None:
+    def __init__(self, parameters: Sequence[Tensor], rates: Sequence[float], *, decay: float = 0.0) -> None:
+        self._decay = decay
         self._parameters = list(parameters)
         self._rates = list(rates)
         self._first = [torch.zeros_like(parameter) for parameter in parameters]
@@ -42,7 +45,7 @@ class Adam:
     def _move(self, places: list[int], rate: float) -> None:
         steps = [self._steps[place] for place in places]
         torch._foreach_add_(steps, 1)
-        torch._fused_adam_(
+        torch._fused_adamw_(
             [self._parameters[place] for place in places],
             [gradient for place in places if (gradient := self._parameters[place].grad) is not None],
             [self._first[place] for place in places],
@@ -52,7 +55,7 @@ class Adam:
             lr=rate,
             beta1=0.9,
             beta2=0.999,
-            weight_decay=0.0,
+            weight_decay=self._decay,
             eps=1e-8,
             amsgrad=False,
             maximize=False,

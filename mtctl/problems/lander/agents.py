@@ -7,7 +7,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from mtctl.part import LATER, Fraction, Misfit, Part, PositiveFloat, PositiveInt
+from mtctl.part import LATER, Fraction, Misfit, NonNegativeFloat, Part, PositiveFloat, PositiveInt
+from mtctl.problems.lander.architectures import MLP, AnyArchitecture
 
 
 class Priority(Part):
@@ -214,6 +215,8 @@ class DQNAgent(Part):
     learned embedding ("aware")."""
     embedding_dim: PositiveInt = 8
     """Width of the learned embedding, drawn from N(0, 0.1²)."""
+    architecture: Annotated[AnyArchitecture, LATER] = MLP()
+    """What the network looks like; linear layers with ReLU, as published."""
     hidden: Annotated[tuple[PositiveInt, ...], Field(min_length=1, strict=False)] = (256, 128)
     """Units of the hidden layers (ReLU, He-normal initialisation, zero biases)."""
     layer_norm: Annotated[bool, LATER] = False
@@ -225,6 +228,9 @@ class DQNAgent(Part):
     their factor on gradients). Off, as published."""
     lr: PositiveFloat = 5e-4
     """Adam's learning rate."""
+    weight_decay: Annotated[NonNegativeFloat, LATER] = 0.0
+    """Decoupled weight decay of AdamW: every update first takes lr · `weight_decay` of each weight away
+    (Loshchilov & Hutter, 2019, arXiv 1711.05101). 0: Adam, as published."""
     lr_schedule: Annotated[RateSchedule, LATER] = ConstantRate(kind="constant")
     """How all learning rates, those of single tasks too, change over the run; constant, as published."""
     gamma: Fraction = 0.99
@@ -262,11 +268,28 @@ class DQNAgent(Part):
     per_task: dict[str, TaskSettings] = Field(default_factory=dict)
     """Settings of single tasks by name (independent networks only)."""
 
+    def codes(self, tasks: int) -> int:
+        """Return how many extra inputs tell a network which of so many tasks it plays."""
+        return {"none": 0, "raw_id": 1, "onehot": tasks, "embedding": self.embedding_dim}[self.task_encoding]
+
     def misfits(self) -> Iterator[Misfit]:
+        yield from self._architecture_misfits()
         yield from self._independent_misfits() if self.network == "independent" else self._shared_misfits()
         starts, capacity = self.replay.learning_starts, self.replay.capacity
         if starts > capacity:
             yield Misfit(("replay", "learning_starts"), f"`learning_starts` is above `capacity` ({capacity})")
+
+    def _architecture_misfits(self) -> Iterator[Misfit]:
+        if isinstance(self.architecture, MLP):
+            return
+        kind = self.architecture.kind
+        if self.network == "independent":
+            text = f"`network: independent` needs `architecture: {{kind: mlp}}`, not `{kind}`"
+            yield Misfit(("network",), text)
+        for name in ("layer_norm", "dueling"):
+            if getattr(self, name):
+                yield Misfit((name,), f"`{name}` needs `architecture: {{kind: mlp}}`, not `{kind}`")
+        yield from self.architecture.misfits_with(self.hidden, told=self.task_encoding != "none")
 
     def _independent_misfits(self) -> Iterator[Misfit]:
         if self.task_encoding != "none":

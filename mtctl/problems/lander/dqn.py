@@ -9,7 +9,8 @@ For a row (o, a, R, o', β) with β = γⁿ, or 0 after a terminal step, R times
     sum     Σ Lᵢ with replay per task;  Σ aᵢ·Lᵢ, aᵢ = task i's share of the rows, with mixed replay: the mean
             over the batch
 
-Per-task gradients come from the network: by one closed-form backward pass (network.py), or by autograd.
+Per-task gradients come from the network: by one closed-form backward pass (networks/closed_form.py), or by
+autograd (networks/grouped.py). Where actions have more than one output each, values.py says what they mean.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ from mtctl.balancing.contract import Space
 from mtctl.errors import MtctlError
 from mtctl.problems.lander.adam import Adam
 from mtctl.problems.lander.agents import DQNAgent, SoftTarget, StepTarget
-from mtctl.problems.lander.flat import FlatNetwork
-from mtctl.problems.lander.networks import NETWORKS
+from mtctl.problems.lander.networks.flat import FlatNetwork, Slopes
+from mtctl.problems.lander.networks.registry import builder
 from mtctl.problems.lander.replay import Batch
+from mtctl.problems.lander.values import Lesson, ScalarValues
 
 
 class ReplayGradients:
@@ -38,23 +40,19 @@ class ReplayGradients:
         tasks: names.
         losses: [T] float64 mean losses.
         counts: rows of each task; a task without rows is inactive.
-        jacobian: [T, P].
-        code_gradients: [T, d] of learned embeddings, each its own task's alone.
+        slopes: the tasks' gradients.
         network: whose leaves get the combined gradient.
-        errors: [N] the rows' temporal-difference errors Q(o, a) − y.
+        errors: [N] the rows' temporal-difference errors Q(o, a) − y, or what stands for them.
         importance: [T] float64 1 with per-task replay; in a mixed batch each task's share of the rows, so
             that equal weights give the mean over the batch.
     """
-
-    auxiliary: Tensor | None = None
 
     def __init__(
         self,
         tasks: tuple[str, ...],
         losses: Tensor,
         counts: tuple[int, ...],
-        jacobian: Tensor,
-        code_gradients: Tensor | None,
+        slopes: Slopes,
         network: FlatNetwork,
         importance: Tensor,
         errors: Tensor,
@@ -65,9 +63,9 @@ class ReplayGradients:
         self.importance = importance
         self.errors = errors
         self._counts = counts
-        self._jacobian = jacobian
-        self._code_gradients = code_gradients
+        self._jacobian, self._own = slopes
         self._network = network
+        self.auxiliary = network.penalty
         self._gramians: dict[Space, Tensor] = {}
 
     @torch.inference_mode()
@@ -107,14 +105,19 @@ class ReplayGradients:
             for task, leaf in enumerate(self._network.leaves()):
                 leaf.grad = self._jacobian[task].mul_(weights[task]) if self._counts[task] else None
             return
-        leaf, *codes = self._network.leaves()
-        leaf.grad = torch.mv(self._jacobian.t(), weights, out=self._network.gradient)
-        if codes and self._code_gradients is not None:
-            codes[0].grad = self._code_gradients * (own * self.importance).float().unsqueeze(1)
+        self._network.leaves()[0].grad = torch.mv(self._jacobian.t(), weights, out=self._network.gradient)
+        own_weights = (own * self.importance).float().unsqueeze(1)
+        for leaf, gradient in zip(self._network.own_leaves(), self._own, strict=True):
+            leaf.grad = gradient * own_weights
+        self._network.add_penalty()
 
+    @torch.inference_mode()
     def own_norms(self) -> Tensor:
-        """Return NaN: apart from a learned embedding, a Q-network has no parameters of one task alone."""
-        return torch.full((len(self.tasks),), torch.nan, dtype=torch.float64)
+        """Return ‖∇Lᵢ‖ on what is task i's alone; NaN where that is nothing, or a learned embedding only."""
+        if not self._network.own.shape[1]:
+            return torch.full((len(self.tasks),), torch.nan, dtype=torch.float64)
+        norms: Tensor = torch.linalg.vector_norm(torch.cat(self._own, dim=1), dim=1)
+        return norms.double()
 
     def finite(self) -> bool:
         """Say whether every task's gradient is finite."""
@@ -143,7 +146,8 @@ class DQN:
         generator: torch.Generator,
         averaging: float | None = None,
     ) -> None:
-        network = NETWORKS[agent.network](agent, len(tasks), generator)
+        self._values = ScalarValues(agent.loss, agent.huber_delta, agent.advantage_learning)
+        network = builder(agent, len(tasks), self._values, generator)
         self._agent = agent
         self._tasks = tasks
         self.online = network()
@@ -157,7 +161,7 @@ class DQN:
         self.updates = 0
         self._last: tuple[Batch, Tensor] | None = None
         self._leaves = self.online.leaves()
-        self._optimizer = Adam(self._leaves, self._rates())
+        self._optimizer = Adam(self._leaves, self._rates(), decay=agent.weight_decay)
 
     def _rates(self) -> list[float]:
         if self._agent.network == "shared":
@@ -175,26 +179,23 @@ class DQN:
             batch: rows of replay.
             reward_factors: [T] what the tasks' rewards are multiplied with; 1 if left out.
         """
-        targets, actions = self._targets(batch, reward_factors), batch.actions
+        targets = self._targets(batch, reward_factors)
         self._last = batch, targets
-        values = self.online.forward(batch.observations, batch.counts)
-        error = values.gather(1, actions).squeeze(1).sub_(targets)
-        losses, slopes = self._loss(error, batch.weights)
+        outputs = self.online.learn(batch.observations, batch.counts)
+        losses, errors, slopes = self._lesson(outputs, batch, targets)
         uneven = _Uneven.of(batch.counts)
         task_losses = _means(losses, batch.counts, uneven)
         importance = self._shares
         if uneven is None:
             slopes.div_(batch.counts[0])
         else:
-            slopes.div_(uneven.divisors[uneven.place])
+            slopes.div_(uneven.divisors[uneven.place].unsqueeze(1))
             counts = uneven.counts
             if self._agent.replay.kind == "mixed":
                 importance = counts.double() / counts.sum()
-        delta = torch.zeros_like(values).scatter_(1, actions, slopes.unsqueeze(1))
-        jacobian, codes = self.online.backward(batch.observations, delta, batch.counts)
-        return ReplayGradients(
-            self._tasks, task_losses, batch.counts, jacobian, codes, self.online, importance, error
-        )
+        delta = _spread(slopes, batch.actions, outputs.shape[1])
+        found = self.online.backward(batch.observations, delta, batch.counts)
+        return ReplayGradients(self._tasks, task_losses, batch.counts, found, self.online, importance, errors)
 
     @torch.inference_mode()
     def revisit(self) -> Tensor:
@@ -202,36 +203,35 @@ class DQN:
         if self._last is None:
             raise RuntimeError("there has been no batch yet")
         batch, targets = self._last
-        values = self.online.forward(batch.observations, batch.counts)
-        losses, _ = self._loss(values.gather(1, batch.actions).squeeze(1).sub_(targets), batch.weights)
-        return _means(losses, batch.counts, _Uneven.of(batch.counts))
+        lesson = self._lesson(self.online.forward(batch.observations, batch.counts), batch, targets)
+        return _means(lesson.losses, batch.counts, _Uneven.of(batch.counts))
 
     def _targets(self, batch: Batch, reward_factors: Tensor | None) -> Tensor:
-        following, counts = batch.next_observations, batch.counts
-        if self._agent.double:
-            best = self.online.forward(following, counts).argmax(1, keepdim=True)
-            value = self._target.forward(following, counts).gather(1, best).squeeze(1)
-        else:
-            value = self._target.forward(following, counts).amax(1)
+        following, counts, values = batch.next_observations, batch.counts, self._values
         rewards = batch.rewards
         if reward_factors is not None:
             rewards = rewards * reward_factors.repeat_interleave(torch.tensor(counts))
-        targets = torch.addcmul(rewards, batch.bootstraps, value)
-        alpha = self._agent.advantage_learning
-        if alpha:
-            values = self._target.forward(batch.observations, counts)
-            targets.sub_(values.amax(1).sub_(values.gather(1, batch.actions).squeeze(1)), alpha=alpha)
-        return targets
+        # A network's outputs are used before it, or one that shares its memory, makes the next.
+        gaps = self._gaps(batch) if self._agent.advantage_learning else None
+        rated = self.online.forward(following, counts) if self._agent.double else None
+        best = None if rated is None else values.expected(rated).argmax(1, keepdim=True)
+        outputs = self._target.forward(following, counts)
+        if best is None:
+            best = values.expected(outputs).argmax(1, keepdim=True)
+        return values.targets(rewards, batch.bootstraps, outputs, best, gaps)
 
-    def _loss(self, error: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return each row's loss and its derivative, both times the row's weight if it has one."""
-        if self._agent.loss == "mse":
-            loss, slope = error.square(), error.mul(2.0)
-        else:
-            delta = min(self._agent.huber_delta, torch.finfo(error.dtype).max)
-            slope = error.clamp(-delta, delta)
-            loss = slope * (error - 0.5 * slope)
-        return (loss, slope) if weights is None else (loss.mul_(weights), slope.mul_(weights))
+    def _gaps(self, batch: Batch) -> Tensor:
+        """Return [N] max_b Q⁻(o, b) − Q⁻(o, a)."""
+        expected = self._values.expected(self._target.forward(batch.observations, batch.counts))
+        return expected.amax(1).sub_(expected.gather(1, batch.actions).squeeze(1))
+
+    def _lesson(self, outputs: Tensor, batch: Batch, targets: Tensor) -> Lesson:
+        """Return what the rows teach, each times the row's weight if it has one."""
+        lesson = self._values.lesson(outputs, batch.actions, targets)
+        if batch.weights is not None:
+            lesson.losses.mul_(batch.weights)
+            lesson.slopes.mul_(batch.weights.unsqueeze(1))
+        return lesson
 
     @torch.inference_mode()
     def update(self, rate: float = 1.0) -> None:
@@ -274,6 +274,14 @@ class DQN:
         self._target.load_state_dict(state["target"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]
+
+
+def _spread(slopes: Tensor, actions: Tensor, outputs: int) -> Tensor:
+    """Return [N, outputs]: slopes [N, width] at the actions taken [N, 1], 0 elsewhere."""
+    rows, width = slopes.shape
+    spread = torch.zeros(rows, outputs // width, width)
+    spread.scatter_(1, actions.unsqueeze(2).expand(-1, -1, width), slopes.unsqueeze(1))
+    return spread.flatten(1)
 
 
 class _Uneven(NamedTuple):

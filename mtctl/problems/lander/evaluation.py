@@ -9,7 +9,7 @@ import torch
 from mtctl.problems.contract import Frame, SeedList, TaskEvaluation
 from mtctl.problems.lander import environments
 from mtctl.problems.lander.environments import Environment
-from mtctl.problems.lander.flat import FlatNetwork
+from mtctl.problems.lander.networks.flat import FlatNetwork
 from mtctl.problems.lander.tasks import OBSERVATIONS
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Final
 
@@ -22,13 +21,14 @@ def amounts(agent: DQNAgent, tasks: int) -> Iterator[Amount]:
         f"{agent.replay.capacity:,} transitions",
         agent.replay.capacity * TRANSITION * _FLOAT,
     )
-    codes = {"none": 0, "raw_id": 1, "onehot": tasks, "embedding": agent.embedding_dim}[agent.task_encoding]
-    layers = list(itertools.pairwise((OBSERVATIONS, *agent.hidden, ACTIONS)))
+    codes = agent.codes(tasks)
     copies = tasks if agent.network == "independent" else 1
     # Online and target network with a gradient of each task, and Adam's two moments.
     copied = (4 * copies + 2 * tasks + 2) * _FLOAT
     hidden = "agent.hidden", f"layers of {' and '.join(f'{units:,}' for units in agent.hidden[:3])} units"
-    yield Amount(*hidden, sum((inputs + 1) * units for inputs, units in layers) * copied)
+    sizes = (OBSERVATIONS, *agent.hidden, ACTIONS)
+    shared, own = agent.architecture.numbers(sizes, 0)
+    yield Amount(*hidden, (shared + tasks * own) * copied)
     told = "agent.embedding_dim", f"{codes:,} inputs that tell the task"
     yield Amount(*larger(told, codes, hidden, agent.hidden[0]), codes * agent.hidden[0] * copied)
     every_task = agent.replay.kind == "per_task" and agent.learn == "all_tasks"

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
 from typing import Any, get_args
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mtctl.problems.lander import networks
 from mtctl.problems.lander.agents import DQNAgent
-from mtctl.problems.lander.autograd import ModuleNetwork
-from mtctl.problems.lander.flat import task_codes
-from mtctl.problems.lander.network import QNetwork
+from mtctl.problems.lander.architectures import MLP, AnyArchitecture
+from mtctl.problems.lander.networks import registry
+from mtctl.problems.lander.networks.closed_form import QNetwork
+from mtctl.problems.lander.networks.grouped import GroupedNetwork, linear, told
 from mtctl.problems.lander.problem import Lander
-from tests.problems.lander.landers import SMALL, fill, independent, lander, learn
+from mtctl.problems.lander.values import SCALAR, Values
+from tests.problems.lander.landers import SMALL, fill, lander, learn
 
 AGENTS: dict[str, dict[str, Any]] = {
     "blind": {},
@@ -24,41 +26,34 @@ AGENTS: dict[str, dict[str, Any]] = {
     "embedding": {"task_encoding": "embedding", "double": True},
     "mixed": {"task_encoding": "embedding", "replay": {"kind": "mixed"}},
     "clipped": {"gradient_clip": 0.1, "target": {"kind": "soft"}},
-    "independent": independent(),
-    "one-task-at-a-time": independent(learn="active_task"),
 }
 
 
-def layers(inputs: int, hidden: tuple[int, ...]) -> nn.Sequential:
-    sizes = (inputs, *hidden, 4)
-    modules: list[nn.Module] = []
-    for before, after in pairwise(sizes):
-        modules += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*modules[:-1])
+class Layers(GroupedNetwork):
+    """What a new network's file would hold: its tensors, and how it answers."""
+
+    def __init__(
+        self, agent: DQNAgent, shape: MLP, tasks: int, values: Values, generator: torch.Generator
+    ) -> None:
+        sizes = (8 + agent.codes(tasks), *agent.hidden, 4)
+        self.depth = len(sizes) - 1
+        shared: dict[str, tuple[int, ...]] = {}
+        for layer, (inputs, units) in enumerate(pairwise(sizes)):
+            shared |= {f"weight{layer}": (inputs, units), f"bias{layer}": (units,)}
+        super().__init__(agent, tasks, shared, {}, f"weight{self.depth - 2}", values, generator)
+
+    def answer(self, rows: Tensor, codes: Tensor, numbers: Mapping[str, Tensor], *, learning: bool) -> Tensor:
+        hidden = told(rows, codes)
+        for layer in range(self.depth):
+            hidden = linear(
+                hidden.relu() if layer else hidden,
+                *(numbers[f"{part}{layer}"] for part in ("weight", "bias")),
+            )
+        return hidden
 
 
-def sequential(agent: DQNAgent, tasks: int, generator: torch.Generator) -> networks.Build:
-    """What a new network's file would hold: its module, and how it is told the task."""
-
-    def build() -> ModuleNetwork:
-        codes = task_codes(agent.task_encoding, tasks, agent.embedding_dim, generator)
-        return ModuleNetwork(
-            codes,
-            partial(layers, 8 + codes.shape[1], agent.hidden),
-            f"{2 * len(agent.hidden) - 2}.weight",
-            independent=agent.network == "independent",
-            learned_codes=agent.task_encoding == "embedding",
-            generator=generator,
-        )
-
-    return build
-
-
-def in_modules_order(flat: Tensor, network: QNetwork) -> Tensor:
-    """Return rows [R, P] of the closed form in the order of a module, whose weights are [out, in]."""
-    views = network._layout.views(flat).layers
-    parts = [part for weight, bias in views for part in (weight.transpose(1, 2).flatten(1), bias)]
-    return torch.cat(parts, dim=1)
+def grouped(agent: DQNAgent, tasks: int, values: Values, generator: torch.Generator) -> Any:
+    return lambda: Layers(agent, MLP(), tasks, values, generator)
 
 
 def pair(monkeypatch: pytest.MonkeyPatch, agent: dict[str, Any]) -> tuple[Lander, Lander]:
@@ -66,15 +61,14 @@ def pair(monkeypatch: pytest.MonkeyPatch, agent: dict[str, Any]) -> tuple[Lander
     settings: dict[str, Any] = {"hidden": SMALL, "replay": {}, **agent}
     settings["replay"] = {"learning_starts": 1, **settings["replay"]}
     closed = lander(**settings)
-    monkeypatch.setattr(networks, "NETWORKS", dict.fromkeys(networks.NETWORKS, sequential))
-    monkeypatch.setattr("mtctl.problems.lander.dqn.NETWORKS", networks.NETWORKS)
+    monkeypatch.setattr("mtctl.problems.lander.dqn.builder", grouped)
     module = lander(**settings)
     network = closed.dqn.online
     assert isinstance(network, QNetwork)
-    assert isinstance(module.dqn.online, ModuleNetwork)
+    assert isinstance(module.dqn.online, GroupedNetwork)
     for own, other in ((module.dqn.online, network), (module.dqn._target, closed.dqn._target)):
         assert isinstance(other, QNetwork)
-        own.parameters.copy_(in_modules_order(other.parameters, other))
+        own.parameters.copy_(other.parameters)
         own.codes.copy_(other.codes)
     for problem in (closed, module):
         fill(problem, 300)
@@ -89,15 +83,13 @@ def test_a_module_trains_as_the_closed_form(monkeypatch: pytest.MonkeyPatch, age
     assert isinstance(network, QNetwork)
     assert closed.parameter_count() == module.parameter_count()
     for _ in range(5):
-        task = 1 if closed._agent.learn == "active_task" else None
-        batches = [problem.replay.sample(16, task) for problem in (closed, module)]
+        batches = [problem.replay.sample(16, None) for problem in (closed, module)]
         assert torch.equal(batches[0].observations, batches[1].observations)
         expected, found = (p.dqn.gradients(b) for p, b in zip((closed, module), batches, strict=True))
         near(found.losses, expected.losses)
-        near(found._jacobian, in_modules_order(expected._jacobian, network))
+        near(found._jacobian, expected._jacobian)
         if network.learned_codes:
-            assert expected._code_gradients is not None
-            near(found._code_gradients, expected._code_gradients)
+            near(found._own[0], expected._own[0])
         for name in ("last_shared", "all_shared"):
             near(found.norms(name), expected.norms(name))
             near(found.gramian(name), expected.gramian(name))
@@ -107,7 +99,7 @@ def test_a_module_trains_as_the_closed_form(monkeypatch: pytest.MonkeyPatch, age
             assert gradients.finite()
             problem.update()
         near(module.revisit(), closed.revisit(), rtol=1e-3)
-    near(module.dqn.online.parameters, in_modules_order(network.parameters, network), atol=2e-4)
+    near(module.dqn.online.parameters, network.parameters, atol=2e-4)
     observation = torch.linspace(-1, 1, 8)
     assert [module.dqn.online.act(observation, task) for task in range(3)] == [
         network.act(observation, task) for task in range(3)
@@ -131,7 +123,9 @@ def test_it_plays_is_saved_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_initial_values_follow_the_generator_and_leave_others_alone() -> None:
     before = torch.get_rng_state()
     agent = DQNAgent(hidden=(256, 128))
-    one, same, other = (sequential(agent, 3, torch.Generator().manual_seed(seed))() for seed in (0, 0, 1))
+    one, same, other = (
+        grouped(agent, 3, SCALAR, torch.Generator().manual_seed(seed))() for seed in (0, 0, 1)
+    )
     assert torch.equal(one.parameters, same.parameters)
     assert not torch.equal(one.parameters, other.parameters)
     weights = one.parameters[0, one.last_shared()]
@@ -140,5 +134,6 @@ def test_initial_values_follow_the_generator_and_leave_others_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_every_network_of_an_agent_is_registered() -> None:
-    assert get_args(DQNAgent.model_fields["network"].annotation) == tuple(networks.NETWORKS)
+def test_every_architecture_is_registered() -> None:
+    kinds = [part.model_fields["kind"].annotation for part in get_args(get_args(AnyArchitecture)[0])]
+    assert ["mlp", *registry.NETWORKS] == [get_args(kind)[0] for kind in kinds]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from mtctl.problems.lander.network import QNetwork
+from mtctl.problems.lander.networks.closed_form import QNetwork
 from tests.problems.lander import peer
 from tests.problems.lander.landers import ENCODINGS
 

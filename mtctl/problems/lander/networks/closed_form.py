@@ -22,8 +22,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtctl.problems.lander.flat import Encoding, FlatNetwork, task_codes
-from mtctl.problems.lander.layers import (
+from mtctl.problems.lander.networks.flat import Encoding, FlatNetwork, Slopes, task_codes
+from mtctl.problems.lander.networks.layers import (
     EPSILON,
     Layer,
     Layout,
@@ -33,6 +33,7 @@ from mtctl.problems.lander.layers import (
     per_task_sums,
     present,
 )
+from mtctl.problems.lander.values import SCALAR, Values
 
 
 class Workspace:
@@ -70,6 +71,7 @@ class QNetwork(FlatNetwork):
         dueling: two streams, of as many units each as the last hidden layer is said to have.
         generator: where initial values come from (He-normal weights, zero biases, N(0, 0.1²) embeddings;
             gains 1 and shifts 0).
+        values: what the outputs mean.
         workspace: memory to share with another network of the same shape.
 
     The rows of W_e stand after those of W in the first layer.
@@ -86,13 +88,18 @@ class QNetwork(FlatNetwork):
         layer_norm: bool = False,
         dueling: bool = False,
         generator: torch.Generator,
+        values: Values = SCALAR,
         workspace: Workspace | None = None,
     ) -> None:
         codes = task_codes(encoding, tasks, embedding_dim, generator)
         self._inputs = sizes[0]
         self._layout = Layout((sizes[0] + codes.shape[1], *sizes[1:]), normalised=layer_norm, dueling=dueling)
         super().__init__(
-            codes, self._layout.size, independent=independent, learned_codes=encoding == "embedding"
+            codes,
+            self._layout.size,
+            independent=independent,
+            learned_codes=encoding == "embedding",
+            values=values,
         )
         self._layers, self._norms, self._value = self._layout.views(self.parameters)
         self._layers_of = [
@@ -114,7 +121,7 @@ class QNetwork(FlatNetwork):
     def last_shared(self) -> slice:
         return self._layout.last_shared
 
-    def act(self, observation: Tensor, task: int) -> int:
+    def answer_one(self, observation: Tensor, task: int) -> Tensor:
         (weight, bias, memory), *rest = self._transposed[task if self.copies > 1 else 0]
         if self.codes.shape[1]:
             bias = torch.addmv(bias, weight[:, self._inputs :], self.codes[task])
@@ -124,9 +131,8 @@ class QNetwork(FlatNetwork):
             for weight, bias, memory in rest:
                 out = torch.addmv(bias, weight, out.relu_(), out=memory)
         else:
-            out = self._advantages(out, rest, task if self.copies > 1 else 0)
-        values: list[float] = out.tolist()
-        return values.index(max(values))
+            return self._advantages(out, rest, task if self.copies > 1 else 0)
+        return out
 
     def _advantages(self, out: Tensor, rest: list[tuple[Tensor, Tensor, Tensor]], copy: int) -> Tensor:
         """Return what orders one observation's actions: their values, or their advantages."""
@@ -211,9 +217,7 @@ class QNetwork(FlatNetwork):
             torch.baddbmm(bias[span].unsqueeze(1), hidden.relu_() if place else hidden, weight[span], out=out)
             hidden = out
 
-    def backward(
-        self, observations: Tensor, delta: Tensor, counts: tuple[int, ...]
-    ) -> tuple[Tensor, Tensor | None]:
+    def backward(self, observations: Tensor, delta: Tensor, counts: tuple[int, ...]) -> Slopes:
         # One pass gives the gradients of all tasks.
         outputs, deltas = self._workspace.of(len(observations), self._layout.units)
         inputs = [observations, *outputs[:-1]]
@@ -230,7 +234,7 @@ class QNetwork(FlatNetwork):
                 delta = deltas[place - 1].mul_(inputs[place].sign_())
                 if self._norms:
                     self._backward_norm(place - 1, delta, counts)
-        return self._jacobian, self._code_gradients(self._blocks[0])
+        return Slopes(self._jacobian, self._code_gradients(self._blocks[0]))
 
     def _backward_streams(
         self, delta: Tensor, counts: tuple[int, ...], hidden: Tensor, out: Tensor
@@ -274,11 +278,11 @@ class QNetwork(FlatNetwork):
         transposed = weight[span].transpose(1, 2)
         torch.bmm(delta.unflatten(0, groups), transposed, out=out.unflatten(0, groups))
 
-    def _code_gradients(self, first: tuple[Tensor, Tensor]) -> Tensor | None:
+    def _code_gradients(self, first: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
         if not self.codes.shape[1]:
-            return None
+            return ()
         weight_block, sums = first
         torch.mul(self.codes.unsqueeze(2), sums.unsqueeze(1), out=weight_block[:, self._inputs :])
         if not self.learned_codes:
-            return None
-        return torch.mm(sums, self._layers[0][0][0, self._inputs :].t())
+            return ()
+        return (torch.mm(sums, self._layers[0][0][0, self._inputs :].t()),)
