@@ -134,8 +134,8 @@ def test_the_backward_pass_is_autograd_s_to_the_last_digits(
         by_parameters, by_codes = torch.autograd.grad(expected, weights, delta[rows], materialize_grads=True)
         own = by_parameters[task if found.copies > 1 else 0]
         torch.testing.assert_close(jacobian[task], own, rtol=1e-9, atol=1e-10)
-        if codes is not None:
-            torch.testing.assert_close(codes[task], by_codes[task], rtol=1e-9, atol=1e-10)
+        if codes:
+            torch.testing.assert_close(codes[0][task], by_codes[task], rtol=1e-9, atol=1e-10)
 
 
 def test_seeds_decide_initial_values() -> None:
