@@ -33,6 +33,9 @@ RECIPES: Final = {
     "equal_blind": FIVE,
     "equal_aware": THREE,
     "independent": THREE,
+    "multihead_blind": THREE,
+    "multihead_aware": THREE,
+    "softmod_aware": THREE,
     "published/gradnorm_blind": THREE,
 }
 CEILINGS: Final = [

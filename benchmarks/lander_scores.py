@@ -20,7 +20,9 @@ from rich import box
 from rich.table import Table
 
 from mtctl.history.runs import evaluation, find_runs, read_run
+from mtctl.problems.kinds import build
 from mtctl.problems.lander.tasks import SOLVED
+from mtctl.recipes.loading import load
 from mtctl.statistics import Estimate, estimate, mean_of
 
 EPISODES: Final = 100
@@ -178,7 +180,17 @@ def score_table(trained: Sequence[Trained], reference: Trained | None = None) ->
     view.add_column("", no_wrap=True)
     tasks = trained[0].tasks
     compared = [] if reference is None else ["difference"]
-    for column in ("average", *compared, "lowest seed", *tasks, "≥ 200", "timed out", "seconds"):
+    for column in (
+        "average",
+        *compared,
+        "lowest seed",
+        *tasks,
+        "≥ 200",
+        "timed out",
+        "parameters",
+        "updates",
+        "seconds",
+    ):
         view.add_column(column, justify="right", no_wrap=True)
     for each in trained:
         differences = [] if reference is None else [_difference(each, reference)]
@@ -190,9 +202,16 @@ def score_table(trained: Sequence[Trained], reference: Trained | None = None) ->
             *(f"{mean_of([mean_of(run.returns[task]) for run in each.runs]):.1f}" for task in tasks),
             " / ".join(f"{_solved(each, task):.0f}" for task in tasks) + " %",
             " / ".join(f"{_timed_out(each, task):.0f}" for task in tasks) + " %",
+            f"{_parameters(each.arm):,}",
+            f"{mean_of([run.updates for run in each.runs]):,.0f}",
             f"{mean_of([run.seconds for run in each.runs]):.0f}",
         )
     return view
+
+
+def _parameters(arm: Arm) -> int:
+    """Return how many numbers an arm's networks train, embeddings included."""
+    return build(load(arm.recipe, arm.settings), 0).parameter_count().total
 
 
 def show(found: Estimate) -> str:
