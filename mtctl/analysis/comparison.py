@@ -35,7 +35,8 @@ class Comparison:
         score: what is compared.
         unit: the name of a unit of training.
         played: whether environment steps are counted; else updates are.
-        tasks: the tasks that are compared.
+        tasks: what is compared: the tasks, or what they achieve together.
+        balanced: the tasks that all methods have balanced.
         item: the name of what was scored one by one, such as "episode".
         items: how many of them are compared, of each task.
         matched: the budget at which runs are compared; None if each is compared where it ended.
@@ -53,6 +54,7 @@ class Comparison:
     unit: str
     played: bool
     tasks: tuple[str, ...]
+    balanced: tuple[str, ...]
     item: str
     items: int
     matched: Matched | None
@@ -104,7 +106,7 @@ def compare(
     mismatches = find_mismatches(scored)
     if mismatches and not allow_mismatch:
         raise MismatchError(mismatches)
-    tasks = _common_tasks(scored)
+    tasks, balanced = _common_tasks(scored), _common([entry.run.tasks for entry in scored])
     items = min(entry.items for entry in scored)
     groups = group_runs(scored, tasks, items)
     reference = find_baseline(groups, baseline, left_out)
@@ -114,7 +116,7 @@ def compare(
         groups,
         reference,
         reaching=_reaching(trainings, groups.index(reference), reference, threshold),
-        sharing=[sharing(each, tasks) for each in trainings],
+        sharing=[sharing(each, balanced) for each in trainings],
         seed=seed,
     )
     unknown = sum(training is None for each in known for training in each)
@@ -126,6 +128,7 @@ def compare(
         unit=first.unit,
         played=first.is_played,
         tasks=tasks,
+        balanced=balanced,
         item=first.item,
         items=items,
         matched=matched,
@@ -187,10 +190,15 @@ def _common_tasks(scored: Sequence[ScoredRun]) -> tuple[str, ...]:
             "these scores have no common order: higher is better for some runs, lower for others",
             hint="compare them separately",
         )
-    tasks = tuple(task for task in first.tasks if all(task in entry.run.tasks for entry in scored))
+    tasks = _common([entry.run.scored for entry in scored])
     if not tasks:
         raise MtctlError("these runs have no task in common", hint="compare runs of the same tasks")
     return tasks
+
+
+def _common(names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the names that all runs have, in the first one's order."""
+    return tuple(name for name in names[0] if all(name in each for each in names))
 
 
 def _reaching(

@@ -30,6 +30,7 @@ def as_document(comparison: Comparison, reference: Published | None = None) -> d
         "problem": comparison.problem,
         "score": comparison.score.model_dump(),
         "tasks": list(comparison.tasks),
+        "balanced": list(comparison.balanced),
         "item": comparison.item,
         "items": comparison.items,
         "unit": comparison.unit,

@@ -121,7 +121,7 @@ def _evaluated(run: Run, read: SummaryReader) -> TrainingSummary | LeftOut:
 
 def _complete(run: Run, training: TrainingSummary) -> list[EvaluationRecord]:
     """Return the evaluations of all tasks."""
-    return [record for record in training.evaluations if all(task in record.tasks for task in run.tasks)]
+    return [record for record in training.evaluations if all(task in record.tasks for task in run.scored)]
 
 
 def _scored(run: Run, training: TrainingSummary, record: EvaluationRecord) -> ScoredRun:

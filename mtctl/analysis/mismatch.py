@@ -47,7 +47,7 @@ def find_mismatches(runs: Sequence[ScoredRun]) -> tuple[Mismatch, ...]:
     """Return everything that makes a comparison of these runs undefined; empty if it is defined."""
     properties: dict[str, Callable[[ScoredRun], JsonValue]] = {
         "problem": lambda entry: entry.run.problem,
-        "tasks": lambda entry: ", ".join(sorted(entry.run.tasks)),
+        "tasks": lambda entry: ", ".join(sorted(entry.run.scored)),
         "score.name": lambda entry: entry.run.score.name,
         "score.higher_is_better": lambda entry: entry.run.score.higher_is_better,
         "score.success": lambda entry: entry.run.score.success,
@@ -61,8 +61,8 @@ def find_mismatches(runs: Sequence[ScoredRun]) -> tuple[Mismatch, ...]:
     if len({entry.run.problem for entry in runs}) > 1:
         return tuple(mismatches)
     if len({entry.run.definition_hash for entry in runs}) > 1:
-        common = {task for task in runs[0].run.tasks if all(task in entry.run.tasks for entry in runs)}
-        not_common = frozenset(task for entry in runs for task in entry.run.tasks) - common
+        common = {task for task in runs[0].run.scored if all(task in entry.run.scored for entry in runs)}
+        not_common = frozenset(task for entry in runs for task in entry.run.scored) - common
         definitions: list[tuple[Path, JsonValue]] = [(entry.run.path, entry.run.definition) for entry in runs]
         hashes: list[tuple[Path, JsonValue]] = [(entry.run.path, entry.run.definition_hash) for entry in runs]
         visible = _differing("definition", definitions, not_common)

@@ -149,7 +149,7 @@ def weights(comparison: Comparison, trainings: Mapping[str, Trainings]) -> Figur
     if not known:
         return None
     figure, axes = _panels(len(known))
-    colours = dict(zip(comparison.tasks, _colours(len(comparison.tasks)), strict=True))
+    colours = dict(zip(comparison.balanced, _colours(len(comparison.balanced)), strict=True))
     for axis, (label, by_task) in zip(axes, known.items(), strict=True):
         for task, values in by_task.items():
             x, known_there = (np.arange(len(values)) + 0.5) / len(values) * 100, ~np.isnan(values)
@@ -173,7 +173,7 @@ def conflicts(comparison: Comparison, trainings: Mapping[str, Trainings]) -> Fig
     figure, (axis,) = _panels(1, width=1.5 * _WIDTH, height=1.2 + 0.4 * len(rates))
     image = axis.imshow(rates, aspect="auto", vmin=0, vmax=1, extent=(0, 100, len(rates) - 0.5, -0.5))
     axis.set_yticks(np.arange(len(rates)), list(trainings))
-    axis.set(xlabel="training, %", title=f"conflicting pairs of {len(comparison.tasks)} tasks")
+    axis.set(xlabel="training, %", title=f"conflicting pairs of {len(comparison.balanced)} tasks")
     figure.colorbar(image, ax=axis, label="share of pairs")
     return figure
 

@@ -140,7 +140,7 @@ def _score(run: Run) -> ScoredRun | LeftOut:
         reason = f"was evaluated under another definition of its tasks ({layout.EVALUATION})"
     elif scores.done != run.budget.done:
         reason = f"was evaluated at {run.unit} {scores.done}, before its end at {run.budget.done}"
-    elif missing := [task for task in run.tasks if task not in scores.tasks]:
+    elif missing := [task for task in run.scored if task not in scores.tasks]:
         reason = f"was not evaluated on {', '.join(missing)}"
     else:
         return _held_out(run, scores)
@@ -168,7 +168,7 @@ def _score_best(run: Run, read: SummaryReader) -> ScoredRun | LeftOut:
             f"has its best checkpoint at {run.unit} {best.unit}, but was evaluated when that was at "
             f"{run.unit} {scores.done} ({file})"
         )
-    elif missing := [task for task in run.tasks if task not in scores.tasks]:
+    elif missing := [task for task in run.scored if task not in scores.tasks]:
         reason = f"has no evaluation of its best checkpoint on {', '.join(missing)}"
     elif isinstance(selection := judge_selection(run, training.evaluations, scores), Unknown):
         reason = selection.reason

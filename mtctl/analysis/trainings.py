@@ -30,7 +30,9 @@ def read_trainings(comparison: Comparison, read: HistoryReader = recorded_histor
     for method in comparison.methods:
         runs = tuple(map(read_run, method.paths))
         histories = tuple(history for run in runs if (history := read(run)) is not None)
-        by_method[method.label] = Trainings(histories, comparison.tasks, runs[0].figures.followed)
+        by_method[method.label] = Trainings(
+            histories, comparison.tasks, comparison.balanced, runs[0].figures.followed
+        )
     return by_method
 
 

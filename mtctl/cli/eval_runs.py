@@ -195,7 +195,7 @@ def _selection(run: Run, spec: EvaluationSpec, document: dict[str, Any]) -> Sele
     if not _is_best(spec):
         return None
     selection: Selection | Unknown
-    if document["tasks"].keys() < set(run.tasks):
+    if document["tasks"].keys() < set(run.scored):
         selection = Unknown(
             "was evaluated on some of its tasks, but selected by the average over all of them"
         )

@@ -100,11 +100,11 @@ def _evaluate(spec: EvaluationSpec, say: Say) -> dict[str, Any]:
     path = _path(directory, name)
     before = _version(path)
     problem, content = restore(directory, name, spec.overrides)
-    unknown = [task for task in spec.tasks or () if task not in problem.tasks]
+    unknown = [task for task in spec.tasks or () if task not in problem.scored]
     if unknown:
         raise MtctlError(
             f"{directory}: this run has no task `{unknown[0]}`",
-            hint=f"its tasks: {', '.join(problem.tasks)}",
+            hint=f"its tasks: {', '.join(problem.scored)}",
         )
     scores = evaluate(problem, spec.items, "held_out", spec.tasks)
     label = Path(name).stem
@@ -145,7 +145,7 @@ def _store(
     try:
         if not current():
             say(Note("not_stored", f"was trained further meanwhile and was evaluated at {kept}"))
-        elif (merged := _merged(file, document, problem.tasks)) is not None:
+        elif (merged := _merged(file, document, problem.scored)) is not None:
             place.write(file.name, merged)
     finally:
         place.release()

@@ -337,6 +337,7 @@ class _Run:
                 "recipe_hash": recipe_hash(self._recipe),
                 "problem": self._recipe.problem.kind,
                 "tasks": list(problem.tasks),
+                "scored": list(problem.scored),
                 "score": asdict(problem.score),
                 "figures": asdict(problem.figures),
                 "definition": dict(problem.definition),

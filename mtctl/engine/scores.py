@@ -100,5 +100,5 @@ def final_evaluation(file: Path, problem: Problem, units: int) -> dict[str, Any]
         return None
     wanted = (layout.SCHEMA, layout.LAST, units, definition_hash(problem.definition))
     keys = ("schema", "checkpoint", "done", "definition_hash")
-    complete = tuple(map(found.get, keys)) == wanted and tasks.keys() >= set(problem.tasks)
+    complete = tuple(map(found.get, keys)) == wanted and tasks.keys() >= set(problem.scored)
     return found if complete else None

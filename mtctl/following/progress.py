@@ -71,7 +71,7 @@ class Plan:
     Args:
         name: of its recipe.
         seed: of the run.
-        tasks: their names.
+        tasks: names of what is balanced or scored.
         unit: the name of a unit of training.
         units: how many there will be.
         score: what evaluations measure.
@@ -91,14 +91,14 @@ class Plan:
     @classmethod
     def of_recipe(cls, recipe: Recipe, seed: int) -> Plan:
         """Return the plan of a run that is about to start."""
-        kind, tasks = kind_of(recipe), tuple(recipe.problem.tasks)
+        kind, tasks = kind_of(recipe), tuple(dict.fromkeys((*recipe.problem.tasks, *recipe.scored)))
         return cls(recipe.name, seed, tasks, kind.unit, recipe.units, kind.score, kind.figures, kind.played)
 
     @classmethod
     def of_run(cls, run: formats.Run) -> Plan:
         """Return the plan of a run that is on disk."""
         return cls(
-            run.name, run.seed, run.tasks, run.unit, run.budget.units, run.score, run.figures, run.is_played
+            run.name, run.seed, run.named, run.unit, run.budget.units, run.score, run.figures, run.is_played
         )
 
 

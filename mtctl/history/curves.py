@@ -48,11 +48,13 @@ class Trainings:
     Args:
         histories: of the runs that have records.
         tasks: whose curves are wanted.
+        balanced: whose weights are.
         figure: the figure that tasks are followed by in training.
     """
 
     histories: tuple[History, ...]
     tasks: tuple[str, ...]
+    balanced: tuple[str, ...]
     figure: str
 
     @cached_property
@@ -103,7 +105,7 @@ class Trainings:
             task: self.stretches.over_runs(
                 [self.stretches.means(each.signal("weight", task)) for each in self.histories]
             )
-            for task in self.tasks
+            for task in self.balanced
         }
         return {task: values for task, values in by_task.items() if not np.isnan(values).all()}
 

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable
 from itertools import repeat
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -109,6 +109,9 @@ class RunDocument(Checked):
     recipe_hash: Label
     problem: Label
     tasks: Tasks
+    scored: Tasks
+    """What evaluations score: the tasks, or what they achieve together. Runs of before it was kept: the
+    tasks."""
     score: RecordedScore
     figures: RecordedFigures
     definition: dict[str, JsonValue]
@@ -125,7 +128,14 @@ class RunDocument(Checked):
     error: Failure | None = None
     faults: Annotated[tuple[RecordedFault, ...], Field(strict=False)] = ()
 
-    @field_validator("tasks")
+    @model_validator(mode="before")
+    @classmethod
+    def _tasks_are_scored(cls, document: Any) -> Any:
+        if isinstance(document, dict) and "tasks" in document:
+            return {"scored": document["tasks"], **document}
+        return document
+
+    @field_validator("tasks", "scored")
     @classmethod
     def _tasks_are_distinct(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(tasks)) < len(tasks):
@@ -137,6 +147,11 @@ class Run(RunDocument):
     """A run, and the directory it was found in, written as the user did."""
 
     path: Path
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """What its records may tell of: the tasks, and what else is scored."""
+        return tuple(dict.fromkeys((*self.tasks, *self.scored)))
 
     @property
     def is_loop(self) -> bool:

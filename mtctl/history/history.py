@@ -167,7 +167,7 @@ def read_history(run: Run) -> History:
         MtctlError: the records are missing, corrupt, or of tasks that the run does not have.
     """
     content, cut_off = read_lines(run)
-    return _history(content, run.path / layout.METRICS, run.tasks, cut_off)
+    return _history(content, run.path / layout.METRICS, run.tasks, cut_off, run.scored)
 
 
 def observed_history(records: Iterable[Mapping[str, Any]], tasks: Sequence[str]) -> History:
@@ -175,7 +175,9 @@ def observed_history(records: Iterable[Mapping[str, Any]], tasks: Sequence[str])
     return _history(b"".join(map(encoded, map(dict, records))), Path(layout.METRICS), tuple(tasks), None)
 
 
-def _history(content: bytes, file: Path, tasks: tuple[str, ...], cut_off: str | None) -> History:
+def _history(
+    content: bytes, file: Path, tasks: tuple[str, ...], cut_off: str | None, scored: tuple[str, ...] = ()
+) -> History:
     records, learned, counted, signals = decode_columns(content, file)
     units = [record for record in records if type(record) is not EvaluationRecord]
     extra = dict.fromkeys(name for unit in units for name in unit.extra)
@@ -195,7 +197,7 @@ def _history(content: bytes, file: Path, tasks: tuple[str, ...], cut_off: str | 
         evaluations=tuple(record for record in records if type(record) is EvaluationRecord),
         cut_off=cut_off,
     )
-    _refuse_foreign(history, content, file)
+    _refuse_foreign(history, {*tasks, *scored}, content, file)
     return history
 
 
@@ -223,7 +225,7 @@ def _by_task(
     return numbers, words
 
 
-def _refuse_foreign(history: History, content: bytes, file: Path) -> None:
+def _refuse_foreign(history: History, known: set[str], content: bytes, file: Path) -> None:
     """Refuse records of tasks that the run does not have, and signals whose names no terminal can show."""
     for name in history.signals:
         if not name.strip() or not name.isprintable():
@@ -232,7 +234,7 @@ def _refuse_foreign(history: History, content: bytes, file: Path) -> None:
     named = {task for _, task in (*history.figures, *history.endings)}.union(
         *(history.signals[name] for name in by_task), *(record.tasks for record in history.evaluations)
     )
-    foreign = named.difference(history.tasks)
+    foreign = named.difference(known)
     for number, record in enumerate(decode_records(content, file, RECORDS) if foreign else (), 1):
         names = set(record.tasks)
         if isinstance(record, UnitRecord):

@@ -59,7 +59,8 @@ class Problem(Protocol):
     ends of units, and `state_dict` there covers everything that decides the future.
 
     Attributes:
-        tasks: the T task names.
+        tasks: the T task names, which share what is trained.
+        scored: what evaluations score, by name: the tasks, or what they achieve together.
         score: what `evaluate` measures.
         figures: what the records of units say of the tasks.
         unit: the name of a unit.
@@ -72,6 +73,7 @@ class Problem(Protocol):
     """
 
     tasks: tuple[str, ...]
+    scored: tuple[str, ...]
     score: Score
     figures: Figures
     unit: str
@@ -126,7 +128,7 @@ class Problem(Protocol):
         Args:
             items: how many; None for as many as a final score takes.
             seeds: which list.
-            tasks: which tasks; all of them if left out.
+            tasks: which of `scored`; all of them if left out.
         """
         ...
 
@@ -134,7 +136,7 @@ class Problem(Protocol):
         """Play held-out episodes of one task with rendering, apart from any score.
 
         Args:
-            task: its name.
+            task: its name, one of `scored`.
             episodes: how many, from the start of the held-out list.
             frame: gets each frame [height, width, 3]; None opens a window instead.
         """

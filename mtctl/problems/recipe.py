@@ -143,6 +143,11 @@ class Recipe(Part):
         return self.model_dump(mode="json", context=IDENTITY)
 
     @property
+    def scored(self) -> tuple[str, ...]:
+        """What evaluations score, by name: the tasks, or what they achieve together."""
+        return self.problem.tasks
+
+    @property
     def evaluated(self) -> tuple[int | None, int | None]:
         """How many items an evaluation scores during and at the end of training; None: all there are."""
         return None, None

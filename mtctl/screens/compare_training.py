@@ -62,7 +62,7 @@ def sharing(comparison: Comparison, names: Column) -> Iterator[StackedTable]:
     methods = comparison.methods
     rates = [None if method.sharing is None else method.sharing.conflict_rate for method in methods]
     weighted = [
-        task for task in comparison.tasks if any(_weights(method, task) != NOTHING for method in methods)
+        task for task in comparison.balanced if any(_weights(method, task) != NOTHING for method in methods)
     ]
     if not weighted and not any(rate is not None for rate in rates):
         return

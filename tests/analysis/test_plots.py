@@ -66,7 +66,7 @@ def test_weights_and_conflicts_with_gaps_are_visible(tmp_path: Path) -> None:
     found = compare([tmp_path])
     rates = np.full(MOST_STRETCHES, np.nan)
     rates[[3, 40]] = 0.25, 0.75
-    gaps = Trainings((), found.tasks, "return")
+    gaps = Trainings((), found.tasks, found.balanced, "return")
     gaps.__dict__.update(conflicts=rates, weights={"windy": rates, "heavy": 1000 * rates})
     drawn = weights(found, {"gradnorm_blind": gaps})
     assert drawn is not None

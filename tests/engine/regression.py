@@ -43,6 +43,7 @@ class Regression:
     score = Score(name="error", higher_is_better=False, success=None)
     figures = Figures("error")
     tasks: tuple[str, ...] = ("wave", "line")
+    scored = tasks
     definition: Mapping[str, Any] = {"tasks": {"wave": "sin 2x", "line": "3x - 1"}}
 
     def __init__(self, units: int = 30, seed: int = 0, lr: float = 1e-2, absent: str | None = None) -> None:

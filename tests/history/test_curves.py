@@ -28,7 +28,7 @@ def write_runs(root: Path, seeds: int = 3, **changes: int) -> None:
 
 def trainings(root: Path, tasks: tuple[str, ...] = TASKS, figure: str = "return") -> Trainings:
     histories = (recorded_history(read_run(path)) for path in find_runs([root]))
-    return Trainings(tuple(each for each in histories if each is not None), tasks, figure)
+    return Trainings(tuple(each for each in histories if each is not None), tasks, tasks, figure)
 
 
 def curve(found: Curve | None) -> Curve:

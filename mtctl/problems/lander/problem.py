@@ -79,6 +79,7 @@ class Lander:
         self, problem: LanderProblem, agent: DQNAgent, seed: int, *, averaging: float | None = None
     ) -> None:
         self.tasks: tuple[str, ...] = problem.tasks
+        self.scored: tuple[str, ...] = problem.tasks
         self.units = problem.episodes
         self.definition: Mapping[str, Any] = environments.definition(self.tasks)
         self.done = 0

@@ -73,7 +73,7 @@ class Supervised(ABC, Generic[B]):
     _inspection: Inspection
 
     def __init__(self, tasks: tuple[str, ...], epochs: int, gradient_clip: float | None) -> None:
-        self.tasks = tasks
+        self.tasks = self.scored = tasks
         self.units, self.done = epochs, 0
         self._clip, self._updates = gradient_clip, 0
         self._epoch: Iterator[B] | None = None

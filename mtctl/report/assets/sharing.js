@@ -7,13 +7,20 @@ const WIDE = 100;
 const middles = (count) => Array.from({ length: count }, (_, at) => ((at + 0.5) * 100) / count);
 const shareText = (share) => `${Math.round(share)} %`;
 
+// What is balanced; where that is not what is scored, it cannot be chosen, and has lines of its own.
+const balanced = comparison.balanced.map((name, at) => ({
+  name,
+  part: parts.indexOf(name),
+  style: lineStyle(parts.includes(name) ? parts.indexOf(name) : parts.length + at),
+}));
+
 function weightSeries(method) {
-  return shownParts()
-    .filter((part) => part > 0 && method.weights[parts[part]])
-    .map((part) => ({ part, mean: method.weights[parts[part]] }))
-    .map(({ part, mean }) => ({
-      label: parts[part],
-      style: lineStyle(part),
+  return balanced
+    .filter(({ name, part }) => method.weights[name] && (part < 0 || state.parts.has(part)))
+    .map(({ name, style }) => ({ label: name, style, mean: method.weights[name] }))
+    .map(({ label, style, mean }) => ({
+      label,
+      style,
       x: middles(mean.length),
       mean,
       low: null,
@@ -53,7 +60,7 @@ function weights() {
         rows,
       };
     });
-  const tasks = [...parts.keys()].slice(1);
+  const tasks = balanced.map(({ part }) => part).filter((part) => part > 0);
   const all = weighted.flatMap((method) => Object.values(method.weights).flat());
   const known = all.filter((value) => value !== null);
   if (Math.min(...known) > 0 && Math.max(...known) >= WIDE * Math.min(...known)) state.weights = "log";
@@ -62,7 +69,7 @@ function weights() {
     ...(all.every((value) => value === null || value > 0) ? [{ value: "log", text: "logarithmic" }] : []),
   ];
   const controls = [
-    partChoices("Tasks", tasks, (part) => swatch(lineStyle(part))),
+    ...(tasks.length ? [partChoices("Tasks", tasks, (part) => swatch(lineStyle(part)))] : []),
     oneOf("Scale", "weights", scales),
   ];
   return chart("weights", controls, draw, tables);
