@@ -1,0 +1,1 @@
+"""PPO with hybrid actions: discrete choices and continuous parameters in one step."""
