@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from mtctl.problems.hybrid.kind import HYBRID
 from mtctl.problems.kind import Kind
 from mtctl.problems.lander.kind import LANDER
 from mtctl.problems.python.kind import PYTHON
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mtctl.problems.contract import Problem
     from mtctl.problems.recipe import Recipe
 
-KINDS: Final[dict[str, Kind[Any]]] = {kind.name: kind for kind in (LANDER, WINDOWS, PYTHON)}
+KINDS: Final[dict[str, Kind[Any]]] = {kind.name: kind for kind in (LANDER, WINDOWS, PYTHON, HYBRID)}
 """By `problem.kind`."""
 LOOP: Final = "loop"
 """The `problem` of runs that a loop of one's own has recorded: there is no recipe, nothing can be built."""

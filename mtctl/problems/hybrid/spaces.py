@@ -27,7 +27,9 @@ from mtctl.text import show_text
 Kind = Literal["discrete", "binary", "continuous"]
 Flags = npt.NDArray[np.bool_]
 
-_SUPPORTED: Final = "supported are Discrete, MultiDiscrete, MultiBinary, bounded Box, and Dict and Tuple of these"
+_SUPPORTED: Final = (
+    "supported are Discrete, MultiDiscrete, MultiBinary, bounded Box, and Dict and Tuple of these"
+)
 
 
 class FlatActions(NamedTuple):
@@ -128,6 +130,11 @@ class ActionLayout:
         self.high = np.concatenate([np.zeros(0), *(part.high for part in continuous)])
         self._by_path = {part.path: part for part in self.parts}
         self._rules = read_uses(uses or {}, *self._choices(), _addresses(continuous), place)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether which parameters count depends on the choices."""
+        return bool(self._rules)
 
     def assemble(self, actions: FlatActions) -> Any:
         """Return N actions in the structure of the space, each array with a leading dimension N.

@@ -1,0 +1,42 @@
+"""Hybrid actions as a kind of problem."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mtctl.problems.kind import Kind
+from mtctl.problems.score import Figures, Score
+
+if TYPE_CHECKING:
+    from mtctl.problems.hybrid.problem import Hybrid
+    from mtctl.problems.hybrid.recipe import HybridRecipe
+
+
+def _recipe() -> type[HybridRecipe]:
+    from mtctl.problems.hybrid.recipe import HybridRecipe  # noqa: PLC0415 - for those who read recipes
+
+    return HybridRecipe
+
+
+def _build(recipe: HybridRecipe, seed: int) -> Hybrid:
+    from mtctl.problems.hybrid.problem import Hybrid  # noqa: PLC0415 - torch is for what is trained
+
+    return Hybrid(recipe.problem, recipe.agent, seed)
+
+
+SCORE: Final = Score("return", higher_is_better=True, success=None)
+FIGURES: Final = Figures("return", extra=("kl", "explained variance"))
+
+HYBRID: Final = Kind(
+    name="hybrid",
+    title="hybrid actions",
+    load_recipe=_recipe,
+    build=_build,
+    unit="iteration",
+    item="episode",
+    score=SCORE,
+    figures=FIGURES,
+    steps_per_unit=(4096, 4096),
+    glance=20,
+    no_experiments="experiments are not made for policies that play",
+)

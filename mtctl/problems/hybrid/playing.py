@@ -1,0 +1,169 @@
+"""A policy in its environment: what it draws, what the environment gets, and greedy episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtctl.problems.contract import SeedList, TaskEvaluation
+from mtctl.problems.hybrid.agents import CONTINUOUS, DISCRETE, PPOAgent
+from mtctl.problems.hybrid.distributions import NUMBERS, Categories
+from mtctl.problems.hybrid.environments.copies import Copies
+from mtctl.problems.hybrid.environments.making import make_copies
+from mtctl.problems.hybrid.normalisation import RunningMoments
+from mtctl.problems.hybrid.policy import HybridPolicy
+from mtctl.problems.hybrid.recipe import HybridProblem
+from mtctl.problems.hybrid.spaces import ActionLayout, FlatActions
+from mtctl.problems.hybrid.surrogate import Heads
+
+
+def open_copies(problem: HybridProblem, copies: int) -> Copies:
+    """Return so many copies of a recipe's environment.
+
+    Raises:
+        MtctlError: there is no such environment.
+    """
+    return make_copies(problem.environment, copies, problem.options)
+
+
+def layout_of(problem: HybridProblem, copies: Copies) -> ActionLayout:
+    """Return how actions are laid out, and which parameters they use.
+
+    Raises:
+        MtctlError: the action space is not supported, or `uses` does not fit it.
+    """
+    if problem.uses is None:
+        return ActionLayout(copies.action_space, copies.uses, place=f"{problem.environment}.uses")
+    return ActionLayout(copies.action_space, problem.known_uses, place="problem.uses")
+
+
+def heads_of(layout: ActionLayout, agent: PPOAgent) -> Heads:
+    """Return the heads that a layout's actions need."""
+    sizes = (*layout.sizes, *(2 for _ in range(layout.binaries)))
+    bounds = (torch.from_numpy(bound).float() for bound in (layout.low, layout.high))
+    return Heads(
+        Categories(sizes) if sizes else None,
+        NUMBERS[agent.continuous](*bounds) if layout.dimensions else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Actions of all copies.
+
+    Args:
+        kept: by head, as they were drawn.
+        masks: by head, [N, parts] which parts count; without an entry, all of them do.
+        log_probabilities: by head, [N].
+        values: [N] of what the policy saw.
+        environment: what the environment gets.
+    """
+
+    kept: dict[str, Tensor]
+    masks: dict[str, Tensor]
+    log_probabilities: dict[str, Tensor]
+    values: Tensor
+    environment: Any
+
+
+class Player:
+    """A policy that acts.
+
+    Args:
+        policy: the network.
+        heads: what its outputs mean.
+        layout: of the actions.
+        moments: what observations are normalised by; None: they are not.
+    """
+
+    def __init__(
+        self, policy: HybridPolicy, heads: Heads, layout: ActionLayout, moments: RunningMoments | None
+    ) -> None:
+        self._policy, self._heads, self._layout, self._moments = policy, heads, layout, moments
+        self._discrete = len(layout.sizes)
+
+    def seen(self, observations: np.ndarray) -> Tensor:
+        """Return observations [N, d] as the network gets them: a copy."""
+        rows = torch.from_numpy(observations.copy())
+        return rows if self._moments is None else self._moments.scaled(rows)
+
+    @torch.no_grad()
+    def draw(self, seen: Tensor, active: Mapping[str, Any], generator: torch.Generator) -> Drawn:
+        """Draw actions.
+
+        Args:
+            seen: [N, d] normalised observations.
+            active: which elements of actions mean something, by path (see `Copies.active`).
+            generator: where chance comes from.
+        """
+        _, outputs, values = self._policy(seen)
+        heads = self._heads.items()
+        kept = {name: head.sample(outputs[name], generator) for name, head in heads.items()}
+        flat = self._flat(kept, len(seen))
+        masks = self._masks(flat, active)
+        chances = {
+            name: head.log_probability(outputs[name], kept[name], masks.get(name))
+            for name, head in heads.items()
+        }
+        return Drawn(kept, masks, chances, values, self._layout.assemble(flat))
+
+    @torch.no_grad()
+    def greedy(self, seen: Tensor) -> Any:
+        """Return what the environment gets where nothing is left to chance."""
+        _, outputs, _ = self._policy(seen)
+        kept = {name: head.mode(outputs[name]) for name, head in self._heads.items().items()}
+        return self._layout.assemble(self._flat(kept, len(seen)))
+
+    @torch.no_grad()
+    def values(self, seen: Tensor) -> Tensor:
+        """Return [N] the values of normalised observations."""
+        return self._policy.values(self._policy.trunk(seen))
+
+    def _flat(self, kept: Mapping[str, Tensor], rows: int) -> FlatActions:
+        choices = kept[DISCRETE].numpy() if DISCRETE in kept else np.empty((rows, 0), np.int64)
+        numbers = self._heads.continuous
+        bounded = np.empty((rows, 0)) if numbers is None else numbers.bounded(kept[CONTINUOUS]).numpy()
+        low, high = self._layout.low, self._layout.high
+        return FlatActions(
+            choices[:, : self._discrete],
+            choices[:, self._discrete :].astype(np.int8),
+            np.clip(bounded.astype(np.float64), low, high),  # rounding may lead out of bounds
+        )
+
+    def _masks(self, flat: FlatActions, active: Mapping[str, Any]) -> dict[str, Tensor]:
+        if not (active or self._layout.conditional):
+            return {}
+        found = self._layout.masks(flat, active)
+        masks = {}
+        if self._heads.discrete is not None and active:
+            masks[DISCRETE] = torch.from_numpy(np.concatenate([found.discrete, found.binary], axis=1))
+        if self._heads.continuous is not None:
+            masks[CONTINUOUS] = torch.from_numpy(found.continuous)
+        return masks
+
+
+def evaluation_seeds(seeds: SeedList, episodes: int) -> np.ndarray:
+    """Return the seeds of the first episodes of a list [episodes] uint64."""
+    stream = np.random.SeedSequence((2026, {"held_out": 0, "monitor": 1}[seeds]))
+    found: np.ndarray = stream.generate_state(episodes, np.uint64)
+    return found
+
+
+def play_episodes(player: Player, copies: Copies, seeds: np.ndarray) -> TaskEvaluation:
+    """Play the first episode of every copy greedily, each on its own seed."""
+    observations = copies.reset(seeds)
+    returns, steps = np.zeros(len(seeds)), np.zeros(len(seeds), np.int64)
+    outcomes = np.full(len(seeds), -1)
+    while (open_ := outcomes < 0).any():
+        copies.step(player.greedy(player.seen(observations)))
+        observations = copies.observations
+        ended = copies.ended & open_
+        returns[ended], steps[ended] = copies.returns[ended], copies.lengths[ended]
+        outcomes[ended] = copies.outcome[ended]
+    names = tuple(copies.outcomes[place] for place in outcomes)
+    return TaskEvaluation(tuple(returns.tolist()), tuple(steps.tolist()), names)
