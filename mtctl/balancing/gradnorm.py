@@ -52,14 +52,15 @@ class GradNorm(AdaptiveMethod):
     trained by Adam learns slowly meanwhile, for the same reason. Also where L(0) is not typical of a task.
 
     Raises:
-        SignalError: a loss is negative, so that its ratio to L(0) means nothing.
+        SignalError: a loss is negative and α is not 0, so that its ratio to L(0) means nothing.
 
     Source: Chen et al., GradNorm, 2018 (arXiv 1711.02257).
     """
 
     kind: Literal["gradnorm"] = "gradnorm"
     alpha: NonNegativeFloat = 1.5
-    """Strength of the pull towards tasks that lag; 0 equalises all gradient norms (it is NOT "off")."""
+    """Strength of the pull towards tasks that lag; 0 equalises all gradient norms (it is NOT "off"), whatever
+    the losses are: they may then be negative, as a policy's are."""
     lr: PositiveFloat = 0.025
     """Adam's learning rate of the log-weights; 0.01 is calmer where losses are as noisy as a player's."""
     initial_loss: Literal["mean_of_first", "first_batch", "theoretical"] = "mean_of_first"
@@ -103,7 +104,10 @@ class GradNorm(AdaptiveMethod):
         return tasks
 
     def weigh(self, signals: Signals, state: State, rng: Random) -> tuple[Array, State]:
-        refuse_negative(signals.losses, "so GradNorm's ratio L/L(0) is undefined")
+        if self.alpha:
+            refuse_negative(
+                signals.losses, "so GradNorm's ratio L/L(0) is undefined (with `alpha: 0` it is not needed)"
+            )
         active, s, missing = signals.active, state["log_weights"], state["missing"]
         shares = softmax(s, active)
         free = np.add.reduce(active, axis=-1, keepdims=True) * shares
@@ -121,8 +125,8 @@ class GradNorm(AdaptiveMethod):
     ) -> tuple[Array, Mask]:
         """Return ∂/∂w Σᵢ |Gᵢ − tᵢ| [..., T], and which tasks take part."""
         # A task whose first losses were all 0 has no rate: it keeps its log-weight while the others balance.
-        moving = signals.active & (initial > NEGLIGIBLE) & recorded
-        progress = signals.losses / np.where(moving, initial, 1.0)
+        moving = signals.active & recorded & ((initial > NEGLIGIBLE) | (not self.alpha))
+        progress = signals.losses / np.where(moving, initial, 1.0) if self.alpha else np.ones_like(initial)
         weighted = weights * signals.norms
         gap = weighted - targets(weighted, progress, self.alpha, moving)
         return np.sign(gap) * signals.norms * moving, moving

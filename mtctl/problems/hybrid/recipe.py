@@ -92,6 +92,8 @@ class HybridRecipe(Recipe):
         return self.problem.environment_steps // self.rollout
 
     def lasting(self, units: int) -> Self:
+        if units == self.units:
+            return self
         problem = self.problem.model_copy(update={"environment_steps": units * self.rollout})
         return self.model_copy(update={"problem": problem})
 
