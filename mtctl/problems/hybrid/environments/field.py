@@ -78,7 +78,9 @@ class Field(Copies):
         )
         # A hair of room: what is 1 in float64 may be more in float32.
         super().__init__(
-            copies, spaces.Box(np.float32(low) - np.float32(1e-5), np.float32(high) + np.float32(1e-5)), action
+            copies,
+            spaces.Box(np.float32(low) - np.float32(1e-5), np.float32(high) + np.float32(1e-5)),
+            action,
         )
         self._truncates = truncates
         self._velocity_angle = velocity_angle
@@ -103,12 +105,16 @@ class Field(Copies):
         self._heading[rows] = 2.0 * np.pi * draws[:, 4]
         self._speed[rows] = 0.0
         self._cos[rows], self._sin[rows] = np.cos(self._heading[rows]), np.sin(self._heading[rows])
-        self._distance[rows] = np.hypot(self._x[rows] - self._target_x[rows], self._y[rows] - self._target_y[rows])
+        self._distance[rows] = np.hypot(
+            self._x[rows] - self._target_x[rows], self._y[rows] - self._target_y[rows]
+        )
         self.observations[rows] = self._columns(rows, 0.0).T
 
     def _advance(self, actions: Mapping[str, Any]) -> None:
         choice = actions["choice"]
-        acceleration = MOST_ACCELERATION * np.clip(np.asarray(actions["acceleration"], np.float64)[:, 0], 0.0, 1.0)
+        acceleration = MOST_ACCELERATION * np.clip(
+            np.asarray(actions["acceleration"], np.float64)[:, 0], 0.0, 1.0
+        )
         turn = MOST_TURN * np.clip(np.asarray(actions["turn"], np.float64)[:, 0], -1.0, 1.0)
         self._steer(choice, acceleration * (choice == ACCELERATE), turn * (choice == TURN))
         self._x += TICK * self._speed * self._cos
