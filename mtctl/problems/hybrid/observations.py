@@ -58,7 +58,9 @@ def _box(path: str, leaf: gymnasium.Space[Any]) -> spaces.Box:
     if not isinstance(leaf, spaces.Box):
         raise MtctlError(f"{show_text(path)}: {type(leaf).__name__} is not supported", hint=_SUPPORTED)
     if 0 in leaf.shape:
-        raise MtctlError(f"{show_text(path)}: {leaf} has no elements", hint="leave the part out")
+        raise MtctlError(
+            f"{show_text(path)}: Box of shape {leaf.shape} has no elements", hint="leave the part out"
+        )
     return leaf
 
 

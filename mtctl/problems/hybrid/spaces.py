@@ -60,7 +60,7 @@ class Masks(NamedTuple):
     continuous: Flags
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class ActionPart:
     """One array of the environment's action.
 
@@ -81,10 +81,10 @@ class ActionPart:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     columns: slice
-    starts: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+    starts: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
-    low: npt.NDArray[np.float64] = np.zeros(0)
-    high: npt.NDArray[np.float64] = np.zeros(0)
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
     @property
     def size(self) -> int:
@@ -126,8 +126,8 @@ class ActionLayout:
         continuous = self._of("continuous")
         self.binaries = sum(part.size for part in self._of("binary"))
         self.dimensions = sum(part.size for part in continuous)
-        self.low = np.concatenate([np.zeros(0), *(part.low for part in continuous)])
-        self.high = np.concatenate([np.zeros(0), *(part.high for part in continuous)])
+        self.low = np.array([bound for part in continuous for bound in part.low], np.float64)
+        self.high = np.array([bound for part in continuous for bound in part.high], np.float64)
         self._by_path = {part.path: part for part in self.parts}
         self._rules = read_uses(uses or {}, *self._choices(), _addresses(continuous), place)
 
@@ -146,7 +146,13 @@ class ActionLayout:
     def assemble_one(self, actions: FlatActions, copy: int) -> Any:
         """Return the action of one copy as an element of the space."""
         rows = FlatActions(*(array[copy : copy + 1] for array in actions))
-        return _structure(self.space, "action", lambda path: self._array(self._by_path[path], rows)[0])
+
+        def element(path: str) -> Any:
+            part = self._by_path[path]
+            value = self._array(part, rows)[0]
+            return np.asarray(value) if part.kind == "continuous" else value
+
+        return _structure(self.space, "action", element)
 
     def flatten(self, actions: Any) -> FlatActions:
         """Return what `assemble` has made the actions from: copies of the arrays, continuous as float64."""
@@ -160,7 +166,7 @@ class ActionLayout:
         for part in self.parts:
             rows = np.reshape(arrays[part.path], (count, part.size))
             stacked: npt.NDArray[Any] = getattr(flat, part.kind)
-            stacked[:, part.columns] = rows - part.starts if part.kind == "discrete" else rows
+            stacked[:, part.columns] = rows - np.array(part.starts) if part.kind == "discrete" else rows
         return flat
 
     def masks(self, actions: FlatActions, active: Mapping[str, Flags] | None = None) -> Masks:
@@ -205,7 +211,7 @@ class ActionLayout:
 
     def _array(self, part: ActionPart, actions: FlatActions) -> npt.NDArray[Any]:
         columns: npt.NDArray[Any] = getattr(actions, part.kind)[:, part.columns]
-        values = columns + part.starts if part.kind == "discrete" else columns
+        values = columns + np.array(part.starts) if part.kind == "discrete" else columns
         return values.reshape(len(values), *part.shape).astype(part.dtype)
 
     def _of(self, kind: Kind) -> tuple[ActionPart, ...]:
@@ -217,7 +223,7 @@ class ActionLayout:
         ranges = [
             range(start, start + size)
             for part in discrete
-            for start, size in zip(part.starts.tolist(), part.sizes, strict=True)
+            for start, size in zip(part.starts, part.sizes, strict=True)
         ]
         behind = _addresses(binary, len(self.sizes))
         return _addresses(discrete) | behind, [*ranges, *(range(2) for _ in range(self.binaries))]
@@ -231,7 +237,10 @@ def _parts(space: gymnasium.Space[Any]) -> tuple[ActionPart, ...]:
         shape = tuple(leaf.shape or ())
         size = int(np.prod(shape))
         if size == 0:
-            raise MtctlError(f"{show_text(path)}: {leaf} has no elements", hint="leave the part out")
+            raise MtctlError(
+                f"{show_text(path)}: {type(leaf).__name__} of shape {shape} has no elements",
+                hint="leave the part out",
+            )
         if path in parts:
             raise MtctlError(f"{show_text(path)}: two parts have this path", hint="use keys without . and [")
         columns = slice(ends[kind], ends[kind] + size)
@@ -256,10 +265,10 @@ def leaves(space: gymnasium.Space[Any], path: str) -> Iterator[tuple[str, gymnas
 
 def _described(path: str, leaf: gymnasium.Space[Any]) -> tuple[Kind, dict[str, Any]]:
     if isinstance(leaf, spaces.Discrete):
-        return "discrete", {"starts": np.array([leaf.start], np.int64), "sizes": (int(leaf.n),)}
+        return "discrete", {"starts": (int(leaf.start),), "sizes": (int(leaf.n),)}
     if isinstance(leaf, spaces.MultiDiscrete):
-        starts, sizes = leaf.start.reshape(-1).astype(np.int64), leaf.nvec.reshape(-1)
-        return "discrete", {"starts": starts, "sizes": tuple(sizes.tolist())}
+        starts, sizes = leaf.start.reshape(-1).tolist(), leaf.nvec.reshape(-1).tolist()
+        return "discrete", {"starts": tuple(starts), "sizes": tuple(sizes)}
     if isinstance(leaf, spaces.MultiBinary):
         return "binary", {}
     if isinstance(leaf, spaces.Box):
@@ -287,7 +296,7 @@ def _bounds(path: str, box: spaces.Box) -> dict[str, Any]:
                 f"{element if box.shape else place}: the Box has {what} ({value})",
                 hint="give low and high that are finite, low below high; gymnasium.wrappers.RescaleAction helps",
             )
-    return {"low": low, "high": high}
+    return {"low": tuple(low.tolist()), "high": tuple(high.tolist())}
 
 
 def _addresses(parts: tuple[ActionPart, ...], offset: int = 0) -> dict[str, tuple[int, ...]]:
