@@ -66,7 +66,9 @@ def test_densities_of_bounded_actions_integrate_to_one(kind: type[Numbers]) -> N
     both = torch.stack([kept, kept], dim=1).float()
     densities = head.densities(outputs(points), both).double().exp()
     span = (HIGH - LOW).double()
-    torch.testing.assert_close((densities * span).mean(0), torch.ones(2, dtype=torch.float64), rtol=2e-3, atol=0)
+    torch.testing.assert_close(
+        (densities * span).mean(0), torch.ones(2, dtype=torch.float64), rtol=2e-3, atol=0
+    )
 
 
 @pytest.mark.parametrize("kind", [SquashedGaussian, BoundedBeta])
@@ -102,7 +104,9 @@ def test_a_squashed_gaussian_is_what_torch_transforms_it_to() -> None:
     torch.testing.assert_close(head.densities(outputs(2), kept)[0], first, rtol=1e-4, atol=1e-4)
     # Where tanh is 1 to the last digit, the density of the kept number is still finite.
     assert head.densities(outputs(2), kept).isfinite().all()
-    assert float(head.entropies(outputs())[0, 0]) == pytest.approx(-0.3 + 0.5 * math.log(2 * math.pi * math.e))
+    assert float(head.entropies(outputs())[0, 0]) == pytest.approx(
+        -0.3 + 0.5 * math.log(2 * math.pi * math.e)
+    )
 
 
 def test_masked_parameters_do_not_count() -> None:
