@@ -43,15 +43,16 @@ def agent(**settings: Any) -> PPOAgent:
 
 def test_losses_are_the_papers_row_by_row() -> None:
     now, batch = rows()
-    found = head_losses(HEADS, now, batch, agent(entropy={"discrete": 0.1, "continuous": 0.2}))
+    still = {name: part.detach() for name, part in now.items()}
+    found = head_losses(HEADS, still, batch, agent(entropy={"discrete": 0.1, "continuous": 0.2}))
     for name, head in HEADS.items().items():
-        chances = head.log_probability(now[name].detach(), batch.kept[name])
+        chances = head.log_probability(still[name], batch.kept[name])
         ratio = (chances - batch.log_probabilities[name]).exp()
         terms = [
             min(float(r * a), float(r.clamp(0.8, 1.2) * a))
             for r, a in zip(ratio, batch.advantages, strict=True)
         ]
-        bonus = {"discrete": 0.1, "continuous": 0.2}[name] * float(head.entropy(now[name]).mean())
+        bonus = {"discrete": 0.1, "continuous": 0.2}[name] * float(head.entropy(still[name]).mean())
         assert float(found[name].loss) == pytest.approx(-sum(terms) / ROWS - bonus, abs=1e-6)
         beyond = [not 0.8 <= float(r) <= 1.2 for r in ratio]
         assert float(found[name].clipped) == pytest.approx(sum(beyond) / ROWS)
@@ -110,7 +111,7 @@ def test_rows_whose_choice_uses_no_parameter_are_none_of_the_continuous_loss() -
     assert not gradient[2, 1]
     assert not gradient[2, 3]
     nothing = batch._replace(masks={"continuous": torch.zeros(ROWS, 2, dtype=torch.bool)})
-    assert float(head_losses(HEADS, now, nothing, agent())["continuous"].loss) == 0
+    assert float(head_losses(HEADS, now, nothing, agent())["continuous"].loss.detach()) == 0
 
 
 def test_values_are_clipped_around_what_they_were() -> None:
