@@ -35,3 +35,7 @@ class Code(StrEnum):
     BALANCER_SETTINGS = "balancer-settings"
     REGULARISATION = "regularisation"
     CAPACITY = "capacity"
+    RATIO_NOT_ONE = "ratio-not-one"
+    POLICY_JUMPS = "policy-jumps"
+    ENTROPY_COLLAPSED = "entropy-collapsed"
+    HEAD_STARVED = "head-starved"

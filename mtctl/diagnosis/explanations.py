@@ -491,6 +491,60 @@ _ALL: Final = (
         "It is refuted if a wider network does not memorise them either.",
         ("widen the trunk, or give the head a hidden layer", "check what limits the output's range"),
     ),
+    Explanation(
+        Code.RATIO_NOT_ONE,
+        "New and old probabilities are not of the same action",
+        "PPO compares a policy with the one that played. Before the first update they are the same, so every "
+        "ratio is 1. Where it is not, the kept action or its probability is another than the one drawn: a "
+        "squashed action is squashed again, say. Gradients then point away from what was good, and clipping "
+        "stops most of them.",
+        f"Certain: the ratios of the first minibatch of each rollout are recorded before anything is learned "
+        f"from it; one is off from 1 by more than {t.RATIO_OFF:g}.",
+        "It is refuted if all of those ratios are 1 but for rounding.",
+        (
+            "keep the number that was drawn, before it is squashed, and take its probability from there",
+            "check normalisation: old and new probability must see the same normalised observation",
+        ),
+    ),
+    Explanation(
+        Code.POLICY_JUMPS,
+        "The policy moves too far in one iteration",
+        "What was played says little about a policy far from the one that played: steps that large often "
+        "undo what was learned.",
+        f"Likely: in more than {percent(t.JUMPS)} of the iterations, the mean KL of old and new policy is "
+        f"above {t.JUMPED:g} nats.",
+        "It is refuted if returns rise as fast with half the learning rate.",
+        (
+            "lower `agent.lr`, or set `agent.target_kl: 0.02`, which ends an iteration's epochs early",
+            "use fewer epochs, or larger minibatches",
+        ),
+    ),
+    Explanation(
+        Code.ENTROPY_COLLAPSED,
+        "The choices were made up before anything was learned",
+        "The discrete head gives all probability to one option, nothing else is tried any more, and returns "
+        "stay where they are.",
+        f"Likely: in the last fifth of the iterations its entropy is below {percent(t.DECIDED)} of what it "
+        "was at first, and the returns are flat.",
+        "It is refuted if returns rise, or if another option would not be better.",
+        (
+            "raise `agent.entropy.discrete`, by factors of 3",
+            "lower `agent.lr`, or the weight of the discrete head",
+        ),
+    ),
+    Explanation(
+        Code.HEAD_STARVED,
+        "The shared layers learn next to nothing from this head",
+        "The other head's gradient in the shared layers is so much longer that this one's hardly counts. Its "
+        "own last layer still learns.",
+        f"Likely: in the second half of the run, the head's median share of the weighted gradient in the "
+        f"shared layers is below {percent(t.HEAD_SHARE)}.",
+        "It is refuted if equal shares do not help: `balancer: {kind: adaptive_scaling, mode: equalise}`.",
+        (
+            "balance by gradient norms: `balancer: {kind: adaptive_scaling, mode: equalise}`",
+            "raise its weight: `balancer: {kind: manual, weights: …}`",
+        ),
+    ),
 )
 
 EXPLANATIONS: Final[Mapping[Code, Explanation]] = MappingProxyType({each.code: each for each in _ALL})

@@ -193,6 +193,20 @@ RESTING: Final = 0.05
 FEWEST_COSINES: Final = 3
 """Records of a cosine, each a mean over batches, that give an interval: with three, t is 4.3 at 95 %."""
 
+# ----- records of a policy's heads
+
+RATIO_OFF: Final = 1e-3
+"""How far a ratio may be from 1 before the first update; rounding alone makes 1e-6."""
+JUMPED: Final = 0.1
+"""KL of old and new policy in an iteration, in nats, above which it has jumped: healthy ones have 0.01 to
+0.04."""
+JUMPS: Final = 0.2
+"""Part of the iterations that may jump."""
+DECIDED: Final = 0.03
+"""Part of its first entropy below which a choice is made up: healthy policies end with 0.1 to 0.5."""
+HEAD_SHARE: Final = 0.02
+"""Share of the shared layers' weighted gradient below which a head is starved."""
+
 # ----- records of episodes
 
 FEWEST_EPISODES: Final = 20

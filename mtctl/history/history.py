@@ -170,9 +170,18 @@ def read_history(run: Run) -> History:
     return _history(content, run.path / layout.METRICS, run.tasks, cut_off, run.scored)
 
 
-def observed_history(records: Iterable[Mapping[str, Any]], tasks: Sequence[str]) -> History:
-    """Return what an observer of a training saw, as if it had been read from a file."""
-    return _history(b"".join(map(encoded, map(dict, records))), Path(layout.METRICS), tuple(tasks), None)
+def observed_history(
+    records: Iterable[Mapping[str, Any]], tasks: Sequence[str], scored: Sequence[str] = ()
+) -> History:
+    """Return what an observer of a training saw, as if it had been read from a file.
+
+    Args:
+        records: of units and evaluations.
+        tasks: that the training has.
+        scored: what its evaluations score besides.
+    """
+    content = b"".join(map(encoded, map(dict, records)))
+    return _history(content, Path(layout.METRICS), tuple(tasks), None, tuple(scored))
 
 
 def _history(

@@ -40,6 +40,10 @@ EXPECTED = [
     "balancer-settings",
     "regularisation",
     "capacity",
+    "ratio-not-one",
+    "policy-jumps",
+    "entropy-collapsed",
+    "head-starved",
 ]
 
 

@@ -78,7 +78,7 @@ def diagnose_by_records(
         (seeds[0],),
         tasks,
     )
-    judged = diagnose_history(observed_history(recorder.records, tasks), subject)
+    judged = diagnose_history(observed_history(recorder.records, tasks, recipe.scored), subject)
     left_out = [Check("experiments and remedies", "not_run", _EXPENSIVE.format(problem.unit))]
     if problem.done < problem.units:
         left_out.append(

@@ -9,6 +9,7 @@ import numpy as np
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records import players
+from mtctl.diagnosis.records.policies import scored_players
 from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
 from mtctl.diagnosis.records.trends import Values, blocks, mann_kendall, relative, trend
 from mtctl.diagnosis.report import Evidence, Finding, Severity, State, TaskState
@@ -118,7 +119,9 @@ def returns_improve(history: History, states: Sequence[TaskState], score: Score)
         else:
             text = f"{state.task}'s return improves slowly: {state.first:.0f}, then {state.last:.0f}"
             findings.append(Finding(Code.SLOW, state.task, "warning", "likely", text, evidence))
-    if not history.updates or all(len(_returns(history, task)) < FEWEST_EPISODES for task in history.tasks):
+    if not history.updates or all(
+        len(_returns(history, task)) < FEWEST_EPISODES for task in scored_players(history)
+    ):
         return not_run("returns improve", f"needs {FEWEST_EPISODES} episodes of a task, and updates")
     return ruling("returns improve", findings, "of every task, by more than chance")
 
@@ -139,8 +142,10 @@ def _has_exploited(history: History) -> bool:
 
 def _last_epsilon(history: History) -> float | None:
     """Return the share of random actions in each task's last episode, the largest of them."""
-    played = [history.figure("return", task).units[-1:] for task in history.tasks]
-    found = history.extra["epsilon"][np.isin(history.units, np.concatenate(played))] if history.extra else ()
+    played = [history.figure("return", task).units[-1:] for task in scored_players(history)]
+    if "epsilon" not in history.extra:
+        return None
+    found = history.extra["epsilon"][np.isin(history.units, np.concatenate(played))]
     return float(max(found)) if len(found) else None
 
 

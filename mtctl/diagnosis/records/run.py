@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.records import losses, playing, sharing
+from mtctl.diagnosis.records import losses, playing, policies, sharing
 from mtctl.diagnosis.records.held_out import overfitting
 from mtctl.diagnosis.records.ranking import ranked
 from mtctl.diagnosis.records.ruling import NEEDS_TRAINING, Ruling, not_run, ruling
@@ -46,6 +46,10 @@ _UNSEEN_PLAYING: Final = (
     ("alone against jointly", "train each task with `agent.network: independent`, then `mtctl compare`"),
 )
 """What no record of a played run shows."""
+
+
+_UNSEEN_POLICY: Final = ((_IN_OPTIMIZER, "records do not show them"),)
+"""What no record of a policy's heads shows."""
 
 
 def diagnose_run(path: Path) -> Diagnosis:
@@ -141,8 +145,12 @@ def diagnose_history(
         states = tuple(_loss_state(seen, task, evaluation, skills=skills) for task in seen.tasks)
         rulings, unseen = _of_losses(seen, states, wiring or ()), _UNSEEN if wiring is None else _UNSEEN_LOOP
     else:
-        states = tuple(playing.task_state(seen, task, played.score) for task in seen.tasks)
-        rulings, unseen = _of_play(seen, states, played), _UNSEEN_PLAYING
+        names = policies.scored_players(seen)
+        states = tuple(playing.task_state(seen, task, played.score) for task in names)
+        if policies.is_policy(seen):
+            rulings, unseen = _of_policy(seen, states, played), _UNSEEN_POLICY
+        else:
+            rulings, unseen = _of_play(seen, states, played), _UNSEEN_PLAYING
     updates = max(seen.updates, subject.updates or 0)
     rulings = [_failed(failure, seen, updates, played=played is not None), *rulings]
     return Diagnosis(
@@ -265,6 +273,18 @@ def _of_play(seen: History, states: tuple[TaskState, ...], kind: Kind[Any]) -> l
         playing.returns_improve(seen, _unexplained(rest, causes), kind.score),
         playing.successes(seen, kind),
         playing.exploration(seen),
+    ]
+
+
+def _of_policy(seen: History, states: tuple[TaskState, ...], kind: Kind[Any]) -> list[Ruling]:
+    return [
+        policies.ratios_start_at_one(seen),
+        sharing.gradients_reach(seen),
+        policies.steps_bounded(seen),
+        policies.undecided_long_enough(seen, states),
+        policies.heads_share(seen),
+        sharing.conflicts(seen, ()),
+        playing.returns_improve(seen, states, kind.score),
     ]
 
 

@@ -141,9 +141,11 @@ def subject(tasks: Sequence[str] = TASKS, problem: str = "windows") -> Subject:
     return Subject("run", "results/x/seed0", problem, unit, 6, 300, (0,), tuple(tasks))
 
 
-def diagnosed(records: Sequence[Record], about: Subject, **options: Any) -> Diagnosis:
+def diagnosed(
+    records: Sequence[Record], about: Subject, scored: Sequence[str] = (), **options: Any
+) -> Diagnosis:
     """Return what records say."""
-    return diagnose_history(observed_history(records, about.tasks), about, **options)
+    return diagnose_history(observed_history(records, about.tasks, scored), about, **options)
 
 
 def codes(found: Diagnosis | Sequence[Finding]) -> list[tuple[str, str | None]]:

@@ -1,0 +1,113 @@
+"""What the records of a policy with several heads tell: its probabilities, its steps and its heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
+from mtctl.diagnosis.report import Evidence, Finding, Severity, TaskState
+from mtctl.diagnosis.thresholds import (
+    DECIDED,
+    HEAD_SHARE,
+    JUMPED,
+    JUMPS,
+    RATIO_OFF,
+    percent,
+)
+from mtctl.history.history import History
+
+_FEWEST = 10  # iterations that tell something
+
+
+def scored_players(history: History) -> tuple[str, ...]:
+    """Return what episodes are played of: the tasks, or what the heads of one policy play together."""
+    if not is_policy(history):
+        return history.tasks
+    return tuple(name for figure, name in history.figures if figure == "return")
+
+
+def is_policy(history: History) -> bool:
+    """Say whether the tasks are the heads of one policy."""
+    return any(figure == "clipped" for figure, _ in history.figures)
+
+
+def ratios_start_at_one(history: History) -> Ruling:
+    """Find heads whose new probability differs from the old one before anything was learned."""
+    name = "ratios start at 1"
+    worst = {task: history.figure("ratio off at start", task).values for task in history.tasks}
+    if not any(map(len, worst.values())):
+        return not_run(name, "ratios are not recorded")
+    findings = []
+    for task, values in worst.items():
+        if len(values) and (most := float(values.max())) > RATIO_OFF:
+            text = (
+                f"{task}: before the first update of a rollout, the ratio of new to old probability is off "
+                f"from 1 by up to {most:.2g}"
+            )
+            evidence = (Evidence("|ratio − 1|, largest", most, "", f"at most {RATIO_OFF:g}"),)
+            findings.append(Finding(Code.RATIO_NOT_ONE, task, "error", "certain", text, evidence))
+    return ruling(name, findings, "both probabilities are of the same action")
+
+
+def steps_bounded(history: History) -> Ruling:
+    """Find heads whose policy moves further in an iteration than a clipped step is meant to."""
+    name = "the policy moves in small steps"
+    findings = []
+    for task in history.tasks:
+        values = history.figure("kl", task).values
+        if len(values) < _FEWEST:
+            continue
+        share = float((values > JUMPED).mean())
+        if share > JUMPS:
+            text = f"{task}: in {percent(share)} of the iterations the policy moved by a KL above {JUMPED:g}"
+            evidence = (
+                Evidence("KL, median", float(np.median(values)), "nats"),
+                Evidence("iterations above", share, "", f"at most {percent(JUMPS)}"),
+            )
+            findings.append(Finding(Code.POLICY_JUMPS, task, "warning", "likely", text, evidence))
+    return ruling(name, findings, f"KL at most {JUMPED:g}")
+
+
+def undecided_long_enough(history: History, states: Sequence[TaskState]) -> Ruling:
+    """Find choices that were made up before the returns had improved."""
+    name = "choices stay open while it learns"
+    values = history.figure("entropy", "discrete").values
+    if len(values) < _FEWEST:
+        return not_run(name, f"needs {_FEWEST} iterations with discrete choices")
+    closed = float(np.median(values[-max(1, len(values) // 5) :])) / max(float(values[0]), 1e-9)
+    flat = [state for state in states if state.state == "flat"]
+    findings = []
+    if closed < DECIDED and flat:
+        text = f"discrete: entropy fell to {percent(closed)} of its first value, and returns do not improve"
+        evidence = (
+            Evidence("entropy at first", float(values[0]), "nats"),
+            Evidence("entropy, last fifth", float(values[-1]), "nats", f"{percent(DECIDED)} or more"),
+        )
+        findings.append(Finding(Code.ENTROPY_COLLAPSED, "discrete", "error", "likely", text, evidence))
+    return ruling(name, findings, f"entropy at {percent(closed)} of its first value")
+
+
+def heads_share(history: History) -> Ruling:
+    """Find heads that the shared layers learn next to nothing from."""
+    name = "both heads shape the shared layers"
+    findings = []
+    measured = 0
+    for task in history.tasks:
+        shares = history.signal("gradient_share", task).values
+        if len(history.tasks) < 2 or len(shares) < 3:
+            continue
+        measured += 1
+        typical = float(np.median(shares[len(shares) // 2 :]))
+        if typical < HEAD_SHARE:
+            severity: Severity = "warning"
+            text = f"{task}: {percent(typical)} of the weighted gradient in the shared layers is this head's"
+            evidence = (
+                Evidence("share, median of the second half", typical, "", f"{percent(HEAD_SHARE)} or more"),
+            )
+            findings.append(Finding(Code.HEAD_STARVED, task, severity, "likely", text, evidence))
+    if not measured:
+        return not_run(name, "needs two heads and three records of their gradients")
+    return ruling(name, findings, "no head is below its share")
