@@ -32,6 +32,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.loop_monitor
 	$(BIN)/python -m benchmarks.comparison
 	$(BIN)/python -m benchmarks.report
+	$(BIN)/python -m benchmarks.hybrid_environments
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,8 +3,9 @@
     layout = ActionLayout(environment.action_space, uses)
     actions = layout.assemble(FlatActions(discrete, binary, continuous))   # the environment's own structure
 
-Supported are Discrete, MultiDiscrete, MultiBinary and bounded Box of floats, and Dict and Tuple of these to any
-depth. A policy sees three stacked arrays, whose columns are the elements of all parts in the space's own order.
+Supported are Discrete, MultiDiscrete, MultiBinary and bounded Box of floats, and Dict and Tuple of these to
+any depth. A policy sees three stacked arrays, whose columns are the elements of all parts in the space's own
+order.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ class FlatActions(NamedTuple):
     discrete: npt.NDArray[np.int64]
     binary: npt.NDArray[np.int8]
     continuous: npt.NDArray[np.floating[Any]]
+
+    def rows(self, chosen: slice | npt.NDArray[Any]) -> FlatActions:
+        """Return the actions of some copies."""
+        return FlatActions(self.discrete[chosen], self.binary[chosen], self.continuous[chosen])
 
 
 class Masks(NamedTuple):
@@ -145,7 +150,7 @@ class ActionLayout:
 
     def assemble_one(self, actions: FlatActions, copy: int) -> Any:
         """Return the action of one copy as an element of the space."""
-        rows = FlatActions(*(array[copy : copy + 1] for array in actions))
+        rows = actions.rows(slice(copy, copy + 1))
 
         def element(path: str) -> Any:
             part = self._by_path[path]
@@ -174,7 +179,8 @@ class ActionLayout:
 
         Args:
             actions: of N copies.
-            active: by path, which elements mean something at all [N, …]: `Copies.active` from before the step.
+            active: by path, which elements mean something at all [N, …]: `Copies.active` from before the
+                step.
 
         Raises:
             MtctlError: nothing of a copy's action counts, or `active` names what does not exist.
@@ -294,7 +300,7 @@ def _bounds(path: str, box: spaces.Box) -> dict[str, Any]:
             value = number[int(np.argmax(bad))]
             raise MtctlError(
                 f"{element if box.shape else place}: the Box has {what} ({value})",
-                hint="give low and high that are finite, low below high; gymnasium.wrappers.RescaleAction helps",
+                hint="give it finite bounds, low below high: low=…, high=…",
             )
     return {"low": tuple(low.tolist()), "high": tuple(high.tolist())}
 

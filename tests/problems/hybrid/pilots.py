@@ -46,7 +46,7 @@ def stop_on_target(observations: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def grow(observations: np.ndarray, demands: bool = True) -> dict[str, np.ndarray]:
-    """Spawn wherever possible, delete what withers next; meet the demands, or leave parameters at their middle."""
+    """Spawn wherever possible and delete what withers next; meet the demands, or never do."""
     nodes = observations[:, :-1].reshape(len(observations), -1, 7)
     withering = nodes[..., 1] * LIFE <= 1.0
     choice = np.where(nodes[..., 0] == 0, KEEP, np.where(withering, DELETE, SPAWN))

@@ -16,13 +16,19 @@ from mtctl.problems.hybrid.spaces import ActionLayout, FlatActions
 from tests.problems.hybrid.pilots import random_actions
 
 COUNT = 4
+
+
+def floats(values: Any) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
 shapes = st.lists(st.integers(1, 3), max_size=2).map(tuple)
 
 
 @st.composite
 def boxes(draw: st.DrawFn) -> spaces.Box:
     low, width = draw(st.integers(-1000, 1000)) / 7, draw(st.integers(1, 1000)) / 3
-    dtype = draw(st.sampled_from([np.float32, np.float64]))
+    dtype: Any = draw(st.sampled_from([np.float32, np.float64]))
     return spaces.Box(low, low + width, draw(shapes), dtype=dtype)
 
 
@@ -94,7 +100,7 @@ def test_parts_have_paths_and_places() -> None:
             "tool": spaces.Tuple(
                 (spaces.MultiBinary(2), spaces.MultiDiscrete([2, 4]), spaces.Box(-1, 1, (2, 2)))
             ),
-            "turn": spaces.Box(0, np.float32([1, 5])),
+            "turn": spaces.Box(0, floats([1, 5])),
         }
     )
     layout = ActionLayout(space)
@@ -124,11 +130,11 @@ BAD = [
     (spaces.OneOf([spaces.Discrete(2)]), "action.tool[2]: OneOf is not supported"),
     (spaces.Box(-np.inf, 1, (2,)), "action.tool[2][0]: the Box has no lower bound (-inf)"),
     (
-        spaces.Box(np.float32([0, 0]), np.float32([1, np.inf])),
+        spaces.Box(floats([0, 0]), floats([1, np.inf])),
         "action.tool[2][1]: the Box has no upper bound (inf)",
     ),
     (spaces.Box(-3.4e38, 3.4e38, ()), "action.tool[2]: the Box has no lower bound"),
-    (spaces.Box(0, np.float32([[1, 0]])), "action.tool[2][0,1]: the Box has no room between its bounds"),
+    (spaces.Box(0, floats([[1, 0]])), "action.tool[2][0,1]: the Box has no room between its bounds"),
     (spaces.Box(0, 255, (2,), dtype=np.uint8), "action.tool[2]: a Box of uint8 is not supported"),
     (spaces.Box(0, 1, (0,)), "action.tool[2]: Box of shape (0,) has no elements"),
 ]
@@ -143,7 +149,7 @@ def test_what_is_not_supported_is_named_with_its_place(space: Space[Any], messag
 
 
 def test_spaces_without_parts_or_with_ambiguous_paths_are_refused() -> None:
-    with pytest.raises(MtctlError, match="action: Dict.* has no parts"):
+    with pytest.raises(MtctlError, match=r"action: Dict.* has no parts"):
         ActionLayout(spaces.Dict({}))
     one = spaces.Discrete(2)
     with pytest.raises(MtctlError, match=r"action\.a\.b: two parts"):

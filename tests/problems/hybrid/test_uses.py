@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mtctl.errors import MtctlError
 from mtctl.problems.hybrid.environments.moving import Moving
 from mtctl.problems.hybrid.spaces import ActionLayout, FlatActions
+from mtctl.problems.hybrid.uses import Uses
 from tests.problems.hybrid.pilots import random_actions
 
 SPACE = spaces.Dict(
@@ -24,7 +25,7 @@ SPACE = spaces.Dict(
         "turn": spaces.Box(-1, 1, ()),
     }
 )
-USES = {
+USES: Uses = {
     "go": {1: ("power",), 2: ("power", "turn")},
     "node[0]": {1: ("spawn[0]",)},
     "node[1]": {0: ("spawn[1,0]",), 1: ("spawn[1]",)},
@@ -96,12 +97,12 @@ BAD: list[tuple[Any, str, str]] = [
     (
         {"go": {1: ("lamps",)}},
         "here.go.1: lamps is a choice",
-        "continuous parameters are: power, spawn, turn",
+        "parameters are: power, spawn, turn",
     ),
     ({"go": {1: (), 2: ()}}, "here.go: no option uses a parameter", "name the parameters"),
     (
         {"go": {1: ("turn",)}, "action.go": {2: ("power",)}},
-        "here.go: the choice is named twice",
+        "the choice is named twice",
         "name it once",
     ),
 ]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import gymnasium
@@ -63,7 +64,7 @@ class Copies(ABC):
     """
 
     name: str
-    uses: Uses = {}
+    uses: Uses = MappingProxyType({})
     outcomes: tuple[str, ...]
     best_return: float | None = None
     solved: float | None = None
@@ -175,7 +176,7 @@ class Copies(ABC):
     def _require_finite(self) -> None:
         if np.isfinite(self.rewards).all() and np.isfinite(self.final_observations).all():
             return
-        finite = np.isfinite(self.final_observations).all(axis=1)
+        finite: Flags = np.isfinite(self.final_observations).all(axis=1)
         copy = int(np.flatnonzero(~(np.isfinite(self.rewards) & finite))[0])
         if finite[copy]:
             what = f"the reward is {self.rewards[copy]}"

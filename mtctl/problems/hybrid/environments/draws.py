@@ -34,7 +34,7 @@ def bits(*words: npt.ArrayLike) -> Words:
 
 def uniform(*words: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return a draw from U[0, 1) for each tuple of words, elementwise (see `bits`)."""
-    return (bits(*words) >> _SPARE_BITS) * 2.0**-53
+    return (bits(*words) >> _SPARE_BITS).astype(np.float64) * 2.0**-53
 
 
 def _mixed(state: Words) -> Words:

@@ -1,13 +1,14 @@
 """What Moving and Sliding have in common: an agent that shall stop on a target in a square field.
 
 The rules are those of the public benchmark gym-hybrid. The field is |x|, |y| ≤ 1. An episode begins with the
-target's centre uniform in ±0.9, the agent uniform in ±1, its heading uniform in [0, 2π), and at rest. Each step
-the agent
+target's centre uniform in ±0.9, the agent uniform in ±1, its heading uniform in [0, 2π), and at rest. Each
+step the agent
 
     0 accelerates by 0.5 · acceleration,   1 turns by π/2 · turn,   2 brakes by 0.1 (to rest below 0.1)
 
-and then moves by 0.005 · speed: Moving along its heading, Sliding along its velocity, to which accelerating adds
-a vector along the heading. With d the distance between agent and target before (d) and after (d') the step:
+and then moves by 0.005 · speed: Moving along its heading, Sliding along its velocity, to which accelerating
+adds a vector along the heading. With d the distance between agent and target before (d) and after (d') the
+step:
 
     reached the target: d' < 0.1 and at rest             d − d' − 0.001 + 1    ends
     left the field, or more than 200 steps               −1                    ends
@@ -40,6 +41,8 @@ PENALTY: Final = 0.001
 SOLVED: Final = 1.8
 """Mean return at which DI-engine stops its trainings on this benchmark."""
 
+USES: Final[Uses] = {"choice": {ACCELERATE: ("acceleration",), TURN: ("turn",), BRAKE: ()}}
+
 _REACHED, _LEFT, _LATE = range(3)
 _MOST_SPEED: Final = MOST_ACCELERATION * (STEPS + 1)
 _FARTHEST: Final = 1.0 + TICK * _MOST_SPEED  # where a last step can lead
@@ -51,14 +54,14 @@ class Field(Copies):
 
     Args:
         copies: N.
-        truncates: report the end after 200 steps as a truncation. By default it is a termination, as published:
-            it costs −1 and the observation holds the clock, so it is one of the task's own rules. A learner that
-            bootstraps from beyond it would learn V = −1 + γV for late states, which is −1 / (1 − γ). `outcome`
-            says `timed_out` either way, and no return depends on this.
+        truncates: report the end after 200 steps as a truncation. By default it is a termination, as
+            published: it costs −1 and the observation holds the clock, so it is one of the task's own rules.
+            A learner that bootstraps from beyond it would learn V = −1 + γV for late states, which is −1 /
+            (1 − γ). `outcome` says `timed_out` either way, and no return depends on this.
         velocity_angle: append cos and sin of the velocity's direction to the observation.
     """
 
-    uses: Uses = {"choice": {ACCELERATE: ("acceleration",), TURN: ("turn",), BRAKE: ()}}
+    uses = USES
     outcomes = ("reached_target", "left_field", "timed_out")
     solved = SOLVED
     _state = ("_x", "_y", "_heading", "_speed", "_cos", "_sin", "_target_x", "_target_y", "_distance")
@@ -76,12 +79,9 @@ class Field(Copies):
                 "turn": spaces.Box(-1, 1, (1,)),
             }
         )
-        # A hair of room: what is 1 in float64 may be more in float32.
-        super().__init__(
-            copies,
-            spaces.Box(np.float32(low) - np.float32(1e-5), np.float32(high) + np.float32(1e-5)),
-            action,
-        )
+        room = np.float32(1e-5)  # what is 1 in float64 may be more in float32
+        box = spaces.Box(np.array(low, np.float32) - room, np.array(high, np.float32) + room)
+        super().__init__(copies, box, action)
         self._truncates = truncates
         self._velocity_angle = velocity_angle
         self._x, self._y, self._heading, self._speed = np.zeros((4, copies))

@@ -1,9 +1,9 @@
 """Copies of any environment that is registered with gymnasium.
 
 An environment may say more about itself by attributes: `uses` (see `uses.Uses`), `outcomes` (names of how an
-episode can end, one of which is `info["outcome"]` at its end) and `solved`. `info["success"]`, or `is_success`, at the
-end of an episode says whether it ended well, and `info["active"]` in any step which elements of the next action
-mean something. All of it may be left out.
+episode can end, one of which is `info["outcome"]` at its end) and `solved`. `info["success"]`, or
+`is_success`, at the end of an episode says whether it ended well, and `info["active"]` in any step which
+elements of the next action mean something. All of it may be left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.problems.hybrid.environments.copies import RUNNING, Copies, Flags, Integers
+from mtctl.problems.hybrid.environments.copies import RUNNING, Copies, Integers
 from mtctl.problems.hybrid.environments.draws import bits
 from mtctl.problems.hybrid.observations import ObservationLayout
 from mtctl.problems.hybrid.spaces import ActionLayout, FlatActions
@@ -35,9 +35,9 @@ _SEED_SHIFT: Final = np.uint64(33)  # leaves the 31 bits that every environment 
 class Foreign(Copies):
     """Copies of a registered environment, stepped one after the other.
 
-    Each episode begins with a seed of its own, so that an interrupted training goes on by playing the actions of
-    the episodes under way again: state_dict holds these. (Gymnasium's own SyncVectorEnv seeds the first episode only,
-    and an error does not say in which copy it arose.)
+    Each episode begins with a seed of its own, so that an interrupted training goes on by playing the
+    actions of the episodes under way again: state_dict holds these. (Gymnasium's own SyncVectorEnv seeds the
+    first episode only, and an error does not say in which copy it arose.)
 
     Args:
         environment: gymnasium's id, `Id-v0` or `package:Id-v0`, whose package is imported first.
@@ -48,7 +48,8 @@ class Foreign(Copies):
         environments: the copies.
 
     Raises:
-        MtctlError: there is no such environment or package, it cannot be made, or its spaces are not supported.
+        MtctlError: there is no such environment or package, it cannot be made, or its spaces are not
+            supported.
     """
 
     def __init__(self, environment: str, copies: int, options: Mapping[str, Any] | None = None) -> None:
@@ -109,8 +110,7 @@ class Foreign(Copies):
         self._note_active(copy, info)
         if not np.isfinite(row).all():
             raise MtctlError(
-                f"environment {self.name}, copy {copy}: the first observation after reset with seed {seed} is not"
-                " finite",
+                f"environment {self.name}, copy {copy}: reset(seed={seed}) shows what is not finite",
                 hint="mend the environment",
                 code=ExitCode.FAILED,
             )
@@ -147,9 +147,8 @@ class Foreign(Copies):
             name = info.get("outcome", name)
         if name not in self.outcomes:
             raise MtctlError(
-                f'environment {self.name}, copy {copy}: info["outcome"] is {show_text(str(name))} at the end of an'
-                " episode",
-                hint=f"its outcomes are {show_text(', '.join(self.outcomes))}: add it to them",
+                f'environment {self.name}, copy {copy}: info["outcome"] = {show_text(str(name))} is not known',
+                hint=f"name one of its outcomes: {show_text(', '.join(self.outcomes))}",
                 code=ExitCode.FAILED,
             )
         self.outcome[copy] = self.outcomes.index(name)
@@ -171,8 +170,8 @@ class Foreign(Copies):
             self._note_active(copy, info)
         if not np.array_equal(row, self.observations[copy]):
             raise MtctlError(
-                f"environment {self.name}, copy {copy}: the same seed and actions lead elsewhere than before",
-                hint="the run cannot go on from its checkpoint; an environment must follow from its seed alone",
+                f"environment {self.name}, copy {copy}: the same seed and actions lead elsewhere now",
+                hint="the run cannot go on: everything must follow from the seed and the actions",
             )
 
 
@@ -209,7 +208,7 @@ def _unknown(name: str, package: str) -> MtctlError:
     registered = f", also after importing {show_text(package)}" if package else ""
     return MtctlError(
         f"no environment {show_text(name)} is registered with gymnasium{registered}",
-        hint=f"{guess}an environment of a package that is not imported is written `package:{show_text(name)}`",
+        hint=f"{guess}`package:{show_text(name)}` imports the package that registers it first",
     )
 
 

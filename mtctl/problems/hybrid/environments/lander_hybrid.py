@@ -1,14 +1,14 @@
 """LunarLander with a choice of engine and a throttle: which engine fires, and how strongly.
 
-The world and the rewards are those of gymnasium's LunarLanderContinuous-v3, in which an engine that fires has a power
-from 0.5 to 1. Here engine 0 is none, 1 left, 2 main, 3 right, as in the discrete LunarLander, and the engine fires
-with power (1 + throttle) / 2; at throttle 0 it is off.
+The world and the rewards are those of gymnasium's LunarLanderContinuous-v3, in which an engine that fires
+has a power from 0.5 to 1. Here engine 0 is none, 1 left, 2 main, 3 right, as in the discrete LunarLander,
+and the engine fires with power (1 + throttle) / 2; at throttle 0 it is off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import gymnasium
 import numpy as np
@@ -23,6 +23,7 @@ from mtctl.problems.lander.environments import outcome
 from mtctl.problems.lander.tasks import OUTCOMES, SOLVED, TASKS
 
 NONE, LEFT, MAIN, RIGHT = range(4)
+USES: Final[Uses] = {"engine": {LEFT: ("throttle",), MAIN: ("throttle",), RIGHT: ("throttle",)}}
 STEPS: Final = TASKS["standard"].time_limit
 
 
@@ -38,8 +39,8 @@ class HybridLander(gymnasium.Env[Observations, Mapping[str, Any]]):
         solved: mean return from which gymnasium calls the environment solved.
     """
 
-    metadata: ClassVar[dict[str, Any]] = dict(LunarLander.metadata)
-    uses: Uses = {"engine": {LEFT: ("throttle",), MAIN: ("throttle",), RIGHT: ("throttle",)}}
+    metadata = LunarLander.metadata
+    uses = USES
     outcomes = OUTCOMES
     solved = SOLVED
 
@@ -56,7 +57,8 @@ class HybridLander(gymnasium.Env[Observations, Mapping[str, Any]]):
         """Begin an episode; without a seed, the next one of the environment's own generator."""
         super().reset(seed=seed)
         self._steps = 0
-        return self._world.reset(seed=int(self.np_random.integers(2**31)))
+        observation: Observations = self._world.reset(seed=int(self.np_random.integers(2**31)))[0]
+        return observation, {}
 
     def step(self, action: Mapping[str, Any]) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
         """Return observation [8], reward, terminated, truncated, info."""
@@ -82,8 +84,8 @@ class HybridLander(gymnasium.Env[Observations, Mapping[str, Any]]):
 def continuous_action(engine: int, throttle: float) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Return the action of LunarLanderContinuous [2], main and side, that an engine and a throttle mean.
 
-    There the main engine is off up to 0 and has power (1 + a) / 2 above; the side engines are off up to |a| = 0.5
-    and have power |a| above, left below zero.
+    There the main engine is off up to 0 and has power (1 + a) / 2 above; the side engines are off up to |a|
+    = 0.5 and have power |a| above, left below zero.
     """
     power = (1.0 + throttle) / 2.0 if throttle > 0.0 else 0.0
     main = throttle if engine == MAIN else 0.0

@@ -38,16 +38,16 @@ def make_copies(environment: str, copies: int, options: Mapping[str, Any] | None
         MtctlError: there is no such environment, or it cannot be made so.
     """
     chosen = options or {}
-    name = {identifier: own for own, identifier in IDS.items()}.get(environment, environment)
+    name = {identifier: short for short, identifier in IDS.items()}.get(environment, environment)
     if name in _STACKED:
         try:
             return _STACKED[name](copies, **chosen)
         except (TypeError, ValueError) as error:
             raise MtctlError(f"environment {name}: {error}", hint="correct its options") from error
-    if ":" not in name and name not in IDS and name not in gymnasium.registry:
-        if match := get_close_matches(name, IDS, n=1):
-            raise MtctlError(
-                f"there is no environment {show_text(name)}",
-                hint=f"did you mean `{match[0]}`? built in are {', '.join(IDS)}; others go by gymnasium's id",
-            )
+    own = get_close_matches(name, IDS, n=1)
+    if own and ":" not in name and name not in IDS and name not in gymnasium.registry:
+        raise MtctlError(
+            f"there is no environment {show_text(name)}",
+            hint=f"did you mean `{own[0]}`? built in are {', '.join(IDS)}; others go by gymnasium's id",
+        )
     return Foreign(IDS.get(name, name), copies, chosen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, Final
 
 import gymnasium
 import numpy as np
@@ -10,8 +10,10 @@ import numpy as np
 from mtctl.problems.hybrid.environments.copies import RUNNING, Copies, Observations
 from mtctl.problems.hybrid.uses import Uses
 
+_METADATA: Final[dict[str, Any]] = {"render_modes": []}
 
-class Single(gymnasium.Env[Observations, Any]):
+
+class Single(gymnasium.Env[Any, Any]):
     """A `Copies` of one copy behind gymnasium's interface.
 
     `info` holds, at the end of an episode, `success` and `outcome`; and `active`, where the environment says
@@ -25,7 +27,7 @@ class Single(gymnasium.Env[Observations, Any]):
         outcomes: names of how an episode can end.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata = _METADATA
 
     def __init__(self, copies: Copies) -> None:
         self._copies = copies

@@ -15,10 +15,10 @@ class Sliding(Field):
     Args:
         copies: N.
         truncates: report the end after 200 steps as a truncation, see `field.Field`.
-        velocity_angle: append cos and sin of the velocity's direction, that of the heading while at rest, to the
-            observation, which has then 12 numbers. The published 10 hide where the agent is sliding, so that no
-            policy without memory can know. Returns of given actions do not depend on it, and no learner's are
-            published for Sliding.
+        velocity_angle: append cos and sin of the velocity's direction, that of the heading while at rest, to
+            the observation, which has then 12 numbers. The published 10 hide where the agent is sliding, so
+            that no policy without memory can know. Returns of given actions do not depend on it, and no
+            learner's are published for Sliding.
     """
 
     name = "sliding"

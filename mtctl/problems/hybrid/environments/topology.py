@@ -4,21 +4,23 @@ There are K slots for nodes, of which an episode begins with one taken, by the r
 asks for four numbers, its demand, which are drawn from U[0, 1) when it is born. Each step, in this order:
 
 1. Nodes that choose `delete` are removed.
-2. Nodes that choose `spawn`, of age below 8, get one child each, in the order of their slots, as long as there
-   are free slots: the child takes the first of these. Its age is 0 and its worth max(−1, 1 − 4e), where e is
-   the mean over the four parameters of |p − demand of its parent|, p being the parameter brought from its
-   bounds to [0, 1]. The parameters describe the edge: direction in [−1, 1]; length, width and stiffness in [0, 1].
-3. All nodes but the children just born grow one step older. A node of age 8 or more is withered: its worth is −1.
+2. Nodes that choose `spawn`, of age below 8, get one child each, in the order of their slots, as long as
+   there are free slots: the child takes the first of these. Its age is 0 and its worth max(−1, 1 − 4e),
+   where e is the mean over the four parameters of |p − demand of its parent|, p being the parameter brought
+   from its bounds to [0, 1]. The parameters describe the edge: direction in [−1, 1]; length, width and
+   stiffness in [0, 1].
+3. All nodes but the children just born grow one step older. A node of age 8 or more is withered: its worth
+   is −1.
 4. The reward is the sum of the worth of all nodes over K.
-5. The episode ends when no node is left (`died_out`), or after 20 steps: `thriving`, if the last reward is 0.8 or
-   more, which counts as success, or else `stunted`. The clock is observed, so these are terminations.
+5. The episode ends when no node is left (`died_out`), or after 20 steps: `thriving`, if the last reward is
+   0.8 or more, which counts as success, or else `stunted`. The clock is observed, so these are terminations.
 
 Observation: of each slot: whether a node is there, (8 − age, not below 0) / 8, worth, and demand, all 0 where
 there is none; then steps / 20.
 
-The best return is Σₜ min(K, 2ᵗ) / K over t = 1 … steps: no tree has more than 2ᵗ nodes after step t, none is worth
-more than 1, and the policy that meets every demand, spawns wherever it can and deletes nodes of age 7 gets there
-(at most half of the nodes go at once, and the others replace them in the same step).
+The best return is Σₜ min(K, 2ᵗ) / K over t = 1 … steps: no tree has more than 2ᵗ nodes after step t, none is
+worth more than 1, and the policy that meets every demand, spawns wherever it can and deletes nodes of age 7
+gets there (at most half of the nodes go at once, and the others replace them in the same step).
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ _NUMBERS: Final = 7  # observed of each slot
 
 def best_return(nodes: int, steps: int) -> float:
     """Return the highest undiscounted return: Σₜ min(K, 2ᵗ) / K."""
-    return sum(min(nodes, 2**step) for step in range(1, steps + 1)) / nodes
+    return sum(min(nodes, 1 << step) for step in range(1, steps + 1)) / nodes
 
 
 class Topology(Copies):
@@ -73,7 +75,7 @@ class Topology(Copies):
             raise ValueError(f"{nodes} nodes: there must be 2 to {MOST_NODES}")
         if steps < 1:
             raise ValueError(f"{steps} steps: there must be one at least")
-        low = np.float32([*[0, 0, -1, 0, 0, 0, 0] * nodes, 0])
+        low = np.array([*[0, 0, -1, 0, 0, 0, 0] * nodes, 0], np.float32)
         action = spaces.Dict(
             {
                 "choice": spaces.MultiDiscrete([3] * nodes),
@@ -140,7 +142,7 @@ class Topology(Copies):
 
 
 def _places(spawning: Flags, free: Flags) -> tuple[Integers, Integers, Integers]:
-    """Return copies, slots and parents' slots of all children: the k-th free slot is for the k-th spawning node."""
+    """Return copies, slots and parents' slots of all children: the k-th free slot is the k-th parent's."""
     rank = np.cumsum(free, axis=1) - 1
     rows, slots = np.nonzero(free & (rank < spawning.sum(axis=1, keepdims=True)))
     order = np.argsort(~spawning, axis=1, kind="stable")

@@ -52,7 +52,7 @@ def test_a_copys_episodes_depend_on_its_seed_alone(make: Callable[[int], Copies]
     several.reset([11, 22, 33])
     expected = path(several, [layout.assemble(action) for action in actions])[1]
     one.reset([22])
-    own = [layout.assemble(FlatActions(*(array[1:2] for array in action))) for action in actions]
+    own = [layout.assemble(action.rows(slice(1, 2))) for action in actions]
     assert path(one, own)[0] == expected
     assert expected[0] != expected[-1]
     several.close()
@@ -116,7 +116,7 @@ def test_what_is_not_finite_is_named() -> None:
     zero = {"choice": np.ones(3, np.int64), "acceleration": np.zeros((3, 1)), "turn": np.zeros((3, 1))}
     copies.step(zero)
     with pytest.raises(
-        MtctlError, match="environment moving, copy 2, step 2 of its episode 0: number 0"
+        MtctlError, match=r"environment moving, copy 2, step 2 of its episode 0: number 0"
     ) as found:
         copies.step(zero | {"turn": turn})
     assert found.value.code is ExitCode.FAILED
@@ -141,7 +141,7 @@ def test_one_copy_behaves_as_gymnasium_says(name: str) -> None:
     terminated = truncated = False
     while not (terminated or truncated):
         assert "outcome" not in info
-        observation, reward, terminated, truncated, info = environment.step(environment.action_space.sample())
+        observation, _, terminated, truncated, info = environment.step(environment.action_space.sample())
     assert info["outcome"] in environment.get_wrapper_attr("outcomes")
     assert isinstance(info["success"], bool)
     assert (
@@ -154,7 +154,7 @@ def test_one_copy_behaves_as_gymnasium_says(name: str) -> None:
 def test_options_reach_the_environment_and_wrong_ones_are_named() -> None:
     assert make_copies("mtctl/Sliding-v0", 2, {"velocity_angle": False}).observations.shape == (2, 10)
     assert gymnasium.make("mtctl/Topology-v0", nodes=4).observation_space.shape == (29,)
-    with pytest.raises(MtctlError, match="environment moving: .*'speed'"):
+    with pytest.raises(MtctlError, match=r"environment moving: .*'speed'"):
         make_copies("moving", 2, {"speed": 1})
     with pytest.raises(MtctlError, match="environment topology: 1 nodes: there must be 2 to 128"):
         make_copies("topology", 2, {"nodes": 1})

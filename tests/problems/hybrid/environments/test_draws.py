@@ -6,10 +6,9 @@ from mtctl.problems.hybrid.environments.draws import bits, uniform
 from tests.problems.hybrid.environments.scalar import bits as scalar_bits
 
 
-def test_one_word_draws_splitmix64s_published_stream() -> None:
-    """Seed 1234567 of SplitMix64; its k-th output mixes seed + k · γ, and γ · (word + 1) stands for k = 1 from 0."""
+def test_the_word_0_draws_the_first_output_of_splitmix64_from_seed_0() -> None:
     first = scalar_bits(0)
-    assert bits([0]).tolist() == [first] == [0xE220A8397B1DCDAF]  # the first output of seed 0
+    assert bits([0]).tolist() == [first] == [0xE220A8397B1DCDAF]
 
 
 def test_words_are_mixed_as_a_scalar_implementation_does() -> None:

@@ -13,13 +13,16 @@ from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.hybrid.environments.foreign import Foreign
 from mtctl.problems.hybrid.environments.making import make_copies
 from mtctl.problems.hybrid.spaces import ActionLayout
+from mtctl.problems.hybrid.uses import Uses
+
+USES: Uses = {"go": {1: ("power",)}}
 
 
 class Counting(gymnasium.Env[Any, Any]):
     """Counts its steps, and ends after `length` of them; goes wrong on request."""
 
     outcomes = ("done", "lost")
-    uses: dict[str, dict[int, tuple[str, ...]]] = {"go": {1: ("power",)}}
+    uses = USES
     memory = 0.0
 
     def __init__(self, length: int = 3, fault: str = "") -> None:
@@ -53,16 +56,20 @@ class Counting(gymnasium.Env[Any, Any]):
         )
 
     def seen(self) -> dict[str, Any]:
-        count = np.float32([self.steps + (Counting.memory if self.fault == "forgetful" else 0)])
+        count = np.array([self.steps + (Counting.memory if self.fault == "forgetful" else 0)], np.float32)
         if self.fault == "observation" and self.steps == 2:
             count[0] = np.inf
         return {"n": count, "seed": np.float32(self.drawn)}
 
 
+def make(**options: Any) -> Counting:
+    return Counting(**options)
+
+
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
-    gymnasium.register("tests/Counting-v0", entry_point=Counting)
-    gymnasium.register("tests/Brief-v0", entry_point=Counting, max_episode_steps=2)
+    gymnasium.register("tests/Counting-v0", entry_point=make)
+    gymnasium.register("tests/Brief-v0", entry_point=make, max_episode_steps=2)
     yield
     del gymnasium.registry["tests/Counting-v0"], gymnasium.registry["tests/Brief-v0"]
 
@@ -123,7 +130,7 @@ def test_environments_that_name_no_endings_get_two() -> None:
         ("reward", "environment tests/Counting-v0, copy 0, step 2 of its episode 0: the reward is nan"),
         ("raise", "environment tests/Counting-v0, copy 0, step 2 of its episode 0: ZeroDivisionError"),
         ("reset", "environment tests/Counting-v0, copy 0, reset with seed .*: RuntimeError: no power"),
-        ("outcome", r'environment tests/Counting-v0, copy 0: info\["outcome"\] is unheard of'),
+        ("outcome", r'environment tests/Counting-v0, copy 0: info\["outcome"\] = unheard of'),
     ],
 )
 def test_what_goes_wrong_is_named_with_environment_copy_and_step(fault: str, message: str) -> None:
@@ -146,7 +153,7 @@ def test_a_checkpoint_of_an_environment_that_does_not_repeat_itself_is_refused()
     copies.step(acting(1))
     state = copies.state_dict()
     message, hint = refusal(lambda: copies.load_state_dict(state))
-    assert message.endswith("copy 0: the same seed and actions lead elsewhere than before")
+    assert message.endswith("copy 0: the same seed and actions lead elsewhere now")
     assert "seed" in hint
 
 
@@ -171,9 +178,8 @@ def test_names_that_do_not_exist_are_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "needs_more.py").write_text("import no_such_package\n", encoding="utf-8")
     message, _ = refusal(lambda: Foreign("needs_more:Id-v0", 1))
-    assert message == (
-        "environment needs_more:Id-v0, import of needs_more: ModuleNotFoundError: No module named 'no_such_package'"
-    )
+    reason = "ModuleNotFoundError: No module named 'no_such_package'"
+    assert message == f"environment needs_more:Id-v0, import of needs_more: {reason}"
     (tmp_path / "brings_none.py").write_text("", encoding="utf-8")
     message, _ = refusal(lambda: Foreign("brings_none:Id-v0", 1))
     assert message == "no environment Id-v0 is registered with gymnasium, also after importing brings_none"

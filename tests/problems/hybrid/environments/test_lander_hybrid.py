@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 import pytest
@@ -17,14 +19,15 @@ from mtctl.problems.hybrid.environments.making import make_copies
 
 
 def fuel(engine: int, throttle: float) -> float:
-    """Return what a step with this engine costs in power × price, by a world that does the same without it."""
+    """Return what a step with this engine costs, besides what it does to the shaping."""
     rewards = []
     for action in (continuous_action(engine, throttle), np.zeros(2, np.float32)):
         world = LunarLander(continuous=True)
         world.reset(seed=0)
-        before = world.prev_shaping
-        reward = world.step(action)[1]
-        rewards.append(reward - (world.prev_shaping - before))
+        before: Any = world.prev_shaping
+        reward, after = world.step(action)[1], world.prev_shaping
+        assert after is not None
+        rewards.append(reward - (after - before))
         world.close()
     return float(rewards[1] - rewards[0])
 
