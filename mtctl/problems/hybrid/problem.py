@@ -68,7 +68,7 @@ class Hybrid:
         self._heads = heads_of(layout, agent)
         self.tasks: tuple[str, ...] = problem.tasks
         _require_heads(problem, tuple(self._heads.outputs))
-        self.scored = (problem.environment,)
+        self.scored: tuple[str, ...] = (problem.environment,)
         self.score = Score("return", True, self._copies.solved, self._copies.outcomes)
         self.definition: Mapping[str, Any] = {
             "tasks": {problem.environment: {"options": dict(problem.options), "discounted": False}}
