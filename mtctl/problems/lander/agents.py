@@ -147,8 +147,9 @@ class Categorical(Part):
     arXiv 1710.02298). `loss` and `huber_delta` have no part in it.
 
     What lies beyond low or high is clipped: `low` and `high` are in units of value as scaled by
-    `reward_scale`, and have to hold the returns that occur. Every run records the share of targets whose mean
-    was clipped (`clipped_targets`), and says so once when it is large.
+    `reward_scale`, and have to hold the returns that occur. Every run records which share of the targets'
+    probability was clipped (`clipped_targets`; of their means with `hl_gauss`), and says so once when it is
+    large.
     """
 
     atoms: Annotated[int, Field(ge=2, le=1000)] = 101

@@ -11,8 +11,8 @@ from torch import Tensor
 from mtctl.problems.lander.agents import Categorical
 from mtctl.problems.lander.values import Lesson, Targets
 
-_ROUNDING: Final = 1e-4
-"""Distances between atoms by which a target may lie beyond the support for rounding alone."""
+_ROUNDING: Final = 1e-5
+"""Half-widths of the support by which a return may lie beyond it for rounding alone."""
 
 
 class CategoricalValues:
@@ -26,7 +26,8 @@ class CategoricalValues:
     def __init__(self, settings: Categorical, alpha: float) -> None:
         self.width = settings.atoms
         self._settings, self._alpha = settings, alpha
-        self._step = (settings.high - settings.low) / (settings.atoms - 1)
+        half = (settings.high - settings.low) / 2
+        self._reach = settings.low + half, half * (1 + _ROUNDING)
         self._atoms = torch.linspace(settings.low, settings.high, settings.atoms)
 
     def greedy(self, outputs: Tensor) -> int:
@@ -34,23 +35,27 @@ class CategoricalValues:
         return values.index(max(values))
 
     def expected(self, outputs: Tensor) -> Tensor:
-        expected: Tensor = self._by_action(outputs).softmax(-1) @ self._atoms
-        return expected
+        probabilities: Tensor = self._by_action(outputs).softmax(-1)
+        return probabilities @ self._atoms
 
     def targets(
         self, rewards: Tensor, bootstraps: Tensor, following: Tensor, best: Tensor, gaps: Tensor | None
     ) -> Targets:
         settings = self._settings
-        distribution = self._chosen(following, best).softmax(1)
+        distribution: Tensor = self._chosen(following, best).softmax(1)
         shifts = rewards if gaps is None else rewards.sub(gaps, alpha=self._alpha)
-        means = torch.addcmul(shifts, bootstraps, distribution.mv(self._atoms))
-        slack = _ROUNDING * self._step
-        clipped = (means < settings.low - slack).logical_or_(means > settings.high + slack)
         if settings.projection == "hl_gauss":
-            return Targets(gaussian(means, self._atoms, settings.sigma), clipped)
+            means = torch.addcmul(shifts, bootstraps, distribution.mv(self._atoms))
+            return Targets(gaussian(means, self._atoms, settings.sigma), self._outside(means))
         moved = torch.addcmul(shifts.unsqueeze(1), bootstraps.unsqueeze(1), self._atoms)
+        clipped = distribution.mul(self._outside(moved)).sum(1)
         project = projected if settings.projection == "c51" else projected_as_published
         return Targets(project(distribution, moved, self._atoms), clipped)
+
+    def _outside(self, numbers: Tensor) -> Tensor:
+        """Return 1 where numbers lie beyond the atoms, else 0."""
+        middle, half = self._reach
+        return (numbers - middle).abs_().gt_(half)
 
     def lesson(self, outputs: Tensor, actions: Tensor, targets: Tensor) -> Lesson:
         logs = self._chosen(outputs, actions).log_softmax(1)

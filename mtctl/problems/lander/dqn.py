@@ -139,7 +139,7 @@ class DQN:
         online: the network that acts and learns.
         played: the network that is evaluated: the running average, or `online`.
         updates: optimizer steps so far.
-        clipped: [N] which of the last batch's targets were clipped: see `Targets`.
+        clipped: [N] which part of each of the last batch's targets was clipped: see `Targets`.
     """
 
     def __init__(

@@ -28,8 +28,8 @@ class SupportWatch:
     def __init__(self, tasks: tuple[str, ...], settings: Categorical) -> None:
         self._tasks = tasks
         self._settings = settings
-        self._seen = [[0, 0] for _ in tasks]
-        self._window = [[0, 0] for _ in tasks]
+        self._seen = [[0.0, 0] for _ in tasks]
+        self._window = [[0.0, 0] for _ in tasks]
         self._large: dict[str, float] = {}
         self._said = False
 
@@ -37,11 +37,11 @@ class SupportWatch:
         """Count a batch.
 
         Args:
-            clipped: [N] bool, grouped by task.
+            clipped: [N] which part of each row's target was, grouped by task.
             counts: rows of each task.
         """
         for task, rows in enumerate(clipped.split(list(counts))):
-            found = int(rows.count_nonzero())
+            found = float(rows.sum())
             for tally in (self._seen[task], self._window[task]):
                 tally[0] += found
                 tally[1] += len(rows)
@@ -50,7 +50,7 @@ class SupportWatch:
     def _judge(self, task: int) -> None:
         clipped, rows = self._window[task]
         if rows >= WINDOW:
-            self._window[task] = [0, 0]
+            self._window[task] = [0.0, 0]
             if clipped > LARGE_SHARE * rows:
                 self._large[self._tasks[task]] = clipped / rows
 
@@ -76,4 +76,4 @@ class SupportWatch:
 
     def forget(self) -> None:
         """Forget what `shares` has not told yet."""
-        self._seen = [[0, 0] for _ in self._tasks]
+        self._seen = [[0.0, 0] for _ in self._tasks]

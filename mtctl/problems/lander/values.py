@@ -33,8 +33,8 @@ class Targets(NamedTuple):
 
     Args:
         numbers: [N], or distributions [N, width].
-        clipped: [N] which rows' expected returns lie beyond what the outputs can stand for; None: they can
-            stand for any.
+        clipped: [N] which part of each row's return lies beyond what the outputs can stand for; None: they
+            can stand for any.
     """
 
     numbers: Tensor
