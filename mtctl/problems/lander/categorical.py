@@ -52,11 +52,6 @@ class CategoricalValues:
         project = projected if settings.projection == "c51" else projected_as_published
         return Targets(project(distribution, moved, self._atoms), clipped)
 
-    def _outside(self, numbers: Tensor) -> Tensor:
-        """Return 1 where numbers lie beyond the atoms, else 0."""
-        middle, half = self._reach
-        return (numbers - middle).abs_().gt_(half)
-
     def lesson(self, outputs: Tensor, actions: Tensor, targets: Tensor) -> Lesson:
         logs = self._chosen(outputs, actions).log_softmax(1)
         losses = logs.mul(targets).sum(1).neg_()
@@ -65,9 +60,14 @@ class CategoricalValues:
         slopes = logs.exp_().mul_(targets.sum(1, keepdim=True)).sub_(targets)
         return Lesson(losses, losses - entropies, slopes)
 
+    def _outside(self, numbers: Tensor) -> Tensor:
+        """Return 1 where numbers lie beyond the atoms, else 0."""
+        middle, half = self._reach
+        return (numbers - middle).abs_().gt_(half)
+
     def _by_action(self, outputs: Tensor) -> Tensor:
         """Return outputs […, actions · K] as […, actions, K]."""
-        return outputs.unflatten(-1, (-1, self.width))
+        return outputs.reshape(*outputs.shape[:-1], -1, self.width)
 
     def _chosen(self, outputs: Tensor, actions: Tensor) -> Tensor:
         """Return the outputs [N, K] of one action each."""
