@@ -26,6 +26,7 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.learner $(ARGS)
+	$(BIN)/python -m benchmarks.networks
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.agreement
 	$(BIN)/python -m benchmarks.monitor

@@ -53,7 +53,8 @@ metrics.jsonl, in order of time
     {"updates": 93, "measured": 93, "loss": {task: x}, "weight": {task: x}, "own_weight": {task: x},
      "gradient_norm": {task: x}, "gradient_share": {task: x}, "own_gradient_norm": {task: x},
      "cosine": {"standard|windy": x, …}, "cosine_sd": {"standard|windy": x, …}, "conflict_rate": x,
-     and further figures of each task, by name, as the problem knows them: "replay_rows": {task: x}, …}
+     and further figures of each task, by name, as the problem knows them: "replay_rows": {task: x},
+     "clipped_targets": {task: x} (of distributions over returns), …}
         (measured: updates whose gradients were measured, which the figures of gradients are means over.
          weight: the methods' on the shared network, 1 each for `equal`. own_weight: ∂total/∂loss as a task's
          own parameters see it, and gradient_share: of the sum that is learned from; both with the problem's

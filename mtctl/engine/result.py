@@ -19,11 +19,14 @@ class Note(NamedTuple):
     """Something about a run that its user should know.
 
     Args:
-        kind: `idle` where there is nothing to do; `filmed` where `text` is a file that was written.
+        kind: `idle` where there is nothing to do; `filmed` where `text` is a file that was written;
+            `noticed` while it trains.
         text: else, a sentence about the run, without its path.
     """
 
-    kind: Literal["idle", "anew", "evaluating", "prolonged", "kept", "moved", "not_stored", "filmed"]
+    kind: Literal[
+        "idle", "anew", "evaluating", "prolonged", "kept", "moved", "not_stored", "filmed", "noticed"
+    ]
     text: str
 
 

@@ -24,7 +24,7 @@ from mtctl.engine.signals import SignalLog
 from mtctl.engine.spec import RunSpec
 from mtctl.engine.start import Past, check_target, recall
 from mtctl.engine.stored import fill_training
-from mtctl.problems.contract import Record, TaskEvaluation
+from mtctl.problems.contract import Noticing, Record, TaskEvaluation
 from mtctl.problems.kinds import build as build_problem
 from mtctl.recipes.loading import dump, recipe_hash
 
@@ -52,7 +52,7 @@ def execute(
         observers: see every record after it has been written.
         stop: asked at the end of each unit; True saves and stops. A `Stop` can also ask for haste: then the
             unit, or an evaluation, is left in its midst, and the end of the last unit is saved.
-        say: told what the user should know of the run's beginning.
+        say: told what the user should know of the run.
     """
     return outcome(lambda tell: _execute(spec, observers, stop, tell), say)
 
@@ -65,8 +65,8 @@ def _execute(spec: RunSpec, observers: Sequence[Observer], stop: Callable[[], ob
         try:
             # Again, as another process may have made a run here before the lock was ours.
             recipe = check_target(place, spec)
-            run = _Run(replace(spec, recipe=recipe), place, observers)
-            go_on = run.start(say, resume=spec.resume and place.used)
+            run = _Run(replace(spec, recipe=recipe), place, observers, say)
+            go_on = run.start(resume=spec.resume and place.used)
             return run.train(stop) if go_on else run.result("completed")
         finally:
             place.release()
@@ -75,7 +75,8 @@ def _execute(spec: RunSpec, observers: Sequence[Observer], stop: Callable[[], ob
 class _Run:
     """One run from its first unit, or from its last checkpoint, to its end."""
 
-    def __init__(self, spec: RunSpec, place: RunDirectory, observers: Sequence[Observer]) -> None:
+    def __init__(self, spec: RunSpec, place: RunDirectory, observers: Sequence[Observer], say: Say) -> None:
+        self._say = say
         self._recipe, self._seed, self._command = spec.recipe, spec.seed, spec.command
         self._place, self._observers = place, observers
         self._problem = build_problem(self._recipe, self._seed)
@@ -95,15 +96,15 @@ class _Run:
         self._final: dict[str, Any] | None = None
         self._earlier: tuple[int, ...] = ()
 
-    def start(self, say: Say, *, resume: bool) -> bool:
+    def start(self, *, resume: bool) -> bool:
         """Get ready to train; return whether anything is left to do."""
-        past = recall(self._place, self._recipe, self._seed, self._problem, say) if resume else None
+        past = recall(self._place, self._recipe, self._seed, self._problem, self._say) if resume else None
         if past is not None:
-            return self._take_up(past, say)
-        self._begin(say)
+            return self._take_up(past)
+        self._begin()
         return True
 
-    def _begin(self, say: Say) -> None:
+    def _begin(self) -> None:
         """Start from the first unit, in the place of an earlier run if there is one.
 
         run.json is replaced first, in one go: this is the earlier run until then, and the new one after.
@@ -112,11 +113,11 @@ class _Run:
         self._describe("running")
         self._place.prepare(dump(self._recipe), self._command)
         if kept := self._place.clear():
-            say(Note("kept", f"kept files that are not a run's: {', '.join(kept)}"))
+            self._say(Note("kept", f"kept files that are not a run's: {', '.join(kept)}"))
         self._metrics = MetricsFile(self._place.metrics)
         self._begun = True
 
-    def _take_up(self, past: Past, say: Say) -> bool:
+    def _take_up(self, past: Past) -> bool:
         """Go on from what a run has done; return whether anything is left to do."""
         problem, content = self._problem, past.content
         path = self._place.checkpoint(layout.LAST)
@@ -125,19 +126,21 @@ class _Run:
         done, prolonged = problem.done >= problem.units, past.units != problem.units
         self._final, self._earlier = past.evaluation if done else None, past.earlier
         if past.moved:
-            say(Note("moved", f"now has its data at {past.moved}"))
+            self._say(Note("moved", f"now has its data at {past.moved}"))
         if self._final is not None and past.complete and not prolonged:
-            say(Note("idle", "is already complete; there is nothing to resume"))
+            self._say(Note("idle", "is already complete; there is nothing to resume"))
             if past.moved:
                 self._place.prepare(dump(self._recipe), self._command)
             return False
         settle(self._place, content["recipe_hash"])
         if prolonged:
-            say(Note("prolonged", f"is prolonged from {past.units:,} to {problem.units:,} {problem.unit}s"))
+            self._say(
+                Note("prolonged", f"is prolonged from {past.units:,} to {problem.units:,} {problem.unit}s")
+            )
             return self._prolong(past)
         if done:
             left = "is now marked as complete" if self._final is not None else "is now evaluated"
-            say(Note("evaluating", f"was already trained to its end, and {left}"))
+            self._say(Note("evaluating", f"was already trained to its end, and {left}"))
         self._prepare(keep=past.covered)
         return True
 
@@ -214,6 +217,9 @@ class _Run:
         self._spend("training")
         self._open = True
         self._mark()
+        if isinstance(self._problem, Noticing):
+            for text in self._problem.notices():
+                self._say(Note("noticed", text))
         self._observe([record, *self._close_unit()])
 
     def _close_unit(self) -> list[Record]:

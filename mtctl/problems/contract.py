@@ -174,3 +174,12 @@ class Restating(Protocol):
             MtctlError: the record does not tell.
         """
         ...
+
+
+@runtime_checkable
+class Noticing(Protocol):
+    """A problem that notices what its user should know while it is trained."""
+
+    def notices(self) -> list[str]:
+        """Return sentences about the run, without its name, that have not been said yet; cheap."""
+        ...

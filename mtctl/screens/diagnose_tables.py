@@ -135,6 +135,7 @@ _SIGNALS: Final[Mapping[str, Signal]] = {
     "dead_units": Signal("dead units", "inputs of the head that do not vary", share),
     "loss": Signal("training loss"),
     "update_share": Signal("update share", "of the rows that were learned from", share),
+    "clipped_targets": Signal("clipped", "share of the targets beyond the lowest or highest atom", share),
 }
 """Names as in engine/layout.py and problems/windows/inspection.py, in the order of the table."""
 

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from mtctl.engine import checkpoint
+from mtctl.engine.result import Note
+from mtctl.problems.lander import support
 from tests.engine.runs import (
     StopAfter,
     assert_same_training,
@@ -160,3 +162,17 @@ def test_seeds_differ(finished: Path, tmp_path: Path) -> None:
     train(tmp_path, seed=1)
     assert metrics(tmp_path)[0]["tasks"] != metrics(finished)[0]["tasks"]
     assert not torch.equal(last(tmp_path)["policy"]["parameters"], last(finished)["policy"]["parameters"])
+
+
+def test_what_a_problem_notices_is_said_while_it_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(support, "WINDOW", 640)
+    narrow = recipe("brc", "agent.hidden=[16]", "agent.categorical={atoms: 5, low: -0.5, high: 0.5}")
+    said: list[Note] = []
+    assert train(tmp_path, narrow, say=said.append) == "completed"
+    (note,) = said
+    assert note.kind == "noticed"
+    assert note.text.startswith("clips targets that lie outside -0.5 to 0.5 (")
+    clipped = [record["signals"]["clipped_targets"] for record in metrics(tmp_path) if record.get("signals")]
+    assert max(share for shares in clipped for share in shares.values() if share is not None) > 0.05

@@ -38,6 +38,12 @@ RECIPES: dict[str, Recipe] = {
         "agent.reward_scale={kind: running_return}",
         "evaluation.policy=averaged",
     ),
+    "residual": recipe(
+        "brc",
+        "agent.hidden=[16]",
+        "agent.replay.priority={environment_steps: 500}",
+        "balancer=[{kind: gradnorm, initial_window: 2}, {kind: pcgrad}]",
+    ),
     "windows": WINDOWS,
     "pcgrad": revise(WINDOWS, ["balancer={kind: pcgrad}", "training.optimizer=sgd", "training.lr=0.01"]),
 }

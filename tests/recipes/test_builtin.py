@@ -49,6 +49,9 @@ SHARED: dict[str, tuple[str, str, int, list[tuple[str, dict[str, Any]]]]] = {
     "gradnorm_pcgrad_blind": ("none", "per_task", 256, [("gradnorm", GRADNORM), ("pcgrad", SUM)]),
     "uncertainty_blind": ("none", "per_task", 256, [("uncertainty", {"lr": 5e-4})]),
     "cagrad_blind": ("none", "per_task", 256, [("cagrad", {"c": 0.5, "rescale": False})]),
+    "brc": ("embedding", "per_task", 256, [("equal", {})]),
+    "brc_tuned": ("embedding", "per_task", 256, [("equal", {})]),
+    "brc_published": ("embedding", "mixed", 2000, [("equal", {})]),
     "published/shared_aware": ("embedding", "mixed", 2000, [("equal", {})]),
     "published/shared_blind": ("none", "mixed", 2000, [("equal", {})]),
     "published/pcgrad_aware": ("embedding", "per_task", 64, [("pcgrad", {"reduction": "mean"})]),
@@ -95,16 +98,34 @@ LEARNER: dict[str, Any] = STUDY | {
     "target": {"kind": "soft", "tau": 0.01},
 }
 BEST: dict[str, Any] = LEARNER | {"hidden": (256, 256), "update_every": 4}
+BRC: dict[str, Any] = {
+    "hidden": (256,),
+    "embedding_dim": 32,
+    "architecture": {"kind": "residual", "layout": "prenorm", "blocks": 2, "unit_embedding": True},
+    "weight_decay": 1e-4,
+    "double": True,
+    "gradient_clip": 10.0,
+}
+#: The recipes whose learner is another.
+OWN: dict[str, dict[str, Any]] = {
+    "best_aware": BEST,
+    "best_blind": BEST,
+    **dict.fromkeys(
+        ("brc", "brc_tuned"),
+        LEARNER | BRC | {"lr": 3e-4, "reward_scale": {"kind": "running_return", "largest": 10.0}},
+    ),
+    "brc_published": STUDY | BRC | {"lr": 2.5e-4, "target": {"kind": "episodes", "every": 5}},
+}
 
 
 @pytest.mark.parametrize("name", [*SHARED, *INDEPENDENT])
 def test_what_all_have_in_common(name: str) -> None:
     recipe = lander(name)
-    published = name.startswith("published/")
+    published = name.startswith("published/") or name == "brc_published"
     assert recipe.name == name.replace("/", "_")
     assert recipe.problem.tasks == (PUBLISHED_TASKS if published else DEFAULT_TASKS)
     agent = recipe.agent
-    expected = STUDY if published else BEST if name.startswith("best_") else LEARNER
+    expected = OWN.get(name, STUDY if published else LEARNER)
     assert {key: agent.model_dump()[key] for key in expected} == expected
     assert (agent.replay.capacity, agent.replay.mirrored, agent.replay.priority) == (
         100_000,
@@ -114,7 +135,8 @@ def test_what_all_have_in_common(name: str) -> None:
     exploration = agent.exploration
     assert (exploration.start, exploration.end) == (1.0, 0.01)
     if published:
-        assert (exploration.decay, exploration.length) == (0.995, None)
+        decay = 0.997 if name == "brc_published" else 0.995
+        assert (exploration.decay, exploration.length) == (decay, None)
     else:
         assert (exploration.counts, exploration.shape, exploration.length) == (
             "all_steps",
@@ -126,6 +148,16 @@ def test_what_all_have_in_common(name: str) -> None:
     assert evaluation.final_episodes == (20 if published else 100)
     assert evaluation.policy == "online"
     assert recipe.checkpoints.every == 100
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("brc", -10, 10), ("brc_tuned", -10, 10), ("brc_published", -100, 300)]
+)
+def test_distributions_over_returns(name: str, low: float, high: float) -> None:
+    categorical = lander(name).agent.categorical
+    assert categorical is not None
+    assert (categorical.atoms, categorical.low, categorical.high) == (21, low, high)
+    assert categorical.projection == "c51"
 
 
 @pytest.mark.parametrize("name", SHARED)

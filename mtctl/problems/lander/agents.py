@@ -7,7 +7,16 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from mtctl.part import LATER, Fraction, Misfit, NonNegativeFloat, Part, PositiveFloat, PositiveInt
+from mtctl.part import (
+    LATER,
+    FiniteFloat,
+    Fraction,
+    Misfit,
+    NonNegativeFloat,
+    Part,
+    PositiveFloat,
+    PositiveInt,
+)
 from mtctl.problems.lander.architectures import MLP, AnyArchitecture
 
 
@@ -126,6 +135,44 @@ class ReturnScale(Part):
 RewardScale = Annotated[FixedScale | ReturnScale, Field(discriminator="kind")]
 
 
+class Categorical(Part):
+    """Each action's outputs are a distribution over returns, learned by cross-entropy.
+
+        zⱼ = low + j · (high − low)/(atoms − 1),   p(o, a) = softmax of the outputs,   Q = Σⱼ zⱼ·pⱼ(o, a)
+        loss  −Σⱼ mⱼ · ln pⱼ(o, a),   m the target distribution on the same atoms
+
+    The target is R + β·z under the next action's distribution p⁻(o', a*), brought onto the atoms by
+    `projection`; `double` chooses a* as ever, and advantage learning moves the whole target down by its gap.
+    The next action, what is played and the gaps go by Q. Priorities follow KL(m ‖ p) (Hessel et al., 2018,
+    arXiv 1710.02298). `loss` and `huber_delta` have no part in it.
+
+    What lies beyond low or high is clipped: `low` and `high` are in units of value as scaled by
+    `reward_scale`, and have to hold the returns that occur. Every run records which share of the targets'
+    probability was clipped (`clipped_targets`; of their means with `hl_gauss`), and says so once when it is
+    large.
+    """
+
+    atoms: Annotated[int, Field(ge=2, le=1000)] = 101
+    """Values that a return can have, equally spaced; 101 as in BRC (Nauman et al., 2025)."""
+    low: FiniteFloat = -10.0
+    """The lowest of them; −10 as in BRC, whose rewards are scaled so that returns lie in ±10."""
+    high: FiniteFloat = 10.0
+    """The highest."""
+    projection: Literal["c51", "hl_gauss", "published_defect"] = "c51"
+    """`c51`: each atom of the target is shared by the two atoms beside it (Bellemare et al., 2017, arXiv
+    1707.06887). `hl_gauss`: the target's mean as a normal distribution, cut at the ends (Imani & White, 2018;
+    Farebrother et al., 2024, arXiv 2403.03950). `published_defect`: c51, but what falls exactly on an atom is
+    lost, as in the lander study's code, whose crashes (−100) and landings (+100) all did: terminal rewards
+    were never learned. It is there to reproduce that study, and for nothing else."""
+    sigma: PositiveFloat = 0.75
+    """Standard deviation of `hl_gauss`, in distances between atoms; 0.75 as in Farebrother et al. Used with
+    `projection: hl_gauss` only."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        if not self.low < self.high:
+            yield Misfit(("low",), f"`low` ({self.low:g}) has to be below `high` ({self.high:g})")
+
+
 class ConstantRate(Part):
     """The learning rate is constant."""
 
@@ -236,10 +283,13 @@ class DQNAgent(Part):
     gamma: Fraction = 0.99
     """Discount factor per environment step."""
     loss: Literal["mse", "huber"] = "mse"
-    """Of the temporal-difference error: its square, or linear beyond `huber_delta`."""
+    """Of the temporal-difference error: its square, or linear beyond `huber_delta`. Without `categorical`
+    only."""
     huber_delta: PositiveFloat = 1.0
     """Where the Huber loss turns linear, in units of return (as scaled by `reward_scale`); used with
     `loss: huber` only."""
+    categorical: Annotated[Categorical | None, LATER] = None
+    """Learn distributions over returns; null: expected returns alone, as published."""
     reward_scale: Annotated[RewardScale, LATER] = FixedScale(kind="fixed")
     """What rewards are multiplied with before they are learned from; 1, as published. Returns in records and
     evaluations are not scaled."""
@@ -272,8 +322,16 @@ class DQNAgent(Part):
         """Return how many extra inputs tell a network which of so many tasks it plays."""
         return {"none": 0, "raw_id": 1, "onehot": tasks, "embedding": self.embedding_dim}[self.task_encoding]
 
+    @property
+    def width(self) -> int:
+        """Outputs per action."""
+        return 1 if self.categorical is None else self.categorical.atoms
+
     def misfits(self) -> Iterator[Misfit]:
         yield from self._architecture_misfits()
+        if self.dueling and self.categorical is not None:
+            text = "`dueling` splits expected returns, and `categorical` has distributions: use one of them"
+            yield Misfit(("dueling",), text)
         yield from self._independent_misfits() if self.network == "independent" else self._shared_misfits()
         starts, capacity = self.replay.learning_starts, self.replay.capacity
         if starts > capacity:

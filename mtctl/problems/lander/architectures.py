@@ -115,4 +115,42 @@ class SoftModular(Architecture):
         return Numbers(modules + embedding + routing + _linear(sizes[-2:]))
 
 
-AnyArchitecture = Annotated[MLP | MultiHead | SoftModular, Field(discriminator="kind")]
+class Residual(Architecture):
+    """Residual blocks of one width with layer normalisation, as BRC has them: `hidden` gives the width alone.
+
+        prenorm   h = W·x + b,             h ← h + W₂·relu(W₁·LN(h) + b₁) + b₂,          Q = W·LN(h) + b
+        bronet    h = relu(LN(W·x + b)),   h ← h + LN(W₂·relu(LN(W₁·h + b₁)) + b₂),      Q = W·h + b
+
+    x is the observation with the task's code behind it. Weights start orthogonal, times √2; biases at 0,
+    gains at 1.
+
+    Source: BroNet of Nauman et al., 2024 (arXiv 2405.16158), for many tasks with a learned embedding of unit
+    length in Nauman et al., Bigger, Regularized, Categorical, 2025 (arXiv 2505.23150). There it is the critic
+    of an actor-critic with continuous actions, two of them averaged. Here it is one network of Q-values for
+    discrete actions; its distribution over returns is `agent.categorical`, its weight decay
+    `agent.weight_decay`.
+    """
+
+    kind: Literal["residual"]
+    layout: Literal["prenorm", "bronet"] = "prenorm"
+    """Where layers are normalised: `prenorm` before each block and before the output, as in the lander study;
+    `bronet` after each linear layer but the output, as in the source."""
+    blocks: Annotated[int, Field(ge=1, le=64)] = 2
+    """Residual blocks, of two linear layers each; 2 as in the lander study."""
+    unit_embedding: bool = True
+    """Divide a learned embedding (`task_encoding: embedding`) by its length, as in the source: a task moves
+    the first layer's sums by a bounded amount. Other encodings stay as they are."""
+
+    def misfits_with(self, hidden: Sequence[int], *, told: bool) -> Iterator[Misfit]:
+        if len(hidden) > 1:
+            text = f"residual blocks have one width: give `hidden` one entry, not {len(hidden)}"
+            yield Misfit(("hidden",), text)
+
+    def numbers(self, sizes: Sequence[int], codes: int) -> Numbers:
+        width = sizes[1]
+        layers = _linear((sizes[0] + codes, *[width] * (2 * self.blocks + 1), sizes[-1]))
+        norms = self.blocks + 1 if self.layout == "prenorm" else 2 * self.blocks + 1
+        return Numbers(layers + norms * 2 * width)
+
+
+AnyArchitecture = Annotated[MLP | MultiHead | SoftModular | Residual, Field(discriminator="kind")]

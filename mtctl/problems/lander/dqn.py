@@ -10,7 +10,8 @@ For a row (o, a, R, o', β) with β = γⁿ, or 0 after a terminal step, R times
             over the batch
 
 Per-task gradients come from the network: by one closed-form backward pass (networks/closed_form.py), or by
-autograd (networks/grouped.py). Where actions have more than one output each, values.py says what they mean.
+autograd (networks/grouped.py). Where actions have more than one output each, categorical.py says what they
+mean and what their loss is.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from mtctl.balancing.contract import Space
 from mtctl.errors import MtctlError
 from mtctl.problems.lander.adam import Adam
 from mtctl.problems.lander.agents import DQNAgent, SoftTarget, StepTarget
+from mtctl.problems.lander.categorical import CategoricalValues
 from mtctl.problems.lander.networks.flat import FlatNetwork, Slopes
 from mtctl.problems.lander.networks.registry import builder
 from mtctl.problems.lander.replay import Batch
-from mtctl.problems.lander.values import Lesson, ScalarValues
+from mtctl.problems.lander.values import Lesson, ScalarValues, Targets, Values
 
 
 class ReplayGradients:
@@ -137,6 +139,7 @@ class DQN:
         online: the network that acts and learns.
         played: the network that is evaluated: the running average, or `online`.
         updates: optimizer steps so far.
+        clipped: [N] which part of each of the last batch's targets was clipped: see `Targets`.
     """
 
     def __init__(
@@ -146,7 +149,7 @@ class DQN:
         generator: torch.Generator,
         averaging: float | None = None,
     ) -> None:
-        self._values = ScalarValues(agent.loss, agent.huber_delta, agent.advantage_learning)
+        self._values = _values(agent)
         network = builder(agent, len(tasks), self._values, generator)
         self._agent = agent
         self._tasks = tasks
@@ -159,6 +162,7 @@ class DQN:
         even = 1 / len(tasks) if agent.replay.kind == "mixed" else 1.0
         self._shares = torch.full((len(tasks),), even, dtype=torch.float64)
         self.updates = 0
+        self.clipped: Tensor | None = None
         self._last: tuple[Batch, Tensor] | None = None
         self._leaves = self.online.leaves()
         self._optimizer = Adam(self._leaves, self._rates(), decay=agent.weight_decay)
@@ -179,7 +183,7 @@ class DQN:
             batch: rows of replay.
             reward_factors: [T] what the tasks' rewards are multiplied with; 1 if left out.
         """
-        targets = self._targets(batch, reward_factors)
+        targets, self.clipped = self._targets(batch, reward_factors)
         self._last = batch, targets
         outputs = self.online.learn(batch.observations, batch.counts)
         losses, errors, slopes = self._lesson(outputs, batch, targets)
@@ -206,7 +210,7 @@ class DQN:
         lesson = self._lesson(self.online.forward(batch.observations, batch.counts), batch, targets)
         return _means(lesson.losses, batch.counts, _Uneven.of(batch.counts))
 
-    def _targets(self, batch: Batch, reward_factors: Tensor | None) -> Tensor:
+    def _targets(self, batch: Batch, reward_factors: Tensor | None) -> Targets:
         following, counts, values = batch.next_observations, batch.counts, self._values
         rewards = batch.rewards
         if reward_factors is not None:
@@ -274,6 +278,12 @@ class DQN:
         self._target.load_state_dict(state["target"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]
+
+
+def _values(agent: DQNAgent) -> Values:
+    if agent.categorical is None:
+        return ScalarValues(agent.loss, agent.huber_delta, agent.advantage_learning)
+    return CategoricalValues(agent.categorical, agent.advantage_learning)
 
 
 def _spread(slopes: Tensor, actions: Tensor, outputs: int) -> Tensor:

@@ -26,13 +26,14 @@ def amounts(agent: DQNAgent, tasks: int) -> Iterator[Amount]:
     # Online and target network with a gradient of each task, and Adam's two moments.
     copied = (4 * copies + 2 * tasks + 2) * _FLOAT
     hidden = "agent.hidden", f"layers of {' and '.join(f'{units:,}' for units in agent.hidden[:3])} units"
-    sizes = (OBSERVATIONS, *agent.hidden, ACTIONS)
+    outputs = ACTIONS * agent.width
+    sizes = (OBSERVATIONS, *agent.hidden, outputs)
     shared, own = agent.architecture.numbers(sizes, 0)
     yield Amount(*hidden, (shared + tasks * own) * copied)
     told = "agent.embedding_dim", f"{codes:,} inputs that tell the task"
     yield Amount(*larger(told, codes, hidden, agent.hidden[0]), codes * agent.hidden[0] * copied)
     every_task = agent.replay.kind == "per_task" and agent.learn == "all_tasks"
     rows = agent.batch_size * (tasks if every_task else 1)
-    units = TRANSITION + 2 * sum(agent.hidden) + ACTIONS
+    units = TRANSITION + 2 * sum(agent.hidden) + outputs
     batches = "agent.batch_size", f"batches of {rows:,} rows"
     yield Amount(*larger(batches, rows, hidden, units), rows * units * _FLOAT)

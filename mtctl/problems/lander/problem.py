@@ -27,6 +27,7 @@ from mtctl.problems.lander.evaluation import evaluate, show
 from mtctl.problems.lander.recipe import LanderProblem
 from mtctl.problems.lander.replay import Replay
 from mtctl.problems.lander.rewards import RewardFactors
+from mtctl.problems.lander.support import SupportWatch
 from mtctl.problems.lander.tasks import ACTIONS, FIGURES, OBSERVATIONS, SCORE
 
 FINAL_EPISODES: Final = 100
@@ -96,6 +97,7 @@ class Lander:
         self._environment_steps = 0
         self._steps_by_task = [0] * len(self.tasks)
         self._rows_learned = [0] * len(self.tasks)
+        self._support = None if agent.categorical is None else SupportWatch(self.tasks, agent.categorical)
         self._playing: _Episode | None = None
         self._marked: dict[str, Any] = {}
         self._input = torch.zeros(OBSERVATIONS)
@@ -235,6 +237,8 @@ class Lander:
         for index, rows in enumerate(batch.counts):
             self._rows_learned[index] += rows
         gradients = self.dqn.gradients(batch, self._rewards.factors)
+        if self._support is not None and self.dqn.clipped is not None:
+            self._support.see(self.dqn.clipped, batch.counts)
         self.replay.learned(batch, gradients.errors)
         return gradients
 
@@ -267,15 +271,21 @@ class Lander:
 
     def inspect(self) -> TaskSignals:
         """Return `replay_rows`, each task's transitions in replay, and `update_share`, its share of the rows
-        of the updates since the last call.
+        of the updates since the last call; with distributions over returns also `clipped_targets`, the share
+        of its targets since then that lay beyond the support.
         """
         learned, self._rows_learned = self._rows_learned, [0] * len(self.tasks)
         everything = sum(learned)
         shares = [rows / everything if everything else None for rows in learned]
+        clipped = {} if self._support is None else {"clipped_targets": self._support.shares()}
         return {
+            **clipped,
             "replay_rows": dict(zip(self.tasks, map(float, self.replay.rows_by_task()), strict=True)),
             "update_share": dict(zip(self.tasks, shares, strict=True)),
         }
+
+    def notices(self) -> list[str]:
+        return [] if self._support is None else self._support.notices()
 
     def evaluate(
         self, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
@@ -337,3 +347,5 @@ class Lander:
         self.load_state_dict(self._marked)
         self.replay.rewind()
         self._rows_learned = [0] * len(self.tasks)
+        if self._support is not None:
+            self._support.forget()

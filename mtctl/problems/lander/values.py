@@ -1,4 +1,4 @@
-"""What a Q-network's outputs mean, and what it learns from: one number per action.
+"""What a Q-network's outputs mean, and what it learns from: one number per action, or see categorical.py.
 
 For a row (o, a, R, o', β), see dqn.py:
 
@@ -28,6 +28,19 @@ class Lesson(NamedTuple):
     slopes: Tensor
 
 
+class Targets(NamedTuple):
+    """What the outputs of the actions taken should be.
+
+    Args:
+        numbers: [N], or distributions [N, width].
+        clipped: [N] which part of each row's return lies beyond what the outputs can stand for; None: they
+            can stand for any.
+    """
+
+    numbers: Tensor
+    clipped: Tensor | None = None
+
+
 class Values(Protocol):
     """How numbers per action stand for returns.
 
@@ -45,8 +58,8 @@ class Values(Protocol):
 
     def targets(
         self, rewards: Tensor, bootstraps: Tensor, following: Tensor, best: Tensor, gaps: Tensor | None
-    ) -> Tensor:
-        """Return what the outputs of the actions taken should be: [N] or [N, width].
+    ) -> Targets:
+        """Return what the outputs of the actions taken should be.
 
         Args:
             rewards: [N] R, scaled.
@@ -57,7 +70,13 @@ class Values(Protocol):
         """
 
     def lesson(self, outputs: Tensor, actions: Tensor, targets: Tensor) -> Lesson:
-        """Return the losses of outputs [N, actions · width] at the actions taken [N, 1]."""
+        """Return the losses of outputs [N, actions · width] at the actions taken [N, 1].
+
+        Args:
+            outputs: of the network that learns.
+            actions: taken.
+            targets: `Targets.numbers`.
+        """
 
 
 class ScalarValues:
@@ -85,9 +104,9 @@ class ScalarValues:
 
     def targets(
         self, rewards: Tensor, bootstraps: Tensor, following: Tensor, best: Tensor, gaps: Tensor | None
-    ) -> Tensor:
+    ) -> Targets:
         targets = torch.addcmul(rewards, bootstraps, following.gather(1, best).squeeze(1))
-        return targets if gaps is None else targets.sub_(gaps, alpha=self._alpha)
+        return Targets(targets if gaps is None else targets.sub_(gaps, alpha=self._alpha))
 
     def lesson(self, outputs: Tensor, actions: Tensor, targets: Tensor) -> Lesson:
         error = outputs.gather(1, actions).squeeze(1).sub_(targets)

@@ -151,6 +151,7 @@ def test_state_in_the_midst_of_an_episode_is_refused() -> None:
         {"lr": 1e-2, "lr_schedule": {"kind": "cosine", "environment_steps": 900}},
         {"exploration": {"counts": "own_steps", "length": 300, "shape": "linear"}},
         {"reward_scale": {"kind": "running_return"}, "replay": {"kind": "mixed", "learning_starts": 16}},
+        {"architecture": {"kind": "residual"}, "hidden": (8,), "categorical": {"atoms": 5}, "double": True},
     ],
     ids=str,
 )

@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mtctl.problems.lander.agents import DQNAgent
 from mtctl.problems.lander.networks.flat import FlatNetwork, Slopes, task_codes
+from mtctl.problems.lander.networks.layers import EPSILON
 from mtctl.problems.lander.values import Values
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -71,9 +72,13 @@ class GroupedNetwork(FlatNetwork):
         self._own = _views(self.own, own)
         self._last_shared = _place(shared, last_shared)
         for name, tensor in (self._shared | self._own).items():
-            if "weight" in name:
-                tensor.normal_(0.0, math.sqrt(2.0 / max(1, tensor.shape[-2])), generator=generator)
+            self._draw(name, tensor, generator)
         self._pass: _Pass | None = None
+
+    def _draw(self, name: str, tensor: Tensor, generator: torch.Generator) -> None:
+        """Set the initial values of a tensor [1 or T, …] of zeros."""
+        if "weight" in name:
+            tensor.normal_(0.0, math.sqrt(2.0 / max(1, tensor.shape[-2])), generator=generator)
 
     @abstractmethod
     def answer(self, rows: Tensor, codes: Tensor, numbers: Mapping[str, Tensor], *, learning: bool) -> Tensor:
@@ -82,7 +87,8 @@ class GroupedNetwork(FlatNetwork):
         Args:
             rows: [T, n, 8] observations; a single task's are [1, n, 8].
             codes: [T, d].
-            numbers: [T, …] shared tensors and the tasks' own, by name.
+            numbers: the tasks' own tensors [T, …] and the shared ones, [T, …] too in the pass that is
+                differentiated, else [1, …], by name.
             learning: whether it is the pass that is differentiated: with the noise of a network that has any.
         """
 
@@ -97,9 +103,8 @@ class GroupedNetwork(FlatNetwork):
 
     @torch.no_grad()
     def forward(self, observations: Tensor, counts: tuple[int, ...]) -> Tensor:
-        shared = {name: tensor.expand(self.tasks, *tensor.shape[1:]) for name, tensor in self._shared.items()}
         rows = _grouped(observations, counts)
-        return _listed(self.answer(rows, self.codes, shared | self._own, learning=False), counts)
+        return _listed(self.answer(rows, self.codes, self._shared | self._own, learning=False), counts)
 
     def learn(self, observations: Tensor, counts: tuple[int, ...]) -> Tensor:
         # Autograd works neither in inference mode nor with its tensors.
@@ -132,8 +137,22 @@ class GroupedNetwork(FlatNetwork):
 
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return x·W + b of each task: x [T, n, in], W [T, in, out], b [T, out]."""
+    """Return x·W + b of each task: x [T, n, in], W [T or 1, in, out], b [T or 1, out]."""
+    if len(weight) == 1:
+        together: Tensor = torch.addmm(bias[0], rows.flatten(0, 1), weight[0]).unflatten(0, rows.shape[:2])
+        return together
     return torch.baddbmm(bias.unsqueeze(1), rows, weight)
+
+
+def normalised(rows: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    """Return γ ∘ LN(x) + β of each task: x [T, n, units], γ and β [T or 1, units].
+
+    Source: Ba et al., 2016 (arXiv 1607.06450).
+    """
+    units = rows.shape[-1:]
+    if len(gain) == 1:
+        return torch.layer_norm(rows, units, gain[0], shift[0], EPSILON)
+    return torch.addcmul(shift.unsqueeze(1), torch.layer_norm(rows, units, eps=EPSILON), gain.unsqueeze(1))
 
 
 def told(rows: Tensor, codes: Tensor) -> Tensor:
