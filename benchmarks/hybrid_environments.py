@@ -3,7 +3,7 @@
     make bench                                       or
     python -m benchmarks.hybrid_environments [--quick]
 
-Random actions, drawn beforehand, in gymnasium's structure; a step is one copy's. The figure is the median over
+Random actions, drawn beforehand, in gymnasium's structure; a step is one copy's. Figures are medians over
 blocks, by processor time. `moving` alone must make 150,000 steps a second with 1,024 copies.
 """
 

@@ -39,7 +39,8 @@ class ObservationLayout:
         if not len(low):
             raise MtctlError("observation: there is nothing in it", hint=_SUPPORTED)
         self.size = len(low)
-        self.box = spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+        with np.errstate(over="ignore"):  # bounds beyond float32 are none
+            self.box = spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
 
     def write(self, observation: Any, row: npt.NDArray[np.float32]) -> None:
         """Write one copy's observation into a row [d]."""

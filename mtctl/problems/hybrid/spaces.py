@@ -144,7 +144,8 @@ class ActionLayout:
     def assemble(self, actions: FlatActions) -> Any:
         """Return N actions in the structure of the space, each array with a leading dimension N.
 
-        It is an element of `gymnasium.vector.utils.batch_space(space, N)`.
+        It is an element of `gymnasium.vector.utils.batch_space(space, N)`: what lies beyond a bound, be it by
+        rounding alone, is put onto it.
         """
         return _structure(self.space, "action", lambda path: self._array(self._by_path[path], actions))
 
@@ -208,6 +209,9 @@ class ActionLayout:
             part = self.parts[found[0]]
             mask: Flags = getattr(masks, part.kind)
             mask[:, part.columns] &= np.reshape(flags, (len(mask), part.size))
+        choices = np.concatenate([masks.discrete, masks.binary], axis=1)
+        for rule in self._rules:
+            masks.continuous[:, rule.parameters] &= choices[:, rule.choice, None]
         none = ~(masks.discrete.any(axis=1) | masks.binary.any(axis=1) | masks.continuous.any(axis=1))
         if none.any():
             raise MtctlError(
@@ -217,7 +221,11 @@ class ActionLayout:
 
     def _array(self, part: ActionPart, actions: FlatActions) -> npt.NDArray[Any]:
         columns: npt.NDArray[Any] = getattr(actions, part.kind)[:, part.columns]
-        values = columns + np.array(part.starts) if part.kind == "discrete" else columns
+        values = columns
+        if part.kind == "discrete":
+            values = columns + np.array(part.starts)
+        elif part.kind == "continuous":
+            values = np.clip(columns, np.array(part.low), np.array(part.high))
         return values.reshape(len(values), *part.shape).astype(part.dtype)
 
     def _of(self, kind: Kind) -> tuple[ActionPart, ...]:

@@ -17,8 +17,9 @@ Uses = Mapping[str, Mapping[int, Sequence[str]]]
 `{"choice": {0: ("acceleration",), 1: ("turn",), 2: ()}}` or `{"tool[2]": {1: ("spawn[2]",)}}`.
 
 A parameter that is named for a choice counts only with the options that name it; options left out use none.
-A parameter that is named nowhere always counts; one that is named for several choices counts where all of
-them use it. `tool[2]` is an element of the array `tool`, and `spawn[2]` is everything in its row 2."""
+Named for several choices, it counts where all of them use it; and it does not count where its choice is not
+active (`Copies.active`). A parameter that is named nowhere always counts. `tool[2]` is an element of array
+`tool`, and `spawn[2]` is everything in its row 2."""
 
 Addresses = Mapping[str, Sequence[int]]
 """The columns that a path leads to."""

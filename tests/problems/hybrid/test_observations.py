@@ -48,6 +48,11 @@ def pick(sample: Any, copy: int) -> Any:
     return {key: pick(one, copy) for key, one in sample.items()} if isinstance(sample, dict) else sample[copy]
 
 
+def test_bounds_beyond_float32_are_none() -> None:
+    layout = ObservationLayout(spaces.Box(-1e300, 1e300, (1,), dtype=np.float64))
+    assert (layout.box.low[0], layout.box.high[0]) == (-np.inf, np.inf)
+
+
 @pytest.mark.parametrize(
     ("space", "message"),
     [

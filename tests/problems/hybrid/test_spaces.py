@@ -124,6 +124,15 @@ def test_parts_have_paths_and_places() -> None:
     assert action["tool"][2].tolist() == [[0.0, pytest.approx(0.2)], [pytest.approx(0.4), pytest.approx(0.6)]]
 
 
+@given(st.floats(-1e9, 1e9))
+def test_what_lies_beyond_a_bound_is_put_onto_it(value: float) -> None:
+    space = spaces.Box(-0.1, 0.3, (2,))
+    flat = FlatActions(np.zeros((1, 0), np.int64), np.zeros((1, 0), np.int8), np.array([[value, 0.2]]))
+    action = ActionLayout(space).assemble_one(flat, 0)
+    assert space.contains(action)
+    assert action[1] == np.float32(0.2)
+
+
 BAD = [
     (spaces.Sequence(spaces.Discrete(2)), "action.tool[2]: Sequence is not supported"),
     (spaces.Text(4), "action.tool[2]: Text is not supported"),

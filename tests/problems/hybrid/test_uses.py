@@ -75,7 +75,11 @@ def test_what_is_not_active_does_not_count() -> None:
     node = np.array([[True, False], [True, True]])
     masks = layout.masks(flat, {"spawn": spawn, "node": node})
     assert masks.discrete.tolist() == [[True, True, False], [True, True, True]]
-    assert masks.continuous[0].tolist() == [True, True, False, True, True, True]
+    # node[1] is not active in copy 0, so that spawn[1] does not count either
+    assert masks.continuous.tolist() == [
+        [True, True, False, False, False, True],
+        [True, True, False, True, True, True],
+    ]
     with pytest.raises(MtctlError, match="active: there is no part nodes"):
         layout.masks(flat, {"nodes": node})
 

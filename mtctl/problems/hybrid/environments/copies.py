@@ -176,13 +176,12 @@ class Copies(ABC):
     def _require_finite(self) -> None:
         if np.isfinite(self.rewards).all() and np.isfinite(self.final_observations).all():
             return
-        finite: Flags = np.isfinite(self.final_observations).all(axis=1)
-        copy = int(np.flatnonzero(~(np.isfinite(self.rewards) & finite))[0])
-        if finite[copy]:
+        bad = ~np.isfinite(np.column_stack([self.final_observations, self.rewards]))
+        copy, place = (int(one[0]) for one in np.nonzero(bad))
+        row = self.final_observations[copy]
+        if place == len(row):
             what = f"the reward is {self.rewards[copy]}"
         else:
-            row = self.final_observations[copy]
-            place = int(np.flatnonzero(~np.isfinite(row))[0])
             what = f"number {place} of the observation is {row[place]}"
         raise MtctlError(
             f"environment {self.name}, copy {copy}, step {self.lengths[copy]} of its episode"

@@ -56,8 +56,8 @@ class Field(Copies):
         copies: N.
         truncates: report the end after 200 steps as a truncation. By default it is a termination, as
             published: it costs −1 and the observation holds the clock, so it is one of the task's own rules.
-            A learner that bootstraps from beyond it would learn V = −1 + γV for late states, which is −1 /
-            (1 − γ). `outcome` says `timed_out` either way, and no return depends on this.
+            A learner that bootstraps from beyond it would learn V = −1 + γV for late states, so that V falls
+            towards −1 / (1 − γ). `outcome` says `timed_out` either way, and no return depends on this.
         velocity_angle: append cos and sin of the velocity's direction to the observation.
     """
 

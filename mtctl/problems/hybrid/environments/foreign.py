@@ -9,7 +9,9 @@ elements of the next action mean something. All of it may be left out.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -147,7 +149,7 @@ class Foreign(Copies):
             name = info.get("outcome", name)
         if name not in self.outcomes:
             raise MtctlError(
-                f'environment {self.name}, copy {copy}: info["outcome"] = {show_text(str(name))} is not known',
+                f'environment {self.name}, copy {copy}: info["outcome"] = {show_text(str(name))} is unknown',
                 hint=f"name one of its outcomes: {show_text(', '.join(self.outcomes))}",
                 code=ExitCode.FAILED,
             )
@@ -182,16 +184,18 @@ def _make(identifier: str, options: Mapping[str, Any]) -> Environment:
     if name not in gymnasium.registry:
         raise _unknown(name, package)
     try:
-        # Gymnasium's checker would only warn, in every step, of what is an error here.
-        return gymnasium.make(name, **{"disable_env_checker": True, **options})
+        with redirect_stdout(sys.stderr):
+            # Gymnasium's checker would only warn, in every step, of what is an error here.
+            return gymnasium.make(name, **{"disable_env_checker": True, **options})
     except Exception as error:
         raise _failed(f"{identifier}, being made", error) from error
 
 
 def _import(package: str, identifier: str) -> None:
     try:
-        importlib.import_module(package)
-    except Exception as error:
+        with redirect_stdout(sys.stderr):  # packages greet, and stdout may be JSON
+            importlib.import_module(package)
+    except (Exception, SystemExit) as error:
         missing = isinstance(error, ModuleNotFoundError) and f"{package}.".startswith(f"{error.name}.")
         if not missing:
             raise _failed(f"{identifier}, import of {package}", error) from error
@@ -212,7 +216,7 @@ def _unknown(name: str, package: str) -> MtctlError:
     )
 
 
-def _failed(place: str, error: Exception) -> MtctlError:
+def _failed(place: str, error: BaseException) -> MtctlError:
     reason = show_text(f"{type(error).__name__}: {error}".removesuffix(": "))
     return MtctlError(
         f"environment {show_text(place)}: {reason}",

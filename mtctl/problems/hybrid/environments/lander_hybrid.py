@@ -84,8 +84,8 @@ class HybridLander(gymnasium.Env[Observations, Mapping[str, Any]]):
 def continuous_action(engine: int, throttle: float) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Return the action of LunarLanderContinuous [2], main and side, that an engine and a throttle mean.
 
-    There the main engine is off up to 0 and has power (1 + a) / 2 above; the side engines are off up to |a|
-    = 0.5 and have power |a| above, left below zero.
+    There the main engine is off up to a = 0 and has power (1 + a) / 2 above. The side engines are off up to
+    |a| = 0.5 and have power |a| above; the left one is that of negative a.
     """
     power = (1.0 + throttle) / 2.0 if throttle > 0.0 else 0.0
     main = throttle if engine == MAIN else 0.0

@@ -180,20 +180,25 @@ def test_names_that_do_not_exist_are_refused(tmp_path: Path, monkeypatch: pytest
     message, _ = refusal(lambda: Foreign("needs_more:Id-v0", 1))
     reason = "ModuleNotFoundError: No module named 'no_such_package'"
     assert message == f"environment needs_more:Id-v0, import of needs_more: {reason}"
+    (tmp_path / "gives_up.py").write_text("raise SystemExit('no licence')\n", encoding="utf-8")
+    message, _ = refusal(lambda: Foreign("gives_up:Id-v0", 1))
+    assert message == "environment gives_up:Id-v0, import of gives_up: SystemExit: no licence"
     (tmp_path / "brings_none.py").write_text("", encoding="utf-8")
     message, _ = refusal(lambda: Foreign("brings_none:Id-v0", 1))
     assert message == "no environment Id-v0 is registered with gymnasium, also after importing brings_none"
 
 
-def test_a_package_is_imported_for_its_environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_is_imported_for_its_environments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    text = (
-        "import gymnasium\ngymnasium.register('tests/Own-v0', 'gymnasium.envs.classic_control:PendulumEnv')\n"
-    )
+    register = "gymnasium.register('tests/Own-v0', 'gymnasium.envs.classic_control:PendulumEnv')"
+    text = f"import gymnasium\nprint('hello')\n{register}\n"
     (tmp_path / "brings_one.py").write_text(text, encoding="utf-8")
     copies = make_copies("brings_one:tests/Own-v0", 2)
     assert copies.reset([1, 2]).shape == (2, 3)
     assert ActionLayout(copies.action_space).dimensions == 1
+    assert capsys.readouterr() == ("", "hello\n")
     del gymnasium.registry["tests/Own-v0"]
 
 

@@ -20,7 +20,7 @@ from mtctl.problems.hybrid.environments.making import make_copies
 
 def fuel(engine: int, throttle: float) -> float:
     """Return what a step with this engine costs, besides what it does to the shaping."""
-    rewards = []
+    rewards: list[float] = []
     for action in (continuous_action(engine, throttle), np.zeros(2, np.float32)):
         world = LunarLander(continuous=True)
         world.reset(seed=0)
