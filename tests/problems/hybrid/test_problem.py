@@ -131,7 +131,7 @@ def test_epochs_end_early_once_the_policy_has_moved_far_enough() -> None:
 
 
 def test_heads_that_the_actions_do_not_have_are_refused() -> None:
-    with pytest.raises(MtctlError, match="problem.tasks: the actions of moving are discrete and continuous"):
+    with pytest.raises(MtctlError, match="the actions of moving are discrete and continuous"):
         hybrid(tasks=["discrete"])
 
 
