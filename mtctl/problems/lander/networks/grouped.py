@@ -67,8 +67,8 @@ class GroupedNetwork(FlatNetwork):
         sizes = [sum(map(math.prod, shapes.values())) for shapes in (shared, own)]
         learned = agent.task_encoding == "embedding"
         super().__init__(codes, *sizes, learned_codes=learned, values=values)
-        self._shared = _views(self.parameters, shared)
-        self._own = _views(self.own, own)
+        self._shared = views(self.parameters, shared)
+        self._own = views(self.own, own)
         self._last_shared = _place(shared, last_shared)
         for name, tensor in (self._shared | self._own).items():
             if "weight" in name:
@@ -143,7 +143,7 @@ def told(rows: Tensor, codes: Tensor) -> Tensor:
     return torch.cat([rows, codes.unsqueeze(1).expand(-1, rows.shape[1], -1)], dim=2)
 
 
-def _views(flat: Tensor, shapes: Shapes) -> dict[str, Tensor]:
+def views(flat: Tensor, shapes: Shapes) -> dict[str, Tensor]:
     """Return the tensors [R, …] that lie one after another in rows [R, size]."""
     parts: tuple[Tensor, ...] = flat.split([math.prod(shape) for shape in shapes.values()], dim=1)
     return {name: part.unflatten(1, shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}

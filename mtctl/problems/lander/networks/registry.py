@@ -13,12 +13,14 @@ from mtctl.problems.lander.networks.closed_form import QNetwork, Workspace
 from mtctl.problems.lander.networks.flat import FlatNetwork
 from mtctl.problems.lander.networks.multi_head import MultiHeadNetwork
 from mtctl.problems.lander.networks.soft_modular import SoftModularNetwork
+from mtctl.problems.lander.networks.varshare import VarShareNetwork
 from mtctl.problems.lander.tasks import ACTIONS, OBSERVATIONS
 from mtctl.problems.lander.values import Values
 
 NETWORKS: Final[Mapping[str, Callable[[DQNAgent, Any, int, Values, torch.Generator], FlatNetwork]]] = {
     "multi_head": MultiHeadNetwork,
     "soft_modular": SoftModularNetwork,
+    "varshare": VarShareNetwork,
 }
 """By `kind`, all but the closed form. Each gets the agent, its architecture, the number of tasks, what
 outputs mean, and the generator of initial values."""
