@@ -129,17 +129,17 @@ class VarShare(Architecture):
     task m, and the KL divergence acts on them unbalanced. A residual that a task does not need costs least as
     the prior: no mean, and noise of σ_p. With `task_encoding: none` the residuals alone tell the tasks apart.
 
-    Learning draws noise on what the weights make of their inputs, by local reparameterisation (Kingma et al.,
-    2015, arXiv 1506.02557): N(x·(θ + μ_m), x²·σ_m²), each row with its own task's weights. Acting, targets and
-    evaluations take the mean θ + μ_m. With `rank`, μ_m = A_m·B_m, and σ_m is one number per output of a layer,
-    so that a residual has rank·(in + out) + out numbers instead of 2·in·out; A_m starts He-normal, B_m at 0
-    (Hu et al., 2022, arXiv 2106.09685).
+    Learning draws noise on what the weights make of their inputs, by local reparameterisation (Kingma et
+    al., 2015, arXiv 1506.02557): N(x·(θ + μ_m), x²·σ_m²), each row with its own task's weights. Acting,
+    targets and evaluations take the mean θ + μ_m. With `rank`, μ_m = A_m·B_m, and σ_m is one number per
+    output of a layer, so that a residual has rank·(in + out) + out numbers instead of 2·in·out; A_m starts
+    He-normal, B_m at 0 (Hu et al., 2022, arXiv 2106.09685).
 
-    The unit of β: L_m is the mean over task m's rows and the KL divergence is whole in every update, divided
-    neither by rows nor by updates. β is thus a price in units of loss per nat, and batch size, update interval
-    and length of the run leave it alone; 1/β rows, each with a loss in nats, are what a posterior stands on.
-    Mixed replay, whose loss is the mean over all tasks' rows, 1/T of each task's, has the divergence by T too.
-    It is a sum over weights: a wider network pays more.
+    The unit of β is loss per nat. L_m is the mean over task m's rows, and KL_m is whole in every update, a
+    sum over weights that is divided neither by rows nor by updates: batch size, update interval and length of
+    the run leave β alone, as they leave L_m. Were losses in nats, the posterior would stand on 1/β rows of
+    each task. The one division: with mixed replay, whose loss is the mean over all rows, 1/T of each task's,
+    KL is divided by T as well.
 
     Source: VarShare, a proposal of 2025 with public code for PPO; weight posteriors by Blundell et al., 2015
     (arXiv 1505.05424). Here it is a Q-network for discrete actions.
@@ -169,7 +169,9 @@ class VarShare(Architecture):
     def misfits_with(self, hidden: Sequence[int], *, told: bool) -> Iterator[Misfit]:
         full = max((min(pair) for pair in itertools.pairwise(hidden)), default=hidden[0])
         if self.rank is not None and self.rank >= full:
-            text = f"`rank` must be below the {full} that residuals between hidden layers have: or leave it out"
+            text = (
+                f"`rank` must be below the {full} that residuals between hidden layers have: or leave it out"
+            )
             yield Misfit(("architecture", "rank"), text)
 
     def numbers(self, sizes: Sequence[int], codes: int) -> Numbers:

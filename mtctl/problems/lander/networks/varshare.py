@@ -1,4 +1,13 @@
-"""Residuals of each task's own on shared weights, with variances: see `VarShare`."""
+"""Residuals of each task's own on shared weights, with variances: see `VarShare`.
+
+Every task's residuals of all layers lie in one row of D weights, which one operation reaches; layers have
+views of them. The backward pass is written by hand: s = x·W + b + √v ∘ ε with W = θ + μ and v = x²·σ², per
+task, ε ~ N(0, 1). With δ = ∂L/∂s and γ = δ∘ε/√v:
+
+    ∂θ = ∂μ = xᵀ·δ,   ∂b = Σ δ,   ∂ρ = σ·σ' ∘ (x²)ᵀ·γ,   ∂x = δ·Wᵀ + x ∘ (γ·(σ²)ᵀ)         σ' = ∂σ/∂ρ
+
+and for means of low rank, μ = A·B:  ∂A = ∂μ·Bᵀ,   ∂B = Aᵀ·∂μ.
+"""
 
 from __future__ import annotations
 
@@ -6,116 +15,159 @@ import math
 from collections.abc import Mapping
 from copy import copy
 from itertools import pairwise
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from mtctl.problems.lander.agents import DQNAgent
 from mtctl.problems.lander.architectures import VarShare
-from mtctl.problems.lander.networks.grouped import GroupedNetwork, linear, told, views
+from mtctl.problems.lander.networks.flat import FlatNetwork, Slopes, task_codes
+from mtctl.problems.lander.networks.grouped import Shapes, grouped, linear, listed, told, views
 from mtctl.problems.lander.tasks import ACTIONS, OBSERVATIONS
 from mtctl.problems.lander.values import Values
 
 TINY: Final = 1e-16
-"""Added to variances of sums, so that inputs that are all 0 have a derivative; noise of 1e-8."""
+"""Added to v, so that inputs that are all 0 have a derivative; noise of 1e-8."""
 
 
 class Spread(NamedTuple):
-    """The variances of a layer's residuals, and what they do with ρ: σ² = softplus(ρ)².
+    """The variances of all residuals, σ = softplus(ρ).
 
     Args:
-        variance: [T, in, out] σ², or [T, 1, out] where the inputs have one in common.
-        slope: ∂σ²/∂ρ = 2σ·sigmoid(ρ), as `variance`.
-        times: weights that share an entry: 1, or in.
+        variance: [T, R] σ².
+        slope: [T, R] σ·∂σ/∂ρ = σ·sigmoid(ρ).
     """
 
     variance: Tensor
     slope: Tensor
-    times: int
 
     @classmethod
-    def of(cls, rho: Tensor, times: int) -> Spread:
-        """Return that of ρ [T, in or 1, out]."""
-        sd = torch.nn.functional.softplus(rho)
-        # sigmoid(ρ) = 1 − exp(−softplus(ρ)), exact where σ is small.
-        slope = torch.expm1(sd.neg()).mul_(sd).mul_(-2.0)
-        return cls(sd.square_(), slope, times)
+    def of(cls, rho: Tensor) -> Spread:
+        """Return that of ρ [T, R]."""
+        # In two steps, which cost half of what torch's softplus does.
+        sd = torch.exp(rho).log1p_()
+        slope = torch.sigmoid(rho).mul_(sd)
+        return cls(sd.square_(), slope)
 
 
-def divergences(mean: Tensor, spread: Spread, precision: float) -> Tensor:
-    """Return [T] KL(q‖p) of a layer's residuals, in nats: ½ Σ [ln(σ_p²/σ²) + (σ² + μ²)/σ_p² − 1].
+def divergence(means: Tensor, variance: Tensor, times: Tensor, precision: float) -> Tensor:
+    """Return [T] KL(q‖p) in nats: ½ Σ [ln(σ_p²/σ²) + (σ² + μ²)/σ_p² − 1].
 
     Args:
-        mean: [T, in, out] μ.
-        spread: σ².
+        means: [T, D] μ.
+        variance: [T, R] σ².
+        times: [R] how many of the D weights each variance is that of.
         precision: 1/σ_p².
     """
-    variance, weights = spread.variance, mean[0].numel()
-    logs, sizes = variance.log().sum((1, 2)), _squares(mean, spread)
-    return (sizes * precision - spread.times * logs - weights * (1.0 + math.log(precision))).mul_(0.5)
+    ratio = variance * precision
+    surplus = torch.mv(ratio, times).sub_(torch.mv(ratio.log(), times)).sub_(means.shape[1])
+    return torch.linalg.vector_norm(means, dim=1).square_().mul_(precision).add_(surplus).mul_(0.5)
 
 
-def prior_slope(mean: Tensor, spread: Spread, precision: float) -> Tensor:
-    """Return [T] ∂KL/∂ln σ_p = Σ [1 − (σ² + μ²)/σ_p²] of a layer's residuals; arguments as `divergences`."""
-    return mean[0].numel() - _squares(mean, spread) * precision
+def prior_slope(means: Tensor, variance: Tensor, times: Tensor, precision: float) -> Tensor:
+    """Return [T] ∂KL/∂ln σ_p = Σ [1 − (σ² + μ²)/σ_p²]; arguments as `divergence`."""
+    squares = torch.linalg.vector_norm(means, dim=1).square_().add_(torch.mv(variance, times))
+    return squares.mul_(-precision).add_(means.shape[1])
 
 
-def _squares(mean: Tensor, spread: Spread) -> Tensor:
-    """Return [T] Σ (σ² + μ²)."""
-    means = torch.linalg.vector_norm(mean, dim=(1, 2)).square()
-    return means.add_(spread.variance.sum((1, 2)), alpha=spread.times)
+class Means(Protocol):
+    """What the residuals' means μ are made of."""
+
+    def values(self) -> Tensor:
+        """Return μ [T, D], which stays valid until the next call."""
+
+    def chain(self, slope: Tensor) -> Tensor:
+        """Return the derivative [T, F] with respect to what they are made of, given that of μ [T, D]."""
+
+    def factors(self, task: int) -> list[tuple[Tensor, ...]]:
+        """Return for each layer the matrices that make μᵀ·x of an observation x, one after another."""
 
 
-class Sampled(torch.autograd.Function):
-    """A linear layer whose weights have variances: its sums are sampled, not its weights.
+class FullMeans:
+    """Means that are numbers of their own.
 
-        s = x·W + b + √v ∘ ε,   v = x²·σ²                                         per task, ε ~ N(0, 1)
-
-    With δ = ∂L/∂s and γ = ∂L/∂v = δ∘ε/(2√v):
-
-        ∂W = xᵀ·δ,   ∂b = Σ δ,   ∂σ² = (x²)ᵀ·γ,   ∂x = δ·Wᵀ + 2x ∘ (γ·(σ²)ᵀ)
+    Args:
+        numbers: [T, D] μ.
+        shapes: of the layers' weights.
     """
 
-    @staticmethod
-    def forward(
-        ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor, rho: Tensor, spread: Spread, noise: Tensor
-    ) -> Tensor:
-        """Return s [T, n, out].
+    def __init__(self, numbers: Tensor, shapes: Shapes) -> None:
+        self._numbers = numbers
+        self._layers = views(numbers, shapes)
 
-        Args:
-            ctx: keeps what `backward` needs.
-            rows: [T, n, in] x.
-            weight: [T, in, out] mean weights.
-            bias: [T, out].
-            rho: ρ, which gets the gradient of `spread`.
-            spread: σ² at ρ.
-            noise: [T, n, out] ε.
-        """
-        squares = rows.square()
-        if spread.variance.shape[1] < rows.shape[2]:
-            squares = squares.sum(2, keepdim=True)
-        sd = torch.bmm(squares, spread.variance).add_(TINY).sqrt_()
-        ctx.spread = spread
-        ctx.save_for_backward(rows, squares, weight, noise / sd)
-        return linear(rows, weight, bias).addcmul_(sd, noise)
+    def values(self) -> Tensor:
+        return self._numbers
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
-        rows, squares, weight, ratio = ctx.saved_tensors
-        variance, slope, _ = ctx.spread
-        gamma = ratio.mul_(delta).mul_(0.5)
-        rho = torch.bmm(squares.transpose(1, 2), gamma).mul_(slope)
-        before = None
-        if ctx.needs_input_grad[0]:
-            through = torch.bmm(gamma, variance.transpose(1, 2))
-            before = torch.bmm(delta, weight.transpose(1, 2)).addcmul_(rows, through, value=2.0)
-        return before, torch.bmm(rows.transpose(1, 2), delta), delta.sum(1), rho, None, None
+    def chain(self, slope: Tensor) -> Tensor:
+        return slope
+
+    def factors(self, task: int) -> list[tuple[Tensor, ...]]:
+        return [(mean[task].t(),) for mean in self._layers.values()]
 
 
-class VarShareNetwork(GroupedNetwork):
+class LowRankMeans:
+    """Means μ = A·B, layer by layer.
+
+    Args:
+        numbers: [T, F] A [in, r] and B [r, out] of the first layer, then those of the others.
+        shapes: of the layers' weights.
+        rank: r, or the layer's smaller side.
+        generator: where A comes from, He-normal; B is left at 0.
+    """
+
+    def __init__(self, numbers: Tensor, shapes: Shapes, rank: int, generator: torch.Generator) -> None:
+        self._shapes = _factors(shapes, rank)
+        self._numbers = list(views(numbers, self._shapes).values())
+        self._values = torch.zeros(len(numbers), sum(map(math.prod, shapes.values())))
+        self._layer_shapes, self._layers = shapes, views(self._values, shapes)
+        for left in self._numbers[::2]:
+            left.normal_(0.0, math.sqrt(2.0 / left.shape[1]), generator=generator)
+
+    def values(self) -> Tensor:
+        pairs = zip(self._numbers[::2], self._numbers[1::2], self._layers.values(), strict=True)
+        for left, right, mean in pairs:
+            torch.bmm(left, right, out=mean)
+        return self._values
+
+    def chain(self, slope: Tensor) -> Tensor:
+        parts = []
+        for place, mean in enumerate(views(slope, self._layer_shapes).values()):
+            left, right = self._numbers[2 * place : 2 * place + 2]
+            parts += [torch.bmm(mean, right.transpose(1, 2)), torch.bmm(left.transpose(1, 2), mean)]
+        return torch.cat([part.flatten(1) for part in parts], dim=1)
+
+    def factors(self, task: int) -> list[tuple[Tensor, ...]]:
+        pairs = zip(self._numbers[::2], self._numbers[1::2], strict=True)
+        return [(left[task].t(), right[task].t()) for left, right in pairs]
+
+
+def _factors(shapes: Shapes, rank: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of A and B of each layer."""
+    found: dict[str, tuple[int, ...]] = {}
+    for name, (inputs, units) in shapes.items():
+        least = min(rank, inputs, units)
+        found |= {f"{name}_left": (inputs, least), f"{name}_right": (least, units)}
+    return found
+
+
+class _Sampled(NamedTuple):
+    """What a layer's backward pass needs of the sums that were sampled.
+
+    Args:
+        rows: [T, n, in] x.
+        squares: [T, n, in or 1] x², or its sum where the inputs have one variance in common.
+        variance: [T, in or 1, out] σ².
+        ratio: [T, n, out] ε/√v.
+    """
+
+    rows: Tensor
+    squares: Tensor
+    variance: Tensor
+    ratio: Tensor
+
+
+class VarShareNetwork(FlatNetwork):
     """See `mtctl.problems.lander.architectures.VarShare`.
 
     The noise has a generator of its own, seeded from that of the initial values; its state is part of the
@@ -125,109 +177,163 @@ class VarShareNetwork(GroupedNetwork):
     def __init__(
         self, agent: DQNAgent, shape: VarShare, tasks: int, values: Values, generator: torch.Generator
     ) -> None:
-        sizes = (OBSERVATIONS + agent.codes(tasks), *agent.hidden, ACTIONS * values.width)
-        self._depth, self._shape = len(sizes) - 1, shape
-        shared: dict[str, tuple[int, ...]] = {}
-        own: dict[str, tuple[int, ...]] = {}
-        for layer, (inputs, units) in enumerate(pairwise(sizes)):
-            shared |= {f"weight{layer}": (inputs, units), f"bias{layer}": (units,)}
-            if shape.rank is None:
-                own |= {f"mean{layer}": (inputs, units), f"rho{layer}": (inputs, units)}
-            else:
-                rank = min(shape.rank, inputs, units)
-                own |= {f"left_weight{layer}": (inputs, rank), f"right{layer}": (rank, units)}
-                own |= {f"rho{layer}": (1, units)}
-        self._own_shapes = own
-        super().__init__(agent, tasks, shared, own, f"weight{self._depth - 2}", values, generator)
-        for layer in range(self._depth):
-            self._own[f"rho{layer}"].fill_(shape.initial_rho)
+        codes = task_codes(agent.task_encoding, tasks, agent.embedding_dim, generator)
+        self._units = (*agent.hidden, ACTIONS * values.width)
+        layers = enumerate(pairwise((OBSERVATIONS + codes.shape[1], *self._units)))
+        self._shapes = {f"weight{layer}": pair for layer, pair in layers}
+        biases = {f"bias{layer}": (units,) for layer, units in enumerate(self._units)}
+        self._rho_shapes = {
+            name: (inputs if shape.rank is None else 1, units)
+            for name, (inputs, units) in self._shapes.items()
+        }
+        factors = self._shapes if shape.rank is None else _factors(self._shapes, shape.rank)
+        self._sizes = [_size(shapes) for shapes in (self._shapes, factors, self._rho_shapes)]
+        size, made_of, rhos = self._sizes
+        learned = agent.task_encoding == "embedding"
+        super().__init__(codes, size + sum(self._units), made_of + rhos, learned_codes=learned, values=values)
+        self._shape = shape
+        self._theta, self._weights = self.parameters[:, :size], torch.zeros(tasks, size)
+        self._biases = views(self.parameters[:, size:], biases).values()
+        self._layers = list(views(self._weights, self._shapes).values())
+        self._rho = self.own[:, made_of:].fill_(shape.initial_rho)
+        for weight in views(self._theta, self._shapes).values():
+            weight.normal_(0.0, math.sqrt(2.0 / weight.shape[1]), generator=generator)
+        if shape.rank is None:
+            self._means: Means = FullMeans(self.own[:, :made_of], self._shapes)
+        else:
+            self._means = LowRankMeans(self.own[:, :made_of], self._shapes, shape.rank, generator)
+        self._steps = self._steps_by_task()
+        self._weight_slopes = list(views(self._jacobian[:, :size], self._shapes).values())
+        self._bias_slopes = list(views(self._jacobian[:, size:], biases).values())
+        self._own_slopes = torch.zeros_like(self.own)
+        self._rho_slopes = list(views(self._own_slopes[:, made_of:], self._rho_shapes).values())
+        self._times = torch.cat(
+            [
+                torch.full((rows * units,), self._shapes[name][0] / rows)
+                for name, (rows, units) in self._rho_shapes.items()
+            ]
+        )
+        self._sampled: list[_Sampled] = []
         self._log_prior = torch.tensor([math.log(shape.prior_sd)])
         if shape.learned_prior:
             self._leaves.append(self._log_prior)
         # With mixed replay a task's loss has this weight in the sum on average.
         self._price = shape.beta / (tasks if agent.replay.kind == "mixed" else 1)
-        self._spreads: list[Spread] = []
         seed = int(torch.randint(2**62, (), generator=generator))
         self._noise = torch.Generator().manual_seed(seed)
 
-    def answer(self, rows: Tensor, codes: Tensor, numbers: Mapping[str, Tensor], *, learning: bool) -> Tensor:
-        hidden = told(rows, codes)
-        for layer in range(self._depth):
-            if layer:
+    def last_shared(self) -> slice:
+        sizes = [math.prod(shape) for shape in self._shapes.values()]
+        return slice(sum(sizes[:-2]), sum(sizes[:-1]))
+
+    def answer_one(self, observation: Tensor, task: int) -> Tensor:
+        hidden = torch.cat([observation, self.codes[task]]) if self.codes.shape[1] else observation
+        for place, (weight, bias, factors) in enumerate(self._steps[task]):
+            if place:
                 hidden = hidden.relu_()
-            weight, bias = numbers[f"weight{layer}"] + _mean(layer, numbers), numbers[f"bias{layer}"]
-            if learning:
-                noise = torch.empty(*hidden.shape[:2], weight.shape[2]).normal_(generator=self._noise)
-                rho = numbers[f"rho{layer}"]
-                hidden = Sampled.apply(hidden, weight, bias, rho, self._spreads[layer], noise)
-            else:
-                hidden = linear(hidden, weight, bias)
+            out = torch.addmv(bias, weight, hidden)
+            for factor in factors:
+                hidden = torch.mv(factor, hidden)
+            hidden = out.add_(hidden)
         return hidden
 
+    def _steps_by_task(self) -> list[list[tuple[Tensor, Tensor, tuple[Tensor, ...]]]]:
+        """Return for each task each layer's θᵀ, b and what makes μᵀ·x of an observation x."""
+        thetas = [weight[0].t() for weight in views(self._theta, self._shapes).values()]
+        biases = [bias[0] for bias in self._biases]
+        return [
+            list(zip(thetas, biases, self._means.factors(task), strict=True)) for task in range(self.tasks)
+        ]
+
+    def forward(self, observations: Tensor, counts: tuple[int, ...]) -> Tensor:
+        hidden = told(grouped(observations, counts), self.codes)
+        torch.add(self._theta, self._means.values(), out=self._weights)
+        for place, (weight, bias) in enumerate(zip(self._layers, self._biases, strict=True)):
+            hidden = linear(hidden.relu_() if place else hidden, weight, bias)
+        return listed(hidden, counts)
+
     def learn(self, observations: Tensor, counts: tuple[int, ...]) -> Tensor:
-        with torch.inference_mode(mode=False), torch.no_grad():
-            self._spreads = self._spread()
-            self.penalty = self._divergence(self._spreads).sum() * self._price
-        return super().learn(observations, counts)
+        hidden = told(grouped(observations, counts), self.codes)
+        means = self._means.values()
+        torch.add(self._theta, means, out=self._weights)
+        self._spread = Spread.of(self._rho)
+        variances = views(self._spread.variance, self._rho_shapes).values()
+        self._sampled.clear()
+        parts = zip(self._layers, self._biases, variances, self._noises(hidden.shape[1]), strict=True)
+        for place, (weight, bias, variance, noise) in enumerate(parts):
+            rows = hidden.relu_() if place else hidden
+            squares = rows.square()
+            if variance.shape[1] < rows.shape[2]:
+                squares = squares.sum(2, keepdim=True)
+            sd = torch.bmm(squares, variance).add_(TINY).sqrt_()
+            hidden = linear(rows, weight, bias).addcmul_(sd, noise)
+            self._sampled.append(_Sampled(rows, squares, variance, noise.div_(sd)))
+        kl = divergence(means, self._spread.variance, self._times, self._precision())
+        self.penalty = kl.sum() * self._price
+        return listed(hidden, counts)
+
+    def _noises(self, rows: int) -> list[Tensor]:
+        """Draw ε [T, n, units] of every layer at once."""
+        sizes = [self.tasks * rows * units for units in self._units]
+        drawn = torch.empty(sum(sizes)).normal_(generator=self._noise)
+        parts = zip(drawn.split(sizes), self._units, strict=True)
+        return [part.view(self.tasks, rows, units) for part, units in parts]
+
+    def backward(self, observations: Tensor, delta: Tensor, counts: tuple[int, ...]) -> Slopes:
+        slopes = grouped(delta, counts)
+        codes: list[Tensor] = []
+        for place in range(len(self._layers) - 1, -1, -1):
+            rows, squares, variance, ratio = self._sampled[place]
+            gamma = ratio.mul_(slopes)
+            torch.bmm(rows.transpose(1, 2), slopes, out=self._weight_slopes[place])
+            torch.sum(slopes, 1, out=self._bias_slopes[place])
+            torch.bmm(squares.transpose(1, 2), gamma, out=self._rho_slopes[place])
+            if place or self.learned_codes:
+                through = torch.bmm(gamma, variance.transpose(1, 2))
+                before = torch.bmm(slopes, self._layers[place].transpose(1, 2)).addcmul_(rows, through)
+            if place:
+                # The derivative of ReLU from its output, which is not needed any more.
+                slopes = before.mul_(rows.sign_())
+            elif self.learned_codes:
+                codes = [before[:, :, OBSERVATIONS:].sum(1)]
+        size, made_of, _ = self._sizes
+        self._own_slopes[:, made_of:].mul_(self._spread.slope)
+        self._own_slopes[:, :made_of].copy_(self._means.chain(self._jacobian[:, :size]))
+        return Slopes(self._jacobian, (*codes, self._own_slopes))
 
     @torch.inference_mode()
     def add_penalty(self) -> None:
         gradient, precision = self.own.grad, self._precision()
         assert gradient is not None
-        slopes = views(gradient, self._own_shapes)
-        prior = torch.zeros(1)
-        for layer, spread in enumerate(self._spreads):
-            mean = _mean(layer, self._own)
-            prior += prior_slope(mean, spread, precision).sum()
-            half = 0.5 * self._price * spread.times
-            slopes[f"rho{layer}"].addcmul_(precision - spread.variance.reciprocal(), spread.slope, value=half)
-            self._add_mean(slopes, layer, mean * (self._price * precision))
+        means, (variance, slope), made_of = self._means.values(), self._spread, self._sizes[1]
+        # ∂KL/∂μ = μ/σ_p², ∂KL/∂σ² = ½(1/σ_p² − 1/σ²)
+        gradient[:, :made_of].add_(self._means.chain(means), alpha=self._price * precision)
+        weighted = slope if self._shape.rank is None else slope * self._times
+        rho = gradient[:, made_of:].add_(weighted, alpha=self._price * precision)
+        rho.addcdiv_(weighted, variance, value=-self._price)
         if self._shape.learned_prior:
-            self._log_prior.grad = prior * self._price
-
-    def _add_mean(self, slopes: Mapping[str, Tensor], layer: int, slope: Tensor) -> None:
-        """Add the derivative [T, in, out] with respect to a layer's means to what they are made of."""
-        if self._shape.rank is None:
-            slopes[f"mean{layer}"].add_(slope)
-            return
-        left, right = self._own[f"left_weight{layer}"], self._own[f"right{layer}"]
-        slopes[f"left_weight{layer}"].baddbmm_(slope, right.transpose(1, 2))
-        slopes[f"right{layer}"].baddbmm_(left.transpose(1, 2), slope)
-
-    def _spread(self) -> list[Spread]:
-        rhos = [self._own[f"rho{layer}"] for layer in range(self._depth)]
-        inputs = [self._shared[f"weight{layer}"].shape[1] for layer in range(self._depth)]
-        return [Spread.of(rho, count // rho.shape[1]) for rho, count in zip(rhos, inputs, strict=True)]
+            slopes = prior_slope(means, variance, self._times, precision)
+            self._log_prior.grad = slopes.sum().mul_(self._price).view(1)
 
     def _precision(self) -> float:
         return math.exp(-2.0 * float(self._log_prior))
 
-    def _divergence(self, spreads: list[Spread]) -> Tensor:
-        """Return [T] KL_m in nats."""
-        precision = self._precision()
-        layers = [divergences(_mean(n, self._own), spread, precision) for n, spread in enumerate(spreads)]
-        return torch.stack(layers).sum(0)
-
     @torch.inference_mode()
     def signals(self) -> dict[str, Tensor]:
         """Return `kl` in nats and, where residuals are pruned, `kept_share`: of those of each task."""
-        found = {"kl": self._divergence(self._spread())}
+        means, variance = self._means.values(), Spread.of(self._rho).variance
+        found = {"kl": divergence(means, variance, self._times, self._precision())}
         if self._shape.prune is not None:
-            means = [mean.flatten(1) for mean in self._pruned(self._shape.prune).values()]
-            found["kept_share"] = torch.cat(means, dim=1).ne(0.0).double().mean(1)
+            found["kept_share"] = means.abs().ge(self._shape.prune).double().mean(1)
         return found
 
     def for_evaluation(self) -> Self:
         if self._shape.prune is None:
             return self
-        network = copy(self)
-        network._own = self._pruned(self._shape.prune)
+        means, network = self._means.values(), copy(self)
+        network._means = FullMeans(means.where(means.abs() >= self._shape.prune, 0.0), self._shapes)
+        network._steps = network._steps_by_task()
         return network
-
-    def _pruned(self, smallest: float) -> dict[str, Tensor]:
-        """Return the means [T, in, out] of all layers, 0 where they are smaller."""
-        means = {f"mean{layer}": _mean(layer, self._own) for layer in range(self._depth)}
-        return {name: mean.where(mean.abs() >= smallest, 0.0) for name, mean in means.items()}
 
     def copy_from(self, other: Self, copy: int | None = None) -> None:
         super().copy_from(other, copy)
@@ -248,8 +354,5 @@ class VarShareNetwork(GroupedNetwork):
             self._log_prior.copy_(state["log_prior"])
 
 
-def _mean(layer: int, numbers: Mapping[str, Tensor]) -> Tensor:
-    """Return μ [T, in, out] of a layer: as it is, or from its factors."""
-    if f"mean{layer}" in numbers:
-        return numbers[f"mean{layer}"]
-    return torch.bmm(numbers[f"left_weight{layer}"], numbers[f"right{layer}"])
+def _size(shapes: Shapes) -> int:
+    return sum(map(math.prod, shapes.values()))
