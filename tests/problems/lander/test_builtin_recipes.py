@@ -34,6 +34,8 @@ PARAMETERS = {
     "gradnorm_aware": (37_788, 37_764, 3),
     "gradnorm_blind": (35_716, 35_716, 3),
     "gradnorm_pcgrad_blind": (35_716, 35_716, 3),
+    "varshare": (247_684, 35_716, 0),
+    "varshare_pruned": (247_684, 35_716, 0),
 }
 PUBLISHED = [name for name in builtin.names() if name.startswith("published/")]
 

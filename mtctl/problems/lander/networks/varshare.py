@@ -61,13 +61,14 @@ def divergence(means: Tensor, variance: Tensor, times: Tensor, precision: float)
         precision: 1/σ_p².
     """
     ratio = variance * precision
-    surplus = torch.mv(ratio, times).sub_(torch.mv(ratio.log(), times)).sub_(means.shape[1])
-    return torch.linalg.vector_norm(means, dim=1).square_().mul_(precision).add_(surplus).mul_(0.5)
+    surplus: Tensor = torch.mv(ratio, times).sub_(torch.mv(ratio.log(), times)).sub_(means.shape[1])
+    squares: Tensor = torch.linalg.vector_norm(means, dim=1).square_()
+    return squares.mul_(precision).add_(surplus).mul_(0.5)
 
 
 def prior_slope(means: Tensor, variance: Tensor, times: Tensor, precision: float) -> Tensor:
     """Return [T] ∂KL/∂ln σ_p = Σ [1 − (σ² + μ²)/σ_p²]; arguments as `divergence`."""
-    squares = torch.linalg.vector_norm(means, dim=1).square_().add_(torch.mv(variance, times))
+    squares: Tensor = torch.linalg.vector_norm(means, dim=1).square_().add_(torch.mv(variance, times))
     return squares.mul_(-precision).add_(means.shape[1])
 
 
