@@ -135,6 +135,8 @@ _SIGNALS: Final[Mapping[str, Signal]] = {
     "dead_units": Signal("dead units", "inputs of the head that do not vary", share),
     "loss": Signal("training loss"),
     "update_share": Signal("update share", "of the rows that were learned from", share),
+    "kl": Signal("KL", "of the task's residuals from their prior, in nats"),
+    "kept_share": Signal("kept share", "of the task's residuals, in evaluations", share),
 }
 """Names as in engine/layout.py and problems/windows/inspection.py, in the order of the table."""
 

@@ -46,6 +46,8 @@ SHARED: dict[str, tuple[str, str, int, list[tuple[str, dict[str, Any]]]]] = {
     "gradnorm_pcgrad_blind": ("none", "per_task", 256, [("gradnorm", GRADNORM), ("pcgrad", SUM)]),
     "uncertainty_blind": ("none", "per_task", 256, [("uncertainty", {"lr": 5e-4})]),
     "cagrad_blind": ("none", "per_task", 256, [("cagrad", {"c": 0.5, "rescale": False})]),
+    "varshare": ("none", "per_task", 256, [("equal", {})]),
+    "varshare_pruned": ("none", "per_task", 256, [("equal", {})]),
     "published/shared_aware": ("embedding", "mixed", 2000, [("equal", {})]),
     "published/shared_blind": ("none", "mixed", 2000, [("equal", {})]),
     "published/pcgrad_aware": ("embedding", "per_task", 64, [("pcgrad", {"reduction": "mean"})]),

@@ -151,10 +151,10 @@ class VarShare(Architecture):
     """β: how much a nat costs, in units of loss (as scaled by `reward_scale`); 2.5e-4 as in the source. 0: no
     divergence, residuals are free."""
     prior_sd: PositiveFloat = 0.01
-    """σ_p, in units of weights: He-normal weights of 256 inputs have 0.09. 0.01 as proposed. The source's other
-    value, 1, is a trap: it pulls every σ towards 1, until noise costs β/2 of loss per weight, 4.4 of each task
-    on this study's network, far more than there is to learn. At 0.01 the noise of 256 inputs near 1 stays
-    below 0.16, and a task pays for means that are large beside 0.01."""
+    """σ_p, in units of weights: He-normal weights of 256 inputs have 0.09. 0.01 as proposed. The source's
+    other value, 1, is a trap: it pulls every σ towards 1, until noise costs β/2 of loss per weight, 4.4 of
+    each task on this study's network, far more than there is to learn. At 0.01 the noise of 256 inputs near 1
+    stays below 0.16, and a task pays for means that are large beside 0.01."""
     learned_prior: bool = False
     """Whether σ_p is learned (as ln σ_p, by the divergence alone), from `prior_sd` on. Its gradient is a sum
     over all residuals and counts in `gradient_clip`."""

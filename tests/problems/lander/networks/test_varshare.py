@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -153,19 +154,17 @@ def test_gradients_are_the_numerical_ones(
     ):
         own, code = found.own[task].double(), found.codes[task].double()
 
-        def answer(shared: Tensor, own: Tensor, code: Tensor, task: int = task, x: Tensor = own_rows) -> Any:
-            return peer.outputs(task, x.double(), drawn, shared, own, code)
-
+        answer = partial(peer.outputs, task, own_rows.double(), drawn)
         torch.testing.assert_close(own_outputs.double(), answer(shared, own, code), rtol=1e-4, atol=1e-4)
         numbers = [shared, own, code]
         gradients = [slopes.shared[task], slopes.own[-1][task], *(part[task] for part in slopes.own[:-1])]
         for place, gradient in enumerate(gradients):
             along = torch.randn(len(gradient), generator=generator).double()
 
-            def loss(
-                moved: Tensor, place: int = place, others: Any = numbers, by: Tensor = weights
-            ) -> Tensor:
-                return (answer(*others[:place], moved, *others[place + 1 :]) * by.double()).sum()
+            def loss(moved: Tensor, place: int = place, case: Any = (answer, numbers, weights)) -> Tensor:
+                of, others, by = case
+                outputs: Tensor = of(*others[:place], moved, *others[place + 1 :])
+                return (outputs * by.double()).sum()
 
             numerical = slope(loss, numbers[place], along)
             assert float(gradient.double() @ along) == pytest.approx(numerical, rel=2e-3, abs=1e-3)
@@ -269,8 +268,8 @@ def test_sums_are_distributed_as_with_sampled_weights(shape: dict[str, Any]) -> 
             noise = torch.randn(count, *mean.shape, generator=generator).double()
             hidden = (hidden.relu() if layer else hidden) @ (theta + mean + sd * noise) + bias
         explicit = hidden.squeeze(1)
-        for statistic in (lambda rows: rows, lambda rows: (rows - rows.mean(0)).square()):
-            one, other = statistic(sampled[task]), statistic(explicit)
+        pair = (sampled[task], explicit)
+        for one, other in (pair, [(each - each.mean(0)).square() for each in pair]):
             error = ((one.var(0) + other.var(0)) / count).sqrt()
             assert ((one.mean(0) - other.mean(0)).abs() < 4.5 * error).all()
         assert sampled[task].std(0).min() > 0.1
@@ -414,8 +413,8 @@ def test_a_blind_network_learns_what_is_best_in_each_task(shape: dict[str, Any])
     generator = torch.Generator().manual_seed(0)
     for number in range(600):
         task, action = number % 3, number % 4
-        x = torch.randn(8, generator=generator).numpy()
-        problem.replay.add(task, x, action, float(action == task), x, 0.0)
+        observation = torch.randn(8, generator=generator).numpy()
+        problem.replay.add(task, observation, action, float(action == task), observation, 0.0)
     for _ in range(600):
         step(problem)
     x = torch.randn(100, 8, generator=generator)
