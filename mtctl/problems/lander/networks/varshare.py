@@ -204,16 +204,13 @@ class VarShareNetwork(FlatNetwork):
         else:
             self._means = LowRankMeans(self.own[:, :made_of], self._shapes, shape.rank, generator)
         self._steps = self._steps_by_task()
-        self._weight_slopes = list(views(self._jacobian[:, :size], self._shapes).values())
-        self._bias_slopes = list(views(self._jacobian[:, size:], biases).values())
-        self._own_slopes = torch.zeros_like(self.own)
-        self._rho_slopes = list(views(self._own_slopes[:, made_of:], self._rho_shapes).values())
         self._times = torch.cat(
             [
                 torch.full((rows * units,), self._shapes[name][0] / rows)
                 for name, (rows, units) in self._rho_shapes.items()
             ]
         )
+        self._slopes_of(size, biases)
         self._sampled: list[_Sampled] = []
         self._log_prior = torch.tensor([math.log(shape.prior_sd)])
         if shape.learned_prior:
@@ -222,6 +219,13 @@ class VarShareNetwork(FlatNetwork):
         self._price = shape.beta / (tasks if agent.replay.kind == "mixed" else 1)
         seed = int(torch.randint(2**62, (), generator=generator))
         self._noise = torch.Generator().manual_seed(seed)
+
+    def _slopes_of(self, size: int, biases: Shapes) -> None:
+        """Lay out the memory of every task's gradient: `size` weights, then biases; and the tasks' own."""
+        self._weight_slopes = list(views(self._jacobian[:, :size], self._shapes).values())
+        self._bias_slopes = list(views(self._jacobian[:, size:], biases).values())
+        self._own_slopes = torch.zeros_like(self.own)
+        self._rho_slopes = list(views(self._own_slopes[:, -self._rho.shape[1] :], self._rho_shapes).values())
 
     def last_shared(self) -> slice:
         sizes = [math.prod(shape) for shape in self._shapes.values()]

@@ -164,7 +164,8 @@ def test_gradients_are_the_numerical_ones(
             def loss(moved: Tensor, place: int = place, case: Any = (answer, numbers, weights)) -> Tensor:
                 of, others, by = case
                 outputs: Tensor = of(*others[:place], moved, *others[place + 1 :])
-                return (outputs * by.double()).sum()
+                weighted: Tensor = outputs * by.double()
+                return weighted.sum()
 
             numerical = slope(loss, numbers[place], along)
             assert float(gradient.double() @ along) == pytest.approx(numerical, rel=2e-3, abs=1e-3)
