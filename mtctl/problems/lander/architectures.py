@@ -148,9 +148,9 @@ class VarShare(Architecture):
     kind: Literal["varshare"]
     own_decay: ClassVar[str] = "the KL divergence draws residuals to 0; decay would draw ρ to 0, σ to 0.69"
     beta: NonNegativeFloat = 2.5e-4
-    """β: how much a nat costs, in units of loss; 2.5e-4 as in the source, for losses near 1. A squared error of
-    rewards times c is c² as large, and wants a β as much smaller; where β is too large, `kl` falls towards 0
-    and tasks have one network. 0: no divergence, residuals are free."""
+    """β: how much a nat costs, in units of loss; 2.5e-4 as in the source, for losses near 1. With rewards
+    times c, squared errors are c² as large, and want a β as much smaller. Where β is too large, `kl` falls
+    towards 0, and the tasks have one network. 0: no divergence, residuals are free."""
     prior_sd: PositiveFloat = 0.01
     """σ_p, in units of weights: He-normal weights of 256 inputs have 0.09. 0.01 as proposed. The source's
     other value, 1, is a trap: it pulls every σ towards 1, until noise costs β/2 of loss per weight, 4.4 of
