@@ -136,6 +136,8 @@ _SIGNALS: Final[Mapping[str, Signal]] = {
     "loss": Signal("training loss"),
     "update_share": Signal("update share", "of the rows that were learned from", share),
     "clipped_targets": Signal("clipped", "share of the targets beyond the lowest or highest atom", share),
+    "kl": Signal("KL", "of the task's residuals from their prior, in nats"),
+    "kept_share": Signal("kept share", "of the task's residuals, in evaluations", share),
 }
 """Names as in engine/layout.py and problems/windows/inspection.py, in the order of the table."""
 

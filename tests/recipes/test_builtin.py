@@ -52,6 +52,8 @@ SHARED: dict[str, tuple[str, str, int, list[tuple[str, dict[str, Any]]]]] = {
     "brc": ("embedding", "per_task", 256, [("equal", {})]),
     "brc_tuned": ("embedding", "per_task", 256, [("equal", {})]),
     "brc_published": ("embedding", "mixed", 2000, [("equal", {})]),
+    "varshare": ("none", "per_task", 256, [("equal", {})]),
+    "varshare_pruned": ("none", "per_task", 256, [("equal", {})]),
     "published/shared_aware": ("embedding", "mixed", 2000, [("equal", {})]),
     "published/shared_blind": ("none", "mixed", 2000, [("equal", {})]),
     "published/pcgrad_aware": ("embedding", "per_task", 64, [("pcgrad", {"reduction": "mean"})]),

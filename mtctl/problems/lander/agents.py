@@ -347,6 +347,9 @@ class DQNAgent(Part):
         for name in ("layer_norm", "dueling"):
             if getattr(self, name):
                 yield Misfit((name,), f"`{name}` needs `architecture: {{kind: mlp}}`, not `{kind}`")
+        if self.weight_decay and self.architecture.own_decay:
+            text = f"`{kind}` needs `weight_decay: 0`: {self.architecture.own_decay}"
+            yield Misfit(("weight_decay",), text)
         yield from self.architecture.misfits_with(self.hidden, told=self.task_encoding != "none")
 
     def _independent_misfits(self) -> Iterator[Misfit]:

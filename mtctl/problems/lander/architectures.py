@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from mtctl.part import Misfit, Part
+from mtctl.part import Misfit, NonNegativeFloat, Part, PositiveFloat, PositiveInt
 
 
 class Numbers(NamedTuple):
@@ -25,6 +25,9 @@ class Numbers(NamedTuple):
 
 class Architecture(Part):
     """A kind of Q-network. Its hidden layers are as wide as `agent.hidden` says."""
+
+    own_decay: ClassVar[str] = ""
+    """What draws its weights in by itself, where `agent.weight_decay` would do harm."""
 
     def numbers(self, sizes: Sequence[int], codes: int) -> Numbers:
         """Return how many numbers it has.
@@ -153,4 +156,71 @@ class Residual(Architecture):
         return Numbers(layers + norms * 2 * width)
 
 
-AnyArchitecture = Annotated[MLP | MultiHead | SoftModular | Residual, Field(discriminator="kind")]
+class VarShare(Architecture):
+    """Every task adds a residual of its own to every weight, with a variance that noise is drawn by.
+
+        W_m = θ + φ_m,   q(φ_m) = N(μ_m, σ_m²),   σ_m = softplus(ρ_m),   prior N(0, σ_p²)
+        loss = Σ_m w_m·L_m + β·Σ_m KL_m
+        KL_m = ½ Σ [ln(σ_p²/σ²) + (σ² + μ²)/σ_p² − 1]                    over the weights of task m, in nats
+
+    Biases are shared. θ and they get what the balancer makes of the tasks' gradients; μ_m and ρ_m belong to
+    task m, and the KL divergence acts on them unbalanced. A residual that a task does not need costs least as
+    the prior: no mean, and noise of σ_p. With `task_encoding: none` the residuals alone tell the tasks apart.
+
+    Learning draws noise on what the weights make of their inputs, by local reparameterisation (Kingma et
+    al., 2015, arXiv 1506.02557): N(x·(θ + μ_m), x²·σ_m²), each row with its own task's weights. Acting,
+    targets and evaluations take the mean θ + μ_m. With `rank`, μ_m = A_m·B_m, and σ_m is one number per
+    output of a layer, so that a residual has rank·(in + out) + out numbers instead of 2·in·out; A_m starts
+    He-normal, B_m at 0 (Hu et al., 2022, arXiv 2106.09685).
+
+    The unit of β is loss per nat. L_m is the mean over task m's rows, and KL_m is whole in every update, a
+    sum over weights that is divided neither by rows nor by updates: batch size, update interval and length of
+    the run leave β alone, as they leave L_m. Were losses in nats, the posterior would stand on 1/β rows of
+    each task. The one division: with mixed replay, whose loss is the mean over all rows, 1/T of each task's,
+    KL is divided by T as well.
+
+    Source: VarShare, a proposal of 2025 with public code for PPO; weight posteriors by Blundell et al., 2015
+    (arXiv 1505.05424). Here it is a Q-network for discrete actions.
+    """
+
+    kind: Literal["varshare"]
+    own_decay: ClassVar[str] = "the KL divergence draws residuals to 0; decay would draw ρ to 0, σ to 0.69"
+    beta: NonNegativeFloat = 2.5e-4
+    """β: how much a nat costs, in units of loss; 2.5e-4 as in the source, for losses near 1. With rewards
+    times c, squared errors are c² as large, and want a β as much smaller. Where β is too large, `kl` falls
+    towards 0, and the tasks have one network. 0: no divergence, residuals are free."""
+    prior_sd: PositiveFloat = 0.01
+    """σ_p, in units of weights: He-normal weights of 256 inputs have 0.09. 0.01 as proposed. The source's
+    other value, 1, is a trap: it pulls every σ towards 1, until noise costs β/2 of loss per weight, 4.4 of
+    each task on this study's network, far more than there is to learn. At 0.01 the noise of 256 inputs near 1
+    stays below 0.16, and a task pays for means that are large beside 0.01."""
+    learned_prior: bool = False
+    """Whether σ_p is learned (as ln σ_p, by the divergence alone), from `prior_sd` on. Its gradient is a sum
+    over all residuals and counts in `gradient_clip`."""
+    initial_rho: Annotated[float, Field(ge=-20, le=5)] = -5.0
+    """ρ at the start; −5, σ = 0.0067, as in the source: little noise before there is anything to disturb."""
+    rank: PositiveInt | None = None
+    """Rank of the means, at most a layer's smaller side; null: full."""
+    prune: PositiveFloat | None = None
+    """ε: in evaluations, a residual with |μ| below it counts as 0, and `kept_share` records how many are left
+    of each task. Training is the same. null: all count."""
+
+    def misfits_with(self, hidden: Sequence[int], *, told: bool) -> Iterator[Misfit]:
+        full = max((min(pair) for pair in itertools.pairwise(hidden)), default=hidden[0])
+        if self.rank is not None and self.rank >= full:
+            text = f"residuals between hidden layers have rank {full} at most: give a smaller `rank`, or null"
+            yield Misfit(("architecture", "rank"), text)
+
+    def numbers(self, sizes: Sequence[int], codes: int) -> Numbers:
+        layers = (sizes[0] + codes, *sizes[1:])
+        own = sum(self._residual(*layer) for layer in itertools.pairwise(layers))
+        return Numbers(_linear(layers) + self.learned_prior, own)
+
+    def _residual(self, inputs: int, units: int) -> int:
+        """Return how many numbers describe a task's residual of one layer."""
+        if self.rank is None:
+            return 2 * inputs * units
+        return min(self.rank, inputs, units) * (inputs + units) + units
+
+
+AnyArchitecture = Annotated[MLP | MultiHead | SoftModular | Residual | VarShare, Field(discriminator="kind")]

@@ -272,7 +272,8 @@ class Lander:
     def inspect(self) -> TaskSignals:
         """Return `replay_rows`, each task's transitions in replay, and `update_share`, its share of the rows
         of the updates since the last call; with distributions over returns also `clipped_targets`, the share
-        of its targets since then that lay beyond the support.
+        of its targets since then that lay beyond the support; and what the network that is evaluated says of
+        itself.
         """
         learned, self._rows_learned = self._rows_learned, [0] * len(self.tasks)
         everything = sum(learned)
@@ -282,6 +283,10 @@ class Lander:
             **clipped,
             "replay_rows": dict(zip(self.tasks, map(float, self.replay.rows_by_task()), strict=True)),
             "update_share": dict(zip(self.tasks, shares, strict=True)),
+            **{
+                name: dict(zip(self.tasks, figures.tolist(), strict=True))
+                for name, figures in self.dqn.played.signals().items()
+            },
         }
 
     def notices(self) -> list[str]:
@@ -292,14 +297,15 @@ class Lander:
     ) -> dict[str, TaskEvaluation]:
         """Play greedily (ε = 0) in environments of its own."""
         episodes = FINAL_EPISODES if items is None else items
+        network = self.dqn.played.for_evaluation()
         return {
-            task: evaluate(self.dqn.played, self.tasks.index(task), task, episodes, seeds)
+            task: evaluate(network, self.tasks.index(task), task, episodes, seeds)
             for task in tasks or self.tasks
         }
 
     def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
         """Play in a window, or hand over each frame."""
-        show(self.dqn.played, self.tasks.index(task), task, episodes, frame)
+        show(self.dqn.played.for_evaluation(), self.tasks.index(task), task, episodes, frame)
 
     def policy_state(self) -> dict[str, Any]:
         return self.dqn.played.state_dict()

@@ -38,6 +38,8 @@ PARAMETERS = {
     "gradnorm_blind": (35_716, 35_716, 3),
     "gradnorm_pcgrad_blind": (35_716, 35_716, 3),
     **dict.fromkeys(("brc", "brc_tuned", "brc_published"), (296_884, 296_788, 0)),
+    "varshare": (247_684, 35_716, 0),
+    "varshare_pruned": (247_684, 35_716, 0),
 }
 STUDYS_WIND = "brc_published"
 PUBLISHED = [name for name in builtin.names() if name.startswith("published/")]

@@ -115,6 +115,14 @@ class FlatNetwork(ABC):
         """Add the gradient of `penalty` to the leaves' `.grad`."""
         assert self.penalty is None
 
+    def for_evaluation(self) -> FlatNetwork:
+        """Return the network that evaluations play, as its numbers are now."""
+        return self
+
+    def signals(self) -> dict[str, Tensor]:
+        """Return [T] figures of the network's own to record of each task, by name."""
+        return {}
+
     @property
     def count(self) -> int:
         """Trainable numbers, embeddings included."""

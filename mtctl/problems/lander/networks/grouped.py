@@ -68,8 +68,8 @@ class GroupedNetwork(FlatNetwork):
         sizes = [sum(map(math.prod, shapes.values())) for shapes in (shared, own)]
         learned = agent.task_encoding == "embedding"
         super().__init__(codes, *sizes, learned_codes=learned, values=values)
-        self._shared = _views(self.parameters, shared)
-        self._own = _views(self.own, own)
+        self._shared = views(self.parameters, shared)
+        self._own = views(self.own, own)
         self._last_shared = _place(shared, last_shared)
         for name, tensor in (self._shared | self._own).items():
             self._draw(name, tensor, generator)
@@ -103,8 +103,8 @@ class GroupedNetwork(FlatNetwork):
 
     @torch.no_grad()
     def forward(self, observations: Tensor, counts: tuple[int, ...]) -> Tensor:
-        rows = _grouped(observations, counts)
-        return _listed(self.answer(rows, self.codes, self._shared | self._own, learning=False), counts)
+        rows = grouped(observations, counts)
+        return listed(self.answer(rows, self.codes, self._shared | self._own, learning=False), counts)
 
     def learn(self, observations: Tensor, counts: tuple[int, ...]) -> Tensor:
         # Autograd works neither in inference mode nor with its tensors.
@@ -115,10 +115,10 @@ class GroupedNetwork(FlatNetwork):
             }
             own = {name: tensor.detach().requires_grad_() for name, tensor in self._own.items()}
             codes = self.codes.detach().requires_grad_(self.learned_codes)
-            rows = _grouped(observations.clone(), counts)
+            rows = grouped(observations.clone(), counts)
             outputs = self.answer(rows, codes, shared | own, learning=True)
         self._pass = _Pass(outputs, shared, own, codes)
-        return _listed(outputs.detach(), counts)
+        return listed(outputs.detach(), counts)
 
     def backward(self, observations: Tensor, delta: Tensor, counts: tuple[int, ...]) -> Slopes:
         if self._pass is None:
@@ -127,7 +127,7 @@ class GroupedNetwork(FlatNetwork):
         self._pass = None
         leaves = [*shared.values(), *own.values(), *([codes] if self.learned_codes else [])]
         with torch.inference_mode(mode=False):
-            slopes = _grouped(delta.clone(), counts)
+            slopes = grouped(delta.clone(), counts)
             found = torch.autograd.grad(outputs, leaves, slopes, materialize_grads=True)
             parts = [gradient.flatten(1) for gradient in found]
             torch.cat(parts[: len(shared)], dim=1, out=self._jacobian)
@@ -162,7 +162,7 @@ def told(rows: Tensor, codes: Tensor) -> Tensor:
     return torch.cat([rows, codes.unsqueeze(1).expand(-1, rows.shape[1], -1)], dim=2)
 
 
-def _views(flat: Tensor, shapes: Shapes) -> dict[str, Tensor]:
+def views(flat: Tensor, shapes: Shapes) -> dict[str, Tensor]:
     """Return the tensors [R, …] that lie one after another in rows [R, size]."""
     parts: tuple[Tensor, ...] = flat.split([math.prod(shape) for shape in shapes.values()], dim=1)
     return {name: part.unflatten(1, shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
@@ -174,7 +174,7 @@ def _place(shapes: Shapes, wanted: str) -> slice:
     return slice(start, start + math.prod(shapes[wanted]))
 
 
-def _grouped(rows: Tensor, counts: tuple[int, ...]) -> Tensor:
+def grouped(rows: Tensor, counts: tuple[int, ...]) -> Tensor:
     """Return rows [N, …] as [T, n, …], n those of the task that has most; zeros where one has fewer."""
     most = max(counts)
     if min(counts) == most:
@@ -184,8 +184,8 @@ def _grouped(rows: Tensor, counts: tuple[int, ...]) -> Tensor:
     return padded
 
 
-def _listed(grouped: Tensor, counts: tuple[int, ...]) -> Tensor:
-    """Return [T, n, …] as rows [N, …]: what `_grouped` added is left out."""
+def listed(grouped: Tensor, counts: tuple[int, ...]) -> Tensor:
+    """Return [T, n, …] as rows [N, …]: what `grouped` added is left out."""
     if min(counts) == max(counts):
         return grouped.flatten(0, 1)
     return torch.cat([rows[:count] for rows, count in zip(grouped, counts, strict=True)])

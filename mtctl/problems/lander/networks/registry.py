@@ -14,6 +14,7 @@ from mtctl.problems.lander.networks.flat import FlatNetwork
 from mtctl.problems.lander.networks.multi_head import MultiHeadNetwork
 from mtctl.problems.lander.networks.residual import ResidualNetwork
 from mtctl.problems.lander.networks.soft_modular import SoftModularNetwork
+from mtctl.problems.lander.networks.varshare import VarShareNetwork
 from mtctl.problems.lander.tasks import ACTIONS, OBSERVATIONS
 from mtctl.problems.lander.values import Values
 
@@ -21,6 +22,7 @@ NETWORKS: Final[Mapping[str, Callable[[DQNAgent, Any, int, Values, torch.Generat
     "multi_head": MultiHeadNetwork,
     "soft_modular": SoftModularNetwork,
     "residual": ResidualNetwork,
+    "varshare": VarShareNetwork,
 }
 """By `kind`, all but the closed form. Each gets the agent, its architecture, the number of tasks, what
 outputs mean, and the generator of initial values."""
