@@ -36,8 +36,17 @@ RECIPES: Final = {
     "multihead_blind": THREE,
     "multihead_aware": THREE,
     "softmod_aware": THREE,
+    "brc": THREE,
+    "brc_tuned": THREE,
+    "varshare": THREE,
+    "varshare_pruned": THREE,
+    "brc_published": THREE,
     "published/gradnorm_blind": THREE,
 }
+DEFECT: Final = "agent.categorical.projection=published_defect"
+DEFECTS: Final = [
+    Arm(f"{name} with the published defect", name, (DEFECT,)) for name in ("brc", "brc_published")
+]
 CEILINGS: Final = [
     Arm(
         f"{task} alone, 5,000 episodes",
@@ -51,7 +60,7 @@ CEILINGS: Final = [
 def arms() -> list[tuple[Arm, str]]:
     """Return what is trained, and from which seeds."""
     recipes = [(Arm(name, name), seeds) for name, seeds in RECIPES.items()]
-    return [*recipes, *((arm, ONE) for arm in CEILINGS)]
+    return [*recipes, *((arm, THREE) for arm in DEFECTS), *((arm, ONE) for arm in CEILINGS)]
 
 
 def main(arguments: list[str] | None = None) -> None:
