@@ -30,6 +30,7 @@ def test_a_family_knows_the_loader_s_own_key_and_all_of_the_recipe_s(kind: str) 
         ("lander", ["name", "problem", "balancer", "agent"]),
         ("windows", ["name", "problem", "balancer", "model"]),
         ("python", ["name", "problem", "balancer"]),
+        ("hybrid", ["name", "problem", "balancer"]),
     ],
 )
 def test_only_a_file_that_extends_nothing_needs_all_keys(kind: str, required: list[str]) -> None:
@@ -40,10 +41,11 @@ def test_only_a_file_that_extends_nothing_needs_all_keys(kind: str, required: li
 
 
 def test_families_are_told_apart_by_what_they_alone_have() -> None:
-    lander, windows, python = (set(family["properties"]) for family in FAMILIES.values())
+    lander, windows, python, hybrid = (set(family["properties"]) for family in FAMILIES.values())
     assert lander - windows == {"agent"}
     assert windows - lander == {"model", "training"}
     assert windows - python == {"model"}
+    assert hybrid == lander
     assert python < windows  # so that `problem.kind` must say which it is
 
 

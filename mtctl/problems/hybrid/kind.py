@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mtctl.problems.hybrid.score import FIGURES, SCORE
 from mtctl.problems.kind import Kind
-from mtctl.problems.score import Figures, Score
 
 if TYPE_CHECKING:
     from mtctl.problems.hybrid.problem import Hybrid
@@ -23,9 +23,6 @@ def _build(recipe: HybridRecipe, seed: int) -> Hybrid:
 
     return Hybrid(recipe.problem, recipe.agent, seed)
 
-
-SCORE: Final = Score("return", higher_is_better=True, success=None)
-FIGURES: Final = Figures("return", extra=("kl", "explained variance"))
 
 HYBRID: Final = Kind(
     name="hybrid",
