@@ -19,7 +19,22 @@ _CELLS: Final = 100
 """Width of the comment at the head."""
 
 
-def require_place(
+def require_places(path: Path | None, save: Path | None, *, proof: bool, force: bool) -> None:
+    """Refuse, before anything is trained, to write what could not be written afterwards."""
+    if save is not None:
+        _require_place(save, "--save", (".json",), force=force, what="diagnoses")
+    if path is None:
+        if force and save is None:
+            raise MtctlError("--force lets --write-recipe and --save overwrite a file; it needs one of them")
+        return
+    if not proof:
+        raise MtctlError(
+            "--write-recipe writes the remedy that was measured to help, but --no-verify measures none"
+        )
+    _require_place(path, "--write-recipe", (".yaml", ".yml"), force=force)
+
+
+def _require_place(
     path: Path, flag: str, endings: tuple[str, ...], *, force: bool, what: str = "recipes"
 ) -> None:
     """Refuse a place that a file cannot be written to, before anything is trained.

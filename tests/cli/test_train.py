@@ -6,13 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mtctl import machine
-from mtctl.cli.train import parse_seeds
 from mtctl.engine.directory import RunDirectory
-from mtctl.errors import MtctlError
 from mtctl.recipes.loading import dump, load
 from tests.cli.conftest import Command
 from tests.engine.runs import SHORT, WINDOWS, StopAfter, recipe, run_json, train, tree
@@ -20,34 +16,6 @@ from tests.history.runs_factory import write_run
 
 SMALL = [word for override in SHORT for word in ("-o", override)]
 ONE = [*SMALL, "-o", "problem.episodes_per_task=1"]
-
-
-@pytest.mark.parametrize(
-    ("seed", "seeds", "expected"),
-    [
-        (None, None, [0]),
-        (7, None, [7]),
-        (None, "0..4", [0, 1, 2, 3, 4]),
-        (None, "3..3", [3]),
-        (None, "5", [0, 1, 2, 3, 4]),
-        (None, "0,3,7", [0, 3, 7]),
-        (None, " 2..3 ", [2, 3]),
-    ],
-)
-def test_seeds(seed: int | None, seeds: str | None, expected: list[int]) -> None:
-    assert parse_seeds(seed, seeds) == expected
-
-
-@given(st.text(alphabet="0123456789.,- abc", max_size=8))
-def test_any_list_of_seeds_is_distinct_or_refused(text: str) -> None:
-    try:
-        found = parse_seeds(None, text)
-    except MtctlError as error:
-        assert f"--seeds {text}:" in error.message
-        return
-    assert found
-    assert len(set(found)) == len(found)
-    assert all(isinstance(seed, int) and seed >= 0 for seed in found)
 
 
 def assert_refused(
