@@ -11,6 +11,7 @@ import typer
 
 from mtctl.api.diagnosing import Options, Trainings
 from mtctl.api.targets import Kind, kind_of_all, refuse_flags
+from mtctl.cli import completion
 from mtctl.cli.code import completed
 from mtctl.cli.diagnose_cure import require_places, write_cure
 from mtctl.cli.diagnose_kept import keep, refuse_kept, show_kept, with_recipe
@@ -44,6 +45,7 @@ def diagnose(
             help="A recipe, FILE.py:FUNCTION, a run directory, or loss curves of any tool: files of one "
             f"training, or their folder. [default: {_TARGET}]",
             show_default=False,
+            autocompletion=completion.recipes,
         ),
     ] = None,
     epochs: Annotated[

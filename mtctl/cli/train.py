@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtctl.api.seeds import LARGEST_SEED, parse_seeds
+from mtctl.cli import completion
 from mtctl.cli.code import completed
 from mtctl.engine import layout
 from mtctl.errors import ExitCode, MtctlError
@@ -21,7 +22,11 @@ def train(
     context: typer.Context,
     recipes: Annotated[
         list[str],
-        typer.Argument(metavar="RECIPE", help="Paths, names of built-in recipes, or FILE.py:FUNCTION."),
+        typer.Argument(
+            metavar="RECIPE",
+            help="Paths, names of built-in recipes, or FILE.py:FUNCTION.",
+            autocompletion=completion.recipes,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -29,7 +34,11 @@ def train(
     ] = None,
     balancer: Annotated[
         str | None,
-        typer.Option(metavar="KIND", help="Balance the tasks by this method; the results go to NAME_KIND."),
+        typer.Option(
+            metavar="KIND",
+            help="Balance the tasks by this method; the results go to NAME_KIND.",
+            autocompletion=completion.methods,
+        ),
     ] = None,
     seed: Annotated[
         int | None,
