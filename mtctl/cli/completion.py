@@ -6,12 +6,10 @@ imported.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Final
 
 from mtctl.engine import layout
-from mtctl.recipes import builtin
 
 _ENDINGS: Final = (".yaml", ".yml", ".py")
 """Of files that hold recipes, or functions that build a model."""
@@ -19,6 +17,8 @@ _ENDINGS: Final = (".yaml", ".yml", ".py")
 
 def recipes(incomplete: str) -> list[str]:
     """Return the built-in recipes and the files of recipes and models that begin like this."""
+    from mtctl.recipes import builtin
+
     folder = Path(incomplete[: incomplete.rfind("/") + 1])
     try:
         files = sorted(str(file) for file in folder.iterdir() if file.suffix in _ENDINGS)
@@ -29,6 +29,10 @@ def recipes(incomplete: str) -> list[str]:
 
 def methods(incomplete: str) -> list[str]:
     """Return the balancing methods that begin like this, as the schema of recipes lists them."""
+    import json
+
+    from mtctl.recipes import builtin
+
     schema = json.loads((builtin.folder() / "schema.json").read_text(encoding="utf-8"))
     one, _ = schema["anyOf"][0]["properties"]["balancer"]["anyOf"]  # a method, or a chain of them
     classes = [choice["$ref"].rpartition("/")[2] for choice in one["anyOf"]]

@@ -9,20 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mtctl.api.diagnosing import Options, Trainings
-from mtctl.api.targets import Kind, kind_of_all, refuse_flags
 from mtctl.cli import completion
-from mtctl.cli.code import completed
-from mtctl.cli.diagnose_cure import require_places, write_cure
-from mtctl.cli.diagnose_kept import keep, refuse_kept, show_kept, with_recipe
-from mtctl.cli.diagnose_next import after_reading, after_training, apply_command
-from mtctl.cli.diagnose_print import print_diagnosis, print_explanation, print_outline
-from mtctl.cli.diagnose_progress import progress
 from mtctl.cli.usage import VERBOSE
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.terminal.console import err
 
 if TYPE_CHECKING:
+    from mtctl.api.diagnosing import Options, Trainings
+    from mtctl.api.targets import Kind
     from mtctl.diagnosis.report import Diagnosis
 
 _TARGET: Final = "windows_documented"
@@ -135,6 +129,14 @@ def diagnose(
     Stable-Baselines3), JSON (Keras' history, transformers' trainer_state.json), JSONL, TensorBoard's event
     files (extra `tensorboard`) and exports, and text logs (`epoch 3 loss_a=0.1 val_loss_a: 0.2`).
     """
+    from mtctl.api.diagnosing import Options
+    from mtctl.api.targets import Kind, kind_of_all, refuse_flags
+    from mtctl.cli.code import completed
+    from mtctl.cli.diagnose_cure import require_places, write_cure
+    from mtctl.cli.diagnose_kept import keep, refuse_kept, show_kept, with_recipe
+    from mtctl.cli.diagnose_next import after_reading, after_training, apply_command
+    from mtctl.cli.diagnose_print import print_diagnosis, print_explanation, print_outline
+
     options = Options(
         epochs=epochs,
         episodes=episodes,
@@ -190,12 +192,15 @@ def diagnose(
 
 
 def _read(options: Options, kind: Kind, paths: list[Path], *, quiet: bool) -> Diagnosis:
+    from mtctl.cli.diagnose_progress import progress
+
     with progress(quiet=quiet) as shown:
         shown.say(f"reading {', '.join(map(str, paths))}")
         return options.read(kind, paths)
 
 
 def _train(trainings: Trainings, *, quiet: bool) -> Diagnosis:
+    from mtctl.cli.diagnose_progress import progress
     from mtctl.engine.interrupt import stop_on_signals
 
     try:
