@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mtctl.api.seeds import parse_seeds, require_one, seed_numbers
+from mtctl.api.seeds import parse_seeds, seed_numbers
 from mtctl.api.targets import Kind, columns_of, recipes_of, refuse_for_problem
 from mtctl.errors import MtctlError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mtctl.api.recipes import GivenRecipe, Overrides
     from mtctl.diagnosis.plan import Announce
     from mtctl.diagnosis.report import Diagnosis
+    from mtctl.problems.kind import Kind as ProblemKind
     from mtctl.problems.recipe import Recipe
 
 _SEEDS: Final = (0, 1, 2)
@@ -23,18 +24,11 @@ _SEEDS: Final = (0, 1, 2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What can be asked of a diagnosis; None, or nothing, where it is left out.
+    """What can be asked of a diagnosis, as `mtctl.diagnose` says; None, or nothing, where it is left out.
 
     Args:
-        epochs: to train a supervised recipe for.
-        episodes: to train a recipe that is played for, over all tasks.
-        overrides: values of the recipe to change.
-        task: the only one to examine.
-        seeds: of the trainings: numbers, how many, or as text what `--seeds` takes.
-        jobs: how many trainings run in parallel.
-        verify: whether to prove causes and remedies by training.
-        budget: seconds after which no further experiment is begun.
-        columns: {task: column} of a metrics file, or as text what `--tasks` takes.
+        seeds: may be the text of `--seeds` too.
+        columns: may be the text of `--tasks` too.
     """
 
     epochs: int | None = None
@@ -101,14 +95,19 @@ class Options:
             raise MtctlError(
                 f"--task {self.task}: {whole.name} has no such task", hint=suggestion(self.task, tasks)
             )
-        if self.seeds is None:
-            seeds = list(_SEEDS if tried else _SEEDS[:1])
-        else:
-            seeds = parse_seeds(self.seeds) if isinstance(self.seeds, str) else seed_numbers(self.seeds)
-            if not tried:
-                require_one(self.seeds, seeds, problem.title)
+        seeds = self._seeds(problem)
         verify = tried if self.verify is None else self.verify
         return Trainings(whole, recipe, seeds, verify, self.task, self.jobs or 1, self.budget)
+
+    def _seeds(self, problem: ProblemKind[Any]) -> list[int]:
+        if self.seeds is None:
+            return list(_SEEDS if problem.no_experiments is None else _SEEDS[:1])
+        typed = isinstance(self.seeds, str)
+        seeds = parse_seeds(self.seeds) if isinstance(self.seeds, str) else seed_numbers(self.seeds)
+        if problem.no_experiments is not None and len(seeds) > 1:
+            said, one = ("--seeds ", " is written 3..3") if typed else ("seeds=", ": seeds=[3]")
+            raise MtctlError(f"{said}{self.seeds}: {problem.title} is trained once", hint=f"one seed{one}")
+        return seeds
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,18 +58,3 @@ def seed_numbers(seeds: int | Iterable[int]) -> list[int]:
             f"seeds={seeds!r}: expected distinct seeds of at least 0", hint="seeds=5 means seeds 0 to 4"
         )
     return numbers
-
-
-def require_one(seeds: str | int | Iterable[int], numbers: Sequence[int], title: str) -> None:
-    """Refuse several seeds for what is trained once.
-
-    Args:
-        seeds: as they were given.
-        numbers: that they stand for.
-        title: what is trained once.
-    """
-    if len(numbers) == 1:
-        return
-    if isinstance(seeds, str):
-        raise MtctlError(f"--seeds {seeds}: {title} is trained once", hint="one seed is written 3..3")
-    raise MtctlError(f"seeds={seeds}: {title} is trained once", hint="one seed: seeds=[3]")

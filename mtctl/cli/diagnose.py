@@ -187,7 +187,6 @@ def diagnose(
     finally:  # of minutes of training, whatever becomes of the screen
         if write_recipe is not None:
             write_cure(write_recipe, trainings.whole, diagnosis)
-            err().print(f"wrote {write_recipe}", soft_wrap=True)
     return _gate(diagnosis, fail_on)
 
 

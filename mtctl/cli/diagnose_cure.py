@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.terminal.console import err
 from mtctl.text import command_line, show_text
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _require_place(
 
 
 def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
-    """Write the recipe with its best remedy, and what was measured in the comment at its head.
+    """Write the recipe with its best remedy, and what was measured in the comment at its head; say so.
 
     Args:
         path: the new file.
@@ -90,6 +91,7 @@ def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
     )
     with explained(path.parent, _ELSEWHERE):
         write_output(path, f"{head}\n{dump(cured)}")
+    err().print(f"wrote {path}", soft_wrap=True)
 
 
 def _nothing_to_write(path: Path, diagnosis: Diagnosis) -> MtctlError:

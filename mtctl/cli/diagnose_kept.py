@@ -53,7 +53,6 @@ def show_kept(path: Path, write_recipe: Path | None, show: Callable[..., None], 
     show(diagnosis, explanations(diagnosis), apply_command(diagnosis, write_recipe, path, []))
     if write_recipe is not None and recipe is not None:
         write_cure(write_recipe, recipe, diagnosis)
-        err().print(f"wrote {write_recipe}", soft_wrap=True)
     return diagnosis
 
 

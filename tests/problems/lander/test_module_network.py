@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from mtctl.problems.lander import networks
 from mtctl.problems.lander.agents import DQNAgent
-from mtctl.problems.lander.autograd import ModuleNetwork
 from mtctl.problems.lander.flat import task_codes
 from mtctl.problems.lander.network import QNetwork
 from mtctl.problems.lander.problem import Lander
 from tests.problems.lander.landers import SMALL, fill, independent, lander, learn
+from tests.problems.lander.module_network import ModuleNetwork
 
 AGENTS: dict[str, dict[str, Any]] = {
     "blind": {},
