@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
-    Discriminator,
     Field,
     SerializationInfo,
     SerializerFunctionWrapHandler,
@@ -109,19 +108,6 @@ class Part(BaseModel):
                 if LATER in field.metadata and getattr(self, name) == default:
                     values.pop(name)
         return values
-
-
-def kind_or(default: str) -> Discriminator:
-    """Return what selects a part of a tagged union whose `kind` may be left out.
-
-    Each part of the union has its kind as `Tag`, and the default part's `kind` has this default.
-    """
-
-    def kind(value: object) -> str:
-        found = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
-        return found if isinstance(found, str) else default
-
-    return Discriminator(kind)
 
 
 def all_misfits(value: object) -> Iterator[Misfit]:

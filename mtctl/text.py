@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 #: Where a line begins that is not indented: it came with somebody's text, because messages indent theirs.
 _FOREIGN_LINE = re.compile(r"\n(?=[^ ]|$)")
@@ -35,6 +35,11 @@ def command_line(arguments: Iterable[str]) -> str:
     Control characters, and bytes that are not UTF-8, are written as bash, zsh and POSIX 2024 read them: $'…'.
     """
     return " ".join(map(_quoted, arguments))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _quoted(argument: str) -> str:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Drawing: TypeAlias = "Callable[[Comparison, Mapping[str, Trainings]], Figure | None]"
-FORMATS = ("png", "svg", "pdf")
 _DPI = 150
 _LEGEND_COLUMNS = 3
 _WIDTH = 4.2
@@ -58,7 +57,7 @@ def write_plots(comparison: Comparison, folder: Path, formats: Sequence[str] = (
     Args:
         comparison: what to draw.
         folder: an existing folder.
-        formats: of `FORMATS`.
+        formats: "png", "svg" or "pdf".
 
     Raises:
         MtctlError: matplotlib is missing, or a run's file is corrupt.

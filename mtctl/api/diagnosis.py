@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Final
 
+from mtctl.api.diagnosing import Options
 from mtctl.api.failures import explained
-from mtctl.api.recipes import GivenRecipe, Overrides, completed, override_arguments
+from mtctl.api.recipes import GivenRecipe, Overrides, completed
 from mtctl.api.results import EvaluatedRun, TargetDiagnosis
-from mtctl.api.targets import Kind, kind_of, recipes_of, refuse_flags, refuse_for_problem
-from mtctl.api.training import seed_numbers
-from mtctl.diagnosis.experiments.diagnose import diagnose_recipe
-from mtctl.diagnosis.records.curves import diagnose_metrics
-from mtctl.diagnosis.records.run import diagnose_run
-from mtctl.errors import MtctlError
-from mtctl.problems.kinds import kind_of as problem_of
+from mtctl.api.targets import Kind, kind_of, refuse_flags
+from mtctl.diagnosis.plan import unannounced
 from mtctl.terminal.console import err
-
-_SEEDS: Final = range(3)
-"""The fewest that give an interval worth reading."""
 
 
 def diagnose(
@@ -64,51 +56,31 @@ def diagnose(
     Raises:
         MtctlError: the target is wrong or cannot be trained. It names arguments as options of the verb.
     """
-    given = {
-        "--epochs": epochs is not None,
-        "--episodes": episodes is not None,
-        "-o": bool(overrides),
-        "--task": task is not None,
-        "--seeds": seeds is not None,
-        "--jobs": jobs is not None,
-        "--verify": verify is True,
-        "--no-verify": verify is False,
-        "--budget": budget is not None,
-        "--tasks": columns is not None,
-    }
-    flags = [flag for flag, is_given in given.items() if is_given]
-    say = _say if progress else _silent
+    options = Options(
+        epochs=epochs,
+        episodes=episodes,
+        overrides=overrides,
+        task=task,
+        seeds=seeds,
+        jobs=jobs,
+        verify=verify,
+        budget=budget,
+        columns=columns,
+    )
     with explained():
         if isinstance(target, EvaluatedRun):
             target = target.path
         if isinstance(target, str | PathLike):
             target = str(target)
             kind = kind_of(target)
-            refuse_flags(kind, target, flags)
-            if kind is Kind.RUN:
-                return TargetDiagnosis(diagnose_run(Path(target)))
-            if kind is Kind.METRICS:
-                return TargetDiagnosis(diagnose_metrics([Path(target)], columns))
+            refuse_flags(kind, target, options.flags())
+            if kind is not Kind.RECIPE:
+                return TargetDiagnosis(options.read(kind, [Path(target)]))
         else:
-            refuse_flags(Kind.RECIPE, "the target", flags)
-        units = epochs if episodes is None else episodes
-        full, short = recipes_of(target, override_arguments(overrides), units, completed)
-        refuse_for_problem(full, flags)
-        problem = problem_of(full)
-        tried = problem.no_experiments is None
-        numbers = seed_numbers(seeds) if seeds is not None else [*_SEEDS] if tried else [0]
-        if not tried and len(numbers) > 1:
-            raise MtctlError(f"seeds={seeds}: {problem.title} is trained once", hint="one seed: seeds=[3]")
-        found = diagnose_recipe(
-            short,
-            seeds=numbers,
-            verify=tried if verify is None else verify,
-            task=task,
-            jobs=jobs or 1,
-            seconds=budget,
-            say=say,
-        )
-        return TargetDiagnosis(found, full)
+            refuse_flags(Kind.RECIPE, "the target", options.flags())
+        trainings = options.trainings(target, completed, options.flags())
+        found = trainings.diagnose(_say if progress else _silent, unannounced)
+        return TargetDiagnosis(found, trainings.whole)
 
 
 _silent: Callable[[str], None] = lambda _: None  # noqa: E731 - a default that does nothing

@@ -18,6 +18,7 @@ from mtctl.api.recipes import (
     override_arguments,
 )
 from mtctl.api.results import TrainedRun, TrainedRuns
+from mtctl.api.seeds import seed_numbers
 from mtctl.api.targets import refuse_for_problem
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained as explained_files
@@ -140,20 +141,6 @@ def train(
         )
         runs = TrainedRuns(_runs(specs, results))
         return runs[0] if seeds is None else runs
-
-
-def seed_numbers(seeds: int | Iterable[int]) -> list[int]:
-    """Return seeds: those that are given, or so many counted from 0.
-
-    Raises:
-        MtctlError: there is none, one is negative, or one is given twice.
-    """
-    numbers = list(range(seeds) if isinstance(seeds, int) else seeds)
-    if not numbers or len(set(numbers)) < len(numbers) or min(numbers) < 0:
-        raise MtctlError(
-            f"seeds={seeds!r}: expected distinct seeds of at least 0", hint="seeds=5 means seeds 0 to 4"
-        )
-    return numbers
 
 
 def _lasting(

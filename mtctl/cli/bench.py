@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mtctl.cli import completion
 from mtctl.cli.code import completed
 from mtctl.errors import MtctlError
 
@@ -25,7 +26,9 @@ _MOST_TASKS = 1000
 def bench(
     methods: Annotated[str | None, typer.Option(metavar="KIND,…", help=_METHODS)] = None,
     tasks: Annotated[str | None, typer.Option(metavar="T,…", help=_TASKS)] = None,
-    recipe: Annotated[str | None, typer.Option(metavar="RECIPE", help=_RECIPE)] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="RECIPE", help=_RECIPE, autocompletion=completion.recipes)
+    ] = None,
     blocks: Annotated[int, typer.Option(metavar="N", min=1, help=_BLOCKS)] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtctl.cli import completion
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
 
@@ -46,6 +47,7 @@ Paths = Annotated[
         envvar=layout.RESULTS_VARIABLE,
         help="Run directories, or folders of them, such as results/*.",
         show_default=False,
+        autocompletion=completion.runs,
     ),
 ]
 BaselineOption = Annotated[

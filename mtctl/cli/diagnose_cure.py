@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.terminal.console import err
 from mtctl.text import command_line, show_text
 
 if TYPE_CHECKING:
@@ -19,7 +20,22 @@ _CELLS: Final = 100
 """Width of the comment at the head."""
 
 
-def require_place(
+def require_places(path: Path | None, save: Path | None, *, proof: bool, force: bool) -> None:
+    """Refuse, before anything is trained, to write what could not be written afterwards."""
+    if save is not None:
+        _require_place(save, "--save", (".json",), force=force, what="diagnoses")
+    if path is None:
+        if force and save is None:
+            raise MtctlError("--force lets --write-recipe and --save overwrite a file; it needs one of them")
+        return
+    if not proof:
+        raise MtctlError(
+            "--write-recipe writes the remedy that was measured to help, but --no-verify measures none"
+        )
+    _require_place(path, "--write-recipe", (".yaml", ".yml"), force=force)
+
+
+def _require_place(
     path: Path, flag: str, endings: tuple[str, ...], *, force: bool, what: str = "recipes"
 ) -> None:
     """Refuse a place that a file cannot be written to, before anything is trained.
@@ -52,7 +68,7 @@ def require_place(
 
 
 def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
-    """Write the recipe with its best remedy, and what was measured in the comment at its head.
+    """Write the recipe with its best remedy, and what was measured in the comment at its head; say so.
 
     Args:
         path: the new file.
@@ -75,6 +91,7 @@ def write_cure(path: Path, recipe: Recipe, diagnosis: Diagnosis) -> None:
     )
     with explained(path.parent, _ELSEWHERE):
         write_output(path, f"{head}\n{dump(cured)}")
+    err().print(f"wrote {path}", soft_wrap=True)
 
 
 def _nothing_to_write(path: Path, diagnosis: Diagnosis) -> MtctlError:

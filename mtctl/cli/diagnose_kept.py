@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mtctl.cli.diagnose_cure import require_places, write_cure
+from mtctl.cli.diagnose_next import apply_command, explanations
 from mtctl.errors import MtctlError
 from mtctl.terminal.console import err, json_text
 
@@ -38,6 +41,19 @@ def recipe_of(diagnosis: Diagnosis, path: Path) -> Recipe:
             hint="diagnose the recipe: `mtctl diagnose RECIPE --write-recipe fixed.yaml`",
         )
     return loads(diagnosis.recipe, name=f"{path}, its recipe")
+
+
+def show_kept(path: Path, write_recipe: Path | None, show: Callable[..., None], *, force: bool) -> Diagnosis:
+    """Show a diagnosis that was kept, and write its cure where that is asked for."""
+    from mtctl.diagnosis.stored import read_diagnosis
+
+    diagnosis = read_diagnosis(path)
+    recipe = None if write_recipe is None else recipe_of(diagnosis, path)
+    require_places(write_recipe, None, proof=True, force=force)
+    show(diagnosis, explanations(diagnosis), apply_command(diagnosis, write_recipe, path, []))
+    if write_recipe is not None and recipe is not None:
+        write_cure(write_recipe, recipe, diagnosis)
+    return diagnosis
 
 
 def keep(diagnosis: Diagnosis, place: Path | None, results: Path, *, quiet: bool) -> Path | None:

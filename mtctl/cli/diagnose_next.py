@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from mtctl.api.targets import Kind
 from mtctl.text import command_line
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def after_training(
     diagnosis: Diagnosis, target: str, kept: Path | None, typed: Sequence[str], *, full: bool
 ) -> list[str]:
     """Return the next commands: learn what the first cause is, prove more, see all that was measured."""
-    from mtctl.screens.diagnose_verdict import is_healthy
+    from mtctl.screens.task_verdicts import is_healthy
 
     commands = explanations(diagnosis)
     if "--no-verify" in typed and diagnosis.stuck:
@@ -54,9 +55,18 @@ def after_training(
     return commands
 
 
+def after_reading(kind: Kind, target: str, diagnosis: Diagnosis) -> list[str]:
+    """Return the next commands: learn what the first cause is, train what was only read."""
+    from mtctl.problems.kinds import LOOP
+
+    recipe = command_line(["mtctl", "diagnose", f"{target}/recipe.yaml"])
+    trainable = kind is Kind.RUN and diagnosis.subject.problem != LOOP
+    return [*explanations(diagnosis), *([recipe] if trainable else [])]
+
+
 def explanations(diagnosis: Diagnosis) -> list[str]:
     """Return the command that explains the first cause."""
-    from mtctl.screens.diagnose_verdict import task_verdicts
+    from mtctl.screens.task_verdicts import task_verdicts
 
     causes = [cause for verdict in task_verdicts(diagnosis) for cause in verdict.causes]
     return [f"mtctl diagnose --explain {cause.code}" for cause in causes[:1]]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtctl.cli import completion
 from mtctl.cli.code import say_running_of
 from mtctl.errors import MtctlError
 from mtctl.text import command_line
@@ -26,7 +27,12 @@ class Render(StrEnum):
 
 def evaluate(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run directories, or folders of them.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN", help="Run directories, or folders of them.", autocompletion=completion.runs
+        ),
+    ],
     checkpoint: Annotated[
         str, typer.Option(metavar="NAME", help="last, best, ep0100 …, or a checkpoint file.")
     ] = "last",

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mtctl.cli import completion
 from mtctl.errors import MtctlError
 from mtctl.terminal.console import out, write_json
 
@@ -13,7 +14,11 @@ from mtctl.terminal.console import out, write_json
 def explain(
     method: Annotated[
         str | None,
-        typer.Argument(metavar="METHOD", help="A method, such as gradnorm. [default: a list of all]"),
+        typer.Argument(
+            metavar="METHOD",
+            help="A method, such as gradnorm. [default: a list of all]",
+            autocompletion=completion.methods,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtctl.cli import completion
 from mtctl.cli.code import completed
 from mtctl.cli.errors import show as show_error
 from mtctl.cli.explain import list_methods
@@ -23,13 +24,18 @@ if TYPE_CHECKING:
     from mtctl.problems.recipe import Recipe
 
 _WIDTH, _INDENT = 80, "    "
+_COMPARED = "A path or the name of a built-in recipe."
 _TRAINS = re.compile(r"mtctl train \S+")
 
 app = typer.Typer(help="List, show, write, copy, check and compare recipes.", rich_markup_mode=None)
 
 _RecipeArgument = Annotated[
     str,
-    typer.Argument(metavar="RECIPE", help="A path, the name of a built-in recipe, or FILE.py:FUNCTION."),
+    typer.Argument(
+        metavar="RECIPE",
+        help="A path, the name of a built-in recipe, or FILE.py:FUNCTION.",
+        autocompletion=completion.recipes,
+    ),
 ]
 _Overrides = Annotated[
     list[str] | None,
@@ -200,7 +206,12 @@ def _write(target: Path, text: str) -> None:
 @app.command(cls=Verb)
 def check(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="Recipe files or names of built-in recipes.")
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="Recipe files or names of built-in recipes.",
+            autocompletion=completion.recipes,
+        ),
     ],
     as_json: _Json = False,
 ) -> int:
@@ -238,8 +249,8 @@ def schema() -> None:
 
 @app.command(cls=Verb)
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="A path or the name of a built-in recipe.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="A path or the name of a built-in recipe.")],
+    a: Annotated[str, typer.Argument(metavar="A", help=_COMPARED, autocompletion=completion.recipes)],
+    b: Annotated[str, typer.Argument(metavar="B", help=_COMPARED, autocompletion=completion.recipes)],
     as_json: _Json = False,
 ) -> None:
     """Print the values in which two recipes differ."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtctl.api.seeds import LARGEST_SEED, parse_seeds
+from mtctl.cli import completion
 from mtctl.cli.code import completed
 from mtctl.engine import layout
 from mtctl.errors import ExitCode, MtctlError
@@ -17,17 +17,16 @@ from mtctl.terminal.console import err, write, write_json
 if TYPE_CHECKING:
     from mtctl.problems.recipe import Recipe
 
-_SEED = "[0-9]{1,18}"  # of 64 bits, as generators take them
-_LARGEST_SEED = 10**18 - 1
-_SEEDS = re.compile(rf"(?P<first>{_SEED})\.\.(?P<last>{_SEED})")
-_MOST_SEEDS = 10_000  # a slip, not a plan
-
 
 def train(
     context: typer.Context,
     recipes: Annotated[
         list[str],
-        typer.Argument(metavar="RECIPE", help="Paths, names of built-in recipes, or FILE.py:FUNCTION."),
+        typer.Argument(
+            metavar="RECIPE",
+            help="Paths, names of built-in recipes, or FILE.py:FUNCTION.",
+            autocompletion=completion.recipes,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -35,11 +34,15 @@ def train(
     ] = None,
     balancer: Annotated[
         str | None,
-        typer.Option(metavar="KIND", help="Balance the tasks by this method; the results go to NAME_KIND."),
+        typer.Option(
+            metavar="KIND",
+            help="Balance the tasks by this method; the results go to NAME_KIND.",
+            autocompletion=completion.methods,
+        ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=_LARGEST_SEED, metavar="N", help="Seed of a single run. [default: 0]"),
+        typer.Option(min=0, max=LARGEST_SEED, metavar="N", help="Seed of a single run. [default: 0]"),
     ] = None,
     seeds: Annotated[
         str | None,
@@ -73,7 +76,9 @@ def train(
 
     if resume and force:
         raise MtctlError("--resume and --force exclude each other")
-    numbers = parse_seeds(seed, seeds)
+    if seed is not None and seeds is not None:
+        raise MtctlError("--seed and --seeds exclude each other")
+    numbers = [seed or 0] if seeds is None else parse_seeds(seeds)
     loaded = [load_recipe(reference, overrides or [], balancer) for reference in recipes]
     _refuse_same_names(loaded)
     loaded = [completed(recipe) for recipe in loaded]
@@ -96,38 +101,6 @@ def train(
         return train_many(specs, results_dir, jobs, quiet=quiet, as_json=as_json)
     again = [*(word for word in context.obj if word != "--force"), *([] if resume else ["--resume"])]
     return train_one(specs[0], command_line(again), quiet=quiet, as_json=as_json)
-
-
-def parse_seeds(seed: int | None, seeds: str | None) -> list[int]:
-    """Return the seeds of `--seed 3`, `--seeds 0..4`, `--seeds 0,3,7` or `--seeds 5` (0 to 4)."""
-    if seeds is None:
-        return [0 if seed is None else seed]
-    if seed is not None:
-        raise MtctlError("--seed and --seeds exclude each other")
-    text = seeds.strip()
-    numbers: Sequence[int]
-    if span := _SEEDS.fullmatch(text):
-        first, last = int(span["first"]), int(span["last"])
-        if first > last:
-            raise MtctlError(
-                f"--seeds {seeds}: the first seed is above the last", hint=f"did you mean {last}..{first}?"
-            )
-        numbers = range(first, last + 1)
-    elif re.fullmatch(_SEED, text):
-        numbers = range(int(text))
-    elif re.fullmatch(rf"{_SEED}(,{_SEED})+", text):
-        numbers = [int(part) for part in text.split(",")]
-    else:
-        raise MtctlError(
-            f"--seeds {seeds}: expected a list of seeds", hint="write 0..4, 0,3,7, or 5 for seeds 0 to 4"
-        )
-    if not numbers:
-        raise MtctlError(f"--seeds {seeds}: expected at least one seed", hint="--seeds 5 means seeds 0 to 4")
-    if len(numbers) > _MOST_SEEDS:
-        raise MtctlError(f"--seeds {seeds}: {len(numbers):,} seeds; at most {_MOST_SEEDS:,} at a time")
-    if len(set(numbers)) < len(numbers):
-        raise MtctlError(f"--seeds {seeds}: a seed is listed twice")
-    return list(numbers)
 
 
 def _refuse_same_names(recipes: list[Recipe]) -> None:

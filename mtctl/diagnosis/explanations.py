@@ -15,6 +15,7 @@ from mtctl.diagnosis import thresholds as t
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.thresholds import percent
 from mtctl.errors import MtctlError
+from mtctl.text import listed
 from mtctl.yaml.mistakes import closest
 
 
@@ -53,8 +54,7 @@ def explain(code: str) -> Explanation:
 
 
 def _listed(numbers: tuple[float, ...]) -> str:
-    *others, last = (f"{number:g}" for number in numbers)
-    return f"{', '.join(others)} and {last}"
+    return listed([f"{number:g}" for number in numbers])
 
 
 _LEARNS: Final = f"reaches a skill of {percent(t.LEARNED)}"

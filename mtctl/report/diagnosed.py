@@ -10,6 +10,7 @@ from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.methods import ComparedMethod
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.explanations import EXPLANATIONS
+from mtctl.diagnosis.records.ranking import SEVERITIES, ranked
 from mtctl.diagnosis.records.run import diagnose_recorded
 from mtctl.diagnosis.report import Diagnosis, Finding, Severity
 from mtctl.history.history import HistoryReader
@@ -19,7 +20,7 @@ from mtctl.report.markup import Child, Markup, element
 from mtctl.report.tables import table
 from mtctl.screens.diagnose import CONFIDENCES, evidence_text, headline
 from mtctl.screens.diagnose_tables import STATES, experiment_tables, fixes_table, symptom_table
-from mtctl.screens.diagnose_verdict import SEVERITIES, summary, worst_first
+from mtctl.screens.diagnose_verdict import summary
 from mtctl.screens.tables import Column, StackedTable
 
 _MARKS: Final[Mapping[Severity, str]] = {"error": "✘", "warning": "⚠", "info": "ℹ"}
@@ -57,7 +58,7 @@ def diagnoses(report: Report) -> Iterable[Child]:
     if report.file_diagnoses:
         yield element("h3", "From earlier diagnoses")
     for path, diagnosis in report.file_diagnoses.items():
-        findings = [(finding, "") for finding in worst_first(diagnosis.findings)]
+        findings = [(finding, "") for finding in ranked(diagnosis.findings)]
         tables = [
             *([symptom_table(diagnosis)] if diagnosis.states else []),
             *experiment_tables(diagnosis),

@@ -9,6 +9,7 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
+from mtctl.diagnosis.records.ranking import ranked
 from mtctl.diagnosis.report import Check, Confidence, Diagnosis, Evidence, Finding, Subject, Symptom
 from mtctl.diagnosis.thresholds import FLAT, IMPROVING, percent
 from mtctl.screens.diagnose_tables import (
@@ -21,7 +22,7 @@ from mtctl.screens.diagnose_tables import (
     signals_table,
     symptom_table,
 )
-from mtctl.screens.diagnose_verdict import MARKS, summary, verdict_lines, worst_first
+from mtctl.screens.diagnose_verdict import MARKS, summary, verdict_lines
 from mtctl.screens.figures import duration, measure
 from mtctl.screens.prose import Command, Sentence, heading
 from mtctl.text import show_text
@@ -130,7 +131,7 @@ def _causes(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     if not diagnosis.findings and not checked:
         return
     yield heading("Causes")
-    for finding in worst_first(diagnosis.findings):
+    for finding in ranked(diagnosis.findings):
         yield from _finding(finding)
     yield from _failed_checks(diagnosis)
     if passed := [_check(check) for check in checked if check.outcome == "passed"]:

@@ -34,7 +34,7 @@ def kinds(shape: Shape) -> dict[str, type[Part]]:
 def part(shape: Shape, node: Node) -> type[Part] | None:
     """Return the part that a mapping is read as: the only one, or the one that its `kind` selects.
 
-    Where `kind` may be left out, a part has its own kind as default (see `mtctl.part.kind_or`).
+    Where `kind` is left out, it is the first that has its own kind as default.
     """
     known = parts(shape)
     if len(known) == 1:

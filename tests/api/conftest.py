@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.problems.python.recipes import TINY
 
@@ -18,12 +17,6 @@ def _own_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("own", *(name for name in sys.modules if name.startswith("mtctl_user_"))):
         if name not in known:
             sys.modules.pop(name, None)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    """Small matrices only lose by more."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture

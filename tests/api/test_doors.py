@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import json
 import random
 import signal
 import subprocess
 import sys
 import warnings
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ import pytest
 import torch
 
 import mtctl
-from mtctl.api import diagnosis as diagnosing
+from mtctl.api.diagnosing import Options
 from mtctl.api.results import TargetDiagnosis, TrainedRun, TrainedRuns
+from mtctl.cli.diagnose import diagnose as verb
+from mtctl.diagnosis.experiments import diagnose as diagnosing
 from mtctl.errors import ExitCode
 from mtctl.recipes.loading import load
 from tests.diagnosis.experiments.documented import diagnosis
@@ -210,7 +214,7 @@ def test_a_recipe_is_diagnosed_as_the_verb_does(asked: dict[str, Any]) -> None:
         "windows_documented", task="ptr", jobs=2, budget=60, overrides={"training.lr": 0.1}
     )
     assert asked["recipe"] == load("windows_documented", ["training.epochs=5", "training.lr=0.1"])
-    del asked["recipe"], asked["say"]
+    del asked["recipe"], asked["say"], asked["announce"]
     assert asked == {"seeds": [0, 1, 2], "verify": True, "task": "ptr", "jobs": 2, "seconds": 60}
     assert found.recipe == load("windows_documented", ["training.lr=0.1"])
     assert found.winner is not None
@@ -218,6 +222,14 @@ def test_a_recipe_is_diagnosed_as_the_verb_does(asked: dict[str, Any]) -> None:
     assert repr(found).splitlines()[0] == str(found).splitlines()[0]
     assert str(found).index("Best remedy") < str(found).index("Symptom")
     assert json.dumps(found.document(), allow_nan=False)
+
+
+def test_both_doors_to_a_diagnosis_take_its_options() -> None:
+    options = {each.name for each in fields(Options)}
+    assert options <= set(inspect.signature(mtctl.diagnose).parameters)
+    assert {"tasks" if name == "columns" else name for name in options} <= set(
+        inspect.signature(verb).parameters
+    )
 
 
 def test_the_lander_is_trained_once(asked: dict[str, Any]) -> None:

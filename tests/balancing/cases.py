@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,7 @@ from mtctl.balancing.adaptive_scaling import AdaptiveScaling
 from mtctl.balancing.aligned_mtl import AlignedMTL
 from mtctl.balancing.batch_scale import BatchScale
 from mtctl.balancing.cagrad import CAGrad
+from mtctl.balancing.chain import Chain
 from mtctl.balancing.config import ConFIG
 from mtctl.balancing.contract import Array, Method, Random, Signals, Space, State, observe
 from mtctl.balancing.db_mtl import LongestNorm
@@ -79,6 +81,18 @@ def signals(jacobian: Array, losses: ArrayLike | None = None, active: ArrayLike 
         gramian,
         names(tasks[-1]),
     )
+
+
+def step(losses: object, active: object = True) -> Signals:
+    """Return the signals of a step of which nothing but losses is known."""
+    values = np.asarray(losses, dtype=np.float64)
+    return observe(values, np.broadcast_to(np.asarray(active), values.shape).copy())
+
+
+def any_order(tasks: int, seed: int) -> NDArray[np.intp]:
+    """Return in which order each task meets the others [T, T]."""
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.permutation(tasks) for _ in range(tasks)])
 
 
 def spread_out(tasks: int, width: int, spread: float, seed: int = 0) -> Array:
@@ -252,3 +266,26 @@ def given(
         if importance is None
         else torch.tensor(importance, dtype=torch.float64),
     )
+
+
+def assert_goes_on(chain: Chain) -> None:
+    """A chain whose state is saved and read goes on exactly where it was."""
+    batches = [given(drawn(3, 4, seed), [1.0 + seed, 2.0, 3.0]) for seed in range(8)]
+    generators = generator(0), generator(99)
+    rng, resumed = map(Draws, generators)
+    state = chain.init(names(3))
+    for gradients in batches[:4]:
+        _, state = chain.balance(gradients, state, rng)
+    file = io.BytesIO()
+    torch.save({"state": state, "rng": generators[0].get_state()}, file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    restored = saved["state"]
+    generators[1].set_state(saved["rng"])
+    for gradients in batches[4:]:
+        decision, state = chain.balance(gradients, state, rng)
+        again, restored = chain.balance(gradients, restored, resumed)
+        assert torch.equal(again.shared, decision.shared)
+        assert torch.equal(again.own, decision.own)
+    assert state.keys() == restored.keys()
+    assert all(torch.equal(restored[name], value) for name, value in state.items())

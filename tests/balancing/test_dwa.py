@@ -7,14 +7,9 @@ import pytest
 import torch
 from torchjd import scalarization as oracle
 
-from mtctl.balancing.contract import SignalError, Signals, observe
+from mtctl.balancing.contract import SignalError
 from mtctl.balancing.dwa import DWA
-from tests.balancing.cases import steps
-
-
-def step(losses: object, active: object = True) -> Signals:
-    values = np.asarray(losses, dtype=np.float64)
-    return observe(values, np.broadcast_to(np.asarray(active), values.shape).copy())
+from tests.balancing.cases import step, steps
 
 
 @pytest.mark.parametrize("window", [1, 4])

@@ -13,16 +13,11 @@ from torchjd import scalarization as oracle
 
 from mtctl.balancing import every
 from mtctl.balancing.chain import Chain
-from mtctl.balancing.contract import Array, NonFiniteSignal, SignalError, Signals, observe
+from mtctl.balancing.contract import Array, NonFiniteSignal, SignalError, observe
 from mtctl.balancing.famo import FAMO
 from mtctl.balancing.fixed import Manual
 from tests.balancing import cases
-from tests.balancing.cases import by_task, drawn, names, seeded, steps
-
-
-def step(losses: object, active: object = True) -> Signals:
-    values = np.asarray(losses, dtype=np.float64)
-    return observe(values, np.broadcast_to(np.asarray(active), values.shape).copy())
+from tests.balancing.cases import by_task, drawn, names, seeded, step, steps
 
 
 def weights_of(method: FAMO, courses: list[tuple[list[float], list[float]]]) -> Array:

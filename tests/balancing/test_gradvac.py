@@ -12,12 +12,18 @@ from mtctl.balancing._unit import unit_gradients
 from mtctl.balancing.contract import Array
 from mtctl.balancing.gradvac import GradVac, vaccinate
 from mtctl.balancing.pcgrad import PCGrad
-from tests.balancing.cases import GOLDEN, STRUCTURED, drawn, names, seeded, signals, spread_out, steps, update
-
-
-def any_order(tasks: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return np.stack([rng.permutation(tasks) for _ in range(tasks)])
+from tests.balancing.cases import (
+    GOLDEN,
+    STRUCTURED,
+    any_order,
+    drawn,
+    names,
+    seeded,
+    signals,
+    spread_out,
+    steps,
+    update,
+)
 
 
 def literal(jacobian: Array, targets: Array, beta: float, order: np.ndarray) -> tuple[Array, Array]:

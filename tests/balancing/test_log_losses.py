@@ -10,18 +10,13 @@ from hypothesis import strategies as st
 from torchjd import scalarization as oracle
 
 from mtctl.balancing.batch_scale import BatchScale
-from mtctl.balancing.contract import Method, SignalError, Signals, observe
+from mtctl.balancing.contract import Method, SignalError
 from mtctl.balancing.gls import GLS
 from mtctl.balancing.imtl_l import IMTLL
 from mtctl.balancing.log_loss import LogLoss
-from tests.balancing.cases import steps
+from tests.balancing.cases import step, steps
 
 some_losses = st.lists(st.floats(1e-15, 1e15), min_size=1, max_size=5)
-
-
-def step(losses: object, active: object = True) -> Signals:
-    values = np.asarray(losses, dtype=np.float64)
-    return observe(values, np.broadcast_to(np.asarray(active), values.shape).copy())
 
 
 @given(losses=some_losses)

@@ -13,12 +13,7 @@ from torchjd.aggregation import PCGrad as TorchjdPCGrad
 
 from mtctl.balancing.contract import Array
 from mtctl.balancing.pcgrad import PCGrad, project
-from tests.balancing.cases import GOLDEN, SCALES, STRUCTURED, drawn, seeded, signals
-
-
-def any_order(tasks: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return np.stack([rng.permutation(tasks) for _ in range(tasks)])
+from tests.balancing.cases import GOLDEN, SCALES, STRUCTURED, any_order, drawn, seeded, signals
 
 
 def literal(jacobian: Array, order: np.ndarray) -> Array:

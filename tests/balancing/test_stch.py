@@ -9,14 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchjd import scalarization as oracle
 
-from mtctl.balancing.contract import SignalError, Signals, observe
+from mtctl.balancing.contract import SignalError
 from mtctl.balancing.stch import STCH
-from tests.balancing.cases import by_task, steps
-
-
-def step(losses: object, active: object = True) -> Signals:
-    values = np.asarray(losses, dtype=np.float64)
-    return observe(values, np.broadcast_to(np.asarray(active), values.shape).copy())
+from tests.balancing.cases import by_task, step, steps
 
 
 @given(

@@ -92,7 +92,7 @@ def test_tables_count_first_names_and_alarms() -> None:
 
 
 @pytest.mark.learning
-@pytest.mark.parametrize("name", ["saturated sigmoid", "type at weight 0.003", "as it is"])
+@pytest.mark.parametrize("name", ["saturated sigmoid", "as it is"])
 def test_a_part_of_the_gallery_is_called_rightly(name: str) -> None:
     for one in call(case(name), 0):
         assert one.right, line(one)

@@ -76,14 +76,6 @@ except SystemExit as left:
     ).stdout.splitlines()[-1]
 
 
-def test_shells_complete_verbs() -> None:
-    done = python(
-        "from mtctl.cli.app import main; import sys; sys.argv = ['mtctl']; main()",
-        _MTCTL_COMPLETE="complete_bash", COMP_WORDS="mtctl tr", COMP_CWORD="1",
-    )  # fmt: skip
-    assert done.stdout.split() == ["train"]
-
-
 def test_the_version_has_a_short_option(run: Run) -> None:
     assert run("-V") == run("--version") == (0, f"mtctl {__version__}\n", "")
 

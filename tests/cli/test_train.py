@@ -6,13 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mtctl import machine
-from mtctl.cli.train import parse_seeds
 from mtctl.engine.directory import RunDirectory
-from mtctl.errors import MtctlError
 from mtctl.recipes.loading import dump, load
 from tests.cli.conftest import Command
 from tests.engine.runs import SHORT, WINDOWS, StopAfter, recipe, run_json, train, tree
@@ -20,34 +16,6 @@ from tests.history.runs_factory import write_run
 
 SMALL = [word for override in SHORT for word in ("-o", override)]
 ONE = [*SMALL, "-o", "problem.episodes_per_task=1"]
-
-
-@pytest.mark.parametrize(
-    ("seed", "seeds", "expected"),
-    [
-        (None, None, [0]),
-        (7, None, [7]),
-        (None, "0..4", [0, 1, 2, 3, 4]),
-        (None, "3..3", [3]),
-        (None, "5", [0, 1, 2, 3, 4]),
-        (None, "0,3,7", [0, 3, 7]),
-        (None, " 2..3 ", [2, 3]),
-    ],
-)
-def test_seeds(seed: int | None, seeds: str | None, expected: list[int]) -> None:
-    assert parse_seeds(seed, seeds) == expected
-
-
-@given(st.text(alphabet="0123456789.,- abc", max_size=8))
-def test_any_list_of_seeds_is_distinct_or_refused(text: str) -> None:
-    try:
-        found = parse_seeds(None, text)
-    except MtctlError as error:
-        assert f"--seeds {text}:" in error.message
-        return
-    assert found
-    assert len(set(found)) == len(found)
-    assert all(isinstance(seed, int) and seed >= 0 for seed in found)
 
 
 def assert_refused(
@@ -392,20 +360,26 @@ def test_any_argument_can_be_stored(mtctl: Command) -> None:
     assert (again.code, again.out) == (0, "")
 
 
-@pytest.mark.parametrize("seeds", [["--seed", "0"], ["--seeds", "0..1"]], ids=["here", "side by side"])
-def test_what_a_run_should_know_of_its_beginning_is_said(mtctl: Command, seeds: list[str]) -> None:
+@pytest.mark.parametrize("together", [False, True], ids=["here", "side by side"])
+def test_what_a_run_should_know_of_its_beginning_is_said(mtctl: Command, together: bool) -> None:
     overrides = [*SHORT, "agent.lr_schedule={kind: constant}"]
     small = [word for override in overrides for word in ("-o", override)]
-    assert mtctl("train", "equal_blind", *small, *seeds, "-q").code == 0
-    longer = ["-o", "problem.episodes_per_task=3"]
-    result = mtctl("train", "equal_blind", *small, *longer, *seeds, "--resume", "-q")
-    assert result.code == 0
-    assert "results/equal_blind/seed0 is prolonged from 6 to 9 episodes\n" in result.err
-    result = mtctl("train", "equal_blind", *small, *longer, *seeds, "--resume", "-q")
-    assert "results/equal_blind/seed0 is already complete; there is nothing to resume\n" in result.err
+    longer = [*small, "-o", "problem.episodes_per_task=3"]
+
+    def said(*words: str) -> str:
+        choices = [["--seeds", "0..1"]] if together else [["--seed", "0"], ["--seed", "1"]]
+        results = [mtctl("train", "equal_blind", *words, *seeds, "-q") for seeds in choices]
+        assert [result.code for result in results] == [0] * len(results)
+        return "".join(result.err for result in results)
+
+    for seed, words in (("0", small), ("1", longer)):
+        assert mtctl("train", "equal_blind", *words, "--seed", seed, "-q").code == 0
+    resumed = said(*longer, "--resume")
+    assert "results/equal_blind/seed0 is prolonged from 6 to 9 episodes\n" in resumed
+    assert "results/equal_blind/seed1 is already complete; there is nothing to resume\n" in resumed
     Path("results/equal_blind/seed0/notes.txt").write_text("mine")
-    result = mtctl("train", "equal_blind", *ONE, *seeds, "--force", "-q")
-    assert "results/equal_blind/seed0 kept files that are not a run's: notes.txt\n" in result.err
+    replaced = said(*ONE, "--force")
+    assert "results/equal_blind/seed0 kept files that are not a run's: notes.txt\n" in replaced
     assert Path("results/equal_blind/seed0/notes.txt").read_text() == "mine"
 
 

@@ -1,12 +1,15 @@
-"""A model of one's own, trained, scored and compared by the real `mtctl`; worker processes read its data."""
+"""A model of one's own, trained, scored and compared by its file; worker processes read its data."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Command
 from tests.end_to_end.command import mtctl
 
 DATA = """
@@ -57,12 +60,15 @@ def build(seed, start_method="fork"):
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder with a file of one's own and what it imports; commands run in another."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a folder with a file of one's own and what it imports; commands run in another."""
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "scenes.py").write_text(DATA)
     (tmp_path / "own" / "nets.py").write_text(NETS)
-    return tmp_path
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    for module in ("nets", "scenes"):
+        sys.modules.pop(module, None)
 
 
 def metrics(run: Path) -> list[object]:
@@ -72,31 +78,36 @@ def metrics(run: Path) -> list[object]:
     return [{key: value for key, value in record.items() if "second" not in key} for record in records]
 
 
-def test_from_a_file_to_a_verdict(folder: Path) -> None:
+def train(here: Command, *words: str) -> None:
+    """Train in this process."""
+    result = here("train", "own/nets.py:build", *words, "-q")
+    assert result.code == 0, result
+
+
+def test_from_a_file_to_a_verdict(folder: Path, here: Command) -> None:
     function = "own/nets.py:build"
     trained = mtctl("train", function, "--seeds", "2", "-o", "training.epochs=1", "--json", cwd=folder)
     runs = json.loads(trained.out)["runs"]  # what the file prints is not in it
     assert [run["status"] for run in runs] == ["completed"] * 2
     assert trained.err.count(f"running {function}\n") == 1
-    mtctl("train", function, "--balancer", "famo", "-o", "training.epochs=1", "-q", cwd=folder)
-    assert "skill %" in mtctl("eval", "results/nets/seed1", cwd=folder).out
-    assert "nets_famo" in mtctl("compare", "results", cwd=folder).out
+    train(here, "--balancer", "famo", "-o", "training.epochs=1")
+    assert "skill %" in here("eval", "results/nets/seed1").out
+    assert "nets_famo" in here("compare", "results").out
 
 
-def test_workers_that_start_afresh_train_alike(folder: Path) -> None:
+def test_workers_that_start_afresh_train_alike(folder: Path, here: Command) -> None:
     for method in ("fork", "spawn"):
         words = ["-o", f"problem.arguments.start_method={method}", "-o", "training.epochs=1"]
-        mtctl("train", "own/nets.py:build", *words, "-o", f"name={method}", "-q", cwd=folder)
+        train(here, *words, "-o", f"name={method}")
     forked, spawned = (metrics(folder / "results" / method / "seed0") for method in ("fork", "spawn"))
     assert forked
     assert forked == spawned
 
 
-def test_a_run_goes_on_as_if_it_had_never_stopped(folder: Path) -> None:
-    function = "own/nets.py:build"
-    mtctl("train", function, "-o", "training.epochs=4", "-o", "name=whole", "-q", cwd=folder)
-    for epochs in ("2", "4"):
-        words = ["-o", f"training.epochs={epochs}", "-o", "name=parts", "-q", "--resume"]
-        mtctl("train", function, *words, cwd=folder)
+def test_a_run_goes_on_as_if_it_had_never_stopped(folder: Path, here: Command) -> None:
+    train(here, "-o", "training.epochs=4", "-o", "name=whole")
+    train(here, "-o", "training.epochs=2", "-o", "name=parts")
+    words = ["-o", "training.epochs=4", "-o", "name=parts", "-q", "--resume"]
+    mtctl("train", "own/nets.py:build", *words, cwd=folder)
     whole, parts = (metrics(folder / "results" / name / "seed0") for name in ("whole", "parts"))
     assert whole == parts

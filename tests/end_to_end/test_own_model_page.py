@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import mtctl
+from mtctl.engine.run import execute
+from mtctl.engine.spec import RunSpec
+from tests.cli.conftest import Command
 from tests.end_to_end.command import PATIENCE, ROOT
 
 PAGE = (ROOT / "docs" / "own_model.md").read_text(encoding="utf-8")
@@ -44,18 +51,21 @@ def masked(line: str) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder with the page's files."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a folder with the page's files."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
     for block in blocks():
         if name := _FILE.match(block):
             (tmp_path / name[1]).write_text(block, encoding="utf-8")
-    return tmp_path
+    yield tmp_path
+    for file in tmp_path.glob("*.py"):
+        sys.modules.pop(file.stem, None)
 
 
-def run(folder: Path, *words: str) -> str:
+def run(folder: Path, file: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, file],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -68,12 +78,38 @@ def run(folder: Path, *words: str) -> str:
     return done.stdout
 
 
+class Here:
+    """Executes runs in this process; that launchers make no difference is tested elsewhere."""
+
+    def __init__(self, parallel: int) -> None:
+        assert parallel == 1
+        self._handles: list[SimpleNamespace] = []
+
+    def submit(self, spec: RunSpec) -> SimpleNamespace:
+        handle = SimpleNamespace(spec=spec, state="waiting", started=None, result=None, delay="", stop=None)
+        self._handles.append(handle)
+        return handle
+
+    def poll(self) -> bool:
+        for handle in self._handles:
+            handle.started, handle.result = time.time(), execute(handle.spec)
+            handle.state = handle.result.status
+        return False
+
+    def close(self) -> None:
+        self._handles.clear()
+
+
 def test_the_file_is_short(folder: Path) -> None:
     assert {file.name for file in folder.iterdir()} == {"houses.py", "loop.py", "variations.py"}
     assert len((folder / "houses.py").read_text(encoding="utf-8").splitlines()) <= 40
 
 
-def test_commands_print_what_the_page_shows(folder: Path) -> None:
+def test_commands_print_what_the_page_shows(
+    folder: Path, here: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("mtctl.cli.train_runs.LocalLauncher", Here)
     commands = screens()
     assert [command.split()[1] for command, _ in commands] == [
         "diagnose",
@@ -86,9 +122,9 @@ def test_commands_print_what_the_page_shows(folder: Path) -> None:
         program, *words = shlex.split(command)
         assert program == "mtctl"
         diagnosis = words[0] == "diagnose"
-        printed = [
-            masked(line) for line in run(folder, "-m", "mtctl", *words, *(_QUICK * diagnosis)).splitlines()
-        ]
+        result = here(*words, *(_QUICK * diagnosis))
+        assert result.code == 0, result
+        printed = [masked(line) for line in f"{result.out}\n{result.err}".splitlines()]
         cures = next((place for place, line in enumerate(shown) if line.startswith("✔ Best")), None)
         looked_at = shown[2:cures] if diagnosis else shown
         expected = [masked(line) for line in looked_at if line][:_LOOKED_AT]
@@ -98,28 +134,25 @@ def test_commands_print_what_the_page_shows(folder: Path) -> None:
 
 def test_the_variations_are_trained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    try:
-        for name in re.findall(
-            r"^def (\w+)\(seed\)", (folder / "variations.py").read_text(), flags=re.MULTILINE
-        ):
-            assert list(mtctl.train(f"variations.py:{name}", epochs=1).scores) == ["style", "price"]
-    finally:
-        for module in ("houses", "variations"):
-            sys.modules.pop(module, None)
+    for name in re.findall(r"^def (\w+)\(seed\)", (folder / "variations.py").read_text(), flags=re.MULTILINE):
+        assert list(mtctl.train(f"variations.py:{name}", epochs=1).scores) == ["style", "price"]
     assert len(list((folder / "results").iterdir())) == 3
 
 
-def test_a_loop_of_ones_own_is_watched(folder: Path) -> None:
+def test_a_loop_of_ones_own_is_watched(folder: Path, here: Command) -> None:
     summary = run(folder, "loop.py")
     assert "style" in summary or "price" in summary
-    assert "loop" in run(folder, "-m", "mtctl", "diagnose", "results/loop").splitlines()[0]
+    assert "loop" in here("diagnose", "results/loop").out.splitlines()[0]
 
 
-def test_python_runs_as_it_stands(folder: Path) -> None:
+def test_python_runs_as_it_stands(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
     (example,) = (block for block in blocks() if not _FILE.match(block))
     (folder / "notebook.py").write_text(example, encoding="utf-8")
-    scores, verdicts, *findings = run(folder, "notebook.py").splitlines()
+    runpy.run_path("notebook.py")
+    scores, verdicts, *findings = capsys.readouterr().out.splitlines()
     assert scores.startswith("{'style': ")
     assert verdicts == "{'mended': 'one seed: no verdict', 'houses': 'baseline'}"
     assert [finding.split()[:2] for finding in findings] == [

@@ -13,13 +13,13 @@ from mtctl.engine import checkpoint
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.lock import holder
 from mtctl.recipes.loading import load
+from tests.cli.conftest import Command
 from tests.end_to_end.command import (
     PATIENCE,
     SMALL,
     Result,
     episodes,
     finish,
-    mtctl,
     overrides,
     start,
     wait_until,
@@ -66,7 +66,7 @@ def killed(name: str, number: signal.Signals, cwd: Path, at: int = 4) -> Result:
 
 @pytest.mark.parametrize(("name", "number"), CASES, ids=lambda value: getattr(value, "name", value))
 def test_killed_and_resumed_equals_uninterrupted(
-    uninterrupted: dict[str, Path], tmp_path: Path, name: str, number: signal.Signals
+    uninterrupted: dict[str, Path], here: Command, tmp_path: Path, name: str, number: signal.Signals
 ) -> None:
     result = killed(name, number, tmp_path)
     run = tmp_path / "results" / name / "seed0"
@@ -86,13 +86,13 @@ def test_killed_and_resumed_equals_uninterrupted(
         assert f"stopped after episode {done}; continue with: " in result.err
         said = shlex.split(result.err.split("continue with: ")[1].strip())
         assert said[0] == "mtctl"
-        mtctl(*said[1:], "--quiet", cwd=tmp_path)
+        assert here(*said[1:], "--quiet").code == 0
     assert_same_training(run, uninterrupted[name])
     assert run_json(run)["seconds"]["training"] > 0
 
 
 def test_runs_side_by_side_are_stopped_and_resumed_together(
-    uninterrupted: dict[str, Path], tmp_path: Path
+    uninterrupted: dict[str, Path], here: Command, tmp_path: Path
 ) -> None:
     command = ["train", "gradnorm_blind", "shared_blind", *overrides(), "--jobs", "2"]
     process = start(*command, cwd=tmp_path)
@@ -106,7 +106,7 @@ def test_runs_side_by_side_are_stopped_and_resumed_together(
     statuses = {run_json(run)["status"] for run in runs}
     assert "interrupted" in statuses
     assert statuses <= {"interrupted", "completed"}  # one of them may just have come to its end
-    mtctl(*command, "--resume", cwd=tmp_path)
+    assert here(*command, "--resume").code == 0
     for run in runs:
         assert_same_training(run, uninterrupted[run.parent.name])
 

@@ -22,14 +22,6 @@ from tests.engine.runs import (
 from tests.recipes.samples import lander
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a completed run; nobody may change it."""
-    directory = tmp_path_factory.mktemp("finished") / "run"
-    assert train(directory) == "completed"
-    return directory
-
-
 def test_files_of_a_run(finished: Path) -> None:
     assert sorted(tree(finished)) == [
         "checkpoints/best.pt",

@@ -25,14 +25,6 @@ from tests.engine.runs import (
 )
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a completed run; nobody may change it."""
-    directory = tmp_path_factory.mktemp("finished") / "run"
-    assert train(directory) == "completed"
-    return directory
-
-
 def refused(directory: Path, *arguments: Any, **options: Any) -> MtctlError:
     """Return the refusal to train, which must leave every file as it was."""
     before = tree(directory)

@@ -33,18 +33,10 @@ from tests.engine.runs import (
 )
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a completed run; nobody may change it."""
-    directory = tmp_path_factory.mktemp("finished") / "run"
-    assert train(directory, WINDOWS) == "completed"
-    return directory
-
-
 @pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
+def run(windows_run: Path, tmp_path: Path) -> Path:
     """Return a copy that a test may change."""
-    return Path(shutil.copytree(finished, tmp_path / "run"))
+    return Path(shutil.copytree(windows_run, tmp_path / "run"))
 
 
 class Notes(list[Note]):
@@ -118,7 +110,7 @@ def test_nor_where_anything_else_fails(run: Path, monkeypatch: pytest.MonkeyPatc
     assert tree(run) == before
 
 
-def test_force_keeps_what_no_run_writes_and_says_so(finished: Path, run: Path) -> None:
+def test_force_keeps_what_no_run_writes_and_says_so(windows_run: Path, run: Path) -> None:
     theirs = {"notes.txt": b"mine", "figures/plot.png": b"pixels", "checkpoints/my.pt": b"tensors"}
     for name, content in theirs.items():
         (run / name).parent.mkdir(exist_ok=True)
@@ -129,7 +121,7 @@ def test_force_keeps_what_no_run_writes_and_says_so(finished: Path, run: Path) -
     assert train(run, WINDOWS, force=True, say=notes) == "completed"
     found = tree(run)
     assert {name: found.pop(name) for name in theirs} == theirs
-    assert found.keys() == tree(finished).keys()
+    assert found.keys() == tree(windows_run).keys()
     (note,) = notes
     assert note == ("kept", "kept files that are not a run's: figures/, notes.txt, checkpoints/my.pt")
 
@@ -158,7 +150,7 @@ def untrained(run: Any, _stop: object) -> RunResult:
 
 
 def test_a_kill_while_a_run_is_replaced_leaves_one_of_the_two(
-    finished: Path, run: Path, tmp_path: Path
+    windows_run: Path, run: Path, tmp_path: Path
 ) -> None:
     """Whenever it comes: the old run as it was, or a new one that begins with --resume."""
     other = WINDOWS.model_copy(update={"balancer": load("windows_documented").balancer, "name": "other"})
@@ -166,7 +158,7 @@ def test_a_kill_while_a_run_is_replaced_leaves_one_of_the_two(
     ends = set()
     for at in range(1, 30):
         shutil.rmtree(run)
-        shutil.copytree(finished, run)
+        shutil.copytree(windows_run, run)
         with pytest.MonkeyPatch.context() as patch:
             KilledAt(patch, at)
             patch.setattr(run_module._Run, "train", untrained)
@@ -178,7 +170,7 @@ def test_a_kill_while_a_run_is_replaced_leaves_one_of_the_two(
                 break
         if run_json(run)["name"] == WINDOWS.name:
             ends.add("old")
-            assert tree(run).items() >= {k: v for k, v in tree(finished).items() if k != "lock"}.items()
+            assert tree(run).items() >= {k: v for k, v in tree(windows_run).items() if k != "lock"}.items()
             continue
         ends.add("new")
         with pytest.raises(MtctlError, match=r"another recipe|changed recipe"):
@@ -193,19 +185,19 @@ def test_a_kill_while_a_run_is_replaced_leaves_one_of_the_two(
     assert ends == {"old", "new"}
 
 
-def test_two_processes_do_not_make_one_run_twice(finished: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_two_processes_do_not_make_one_run_twice(windows_run: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """A run that another process has finished since the directory was looked at is not overwritten."""
     place = tmp_path / "run"
     acquire = RunDirectory.acquire
 
     def late(self: RunDirectory, **options: Any) -> None:
-        shutil.copytree(finished, place)
+        shutil.copytree(windows_run, place)
         acquire(self, **options)
 
     monkeypatch.setattr(RunDirectory, "acquire", late)
     with pytest.raises(MtctlError, match="already holds a run"):
         train(place, WINDOWS)
-    assert tree(place).items() >= {k: v for k, v in tree(finished).items() if k != "lock"}.items()
+    assert tree(place).items() >= {k: v for k, v in tree(windows_run).items() if k != "lock"}.items()
 
 
 # ----- resuming
@@ -267,7 +259,7 @@ def test_nor_after_a_kill_or_a_failure(interrupted: Path, status: str | None) ->
 
 
 def test_a_run_that_stopped_before_its_first_checkpoint_starts_again_and_says_so(
-    finished: Path, tmp_path: Path
+    windows_run: Path, tmp_path: Path
 ) -> None:
     class Crash:
         def unit_ended(self, record: dict[str, Any]) -> None:
@@ -279,7 +271,7 @@ def test_a_run_that_stopped_before_its_first_checkpoint_starts_again_and_says_so
     notes = Notes()
     assert train(tmp_path / "run", WINDOWS, resume=True, say=notes) == "completed"
     assert notes == [("anew", "stopped before its first checkpoint; it starts again")]
-    assert_same_training(tmp_path / "run", finished)
+    assert_same_training(tmp_path / "run", windows_run)
 
 
 def test_another_recipes_checkpoint_is_refused(interrupted: Path, tmp_path: Path) -> None:
@@ -296,7 +288,7 @@ def test_another_recipes_checkpoint_is_refused(interrupted: Path, tmp_path: Path
 
 
 def test_a_run_that_was_killed_in_its_final_evaluation_gets_it(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    windows_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "run"
     with monkeypatch.context() as patch:
@@ -326,7 +318,7 @@ def test_a_run_that_was_killed_in_its_final_evaluation_gets_it(
     ids=["gone", "empty", "cut", "list", "part", "of before"],
 )
 def test_a_completed_run_gets_the_evaluation_that_it_lacks(
-    finished: Path, run: Path, content: str | None
+    windows_run: Path, run: Path, content: str | None
 ) -> None:
     file = run / "eval.json"
     if content is None:
@@ -338,7 +330,7 @@ def test_a_completed_run_gets_the_evaluation_that_it_lacks(
     notes = Notes()
     assert train(run, WINDOWS, resume=True, say=notes) == "completed"
     assert notes.kinds == ["evaluating"]
-    assert_same_training(run, finished)
+    assert_same_training(run, windows_run)
 
 
 def test_a_longer_evaluation_of_a_completed_run_stays(run: Path) -> None:
@@ -502,11 +494,11 @@ def test_checkpoints_of_the_shorter_run_can_be_evaluated(run: Path) -> None:
 
 
 def test_a_kill_while_a_run_is_prolonged_loses_nothing(
-    finished: Path, longer: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+    windows_run: Path, longer: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for at in range(1, 30):
         shutil.rmtree(run)
-        shutil.copytree(finished, run)
+        shutil.copytree(windows_run, run)
         with pytest.MonkeyPatch.context() as patch:
             KilledAt(patch, at)
             patch.setattr(run_module._Run, "train", untrained)

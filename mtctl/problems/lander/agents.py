@@ -379,6 +379,4 @@ class DQNAgent(Part):
 
 
 Agent = DQNAgent
-"""The tagged union of all agents; `kind` selects, and is `dqn` where it is left out.
-
-Further agents join with `Annotated[Annotated[DQNAgent, Tag("dqn")] | …, kind_or("dqn")]`."""
+"""All agents; `kind` is `dqn` where it is left out."""
