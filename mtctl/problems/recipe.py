@@ -100,7 +100,7 @@ class Recipe(Part):
 
     @property
     def budget_value(self) -> int:
-        """The value of `budget_key`; `units` is a multiple of it."""
+        """The value of `budget_key`; `units` is in proportion to it."""
         value: Any = self
         for key in self.budget_key.split("."):
             value = getattr(value, key)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from mtctl.diagnosis.report import Subject
@@ -10,7 +13,12 @@ from mtctl.recipes import builtin
 from mtctl.recipes.loading import load
 from tests.problems.python.recipes import own
 
-RECIPES = {"lander": load("gradnorm_blind"), "windows": load("windows_raw"), "python": own()}
+RECIPES = {
+    "lander": load("gradnorm_blind"),
+    "windows": load("windows_raw"),
+    "python": own(),
+    "hybrid": load("hybrid_fixed"),
+}
 
 
 def test_every_kind_that_needs_no_file_of_a_user_has_a_built_in_recipe() -> None:
@@ -23,13 +31,17 @@ def test_a_kind_describes_its_problems(name: str) -> None:
     recipe = RECIPES[name]
     kind = kind_of(recipe)
     problem = build(recipe, 0)
-    assert (kind.unit, kind.item, kind.score) == (problem.unit, problem.item, problem.score)
+    assert (kind.unit, kind.item, kind.figures) == (problem.unit, problem.item, problem.figures)
+    known: dict[str, Any] = (
+        {} if kind.score.outcomes else {"success": None, "outcomes": ()}
+    )  # an environment may tell more
+    assert kind.score == replace(problem.score, **known)
     assert kind.played == ("environment_steps" in problem.budget())
     assert str(problem.device) == recipe.device
     assert kind.recipe is type(recipe)
     assert recipe.problem.kind == kind.name == name
-    assert recipe.units % recipe.budget_value == 0
-    assert recipe.lasting(2 * recipe.units).budget_value == 2 * recipe.budget_value
+    assert recipe.lasting(recipe.units) == recipe
+    assert recipe.lasting(2 * recipe.units).units == 2 * recipe.units
 
 
 def test_of_a_metrics_file_nothing_is_known() -> None:

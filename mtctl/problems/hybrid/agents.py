@@ -82,6 +82,11 @@ class PPOAgent(Part):
     has been squashed, while the old probability is of the one before; ratios are off from the start. It is
     there to show what this does."""
 
+    @property
+    def depends_on_budget(self) -> bool:
+        """Whether the rate falls over the whole run: one with more steps is another from the start."""
+        return self.lr_final < 1
+
     def misfits(self) -> Iterator[Misfit]:
         if self.old_log_probability == "published_defect" and self.continuous == "beta":
             text = "`published_defect` squashes a Gaussian: it needs `continuous: squashed_gaussian`"
