@@ -172,3 +172,21 @@ class Restating(Protocol):
             MtctlError: the record does not tell.
         """
         ...
+
+
+@runtime_checkable
+class HalfPrecision(Protocol):
+    """A problem that may compute in float16 with scaled losses.
+
+    Its gradients then raise `mtctl.balancing.gradients.scaled.Overflow` where they leave its range.
+
+    Attributes:
+        remedy: what to try against numbers that are not finite; "" where it does not compute in float16.
+    """
+
+    @property
+    def remedy(self) -> str: ...
+
+    def skip(self) -> bool:
+        """Pass over the step of the last batch, and scale losses less; False where that would not help."""
+        ...

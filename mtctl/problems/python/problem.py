@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from statistics import fmean
@@ -17,15 +17,18 @@ from torch.nn import Parameter
 
 from mtctl.balancing.gradients import AutogradGradients, graph
 from mtctl.balancing.gradients.accumulated import AccumulatedGradients
+from mtctl.balancing.gradients.products import at_least_float32
+from mtctl.balancing.gradients.scaled import Combinable, ScaledGradients
 from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.errors import MtctlError
-from mtctl.problems.contract import SeedList
+from mtctl.problems.contract import Record, SeedList
 from mtctl.problems.python.batches import Rows, few, iterated, moved, shape_of
 from mtctl.problems.python.builder import Builder, call, file_digest, find_builder, training_of
 from mtctl.problems.python.generators import Generators
 from mtctl.problems.python.graphs import Sharing, head_module, leaves, sharing, used_unseen
 from mtctl.problems.python.objective import Objective, Pair, rows_of
 from mtctl.problems.python.optimizers import Optimization
+from mtctl.problems.python.precision import REMEDY, SCALED_LOSSES, Precision
 from mtctl.problems.python.recipe import PythonRecipe
 from mtctl.problems.python.training import Batch, Training
 from mtctl.problems.supervised.answers import Answers
@@ -115,6 +118,10 @@ class OwnModel(Supervised[Rows]):
         _refuse_unknown(builder, self.tasks, known)
         self.device = device
         self.model = self.training.model.to(self.device)
+        self._precision = Precision(settings.precision, self.device)
+        if self._precision.scale is not None:
+            self.figures = SCALED_LOSSES
+            _refuse_half(builder, self.model)
         if not settings.dropout:
             _without_dropout(self.model)
         self._limited: list[Rows] = []
@@ -137,6 +144,8 @@ class OwnModel(Supervised[Rows]):
         self._watch_heads()
         self._inspection = self._new_inspection()
         self._noise: tuple[Any, ...] = ()
+        self._updates_before = 0
+        self._extra: dict[str, float] = {}
         self._cuts = any(getattr(method, "layer", None) == "features" for method in recipe.chain)
 
     # ----- what is known before any update
@@ -271,7 +280,7 @@ class OwnModel(Supervised[Rows]):
     def _remember(self, task: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
             if module.training and inputs and isinstance(inputs[0], Tensor):
-                given = inputs[0].detach()
+                given = at_least_float32(inputs[0].detach())
                 self._features[task] = given.flatten(2).mean(2) if given.dim() > 3 else given
 
         return hook
@@ -354,6 +363,7 @@ class OwnModel(Supervised[Rows]):
 
     def batches(self) -> Iterator[Rows]:
         self._seen = dict.fromkeys(self.tasks, 0)
+        self._updates_before = self._updates
         self._generators.seed(self._seed, self.done)
         self.model.train()
         return self._drawn(self._epoch_batches())
@@ -401,7 +411,7 @@ class OwnModel(Supervised[Rows]):
         """Return the outputs of the user's model, by task; none where it computes its losses itself."""
         if self.training.losses is not None:
             return {}
-        with self._precision():
+        with self._precision.autocast():
             raw = call("`forward`", _forward(self.training), rows.batch)
         if not isinstance(raw, Mapping):
             if len(self.objectives) == 1 and isinstance(raw, Tensor):
@@ -423,14 +433,6 @@ class OwnModel(Supervised[Rows]):
             raise MtctlError(f"the output of `{name}` is {shape_of(output)}, expected a tensor")
         return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
 
-    @contextmanager
-    def _precision(self) -> Iterator[None]:
-        if self._recipe.training.precision == "fp32":
-            yield
-            return
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            yield
-
     def _pair(self, task: str, raw: Mapping[str, Tensor], rows: Rows) -> Pair | None:
         return self.objectives[task].pair(raw[task], rows) if task in raw else None
 
@@ -445,7 +447,7 @@ class OwnModel(Supervised[Rows]):
 
     def _losses_of(self, pairs: Mapping[str, Pair], rows: Rows, tasks: Iterable[str]) -> dict[str, Tensor]:
         if self.training.losses is not None:
-            with self._precision():
+            with self._precision.autocast():
                 losses = call("`losses`", self.training.losses, rows.batch)
             losses = {name: losses[name] for name in tasks if losses.get(name) is not None}
         else:
@@ -466,15 +468,23 @@ class OwnModel(Supervised[Rows]):
 
     def gradients(self) -> TaskGradients:
         self._noise = self._generators.inside
+        scale = self._precision.scale
+        parts = map(self._learned, self.batch.parts)
+        losses = parts if scale is None else map(scale.scaled, parts)
         if self._recipe.training.accumulate == 1:
-            return self._differentiate(self._learned(self.batch))
-        return AccumulatedGradients(
-            self.tasks,
-            map(self._learned, self.batch.parts),
-            shared=self.trunk(),
-            own=[self.head(task) for task in self.tasks],
-            last_shared=self._sharing.last,
-        )
+            found: Combinable = self._differentiate(next(losses))
+        else:
+            found = AccumulatedGradients(
+                self.tasks,
+                losses,
+                shared=self.trunk(),
+                own=[self.head(task) for task in self.tasks],
+                last_shared=self._sharing.last,
+            )
+        if scale is None:
+            return found
+        headed = torch.tensor([bool(self.head(task)) for task in self.tasks])
+        return ScaledGradients(found, scale.value, headed)
 
     def _learned(self, rows: Rows) -> dict[str, Tensor]:
         """Return the losses of a batch that is learned from, with a graph; move the epoch's means on."""
@@ -519,19 +529,51 @@ class OwnModel(Supervised[Rows]):
             mean = self._means[task]
             mean["loss"] += (loss - mean["loss"]) * count / self._seen[task]
 
+    def advance(self) -> Record | None:
+        record = super().advance()
+        # As the means of the tasks, complete once the step has been made or skipped.
+        self._extra = {} if record is None else record["extra"]
+        return record
+
     def update(self) -> None:
         super().update()
-        if self._epoch is None and (unseen := [task for task, count in self._seen.items() if not count]):
+        if self._precision.scale is not None:
+            self._precision.scale.updated()
+        self._optimization.updated(self._means)
+        self._step_ended()
+
+    @property
+    def remedy(self) -> str:
+        return "" if self._precision.scale is None else REMEDY
+
+    def skip(self) -> bool:
+        if self._precision.scale is None or not self._precision.scale.back_off():
+            return False
+        self._step_ended()
+        return True
+
+    def _step_ended(self) -> None:
+        """Do what follows a step that was made, or skipped: close the epoch, if it was its last one."""
+        if self._epoch is not None:
+            return
+        if unseen := [task for task, count in self._seen.items() if not count]:
             raise MtctlError(
                 f"task `{unseen[0]}` had no row with a target in epoch {self.done}",
                 hint="check its targets and its mask, or leave it out: -o problem.tasks=[…]",
             )
-        self._optimization.updated(epoch_ended=self._epoch is None, losses=self._means)
+        if self._precision.scale is not None:
+            self._extra |= self._precision.scale.epoch_ended()
+        if self._updates > self._updates_before:  # a schedule that comes before any update is torch's mistake
+            self._optimization.epoch_ended(self._means)
+
+    def looking(self) -> AbstractContextManager[None]:
+        # Gradients that are not scaled would be lost, small changes rounded away.
+        return self._precision.full()
 
     def sampled_losses(self, rng: torch.Generator) -> dict[str, Tensor]:
         word = int(torch.randint(2**31, (), generator=rng))
         losses: dict[str, Tensor] = {}
-        with self._evaluating(word):
+        with self._evaluating(word), self.looking():
             # A batch may lack some tasks: others have them.
             for batch in islice(self._epoch_batches(), _DRAWN_FOR_A_SAMPLE):
                 missing = [task for task in self.tasks if task not in losses]
@@ -649,12 +691,15 @@ class OwnModel(Supervised[Rows]):
             **self._optimization.state_dict(),
             "done": self.done,
             "updates": self._updates,
+            **({} if self._precision.scale is None else {"loss_scale": self._precision.scale.state_dict()}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["network"])
         self._optimization.load_state_dict(state)
         self.done, self._updates = state["done"], state["updates"]
+        if self._precision.scale is not None:
+            self._precision.scale.load_state_dict(state["loss_scale"])
         self._epoch = None
         self._inspection.restart(self._updates)
 
@@ -697,6 +742,16 @@ def _device(name: str) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _refuse_half(builder: Builder, model: nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if parameter.dtype == torch.float16:
+            raise MtctlError(
+                f"{builder.name}: `{name}` is in float16, which small updates do not change",
+                hint="leave it in float32, without .half(): training.precision=fp16 is autocast, which "
+                "computes in float16 where that is safe",
+            )
 
 
 def _without_dropout(model: nn.Module) -> None:
