@@ -22,10 +22,11 @@ from mtctl.balancing.gradients.scaled import Combinable, ScaledGradients
 from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Record, SeedList
-from mtctl.problems.python.batches import Rows, few, iterated, moved, shape_of
+from mtctl.problems.python.batches import Rows, few, iterated, shape_of
 from mtctl.problems.python.builder import Builder, call, file_digest, find_builder, training_of
 from mtctl.problems.python.generators import Generators
 from mtctl.problems.python.graphs import Sharing, head_module, leaves, sharing, used_unseen
+from mtctl.problems.python.loaders import Loaders
 from mtctl.problems.python.objective import Objective, Pair, rows_of
 from mtctl.problems.python.optimizers import Optimization
 from mtctl.problems.python.precision import REMEDY, SCALED_LOSSES, Precision
@@ -124,7 +125,13 @@ class OwnModel(Supervised[Rows]):
             _refuse_half(builder, self.model)
         if not settings.dropout:
             _without_dropout(self.model)
-        self._limited: list[Rows] = []
+        self._loaders = Loaders(
+            self.training,
+            place=builder.place,
+            name=recipe.known_as,
+            device=device,
+            limit=recipe.problem.limit,
+        )
         self.objectives = {
             name: Objective(name, task, place, len(known), standardised=name in settings.standardise)
             for place, (name, task) in enumerate(self.training.tasks.items())
@@ -155,9 +162,11 @@ class OwnModel(Supervised[Rows]):
         targets: dict[str, list[Tensor]] = {name: [] for name in self.objectives}
         samples: list[Rows] = []
         rows, count = 0, 0
-        length = _length(self.training.train)
+        length = self._loaders.epoch_length
         with self._generators.fresh(self._seed, _SURVEY):
-            for batch in self._epoch_batches():
+            batches = self._epoch_batches()
+            ending = length is not None or self._recipe.problem.limit is not None
+            for batch in batches if ending else self._loaders.ending(batches, "train"):
                 found = {name: objective.target(batch) for name, objective in self.objectives.items()}
                 present = {name: target for name, target in found.items() if target is not None}
                 if len(samples) < _LOOKED_AT or not all(targets[name] for name in present):
@@ -167,12 +176,11 @@ class OwnModel(Supervised[Rows]):
                         targets[name].append(target[: batch.first].detach())
                 rows += rows_of(batch)
                 count += 1
-                if rows >= _SURVEYED and (length is not None or self._recipe.problem.limit):
+                if rows >= _SURVEYED and ending:
                     break
         if not samples:
-            raise _empty(self._recipe, "train")
-        if length is not None and not self._recipe.problem.limit:
-            count = max(1, length)
+            raise self._loaders.empty()
+        count = count if length is None else max(1, length)
         together = {name: torch.cat(parts) for name, parts in targets.items() if parts}
         return _Survey(together, rows, count, tuple(samples))
 
@@ -241,7 +249,9 @@ class OwnModel(Supervised[Rows]):
         """Return a digest of the held-out targets: scores of other data are not comparable."""
         digest = hashlib.sha256()
         with self._generators.fresh(self._seed, _EVALUATION):
-            for batch in self._split("held_out"):
+            self._loaders.require_end()
+        with self._generators.fresh(self._seed, _EVALUATION):
+            for batch in self._loaders.whole("held_out"):
                 for name, objective in self.objectives.items():
                     target = objective.target(batch)
                     data = b"" if target is None else target.detach().cpu().double().numpy().tobytes()
@@ -379,33 +389,17 @@ class OwnModel(Supervised[Rows]):
             drawn = True
             yield parts[0] if len(parts) == 1 else Rows(None, together=tuple(parts))
         if not drawn:
-            raise _empty(self._recipe, "train")
+            raise self._loaders.empty()
 
     def _epoch_batches(self) -> Iterator[Rows]:
-        """Yield the training batches of an epoch: all of one batch where the rows are limited."""
-        limit = self._recipe.problem.limit
-        loader = iterated(_reseeded(self.training.train), "`train`")
-        if limit is None:
-            return (Rows(moved(batch, self.device)) for batch in loader)
-        return self._few_rows(loader, limit)
+        return self._loaders.epoch(self._present, self.tasks)
 
-    def _few_rows(self, loader: Iterator[Batch], limit: int) -> Iterator[Rows]:
-        """Yield the first rows of the first batch, and of the first one of each task that it lacks."""
-        if not self._limited:
-            wanted = set(self.tasks)
-            for batch in loader:
-                rows = Rows(few(moved(batch, self.device), limit))
-                present = {
-                    name
-                    for name in wanted
-                    if name not in self.objectives or self.objectives[name].target(rows) is not None
-                }
-                if present or not self._limited:
-                    self._limited.append(rows)
-                    wanted -= present
-                if not wanted:
-                    break
-        yield from self._limited
+    def _present(self, rows: Rows) -> set[str]:
+        """Return the tasks that a batch has targets of; those that make their losses themselves always."""
+        objectives = self.objectives
+        return {
+            name for name in self.tasks if name not in objectives or objectives[name].target(rows) is not None
+        }
 
     def outputs(self, rows: Rows) -> dict[str, Tensor]:
         """Return the outputs of the user's model, by task; none where it computes its losses itself."""
@@ -609,19 +603,12 @@ class OwnModel(Supervised[Rows]):
             for module, was in training.items():
                 module.training = was
 
-    def _split(self, split: SeedList) -> Iterator[Rows]:
-        held_out = self.training.held_out
-        loader = self.training.validation if split == "monitor" or held_out is None else held_out
-        return (
-            Rows(moved(batch, self.device)) for batch in iterated(_reseeded(loader), f"`{_LOADERS[split]}`")
-        )
-
     @torch.no_grad()
     def answers(self, split: SeedList, items: int | None = None) -> Answers[Rows]:
         parts: list[tuple[Mapping[str, Tensor], Rows]] = []
         left = items
         with self._evaluating(_EVALUATION):
-            for batch in self._split(split):
+            for batch in self._loaders.split(split):
                 count = rows_of(batch)
                 rows = batch if left is None or count <= left else Rows(batch.batch, left)
                 parts.append((self.outputs(rows) or self._losses({}, rows, self.tasks), rows))
@@ -629,7 +616,7 @@ class OwnModel(Supervised[Rows]):
                 if left is not None and left <= 0:
                     break
         if not parts:
-            raise _empty(self._recipe, _LOADERS[split])
+            raise self._loaders.empty(split)
         return Answers(parts, self.row_losses, apart=self.training.losses is None)
 
     @torch.no_grad()
@@ -648,7 +635,7 @@ class OwnModel(Supervised[Rows]):
     def _find_constant_losses(self, split: SeedList) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         with self._evaluating(_EVALUATION):
-            batches = list(self._split(split))
+            batches = list(self._loaders.split(split))
         for task in self.tasks:
             objective = self.objectives.get(task)
             if objective is None or objective.constant is None:
@@ -702,9 +689,6 @@ class OwnModel(Supervised[Rows]):
             self._precision.scale.load_state_dict(state["loss_scale"])
         self._epoch = None
         self._inspection.restart(self._updates)
-
-
-_LOADERS: Final = {"held_out": "held_out", "monitor": "validation"}
 
 
 def complete(recipe: PythonRecipe) -> PythonRecipe:
@@ -775,32 +759,6 @@ def _forward(training: Training) -> Callable[[Batch], Any]:
         return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
 
     return forward
-
-
-def _length(loader: Iterable[Any]) -> int | None:
-    """Return how many batches a loader says that it has; None where it does not, as one of a stream."""
-    try:
-        return len(loader)  # type: ignore[arg-type]
-    except TypeError:
-        return None
-
-
-def _reseeded(loader: Iterable[Any]) -> Iterable[Any]:
-    """Return the loader with its own generators seeded from the global one, the same in every run."""
-    word: int | None = None
-    for owner in (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
-        generator = getattr(owner, "generator", None)
-        if isinstance(generator, torch.Generator):
-            word = int(torch.randint(2**62, ())) if word is None else word
-            generator.manual_seed(word)
-    return loader
-
-
-def _empty(recipe: PythonRecipe, loader: str) -> MtctlError:
-    return MtctlError(
-        f"{recipe.known_as}: `{loader}` yields no batch",
-        hint="check its data set and drop_last; it must yield its batches anew in every epoch",
-    )
 
 
 __all__ = ["OwnModel", "complete", "file_digest"]

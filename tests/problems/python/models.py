@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -117,6 +118,26 @@ def stream() -> Training:
     training = pair()
     loader = DataLoader(Stream(), BATCH)
     return Training(model=Net(), tasks=training.tasks, train=loader, validation=loader)
+
+
+class Endless(IterableDataset[Any]):
+    """Rows without an end, drawn from torch's generator."""
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            x = torch.randn(4)
+            yield x, (x[0] > 0).long() + (x[1] > 0).long(), x.sum().reshape(1)
+
+
+def endless(
+    where: tuple[str, ...] = ("train",), steps: Any = None, short: bool = False, labelled: bool = True
+) -> Training:
+    """Return a training of which some loaders have no end, or tell no length."""
+    training = pair()
+    tasks = {**training.tasks, "b": Task(F.mse_loss, target=None if labelled else (lambda batch: None))}
+    changes: dict[str, Any] = {name: DataLoader(Stream() if short else Endless(), BATCH) for name in where}
+    known: dict[str, Any] = {"held_out": training.validation, "steps_per_epoch": steps}
+    return replace(training, tasks=tasks, **{**known, **changes})
 
 
 def own_losses() -> Training:
