@@ -20,7 +20,7 @@ from mtctl.engine.interrupt import Stopped
 from mtctl.engine.layout import LARGEST
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.problems.contract import HalfPrecision, Problem, Record
+from mtctl.problems.contract import Cause, Explaining, HalfPrecision, Problem, Record, SeedList
 
 _REMEDY: Final = "try a smaller learning rate, `gradient_clip: 10` or a Huber loss"
 
@@ -96,17 +96,25 @@ class Diverged(MtctlError):  # noqa: N818 - named after what happened
         task: whose it is; None for what belongs to no task.
         place: where in the run.
         found: what was found, e.g. "loss nan"; without a task, a sentence.
-        remedy: what to try.
+        cause: why, where that is known: what it found then takes the place of `found`.
     """
 
-    def __init__(self, task: str | None, place: str, found: str, remedy: str = _REMEDY) -> None:
+    def __init__(self, task: str | None, place: str, found: str, cause: Cause | None = None) -> None:
+        known = cause is not None and cause.found is not None
+        found = cause.found if cause is not None and cause.found is not None else found
         super().__init__(
-            f"diverged in {place}: {found if task is None else f'task `{task}` has {found}'}",
-            hint=f"the last good checkpoint is kept; {remedy}",
+            f"{'' if known else 'diverged in '}{place}: "
+            f"{found if task is None else f'task `{task}` has {found}'}",
+            hint=f"the last good checkpoint is kept; {_REMEDY if cause is None else cause.remedy}",
             code=ExitCode.FAILED,
         )
         self.task = task
         self.facts = {"found": found, "place": place} | ({} if task is None else {"task": task})
+
+
+def cause_of(problem: Problem, task: str | None, split: SeedList | None = None) -> Cause | None:
+    """Return why figures are not finite, where the problem knows it."""
+    return problem.cause(task, split) if isinstance(problem, Explaining) else None
 
 
 def fit(
@@ -178,18 +186,14 @@ def _combined(
         bad = [gradients.tasks[task] for task in error.gradients.overflowing()]
         found = f"gradients that are not finite, even with losses scaled by {error.gradients.scale:.0e}"
         task, text = (bad[0], found) if bad else (None, f"the tasks' sum has {found}")
-        raise Diverged(task, place_of(problem, unit), text, _remedy(problem)) from error
+        raise Diverged(task, place_of(problem, unit), text, cause_of(problem, None)) from error
     return decision
-
-
-def _remedy(problem: Problem) -> str:
-    return (isinstance(problem, HalfPrecision) and problem.remedy) or _REMEDY
 
 
 def _refuse_losses(gradients: TaskGradients, problem: Problem, unit: int) -> None:
     for task, loss in zip(gradients.tasks, gradients.losses.tolist(), strict=True):
         if not math.isfinite(loss):
-            raise Diverged(task, place_of(problem, unit), f"loss {loss:g}", _remedy(problem))
+            raise Diverged(task, place_of(problem, unit), f"loss {loss:g}", cause_of(problem, task))
     if gradients.auxiliary is not None and not math.isfinite(gradients.auxiliary):
         found = f"the auxiliary loss is {gradients.auxiliary.item():g}"
         raise Diverged(None, place_of(problem, unit), found)

@@ -87,20 +87,21 @@ class Loaders:
 
     def split(self, split: SeedList) -> Iterator[Rows]:
         """Yield the batches of a split."""
-        loader = iterated(_reseeded(self._of(split)), f"`{self._named(split)}`")
+        loader = iterated(_reseeded(self._of(split)), f"`{self.named(split)}`")
         return (Rows(moved(batch, self._device)) for batch in loader)
 
-    def _named(self, split: SeedList) -> str:
+    def named(self, split: SeedList) -> str:
+        """Return which of the user's loaders yields a split."""
         return "held_out" if split == "held_out" and self._training.held_out is not None else "validation"
 
     def _of(self, split: SeedList) -> Iterable[Any]:
-        loader: Iterable[Any] = getattr(self._training, self._named(split))
+        loader: Iterable[Any] = getattr(self._training, self.named(split))
         return loader
 
     def whole(self, split: SeedList) -> Iterator[Rows]:
         """Yield the batches of a split, and refuse one without an end."""
         batches = self.split(split)
-        return batches if _length(self._of(split)) is not None else self.ending(batches, self._named(split))
+        return batches if _length(self._of(split)) is not None else self.ending(batches, self.named(split))
 
     def require_end(self) -> None:
         """Refuse validation data without an end, where nobody else passes over all of them."""
@@ -137,7 +138,7 @@ class Loaders:
     def empty(self, split: SeedList | None = None) -> MtctlError:
         """Return what is said of a loader that yields nothing: that of a split, or of training."""
         return MtctlError(
-            f"{self._name}: `{'train' if split is None else self._named(split)}` yields no batch",
+            f"{self._name}: `{'train' if split is None else self.named(split)}` yields no batch",
             hint="check its data set and drop_last; it must yield its batches anew in every epoch",
         )
 

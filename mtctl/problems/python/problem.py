@@ -21,7 +21,7 @@ from mtctl.balancing.gradients.products import at_least_float32
 from mtctl.balancing.gradients.scaled import Combinable, ScaledGradients
 from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.errors import MtctlError
-from mtctl.problems.contract import Record, SeedList
+from mtctl.problems.contract import Cause, Record, SeedList
 from mtctl.problems.python.batches import Rows, few, iterated, shape_of
 from mtctl.problems.python.builder import Builder, call, file_digest, find_builder, training_of
 from mtctl.problems.python.generators import Generators
@@ -72,12 +72,12 @@ class _Facts:
     Args:
         survey: of the training data.
         fingerprint: of the held-out targets; "" as long as it is not known.
-        constants: each task's best constant and spread.
+        constants: each task's best constant, spread, and shape of an answer.
     """
 
     survey: _Survey
     fingerprint: str = ""
-    constants: dict[str, tuple[Tensor | None, Tensor | None]] = field(default_factory=dict)
+    constants: dict[str, tuple[Tensor | None, Tensor | None, torch.Size | None]] = field(default_factory=dict)
 
 
 _KNOWN: OrderedDict[str, _Facts] = OrderedDict()
@@ -230,7 +230,7 @@ class OwnModel(Supervised[Rows]):
     def _fit_constants(self, facts: _Facts) -> None:
         if facts.constants:
             for name, objective in self.objectives.items():
-                objective.constant, objective.scale = facts.constants[name]
+                objective.constant, objective.scale, objective.shape = facts.constants[name]
             return
         self.model.eval()
         raw: dict[str, Tensor] = {}
@@ -242,7 +242,8 @@ class OwnModel(Supervised[Rows]):
             if name in raw and name in self._survey.targets:
                 objective.fit(self._survey.targets[name], raw[name])
         facts.constants = {
-            name: (objective.constant, objective.scale) for name, objective in self.objectives.items()
+            name: (objective.constant, objective.scale, objective.shape)
+            for name, objective in self.objectives.items()
         }
 
     def _fingerprint(self) -> str:
@@ -536,9 +537,21 @@ class OwnModel(Supervised[Rows]):
         self._optimization.updated(self._means)
         self._step_ended()
 
-    @property
-    def remedy(self) -> str:
-        return "" if self._precision.scale is None else REMEDY
+    def cause(self, task: str | None, split: SeedList | None) -> Cause | None:
+        if task in self.objectives and (found := self._wrong_class(self.objectives[task], split)):
+            return found
+        return None if self._precision.scale is None else Cause(None, REMEDY)
+
+    def _wrong_class(self, objective: Objective, split: SeedList | None) -> Cause | None:
+        with self._evaluating(_EVALUATION):
+            batches = self.batch.parts if split is None else self._loaders.split(split)
+            for number, rows in enumerate(batches, 1):
+                if wrong := objective.wrong_class(rows):
+                    batch = (
+                        "its batch" if split is None else f"batch {number} of `{self._loaders.named(split)}`"
+                    )
+                    return wrong.cause(batch)
+        return None
 
     def skip(self) -> bool:
         if self._precision.scale is None or not self._precision.scale.back_off():

@@ -72,6 +72,19 @@ def counted_from_one() -> Training:
     return pair(a=rows()[1] + 1)
 
 
+def wrong_class(number: int, where: str = "train", mask: bool = False, quick: bool = False) -> Training:
+    """Return a training of which one row's class is a number that may be none: row 13, in batch 2."""
+    x, classes, numbers = rows()
+    classes[13] = number
+    loader = DataLoader(TensorDataset(x, classes, numbers), BATCH)
+    has_class = Task(F.cross_entropy, mask=lambda batch: batch[1] != number)
+    training = pair(tasks={"a": has_class} if mask else {})
+    if quick:
+        training = own_losses(training)
+    known: dict[str, Any] = {"held_out": training.validation, where: loader}
+    return replace(training, **known)
+
+
 def left_out(number: int) -> Training:
     classes = rows()[1]
     classes[::3] = number
@@ -140,8 +153,8 @@ def endless(
     return replace(training, tasks=tasks, **{**known, **changes})
 
 
-def own_losses() -> Training:
-    training, model = pair(), Net()
+def own_losses(training: Training | None = None) -> Training:
+    training, model = training or pair(), Net()
 
     def losses(batch: Any) -> dict[str, Tensor]:
         outputs = model(batch[0])
