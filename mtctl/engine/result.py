@@ -23,7 +23,9 @@ class Note(NamedTuple):
         text: else, a sentence about the run, without its path.
     """
 
-    kind: Literal["idle", "anew", "evaluating", "prolonged", "kept", "moved", "not_stored", "filmed"]
+    kind: Literal[
+        "idle", "anew", "evaluating", "prolonged", "kept", "moved", "changed", "not_stored", "filmed"
+    ]
     text: str
 
 

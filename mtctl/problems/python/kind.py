@@ -30,12 +30,20 @@ def _complete(recipe: PythonRecipe) -> PythonRecipe:
     return complete(recipe)
 
 
+def _code(recipe: PythonRecipe) -> dict[str, str]:
+    from mtctl.problems.code import versions  # noqa: PLC0415
+    from mtctl.problems.python.builder import files_of  # noqa: PLC0415
+
+    return versions(files_of(recipe.problem.build))
+
+
 PYTHON: Final = Kind(
     name="python",
     title="a model of your own",
     load_recipe=_recipe,
     build=_build,
     complete=_complete,
+    code=_code,
     unit="epoch",
     item="row",
     score=SKILL,

@@ -21,6 +21,7 @@ from mtctl.balancing.gradients.products import at_least_float32
 from mtctl.balancing.gradients.scaled import Combinable, ScaledGradients
 from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.errors import MtctlError
+from mtctl.problems.code import current
 from mtctl.problems.contract import Cause, Record, SeedList
 from mtctl.problems.python.batches import Rows, few, iterated, shape_of
 from mtctl.problems.python.builder import Builder, call, file_digest, find_builder, training_of
@@ -136,7 +137,8 @@ class OwnModel(Supervised[Rows]):
             name: Objective(name, task, place, len(known), standardised=name in settings.standardise)
             for place, (name, task) in enumerate(self.training.tasks.items())
         }
-        self.code = {"file": str(builder.file), "sha256": file_digest(builder) or ""}
+        sha256 = current().get(str(builder.file)) or file_digest(builder) or ""
+        self.code = {"file": str(builder.file), "sha256": sha256}
         facts = _facts_of(self._same_data(), self._look_at_data)
         self._survey = facts.survey
         self._sharing = self._look_at_graphs(known)
