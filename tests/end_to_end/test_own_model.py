@@ -106,12 +106,13 @@ def test_files_that_are_edited_while_a_command_trains(folder: Path) -> None:
     nets, seeds = folder / "own" / "nets.py", ("--seeds", "3", "--jobs", "1", "-o", "training.epochs=1")
     edit = """
 def edited(seed):
-    if seed == 1:  # as somebody does while the second of three runs is under way
+    if seed == 1 and not os.path.exists("edited"):  # while the second of three runs is under way
+        open("edited", "w").close()
         with open(scenes.__file__, "a") as file:
             file.write("# edited")
     return build(seed)
 """
-    nets.write_text(NETS + "import scenes\n" + edit)
+    nets.write_text(NETS + "import os, scenes\n" + edit)
     before = (folder / "own" / "scenes.py").read_text()
     found = mtctl("train", "own/nets.py:edited", *seeds, "-o", "name=runs", cwd=folder, code=1)
     assert "runs/seed2" in found.err and "scenes.py has changed" in found.err

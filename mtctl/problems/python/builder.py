@@ -13,8 +13,8 @@ from mtctl.errors import MtctlError
 from mtctl.problems.python import importing, source
 from mtctl.problems.python.calling import call
 from mtctl.problems.python.checks import require_training, type_of
+from mtctl.problems.python.generators import seeded
 from mtctl.problems.python.importing import import_file, import_module
-from mtctl.problems.python.randomness import seeded
 from mtctl.problems.python.training import Training
 from mtctl.yaml.mistakes import suggestion
 

@@ -19,7 +19,7 @@ from mtctl.errors import MtctlError
 from mtctl.faults import is_of_memory
 from mtctl.problems.code import current, require_pinned
 from mtctl.problems.python.calling import failure
-from mtctl.problems.python.randomness import seeded
+from mtctl.problems.python.generators import seeded
 from mtctl.problems.python.source import digest_of, is_module, read, require_file, shown
 
 _SEED: Final = 0

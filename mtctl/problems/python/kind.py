@@ -25,7 +25,7 @@ def _build(recipe: PythonRecipe, seed: int) -> OwnModel:
 
 
 def _complete(recipe: PythonRecipe) -> PythonRecipe:
-    from mtctl.problems.python.problem import complete  # noqa: PLC0415
+    from mtctl.problems.python.tasks import complete  # noqa: PLC0415
 
     return complete(recipe)
 

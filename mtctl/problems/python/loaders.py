@@ -46,6 +46,11 @@ class Loaders:
             return None
         return self._training.steps_per_epoch or _length(self._training.train)
 
+    @property
+    def ends(self) -> bool:
+        """Whether an epoch is known to end."""
+        return self._limit is not None or self.epoch_length is not None
+
     def epoch(self, present: Callable[[Rows], set[str]], wanted: Iterable[str]) -> Iterator[Rows]:
         """Yield the training batches of an epoch: all of one batch where the rows are limited.
 
