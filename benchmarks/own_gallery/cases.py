@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from benchmarks.gallery_cases import WHOLE_RUN
 from mtctl.diagnosis.codes import Code
-from mtctl.problems.python.problem import complete
 from mtctl.problems.python.recipe import PythonRecipe
+from mtctl.problems.python.tasks import complete
 
 _BUILD: Final = f"{Path(__file__).with_name('builder.py')}:build"
 _EPOCHS: Final = {"two_digits": 5, "tabular": 10, "tokens": 4, "own_loaders": 5}

@@ -34,6 +34,7 @@ from mtctl.following.launched import Launched
 from mtctl.following.progress import Plan, Progress
 from mtctl.history.formats import Evaluation
 from mtctl.history.runs import read_run
+from mtctl.problems.kinds import code_of
 from mtctl.problems.recipe import Recipe
 from mtctl.problems.sizes import doubt, require_memory
 from mtctl.screens.live import Lines
@@ -170,6 +171,7 @@ def _spec(recipe: Recipe, seed: int, results: Path, *, resume: bool, force: bool
         command_line([*words, "--results-dir", str(results)]),
         resume=resume,
         force=force,
+        code=code_of(recipe),
     )
 
 

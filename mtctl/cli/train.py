@@ -90,11 +90,12 @@ def train(
         return _dry_run(loaded, numbers, results_dir, as_json=as_json)
     from mtctl.cli.train_runs import train_many, train_one
     from mtctl.engine.spec import RunSpec
+    from mtctl.problems.kinds import code_of
 
     typed = command_line(context.obj)
     specs = [
-        RunSpec(recipe, number, results_dir / recipe.name / f"seed{number}", typed, resume, force)
-        for recipe in loaded
+        RunSpec(recipe, number, results_dir / recipe.name / f"seed{number}", typed, resume, force, code)
+        for recipe, code in ((recipe, code_of(recipe)) for recipe in loaded)
         for number in numbers
     ]
     if len(specs) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,12 +14,15 @@ from torch import Tensor
 from mtctl.balancing.chain import Chain, Decision
 from mtctl.balancing.contract import NonFiniteSignal, SignalError
 from mtctl.balancing.draws import Draws
+from mtctl.balancing.gradients.scaled import Overflow
 from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.engine.interrupt import Stopped
 from mtctl.engine.layout import LARGEST
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.problems.contract import Problem, Record
+from mtctl.problems.contract import Cause, Explaining, HalfPrecision, Problem, Record, SeedList
+
+_REMEDY: Final = "try a smaller learning rate, `gradient_clip: 10` or a Huber loss"
 
 
 class Observer(Protocol):
@@ -93,17 +96,25 @@ class Diverged(MtctlError):  # noqa: N818 - named after what happened
         task: whose it is; None for what belongs to no task.
         place: where in the run.
         found: what was found, e.g. "loss nan"; without a task, a sentence.
+        cause: why, where that is known: what it found then takes the place of `found`.
     """
 
-    def __init__(self, task: str | None, place: str, found: str) -> None:
+    def __init__(self, task: str | None, place: str, found: str, cause: Cause | None = None) -> None:
+        known = cause is not None and cause.found is not None
+        found = cause.found if cause is not None and cause.found is not None else found
         super().__init__(
-            f"diverged in {place}: {found if task is None else f'task `{task}` has {found}'}",
-            hint="the last good checkpoint is kept; try a smaller learning rate, `gradient_clip: 10` or "
-            "a Huber loss",
+            f"{'' if known else 'diverged in '}{place}: "
+            f"{found if task is None else f'task `{task}` has {found}'}",
+            hint=f"the last good checkpoint is kept; {_REMEDY if cause is None else cause.remedy}",
             code=ExitCode.FAILED,
         )
         self.task = task
         self.facts = {"found": found, "place": place} | ({} if task is None else {"task": task})
+
+
+def cause_of(problem: Problem, task: str | None, split: SeedList | None = None) -> Cause | None:
+    """Return why figures are not finite, where the problem knows it."""
+    return problem.cause(task, split) if isinstance(problem, Explaining) else None
 
 
 def fit(
@@ -124,6 +135,8 @@ def fit(
         stop: asked at the end of each unit.
         leave: asked before each step, whether to end in the midst of a unit.
 
+    A step whose scaled gradients overflow is skipped: neither parameters nor methods move.
+
     Raises:
         Stopped: `leave` says so; nothing has been left half done, and the unit is not complete.
         Diverged: a task's loss or gradient is not finite; nothing of that step has been applied (unless a
@@ -138,16 +151,13 @@ def fit(
         if gradients is not None:
             unit = problem.done + (record is None)
             _refuse_losses(gradients, problem, unit)
-            with _placed(gradients, problem, unit):
-                decision = balancing.balance(gradients)
-            gradients.combine(decision.shared, decision.own)
-            _refuse_gradients(gradients, problem, unit)
-            signals.add(gradients, decision, problem.budget()["updates"])
-            problem.update()
-            with _placed(gradients, problem, unit):
-                balancing.follow(gradients, decision, problem.revisit)
-            for update_ended in after_update:
-                update_ended()
+            decision = _combined(gradients, balancing, signals, problem, unit)
+            if decision is not None:
+                problem.update()
+                with _placed(gradients, problem, unit):
+                    balancing.follow(gradients, decision, problem.revisit)
+                for update_ended in after_update:
+                    update_ended()
         if record is not None:
             _refuse_figures(record, problem)
             record["updates"] = problem.budget()["updates"]
@@ -158,10 +168,32 @@ def fit(
                 return
 
 
+def _combined(
+    gradients: TaskGradients, balancing: Balancing, signals: SignalLog, problem: Problem, unit: int
+) -> Decision | None:
+    """Weigh the tasks and combine their gradients; None where these overflow, and the step is skipped."""
+    before = balancing.state_dict()
+    try:
+        with _placed(gradients, problem, unit):
+            decision = balancing.balance(gradients)
+        gradients.combine(decision.shared, decision.own)
+        _refuse_gradients(gradients, problem, unit)
+        signals.add(gradients, decision, problem.budget()["updates"])
+    except Overflow as error:
+        balancing.load_state_dict(before)
+        if isinstance(problem, HalfPrecision) and problem.skip():
+            return None
+        bad = [gradients.tasks[task] for task in error.gradients.overflowing()]
+        found = f"gradients that are not finite, even with losses scaled by {error.gradients.scale:.0e}"
+        task, text = (bad[0], found) if bad else (None, f"the tasks' sum has {found}")
+        raise Diverged(task, place_of(problem, unit), text, cause_of(problem, None)) from error
+    return decision
+
+
 def _refuse_losses(gradients: TaskGradients, problem: Problem, unit: int) -> None:
     for task, loss in zip(gradients.tasks, gradients.losses.tolist(), strict=True):
         if not math.isfinite(loss):
-            raise Diverged(task, place_of(problem, unit), f"loss {loss:g}")
+            raise Diverged(task, place_of(problem, unit), f"loss {loss:g}", cause_of(problem, task))
     if gradients.auxiliary is not None and not math.isfinite(gradients.auxiliary):
         found = f"the auxiliary loss is {gradients.auxiliary.item():g}"
         raise Diverged(None, place_of(problem, unit), found)

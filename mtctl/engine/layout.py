@@ -43,7 +43,9 @@ metrics.jsonl, in order of time
      "environment_steps": … (if played), "updates": …, "signals": null | {…}}
         (tasks: the figures of those that had a part in the unit. An episode: of the task that was played
              {"return": −123.4, "steps": 93, "outcome": "crashed"}, and in `extra` the `epsilon` of its last
-             step. An epoch: of every task {"loss": mean over the epoch's batches, in original units}.)
+             step. An epoch: of every task {"loss": mean over the epoch's batches, in original units}; in
+             float16, `extra` has the `loss_scale` after the epoch and its `skipped_steps`, whose scaled
+             gradients overflowed.)
     {"kind": "evaluation", "unit": 50, "environment_steps": … (if played), "updates": …,
      "tasks": {task: {"mean": …, "sd": … | null, "success_rate": … | null, "items": 5,
                       "outcomes": {"landed": 3, …} | null, "steps": mean | null, "measures": {name: x, …}}},

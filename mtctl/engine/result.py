@@ -25,7 +25,16 @@ class Note(NamedTuple):
     """
 
     kind: Literal[
-        "idle", "anew", "evaluating", "prolonged", "kept", "moved", "not_stored", "filmed", "noticed"
+        "idle",
+        "anew",
+        "evaluating",
+        "prolonged",
+        "kept",
+        "moved",
+        "changed",
+        "not_stored",
+        "filmed",
+        "noticed",
     ]
     text: str
 

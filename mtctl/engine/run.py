@@ -24,6 +24,7 @@ from mtctl.engine.signals import SignalLog
 from mtctl.engine.spec import RunSpec
 from mtctl.engine.start import Past, check_target, recall
 from mtctl.engine.stored import fill_training
+from mtctl.problems.code import pinned
 from mtctl.problems.contract import Noticing, Record, TaskEvaluation
 from mtctl.problems.kinds import build as build_problem
 from mtctl.recipes.loading import dump, recipe_hash
@@ -54,7 +55,8 @@ def execute(
             unit, or an evaluation, is left in its midst, and the end of the last unit is saved.
         say: told what the user should know of the run.
     """
-    return outcome(lambda tell: _execute(spec, observers, stop, tell), say)
+    with pinned(spec.code):
+        return outcome(lambda tell: _execute(spec, observers, stop, tell), say)
 
 
 def _execute(spec: RunSpec, observers: Sequence[Observer], stop: Callable[[], object], say: Say) -> RunResult:
@@ -132,6 +134,8 @@ class _Run:
             if past.moved:
                 self._place.prepare(dump(self._recipe), self._command)
             return False
+        if past.changed:
+            self._say(Note("changed", past.changed))
         settle(self._place, content["recipe_hash"])
         if prolonged:
             self._say(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mtctl.engine import layout
-from mtctl.engine.fit import Diverged, place_of
+from mtctl.engine.fit import Diverged, cause_of, place_of
 from mtctl.problems.contract import Problem, SeedList, TaskEvaluation
 from mtctl.problems.score import Score
 
@@ -24,12 +24,12 @@ def evaluate(
         Diverged: a task's score or measure is not finite, or beyond all sense.
     """
     found = problem.evaluate(items, seeds, tasks)
-    refuse_non_finite(problem, found)
+    refuse_non_finite(problem, found, seeds)
     return found
 
 
-def refuse_non_finite(problem: Problem, found: Mapping[str, TaskEvaluation]) -> None:
-    """Refuse what an evaluation found if files may not hold it.
+def refuse_non_finite(problem: Problem, found: Mapping[str, TaskEvaluation], seeds: SeedList) -> None:
+    """Refuse what an evaluation of a list found if files may not hold it.
 
     Raises:
         Diverged: a task's score or measure is not finite, or beyond all sense.
@@ -39,7 +39,7 @@ def refuse_non_finite(problem: Problem, found: Mapping[str, TaskEvaluation]) -> 
         bad = next(((name, value) for name, value in figures if not abs(value) < layout.LARGEST), None)
         if bad is not None:
             place = f"the evaluation after {place_of(problem, problem.done)}"
-            raise Diverged(task, place, f"{bad[0]} {bad[1]:g}")
+            raise Diverged(task, place, f"{bad[0]} {bad[1]:g}", cause_of(problem, task, seeds))
 
 
 def definition_hash(definition: Mapping[str, Any]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from mtctl.problems.code import Code
 from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import dump, loads
 
@@ -22,6 +23,7 @@ class RunSpec:
         resume: go on from the last checkpoint; a run that stopped before its first one starts again. A
             completed one gets the evaluation that it lacks, or goes on if the recipe asks for more units.
         force: replace a run that is there; files in its directory that no run writes stay.
+        code: the versions of the user's files that the command began with, which the run refuses others than.
     """
 
     recipe: Recipe
@@ -30,6 +32,7 @@ class RunSpec:
     command: str = ""
     resume: bool = False
     force: bool = False
+    code: Code = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -72,7 +75,7 @@ Spec = RunSpec | EvaluationSpec
 
 def spec_to_json(spec: Spec) -> str:
     """Return a spec as JSON; a recipe is YAML text in it."""
-    values = {field.name: getattr(spec, field.name) for field in fields(spec)}
+    values = {one.name: getattr(spec, one.name) for one in fields(spec)}
     return json.dumps(values, default=lambda value: dump(value) if isinstance(value, Recipe) else str(value))
 
 

@@ -37,6 +37,7 @@ class Past:
         evaluation: the document of its final evaluation, if that is there.
         complete: whether run.json says that it is completed.
         moved: where its data lies now, if that is another place than its recipe says.
+        changed: what has changed about the user's code, if anything has.
     """
 
     content: Mapping[str, Any]
@@ -45,6 +46,7 @@ class Past:
     evaluation: dict[str, Any] | None
     complete: bool
     moved: str | None
+    changed: str | None
 
     @property
     def covered(self) -> int:
@@ -198,6 +200,7 @@ def recall(place: RunDirectory, recipe: Recipe, seed: int, problem: Problem, say
         evaluation=final_evaluation(place.path / layout.EVALUATION, problem, recipe.units),
         complete=complete,
         moved=_moved(load(place.path / layout.RECIPE), recipe),
+        changed=_code_change(told, problem),
     )
 
 
@@ -224,6 +227,19 @@ def refuse_other_data(place: Path, told: Mapping[str, Any], problem: Problem) ->
             f"{place}: its data differs from its training data: sha256 {now[:12]}… now, {then[:12]}… then",
             hint="name the file that it was trained on: -o problem.data.path=…",
         )
+
+
+def _code_change(told: Mapping[str, Any], problem: Problem) -> str | None:
+    """Say that a run goes on with other code of the user's than it began with; None where it does not."""
+    code = told.get("code")
+    then = code.get("sha256") if isinstance(code, Mapping) else None
+    if problem.code is None or not isinstance(then, str) or then == problem.code["sha256"]:
+        return None
+    now = problem.code["sha256"]
+    return (
+        f"goes on with a changed {Path(problem.code['file']).name}: its SHA-256 is {now[:12]}…, and was "
+        f"{then[:12]}… before"
+    )
 
 
 def _digest(definition: object) -> str | None:

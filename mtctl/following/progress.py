@@ -152,7 +152,7 @@ class Progress:
     def _take_unit(self, record: UnitRecord) -> None:
         self.done, self.updates = record.unit, record.updates
         self.steps = record.updates if record.environment_steps is None else record.environment_steps
-        self.extra |= {name: record.extra[name] for name in self.extra.keys() & record.extra.keys()}
+        self.extra |= record.extra
         for name, figures in record.tasks.items():
             if isinstance(value := figures.get(self.figure), float | int):
                 self.tasks[name].add(value)

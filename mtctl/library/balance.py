@@ -129,7 +129,7 @@ def balance(
         retain_graph=retain_graph,
     )
     _refuse_ranks(keeper, measure=measure)
-    shown = Unscaled(gradients, scaled_by or 1.0, tasks)
+    shown = Unscaled(gradients, scaled_by or 1.0)
     step = _Step(keeper, balancer, measure=measure, watched=monitor is not None and monitor.wants_gradients)
     with _full_precision(present.values()):
         if monitor is not None:
@@ -164,7 +164,7 @@ def look(
     scaled_by = balancer.scaling.of(present, scale, len(tasks))
     single = {task: loss.reshape(()) if loss.dim() else loss for task, loss in present.items()}
     gradients = LossGradients(tasks, single, sharing=balancer.sharing, retain_graph=True)
-    shown = Unscaled(gradients, scaled_by or 1.0, tasks)
+    shown = Unscaled(gradients, scaled_by or 1.0)
     given = torch.tensor([weights.get(task, 1.0) for task in tasks], dtype=torch.float64)
     with _full_precision(present.values()):
         reason = _measured(shown, strict=False)

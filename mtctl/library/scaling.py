@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler
 
-from mtctl.balancing.contract import Space
 from mtctl.balancing.errors import BalanceError
+from mtctl.balancing.gradients import scaled
 from mtctl.library.gradients import LossGradients
 
 Scale = float | Tensor | GradScaler
@@ -84,28 +84,17 @@ def number(scale: Scale) -> float:
     return float(value)
 
 
-class Unscaled:
+class Unscaled(scaled.Unscaled):
     """Losses and gradients as they would be without the factor that all losses were multiplied with.
 
-    It shows what `LossGradients` does, whose gradients stay what they are.
-
     Args:
-        gradients: of scaled losses.
+        gradients: of scaled losses, which stay what they are.
         scale: the factor; 1 without.
-        tasks: names of the T tasks.
     """
 
-    def __init__(self, gradients: LossGradients, scale: float, tasks: tuple[str, ...]) -> None:
-        self.tasks = tasks
-        self.losses, self.active = gradients.losses / scale, gradients.active
-        self.importance, self.limits = gradients.importance, gradients.limits
-        self.gradients, self.scale = gradients, scale
-
-    def norms(self, space: Space) -> Tensor:
-        return self.gradients.norms(space) / self.scale
-
-    def gramian(self, space: Space) -> Tensor:
-        return self.gradients.gramian(space) / self.scale**2
+    def __init__(self, gradients: LossGradients, scale: float) -> None:
+        super().__init__(gradients, scale)
+        self.gradients, self.limits = gradients, gradients.limits
 
 
 def spoil(parameters: Iterable[Tensor]) -> None:

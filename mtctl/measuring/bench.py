@@ -10,11 +10,13 @@ from typing import Final
 from mtctl.balancing.chain import Chain
 from mtctl.balancing.contract import Method, SignalError
 from mtctl.balancing.fixed import Equal
+from mtctl.balancing.gradients.scaled import Overflow
 from mtctl.engine.fit import Balancing
 from mtctl.errors import ExitCode, MtctlError
 from mtctl.measuring.memory import peak_memory
 from mtctl.measuring.reference import SEED, ReferenceNetwork
 from mtctl.measuring.timing import Spread, interleave
+from mtctl.problems.contract import HalfPrecision
 from mtctl.problems.kinds import build as build_problem
 from mtctl.problems.recipe import Recipe
 
@@ -97,13 +99,18 @@ def _recipe_update(method: Method, recipe: Recipe) -> Update:
             gradients = problem.gradients()
         try:
             decision = balancing.balance(gradients)
+            gradients.combine(decision.shared, decision.own)
+        except Overflow as error:
+            if not (isinstance(problem, HalfPrecision) and problem.skip()):
+                raise MtctlError(f"{method.kind}: {error}", hint="-o training.precision=bf16") from error
+            update()  # with another batch and a smaller scale
+            return
         except SignalError as error:
             raise MtctlError(
                 f"{method.kind}: task `{gradients.tasks[error.task]}`: {error.problem}",
                 hint="--methods names the methods to measure",
                 code=ExitCode.FAILED,
             ) from error
-        gradients.combine(decision.shared, decision.own)
         problem.update()
         balancing.follow(gradients, decision, problem.revisit)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -182,4 +182,42 @@ class Noticing(Protocol):
 
     def notices(self) -> list[str]:
         """Return sentences about the run, without its name, that have not been said yet; cheap."""
+        ...
+
+
+@runtime_checkable
+class HalfPrecision(Protocol):
+    """A problem that may compute in float16 with scaled losses.
+
+    Its gradients then raise `mtctl.balancing.gradients.scaled.Overflow` where they leave its range.
+    """
+
+    def skip(self) -> bool:
+        """Pass over the step of the last batch, and scale losses less; False where that would not help."""
+        ...
+
+
+class Cause(NamedTuple):
+    """Why something is not finite.
+
+    Args:
+        found: what a task has, as an error tells it; None where that is not known.
+        remedy: what to do about it.
+    """
+
+    found: str | None
+    remedy: str
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """A problem that may know why a loss or a score is not finite."""
+
+    def cause(self, task: str | None, split: SeedList | None) -> Cause | None:
+        """Return why a task's figures are not finite; None where nothing is known of it.
+
+        Args:
+            task: its name; None for what belongs to no task.
+            split: that was evaluated; None for the batch that was learned from last.
+        """
         ...

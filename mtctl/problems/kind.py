@@ -10,6 +10,7 @@ from mtctl.problems.score import Figures, Score
 from mtctl.statistics import mean_of
 
 if TYPE_CHECKING:
+    from mtctl.problems.code import Code
     from mtctl.problems.contract import Problem
     from mtctl.problems.recipe import Recipe
 
@@ -76,6 +77,7 @@ class Kind(Generic[R]):
         without_success: tasks in which no item can succeed, and why.
         published: what others have published about it.
         complete: return a recipe with what only code that it names can tell, such as which tasks there are.
+        code: return the versions of the user's files that trainings of a recipe run, as they are now.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Kind(Generic[R]):
     without_success: Mapping[str, str] = field(default_factory=dict)
     published: Published | None = None
     complete: Callable[[R], R] = lambda recipe: recipe
+    code: Callable[[R], Code] = lambda recipe: {}
 
     @property
     def recipe(self) -> type[R]:

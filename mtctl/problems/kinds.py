@@ -15,6 +15,7 @@ from mtctl.problems.python.kind import PYTHON
 from mtctl.problems.windows.kind import WINDOWS
 
 if TYPE_CHECKING:
+    from mtctl.problems.code import Code
     from mtctl.problems.contract import Problem
     from mtctl.problems.recipe import Recipe
 
@@ -37,6 +38,15 @@ def complete(recipe: Recipe) -> Recipe:
     """
     completed: Recipe = kind_of(recipe).complete(recipe)
     return completed
+
+
+def code_of(recipe: Recipe) -> Code:
+    """Return the versions of the user's files that trainings of a recipe run, as they are now.
+
+    Raises:
+        MtctlError: the code cannot be imported.
+    """
+    return kind_of(recipe).code(recipe)
 
 
 def build(recipe: Recipe, seed: int) -> Problem:

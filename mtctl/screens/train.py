@@ -18,7 +18,12 @@ from mtctl.text import show_text
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _SPARKS: Final = 12
 _BAR: Final = 5  # cells of a bar in a row
-_SYMBOLS: Final = {"epsilon": "ε"}
+_EXTRA: Final[dict[str, tuple[str, Callable[[float | None], str]]]] = {
+    "epsilon": ("ε", lambda value: number(value, 2)),
+    "loss_scale": ("loss scale", measure),
+    "skipped_steps": ("skipped", lambda value: number(value, 0)),
+}
+"""What figures of a whole unit are called, and how they are written."""
 _FEW: Final = 10  # per second: below, a rate has a decimal
 
 
@@ -130,11 +135,13 @@ def _figure(progress: Progress) -> Callable[[float | None], str]:
 
 
 def _beside(progress: Progress) -> str:
-    """Name what matters besides the tasks: figures of the whole unit, or how the latest evaluation went."""
-    if progress.extra:
-        figures = progress.extra.items()
-        return "  ".join(f"{_SYMBOLS.get(name, name)} {number(value, 2)}" for name, value in figures)
-    return f"{progress.score.name} {number(progress.evaluation)}"
+    """Name what matters besides the tasks: how the latest evaluation went, and figures of the whole unit."""
+    figures = []
+    for name, value in progress.extra.items():
+        words, written = _EXTRA.get(name, (name, measure))
+        figures.append(f"{words} {written(value)}")
+    score = [] if progress.is_scored else [f"{progress.score.name} {number(progress.evaluation)}"]
+    return "  ".join([*score, *figures])
 
 
 def _steps(progress: Progress) -> str:

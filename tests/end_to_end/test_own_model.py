@@ -111,3 +111,39 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(folder: Path, here: Command) -
     mtctl("train", "own/nets.py:build", *words, cwd=folder)
     whole, parts = (metrics(folder / "results" / name / "seed0") for name in ("whole", "parts"))
     assert whole == parts
+
+
+def test_files_that_are_edited_while_a_command_trains(folder: Path) -> None:
+    nets, seeds = folder / "own" / "nets.py", ("--seeds", "3", "--jobs", "1", "-o", "training.epochs=1")
+    edit = """
+def edited(seed):
+    if seed == 1 and not os.path.exists("edited"):  # while the second of three runs is under way
+        open("edited", "w").close()
+        with open(scenes.__file__, "a") as file:
+            file.write("# edited")
+    return build(seed)
+"""
+    nets.write_text(NETS + "import os, scenes\n" + edit)
+    before = (folder / "own" / "scenes.py").read_text()
+    found = mtctl("train", "own/nets.py:edited", *seeds, "-o", "name=runs", cwd=folder, code=1)
+    assert "runs/seed2" in found.err and "scenes.py has changed" in found.err
+    assert "since this command started" in found.err and "start the command again" in found.err
+    states = [
+        json.loads((folder / "results/runs" / f"seed{seed}" / "run.json").read_text()) for seed in (0, 1)
+    ]
+    assert [state["status"] for state in states] == ["completed"] * 2
+    assert not (folder / "results/runs/seed2/run.json").exists()
+    # With that version restored, the rest is trained, and the others stay.
+    (folder / "own" / "scenes.py").write_text(before)
+    trained = mtctl(
+        "train", "own/nets.py:edited", *seeds, "-o", "name=runs", "--resume", "--json", cwd=folder
+    )
+    assert [run["status"] for run in json.loads(trained.out)["runs"]] == ["completed"] * 3
+
+
+def test_a_run_that_goes_on_with_changed_code_says_so(folder: Path) -> None:
+    nets = folder / "own" / "nets.py"
+    mtctl("train", "own/nets.py:build", "-o", "training.epochs=1", "-q", cwd=folder)
+    nets.write_text(NETS + "\n# mended\n")
+    found = mtctl("train", "own/nets.py:build", "-o", "training.epochs=2", "--resume", cwd=folder)
+    assert "results/nets/seed0 goes on with a changed nets.py: its SHA-256 is" in found.out + found.err

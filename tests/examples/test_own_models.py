@@ -10,8 +10,9 @@ import pytest
 from mtctl.diagnosis.experiments import wiring
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.thresholds import LEARNED
-from mtctl.problems.python.problem import OwnModel, complete
+from mtctl.problems.python.problem import OwnModel
 from mtctl.problems.python.recipe import PythonRecipe
+from mtctl.problems.python.tasks import complete
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NEVER = 10**9

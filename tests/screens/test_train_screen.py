@@ -180,6 +180,21 @@ def test_line_of_a_windows_run() -> None:
     assert_screen("train_windows_line", line(windows_progress(7, 14.0)) + "\n")
 
 
+def test_the_loss_scale_and_skipped_steps_stand_beside_the_score() -> None:
+    found = windows_progress(7, 14.0)
+    found.unit_ended(
+        {
+            "kind": "unit",
+            "unit": 8,
+            "tasks": {},
+            "extra": {"loss_scale": 16384.0, "skipped_steps": 2},
+            "updates": 46,
+            "signals": None,
+        }
+    )
+    assert "skill % -13.5  loss scale 16,384  skipped 2  " in line(found)
+
+
 def test_a_low_pace_has_a_decimal() -> None:
     assert "3.0 updates/s" in line(windows_progress(7, 14.0))
     assert "0.3 updates/s" in line(windows_progress(7, 140.0))

@@ -115,7 +115,11 @@ class AccumulatedGradients:
             for parameter in heads:
                 parameter.grad = float(own[place]) * self._heads[parameter] if self.active[place] else None
 
+    @property
+    def leaves(self) -> list[Tensor]:
+        """All parameters: those that several tasks use, and each task's own."""
+        return [*self._rows, *self._heads]
+
     def finite(self) -> bool:
         """Say whether the combined gradient is finite."""
-        leaves = [*self._rows, *self._heads]
-        return all(bool(leaf.grad.isfinite().all()) for leaf in leaves if leaf.grad is not None)
+        return all(bool(leaf.grad.isfinite().all()) for leaf in self.leaves if leaf.grad is not None)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mtctl.balancing.gradients.gathered import Gathered
+from mtctl.balancing.gradients.products import at_least_float32
 
 
 class Arriving(Protocol):
@@ -86,8 +87,10 @@ class Factored:
         return found
 
     def weighted(self, weights: Tensor) -> Tensor:
-        scales = weights[list(self.tasks)].repeat_interleave(self._counts).to(self.deltas)
-        return torch.mm(self.deltas * scales, self.matrices.t())
+        # Small weights would be lost in half precision.
+        deltas = at_least_float32(self.deltas)
+        scales = weights[list(self.tasks)].repeat_interleave(self._counts).to(deltas)
+        return torch.mm(deltas * scales, self.matrices.t().to(deltas)).to(self.deltas)
 
     def gramian(self, tasks: int) -> Tensor:
         if self._costs_more_than_rows:

@@ -111,7 +111,7 @@ class Course:
         for task, (loss, skill) in _figures(found).items():
             error = self._error(task, found[task].scores)
             self.points[task].append(Point(self.updates, loss, skill, error))
-        refuse_non_finite(self.problem, found)
+        refuse_non_finite(self.problem, found, "monitor")
 
     def _error(self, task: str, scores: Sequence[float]) -> float:
         """Return the standard error of the mean of rows' gains over the constant: hard rows are in both."""

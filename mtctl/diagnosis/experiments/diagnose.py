@@ -44,6 +44,8 @@ from mtctl.diagnosis.thresholds import (
     WATCHED_BUDGETS,
 )
 from mtctl.errors import MtctlError
+from mtctl.problems.code import pinned
+from mtctl.problems.kinds import code_of
 from mtctl.problems.recipe import Recipe
 from mtctl.problems.supervised.problem import Supervised
 from mtctl.problems.supervised.recipe import SupervisedRecipe
@@ -84,7 +86,8 @@ def diagnose_recipe(
         )
     if not isinstance(recipe, SupervisedRecipe):
         return diagnose_by_records(recipe, seeds=seeds, seconds=seconds, say=say)
-    return _Experiments(recipe, seeds, task, jobs, seconds, say, announce).diagnose(verify=verify)
+    with pinned(code_of(recipe)):
+        return _Experiments(recipe, seeds, task, jobs, seconds, say, announce).diagnose(verify=verify)
 
 
 class _Experiments:

@@ -23,6 +23,7 @@ from mtctl.diagnosis.thresholds import (
 from mtctl.engine.launch.lifeline import blocked_signals, end_with_parent
 from mtctl.engine.processor import use_one_thread
 from mtctl.errors import ExitCode, MtctlError
+from mtctl.problems.code import Code, current, pin
 from mtctl.problems.supervised.recipe import SupervisedRecipe
 from mtctl.statistics import Estimate, estimate
 
@@ -78,9 +79,10 @@ def train(recipe: SupervisedRecipe, seed: int, deadline: float | None = None) ->
     return Result(dict(scores(problem, "held_out")), looks, problem.blind_losses())
 
 
-def _prepare(lifeline: Connection) -> None:
-    """Set up a process that trains remedies."""
+def _prepare(lifeline: Connection, code: Code) -> None:
+    """Set up a process that trains remedies, with the user's code as it was when the command began."""
     use_one_thread()
+    pin(code)
     end_with_parent(lifeline)
 
 
@@ -97,7 +99,7 @@ class Crew:
             context = get_context("spawn")
             self._reader, self._lifeline = context.Pipe(duplex=False)
             self._pool = ProcessPoolExecutor(
-                jobs, mp_context=context, initializer=_prepare, initargs=(self._reader,)
+                jobs, mp_context=context, initializer=_prepare, initargs=(self._reader, current())
             )
 
     def __enter__(self) -> Crew:

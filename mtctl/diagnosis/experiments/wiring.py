@@ -113,7 +113,8 @@ def _unconnected(problem: Supervised[Any], broken: set[str | None]) -> Iterator[
         if not wanted:
             return
         problem.advance()
-        gradients = problem.gradients()
+        with problem.looking():
+            gradients = problem.gradients()
         present = {
             task for task, active in zip(problem.tasks, gradients.active.tolist(), strict=True) if active
         }

@@ -10,11 +10,11 @@ from types import ModuleType
 from typing import Any
 
 from mtctl.errors import MtctlError
-from mtctl.problems.python import source
+from mtctl.problems.python import importing, source
 from mtctl.problems.python.calling import call
 from mtctl.problems.python.checks import require_training, type_of
+from mtctl.problems.python.generators import seeded
 from mtctl.problems.python.importing import import_file, import_module
-from mtctl.problems.python.randomness import seeded
 from mtctl.problems.python.training import Training
 from mtctl.yaml.mistakes import suggestion
 
@@ -73,6 +73,16 @@ def find_builder(name: str) -> Builder:
             hint=suggestion(function_name, _functions(module)) or None,
         )
     return Builder(name, function, file)
+
+
+def files_of(name: str) -> list[Path]:
+    """Return the files that a function's module consists of: its own, and those beside it that it imports.
+
+    Raises:
+        MtctlError: there is no such function, or its file cannot be imported.
+    """
+    find_builder(name)
+    return importing.files_of(source.split(name)[0])
 
 
 def training_of(builder: Builder, seed: int, arguments: Mapping[str, Any]) -> Training:

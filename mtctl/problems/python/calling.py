@@ -27,6 +27,8 @@ _INSTALLED: Final = {"site-packages", "dist-packages"}
 _FROM_WORKER: Final = "Original Traceback (most recent call last):"
 """What a DataLoader writes into the exception of a worker process, before its traceback."""
 _TRACED: Final = re.compile(r'^ +File "(.+)", line (\d+), in (.+)\n +(.+)$', re.MULTILINE)
+_NO_CLASS: Final = re.compile(r"Target -?\d+ is out of bounds\.")
+"""What torch's cross-entropy says of a target beyond its outputs."""
 
 
 def call(what: str, function: Callable[..., T], /, *arguments: Any, **named: Any) -> T:
@@ -77,6 +79,8 @@ def _remedy(error: BaseException) -> str | None:
     match error:
         case ModuleNotFoundError(name=str(module)):
             return f"install it where mtctl runs: `{sys.executable} -m pip install {module.split('.')[0]}`"
+        case IndexError() if _NO_CLASS.fullmatch(str(error)):
+            return "count classes from 0, give the head an output for each; `ignore_index=` leaves one out"
         case SystemExit():
             return 'put what a script does by itself below `if __name__ == "__main__":`'
     return None

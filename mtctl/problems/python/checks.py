@@ -55,6 +55,7 @@ def _problems(training: Training) -> Problems:
         loader = getattr(training, name)
         if loader is not None or name != "held_out":
             yield from _of_loader(name, loader)
+    yield from _of_steps(training)
     yield from _of_function("forward", training.forward, "lambda batch: {…}")
     yield from _of_function("losses", training.losses, "lambda batch: {…}")
     yield from _of_optimizer(training)
@@ -156,6 +157,22 @@ def _of_loader(name: str, value: Any) -> Problems:
             "with drop_last=True, its batch_size must not be larger than the data set"
             if dropped
             else "give it at least one",
+        )
+
+
+def _of_steps(training: Training) -> Problems:
+    steps: Any = training.steps_per_epoch
+    if steps is None:
+        return
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        yield _Problem(
+            f"`steps_per_epoch` must be a whole number from 1, but it is {steps!r}",
+            "how many batches of `train` are an epoch",
+        )
+    elif (length := _length(training.train)) and steps > length:
+        yield _Problem(
+            f"`steps_per_epoch` is {steps:,}, but `train` has {length:,} batches",
+            "lower it, or leave it out: an epoch then ends with the loader",
         )
 
 

@@ -125,14 +125,3 @@ def _alike(before: Tensor, now: Tensor) -> bool:
 def leaves(loss: Tensor) -> set[Tensor]:
     """Return the parameters that a loss depends on."""
     return set(graph.leaves(loss) or ())
-
-
-def head_module(model: nn.Module, own: tuple[Parameter, ...]) -> nn.Module | None:
-    """Return the smallest module of all of a task's own parameters and no others; None without one."""
-    wanted = set(own)
-    best: nn.Module | None = None
-    for module in model.modules():  # from the outside in
-        parameters = [p for p in module.parameters() if p.requires_grad]
-        if parameters and wanted.issuperset(parameters) and (best is None or wanted == set(parameters)):
-            best = module
-    return best

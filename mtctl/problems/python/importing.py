@@ -17,9 +17,10 @@ from typing import Final
 
 from mtctl.errors import MtctlError
 from mtctl.faults import is_of_memory
+from mtctl.problems.code import current, require_pinned
 from mtctl.problems.python.calling import failure
-from mtctl.problems.python.randomness import seeded
-from mtctl.problems.python.source import digest_of, read, require_file, shown
+from mtctl.problems.python.generators import seeded
+from mtctl.problems.python.source import digest_of, is_module, read, require_file, shown
 
 _SEED: Final = 0
 """What is drawn at the top of a file is the same in every run."""
@@ -33,14 +34,18 @@ class _Imported:
         digest: of its text then.
         module: itself.
         siblings: names of the modules beside it that it has imported.
+        known: names of the modules that there were before.
     """
 
     digest: str
     module: ModuleType
     siblings: tuple[str, ...]
+    known: frozenset[str]
 
 
 _imported: Final[dict[Path, _Imported]] = {}
+_before: Final[dict[str, frozenset[str]]] = {}
+"""The modules that there were before one was imported by its name."""
 
 
 class _Uncached(SourceFileLoader):
@@ -53,7 +58,7 @@ class _Uncached(SourceFileLoader):
 
 
 def import_file(place: str) -> ModuleType:
-    """Return the module of a Python file; a file that has changed since is imported anew.
+    """Return the module of a Python file; one that has changed since is imported anew, unless it is pinned.
 
     Its folder comes first on `sys.path` and stays there, for imports inside of its functions.
 
@@ -61,9 +66,11 @@ def import_file(place: str) -> ModuleType:
         MtctlError: there is no such file, it is not Python, or it fails.
     """
     path = require_file(place)
-    digest, before = digest_of(read(path)), _imported.get(path)
-    if before is not None and before.digest == digest:
+    before = _imported.get(path)
+    if before is not None and before.digest == (current().get(str(path)) or digest_of(read(path))):
         return before.module
+    require_pinned()
+    digest = digest_of(read(path))
     folder = path.resolve().parent
     _forget(path, folder)
     _put_first(folder)
@@ -81,8 +88,21 @@ def import_file(place: str) -> ModuleType:
         sys.modules.pop(name, None)
         _drop(_beside(folder, known))
         raise
-    _imported[path] = _Imported(digest, module, tuple(_beside(folder, known)))
+    _imported[path] = _Imported(digest, module, tuple(_beside(folder, known)), frozenset(known - {name}))
     return module
+
+
+def files_of(place: str) -> list[Path]:
+    """Return the file of a module that has been imported, and of those beside it that came with it."""
+    if is_module(place):
+        module, known = sys.modules[place], _before[place]
+        path = Path(module.__file__ or place)
+    else:
+        path = require_file(place)
+        known = _imported[path].known
+    folder = path.resolve().parent
+    files = [sys.modules[name].__file__ for name in _beside(folder, set(known))]
+    return list(dict.fromkeys([path, *(Path(file) for file in files if file)]))
 
 
 def import_module(name: str) -> ModuleType:
@@ -92,6 +112,9 @@ def import_module(name: str) -> ModuleType:
         MtctlError: there is no such module, or it fails.
     """
     _put_first(Path.cwd())
+    if name not in sys.modules:
+        require_pinned()
+    _before.setdefault(name, frozenset(sys.modules))
     with _run_as_script(Path(name)):
         try:
             return importlib.import_module(name)

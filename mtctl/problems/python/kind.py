@@ -25,9 +25,16 @@ def _build(recipe: PythonRecipe, seed: int) -> OwnModel:
 
 
 def _complete(recipe: PythonRecipe) -> PythonRecipe:
-    from mtctl.problems.python.problem import complete  # noqa: PLC0415
+    from mtctl.problems.python.tasks import complete  # noqa: PLC0415
 
     return complete(recipe)
+
+
+def _code(recipe: PythonRecipe) -> dict[str, str]:
+    from mtctl.problems.code import versions  # noqa: PLC0415
+    from mtctl.problems.python.builder import files_of  # noqa: PLC0415
+
+    return versions(files_of(recipe.problem.build))
 
 
 PYTHON: Final = Kind(
@@ -36,6 +43,7 @@ PYTHON: Final = Kind(
     load_recipe=_recipe,
     build=_build,
     complete=_complete,
+    code=_code,
     unit="epoch",
     item="row",
     score=SKILL,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mtctl.errors import MtctlError
+from mtctl.problems.contract import Cause
 from mtctl.problems.python.batches import Rows, row_count, selected, shape_of, target_of, tensors
 from mtctl.problems.python.builder import call
 from mtctl.problems.python.training import Task
@@ -34,6 +35,39 @@ class Pair(NamedTuple):
 
     output: Tensor
     target: Tensor
+
+
+class WrongClass(NamedTuple):
+    """A target that is none of a task's classes.
+
+    Args:
+        row: of the batch, from 0.
+        value: of the target.
+        classes: how many there are, counted from 0.
+    """
+
+    row: int
+    value: int
+    classes: int
+
+    def cause(self, batch: str) -> Cause:
+        """Return what is said of it, and what to do about it."""
+        last = self.classes - 1
+        found = (
+            f"target {self.value} in row {self.row} of {batch}, which is none of its {self.classes} classes, "
+            f"0 to {last}"
+        )
+        if self.value < 0:
+            remedy = (
+                f"if {self.value} marks rows without a target, let the loss leave them out, "
+                f"`ignore_index={self.value}`, or say which rows have one: mtctl.Task(…, mask=…)"
+            )
+        else:
+            remedy = (
+                f"count classes from 0 to {last}, or give the head an output for each class, "
+                f"{self.value + 1} or more"
+            )
+        return Cause(found, remedy)
 
 
 class Objective:
@@ -57,7 +91,8 @@ class Objective:
         self.misfit = ""
         """What is wrong with the shapes of outputs and targets, if anything is."""
         self._batched = True
-        self._shape: torch.Size | None = None
+        self.shape: torch.Size | None = None
+        """Of the head's answer for a row, once that is known."""
         self._ignored = {_IGNORED: True}
         """Whether the loss leaves out a class that there is not, by its number."""
 
@@ -152,8 +187,14 @@ class Objective:
     def _rows(self, pair: Pair) -> Tensor:
         if self.reduction == "batch":
             return self._loss(*pair).reshape(1)
+        outside = self._outside(*pair)
+        if outside is not None and outside.any():
+            losses = pair.output.new_full((len(outside),), torch.nan)
+            if not outside.all():
+                losses[~outside] = self._rows(_without(pair, outside)).to(losses)
+            return losses
         if self._batched:
-            losses: Tensor = torch.func.vmap(self._of_row, randomness="same")(*pair)
+            losses = torch.func.vmap(self._of_row, randomness="same")(*pair)
         else:
             losses = torch.stack([self._of_row(*row) for row in zip(*pair, strict=True)])
         return losses * self._weights(pair.target) if self.reduction == "elements" else losses
@@ -164,6 +205,8 @@ class Objective:
     @torch.no_grad()
     def learn_reduction(self, pair: Pair) -> None:
         """Find out what the loss of a batch is to the losses of its rows."""
+        if (outside := self._outside(*pair)) is not None and not outside.all():
+            pair = _without(pair, outside)
         whole = float(self._loss(*pair))
         self.reduction = "mean"
         for batched in (True, False):
@@ -213,7 +256,7 @@ class Objective:
             targets: [N, …] of training rows.
             output: [n, …] of the head, whose shape the constant has.
         """
-        self._shape = shape = output.shape[1:]
+        self.shape = shape = output.shape[1:]
         targets = targets[~self._unusable(targets)][:_FITTED]
         same = targets.shape[1:] == shape and targets.is_floating_point()
         starts = [torch.zeros(shape, device=output.device)]
@@ -310,13 +353,28 @@ class Objective:
         partly = known.any(1) & ~known.all(1) & ~unusable
         return unusable | (partly & ~self._bears(targets, partly))
 
+    def wrong_class(self, rows: Rows) -> WrongClass | None:
+        """Return the first target of a batch that is no class; None where there is none."""
+        target = self.target(rows)
+        if target is None or self.shape is None:
+            return None
+        target = target[: rows.first]
+        present = self._present(target, rows)
+        outside = self._unusable(target) if present is None else self._unusable(target) & present
+        if target.is_floating_point() or not outside.any():
+            return None
+        row, classes = int(outside.nonzero()[0]), self.shape[0]
+        numbers = target[row].flatten()
+        wrong = ((numbers < 0) | (numbers >= classes)) & self._known(target[row : row + 1])[0]
+        return WrongClass(row, int(numbers[wrong][0]), classes)
+
     def _unusable(self, targets: Tensor) -> Tensor:
         """Return [N] which targets are infinite, or no class that there is."""
         if targets.is_floating_point():
             return _flat(targets).isinf().any(1)
         outside = None
-        if self._shape is not None:
-            outside = self._outside(torch.zeros(1, device=targets.device).expand(1, *self._shape), targets)
+        if self.shape is not None:
+            outside = self._outside(torch.zeros(1, device=targets.device).expand(1, *self.shape), targets)
         none = torch.zeros(len(targets), dtype=torch.bool, device=targets.device)
         return none if outside is None else outside
 
@@ -373,6 +431,11 @@ class Objective:
 
     def _same_shape(self, pair: Pair) -> bool:
         return pair.output.shape == pair.target.shape and pair.target.is_floating_point()
+
+
+def _without(pair: Pair, rows: Tensor) -> Pair:
+    """Return a pair without some rows [N]."""
+    return Pair(pair.output[~rows], pair.target[~rows])
 
 
 def _flat(targets: Tensor) -> Tensor:

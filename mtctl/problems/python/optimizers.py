@@ -77,12 +77,22 @@ class Optimization:
         rates = [group["lr"] for group in groups if not wanted or wanted.intersection(group["params"])]
         return float(rates[0]) if rates else None
 
-    def updated(self, *, epoch_ended: bool, losses: Mapping[str, Mapping[str, float]]) -> None:
-        """Move the schedule on after an update.
+    def updated(self, losses: Mapping[str, Mapping[str, float]]) -> None:
+        """Move a schedule of updates on after one."""
+        if self._every == "update":
+            self._move_on(losses)
 
-        A schedule that is at its end leaves the rates as they are: experiments go on for longer than a run.
+    def epoch_ended(self, losses: Mapping[str, Mapping[str, float]]) -> None:
+        """Move a schedule of epochs on after one."""
+        if self._every == "epoch":
+            self._move_on(losses)
+
+    def _move_on(self, losses: Mapping[str, Mapping[str, float]]) -> None:
+        """Move the schedule on.
+
+        One that is at its end leaves the rates as they are: experiments go on for longer than a run.
         """
-        if self._schedule is None or (self._every == "epoch" and not epoch_ended):
+        if self._schedule is None:
             return
         try:
             if isinstance(self._schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):

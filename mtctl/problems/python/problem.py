@@ -2,92 +2,48 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from statistics import fmean
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import Parameter
 
 from mtctl.balancing.gradients import AutogradGradients, graph
 from mtctl.balancing.gradients.accumulated import AccumulatedGradients
+from mtctl.balancing.gradients.scaled import Combinable, ScaledGradients
 from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.errors import MtctlError
-from mtctl.problems.contract import SeedList
-from mtctl.problems.python.batches import Rows, few, iterated, moved, shape_of
-from mtctl.problems.python.builder import Builder, call, file_digest, find_builder, training_of
+from mtctl.problems.code import current
+from mtctl.problems.contract import Cause, Record, SeedList
+from mtctl.problems.python.batches import Rows, few
+from mtctl.problems.python.builder import call, file_digest, find_builder, training_of
+from mtctl.problems.python.forward import Forward
 from mtctl.problems.python.generators import Generators
-from mtctl.problems.python.graphs import Sharing, head_module, leaves, sharing, used_unseen
+from mtctl.problems.python.graphs import Sharing, leaves, sharing, used_unseen
+from mtctl.problems.python.heads import watched
+from mtctl.problems.python.loaders import Loaders
+from mtctl.problems.python.models import device_of, refuse_half, without_dropout
 from mtctl.problems.python.objective import Objective, Pair, rows_of
 from mtctl.problems.python.optimizers import Optimization
+from mtctl.problems.python.precision import REMEDY, SCALED_LOSSES, Precision
 from mtctl.problems.python.recipe import PythonRecipe
-from mtctl.problems.python.training import Batch, Training
+from mtctl.problems.python.survey import Survey, facts_of, fingerprint, surveyed
+from mtctl.problems.python.tasks import BUILD, names_of, refuse_unknown
 from mtctl.problems.supervised.answers import Answers
 from mtctl.problems.supervised.inspection import Inspection
 from mtctl.problems.supervised.interventions import Intervention, Standardised
 from mtctl.problems.supervised.problem import BadTargets, Supervised
 
-_LOOKED_AT: Final = 3
-"""Batches whose graphs show which parameters are shared."""
 _LOOKED_AT_ROWS: Final = 8
 """Rows of a batch that show on which parameters answers depend."""
 _DRAWN_FOR_A_SAMPLE: Final = 32
 """Batches, at most, in which a sample of all tasks' gradients is looked for."""
-_SURVEYED: Final = 20_000
-"""Training rows whose targets give constants, spreads and what is wrong with them."""
-_EVALUATION, _SURVEY, _BUILD = 2**31, 2**31 + 1, 2**31 + 2
+_EVALUATION, _SURVEY = 2**31, 2**31 + 1
 """Streams of random numbers besides those of the epochs, which are counted from 0."""
-
-
-class _Survey(NamedTuple):
-    """What the first pass over the training data shows.
-
-    Args:
-        targets: of each task, [N, …] of the rows that have one.
-        rows: how many rows were looked at.
-        batches: of an epoch.
-        samples: the first batches, and the first one of each task that they have no target of.
-    """
-
-    targets: Mapping[str, Tensor]
-    rows: int
-    batches: int
-    samples: tuple[Rows, ...]
-
-
-@dataclass(slots=True)
-class _Facts:
-    """What builds of the same data have in common, as it becomes known.
-
-    Args:
-        survey: of the training data.
-        fingerprint: of the held-out targets; "" as long as it is not known.
-        constants: each task's best constant and spread.
-    """
-
-    survey: _Survey
-    fingerprint: str = ""
-    constants: dict[str, tuple[Tensor | None, Tensor | None]] = field(default_factory=dict)
-
-
-_KNOWN: OrderedDict[str, _Facts] = OrderedDict()
-_KEPT: Final = 4
-"""Data that are remembered: as is, few rows, and as many for another seed."""
-
-
-def _facts_of(key: str, survey: Callable[[], _Survey]) -> _Facts:
-    """Return what is known of data, which are passed over the first time."""
-    facts = _KNOWN.pop(key, None) or _Facts(survey())
-    _KNOWN[key] = facts
-    while len(_KNOWN) > _KEPT:
-        _KNOWN.popitem(last=False)
-    return facts
 
 
 class OwnModel(Supervised[Rows]):
@@ -105,67 +61,80 @@ class OwnModel(Supervised[Rows]):
     def __init__(self, recipe: PythonRecipe, seed: int) -> None:
         settings = recipe.training
         self._recipe, self._seed = recipe, seed
-        device = _device(settings.device)
+        device = device_of(settings.device)
         self._generators = Generators(device)
         builder = find_builder(recipe.problem.build)
-        with self._generators.fresh(seed, _BUILD):
+        with self._generators.fresh(seed, BUILD):
             self.training = training_of(builder, seed, recipe.problem.arguments)
-            known = _names(self.training)
+            known = names_of(self.training)
         super().__init__(recipe.problem.tasks or known, settings.epochs, settings.gradient_clip)
-        _refuse_unknown(builder, self.tasks, known)
+        refuse_unknown(builder, self.tasks, known)
         self.device = device
         self.model = self.training.model.to(self.device)
+        self._precision = Precision(settings.precision, self.device)
+        if self._precision.scale is not None:
+            self.figures = SCALED_LOSSES
+            refuse_half(builder.name, self.model)
         if not settings.dropout:
-            _without_dropout(self.model)
-        self._limited: list[Rows] = []
+            without_dropout(self.model)
+        self._loaders = Loaders(
+            self.training,
+            place=builder.place,
+            name=recipe.known_as,
+            device=device,
+            limit=recipe.problem.limit,
+        )
         self.objectives = {
             name: Objective(name, task, place, len(known), standardised=name in settings.standardise)
             for place, (name, task) in enumerate(self.training.tasks.items())
         }
-        self.code = {"file": str(builder.file), "sha256": file_digest(builder) or ""}
-        facts = _facts_of(self._same_data(), self._look_at_data)
+        self._forward = Forward(
+            self.training, self.objectives, self.tasks, self._precision, settings.loss_factor
+        )
+        sha256 = current().get(str(builder.file)) or file_digest(builder) or ""
+        self.code = {"file": str(builder.file), "sha256": sha256}
+        facts = facts_of(self._same_data(), self._survey_data)
         self._survey = facts.survey
         self._sharing = self._look_at_graphs(known)
-        self._fit_constants(facts)
+        facts.fit(self.objectives, self._sampled_outputs)
         facts.fingerprint = facts.fingerprint or self._fingerprint()
         self.definition = {"tasks": list(self.tasks), "held_out": facts.fingerprint}
         self._optimization = Optimization(self.training, settings, self._sharing.own)
         self.optimizer = self._optimization.optimizer
         self._constants: dict[SeedList, Mapping[str, Tensor]] = {}
         self._seen: dict[str, int] = dict.fromkeys(self.tasks, 0)
-        self._features: dict[str, Tensor] = {}
-        self._watch_heads()
+        self._features = watched(self.model, {task: tuple(self.head(task)) for task in self.tasks})
         self._inspection = self._new_inspection()
         self._noise: tuple[Any, ...] = ()
+        self._updates_before = 0
+        self._extra: dict[str, float] = {}
         self._cuts = any(getattr(method, "layer", None) == "features" for method in recipe.chain)
 
     # ----- what is known before any update
 
-    def _look_at_data(self) -> _Survey:
-        """Pass over the training data once, for the targets and the number of batches."""
-        targets: dict[str, list[Tensor]] = {name: [] for name in self.objectives}
-        samples: list[Rows] = []
-        rows, count = 0, 0
-        length = _length(self.training.train)
+    def _survey_data(self) -> Survey:
         with self._generators.fresh(self._seed, _SURVEY):
-            for batch in self._epoch_batches():
-                found = {name: objective.target(batch) for name, objective in self.objectives.items()}
-                present = {name: target for name, target in found.items() if target is not None}
-                if len(samples) < _LOOKED_AT or not all(targets[name] for name in present):
-                    samples.append(batch)
-                if rows < _SURVEYED:
-                    for name, target in present.items():
-                        targets[name].append(target[: batch.first].detach())
-                rows += rows_of(batch)
-                count += 1
-                if rows >= _SURVEYED and (length is not None or self._recipe.problem.limit):
-                    break
-        if not samples:
-            raise _empty(self._recipe, "train")
-        if length is not None and not self._recipe.problem.limit:
-            count = max(1, length)
-        together = {name: torch.cat(parts) for name, parts in targets.items() if parts}
-        return _Survey(together, rows, count, tuple(samples))
+            batches = self._epoch_batches()
+            if not self._loaders.ends:
+                batches = self._loaders.ending(batches, "train")
+            return surveyed(self._loaders, batches, self.objectives)
+
+    @torch.no_grad()
+    def _sampled_outputs(self) -> dict[str, Tensor]:
+        """Return answers on the first batches, by task."""
+        self.model.eval()
+        raw: dict[str, Tensor] = {}
+        with self._generators.fresh(self._seed, _SURVEY):
+            for batch in self._survey.samples:
+                raw = self._forward.outputs(batch) | raw
+        self.model.train()
+        return raw
+
+    def _fingerprint(self) -> str:
+        with self._generators.fresh(self._seed, _EVALUATION):
+            self._loaders.require_end()
+        with self._generators.fresh(self._seed, _EVALUATION):
+            return fingerprint(self._loaders.whole("held_out"), self.objectives)
 
     def _look_at_graphs(self, known: tuple[str, ...]) -> Sharing:
         """Find out which parameters are whose, and what the losses are to their rows."""
@@ -175,14 +144,16 @@ class OwnModel(Supervised[Rows]):
         before = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         with self._generators.fresh(self._seed, _SURVEY):
             for batch in self._survey.samples:
-                raw = self.outputs(batch)
-                found = self._losses(raw, batch, known)
+                raw = self._forward.outputs(batch)
+                found = self._forward.losses(raw, batch, known)
                 for name, loss in found.items():
                     reached[name] |= leaves(loss)
                 if len(found) > len(losses):
                     losses = found
                 for name, objective in self.objectives.items():
-                    if (pair := self._pair(name, raw, batch)) is not None and objective.constant is None:
+                    if (
+                        pair := self._forward.pair(name, raw, batch)
+                    ) is not None and objective.constant is None:
                         pair = Pair(pair.output.detach(), pair.target)
                         objective.learn_reduction(pair)
                         objective.refuse_broadcast(pair)
@@ -200,7 +171,7 @@ class OwnModel(Supervised[Rows]):
             for rows in self._survey.samples:
                 if len(answers) < len(known):
                     some = Rows(few(rows.batch, _LOOKED_AT_ROWS))
-                    answers = (self.outputs(some) or self._losses({}, some, known)) | answers
+                    answers = (self._forward.outputs(some) or self._forward.losses({}, some, known)) | answers
         return answers
 
     def _same_data(self) -> str:
@@ -208,36 +179,6 @@ class OwnModel(Supervised[Rows]):
         problem = self._recipe.problem
         told = problem.build, problem.arguments, problem.limit, self._recipe.training.accumulate
         return repr((told, self.code, self._seed, str(self.device)))
-
-    @torch.no_grad()
-    def _fit_constants(self, facts: _Facts) -> None:
-        if facts.constants:
-            for name, objective in self.objectives.items():
-                objective.constant, objective.scale = facts.constants[name]
-            return
-        self.model.eval()
-        raw: dict[str, Tensor] = {}
-        with self._generators.fresh(self._seed, _SURVEY):
-            for batch in self._survey.samples:
-                raw = self.outputs(batch) | raw
-        self.model.train()
-        for name, objective in self.objectives.items():
-            if name in raw and name in self._survey.targets:
-                objective.fit(self._survey.targets[name], raw[name])
-        facts.constants = {
-            name: (objective.constant, objective.scale) for name, objective in self.objectives.items()
-        }
-
-    def _fingerprint(self) -> str:
-        """Return a digest of the held-out targets: scores of other data are not comparable."""
-        digest = hashlib.sha256()
-        with self._generators.fresh(self._seed, _EVALUATION):
-            for batch in self._split("held_out"):
-                for name, objective in self.objectives.items():
-                    target = objective.target(batch)
-                    data = b"" if target is None else target.detach().cpu().double().numpy().tobytes()
-                    digest.update(name.encode() + data)
-        return digest.hexdigest()
 
     def _new_inspection(self) -> Inspection:
         tasks = self.tasks
@@ -260,21 +201,6 @@ class OwnModel(Supervised[Rows]):
             return float("nan")
         targets = self._survey.targets[task]
         return float(objective.constant_losses(targets).double().mean())
-
-    def _watch_heads(self) -> None:
-        """Remember what each task's head reads, for signals."""
-        for task in self.tasks:
-            module = head_module(self.model, self._sharing.own.get(task, ()))
-            if module is not None:
-                module.register_forward_pre_hook(self._remember(task))
-
-    def _remember(self, task: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            if module.training and inputs and isinstance(inputs[0], Tensor):
-                given = inputs[0].detach()
-                self._features[task] = given.flatten(2).mean(2) if given.dim() > 3 else given
-
-        return hook
 
     # ----- the contract
 
@@ -354,6 +280,7 @@ class OwnModel(Supervised[Rows]):
 
     def batches(self) -> Iterator[Rows]:
         self._seen = dict.fromkeys(self.tasks, 0)
+        self._updates_before = self._updates
         self._generators.seed(self._seed, self.done)
         self.model.train()
         return self._drawn(self._epoch_batches())
@@ -369,118 +296,43 @@ class OwnModel(Supervised[Rows]):
             drawn = True
             yield parts[0] if len(parts) == 1 else Rows(None, together=tuple(parts))
         if not drawn:
-            raise _empty(self._recipe, "train")
+            raise self._loaders.empty()
 
     def _epoch_batches(self) -> Iterator[Rows]:
-        """Yield the training batches of an epoch: all of one batch where the rows are limited."""
-        limit = self._recipe.problem.limit
-        loader = iterated(_reseeded(self.training.train), "`train`")
-        if limit is None:
-            return (Rows(moved(batch, self.device)) for batch in loader)
-        return self._few_rows(loader, limit)
+        return self._loaders.epoch(self._present, self.tasks)
 
-    def _few_rows(self, loader: Iterator[Batch], limit: int) -> Iterator[Rows]:
-        """Yield the first rows of the first batch, and of the first one of each task that it lacks."""
-        if not self._limited:
-            wanted = set(self.tasks)
-            for batch in loader:
-                rows = Rows(few(moved(batch, self.device), limit))
-                present = {
-                    name
-                    for name in wanted
-                    if name not in self.objectives or self.objectives[name].target(rows) is not None
-                }
-                if present or not self._limited:
-                    self._limited.append(rows)
-                    wanted -= present
-                if not wanted:
-                    break
-        yield from self._limited
-
-    def outputs(self, rows: Rows) -> dict[str, Tensor]:
-        """Return the outputs of the user's model, by task; none where it computes its losses itself."""
-        if self.training.losses is not None:
-            return {}
-        with self._precision():
-            raw = call("`forward`", _forward(self.training), rows.batch)
-        if not isinstance(raw, Mapping):
-            if len(self.objectives) == 1 and isinstance(raw, Tensor):
-                return {next(iter(self.objectives)): raw}
-            raise MtctlError(
-                f"`forward` returned {shape_of(raw)}, expected a mapping from tasks to outputs",
-                hint="return {" + ", ".join(f'"{name}": …' for name in self.objectives) + "}",
-            )
-        absent = (name for name in self.tasks if name not in raw)
-        if missing := [name for name in absent if self.objectives[name].target(rows) is not None]:
-            raise MtctlError(
-                f"`forward` returned no output of `{missing[0]}`, only {', '.join(map(str, raw)) or 'none'}",
-                hint="return one for each task, under the task's name",
-            )
-        return {name: self._output(name, raw[name]) for name in self.objectives if name in raw}
-
-    def _output(self, name: str, output: object) -> Tensor:
-        if not isinstance(output, Tensor):
-            raise MtctlError(f"the output of `{name}` is {shape_of(output)}, expected a tensor")
-        return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
-
-    @contextmanager
-    def _precision(self) -> Iterator[None]:
-        if self._recipe.training.precision == "fp32":
-            yield
-            return
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            yield
-
-    def _pair(self, task: str, raw: Mapping[str, Tensor], rows: Rows) -> Pair | None:
-        return self.objectives[task].pair(raw[task], rows) if task in raw else None
-
-    def _pairs(self, raw: Mapping[str, Tensor], rows: Rows, tasks: Iterable[str]) -> dict[str, Pair]:
-        """Return outputs and targets of the tasks that have any in a batch."""
-        pairs = ((name, self._pair(name, raw, rows)) for name in tasks)
-        return {name: pair for name, pair in pairs if pair is not None}
-
-    def _losses(self, raw: Mapping[str, Tensor], rows: Rows, tasks: Iterable[str]) -> dict[str, Tensor]:
-        """Return the losses of the tasks that have a target in a batch, with a graph."""
-        return self._losses_of(self._pairs(raw, rows, tasks), rows, tasks)
-
-    def _losses_of(self, pairs: Mapping[str, Pair], rows: Rows, tasks: Iterable[str]) -> dict[str, Tensor]:
-        if self.training.losses is not None:
-            with self._precision():
-                losses = call("`losses`", self.training.losses, rows.batch)
-            losses = {name: losses[name] for name in tasks if losses.get(name) is not None}
-        else:
-            losses = {name: self.objectives[name].minimised(pair) for name, pair in pairs.items()}
-        for name, loss in losses.items():
-            if not isinstance(loss, Tensor) or loss.numel() != 1:
-                raise MtctlError(f"the loss of `{name}` is {shape_of(loss)}, expected a scalar tensor")
-            if torch.is_grad_enabled() and not loss.requires_grad:
-                raise MtctlError(
-                    f"the loss of `{name}` does not depend on any trainable parameter",
-                    hint="make it from the model's outputs, without .detach(), .item() or torch.no_grad()",
-                )
-        factors = self._recipe.training.loss_factor
+    def _present(self, rows: Rows) -> set[str]:
+        """Return the tasks that a batch has targets of; those that make their losses themselves always."""
+        objectives = self.objectives
         return {
-            name: loss.reshape(()) * factors[name] if name in factors else loss.reshape(())
-            for name, loss in losses.items()
+            name for name in self.tasks if name not in objectives or objectives[name].target(rows) is not None
         }
 
     def gradients(self) -> TaskGradients:
         self._noise = self._generators.inside
+        scale = self._precision.scale
+        parts = map(self._learned, self.batch.parts)
+        losses = parts if scale is None else map(scale.scaled, parts)
         if self._recipe.training.accumulate == 1:
-            return self._differentiate(self._learned(self.batch))
-        return AccumulatedGradients(
-            self.tasks,
-            map(self._learned, self.batch.parts),
-            shared=self.trunk(),
-            own=[self.head(task) for task in self.tasks],
-            last_shared=self._sharing.last,
-        )
+            found: Combinable = self._differentiate(next(losses))
+        else:
+            found = AccumulatedGradients(
+                self.tasks,
+                losses,
+                shared=self.trunk(),
+                own=[self.head(task) for task in self.tasks],
+                last_shared=self._sharing.last,
+            )
+        if scale is None:
+            return found
+        headed = torch.tensor([bool(self.head(task)) for task in self.tasks])
+        return ScaledGradients(found, scale.value, headed)
 
     def _learned(self, rows: Rows) -> dict[str, Tensor]:
         """Return the losses of a batch that is learned from, with a graph; move the epoch's means on."""
         with self._generators.drawing():
-            pairs = self._pairs(self.outputs(rows), rows, self.tasks)
-            losses = self._losses_of(pairs, rows, self.tasks)
+            pairs = self._forward.pairs(self._forward.outputs(rows), rows, self.tasks)
+            losses = self._forward.losses_of(pairs, rows, self.tasks)
         self._note(pairs, losses, rows)
         self._inspection.see(self._features)
         return losses
@@ -519,25 +371,69 @@ class OwnModel(Supervised[Rows]):
             mean = self._means[task]
             mean["loss"] += (loss - mean["loss"]) * count / self._seen[task]
 
+    def advance(self) -> Record | None:
+        record = super().advance()
+        # As the means of the tasks, complete once the step has been made or skipped.
+        self._extra = {} if record is None else record["extra"]
+        return record
+
     def update(self) -> None:
         super().update()
-        if self._epoch is None and (unseen := [task for task, count in self._seen.items() if not count]):
+        if self._precision.scale is not None:
+            self._precision.scale.updated()
+        self._optimization.updated(self._means)
+        self._step_ended()
+
+    def cause(self, task: str | None, split: SeedList | None) -> Cause | None:
+        if task in self.objectives and (found := self._wrong_class(self.objectives[task], split)):
+            return found
+        return None if self._precision.scale is None else Cause(None, REMEDY)
+
+    def _wrong_class(self, objective: Objective, split: SeedList | None) -> Cause | None:
+        with self._evaluating(_EVALUATION):
+            batches = self.batch.parts if split is None else self._loaders.split(split)
+            for number, rows in enumerate(batches, 1):
+                if wrong := objective.wrong_class(rows):
+                    batch = (
+                        "its batch" if split is None else f"batch {number} of `{self._loaders.named(split)}`"
+                    )
+                    return wrong.cause(batch)
+        return None
+
+    def skip(self) -> bool:
+        if self._precision.scale is None or not self._precision.scale.back_off():
+            return False
+        self._step_ended()
+        return True
+
+    def _step_ended(self) -> None:
+        """Do what follows a step that was made, or skipped: close the epoch, if it was its last one."""
+        if self._epoch is not None:
+            return
+        if unseen := [task for task, count in self._seen.items() if not count]:
             raise MtctlError(
                 f"task `{unseen[0]}` had no row with a target in epoch {self.done}",
                 hint="check its targets and its mask, or leave it out: -o problem.tasks=[…]",
             )
-        self._optimization.updated(epoch_ended=self._epoch is None, losses=self._means)
+        if self._precision.scale is not None:
+            self._extra |= self._precision.scale.epoch_ended()
+        if self._updates > self._updates_before:  # a schedule that comes before any update is torch's mistake
+            self._optimization.epoch_ended(self._means)
+
+    def looking(self) -> AbstractContextManager[None]:
+        # Gradients that are not scaled would be lost, small changes rounded away.
+        return self._precision.full()
 
     def sampled_losses(self, rng: torch.Generator) -> dict[str, Tensor]:
         word = int(torch.randint(2**31, (), generator=rng))
         losses: dict[str, Tensor] = {}
-        with self._evaluating(word):
+        with self._evaluating(word), self.looking():
             # A batch may lack some tasks: others have them.
             for batch in islice(self._epoch_batches(), _DRAWN_FOR_A_SAMPLE):
                 missing = [task for task in self.tasks if task not in losses]
                 if not missing:
                     break
-                losses |= self._losses(self.outputs(batch), batch, missing)
+                losses |= self._forward.losses(self._forward.outputs(batch), batch, missing)
         return losses
 
     @torch.no_grad()
@@ -546,7 +442,7 @@ class OwnModel(Supervised[Rows]):
         found: dict[str, list[float]] = {task: [] for task in self.tasks}
         with self._generators.drawing(self._noise):
             for rows in self.batch.parts:
-                for task, loss in self._losses(self.outputs(rows), rows, self.tasks).items():
+                for task, loss in self._forward.losses(self._forward.outputs(rows), rows, self.tasks).items():
                     found[task].append(float(loss))
         for buffer, value in zip(self.model.buffers(), before, strict=True):
             buffer.copy_(value)
@@ -567,27 +463,22 @@ class OwnModel(Supervised[Rows]):
             for module, was in training.items():
                 module.training = was
 
-    def _split(self, split: SeedList) -> Iterator[Rows]:
-        held_out = self.training.held_out
-        loader = self.training.validation if split == "monitor" or held_out is None else held_out
-        return (
-            Rows(moved(batch, self.device)) for batch in iterated(_reseeded(loader), f"`{_LOADERS[split]}`")
-        )
-
     @torch.no_grad()
     def answers(self, split: SeedList, items: int | None = None) -> Answers[Rows]:
         parts: list[tuple[Mapping[str, Tensor], Rows]] = []
         left = items
         with self._evaluating(_EVALUATION):
-            for batch in self._split(split):
+            for batch in self._loaders.split(split):
                 count = rows_of(batch)
                 rows = batch if left is None or count <= left else Rows(batch.batch, left)
-                parts.append((self.outputs(rows) or self._losses({}, rows, self.tasks), rows))
+                parts.append(
+                    (self._forward.outputs(rows) or self._forward.losses({}, rows, self.tasks), rows)
+                )
                 left = None if left is None else left - count
                 if left is not None and left <= 0:
                     break
         if not parts:
-            raise _empty(self._recipe, _LOADERS[split])
+            raise self._loaders.empty(split)
         return Answers(parts, self.row_losses, apart=self.training.losses is None)
 
     @torch.no_grad()
@@ -595,7 +486,7 @@ class OwnModel(Supervised[Rows]):
         """Return a task's losses of the rows that have a target, in the targets' own unit."""
         if self.training.losses is not None:
             return raw[task].reshape(1) if task in raw else torch.empty(0)
-        pair = self._pair(task, raw, rows)
+        pair = self._forward.pair(task, raw, rows)
         return torch.empty(0) if pair is None else self.objectives[task].row_losses(pair).cpu()
 
     def constant_losses(self, split: SeedList) -> Mapping[str, Tensor]:
@@ -606,7 +497,7 @@ class OwnModel(Supervised[Rows]):
     def _find_constant_losses(self, split: SeedList) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         with self._evaluating(_EVALUATION):
-            batches = list(self._split(split))
+            batches = list(self._loaders.split(split))
         for task in self.tasks:
             objective = self.objectives.get(task)
             if objective is None or objective.constant is None:
@@ -627,7 +518,7 @@ class OwnModel(Supervised[Rows]):
             return {}
         values, counts = [], []
         for raw, rows in answers.parts:
-            if (pair := self._pair(task, raw, rows)) is not None:
+            if (pair := self._forward.pair(task, raw, rows)) is not None:
                 output = self.objectives[task].answered(pair.output)
                 values.append(float(call(f"the score of `{task}`", score, output, pair.target)))
                 counts.append(len(pair.target))
@@ -649,103 +540,14 @@ class OwnModel(Supervised[Rows]):
             **self._optimization.state_dict(),
             "done": self.done,
             "updates": self._updates,
+            **({} if self._precision.scale is None else {"loss_scale": self._precision.scale.state_dict()}),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["network"])
         self._optimization.load_state_dict(state)
         self.done, self._updates = state["done"], state["updates"]
+        if self._precision.scale is not None:
+            self._precision.scale.load_state_dict(state["loss_scale"])
         self._epoch = None
         self._inspection.restart(self._updates)
-
-
-_LOADERS: Final = {"held_out": "held_out", "monitor": "validation"}
-
-
-def complete(recipe: PythonRecipe) -> PythonRecipe:
-    """Return the recipe with the tasks that its function names, where it names none itself."""
-    if recipe.problem.tasks:
-        return recipe
-    builder = find_builder(recipe.problem.build)
-    with Generators(_device(recipe.training.device)).fresh(0, _BUILD):
-        names = _names(training_of(builder, 0, recipe.problem.arguments))
-    return recipe.revised({"problem.tasks": list(names)})
-
-
-def _names(training: Training) -> tuple[str, ...]:
-    """Return the tasks' names: those of `tasks`, or of the losses of a first batch, which draws."""
-    if training.losses is None:
-        return tuple(training.tasks)
-    batch = next(iterated(training.train, "`train`"))
-    return tuple(str(name) for name in call("`losses`", training.losses, batch))
-
-
-def _refuse_unknown(builder: Builder, tasks: tuple[str, ...], known: tuple[str, ...]) -> None:
-    if unknown := [task for task in tasks if task not in known]:
-        raise MtctlError(
-            f"{builder.name} has no task `{unknown[0]}`",
-            hint=f"its tasks: {', '.join(known)}; change `problem.tasks`",
-        )
-
-
-def _device(name: str) -> torch.device:
-    if name != "auto":
-        there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        if not there[name]:
-            raise MtctlError(f"training.device={name}: this machine has none", hint="-o training.device=auto")
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _without_dropout(model: nn.Module) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd):
-            module.p = 0.0
-        elif isinstance(module, nn.RNNBase | nn.MultiheadAttention):
-            module.dropout = 0.0
-
-
-def _forward(training: Training) -> Callable[[Batch], Any]:
-    """Return what makes outputs of a batch: the user's function, or the model on the batch's inputs."""
-    if training.forward is not None:
-        return training.forward
-    model = training.model
-
-    def forward(batch: Batch) -> Any:
-        if not isinstance(batch, tuple | list):
-            return model(batch)
-        inputs = batch[0]
-        return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
-
-    return forward
-
-
-def _length(loader: Iterable[Any]) -> int | None:
-    """Return how many batches a loader says that it has; None where it does not, as one of a stream."""
-    try:
-        return len(loader)  # type: ignore[arg-type]
-    except TypeError:
-        return None
-
-
-def _reseeded(loader: Iterable[Any]) -> Iterable[Any]:
-    """Return the loader with its own generators seeded from the global one, the same in every run."""
-    word: int | None = None
-    for owner in (loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)):
-        generator = getattr(owner, "generator", None)
-        if isinstance(generator, torch.Generator):
-            word = int(torch.randint(2**62, ())) if word is None else word
-            generator.manual_seed(word)
-    return loader
-
-
-def _empty(recipe: PythonRecipe, loader: str) -> MtctlError:
-    return MtctlError(
-        f"{recipe.known_as}: `{loader}` yields no batch",
-        hint="check its data set and drop_last; it must yield its batches anew in every epoch",
-    )
-
-
-__all__ = ["OwnModel", "complete", "file_digest"]

@@ -55,8 +55,10 @@ class PythonTraining(SupervisedTraining):
     """Batches of one update."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the model computes; auto: a GPU where there is one."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: autocast. Its range is that of fp32, so that losses need no scaling."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """bf16 and fp16: autocast. fp16 ends at 65,504 and loses what is below 6e-8, so that losses are scaled in
+    the backward pass: by 65,536 at first, by half as much after a step whose gradients overflow, which is
+    skipped, and by twice as much after 2,000 updates in a row."""
 
 
 class PythonRecipe(SupervisedRecipe):

@@ -53,6 +53,9 @@ class Training:
             targets, …), or `model(batch)` of one that is a mapping.
         optimizer: returns the optimizer of parameters, or of parameter groups; AdamW at 1e-3 if left out.
         scheduler: returns a learning rate schedule of an optimizer; none if left out.
+        steps_per_epoch: batches of `train` in an epoch; up to its end if left out. A stream without an end
+            needs it. Every epoch iterates `train` anew, with torch's, NumPy's and Python's generators set for
+            it: a stream that draws from these does not repeat itself.
         scheduler_every: whether the schedule moves on after each "epoch" or each "update".
         losses: in place of `tasks`, for a loop that computes its losses itself: returns them of a batch, by
             task. What needs outputs and targets apart (skill, standardised heads, whether inputs matter) is
@@ -71,3 +74,4 @@ class Training:
     scheduler_every: str = "epoch"
     losses: Callable[[Batch], Mapping[str, Tensor]] | None = None
     last_shared: str | None = None
+    steps_per_epoch: int | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -113,6 +114,10 @@ class Supervised(ABC, Generic[B]):
     @abstractmethod
     def gradients(self) -> TaskGradients:
         """Differentiate every task's loss on the batch."""
+
+    def looking(self) -> AbstractContextManager[None]:
+        """Let gradients be looked at, and not learned from: in full precision, whatever training has."""
+        return nullcontext()
 
     @abstractmethod
     def sampled_losses(self, rng: torch.Generator) -> Mapping[str, Tensor]:

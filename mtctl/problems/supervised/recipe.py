@@ -129,8 +129,13 @@ class SupervisedRecipe(Recipe):
         return type(self).model_validate({**told, "balancer": _left_out(told["balancer"], tasks)})
 
 
-def _left_out(value: Any, names: Collection[str]) -> Any:
-    """Return nested settings without the entries of these names."""
-    if isinstance(value, dict):
-        return {key: _left_out(entry, names) for key, entry in value.items() if key not in names}
-    return [_left_out(entry, names) for entry in value] if isinstance(value, list) else value
+def _left_out(balancer: Any, tasks: Collection[str]) -> Any:
+    """Return what stands under `balancer:` without tasks' entries; a task may be called as a setting is."""
+    if isinstance(balancer, list):
+        return [_left_out(method, tasks) for method in balancer]
+    return {
+        key: {name: value for name, value in setting.items() if name not in tasks}
+        if isinstance(setting, dict)
+        else setting
+        for key, setting in balancer.items()
+    }

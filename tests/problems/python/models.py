@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -71,6 +72,19 @@ def counted_from_one() -> Training:
     return pair(a=rows()[1] + 1)
 
 
+def wrong_class(number: int, where: str = "train", mask: bool = False, quick: bool = False) -> Training:
+    """Return a training of which one row's class is a number that may be none: row 13, in batch 2."""
+    x, classes, numbers = rows()
+    classes[13] = number
+    loader = DataLoader(TensorDataset(x, classes, numbers), BATCH)
+    has_class = Task(F.cross_entropy, mask=lambda batch: batch[1] != number)
+    training = pair(tasks={"a": has_class} if mask else {})
+    if quick:
+        training = own_losses(training)
+    known: dict[str, Any] = {"held_out": training.validation, where: loader}
+    return replace(training, **known)
+
+
 def left_out(number: int) -> Training:
     classes = rows()[1]
     classes[::3] = number
@@ -119,8 +133,28 @@ def stream() -> Training:
     return Training(model=Net(), tasks=training.tasks, train=loader, validation=loader)
 
 
-def own_losses() -> Training:
-    training, model = pair(), Net()
+class Endless(IterableDataset[Any]):
+    """Rows without an end, drawn from torch's generator."""
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            x = torch.randn(4)
+            yield x, (x[0] > 0).long() + (x[1] > 0).long(), x.sum().reshape(1)
+
+
+def endless(
+    where: tuple[str, ...] = ("train",), steps: Any = None, short: bool = False, labelled: bool = True
+) -> Training:
+    """Return a training of which some loaders have no end, or tell no length."""
+    training = pair()
+    tasks = {**training.tasks, "b": Task(F.mse_loss, target=None if labelled else (lambda batch: None))}
+    changes: dict[str, Any] = {name: DataLoader(Stream() if short else Endless(), BATCH) for name in where}
+    known: dict[str, Any] = {"held_out": training.validation, "steps_per_epoch": steps}
+    return replace(training, tasks=tasks, **{**known, **changes})
+
+
+def own_losses(training: Training | None = None) -> Training:
+    training, model = training or pair(), Net()
 
     def losses(batch: Any) -> dict[str, Tensor]:
         outputs = model(batch[0])

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from mtctl.errors import ExitCode, MtctlError
-from mtctl.problems.python.builder import Builder, call, file_digest, find_builder, training_of
+from mtctl.problems.code import pinned, versions
+from mtctl.problems.python.builder import Builder, call, file_digest, files_of, find_builder, training_of
 from mtctl.problems.python.training import Task, Training
 
 WORKING = """
@@ -456,3 +457,48 @@ def test_something_else_is_returned(write: Write) -> None:
         error = refused(training_of, find_builder(f"nets.py:{name}"), 0, {})
         assert text in error.message
         assert "return mtctl.Training(…)" in (error.hint or "")
+
+
+def test_a_process_goes_on_with_the_version_that_its_command_began_with(write: Write) -> None:
+    path = write("import beside\ndef build(seed): return beside.NUMBER, 1")
+    beside = write("NUMBER = 1", "beside.py")
+    name = f"{path}:build"
+    files = files_of(name)
+    assert files == [path, beside]
+    with pinned(versions(files)):
+        write("import beside\ndef build(seed): return beside.NUMBER, 2")
+        assert find_builder(name).function(0) == (1, 1)
+    assert find_builder(name).function(0) == (1, 2)
+
+
+@pytest.mark.parametrize("changed", ["nets.py", "beside.py"])
+def test_a_process_that_would_read_another_version_refuses(write: Write, changed: str) -> None:
+    path = write("import beside\ndef build(seed): ...")
+    beside = write("NUMBER = 1", "beside.py")
+    known = versions([path, beside])
+    write("raise SystemExit('this is run')", changed)
+    with (
+        pinned(known),
+        pytest.raises(MtctlError, match=rf"{changed} has changed .*since this command started"),
+    ):
+        find_builder(f"{path}:build")
+
+
+def test_a_module_that_is_imported_inside_of_the_function_is_one_of_its_files(write: Write) -> None:
+    path = write("def build(seed):\n    import later_imported\n    return later_imported.NUMBER")
+    write("NUMBER = 3", "later_imported.py")
+    name = f"{path}:build"
+    assert find_builder(name).function(0) == 3
+    assert [file.name for file in files_of(name)] == ["nets.py", "later_imported.py"]
+
+
+def test_files_of_a_module_by_name(write: Write, tmp_path: Path) -> None:
+    write("from own_package import other\ndef build(seed): ...", "own_package/nets.py")
+    write("", "own_package/other.py")
+    write("", "own_package/__init__.py")
+    found = files_of("own_package.nets:build")
+    assert [file.relative_to(tmp_path).as_posix() for file in found] == [
+        "own_package/nets.py",
+        "own_package/__init__.py",
+        "own_package/other.py",
+    ]

@@ -11,8 +11,9 @@ import torch
 
 from mtctl.diagnosis.experiments import wiring
 from mtctl.diagnosis.experiments.course import Course
-from mtctl.problems.python.problem import OwnModel, complete
+from mtctl.problems.python.problem import OwnModel
 from mtctl.problems.python.recipe import PythonRecipe
+from mtctl.problems.python.tasks import complete
 from mtctl.problems.supervised.interventions import FewRows, Only
 
 BUILD = f"{Path(__file__).with_name('models.py')}:build"
@@ -109,7 +110,7 @@ def test_padded_sequences_have_a_loss_for_each_row() -> None:
 
 
 def pairs(found: OwnModel, task: str) -> list[Any]:
-    return [found._pair(task, raw, rows) for raw, rows in found.answers("monitor").parts]
+    return [found._forward.pair(task, raw, rows) for raw, rows in found.answers("monitor").parts]
 
 
 def test_targets_that_are_partly_missing_are_wrong_where_the_loss_does_not_bear_it() -> None:

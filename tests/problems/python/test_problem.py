@@ -212,13 +212,13 @@ def test_an_unknown_task_is_refused() -> None:
 
 def test_data_are_passed_over_once_for_builds_that_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[int] = []
-    survey = OwnModel._look_at_data
+    survey = OwnModel._survey_data
 
     def counted(problem: OwnModel) -> Any:
         passes.append(1)
         return survey(problem)
 
-    monkeypatch.setattr(OwnModel, "_look_at_data", counted)
+    monkeypatch.setattr(OwnModel, "_survey_data", counted)
     first = OwnModel(own(problem__arguments={"rows": 80}), 7)
     again = OwnModel(own(problem__arguments={"rows": 80}, training__standardise=["height"]), 7)
     assert len(passes) == 1
