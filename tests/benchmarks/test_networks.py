@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-
 from benchmarks.networks import AGENTS, Products, learner
 from tests.problems.lander.landers import TASKS
 
