@@ -72,6 +72,7 @@ class Plan:
         name: of its recipe.
         seed: of the run.
         tasks: names of what is balanced or scored.
+        scored: those that evaluations score, and that the figure is of.
         unit: the name of a unit of training.
         units: how many there will be.
         score: what evaluations measure.
@@ -82,6 +83,7 @@ class Plan:
     name: str
     seed: int
     tasks: tuple[str, ...]
+    scored: tuple[str, ...]
     unit: str
     units: int
     score: Score | formats.RecordedScore
@@ -92,13 +94,22 @@ class Plan:
     def of_recipe(cls, recipe: Recipe, seed: int) -> Plan:
         """Return the plan of a run that is about to start."""
         kind, tasks = kind_of(recipe), tuple(dict.fromkeys((*recipe.problem.tasks, *recipe.scored)))
-        return cls(recipe.name, seed, tasks, kind.unit, recipe.units, kind.score, kind.figures, kind.played)
+        of_kind = kind.unit, recipe.units, kind.score, kind.figures, kind.played
+        return cls(recipe.name, seed, tasks, recipe.scored, *of_kind)
 
     @classmethod
     def of_run(cls, run: formats.Run) -> Plan:
         """Return the plan of a run that is on disk."""
         return cls(
-            run.name, run.seed, run.named, run.unit, run.budget.units, run.score, run.figures, run.is_played
+            run.name,
+            run.seed,
+            run.named,
+            run.scored,
+            run.unit,
+            run.budget.units,
+            run.score,
+            run.figures,
+            run.is_played,
         )
 
 
@@ -110,6 +121,7 @@ class Progress:
         clock: seconds; replaced in tests.
 
     Attributes:
+        scored: the tasks that the figure is of.
         figure: the name of what tasks are followed by.
         is_scored: whether that is the score itself: it has a threshold of success, and a mean over tasks.
         steps: environment steps, or updates where nothing is played.
@@ -122,6 +134,7 @@ class Progress:
         self.unit, self.units, self.score, self.is_played = plan.unit, plan.units, plan.score, plan.is_played
         self.figure, self.is_scored = plan.figures.followed, plan.figures.followed == plan.score.name
         score = plan.score if self.is_scored else None
+        self.scored = plan.scored
         self.tasks = {task: TaskProgress(plan.figures.window, score) for task in plan.tasks}
         self.done = 0
         self.updates = 0

@@ -124,7 +124,7 @@ def _text(text: str) -> Text:
 def line(progress: Progress) -> str:
     """Say in one line how a run goes."""
     show = _figure(progress)
-    tasks = "  ".join(f"{name} {show(task.mean)}" for name, task in progress.tasks.items())
+    tasks = "  ".join(f"{name} {show(progress.tasks[name].mean)}" for name in progress.scored)
     place = f"{progress.unit} {progress.done}/{progress.units}"
     return f"{place}  {tasks}  {_beside(progress)}  {_pace(progress)}"
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final
 
 import gymnasium
@@ -194,6 +195,7 @@ def _make(identifier: str, options: Mapping[str, Any]) -> Environment:
 def _import(package: str, identifier: str) -> None:
     try:
         with redirect_stdout(sys.stderr):  # packages greet, and stdout may be JSON
+            _put_current_folder_last()
             importlib.import_module(package)
     except (Exception, SystemExit) as error:
         missing = isinstance(error, ModuleNotFoundError) and f"{package}.".startswith(f"{error.name}.")
@@ -203,6 +205,13 @@ def _import(package: str, identifier: str) -> None:
             f"environment {show_text(identifier)}: there is no package {show_text(package)}",
             hint="install it into this Python's environment, or correct the name before the colon",
         ) from error
+
+
+def _put_current_folder_last() -> None:
+    """Make files of the current folder importable, as `python -m` does; installed packages come first."""
+    folder = str(Path.cwd())
+    if not {folder, ""} & set(sys.path):
+        sys.path.append(folder)
 
 
 def _unknown(name: str, package: str) -> MtctlError:
