@@ -1,0 +1,72 @@
+"""docs/hybrid_actions.md, and what every verb does with a hybrid run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.end_to_end.command import ROOT, mtctl
+
+PAGE = (ROOT / "docs" / "hybrid_actions.md").read_text(encoding="utf-8")
+SMALL = ("-o", "problem.copies=16", "-o", "agent.steps=16", "-o", "agent.minibatch=64")
+
+
+def said(here: Command, *arguments: str) -> str:
+    result = here(*arguments)
+    assert result.code == 0, result.err
+    return result.out + result.err
+
+
+def test_the_pages_environment_trains_by_the_pages_command(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "tank.py").write_text(block, encoding="utf-8")
+    (command,) = re.findall(r"    mtctl (train hybrid_equalise -o name=tank .*)\n", PAGE)
+    short = ("-o", "problem.environment_steps=1024", "--quiet")
+    mtctl(*shlex.split(command), *SMALL, *short, cwd=tmp_path)
+    assert "tank:Tank-v0" in mtctl("eval", "results/tank", "--episodes", "5", cwd=tmp_path).out
+
+
+def test_every_verb_takes_a_hybrid_run(
+    here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    budget = ("-o", "problem.environment_steps=2048", "--quiet")
+    for name in ("hybrid_fixed", "hybrid_gradnorm"):
+        said(here, "train", name, *SMALL, *budget)
+    run = "results/hybrid_fixed/seed0"
+    document = json.loads((tmp_path / run / "run.json").read_text())
+    assert (document["tasks"], document["scored"]) == (["discrete", "continuous"], ["moving"])
+    assert "moving" in said(here, "eval", run, "--episodes", "20")
+    compared = said(here, "compare", "results/hybrid_fixed", "results/hybrid_gradnorm")
+    assert "moving" in compared
+    assert "discrete" in compared  # weights of the heads
+    said(here, "report", "results", "-o", "page.html")
+    assert "continuous" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "ratios start at 1" in said(here, "diagnose", run, "-v")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("problem.environment=movin", "did you mean `moving`?"),
+        ("problem.environment=nothing:There-v0", "there is no package nothing"),
+        ("problem.tasks=[discrete]", "write `tasks: [discrete, continuous]`"),
+        ("problem.uses={chioce: {0: [acceleration]}}", "did you mean `choice`?"),
+        ("problem.uses={choice: {go: [acceleration]}}", "`go` is not an option's number"),
+        ("problem.environment_steps=100", "one rollout of all copies takes 8,192 steps"),
+        ("agent.minibatch=100000", "a rollout has 8,192 rows only"),
+        ("problem.options={speed: 3}", "environment moving"),
+        ("agent={continuous: beta, old_log_probability: published_defect}", "needs `continuous: squashed"),
+    ],
+)
+def test_mistakes_are_named(here: Command, tmp_path: Path, override: str, words: str) -> None:
+    result = here("train", "hybrid_pcgrad", "-o", override)
+    assert result.code == 2
+    assert words in " ".join(result.err.split())
+    assert not (tmp_path / "results" / "hybrid_pcgrad" / "seed0" / "checkpoints").exists()
