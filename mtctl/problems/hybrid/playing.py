@@ -101,7 +101,7 @@ class Player:
             active: which elements of actions mean something, by path (see `Copies.active`).
             generator: where chance comes from.
         """
-        _, outputs, values = self._policy(seen)
+        outputs, values = self._policy(seen)
         heads = self._heads.items()
         kept = {name: head.sample(outputs[name], generator) for name, head in heads.items()}
         flat = self._flat(kept, len(seen))
@@ -115,14 +115,14 @@ class Player:
     @torch.no_grad()
     def greedy(self, seen: Tensor) -> Any:
         """Return what the environment gets where nothing is left to chance."""
-        _, outputs, _ = self._policy(seen)
+        outputs, _ = self._policy(seen)
         kept = {name: head.mode(outputs[name]) for name, head in self._heads.items().items()}
         return self._layout.assemble(self._flat(kept, len(seen)))
 
     @torch.no_grad()
     def values(self, seen: Tensor) -> Tensor:
         """Return [N] the values of normalised observations."""
-        return self._policy.values(self._policy.trunk(seen))
+        return self._policy.values(seen)
 
     def _flat(self, kept: Mapping[str, Tensor], rows: int) -> FlatActions:
         choices = kept[DISCRETE].numpy() if DISCRETE in kept else np.empty((rows, 0), np.int64)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mtctl.balancing.gradients.autograd import AutogradGradients
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import (
     Frame,
@@ -22,6 +21,7 @@ from mtctl.problems.contract import (
     TaskSignals,
 )
 from mtctl.problems.hybrid.agents import PPOAgent
+from mtctl.problems.hybrid.gradients import HeadGradients
 from mtctl.problems.hybrid.normalisation import RewardScale, RunningMoments
 from mtctl.problems.hybrid.playing import (
     Player,
@@ -195,25 +195,16 @@ class Hybrid:
 
     # ----- learning
 
-    def gradients(self) -> AutogradGradients | None:
+    def gradients(self) -> HeadGradients | None:
         """Return the heads' losses and gradients on the minibatch; None at the end of an iteration."""
         if self._batch is None:
             return None
         agent, batch = self._agent, self._batch
-        features, outputs, values = self.policy(batch.observations)
-        found = head_losses(self._heads, outputs, batch, agent)
+        made = self.policy.learn(batch.observations)
+        found = head_losses(self._heads, made.outputs, batch, agent)
         self._seen.append(found)
-        critic = value_loss(values, batch, agent.value_clip)
-        return AutogradGradients(
-            self.tasks,
-            {name: found[name].loss for name in self.tasks},
-            shared=list(self.policy.trunk.parameters()),
-            own=[list(self.policy.heads[name].parameters()) for name in self.tasks],
-            last_shared=self.policy.last_shared(),
-            features=[features],
-            auxiliary=agent.value_coefficient * critic,
-            auxiliary_own=list(self.policy.value.parameters()),
-        )
+        critic = agent.value_coefficient * value_loss(made.values, batch, agent.value_clip)
+        return HeadGradients(self.policy, made, {name: found[name].loss for name in self.tasks}, critic)
 
     def update(self) -> None:
         agent = self._agent
@@ -228,7 +219,7 @@ class Hybrid:
     def revisit(self) -> Tensor:
         if self._batch is None:
             raise RuntimeError("there has been no batch yet")
-        _, outputs, _ = self.policy(self._batch.observations)
+        outputs, _ = self.policy(self._batch.observations)
         found = head_losses(self._heads, outputs, self._batch, self._agent)
         return torch.stack([found[name].loss for name in self.tasks]).double()
 
