@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtctl.problems.contract import SeedList, TaskEvaluation
+from mtctl.errors import MtctlError
+from mtctl.problems.contract import Frame, SeedList, TaskEvaluation
 from mtctl.problems.hybrid.agents import CONTINUOUS, DISCRETE, PPOAgent
 from mtctl.problems.hybrid.distributions import NUMBERS, Categories
 from mtctl.problems.hybrid.environments.copies import Copies
-from mtctl.problems.hybrid.environments.making import make_copies
+from mtctl.problems.hybrid.environments.making import draws_nothing, make_copies
 from mtctl.problems.hybrid.normalisation import RunningMoments
 from mtctl.problems.hybrid.policy import HybridPolicy
 from mtctl.problems.hybrid.recipe import HybridProblem
@@ -167,3 +168,30 @@ def play_episodes(player: Player, copies: Copies, seeds: np.ndarray) -> TaskEval
         outcomes[ended] = copies.outcome[ended]
     names = tuple(copies.outcomes[place] for place in outcomes)
     return TaskEvaluation(tuple(returns.tolist()), tuple(steps.tolist()), names)
+
+
+def show_episodes(
+    player: Player, problem: HybridProblem, episodes: int, frame: Callable[[Frame], None] | None
+) -> None:
+    """Play the first held-out episodes greedily in a window, or hand each picture to `frame`.
+
+    Raises:
+        MtctlError: the environment draws no pictures.
+    """
+    if draws_nothing(problem.environment):
+        raise MtctlError(
+            f"{problem.environment} cannot be shown: it draws no pictures",
+            hint="leave out --render and --video",
+        )
+    mode = "human" if frame is None else "rgb_array"
+    copies = make_copies(problem.environment, 1, {**problem.options, "render_mode": mode})
+    try:
+        for seed in evaluation_seeds("held_out", episodes):
+            seen, ended = copies.reset([seed]), False
+            while not ended:
+                if frame is not None:
+                    frame(copies.picture())
+                copies.step(player.greedy(player.seen(seen)))
+                seen, ended = copies.observations, bool(copies.ended[0])
+    finally:
+        copies.close()

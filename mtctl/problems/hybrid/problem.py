@@ -30,6 +30,7 @@ from mtctl.problems.hybrid.playing import (
     layout_of,
     open_copies,
     play_episodes,
+    show_episodes,
 )
 from mtctl.problems.hybrid.policy import HybridPolicy
 from mtctl.problems.hybrid.recipe import HybridProblem
@@ -242,9 +243,8 @@ class Hybrid:
         return dict.fromkeys(tasks or self.scored, found)
 
     def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
-        raise MtctlError(
-            f"{task} cannot be shown: it draws no pictures", hint="leave out --render or --video"
-        )
+        """Play in a window, or hand over each frame."""
+        show_episodes(self._player, self._problem, episodes, frame)
 
     def policy_state(self) -> dict[str, Any]:
         moments = {} if self._moments is None else {"observations": self._moments.state_dict()}

@@ -143,3 +143,17 @@ def test_it_learns_to_reach_the_target() -> None:
     train(problem)
     after = problem.evaluate(50, "held_out")["moving"].scores
     assert sum(after) / 50 > sum(before) / 50 + 0.8
+
+
+def test_an_environment_that_draws_is_shown_picture_by_picture() -> None:
+    problem = hybrid(environment="lander_hybrid", copies=4, environment_steps=256)
+    frames: list[Any] = []
+    problem.show("lander_hybrid", 1, lambda frame: frames.append(frame.copy()))
+    assert len(frames) > 40
+    assert frames[0].shape == (400, 600, 3)
+    assert any((frame != frames[0]).any() for frame in frames)
+
+
+def test_an_environment_without_pictures_says_so() -> None:
+    with pytest.raises(MtctlError, match="moving cannot be shown: it draws no pictures"):
+        hybrid().show("moving", 1, lambda frame: None)

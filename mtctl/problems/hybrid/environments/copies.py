@@ -154,6 +154,14 @@ class Copies(ABC):
             np.copyto(getattr(self, name), state[name], casting="no")
         self._started = True
 
+    def picture(self) -> npt.NDArray[np.uint8]:
+        """Return what the first copy looks like [height, width, 3], where it was made to draw.
+
+        Raises:
+            MtctlError: it draws nothing.
+        """
+        raise MtctlError(f"{self.name} draws no pictures", hint="leave out --render and --video")
+
     def close(self) -> None:
         """Release what the environments hold; by default they hold nothing."""
         self._started = False

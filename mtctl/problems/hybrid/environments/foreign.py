@@ -68,6 +68,10 @@ class Foreign(Copies):
         self._batch = batch_space(first.action_space, copies)
         self._played: list[FlatActions] = []
 
+    def picture(self) -> npt.NDArray[np.uint8]:
+        found = self.environments[0].render()
+        return found if isinstance(found, np.ndarray) else super().picture()
+
     def close(self) -> None:
         """Close all copies."""
         super().close()

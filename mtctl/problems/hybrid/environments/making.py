@@ -25,6 +25,11 @@ _STACKED: Final[Mapping[str, Callable[..., Copies]]] = {
 """What steps all its copies in one go."""
 
 
+def draws_nothing(environment: str) -> bool:
+    """Say whether an environment has no pictures."""
+    return {identifier: own for own, identifier in IDS.items()}.get(environment, environment) in _STACKED
+
+
 def make_copies(environment: str, copies: int, options: Mapping[str, Any] | None = None) -> Copies:
     """Return copies of an environment.
 
