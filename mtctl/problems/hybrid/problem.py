@@ -34,7 +34,7 @@ from mtctl.problems.hybrid.playing import (
 )
 from mtctl.problems.hybrid.policy import HybridPolicy
 from mtctl.problems.hybrid.recipe import HybridProblem
-from mtctl.problems.hybrid.rollout import Minibatch, Step, gathered, minibatches
+from mtctl.problems.hybrid.rollout import Minibatch, Step, followed, gathered, minibatches
 from mtctl.problems.hybrid.score import FIGURES, SCORE
 from mtctl.problems.hybrid.surrogate import HeadLoss, head_losses, value_loss
 
@@ -141,7 +141,8 @@ class Hybrid:
         """Play a rollout."""
         self._played = []
         steps = [self._step() for _ in range(self._agent.steps)]
-        return gathered(steps, self._agent.gamma, self._agent.gae_lambda)
+        last = self._player.values(self._player.seen(self._copies.observations))
+        return gathered(followed(steps, last), self._agent.gamma, self._agent.gae_lambda)
 
     def _step(self) -> Step:
         copies, player = self._copies, self._player
@@ -155,8 +156,9 @@ class Hybrid:
         rewards = torch.from_numpy(copies.rewards).float()
         if self._rewards is not None:
             rewards = self._rewards.scaled(rewards, ended)
-        following = player.values(player.seen(copies.final_observations))
-        following.masked_fill_(torch.from_numpy(copies.terminated), 0.0)
+        following = torch.zeros(copies.copies)
+        if len(cut_off := np.flatnonzero(copies.truncated)):
+            following[cut_off] = player.values(player.seen(copies.final_observations[cut_off]))
         for place in np.flatnonzero(copies.ended):
             outcome = int(copies.outcome[place])
             self._played.append((float(copies.returns[place]), int(copies.lengths[place]), outcome))

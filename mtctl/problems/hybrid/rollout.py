@@ -36,8 +36,8 @@ class Step(NamedTuple):
 
     Args:
         rewards: [N] scaled.
-        following: [N] value of what came next: of the observation after the step, 0 after a terminal one;
-            after a time limit, that of the observation that the limit cut off.
+        following: [N] where an episode ended, the value of what it ended with: 0, or after a time limit that
+            of the observation that the limit cut off; elsewhere that of the next step (see `followed`).
         ended: [N] bool: an episode ended with it.
     """
 
@@ -49,6 +49,20 @@ class Step(NamedTuple):
     rewards: Tensor
     following: Tensor
     ended: Tensor
+
+
+def followed(steps: list[Step], last: Tensor) -> list[Step]:
+    """Return steps whose `following` is the next step's value where no episode ended.
+
+    Args:
+        steps: in order.
+        last: [N] value of what came after them.
+    """
+    values = [*(step.values for step in steps[1:]), last]
+    return [
+        step._replace(following=torch.where(step.ended, step.following, value))
+        for step, value in zip(steps, values, strict=True)
+    ]
 
 
 def advantages(steps: list[Step], gamma: float, decay: float) -> Tensor:

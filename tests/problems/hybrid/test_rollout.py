@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mtctl.problems.hybrid.normalisation import RewardScale, RunningMoments
-from mtctl.problems.hybrid.rollout import Step, advantages, gathered, minibatches
+from mtctl.problems.hybrid.rollout import Step, advantages, followed, gathered, minibatches
 
 
 def steps(count: int = 7, copies: int = 3, seed: int = 0) -> list[Step]:
@@ -54,6 +54,17 @@ def test_advantages_are_discounted_sums_of_errors_within_an_episode(gamma: float
     torch.testing.assert_close(rows.returns, rows.advantages + rows.values)
     torch.testing.assert_close(rows.advantages, found.flatten())
     assert torch.equal(rows.observations, torch.cat([step.observations for step in played]))
+
+
+def test_values_of_what_follows_are_the_next_steps_unless_an_episode_ended() -> None:
+    played = steps(3, 4)
+    last = torch.full((4,), 7.0)
+    found = followed(played, last)
+    for place, step in enumerate(found):
+        later = last if place == 2 else played[place + 1].values
+        for copy in range(4):
+            expected = played[place].following if played[place].ended[copy] else later
+            assert step.following[copy] == expected[copy]
 
 
 def test_an_epoch_sees_every_row_once() -> None:
