@@ -67,14 +67,15 @@ def test_what_is_kept_of_other_arms_stays(tmp_path: Path) -> None:
 
 
 def test_the_table_compares_seed_by_seed() -> None:
-    best = Trained(Arm("best", "r"), [scores(0, 200, 200, 200), scores(1, 300, 300, 300)])
-    worse = Trained(Arm("worse", "r"), [scores(1, 290, 290, 290), scores(0, 190, 190, 190)])
+    best = Trained(Arm("best", "equal_blind"), [scores(0, 200, 200, 200), scores(1, 300, 300, 300)])
+    worse = Trained(Arm("worse", "multihead_blind"), [scores(1, 290, 290, 290), scores(0, 190, 190, 190)])
     columns = {str(each.header): list(each.cells) for each in score_table([best, worse], best).columns}
     assert columns["difference"] == ["–", "-10.0 [-10.0, -10.0]"]
     assert columns["lowest seed"] == ["200.0", "190.0"]
     assert columns["windy"] == ["250.0", "240.0"]
     assert columns["≥ 200"] == ["75 / 75 / 75 %", "50 / 50 / 50 %"]
     assert columns["timed out"] == ["50 / 50 / 50 %"] * 2
+    assert columns["parameters"] == ["35,716", "36,748"]
     assert "difference" not in [each.header for each in score_table([best]).columns]
 
 

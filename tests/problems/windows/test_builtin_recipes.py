@@ -167,8 +167,9 @@ def test_the_documented_loop_leaves_the_countdown_where_it_is(seed: int) -> None
 @pytest.mark.learning
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_fixed_recipe_learns_all_four_tasks_in_the_same_budget(seed: int) -> None:
+    """The least is the type's: 45 to 60 % by seed and processor; the documented loop leaves tasks below 10."""
     problem, trainer = built("windows_fixed", seed, "model.hidden=48", "model.projection=32")
     trainer.train()
     assert problem.budget()["updates"] == 120
     found = skills(problem)
-    assert min(found.values()) > 50, found
+    assert min(found.values()) > 35, found
