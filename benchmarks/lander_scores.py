@@ -214,11 +214,11 @@ def _parameters(arm: Arm) -> int:
     return build(load(arm.recipe, arm.settings), 0).parameter_count().total
 
 
-def show(found: Estimate) -> str:
+def show(found: Estimate, digits: int = 1) -> str:
     """Return a mean with its 95 % t interval, as tables show it."""
     interval = found.interval
-    text = f"{found.mean:.1f}"
-    return text if interval is None else f"{text} [{interval.low:.1f}, {interval.high:.1f}]"
+    text = f"{found.mean:.{digits}f}"
+    return text if interval is None else f"{text} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
 def _difference(each: Trained, reference: Trained) -> str:
