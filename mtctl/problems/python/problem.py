@@ -20,13 +20,14 @@ from mtctl.balancing.gradients.accumulated import AccumulatedGradients
 from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import SeedList
-from mtctl.problems.python.batches import Rows, few, iterated, moved, shape_of
+from mtctl.problems.python.batches import Rows, few, forward_of, iterated, moved, shape_of
 from mtctl.problems.python.builder import Builder, call, file_digest, find_builder, training_of
 from mtctl.problems.python.generators import Generators
 from mtctl.problems.python.graphs import Sharing, head_module, leaves, sharing, used_unseen
 from mtctl.problems.python.objective import Objective, Pair, rows_of
 from mtctl.problems.python.optimizers import Optimization
 from mtctl.problems.python.recipe import PythonRecipe
+from mtctl.problems.python.shifted import has_order, shifted
 from mtctl.problems.python.training import Batch, Training
 from mtctl.problems.supervised.answers import Answers
 from mtctl.problems.supervised.inspection import Inspection
@@ -109,8 +110,10 @@ class OwnModel(Supervised[Rows]):
         self._generators = Generators(device)
         builder = find_builder(recipe.problem.build)
         with self._generators.fresh(seed, _BUILD):
-            self.training = training_of(builder, seed, recipe.problem.arguments)
-            known = _names(self.training)
+            built = training_of(builder, seed, recipe.problem.arguments)
+            known = _names(built)
+        self.has_order = has_order(built)
+        self.training = shifted(built, recipe.problem.target_shift)
         super().__init__(recipe.problem.tasks or known, settings.epochs, settings.gradient_clip)
         _refuse_unknown(builder, self.tasks, known)
         self.device = device
@@ -206,7 +209,8 @@ class OwnModel(Supervised[Rows]):
     def _same_data(self) -> str:
         """Return what builds of the same data have in common: experiments build one model after another."""
         problem = self._recipe.problem
-        told = problem.build, problem.arguments, problem.limit, self._recipe.training.accumulate
+        data = problem.build, problem.arguments, problem.limit, problem.target_shift
+        told = *data, self._recipe.training.accumulate
         return repr((told, self.code, self._seed, str(self.device)))
 
     @torch.no_grad()
@@ -402,7 +406,7 @@ class OwnModel(Supervised[Rows]):
         if self.training.losses is not None:
             return {}
         with self._precision():
-            raw = call("`forward`", _forward(self.training), rows.batch)
+            raw = call("`forward`", forward_of(self.training), rows.batch)
         if not isinstance(raw, Mapping):
             if len(self.objectives) == 1 and isinstance(raw, Tensor):
                 return {next(iter(self.objectives)): raw}
@@ -705,21 +709,6 @@ def _without_dropout(model: nn.Module) -> None:
             module.p = 0.0
         elif isinstance(module, nn.RNNBase | nn.MultiheadAttention):
             module.dropout = 0.0
-
-
-def _forward(training: Training) -> Callable[[Batch], Any]:
-    """Return what makes outputs of a batch: the user's function, or the model on the batch's inputs."""
-    if training.forward is not None:
-        return training.forward
-    model = training.model
-
-    def forward(batch: Batch) -> Any:
-        if not isinstance(batch, tuple | list):
-            return model(batch)
-        inputs = batch[0]
-        return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
-
-    return forward
 
 
 def _length(loader: Iterable[Any]) -> int | None:

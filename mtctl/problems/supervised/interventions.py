@@ -87,6 +87,14 @@ class FewRows:
 
 
 @dataclass(frozen=True, slots=True)
+class Shifted:
+    """Give row i of every split the target of row i + `rows`, for one task."""
+
+    task: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """Change a setting that only this problem has, by its dotted key."""
 
@@ -106,6 +114,7 @@ Intervention = (
     | Clipped
     | Adam
     | FewRows
+    | Shifted
     | Setting
 )
 

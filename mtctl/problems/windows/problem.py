@@ -47,6 +47,7 @@ class Windows(Supervised[Dataset]):
     """
 
     item = "window"
+    has_order = True
 
     def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Training, seed: int) -> None:
         super().__init__(problem.tasks, training.epochs, training.gradient_clip)
