@@ -79,6 +79,7 @@ class OwnCase:
 
 
 def plant(kind: str, **settings: Any) -> dict[str, Any]:
+    """Return a fault as `builder.build` takes it."""
     return {"kind": kind, **settings}
 
 

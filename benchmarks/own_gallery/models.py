@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -195,8 +195,13 @@ def table(first: str, second: str) -> Training:
         chance = torch.Generator().manual_seed(seed)
         inputs = torch.randn(count, 8, generator=chance)
         columns = [_COLUMNS[name](inputs, chance) for name in (first, second)]
-        loaders.append(DataLoader(TensorDataset(inputs, *columns), 32 if seed == 0 else 200, shuffle=seed == 0))
-    losses = {True: F.binary_cross_entropy_with_logits, False: F.mse_loss}
+        loaders.append(
+            DataLoader(TensorDataset(inputs, *columns), 32 if seed == 0 else 200, shuffle=seed == 0)
+        )
+    losses: dict[bool, Callable[[Tensor, Tensor], Tensor]] = {
+        True: F.binary_cross_entropy_with_logits,
+        False: F.mse_loss,
+    }
     return Training(
         model=model,
         forward=forward,

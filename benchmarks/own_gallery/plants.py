@@ -227,8 +227,8 @@ PLANTS: Final[dict[str, Plant]] = {
     plant.__name__: plant
     for plant in (
         weighted, scaled, shuffled, constant, infinite, missing, flattened, counted_from_one, summed,
-        left_out, frozen, detached, blind, closed, rate, sgd, rebatched, opposed, dropped, reversed_gradient, narrowed, module_rate, decayed,
-        dropout_before, flipped, off_by,
+        left_out, frozen, detached, blind, closed, rate, sgd, rebatched, opposed, dropped,
+        reversed_gradient, narrowed, module_rate, decayed, dropout_before, flipped, off_by,
     )
 }  # fmt: skip
 

@@ -35,3 +35,6 @@ class Code(StrEnum):
     BALANCER_SETTINGS = "balancer-settings"
     REGULARISATION = "regularisation"
     CAPACITY = "capacity"
+    NOISY_LABELS = "noisy-labels"
+    SHIFTED_LABELS = "shifted-labels"
+    BELOW_POTENTIAL = "below-potential"

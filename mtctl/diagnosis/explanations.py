@@ -325,7 +325,9 @@ _ALL: Final = (
         "The task learns, but not far enough in the budget",
         "The loss falls by more than noise, yet ends near that of the best constant prediction.",
         f"Measured: skill reaches {percent(t.LEARNED)} only after the budget, within {t.SLOW_BUDGETS:g} "
-        "times of it, and neither the other tasks nor the target's unit hold the task back. From records: "
+        "times of it, and neither the other tasks nor the target's unit hold the task back; or it learns, "
+        f"reaches {percent(t.HELD_BACK_SHARE)} or less of what it can in the budget, and closes "
+        f"{percent(t.RECOVERED)} of the gap within {t.WATCHED_BUDGETS} budgets. From records: "
         f"the loss falls by more than its noise, but no skill of {percent(t.LEARNED)} was reached or, where "
         f"skill is not known, it fell by {percent(t.IMPROVING)} or less. For the lander: the return "
         f"improves, by more than {percent(t.RETURN_MOVED)} and less than {percent(t.RETURN_LEARNED)} of the "
@@ -473,7 +475,8 @@ _ALL: Final = (
         "Dropout or weight decay is too strong for the task",
         "So much is dropped, or weights are pulled to 0 so hard, that nothing is left to learn with.",
         "Measured: with all aids combined the task learns, and it stops learning once dropout is back, or "
-        "once the optimizer's weight decay is.",
+        f"once the optimizer's weight decay is; or a task that reaches {percent(t.HELD_BACK_SHARE)} "
+        f"or less of what it can closes {percent(t.RECOVERED)} of the gap without dropout, or without decay.",
         "It is refuted if the task learns with all aids and the dropout and decay of the recipe.",
         (
             "lower dropout: 0.1 to 0.3 is usual",
@@ -487,9 +490,65 @@ _ALL: Final = (
         "units in the trunk or in the head, or an output that cannot take the targets' values.",
         f"Likely: after {t.HEART_UPDATES} updates on {t.FEW_ROWS} rows, alone, standardised and without "
         f"dropout, the training loss is between {percent(t.KNOWN_BY_HEART)} and {percent(t.UNDERFITTED)} of "
-        "the best constant's.",
+        f"the best constant's; or the task stays at a skill of {percent(t.HELD_BACK_SHARE)} or less with all "
+        f"aids combined, and the training loss on {t.MORE_ROWS} rows is above {percent(t.KNOWN_BY_HEART)}.",
         "It is refuted if a wider network does not memorise them either.",
         ("widen the trunk, or give the head a hidden layer", "check what limits the output's range"),
+    ),
+    Explanation(
+        Code.NOISY_LABELS,
+        "Part of the task's labels look wrong",
+        "A share of the rows has a label that does not follow from its inputs, whatever these are. The model "
+        "learns the rest and can never be sure; more training learns the wrong labels by heart. Classes that "
+        "chance decides with the same odds for every row look the same; labels that are all random look like "
+        "inputs that say nothing, which is `unlearnable`.",
+        "Likely: the task does not learn, or ends at a skill of "
+        f"{percent(t.HELD_BACK_SHARE)} or less, and gains less than {percent(t.HELD_BACK)} with all aids "
+        f"combined; and on held-out rows the surest {percent(t.SUREST)} of the answers save at most "
+        f"{percent(t.SURE_GAIN)} of the loss that they have with other rows' labels, and at most "
+        f"{t.SURE_GAIN_OF_SKILL:g} times the skill. In an honest task the surest answers are nearly always "
+        f"right, however hard other rows are. It takes {t.SURE_ROWS} such rows, and classes: of numbers, "
+        "noise with long tails looks the same. Cf. Northcutt et al., Confident Learning (2021).",
+        "It is refuted if rows that the model answers surely and wrongly turn out to be labelled rightly.",
+        (
+            "look at the held-out rows that the model contradicts most surely, and repair their labels",
+            "train for fewer epochs, or with label smoothing: both learn less of what is wrong by heart",
+            "judge the task by agreement with labels that were checked, not by its loss",
+        ),
+    ),
+    Explanation(
+        Code.SHIFTED_LABELS,
+        "The task's labels belong to other rows",
+        "In the order of the data set, each row has the label of a row before or after it: a header that was "
+        "read as a row, two files that were joined by place, a window that begins one step late. Shuffled "
+        "batches hide it.",
+        "Measured: the task, alone and with all aids combined, is trained with the labels of the rows "
+        f"{_listed(t.OFF_BY)} places further on, and its skill on held-out rows is "
+        f"{percent(t.HELD_BACK)} higher or more, and what it reaches with its own is {percent(t.HELD_BACK_SHARE)} of that or less. "
+        f"Of a task that has a skill of {percent(t.CLEARLY_LEARNED)}, one row either way is tried. The data "
+        "must be a torch DataLoader of a data set with numbered rows, or windows.",
+        "It is refuted if the task is a forecast, whose labels are later rows' on purpose.",
+        (
+            "compare a few rows of the data with their labels, and join them by a key, not by place",
+            "try it: -o 'problem.target_shift={TASK: 1}', with the number that the finding names",
+        ),
+    ),
+    Explanation(
+        Code.BELOW_POTENTIAL,
+        "The task reaches far less than it can, for an unknown reason",
+        "With everything done for it the task reaches far more; yet no single change explains the difference: "
+        "several causes work together, or one that is not tried.",
+        f"Measured: with all aids combined (alone, standardised, no dropout, Adam at {t.HEART_LR:g}) its skill "
+        f"is {percent(t.HELD_BACK)} higher or more, and as is it reaches {percent(t.HELD_BACK_SHARE)} of that "
+        f"or less. No dropout, no weight decay, up to {t.WATCHED_BUDGETS} budgets, a standardised head, other "
+        f"rates of its head and of all parameters do not close {percent(t.RECOVERED)} of the gap, nor is a "
+        "single aid needed. The finding names the aids that are needed together. Where one of these does, it "
+        "names the cause: `regularisation`, `slow`, `target-out-of-reach`, `learning-rate`.",
+        "It is refuted if a single change of the recipe closes the gap.",
+        (
+            "take the best remedy, then take its parts back one at a time",
+            "look at what the recipe does that the aids leave out: schedules, hooks, losses of your own",
+        ),
     ),
 )
 

@@ -20,6 +20,7 @@ GOOD = Call(
     tau=(None, 30.0),
     named=(Code.UNLEARNABLE, Code.SLOW),
     errors=(Code.UNLEARNABLE,),
+    warnings=(),
     bystanders=(),
     seconds=1.0,
 )

@@ -40,6 +40,9 @@ EXPECTED = [
     "balancer-settings",
     "regularisation",
     "capacity",
+    "noisy-labels",
+    "shifted-labels",
+    "below-potential",
 ]
 
 

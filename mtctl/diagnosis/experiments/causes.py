@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.experiments import aids
+from mtctl.diagnosis.experiments import aids, labels
 from mtctl.diagnosis.experiments.company import blame
 from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime, lasts
 from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Severity
@@ -37,6 +37,7 @@ from mtctl.diagnosis.thresholds import (
     FASTER,
     FEW_ROWS,
     FEWEST_UPDATES,
+    HEAD_LR,
     HELD_BACK,
     HELD_BACK_SHARE,
     KNOWN_BY_HEART,
@@ -55,7 +56,13 @@ from mtctl.diagnosis.thresholds import (
     UNSTABLE,
     percent,
 )
-from mtctl.problems.supervised.interventions import Intervention, LossFactor, Rate, Standardised
+from mtctl.problems.supervised.interventions import (
+    HeadRate,
+    Intervention,
+    LossFactor,
+    Rate,
+    Standardised,
+)
 
 __all__ = ["Laboratory", "OutOfTime", "below_alone", "decide", "held_back", "suspects"]
 
@@ -102,7 +109,7 @@ def below_alone(laboratory: Laboratory, task: str) -> list[Finding]:
     """Return what the other tasks cost a task that learns, but far less than alone in the same budget."""
     if len(laboratory.recipe.problem.tasks) == 1 or laboratory.budget < FEWEST_UPDATES:
         return []
-    joint = laboratory.skill(task)
+    joint = laboratory.settled(task)
     alone = laboratory.reached(task, f"{task} alone", *laboratory.without_others(task))
     if alone - joint < HELD_BACK or joint > HELD_BACK_SHARE * alone:
         return []
@@ -190,6 +197,8 @@ def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
         return None
     for factor in LOWER_RATES:
         speedup = laboratory.speedup(task, f"learning rate × {factor:g}", Rate(factor))
+        if speedup >= FASTER and _learns_faster_alone(laboratory, task, speedup):
+            return None  # the rate is high for what the others do to the task
         if speedup >= FASTER:
             rate = laboratory.joint.problem.rate * factor
             text = (
@@ -205,6 +214,11 @@ def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
     return None
 
 
+def _learns_faster_alone(laboratory: Laboratory, task: str, speedup: float) -> bool:
+    """Say whether a task is much faster without the others, at the recipe's own rate, than at a lower one."""
+    return len(laboratory.recipe.problem.tasks) > 1 and laboratory.alone(task) >= FASTER * speedup
+
+
 # ----- company or unit
 
 
@@ -218,14 +232,19 @@ def _two_by_two(laboratory: Laboratory, task: str, severity: Severity = "error")
         alone, both = laboratory.alone(task), laboratory.both(task)
         # Where neither is twice as fast, each may be up to that: only what is beyond takes both.
         least, causes = FASTER if unit == alone == 1.0 else 1.0, []
-        if alone >= FASTER or both >= FASTER * max(unit, least):
+        if alone >= FASTER or (both >= FASTER * max(unit, least) and not _soon(laboratory, task, unit)):
             effect = alone if alone >= FASTER else both
             causes.append((effect, _of_others(laboratory, task, effect, beside=alone < FASTER)))
-        if unit >= FASTER or both >= FASTER * max(alone, least):
+        if unit >= FASTER or (both >= FASTER * max(alone, least) and not _soon(laboratory, task, alone)):
             effect = unit if unit >= FASTER else both
             causes.append((effect, _reach(laboratory, task, effect, beside=unit < FASTER)))
     causes.sort(key=lambda cause: cause[0], reverse=True)
     return [replace(finding, severity=severity) for _, finding in causes]
+
+
+def _soon(laboratory: Laboratory, task: str, speedup: float) -> bool:
+    """Say whether a task that is so much faster learns early in the budget: nothing else keeps it back."""
+    return speedup >= FASTER and laboratory.as_is(task) / speedup <= LATE_BUDGETS * laboratory.budget
 
 
 def _starts_far(laboratory: Laboratory, task: str) -> bool:
@@ -291,6 +310,8 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
     known = f"memorised below {KNOWN_BY_HEART:g}"
     few = f"{FEW_ROWS} {laboratory.joint.problem.item}s"
     fact = Evidence(f"training loss of {few} over the constant's", left, "", known)
+    if left < KNOWN_BY_HEART and (wrong := labels.examine(laboratory, task, LEARNED)) is not None:
+        return replace(wrong, severity="error")
     if left < KNOWN_BY_HEART:
         text = (
             f"{task} memorises {few} but never generalises, alone or jointly, at any rate "
@@ -321,6 +342,8 @@ def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, f
         )
         cure = laboratory.recipe.changes(LossFactor(task, factor))
         return Finding(Code.MULTIPLIER_DOMINANCE, task, "error", "measured", text, tuple(_tried(tried)), cure)
+    if others_learned and (own := _own_rate(laboratory, task, factor)) is not None:
+        return own
     rate = laboratory.joint.problem.rate * factor
     text = (
         f"{task} learns {laboratory.times(task, tried[factor])} as fast at {factor:g} times the learning "
@@ -328,6 +351,22 @@ def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, f
     )
     cure = laboratory.recipe.changes(Rate(factor))
     return Finding(Code.LEARNING_RATE, task, "error", "measured", text, tuple(_tried(tried)), cure)
+
+
+def _own_rate(laboratory: Laboratory, task: str, factor: float) -> Finding | None:
+    """Return the rate of a task's own head as the cause, if another one there is all that it needs."""
+    for multiple in dict.fromkeys([factor, HEAD_LR if factor > 1 else 1 / HEAD_LR, factor**2]):
+        change = HeadRate(task, multiple * laboratory.recipe.training.head_lr.get(task, 1.0))
+        speedup = laboratory.speedup(task, f"{task} head × {multiple:g} learning rate", change)
+        if speedup >= FASTER:
+            text = (
+                f"{task} learns {laboratory.times(task, speedup)} as fast with {multiple:g} times the "
+                f"learning rate of its own head: it is too {'low' if multiple > 1 else 'high'}"
+            )
+            proof = laboratory.evidence(task, f"with {multiple:g} × the head's learning rate", speedup)
+            cure = laboratory.recipe.changes(change)
+            return Finding(Code.LEARNING_RATE, task, "error", "measured", text, (proof,), cure)
+    return None
 
 
 def _few(

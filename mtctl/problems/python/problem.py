@@ -31,7 +31,7 @@ from mtctl.problems.python.shifted import has_order, shifted
 from mtctl.problems.python.training import Batch, Training
 from mtctl.problems.supervised.answers import Answers
 from mtctl.problems.supervised.inspection import Inspection
-from mtctl.problems.supervised.interventions import Intervention, Standardised
+from mtctl.problems.supervised.interventions import Intervention, NoDropout, Standardised
 from mtctl.problems.supervised.problem import BadTargets, Supervised
 
 _LOOKED_AT: Final = 3
@@ -69,12 +69,12 @@ class _Facts:
     Args:
         survey: of the training data.
         fingerprint: of the held-out targets; "" as long as it is not known.
-        constants: each task's best constant and spread.
+        constants: each task's best constant and spread, and whether it answers in its targets' unit.
     """
 
     survey: _Survey
     fingerprint: str = ""
-    constants: dict[str, tuple[Tensor | None, Tensor | None]] = field(default_factory=dict)
+    constants: dict[str, tuple[Tensor | None, Tensor | None, bool]] = field(default_factory=dict)
 
 
 _KNOWN: OrderedDict[str, _Facts] = OrderedDict()
@@ -217,7 +217,7 @@ class OwnModel(Supervised[Rows]):
     def _fit_constants(self, facts: _Facts) -> None:
         if facts.constants:
             for name, objective in self.objectives.items():
-                objective.constant, objective.scale = facts.constants[name]
+                objective.constant, objective.scale, objective.in_unit = facts.constants[name]
             return
         self.model.eval()
         raw: dict[str, Tensor] = {}
@@ -229,7 +229,7 @@ class OwnModel(Supervised[Rows]):
             if name in raw and name in self._survey.targets:
                 objective.fit(self._survey.targets[name], raw[name])
         facts.constants = {
-            name: (objective.constant, objective.scale) for name, objective in self.objectives.items()
+            name: (one.constant, one.scale, one.in_unit) for name, one in self.objectives.items()
         }
 
     def _fingerprint(self) -> str:
@@ -317,7 +317,7 @@ class OwnModel(Supervised[Rows]):
         objective, targets = self.objectives.get(task), self._survey.targets.get(task)
         if objective is None or objective.constant is None or objective.scale is None or targets is None:
             return None
-        if objective.constant.shape != targets.shape[1:] or objective.constant.numel() != 1:
+        if not objective.in_unit or objective.constant.numel() != 1:
             return None
         return float(objective.constant), float(objective.scale)
 
@@ -325,6 +325,8 @@ class OwnModel(Supervised[Rows]):
         return tuple(change for change in map(self._applied, interventions) if change is not None)
 
     def _applied(self, change: Intervention) -> Intervention | None:
+        if isinstance(change, NoDropout):
+            return change if any(map(_drops, self.model.modules())) else None
         if not isinstance(change, Standardised):
             return change
         known = tuple(
@@ -701,6 +703,13 @@ def _device(name: str) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _drops(module: nn.Module) -> bool:
+    """Say whether a module drops anything in training."""
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        return module.p > 0
+    return isinstance(module, nn.RNNBase | nn.MultiheadAttention) and module.dropout > 0
 
 
 def _without_dropout(model: nn.Module) -> None:

@@ -66,6 +66,14 @@ class NoDecay:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadDecay:
+    """Let the weights of one task's own parameters decay by this much."""
+
+    task: str
+    decay: float
+
+
+@dataclass(frozen=True, slots=True)
 class Clipped:
     """Clip the combined gradient to this Euclidean norm; None: not at all."""
 
@@ -111,6 +119,7 @@ Intervention = (
     | LossFactor
     | NoDropout
     | NoDecay
+    | HeadDecay
     | Clipped
     | Adam
     | FewRows

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field
 
-from mtctl.part import LATER, Part, PositiveFloat, PositiveInt
+from mtctl.part import LATER, NonNegativeFloat, Part, PositiveFloat, PositiveInt
 from mtctl.problems.changes import Changes
 from mtctl.problems.recipe import ProblemPart, Recipe
 from mtctl.problems.supervised.interventions import (
@@ -15,6 +15,7 @@ from mtctl.problems.supervised.interventions import (
     Balanced,
     Clipped,
     FewRows,
+    HeadDecay,
     HeadRate,
     Intervention,
     LossFactor,
@@ -38,6 +39,9 @@ class SupervisedTraining(Part):
     """Passes over the training data."""
     head_lr: dict[str, PositiveFloat] = Field(default_factory=dict)
     """Factor on the learning rate of single heads, by task; those that are not trained do not count."""
+    head_decay: Annotated[dict[str, NonNegativeFloat], LATER] = Field(default_factory=dict)
+    """Weight decay of single heads, by task, in place of the optimizer's; those that are not trained do not
+    count."""
     loss_factor: Annotated[dict[str, PositiveFloat], LATER] = Field(default_factory=dict)
     """Factor on single losses, by task, before the tasks are balanced; those that are not trained do not
     count. The number of a task's outputs makes a sum of a mean over them."""
@@ -124,6 +128,8 @@ class SupervisedRecipe(Recipe):
                 return {"training.loss_factor": {task: factor * given}}
             case Shifted(task=task, rows=rows):
                 return {"problem.target_shift": {task: self.problem.target_shift.get(task, 0) + rows}}
+            case HeadDecay(task=task, decay=decay):
+                return {"training.head_decay": {task: decay}}
             case NoDecay():
                 return {"training.weight_decay": 0.0}
             case Clipped(norm=norm):

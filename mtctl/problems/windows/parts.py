@@ -134,6 +134,9 @@ class Training(SupervisedTraining):
         for task in self.loss_factor:
             if task not in known:
                 yield Misfit(("loss_factor", task), f"`{task}` has no loss", choices=known)
+        for task in self.head_decay:
+            if task not in known:
+                yield Misfit(("head_decay", task), f"`{task}` has no head", choices=known)
         for task in self.head_lr:
             if task not in known:
                 yield Misfit(("head_lr", task), f"`{task}` has no head", choices=known)
