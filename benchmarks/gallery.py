@@ -44,7 +44,7 @@ from benchmarks.gallery_cases import CASES, CERTAIN, WHOLE_RUN, Case, Half, half
 from benchmarks.own_gallery.cases import CASES as FIRST_OWN_CASES
 from benchmarks.own_gallery.cases import OwnCase
 from benchmarks.own_gallery.further_cases import FURTHER_CASES
-from benchmarks.peak import peak_memory, restart_peak
+from benchmarks.peak import watched_memory
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import course
 from mtctl.diagnosis.experiments.course import Course
@@ -108,6 +108,7 @@ class Call:
         warnings: those of them that are warnings.
         bystanders: tasks on which nothing is planted and an error was found.
         seconds: that the diagnosis took.
+        processor: seconds of the processor, which other programs do not lengthen.
         memory: the process's highest resident memory while it ran, MiB; None where the system does not tell.
     """
 
@@ -123,6 +124,7 @@ class Call:
     warnings: tuple[str, ...]
     bystanders: tuple[str, ...]
     seconds: float
+    processor: float = 0.0
     memory: float | None = None
 
     @property
@@ -145,11 +147,11 @@ class Call:
 def call(case: AnyCase, seed: int) -> list[Call]:
     """Diagnose a case from one seed; return a call for each planted cause, or one for a control."""
     use_one_thread()
-    restart_peak()
-    began = time.monotonic()
-    with _started(case, seed):
+    began, used = time.monotonic(), time.process_time()
+    with _started(case, seed), watched_memory() as peak:
         diagnosis = diagnose_recipe(case.recipe, seeds=(seed,), verify=False)
-    seconds, memory = time.monotonic() - began, peak_memory()
+    seconds = time.monotonic() - began
+    processor = time.process_time() - used
     planted = case.planted or {WHOLE_RUN: ()}
     bystanders = {
         one.task or WHOLE_RUN
@@ -174,7 +176,8 @@ def call(case: AnyCase, seed: int) -> list[Call]:
                 warnings=tuple(one.code for one in findings if one.severity == "warning"),
                 bystanders=tuple(sorted(bystanders)),
                 seconds=seconds / len(planted),
-                memory=memory,
+                processor=processor / len(planted),
+                memory=peak.memory,
             )
         )
     return found
@@ -290,10 +293,13 @@ def rates(found: Sequence[Call]) -> Table:
 def costs(found: Sequence[Call]) -> str:
     """Return what a diagnosis takes: seconds and memory, the median and the most."""
     times: defaultdict[tuple[str, int], float] = defaultdict(float)
+    used: defaultdict[tuple[str, int], float] = defaultdict(float)
     for one in found:
         times[one.case, one.seed] += one.seconds
+        used[one.case, one.seed] += one.processor
     memory = [one.memory for one in found if one.memory is not None]
     text = f"a diagnosis: {median(times.values()):.0f} s in the median, {max(times.values()):.0f} s at most"
+    text += f"; of the processor {median(used.values()):.0f} s and {max(used.values()):.0f} s"
     if memory:
         text += f"; {median(memory):.0f} MiB in the median, {max(memory):.0f} MiB at most"
     return text
@@ -329,7 +335,8 @@ def line(one: Call) -> str:
         f"{'  ' if one.right else '✗ '}{one.half:10} {one.case}, seed {one.seed}: {one.task or ''} {one.harm}"
         f"{'' if one.task is None else f' (τ {tau})'}, planted {' + '.join(one.planted) or NOTHING}, "
         f"named {', '.join(one.named) or NOTHING}"
-        f"{'; also ' + ', '.join(one.bystanders) if one.bystanders else ''}  [{one.seconds:.0f} s]"
+        f"{'; also ' + ', '.join(one.bystanders) if one.bystanders else ''}  [{one.seconds:.0f} s"
+        f"{'' if one.memory is None else f', {one.memory:.0f} MiB'}]"
     )
 
 

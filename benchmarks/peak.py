@@ -1,25 +1,56 @@
-"""The highest resident memory of this process since a moment."""
+"""The highest resident memory of this process while something runs."""
 
 from __future__ import annotations
 
-import re
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import Final
 
-_PROCESS: Final = Path("/proc/self")
+_RESIDENT: Final = Path("/proc/self/statm")
+_EVERY: Final = 0.02
+"""Seconds between two looks: a step of the smallest models takes about as long."""
 
 
-def restart_peak() -> None:
-    """Begin to watch anew, where the system can (Linux)."""
-    clear = _PROCESS / "clear_refs"
-    if clear.exists():
-        clear.write_text("5")
+@dataclass(slots=True)
+class Peak:
+    """What was found.
+
+    Args:
+        memory: MiB; None where the system does not tell (all but Linux).
+    """
+
+    memory: float | None = None
 
 
-def peak_memory() -> float | None:
-    """Return the highest resident memory since then, MiB; None where the system does not tell."""
-    status = _PROCESS / "status"
-    if not status.exists():
-        return None
-    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
-    return None if found is None else int(found[1]) / 1024
+@contextmanager
+def watched_memory() -> Iterator[Peak]:
+    """Look at the resident memory every few milliseconds, in a thread of its own."""
+    peak, ended = Peak(), Event()
+    if not _RESIDENT.exists():
+        yield peak
+        return
+
+    def look() -> None:
+        peak.memory = max(peak.memory or 0.0, _resident())
+
+    def go_on() -> None:
+        while not ended.wait(_EVERY):
+            look()
+
+    thread = Thread(target=go_on, daemon=True)
+    thread.start()
+    try:
+        yield peak
+        look()
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _resident() -> float:
+    pages = int(_RESIDENT.read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -48,10 +48,10 @@ _IN_TURN: Final = (
         {"kind": (Code.SHIFTED_LABELS,)},
     ),
     OwnCase(
-        "digits off by one row, a batch for each task",
+        "ink off by one row, a batch for each task",
         "own_loaders",
-        (plant("off_by", task="turn", rows=-1),),
-        {"turn": (Code.UNLEARNABLE, Code.SHIFTED_LABELS)},
+        (plant("off_by", task="ink", rows=-1),),
+        {"ink": (Code.UNLEARNABLE,)},
     ),
     OwnCase("dropout 0.9", "two_digits", (plant("dropped", share=0.9),), {WHOLE_RUN: (Code.REGULARISATION,)}),
     OwnCase(

@@ -475,8 +475,10 @@ _ALL: Final = (
         "Dropout or weight decay is too strong for the task",
         "So much is dropped, or weights are pulled to 0 so hard, that nothing is left to learn with.",
         "Measured: with all aids combined the task learns, and it stops learning once dropout is back, or "
-        f"once the optimizer's weight decay is; or a task that reaches {percent(t.HELD_BACK_SHARE)} "
-        f"or less of what it can closes {percent(t.RECOVERED)} of the gap without dropout, or without decay.",
+        "once the optimizer's weight decay is; or without decay it learns at least "
+        f"{t.FASTER:g} times as fast, and neither the other tasks nor the unit are to blame; or a task that "
+        f"reaches {percent(t.HELD_BACK_SHARE)} or less of what it can closes {percent(t.RECOVERED)} of the "
+        "gap without dropout, or without decay.",
         "It is refuted if the task learns with all aids and the dropout and decay of the recipe.",
         (
             "lower dropout: 0.1 to 0.3 is usual",
@@ -501,14 +503,14 @@ _ALL: Final = (
         "A share of the rows has a label that does not follow from its inputs, whatever these are. The model "
         "learns the rest and can never be sure; more training learns the wrong labels by heart. Classes that "
         "chance decides with the same odds for every row look the same; labels that are all random look like "
-        "inputs that say nothing, which is `unlearnable`.",
+        "inputs that say nothing, which is `unlearnable`. Compare Northcutt et al., Confident Learning, 2021.",
         "Likely: the task does not learn, or ends at a skill of "
         f"{percent(t.HELD_BACK_SHARE)} or less, and gains less than {percent(t.HELD_BACK)} with all aids "
         f"combined; and on held-out rows the surest {percent(t.SUREST)} of the answers save at most "
         f"{percent(t.SURE_GAIN)} of the loss that they have with other rows' labels, and at most "
         f"{t.SURE_GAIN_OF_SKILL:g} times the skill. In an honest task the surest answers are nearly always "
         f"right, however hard other rows are. It takes {t.SURE_ROWS} such rows, and classes: of numbers, "
-        "noise with long tails looks the same. Cf. Northcutt et al., Confident Learning (2021).",
+        "noise with long tails looks the same.",
         "It is refuted if rows that the model answers surely and wrongly turn out to be labelled rightly.",
         (
             "look at the held-out rows that the model contradicts most surely, and repair their labels",
@@ -523,10 +525,12 @@ _ALL: Final = (
         "read as a row, two files that were joined by place, a window that begins one step late. Shuffled "
         "batches hide it.",
         "Measured: the task, alone and with all aids combined, is trained with the labels of the rows "
-        f"{_listed(t.OFF_BY)} places further on, and its skill on held-out rows is "
-        f"{percent(t.HELD_BACK)} higher or more, and what it reaches with its own is {percent(t.HELD_BACK_SHARE)} of that or less. "
+        f"{_listed(t.OFF_BY)} places further on, and its skill on held-out rows is {percent(t.HELD_BACK)} "
+        f"higher or more; with its own it reaches {percent(t.HELD_BACK_SHARE)} of that or less. "
         f"Of a task that has a skill of {percent(t.CLEARLY_LEARNED)}, one row either way is tried. The data "
-        "must be a torch DataLoader of a data set with numbered rows, or windows.",
+        "must be a torch DataLoader of a data set with numbered rows. Nothing is said where the "
+        "row after that does as well: in a series whose rows hold earlier values, every forecast is easier "
+        "with earlier labels.",
         "It is refuted if the task is a forecast, whose labels are later rows' on purpose.",
         (
             "compare a few rows of the data with their labels, and join them by a key, not by place",
@@ -536,14 +540,15 @@ _ALL: Final = (
     Explanation(
         Code.BELOW_POTENTIAL,
         "The task reaches far less than it can, for an unknown reason",
-        "With everything done for it the task reaches far more; yet no single change explains the difference: "
-        "several causes work together, or one that is not tried.",
-        f"Measured: with all aids combined (alone, standardised, no dropout, Adam at {t.HEART_LR:g}) its skill "
-        f"is {percent(t.HELD_BACK)} higher or more, and as is it reaches {percent(t.HELD_BACK_SHARE)} of that "
-        f"or less. No dropout, no weight decay, up to {t.WATCHED_BUDGETS} budgets, a standardised head, other "
-        f"rates of its head and of all parameters do not close {percent(t.RECOVERED)} of the gap, nor is a "
-        "single aid needed. The finding names the aids that are needed together. Where one of these does, it "
-        "names the cause: `regularisation`, `slow`, `target-out-of-reach`, `learning-rate`.",
+        "With everything done for it the task reaches far more; yet no single change explains the "
+        "difference: several causes work together, or one that is not tried.",
+        f"Measured: with all aids combined (alone, standardised, no dropout, Adam at {t.HEART_LR:g}) its "
+        f"skill is {percent(t.HELD_BACK)} higher or more, and as is it reaches {percent(t.HELD_BACK_SHARE)} "
+        f"of that or less. No dropout, no weight decay, up to {t.WATCHED_BUDGETS} budgets, a standardised "
+        "head, other rates of its head and of all parameters do not close "
+        f"{percent(t.RECOVERED)} of the gap, nor is a single aid needed. The finding names the aids that are "
+        "needed together. Where one of these changes does, it names the cause: `regularisation`, `slow`, "
+        "`target-out-of-reach` or `learning-rate`.",
         "It is refuted if a single change of the recipe closes the gap.",
         (
             "take the best remedy, then take its parts back one at a time",

@@ -126,7 +126,7 @@ OTHER_RATES: Final = (100.0, 0.3, 0.03)
 FEW_ROWS: Final = 16
 """What any head that works can learn by heart."""
 MORE_ROWS: Final = 64
-"""Rows of one batch that a network learns by heart if it is large enough for a task that it learns in part."""
+"""Rows of one batch, which a network learns by heart if it is large enough for a task learned in part."""
 HEART_UPDATES: Final = 400
 """Updates to learn a few rows by heart: 200 have been too few for class labels."""
 HEART_LR: Final = 5e-3

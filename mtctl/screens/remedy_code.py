@@ -75,7 +75,7 @@ def _loss_factors(factors: Mapping[str, float]) -> Iterator[str]:
 def _shifts(shifts: Mapping[str, int]) -> Iterator[str]:
     for task, rows in shifts.items():
         if rows:
-            yield f"{task}_target = {task}_target.roll({-rows}, 0)  # of the whole data set, before any shuffle"
+            yield f"{task}_target = {task}_target.roll({-rows}, 0)  # of all rows, before a shuffle"
 
 
 def _head_decays(decays: Mapping[str, float]) -> Iterator[str]:

@@ -60,6 +60,7 @@ from mtctl.problems.supervised.interventions import (
     HeadRate,
     Intervention,
     LossFactor,
+    NoDecay,
     Rate,
     Standardised,
 )
@@ -172,6 +173,8 @@ def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | No
     everything = Standardised(tasks)
     if any(laboratory.speedup(task, "all heads standardised", everything) >= FASTER for task in tasks):
         return None
+    if (decay := _common_decay(laboratory)) is not None:
+        return decay
     unstable = any(laboratory.worst(task) >= UNSTABLE for task in tasks)
     rates = sorted(laboratory.rates(COMMON_RATES), key=lambda factor: (factor > 1) == unstable)
     for factor in rates:
@@ -188,6 +191,27 @@ def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | No
             cure = laboratory.recipe.changes(Rate(factor))
             return Finding(Code.LEARNING_RATE, None, "error", "measured", text, evidence, cure), cured
     return None
+
+
+def _common_decay(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | None:
+    """Return the weight decay as the cause of such a run: a lower rate makes less of it, too."""
+    tasks = laboratory.joint.problem.tasks
+    speedups = {task: _without_decay(laboratory, task) for task in tasks}
+    cured = tuple(task for task, speedup in speedups.items() if speedup >= FASTER)
+    if 2 * len(cured) < len(tasks):
+        return None
+    text = (
+        f"no task learns within {laboratory.joint.updates} updates; without weight decay {', '.join(cured)} "
+    )
+    text += "learns" if len(cured) == 1 else "learn"
+    evidence = tuple(laboratory.evidence(task, f"of {task}", speedups[task]) for task in cured)
+    cure = laboratory.recipe.changes(NoDecay())
+    return Finding(Code.REGULARISATION, None, "error", "measured", text, evidence, cure), cured
+
+
+def _without_decay(laboratory: Laboratory, task: str) -> float:
+    """Return r without weight decay; 1 where the optimizer has none."""
+    return laboratory.speedup(task, "no weight decay", NoDecay()) if laboratory.decays else 1.0
 
 
 def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
@@ -287,6 +311,12 @@ def _reach(laboratory: Laboratory, task: str, effect: float, *, beside: bool = F
 
 def _of_itself(laboratory: Laboratory, task: str) -> Finding:
     """Name what keeps a task from learning that learns in no company."""
+    if (speedup := _without_decay(laboratory, task)) >= FASTER:
+        times = laboratory.times(task, speedup)
+        text = f"the weight decay keeps {task} from learning: without it, it learns {times} as fast"
+        proof = laboratory.evidence(task, "without weight decay", speedup)
+        cure = laboratory.recipe.changes(NoDecay())
+        return Finding(Code.REGULARISATION, task, "error", "measured", text, (proof,), cure)
     tried: dict[float, float] = {}
 
     def faster(factor: float) -> bool:

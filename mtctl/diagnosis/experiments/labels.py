@@ -1,12 +1,15 @@
 """Whether a task's labels are right: off by some rows, or partly wrong.
 
 Both are told by rows that nothing was learned from. Labels are off by k rows if the task reaches far more
-with the targets of the rows k places further on. Labels that are wrong at random show where answers are
-surest: in an honest task the surest tenth of the answers is nearly always right, however hard the other rows
-are; with a share of labels wrong, whatever the inputs, these are as often contradicted as any. How sure an
-answer is, is the loss that it would have with other rows' labels (cf. Northcutt et al., "Confident Learning",
-2021, which compares classes' probabilities). Labels that are drawn by chance with the same odds for all rows
-look the same, and labels that are all wrong look like inputs that say nothing.
+with the targets of the rows k places further on, and not with those of the next ones after these: rows of a
+series hold the values of earlier rows, so that every forecast is easier with earlier targets.
+
+Labels that are wrong at random show where answers are surest: in an honest task the surest tenth of the
+answers is nearly always right, however hard the other rows are; with a share of labels wrong, whatever the
+inputs, these are as often contradicted as any. How sure an answer is, is the loss that it would have with
+other rows' labels (cf. Northcutt et al., "Confident Learning", 2021, which compares classes' probabilities).
+Labels that are drawn by chance with the same odds for all rows look the same, and labels that are all wrong
+look like inputs that say nothing.
 """
 
 from __future__ import annotations
@@ -84,6 +87,8 @@ def _displaced(laboratory: Laboratory, task: str, reached: float) -> Finding | N
         skill = laboratory.displaced(task, rows, enough)
         if skill < enough:
             continue
+        if laboratory.displaced(task, rows + (1 if rows > 0 else -1), enough) >= enough:
+            return None  # rows hold the values of earlier ones, as in a series: a forecast looks like this
         where = f"{abs(rows)} row{'' if abs(rows) == 1 else 's'} {'after' if rows > 0 else 'before'}"
         text = (
             f"{task}'s labels belong to other rows: with the target of {where} it reaches a skill of "
@@ -99,7 +104,7 @@ def _displaced(laboratory: Laboratory, task: str, reached: float) -> Finding | N
 
 
 def _noisy(laboratory: Laboratory, task: str) -> Finding | None:
-    courses = (laboratory.joint, laboratory.pampered(task))
+    courses = (laboratory.joint, laboratory.at_its_best(task))
     found = [(sure, course) for course in courses if (sure := sureness(course.problem, task)) is not None]
     if not found:
         return None

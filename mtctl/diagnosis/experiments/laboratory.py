@@ -195,6 +195,15 @@ class Laboratory:
         )
         return course.best(task)
 
+    def at_its_best(self, task: str) -> Course:
+        """Return the training with all aids combined, made again up to the task's best look."""
+        self._start(f"{task}: all aids combined, up to its best")
+        pampered = self.pampered(task)
+        best = max(point.skill for point in pampered.points[task])
+        course = Course(pampered.recipe, self.seed, measure_every=NEVER)
+        self._train(course, pampered.problem.done, lambda trained: trained.points[task][-1].skill >= best)
+        return course
+
     def learns_so_far(
         self, task: str, name: str, enough: float, updates: int, *changes: Intervention
     ) -> bool:
@@ -232,6 +241,11 @@ class Laboratory:
     def varied(self, *interventions: Intervention) -> SupervisedRecipe:
         """Return the recipe with interventions."""
         return self.recipe.revised(self.recipe.changes(*self.joint.problem.applicable(*interventions)))
+
+    @property
+    def decays(self) -> bool:
+        """Whether the optimizer decays weights."""
+        return any(group.get("weight_decay") for group in self.joint.problem.optimizer.param_groups)
 
     def scale_free(self, task: str) -> bool:
         """Say whether a constant factor on all gradients changes no step, as with Adam."""

@@ -155,8 +155,7 @@ def _tried(
 def _regularisation(laboratory: Laboratory) -> Iterator[_Change]:
     code = Code.REGULARISATION
     yield _Change(code, "without dropout", "dropout is too strong for it", NoDropout())
-    groups = laboratory.joint.problem.optimizer.param_groups
-    if any(group.get("weight_decay") for group in groups):
+    if laboratory.decays:
         yield _Change(code, "without weight decay", "weight decay is too strong for it", NoDecay())
 
 

@@ -244,7 +244,7 @@ class Objective:
             both = float(self._loss(known + step * (known - known.mean()).sign(), known))
         except MtctlError:
             return True
-        return not min(*moved, both) < exact
+        return exact < min(*moved, both)
 
     @staticmethod
     def _log_shares(targets: Tensor, shape: torch.Size) -> list[Tensor]:
