@@ -503,7 +503,7 @@ _ALL: Final = (
         "A share of the rows has a label that does not follow from its inputs, whatever these are. The model "
         "learns the rest and can never be sure; more training learns the wrong labels by heart. Classes that "
         "chance decides with the same odds for every row look the same; labels that are all random look like "
-        "inputs that say nothing, which is `unlearnable`. Compare Northcutt et al., Confident Learning, 2021.",
+        "inputs that say nothing, which is `unlearnable`. Northcutt et al., 2021, compare classes.",
         "Likely: the task does not learn, or ends at a skill of "
         f"{percent(t.HELD_BACK_SHARE)} or less, and gains less than {percent(t.HELD_BACK)} with all aids "
         f"combined; and on held-out rows the surest {percent(t.SUREST)} of the answers save at most "

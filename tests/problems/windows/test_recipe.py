@@ -75,6 +75,8 @@ def test_training_windows(write: Write, overrides: list[str], expected: int) -> 
         ("training.head_lr={start: 2}", "`start` has no head"),
         ("training.loss_factor={start: 2}", "`start` has no loss"),
         ("training.loss_factor={ptr: 0}", "must be above 0"),
+        ("training.head_decay={start: 0}", "`start` has no head"),
+        ("problem.target_shift={start: 1}", "`start` has no targets"),
         ("problem.faults=[{kind: frozen_trunk}]", "unknown key `faults`"),
         ("balancer={kind: manual, weights: {type: 1}}", "`weights` has no value for `ptr`"),
     ],
@@ -101,4 +103,5 @@ def test_recipes_of_earlier_versions_are_the_same(write: Write) -> None:
     kept = dump(known).replace("  limit: null\n", "  limit: null\n  faults: []\n")
     assert "faults" in kept
     assert windows(write("kept.yaml", kept)) == known
+    assert recipe_hash(known) != recipe_hash(recipe(write, "problem.target_shift={ptr: 1}"))
     assert recipe_hash(known) == FIRST_HASH != recipe_hash(recipe(write, "training.loss_factor={ptr: 2.0}"))
