@@ -247,10 +247,13 @@ class _Experiments:
     def _find_causes(
         self, laboratory: Laboratory, task: str, look: Callable[[Laboratory, str], list[Finding]]
     ) -> None:
+        found: list[Finding] = []
         try:
-            self._findings += potential.instead_of_unknown(laboratory, task, look(laboratory, task))
+            found = look(laboratory, task)
+            found = potential.instead_of_unknown(laboratory, task, found)
         except OutOfTime as reason:
             self._checks.append(Check(f"causes of {task}", "not_run", f"no time left for: {reason}"))
+        self._findings += found
 
     def _reduction(self, joint: Course, budget: int) -> None:
         """Test the documented explanation where its symptom is present."""
