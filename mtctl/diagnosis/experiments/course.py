@@ -144,6 +144,8 @@ class Course:
         if not place:
             return None if place is None else 0.0
         before, after = points[place - 1], points[place]
+        if before.skill >= LEARNED:  # but not beyond chance, or for one look only
+            return float(after.updates)
         share = (LEARNED - before.skill) / (after.skill - before.skill)
         return before.updates + share * (after.updates - before.updates)
 
