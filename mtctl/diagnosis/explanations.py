@@ -59,6 +59,7 @@ def _listed(numbers: tuple[float, ...]) -> str:
 
 _LEARNS: Final = f"reaches a skill of {percent(t.LEARNED)}"
 _FASTER: Final = f"{_LEARNS} at least {t.FASTER:g} times as fast"
+_HIGHER: Final = f"{percent(t.HELD_BACK)} higher, and half of that is not made up for within {t.CATCHES_UP_BUDGETS} budgets"
 _OPPOSED: Final = f"−{-t.OPPOSED:g}"
 _PULLED_APART: Final = f"−{-t.PULLED_APART:g}"
 
@@ -217,7 +218,7 @@ _ALL: Final = (
         "magnitude. With Adam a small share alone does no harm; it does harm where the trunk must move for "
         "this task within few updates.",
         f"Measured: alone, from the same start and with the same batches, the task {_FASTER} (once "
-        f"standardised, if it needs that too), or its skill is {percent(t.HELD_BACK)} higher; and it has no "
+        f"standardised, if it needs that too), or its skill is {_HIGHER}; and it has no "
         f"more than {percent(t.SMALL_SHARE)} of a fair share (1/T) of the trunk's gradient, or equal shares "
         f"help. No other task's gradient opposes its own (mean cosine above {_OPPOSED}). Likely, from "
         f"records: the task does not learn, has less than {percent(t.DOMINATED_SHARE)} of the trunk's "
@@ -386,7 +387,9 @@ _ALL: Final = (
         "Over the records its loss falls by no more than its noise. Curves alone do not show why: "
         "the task may be out of reach, dominated, unlearnable, or already at its floor.",
         f"The loss falls by less than {percent(t.FLAT)} over the records, or by no more than its noise, and "
-        "no other finding says why. For the lander: the return does not rise by more than chance "
+        "no other finding says why. Measured: nothing that was tried makes the task learn, and what it "
+        "learns by heart is not known, as its losses are given without outputs. For the lander: the return "
+        "does not rise by more than chance "
         f"(Mann–Kendall test), or by less than {percent(t.RETURN_MOVED)} of the way to success. It is a "
         f"warning only where updates are fewer than {t.FEW_UPDATES}, where the loss of the best constant "
         f"prediction is not known, or where more than {percent(t.EXPLORING)} of the last actions were "
@@ -448,7 +451,7 @@ _ALL: Final = (
         "The other tasks hold this one back, for an unknown reason",
         "Without the other tasks it learns; yet neither the shares nor the angles of the gradients explain "
         "why. Capacity that the others use, BatchNorm statistics of mixed data or the order of batches may.",
-        f"Measured: alone, the task {_FASTER}, or its skill is {percent(t.HELD_BACK)} higher; its share of "
+        f"Measured: alone, the task {_FASTER}, or its skill is {_HIGHER}; its share of "
         f"the trunk's gradient is not small, equal shares and equal weights do not help, and no mean cosine "
         f"is below {_PULLED_APART}.",
         "It is refuted if the task is as slow alone.",
@@ -462,7 +465,7 @@ _ALL: Final = (
         "The balancing method's own settings hold the task back",
         "With equal weights the task learns, so the weights that the method chose keep it from learning: a "
         "weight rate, a restoring force or hand-made weights that do not suit the losses.",
-        f"Measured: alone, the task {_FASTER}, or its skill is {percent(t.HELD_BACK)} higher; equal weights "
+        f"Measured: alone, the task {_FASTER}, or its skill is {_HIGHER}; equal weights "
         "help as much, and its share of the trunk's gradient is not small.",
         "It is refuted if equal weights do not help.",
         (
@@ -508,7 +511,8 @@ _ALL: Final = (
         f"{percent(t.HELD_BACK_SHARE)} or less, and gains less than {percent(t.HELD_BACK)} with all aids "
         f"combined; and on held-out rows the surest {percent(t.SUREST)} of the answers save at most "
         f"{percent(t.SURE_GAIN)} of the loss that they have with other rows' labels, and at most "
-        f"{t.SURE_GAIN_OF_SKILL:g} times the skill. In an honest task the surest answers are nearly always "
+        f"{t.SURE_GAIN_OF_SKILL:g} times the skill, which is {percent(t.SURE_SKILL)} or more and beyond "
+        f"{t.BEYOND_NOISE:g} standard errors. In an honest task the surest answers are nearly always "
         f"right, however hard other rows are. It takes {t.SURE_ROWS} such rows, and classes: of numbers, "
         "noise with long tails looks the same.",
         "It is refuted if rows that the model answers surely and wrongly turn out to be labelled rightly.",

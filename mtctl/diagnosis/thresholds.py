@@ -98,6 +98,8 @@ USUAL_RATE_OF_SGD: Final = 0.1
 HELD_BACK: Final = 0.15
 """Skill that a task is behind what it reaches alone in the same budget, from which the others cost it
 something: seeds change a skill by up to 0.05."""
+CATCHES_UP_BUDGETS: Final = 2
+"""Budgets within which a task that catches up with what it reaches alone is not held back, but late."""
 HELD_BACK_SHARE: Final = 0.6
 """Part of the skill alone below which it must be too."""
 SUREST: Final = 0.1
@@ -111,6 +113,9 @@ SURE_GAIN_OF_SKILL: Final = 2.7
 inputs; 2.9 to 6 where classes overlap, so that some rows are surer than others."""
 SURE_ROWS: Final = 20
 """Such rows, at least: below, a few labels decide."""
+SURE_SKILL: Final = 0.05
+"""Skill below which nothing tells labels that are partly wrong from labels that are all wrong: 0.07 is left
+of two classes with 35 % of labels wrong, and the best of many looks at shuffled labels reached 0.02."""
 OTHER_ROWS: Final = 24
 """Other rows whose labels an answer is compared with."""
 OFF_BY: Final = (1, -1, 2, -2)

@@ -33,6 +33,7 @@ from mtctl.diagnosis.experiments.company import blame
 from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime, lasts
 from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Severity
 from mtctl.diagnosis.thresholds import (
+    CATCHES_UP_BUDGETS,
     COMMON_RATES,
     FASTER,
     FEW_ROWS,
@@ -107,7 +108,10 @@ def held_back(laboratory: Laboratory, task: str) -> list[Finding]:
 
 
 def below_alone(laboratory: Laboratory, task: str) -> list[Finding]:
-    """Return what the other tasks cost a task that learns, but far less than alone in the same budget."""
+    """Return what the other tasks cost a task that learns, but far less than alone in the same budget.
+
+    Nothing if it catches up by half within another budget: then it lacks updates.
+    """
     if len(laboratory.recipe.problem.tasks) == 1 or laboratory.budget < FEWEST_UPDATES:
         return []
     joint = laboratory.settled(task)
@@ -115,6 +119,8 @@ def below_alone(laboratory: Laboratory, task: str) -> list[Finding]:
     if alone - joint < HELD_BACK or joint > HELD_BACK_SHARE * alone:
         return []
     enough = joint + RECOVERED * (alone - joint)
+    if laboratory.patient(task, enough, CATCHES_UP_BUDGETS) >= enough:
+        return []
 
     def helps(name: str, change: Intervention) -> Evidence | None:
         skill = laboratory.reached(task, f"{task} {name}", change)
@@ -337,6 +343,13 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
         return aids.needed(laboratory, task, patience) or _few(laboratory, task, tried, patience)
     noise = laboratory.noise(task)
     left = laboratory.by_heart(task)
+    if left is None:
+        text = (
+            f"{task} does not learn, alone or jointly, at any rate tried, in up to {patience.watched} "
+            "updates; why is unknown: its losses are given without outputs, so that targets and head were "
+            "not examined"
+        )
+        return _finding(Code.FLAT_TASK, task, text, *_tried(tried))
     known = f"memorised below {KNOWN_BY_HEART:g}"
     few = f"{FEW_ROWS} {laboratory.joint.problem.item}s"
     fact = Evidence(f"training loss of {few} over the constant's", left, "", known)

@@ -24,7 +24,7 @@ from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.laboratory import Laboratory
 from mtctl.diagnosis.report import Evidence, Finding
 from mtctl.diagnosis.thresholds import (
-    CERTAIN_SKILL,
+    BEYOND_NOISE,
     CLEARLY_LEARNED,
     HELD_BACK,
     HELD_BACK_SHARE,
@@ -33,6 +33,7 @@ from mtctl.diagnosis.thresholds import (
     SURE_GAIN,
     SURE_GAIN_OF_SKILL,
     SURE_ROWS,
+    SURE_SKILL,
     SUREST,
 )
 from mtctl.problems.contract import SeedList
@@ -63,7 +64,7 @@ class Sureness:
         """Whether labels contradict the surest answers as they do the others."""
         return (
             self.rows >= SURE_ROWS
-            and self.skill >= CERTAIN_SKILL * self.error
+            and self.skill >= max(SURE_SKILL, BEYOND_NOISE * self.error)
             and self.gain <= min(SURE_GAIN, SURE_GAIN_OF_SKILL * self.skill)
         )
 

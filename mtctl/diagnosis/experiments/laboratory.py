@@ -154,10 +154,10 @@ class Laboratory:
         self._keep(experiment)
         return course.settled(task, self.budget) if course.updates >= self.budget else -1.0
 
-    def patient(self, task: str, enough: float) -> float:
-        """Return a task's skill as is if it is watched for longer: until it is enough, or for all budgets."""
-        self._start(f"{task}: as is, up to {WATCHED_BUDGETS} budgets")
-        epochs = WATCHED_BUDGETS * self.recipe.units
+    def patient(self, task: str, enough: float, budgets: int = WATCHED_BUDGETS) -> float:
+        """Return a task's best skill as is if it is watched for so many budgets, or until it is enough."""
+        self._start(f"{task}: as is, up to {budgets} budgets")
+        epochs = max(budgets * self.recipe.units, self.joint.problem.done)
         self._train(self.joint, epochs, lambda trained: trained.best(task) >= enough)
         return self.joint.best(task)
 
@@ -320,8 +320,13 @@ class Laboratory:
         losses = problem.answers("monitor").losses(task)
         return float(((constant - losses) / constant.mean()).std()) / sqrt(len(losses))
 
-    def by_heart(self, task: str, rows: int = FEW_ROWS) -> float:
-        """Return the training loss over the best constant's after learning a few rows by heart."""
+    def by_heart(self, task: str, rows: int = FEW_ROWS) -> float | None:
+        """Return the training loss over the best constant's after learning a few rows by heart.
+
+        None where outputs are not known, so that there is no best constant.
+        """
+        if not self.joint.problem.answers("monitor", 1).apart:
+            return None
         name = f"{task}: memorising {rows} {self.joint.problem.item}s"
         self._start(name)
         recipe = self.varied(*variations.by_heart(task, rows)).lasting(HEART_UPDATES)

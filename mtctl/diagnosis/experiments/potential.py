@@ -101,7 +101,7 @@ def _at_its_ceiling(laboratory: Laboratory, task: str, reached: float) -> list[F
 def _too_small(laboratory: Laboratory, task: str, reached: float) -> list[Finding]:
     """Return that the network is too small, where not even the rows of one batch are learned by heart."""
     left = laboratory.by_heart(task, MORE_ROWS)
-    if left >= KNOWN_BY_HEART:
+    if left is not None and left >= KNOWN_BY_HEART:
         item = laboratory.joint.problem.item
         text = (
             f"{task} stays at a skill of {100 * reached:.0f} % with all aids combined, and memorises "

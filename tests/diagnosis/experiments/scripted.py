@@ -67,7 +67,7 @@ class Scripted(Laboratory):
     def potential(self, task: str) -> float:
         return self._skills.get("all aids combined", self.skill(task))
 
-    def patient(self, task: str, enough: float) -> float:
+    def patient(self, task: str, enough: float, budgets: int = 4) -> float:
         return self._skills.get("patiently", self.skill(task))
 
     def displaced(self, task: str, rows: int, enough: float) -> float:
