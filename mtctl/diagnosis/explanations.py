@@ -59,7 +59,10 @@ def _listed(numbers: tuple[float, ...]) -> str:
 
 _LEARNS: Final = f"reaches a skill of {percent(t.LEARNED)}"
 _FASTER: Final = f"{_LEARNS} at least {t.FASTER:g} times as fast"
-_HIGHER: Final = f"{percent(t.HELD_BACK)} higher, and half of that is not made up for within {t.CATCHES_UP_BUDGETS} budgets"
+_HIGHER: Final = (
+    f"{percent(t.HELD_BACK)} higher, and half of that is not made up for within "
+    f"{t.CATCHES_UP_BUDGETS} budgets"
+)
 _OPPOSED: Final = f"−{-t.OPPOSED:g}"
 _PULLED_APART: Final = f"−{-t.PULLED_APART:g}"
 
@@ -282,8 +285,9 @@ _ALL: Final = (
         f"began, or it lost what it had learned, and {_listed(t.LOWER_RATES)} times the rate help; or it "
         f"learns neither alone nor jointly and is {t.MUCH_FASTER:g} times as fast at "
         f"{t.MORE_UPDATES_RATES[0]:g} times the rate, or {t.FASTER:g} times as fast at a more distant rate: "
-        f"Adam's usual {t.USUAL_RATE:g} and SGD's {t.USUAL_RATE_OF_SGD:g} are tried too; or it needs Adam at "
-        f"{t.HEART_LR:g} of all aids; "
+        f"Adam's usual {t.USUAL_RATE:g} and SGD's {t.USUAL_RATE_OF_SGD:g} are tried too; or its head's rate "
+        f"and the trunk's differ by {t.OTHER_HEAD_RATE:g} times, and it is {t.FASTER:g} times as fast at "
+        f"the trunk's; or it needs Adam at {t.HEART_LR:g} of all aids; "
         "or a training that diverged does not diverge at a lower rate. Likely, from records: a loss ends at "
         f"{t.THROWN_ABOUT:g} times the best constant's or "
         f"more; or no task learns and none can reach its targets (`reach` above {t.OUT_OF_REACH:g}).",

@@ -143,6 +143,8 @@ PATIENT_UPDATES: Final = 400
 tenth of skill."""
 PATIENT_BUDGETS: Final = 2 * WATCHED_BUDGETS
 """Budgets, at least, before that."""
+OTHER_HEAD_RATE: Final = 10.0
+"""Factor between a head's learning rate and the trunk's from which the trunk's is tried for it first."""
 HEAD_LR: Final = 20.0
 """Factor on a head's learning rate that moves its output as far as dividing a target of ±20 by 20."""
 OWN_FACTOR: Final = 10.0

@@ -47,6 +47,7 @@ from mtctl.diagnosis.thresholds import (
     LOWER_RATES,
     MORE_UPDATES_RATES,
     MUCH_FASTER,
+    OTHER_HEAD_RATE,
     OTHER_RATES,
     RECOVERED,
     SLOW_BUDGETS,
@@ -92,6 +93,8 @@ def decide(laboratory: Laboratory, task: str) -> list[Finding]:
     if (common := _common_rate(laboratory)) is not None and task in common[1]:
         told, laboratory.told = laboratory.told, True
         return [] if told else [common[0]]
+    if (finding := _unlike_the_trunk(laboratory, task)) is not None:
+        return [finding]
     if (finding := _too_fast(laboratory, task)) is not None:
         return [finding]
     return _two_by_two(laboratory, task) or [_of_itself(laboratory, task)]
@@ -104,6 +107,8 @@ def held_back(laboratory: Laboratory, task: str) -> list[Finding]:
         return _lost(laboratory, task)
     if laboratory.budget < FEWEST_UPDATES:
         return [] if within else [_few(laboratory, task)]
+    if (finding := _unlike_the_trunk(laboratory, task)) is not None:
+        return [replace(finding, severity="warning")]
     return _two_by_two(laboratory, task, "warning") or ([] if within else [_slow(laboratory, task)])
 
 
@@ -218,6 +223,14 @@ def _common_decay(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | N
 def _without_decay(laboratory: Laboratory, task: str) -> float:
     """Return r without weight decay; 1 where the optimizer has none."""
     return laboratory.speedup(task, "no weight decay", NoDecay()) if laboratory.decays else 1.0
+
+
+def _unlike_the_trunk(laboratory: Laboratory, task: str) -> Finding | None:
+    """Return the rate of a task's head as the cause, if it is far from the trunk's and the trunk's helps."""
+    factor = laboratory.head_rate(task)
+    if 1 / OTHER_HEAD_RATE < factor < OTHER_HEAD_RATE:
+        return None
+    return _other_head_rate(laboratory, task, 1 / factor)
 
 
 def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
@@ -399,17 +412,23 @@ def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, f
 def _own_rate(laboratory: Laboratory, task: str, factor: float) -> Finding | None:
     """Return the rate of a task's own head as the cause, if another one there is all that it needs."""
     for multiple in dict.fromkeys([factor, HEAD_LR if factor > 1 else 1 / HEAD_LR, factor**2]):
-        change = HeadRate(task, multiple * laboratory.recipe.training.head_lr.get(task, 1.0))
-        speedup = laboratory.speedup(task, f"{task} head × {multiple:g} learning rate", change)
-        if speedup >= FASTER:
-            text = (
-                f"{task} learns {laboratory.times(task, speedup)} as fast with {multiple:g} times the "
-                f"learning rate of its own head: it is too {'low' if multiple > 1 else 'high'}"
-            )
-            proof = laboratory.evidence(task, f"with {multiple:g} × the head's learning rate", speedup)
-            cure = laboratory.recipe.changes(change)
-            return Finding(Code.LEARNING_RATE, task, "error", "measured", text, (proof,), cure)
+        if (found := _other_head_rate(laboratory, task, multiple)) is not None:
+            return found
     return None
+
+
+def _other_head_rate(laboratory: Laboratory, task: str, multiple: float) -> Finding | None:
+    change = HeadRate(task, multiple * laboratory.recipe.training.head_lr.get(task, 1.0))
+    speedup = laboratory.speedup(task, f"{task} head × {multiple:g} learning rate", change)
+    if speedup < FASTER:
+        return None
+    text = (
+        f"{task} learns {laboratory.times(task, speedup)} as fast with {multiple:g} times the "
+        f"learning rate of its own head: it is too {'low' if multiple > 1 else 'high'}"
+    )
+    proof = laboratory.evidence(task, f"with {multiple:g} × the head's learning rate", speedup)
+    cure = laboratory.recipe.changes(change)
+    return Finding(Code.LEARNING_RATE, task, "error", "measured", text, (proof,), cure)
 
 
 def _few(

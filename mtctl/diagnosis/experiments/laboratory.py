@@ -242,6 +242,19 @@ class Laboratory:
         """Return the recipe with interventions."""
         return self.recipe.revised(self.recipe.changes(*self.joint.problem.applicable(*interventions)))
 
+    def head_rate(self, task: str) -> float:
+        """Return the rate of a task's head over the trunk's; 1 where groups have several."""
+        problem = self.joint.problem
+        head, trunk = ({id(p) for p in some} for some in (problem.head(task), problem.trunk()))
+        rates: dict[bool, set[float]] = {True: set(), False: set()}
+        for group in problem.optimizer.param_groups:
+            for parameter in group["params"]:
+                if id(parameter) in head or id(parameter) in trunk:
+                    rates[id(parameter) in head].add(float(group["lr"]))
+        if not all(len(found) == 1 and min(found) > 0 for found in rates.values()):
+            return 1.0
+        return rates[True].pop() / rates[False].pop()
+
     @property
     def decays(self) -> bool:
         """Whether the optimizer decays weights."""

@@ -164,7 +164,9 @@ def _others(laboratory: Laboratory, task: str) -> Iterator[_Change]:
     yield _Change(Code.TARGET_OUT_OF_REACH, "standardised", unit, Standardised((task,)))
     given, code = laboratory.recipe.training.head_lr.get(task, 1.0), Code.LEARNING_RATE
     if len(laboratory.recipe.problem.tasks) > 1:
-        for factor in (HEAD_LR, HEAD_LR**2, 1 / HEAD_LR, 1 / HEAD_LR**2):
+        as_the_trunk = 1 / laboratory.head_rate(task)
+        factors = (HEAD_LR, HEAD_LR**2, 1 / HEAD_LR, 1 / HEAD_LR**2)
+        for factor in (*((as_the_trunk,) if as_the_trunk != 1 else ()), *factors):
             name = f"with {factor:g} times the learning rate of its own head"
             how = "low" if factor > 1 else "high"
             yield _Change(

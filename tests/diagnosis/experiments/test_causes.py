@@ -165,6 +165,19 @@ def test_a_task_that_learns_in_four_budgets_and_is_helped_by_nothing_needs_updat
     assert codes(causes.decide(patient, "ptr")) == [Code.BUDGET_TOO_SMALL]
 
 
+@pytest.mark.parametrize(("factor", "word"), [(1e-3, "low"), (50.0, "high")])
+def test_a_head_whose_rate_is_far_from_the_trunks_gets_the_trunks_first(factor: float, word: str) -> None:
+    recipe = small(f"training.head_lr={{ptr: {factor}}}")
+    helped = Scripted(course(recipe, ptr=FLAT, binary=LEARNS), {f"head × {1 / factor:g} learning rate": 6.0})
+    assert helped.head_rate("ptr") == pytest.approx(factor)
+    (found,) = causes.decide(helped, "ptr")
+    assert (found.code, found.cure) == (Code.LEARNING_RATE, {"training.head_lr": {"ptr": pytest.approx(1.0)}})
+    assert f"too {word}" in found.summary
+    assert "alone" not in helped.asked
+    other = Scripted(course(recipe, ptr=FLAT, binary=LEARNS), {"alone": 5.0, "alone and standardised": 5.0})
+    assert codes(causes.decide(other, "ptr")) == [Code.INTERFERENCE]
+
+
 def test_hardly_any_updates_tell_nothing_else() -> None:
     few = laboratory({"alone": 9.0}, budget=20)
     (found,) = causes.decide(few, "ptr")
