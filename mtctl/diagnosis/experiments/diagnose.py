@@ -207,9 +207,10 @@ class _Experiments:
         for task in self._wanted(late):
             self._find_causes(laboratory, task, causes.held_back)
         for look in (causes.below_alone, potential.below_potential):
+            told = {finding.task for finding in self._findings}
             named = {finding.task for finding in self._findings if finding.severity != "info"}
             for task in self._wanted(task for task in tasks if task not in stuck and task not in named):
-                if laboratory.settled(task) >= LEARNED:
+                if laboratory.settled(task) >= LEARNED or task not in told:
                     self._find_causes(laboratory, task, look)
         return self._to_cure(joint, stuck, broken)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mtctl.problems.supervised.interventions import FewRows
 from mtctl.problems.windows.parts import SyntheticWindows, WindowsFile
 from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.recipes.loading import dump, recipe_hash
@@ -83,6 +84,13 @@ def test_training_windows(write: Write, overrides: list[str], expected: int) -> 
 )
 def test_refusals_name_the_place(refusal: Refusal, override: str, said: str) -> None:
     assert said in refusal(WINDOWS, override)
+
+
+def test_few_rows_are_no_more_than_there_are(write: Write) -> None:
+    small = recipe(write, "problem.data.windows=40", "training.batch_size=8")
+    for count, limit in ((16, 16), (64, 40)):
+        few = small.revised(small.changes(FewRows(count)))
+        assert (few.problem.limit, few.training.batch_size) == (limit, limit)
 
 
 def test_a_part_of_another_family_is_told(refusal: Refusal) -> None:
