@@ -5,7 +5,7 @@
 
 Every case is diagnosed from every seed, without remedies. Of the windows problem's, in gallery_cases.py,
 thresholds may be tuned on one half; the other half is held out. Models of one's own, in own_gallery/, are a
-set apart, on which nothing is tuned.
+set apart: on those of cases.py nothing is tuned, and those of further_cases.py have halves too.
 
     fault       a planted cause that is certain, or that stops a task or slows it down: within the budget it
                 does not reach a skill of 10 % and in the control it does, or τ ÷ budget is at least 1.5 times
@@ -23,7 +23,7 @@ import argparse
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -31,6 +31,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from typing import Final, Literal, Protocol, get_args
 from unittest.mock import patch
 
@@ -39,8 +40,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.faults import PlantedRecipe
-from benchmarks.gallery_cases import CERTAIN, WHOLE_RUN, Case, Half, cases, half_of
-from benchmarks.own_gallery.cases import CASES as OWN_CASES
+from benchmarks.gallery_cases import CASES, CERTAIN, WHOLE_RUN, Case, Half, half_of
+from benchmarks.own_gallery.cases import CASES as FIRST_OWN_CASES
+from benchmarks.own_gallery.cases import OwnCase
+from benchmarks.own_gallery.further_cases import FURTHER_CASES
+from benchmarks.peak import watched_memory
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import course
 from mtctl.diagnosis.experiments.course import Course
@@ -76,12 +80,15 @@ class AnyCase(Protocol):
     def control_recipe(self) -> SupervisedRecipe: ...
 
 
+OWN_CASES: Final[tuple[OwnCase, ...]] = (*FIRST_OWN_CASES, *FURTHER_CASES)
 PARTS: Final[tuple[Part, ...]] = ("thresholds", "held_out", "own")
 
 
 def part_of(case: AnyCase) -> Part:
     """Return what a case is reported with."""
-    return half_of(case) if isinstance(case, Case) else "own"
+    if isinstance(case, Case):
+        return half_of(case)
+    return case.half if isinstance(case, OwnCase) else "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +105,11 @@ class Call:
         tau: updates to a skill of 10 % as planted and in the control; None: not while it was watched.
         named: codes of the findings on the task, in their order; of all findings for a control.
         errors: those of them that are errors.
+        warnings: those of them that are warnings.
         bystanders: tasks on which nothing is planted and an error was found.
         seconds: that the diagnosis took.
+        processor: seconds of the processor, which other programs do not lengthen.
+        memory: the process's highest resident memory while it ran, MiB; None where the system does not tell.
     """
 
     case: str
@@ -111,8 +121,11 @@ class Call:
     tau: tuple[float | None, float | None]
     named: tuple[str, ...]
     errors: tuple[str, ...]
+    warnings: tuple[str, ...]
     bystanders: tuple[str, ...]
     seconds: float
+    processor: float = 0.0
+    memory: float | None = None
 
     @property
     def is_fault(self) -> bool:
@@ -134,10 +147,11 @@ class Call:
 def call(case: AnyCase, seed: int) -> list[Call]:
     """Diagnose a case from one seed; return a call for each planted cause, or one for a control."""
     use_one_thread()
-    began = time.monotonic()
-    with _started(case, seed):
+    began, used = time.monotonic(), time.process_time()
+    with _started(case, seed), watched_memory() as peak:
         diagnosis = diagnose_recipe(case.recipe, seeds=(seed,), verify=False)
     seconds = time.monotonic() - began
+    processor = time.process_time() - used
     planted = case.planted or {WHOLE_RUN: ()}
     bystanders = {
         one.task or WHOLE_RUN
@@ -159,8 +173,11 @@ def call(case: AnyCase, seed: int) -> list[Call]:
                 tau,
                 named=tuple(one.code for one in findings),
                 errors=tuple(one.code for one in findings if one.severity == "error"),
+                warnings=tuple(one.code for one in findings if one.severity == "warning"),
                 bystanders=tuple(sorted(bystanders)),
                 seconds=seconds / len(planted),
+                processor=processor / len(planted),
+                memory=peak.memory,
             )
         )
     return found
@@ -273,6 +290,28 @@ def rates(found: Sequence[Call]) -> Table:
     return view
 
 
+def costs(found: Sequence[Call]) -> str:
+    """Return what a diagnosis takes: seconds and memory, the median and the most."""
+    times: defaultdict[tuple[str, int], float] = defaultdict(float)
+    used: defaultdict[tuple[str, int], float] = defaultdict(float)
+    for one in found:
+        times[one.case, one.seed] += one.seconds
+        used[one.case, one.seed] += one.processor
+    memory = [one.memory for one in found if one.memory is not None]
+    text = f"a diagnosis: {median(times.values()):.0f} s in the median, {max(times.values()):.0f} s at most"
+    text += f"; of the processor {median(used.values()):.0f} s and {max(used.values()):.0f} s"
+    if memory:
+        text += f"; {median(memory):.0f} MiB in the median, {max(memory):.0f} MiB at most"
+    return text
+
+
+def warnings_on_healthy(found: Sequence[Call]) -> str:
+    """Return how many healthy cases get a warning."""
+    healthy = [one for one in found if one.harm == "control"]
+    warned = sum(bool(one.warnings) for one in healthy)
+    return f"warnings on healthy: {warned} of {len(healthy)}"
+
+
 def _rate(faults: Sequence[Call]) -> tuple[str, str, str]:
     """Return how many faults were named first, which share that is, and whether it is enough."""
     named = sum(one.right for one in faults)
@@ -296,7 +335,8 @@ def line(one: Call) -> str:
         f"{'  ' if one.right else '✗ '}{one.half:10} {one.case}, seed {one.seed}: {one.task or ''} {one.harm}"
         f"{'' if one.task is None else f' (τ {tau})'}, planted {' + '.join(one.planted) or NOTHING}, "
         f"named {', '.join(one.named) or NOTHING}"
-        f"{'; also ' + ', '.join(one.bystanders) if one.bystanders else ''}  [{one.seconds:.0f} s]"
+        f"{'; also ' + ', '.join(one.bystanders) if one.bystanders else ''}  [{one.seconds:.0f} s"
+        f"{'' if one.memory is None else f', {one.memory:.0f} MiB'}]"
     )
 
 
@@ -316,15 +356,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N − 1 (default 3)")
     parser.add_argument("--set", choices=("windows", "own"), default="windows", help="which cases")
     parser.add_argument(
-        "--half", choices=(*get_args(Half), "all"), default="all", help="of the windows problem's cases"
+        "--half", choices=(*get_args(Part), "all"), default="all", help="which half of the cases"
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default 1)")
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name contains TEXT")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the calls to PATH")
     options = parser.parse_args(arguments)
-    among: Sequence[AnyCase] = cases(None if options.half == "all" else options.half)
+    among: Sequence[AnyCase] = [one for one in CASES if options.half in ("all", half_of(one))]
     if options.set == "own":
-        among = OWN_CASES
+        among = [one for one in OWN_CASES if options.half in ("all", one.half)]
     chosen = [one for one in among if options.only in one.name]
     if not chosen:
         parser.error(f"--only {options.only!r}: none of the {len(among)} cases is called so")
@@ -342,6 +382,8 @@ def main(arguments: list[str] | None = None) -> None:
             console.print(confusion(part))
     console.print()
     console.print(rates(found))
+    console.print(warnings_on_healthy(found))
+    console.print(costs(found))
     console.print(
         f"{len(chosen)} cases, {options.seeds} seeds, {seconds / 60:.1f} minutes, {options.jobs} jobs"
     )

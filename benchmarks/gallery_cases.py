@@ -26,6 +26,9 @@ CERTAIN: Final = frozenset(
         Code.NOT_IN_OPTIMIZER,
         Code.FROZEN_TRUNK,
         Code.IGNORES_INPUT,
+        Code.NOISY_LABELS,
+        Code.SHIFTED_LABELS,
+        Code.WRONG_GRADIENT,
     }
 )
 """Causes that are wrong whether or not they cost a task anything within the budget."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from benchmarks.gallery_cases import WHOLE_RUN
+from benchmarks.gallery_cases import WHOLE_RUN, Half
 from mtctl.diagnosis.codes import Code
 from mtctl.problems.python.recipe import PythonRecipe
 from mtctl.problems.python.tasks import complete
@@ -15,6 +15,7 @@ from mtctl.problems.python.tasks import complete
 _BUILD: Final = f"{Path(__file__).with_name('builder.py')}:build"
 _EPOCHS: Final = {"two_digits": 5, "tabular": 10, "tokens": 4, "own_loaders": 5}
 """Enough for every task of the examples."""
+_EQUAL: Final = {"kind": "equal"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class OwnCase:
         epochs: the budget; the example's own if left out.
         control_epochs: the control's budget; likewise.
         control_arguments: those of the control; none if left out.
+        balancer: how the tasks are balanced.
+        half: what the case is reported with.
     """
 
     name: str
@@ -43,17 +46,23 @@ class OwnCase:
     epochs: int | None = None
     control_epochs: int | None = None
     control_arguments: Mapping[str, Any] = field(default_factory=dict)
+    balancer: Mapping[str, Any] = field(default_factory=lambda: _EQUAL)
+    half: Half | Literal["own"] = "own"
 
     @property
     def recipe(self) -> PythonRecipe:
-        return self._recipe((*self.control, *self.plants), self.arguments, self.epochs)
+        return self._recipe((*self.control, *self.plants), self.arguments, self.epochs, self.balancer)
 
     @property
     def control_recipe(self) -> PythonRecipe:
-        return self._recipe(self.control, self.control_arguments, self.control_epochs)
+        return self._recipe(self.control, self.control_arguments, self.control_epochs, _EQUAL)
 
     def _recipe(
-        self, plants: tuple[dict[str, Any], ...], arguments: Mapping[str, Any], epochs: int | None
+        self,
+        plants: tuple[dict[str, Any], ...],
+        arguments: Mapping[str, Any],
+        epochs: int | None,
+        balancer: Mapping[str, Any],
     ) -> PythonRecipe:
         named = {
             "model": self.model if "." in self.model else f"examples.{self.model}",
@@ -64,12 +73,13 @@ class OwnCase:
             "name": "own-gallery",
             "problem": {"kind": "python", "build": _BUILD, "arguments": named},
             "training": {"epochs": epochs or _EPOCHS.get(self.model, 5), "device": "cpu"},
-            "balancer": {"kind": "equal"},
+            "balancer": dict(balancer),
         }
         return complete(PythonRecipe.model_validate(told))
 
 
-def _plant(kind: str, **settings: Any) -> dict[str, Any]:
+def plant(kind: str, **settings: Any) -> dict[str, Any]:
+    """Return a fault as `builder.build` takes it."""
     return {"kind": kind, **settings}
 
 
@@ -77,62 +87,62 @@ CASES: Final = (
     OwnCase(
         "left digit's loss × 0.001, SGD",
         "two_digits",
-        (_plant("weighted", task="left", factor=1e-3),),
+        (plant("weighted", task="left", factor=1e-3),),
         {"left": (Code.MULTIPLIER_DOMINANCE,)},
-        control=(_plant("sgd", lr=0.1, momentum=0.9),),
+        control=(plant("sgd", lr=0.1, momentum=0.9),),
     ),
     OwnCase(
         "left digit's loss × 0.001",
         "two_digits",
-        (_plant("weighted", task="left", factor=1e-3),),
+        (plant("weighted", task="left", factor=1e-3),),
         {"left": (Code.MULTIPLIER_DOMINANCE,)},
     ),
     OwnCase(
         "left head not in the optimizer",
         "two_digits",
-        (_plant("left_out", module="left"),),
+        (plant("left_out", module="left"),),
         {"left": (Code.NOT_IN_OPTIMIZER,)},
     ),
     OwnCase(
         "trunk not in the optimizer",
         "two_digits",
-        (_plant("left_out", module="trunk"),),
+        (plant("left_out", module="trunk"),),
         {WHOLE_RUN: (Code.FROZEN_TRUNK,)},
     ),
     OwnCase(
         "trunk requires no gradient",
         "two_digits",
-        (_plant("frozen", module="trunk"),),
+        (plant("frozen", module="trunk"),),
         {WHOLE_RUN: (Code.FROZEN_TRUNK,)},
     ),
     OwnCase(
         "left head detached",
         "two_digits",
-        (_plant("detached", module="left"),),
+        (plant("detached", module="left"),),
         {"left": (Code.DETACHED_TASK,)},
     ),
     OwnCase(
         "left digit behind a closed ReLU",
         "two_digits",
-        (_plant("closed", module="left"),),
+        (plant("closed", module="left"),),
         {"left": (Code.DEAD_HEAD,)},
     ),
     OwnCase(
         "left labels of other images",
         "two_digits",
-        (_plant("shuffled", task="left"),),
+        (plant("shuffled", task="left"),),
         {"left": (Code.UNLEARNABLE,)},
     ),
     OwnCase(
         "digits at a learning rate of 1e-7",
         "two_digits",
-        (_plant("rate", lr=1e-7),),
+        (plant("rate", lr=1e-7),),
         {WHOLE_RUN: (Code.LEARNING_RATE,)},
     ),
     OwnCase(
         "digits at a learning rate of 3",
         "two_digits",
-        (_plant("rate", lr=3.0),),
+        (plant("rate", lr=3.0),),
         {WHOLE_RUN: (Code.LEARNING_RATE, Code.DIVERGED)},
     ),
     OwnCase(
@@ -147,98 +157,98 @@ CASES: Final = (
     OwnCase(
         "texture in thousandths",
         "tabular",
-        (_plant("scaled", task="texture", factor=1e3, shift=3e3),),
+        (plant("scaled", task="texture", factor=1e3, shift=3e3),),
         {"texture": (Code.TARGET_OUT_OF_REACH,)},
     ),
     OwnCase(
         "area asks for the opposite of concavity",
         "tabular",
-        (_plant("opposed", task="area", other="concavity"),),
+        (plant("opposed", task="area", other="concavity"),),
         {"area": (Code.CONFLICT,), "concavity": (Code.CONFLICT,)},
     ),
     OwnCase(
         "the logarithm of zero areas",
         "tabular",
-        (_plant("infinite", task="area", every=7),),
+        (plant("infinite", task="area", every=7),),
         {"area": (Code.BAD_TARGETS,)},
     ),
-    OwnCase("one area for all", "tabular", (_plant("constant", task="area"),), {"area": (Code.BAD_TARGETS,)}),
+    OwnCase("one area for all", "tabular", (plant("constant", task="area"),), {"area": (Code.BAD_TARGETS,)}),
     OwnCase(
         "area head reads the first row of the batch",
         "tabular",
-        (_plant("blind", module="heads.area"),),
+        (plant("blind", module="heads.area"),),
         {"area": (Code.DEAD_HEAD, Code.UNLEARNABLE, Code.IGNORES_INPUT)},
     ),
     OwnCase(
         "table, 9 updates",
         "tabular",
-        (_plant("rebatched", size=128),),
+        (plant("rebatched", size=128),),
         {WHOLE_RUN: (Code.BUDGET_TOO_SMALL, Code.SLOW)},
         epochs=3,
     ),
     OwnCase(
         "module's loss × 0.0001",
         "tokens",
-        (_plant("weighted", task="module", factor=1e-4),),
+        (plant("weighted", task="module", factor=1e-4),),
         {"module": (Code.MULTIPLIER_DOMINANCE,)},
         epochs=1,
         control_epochs=1,
     ),
     OwnCase(
-        "kind head detached", "tokens", (_plant("detached", module="kind"),), {"kind": (Code.DETACHED_TASK,)}
+        "kind head detached", "tokens", (plant("detached", module="kind"),), {"kind": (Code.DETACHED_TASK,)}
     ),
     OwnCase(
         "modules counted from 1",
         "tokens",
-        (_plant("counted_from_one", task="module"),),
+        (plant("counted_from_one", task="module"),),
         {"module": (Code.BAD_TARGETS,)},
     ),
     OwnCase(
         "ink in thousandths",
         "own_loaders",
-        (_plant("scaled", task="ink", factor=1e3, shift=3e3),),
+        (plant("scaled", task="ink", factor=1e3, shift=3e3),),
         {"digit": (Code.MULTIPLIER_DOMINANCE,), "turn": (Code.MULTIPLIER_DOMINANCE,)},
     ),
     OwnCase(
         "ink of shape [N] beside answers [N, 1]",
         "own_loaders",
-        (_plant("flattened", task="ink"),),
+        (plant("flattened", task="ink"),),
         {"ink": (Code.BAD_TARGETS,)},
     ),
     OwnCase(
         "digit head not in the optimizer, a batch for each task",
         "own_loaders",
-        (_plant("left_out", module="heads.digit"),),
+        (plant("left_out", module="heads.digit"),),
         {"digit": (Code.NOT_IN_OPTIMIZER,)},
     ),
     OwnCase(
         "turn detached, a batch for each task",
         "own_loaders",
-        (_plant("detached", module="heads.turn"),),
+        (plant("detached", module="heads.turn"),),
         {"turn": (Code.DETACHED_TASK,)},
     ),
     OwnCase(
         "turns of other images, a batch for each task",
         "own_loaders",
-        (_plant("shuffled", task="turn"),),
+        (plant("shuffled", task="turn"),),
         {"turn": (Code.UNLEARNABLE,)},
     ),
     OwnCase(
         "digit's loss × 0.001, SGD, tasks together",
         "own_loaders",
-        (_plant("weighted", task="digit", factor=1e-3),),
+        (plant("weighted", task="digit", factor=1e-3),),
         {"digit": (Code.MULTIPLIER_DOMINANCE,)},
         arguments={"together": True},
-        control=(_plant("sgd", lr=0.05, momentum=0.9),),
+        control=(plant("sgd", lr=0.05, momentum=0.9),),
         control_arguments={"together": True},
         epochs=10,
         control_epochs=10,
     ),
     # Healthy.
     OwnCase("two digits", "two_digits"),
-    OwnCase("two digits, SGD", "two_digits", (_plant("sgd", lr=0.1, momentum=0.9),)),
+    OwnCase("two digits, SGD", "two_digits", (plant("sgd", lr=0.1, momentum=0.9),)),
     OwnCase("table", "tabular"),
-    OwnCase("table, 1 in 3 areas missing", "tabular", (_plant("missing", task="area", every=3),)),
+    OwnCase("table, 1 in 3 areas missing", "tabular", (plant("missing", task="area", every=3),)),
     OwnCase("tokens", "tokens"),
     OwnCase("a batch for each task", "own_loaders"),
     OwnCase("tasks with data of their own together", "own_loaders", arguments={"together": True}, epochs=10),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -174,6 +174,69 @@ def own_losses() -> Training:
         held_out=DataLoader(data[2], 100),
         optimizer=lambda parameters: torch.optim.Adam(parameters, lr=2e-3),
     )
+
+
+def table(first: str, second: str) -> Training:
+    """A table of eight numbers a row, and two tasks of it; see `_COLUMNS`.
+
+    Args:
+        first: what the first task is asked for.
+        second: what the second one is asked for.
+    """
+    trunk = nn.Sequential(nn.Linear(8, 48), nn.ReLU(), nn.Linear(48, 48), nn.ReLU())
+    model = nn.ModuleDict({"trunk": trunk, "first": nn.Linear(48, 1), "second": nn.Linear(48, 1)})
+
+    def forward(batch: list[Tensor]) -> dict[str, Tensor]:
+        features = model["trunk"](batch[0])
+        return {name: model[name](features).squeeze(1) for name in ("first", "second")}
+
+    loaders: list[DataLoader[tuple[Tensor, ...]]] = []
+    for count, seed in ((1600, 0), (400, 1), (400, 2)):
+        chance = torch.Generator().manual_seed(seed)
+        inputs = torch.randn(count, 8, generator=chance)
+        columns = [_COLUMNS[name](inputs, chance) for name in (first, second)]
+        loaders.append(
+            DataLoader(TensorDataset(inputs, *columns), 32 if seed == 0 else 200, shuffle=seed == 0)
+        )
+    losses: dict[bool, Callable[[Tensor, Tensor], Tensor]] = {
+        True: F.binary_cross_entropy_with_logits,
+        False: F.mse_loss,
+    }
+    return Training(
+        model=model,
+        forward=forward,
+        tasks={
+            "first": Task(losses[first in _OF_CLASSES]),
+            "second": Task(losses[second in _OF_CLASSES]),
+        },
+        train=loaders[0],
+        validation=loaders[1],
+        held_out=loaders[2],
+        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=1e-3),
+    )
+
+
+def _sum(inputs: Tensor, _: torch.Generator) -> Tensor:
+    return (inputs[:, 0] + inputs[:, 1] * inputs[:, 2].sign()) / 1.4
+
+
+def _noisy(inputs: Tensor, chance: torch.Generator) -> Tensor:
+    """Return numbers of which inputs explain a quarter of the variance."""
+    return 0.5 * inputs[:, 3] + 0.866 * torch.randn(len(inputs), generator=chance)
+
+
+def _doubtful(inputs: Tensor, chance: torch.Generator) -> Tensor:
+    """Return classes drawn with the odds that the inputs give: the best skill is about 20 %."""
+    return (torch.rand(len(inputs), generator=chance) < torch.sigmoid(1.5 * inputs[:, 4])).float()
+
+
+def _rare(inputs: Tensor, _: torch.Generator) -> Tensor:
+    """Return a class of which one row in 20 is."""
+    return (inputs[:, 5] + inputs[:, 6] > 2.33).float()
+
+
+_COLUMNS = {"sum": _sum, "noisy": _noisy, "doubtful": _doubtful, "rare": _rare}
+_OF_CLASSES = ("doubtful", "rare")
 
 
 def _digits(part: slice) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from benchmarks.own_gallery.rows import on_rows
 from mtctl.problems.python.batches import target_of
 from mtctl.problems.python.training import Batch, Task, Training
 
@@ -146,6 +147,74 @@ def opposed(training: Training, task: str, other: str) -> Training:
     return replace(changed, forward=lambda batch: {**(found := forward(batch)), task: found[other]})
 
 
+def reversed_gradient(training: Training, module: str) -> Training:
+    """Let the gradient that leaves a module have the wrong sign."""
+    training.model.get_submodule(module).register_forward_pre_hook(
+        lambda _, given: (2 * given[0].detach() - given[0],)
+    )
+    return training
+
+
+def narrowed(training: Training, module: str) -> Training:
+    """Let a module answer with one number: the mean of its features [N, …, F], in the place of each."""
+    training.model.get_submodule(module).register_forward_hook(
+        lambda _, __, output: output.mean(-1, keepdim=True).expand_as(output)
+    )
+    return training
+
+
+def module_rate(training: Training, module: str, factor: float) -> Training:
+    """Train one module at a multiple of the learning rate."""
+    optimizer = training.optimizer or torch.optim.AdamW
+    apart = set(training.model.get_submodule(module).parameters())
+
+    def grouped(parameters: Any) -> torch.optim.Optimizer:
+        given = list(parameters)
+        found = optimizer([one for one in given if one not in apart])
+        lr = found.param_groups[0]["lr"] * factor
+        found.add_param_group({"params": [one for one in given if one in apart], "lr": lr})
+        return found
+
+    return replace(training, optimizer=grouped)
+
+
+def decayed(training: Training, decay: float) -> Training:
+    """Let the optimizer decay weights by this much."""
+
+    def optimizer(parameters: Any) -> torch.optim.Optimizer:
+        found = (training.optimizer or torch.optim.AdamW)(parameters)
+        for group in found.param_groups:
+            group["weight_decay"] = decay
+        return found
+
+    return replace(training, optimizer=optimizer)
+
+
+def dropout_before(training: Training, module: str, share: float) -> Training:
+    """Drop this share of what a module reads."""
+    parent, _, name = module.rpartition(".")
+    owner, reader = training.model.get_submodule(parent), training.model.get_submodule(module)
+    setattr(owner, name, nn.Sequential(nn.Dropout(share), reader))
+    return training
+
+
+def flipped(training: Training, task: str, share: float, classes: int) -> Training:
+    """Give a share of all rows another class than theirs, the same one in every epoch."""
+
+    def change(targets: Tensor, generator: torch.Generator) -> Tensor:
+        wrong = torch.rand(targets.shape, generator=generator) < share
+        other = torch.randint(1, classes, targets.shape, generator=generator)
+        flat = (targets + other.to(targets)) % classes
+        return torch.where(wrong, flat, targets)
+
+    return on_rows(training, task, change)
+
+
+def off_by(training: Training, task: str, rows: int) -> Training:
+    """Give every row of a data set the target of the one that is so many rows before it."""
+    return on_rows(training, task, lambda targets, _: targets.roll(rows, 0))
+
+
 def dropped(training: Training, share: float) -> Training:
     """Let all dropout drop this share."""
     for module in training.model.modules():
@@ -159,6 +228,7 @@ PLANTS: Final[dict[str, Plant]] = {
     for plant in (
         weighted, scaled, shuffled, constant, infinite, missing, flattened, counted_from_one, summed,
         left_out, frozen, detached, blind, closed, rate, sgd, rebatched, opposed, dropped,
+        reversed_gradient, narrowed, module_rate, decayed, dropout_before, flipped, off_by,
     )
 }  # fmt: skip
 

@@ -59,6 +59,10 @@ def _listed(numbers: tuple[float, ...]) -> str:
 
 _LEARNS: Final = f"reaches a skill of {percent(t.LEARNED)}"
 _FASTER: Final = f"{_LEARNS} at least {t.FASTER:g} times as fast"
+_HIGHER: Final = (
+    f"{percent(t.HELD_BACK)} higher, and half of that is not made up for within "
+    f"{t.CATCHES_UP_BUDGETS} budgets"
+)
 _OPPOSED: Final = f"−{-t.OPPOSED:g}"
 _PULLED_APART: Final = f"−{-t.PULLED_APART:g}"
 
@@ -217,7 +221,7 @@ _ALL: Final = (
         "magnitude. With Adam a small share alone does no harm; it does harm where the trunk must move for "
         "this task within few updates.",
         f"Measured: alone, from the same start and with the same batches, the task {_FASTER} (once "
-        f"standardised, if it needs that too), or its skill is {percent(t.HELD_BACK)} higher; and it has no "
+        f"standardised, if it needs that too), or its skill is {_HIGHER}; and it has no "
         f"more than {percent(t.SMALL_SHARE)} of a fair share (1/T) of the trunk's gradient, or equal shares "
         f"help. No other task's gradient opposes its own (mean cosine above {_OPPOSED}). Likely, from "
         f"records: the task does not learn, has less than {percent(t.DOMINATED_SHARE)} of the trunk's "
@@ -281,8 +285,9 @@ _ALL: Final = (
         f"began, or it lost what it had learned, and {_listed(t.LOWER_RATES)} times the rate help; or it "
         f"learns neither alone nor jointly and is {t.MUCH_FASTER:g} times as fast at "
         f"{t.MORE_UPDATES_RATES[0]:g} times the rate, or {t.FASTER:g} times as fast at a more distant rate: "
-        f"Adam's usual {t.USUAL_RATE:g} and SGD's {t.USUAL_RATE_OF_SGD:g} are tried too; or it needs Adam at "
-        f"{t.HEART_LR:g} of all aids; "
+        f"Adam's usual {t.USUAL_RATE:g} and SGD's {t.USUAL_RATE_OF_SGD:g} are tried too; or its head's rate "
+        f"and the trunk's differ by {t.OTHER_HEAD_RATE:g} times, and it is {t.FASTER:g} times as fast at "
+        f"the trunk's; or it needs Adam at {t.HEART_LR:g} of all aids; "
         "or a training that diverged does not diverge at a lower rate. Likely, from records: a loss ends at "
         f"{t.THROWN_ABOUT:g} times the best constant's or "
         f"more; or no task learns and none can reach its targets (`reach` above {t.OUT_OF_REACH:g}).",
@@ -325,7 +330,9 @@ _ALL: Final = (
         "The task learns, but not far enough in the budget",
         "The loss falls by more than noise, yet ends near that of the best constant prediction.",
         f"Measured: skill reaches {percent(t.LEARNED)} only after the budget, within {t.SLOW_BUDGETS:g} "
-        "times of it, and neither the other tasks nor the target's unit hold the task back. From records: "
+        "times of it, and neither the other tasks nor the target's unit hold the task back; or it learns, "
+        f"reaches {percent(t.HELD_BACK_SHARE)} or less of what it can in the budget, and closes "
+        f"{percent(t.RECOVERED)} of the gap within {t.WATCHED_BUDGETS} budgets. From records: "
         f"the loss falls by more than its noise, but no skill of {percent(t.LEARNED)} was reached or, where "
         f"skill is not known, it fell by {percent(t.IMPROVING)} or less. For the lander: the return "
         f"improves, by more than {percent(t.RETURN_MOVED)} and less than {percent(t.RETURN_LEARNED)} of the "
@@ -384,7 +391,9 @@ _ALL: Final = (
         "Over the records its loss falls by no more than its noise. Curves alone do not show why: "
         "the task may be out of reach, dominated, unlearnable, or already at its floor.",
         f"The loss falls by less than {percent(t.FLAT)} over the records, or by no more than its noise, and "
-        "no other finding says why. For the lander: the return does not rise by more than chance "
+        "no other finding says why. Measured: nothing that was tried makes the task learn, and what it "
+        "learns by heart is not known, as its losses are given without outputs. For the lander: the return "
+        "does not rise by more than chance "
         f"(Mann–Kendall test), or by less than {percent(t.RETURN_MOVED)} of the way to success. It is a "
         f"warning only where updates are fewer than {t.FEW_UPDATES}, where the loss of the best constant "
         f"prediction is not known, or where more than {percent(t.EXPLORING)} of the last actions were "
@@ -446,7 +455,7 @@ _ALL: Final = (
         "The other tasks hold this one back, for an unknown reason",
         "Without the other tasks it learns; yet neither the shares nor the angles of the gradients explain "
         "why. Capacity that the others use, BatchNorm statistics of mixed data or the order of batches may.",
-        f"Measured: alone, the task {_FASTER}, or its skill is {percent(t.HELD_BACK)} higher; its share of "
+        f"Measured: alone, the task {_FASTER}, or its skill is {_HIGHER}; its share of "
         f"the trunk's gradient is not small, equal shares and equal weights do not help, and no mean cosine "
         f"is below {_PULLED_APART}.",
         "It is refuted if the task is as slow alone.",
@@ -460,7 +469,7 @@ _ALL: Final = (
         "The balancing method's own settings hold the task back",
         "With equal weights the task learns, so the weights that the method chose keep it from learning: a "
         "weight rate, a restoring force or hand-made weights that do not suit the losses.",
-        f"Measured: alone, the task {_FASTER}, or its skill is {percent(t.HELD_BACK)} higher; equal weights "
+        f"Measured: alone, the task {_FASTER}, or its skill is {_HIGHER}; equal weights "
         "help as much, and its share of the trunk's gradient is not small.",
         "It is refuted if equal weights do not help.",
         (
@@ -473,7 +482,10 @@ _ALL: Final = (
         "Dropout or weight decay is too strong for the task",
         "So much is dropped, or weights are pulled to 0 so hard, that nothing is left to learn with.",
         "Measured: with all aids combined the task learns, and it stops learning once dropout is back, or "
-        "once the optimizer's weight decay is.",
+        "once the optimizer's weight decay is; or without decay it learns at least "
+        f"{t.FASTER:g} times as fast, and neither the other tasks nor the unit are to blame; or a task that "
+        f"reaches {percent(t.HELD_BACK_SHARE)} or less of what it can closes {percent(t.RECOVERED)} of the "
+        "gap without dropout, or without decay.",
         "It is refuted if the task learns with all aids and the dropout and decay of the recipe.",
         (
             "lower dropout: 0.1 to 0.3 is usual",
@@ -487,9 +499,69 @@ _ALL: Final = (
         "units in the trunk or in the head, or an output that cannot take the targets' values.",
         f"Likely: after {t.HEART_UPDATES} updates on {t.FEW_ROWS} rows, alone, standardised and without "
         f"dropout, the training loss is between {percent(t.KNOWN_BY_HEART)} and {percent(t.UNDERFITTED)} of "
-        "the best constant's.",
+        f"the best constant's; or the task stays at a skill of {percent(t.HELD_BACK_SHARE)} or less with all "
+        f"aids combined, and the training loss on {t.MORE_ROWS} rows is above {percent(t.KNOWN_BY_HEART)}.",
         "It is refuted if a wider network does not memorise them either.",
         ("widen the trunk, or give the head a hidden layer", "check what limits the output's range"),
+    ),
+    Explanation(
+        Code.NOISY_LABELS,
+        "Part of the task's labels look wrong",
+        "A share of the rows has a label that does not follow from its inputs, whatever these are. The model "
+        "learns the rest and can never be sure; more training learns the wrong labels by heart. Classes that "
+        "chance decides with the same odds for every row look the same; labels that are all random look like "
+        "inputs that say nothing, which is `unlearnable`. Northcutt et al., 2021, compare classes.",
+        "Likely: the task does not learn, or ends at a skill of "
+        f"{percent(t.HELD_BACK_SHARE)} or less, and gains less than {percent(t.HELD_BACK)} with all aids "
+        f"combined; and on held-out rows the surest {percent(t.SUREST)} of the answers save at most "
+        f"{percent(t.SURE_GAIN)} of the loss that they have with other rows' labels, and at most "
+        f"{t.SURE_GAIN_OF_SKILL:g} times the skill, which is {percent(t.SURE_SKILL)} or more and beyond "
+        f"{t.BEYOND_NOISE:g} standard errors. In an honest task the surest answers are nearly always "
+        f"right, however hard other rows are. It takes {t.SURE_ROWS} such rows, and classes: of numbers, "
+        "noise with long tails looks the same.",
+        "It is refuted if rows that the model answers surely and wrongly turn out to be labelled rightly.",
+        (
+            "look at the held-out rows that the model contradicts most surely, and repair their labels",
+            "train for fewer epochs, or with label smoothing: both learn less of what is wrong by heart",
+            "judge the task by agreement with labels that were checked, not by its loss",
+        ),
+    ),
+    Explanation(
+        Code.SHIFTED_LABELS,
+        "The task's labels belong to other rows",
+        "In the order of the data set, each row has the label of a row before or after it: a header that was "
+        "read as a row, two files that were joined by place, a window that begins one step late. Shuffled "
+        "batches hide it.",
+        "Measured: the task, alone and with all aids combined, is trained with the labels of the rows "
+        f"{_listed(t.OFF_BY)} places further on, and its skill on held-out rows is {percent(t.HELD_BACK)} "
+        f"higher or more; with its own it reaches {percent(t.HELD_BACK_SHARE)} of that or less. "
+        f"Of a task that has a skill of {percent(t.CLEARLY_LEARNED)}, one row either way is tried. The data "
+        "must be a torch DataLoader of a data set with numbered rows. Nothing is said where the "
+        "row after that does as well: in a series whose rows hold earlier values, every forecast is easier "
+        "with earlier labels.",
+        "It is refuted if the task is a forecast, whose labels are later rows' on purpose.",
+        (
+            "compare a few rows of the data with their labels, and join them by a key, not by place",
+            "try it: -o 'problem.target_shift={TASK: 1}', with the number that the finding names",
+        ),
+    ),
+    Explanation(
+        Code.BELOW_POTENTIAL,
+        "The task reaches far less than it can, for an unknown reason",
+        "With everything done for it the task reaches far more; yet no single change explains the "
+        "difference: several causes work together, or one that is not tried.",
+        f"Measured: with all aids combined (alone, standardised, no dropout, Adam at {t.HEART_LR:g}) its "
+        f"skill is {percent(t.HELD_BACK)} higher or more, and as is it reaches {percent(t.HELD_BACK_SHARE)} "
+        f"of that or less. No dropout, no weight decay, up to {t.WATCHED_BUDGETS} budgets, a standardised "
+        "head, other rates of its head and of all parameters do not close "
+        f"{percent(t.RECOVERED)} of the gap, nor is a single aid needed. The finding names the aids that are "
+        "needed together. Where one of these changes does, it names the cause: `regularisation`, `slow`, "
+        "`target-out-of-reach` or `learning-rate`.",
+        "It is refuted if a single change of the recipe closes the gap.",
+        (
+            "take the best remedy, then take its parts back one at a time",
+            "look at what the recipe does that the aids leave out: schedules, hooks, losses of your own",
+        ),
     ),
     Explanation(
         Code.RATIO_NOT_ONE,

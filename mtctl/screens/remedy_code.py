@@ -72,6 +72,20 @@ def _loss_factors(factors: Mapping[str, float]) -> Iterator[str]:
         yield f'losses["{task}"] = {factor:g} * losses["{task}"]'
 
 
+def _shifts(shifts: Mapping[str, int]) -> Iterator[str]:
+    for task, rows in shifts.items():
+        if rows:
+            yield f"{task}_target = {task}_target.roll({-rows}, 0)  # of all rows, before a shuffle"
+
+
+def _head_decays(decays: Mapping[str, float]) -> Iterator[str]:
+    yield "optimizer = torch.optim.AdamW([  # or the optimizer that you have"
+    yield '    {"params": other_parameters, "lr": lr},'
+    for task, decay in decays.items():
+        yield f'    {{"params": {task}_head.parameters(), "lr": lr, "weight_decay": {decay:g}}},'
+    yield "])"
+
+
 def _rate(factor: float) -> Iterator[str]:
     if factor != 1:
         yield f"lr = {factor:g} * lr  # multiply every learning rate of your optimizer by {factor:g}"
@@ -109,6 +123,8 @@ _LINES: Final[Mapping[str, Callable[[Any], Iterator[str]]]] = {
     "training.lr_factor": _rate,
     "training.adam": _adam,
     "training.head_lr": _head_rates,
+    "training.head_decay": _head_decays,
+    "problem.target_shift": _shifts,
     "training.weight_decay": _decay,
     "training.dropout": _dropout,
     "training.gradient_clip": _clip,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.gallery import Call, call, confusion, line, rates
+from benchmarks.gallery import Call, call, confusion, costs, line, rates, warnings_on_healthy
 from benchmarks.gallery_cases import CASES, WHOLE_RUN, Case, cases, half_of
 from mtctl.diagnosis.codes import Code
 
@@ -20,6 +20,7 @@ GOOD = Call(
     tau=(None, 30.0),
     named=(Code.UNLEARNABLE, Code.SLOW),
     errors=(Code.UNLEARNABLE,),
+    warnings=(),
     bystanders=(),
     seconds=1.0,
 )
@@ -89,6 +90,19 @@ def test_tables_count_first_names_and_alarms() -> None:
         ["1 of 1", ""],
         ["missed", ""],
     ]
+
+
+def test_costs_add_up_by_diagnosis() -> None:
+    two = [replace(GOOD, case="y", seconds=2.0, memory=300.0), replace(GOOD, case="y", seconds=3.0)]
+    text = costs([GOOD, *two, replace(GOOD, case="z", seconds=9.0, memory=500.0)])
+    assert "5 s in the median, 9 s at most" in text
+    assert "400 MiB in the median, 500 MiB at most" in text
+
+
+def test_a_warning_on_a_control_is_counted() -> None:
+    control = replace(GOOD, harm="control", planted=(), task=None, errors=(), named=())
+    warned = replace(control, warnings=(Code.CONFLICT,))
+    assert warnings_on_healthy([GOOD, control, warned]) == "warnings on healthy: 1 of 2"
 
 
 @pytest.mark.learning

@@ -44,6 +44,14 @@ from mtctl.screens.remedy_code import code_lines
         ({"training.adam": 5e-3}, "optimizer = torch.optim.Adam(model.parameters(), lr=0.005)"),
         ({"training.loss_factor": {"depth": 105}}, 'losses["depth"] = 105 * losses["depth"]'),
         ({"training.dropout": False}, "        module.p = 0.0"),
+        (
+            {"problem.target_shift": {"depth": 1}},
+            "depth_target = depth_target.roll(-1, 0)  # of all rows, before a shuffle",
+        ),
+        (
+            {"training.head_decay": {"depth": 0.0}},
+            '    {"params": depth_head.parameters(), "lr": lr, "weight_decay": 0},',
+        ),
     ],
 )
 def test_lines(changes: dict[str, Any], line: str) -> None:
@@ -61,6 +69,7 @@ def test_lines(changes: dict[str, Any], line: str) -> None:
         {"training.dropout": True},
         {"training.weight_decay": None},
         {"problem.limit": 16},
+        {"problem.target_shift": {"depth": 0}},
     ],
 )
 def test_what_changes_nothing_in_a_loop_has_no_line(changes: dict[str, Any]) -> None:

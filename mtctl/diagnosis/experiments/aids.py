@@ -35,26 +35,26 @@ def needed(laboratory: Laboratory, task: str, patience: Experiment) -> Finding |
     """
     assert patience.steps is not None
     limit = max(1, round(4 * patience.steps))
-    for aid, (code, text) in _CAUSES.items():
-        steps = laboratory.learns_within(task, f"{task}: all aids but {aid}", limit, *_without(task, aid))
+    for aid, (code, text) in CAUSES.items():
+        steps = laboratory.learns_within(task, f"{task}: all aids but {aid}", limit, *without(task, aid))
         if steps is not None:
             continue
         if aid == "rate" and (decay := _decay(laboratory, task, limit)) is not None:
             return decay
         evidence = (
             Evidence("updates to learn with all aids", patience.steps),
-            Evidence(f"without {_NAMES[aid]}", "does not learn", "", f"within {limit:,} updates"),
+            Evidence(f"without {NAMES[aid]}", "does not learn", "", f"within {limit:,} updates"),
         )
         if aid == "solitude":
             return _company(laboratory, task, limit, evidence)
-        changes = laboratory.recipe.changes(*_CURES[aid](task))
+        changes = laboratory.recipe.changes(*CURES[aid](task))
         return Finding(code, task, "error", "measured", text.format(task=task), evidence, changes)
     return None
 
 
 def _decay(laboratory: Laboratory, task: str, limit: int) -> Finding | None:
     """Return the weight decay as the cause, if the recipe's own optimizer learns without it."""
-    name, aids = f"{task}: all aids, its own optimizer without decay", _without(task, "rate")
+    name, aids = f"{task}: all aids, its own optimizer without decay", without(task, "rate")
     if (steps := laboratory.learns_within(task, name, limit, *aids, NoDecay())) is None:
         return None
     text = f"the weight decay keeps {task} from learning"
@@ -67,14 +67,14 @@ def _company(laboratory: Laboratory, task: str, limit: int, proof: tuple[Evidenc
     """Return what the others do to a task that has every other aid."""
 
     def helps(name: str, change: Intervention) -> Evidence | None:
-        aids = _without(task, "solitude")
+        aids = without(task, "solitude")
         steps = laboratory.learns_within(task, f"{task}: other aids, {name}", limit, *aids, change)
         return None if steps is None else Evidence(f"updates to learn {name}", steps)
 
     return blame(laboratory, task, "it learns with all other aids", proof, helps)
 
 
-def _without(task: str, aid: str) -> tuple[Intervention, ...]:
+def without(task: str, aid: str) -> tuple[Intervention, ...]:
     """Return all aids but one."""
     aids: dict[str, tuple[Intervention, ...]] = {
         "solitude": (Only((task,)), RAW),
@@ -85,19 +85,19 @@ def _without(task: str, aid: str) -> tuple[Intervention, ...]:
     return tuple(change for name, changes in aids.items() if name != aid for change in changes)
 
 
-_NAMES: Mapping[str, str] = {
+NAMES: Mapping[str, str] = {
     "dropout": "switching dropout off",
     "rate": f"Adam at {HEART_LR:g}",
     "unit": "a standardised head",
     "solitude": "leaving the other tasks out",
 }
-_CAUSES: Mapping[str, tuple[Code, str]] = {
+CAUSES: Mapping[str, tuple[Code, str]] = {
     "dropout": (Code.REGULARISATION, "the dropout keeps {task} from learning"),
     "rate": (Code.LEARNING_RATE, "the optimizer's learning rate keeps {task} from learning"),
     "unit": (Code.TARGET_OUT_OF_REACH, "{task} learns only with a head that starts at the best constant"),
     "solitude": (Code.INTERFERENCE, ""),
 }
-_CURES: Mapping[str, Callable[[str], tuple[Intervention, ...]]] = {
+CURES: Mapping[str, Callable[[str], tuple[Intervention, ...]]] = {
     "dropout": lambda task: (NoDropout(),),
     "rate": lambda task: (Adam(HEART_LR), Clipped(1.0)),
     "unit": lambda task: (Standardised((task,)),),

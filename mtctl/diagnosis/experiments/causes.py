@@ -28,15 +28,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.experiments import aids
+from mtctl.diagnosis.experiments import aids, labels
 from mtctl.diagnosis.experiments.company import blame
 from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime, lasts
 from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Severity
 from mtctl.diagnosis.thresholds import (
+    CATCHES_UP_BUDGETS,
     COMMON_RATES,
     FASTER,
     FEW_ROWS,
     FEWEST_UPDATES,
+    HEAD_LR,
     HELD_BACK,
     HELD_BACK_SHARE,
     KNOWN_BY_HEART,
@@ -45,6 +47,7 @@ from mtctl.diagnosis.thresholds import (
     LOWER_RATES,
     MORE_UPDATES_RATES,
     MUCH_FASTER,
+    OTHER_HEAD_RATE,
     OTHER_RATES,
     RECOVERED,
     SLOW_BUDGETS,
@@ -55,7 +58,14 @@ from mtctl.diagnosis.thresholds import (
     UNSTABLE,
     percent,
 )
-from mtctl.problems.supervised.interventions import Intervention, LossFactor, Rate, Standardised
+from mtctl.problems.supervised.interventions import (
+    HeadRate,
+    Intervention,
+    LossFactor,
+    NoDecay,
+    Rate,
+    Standardised,
+)
 
 __all__ = ["Laboratory", "OutOfTime", "below_alone", "decide", "held_back", "suspects"]
 
@@ -83,6 +93,8 @@ def decide(laboratory: Laboratory, task: str) -> list[Finding]:
     if (common := _common_rate(laboratory)) is not None and task in common[1]:
         told, laboratory.told = laboratory.told, True
         return [] if told else [common[0]]
+    if (finding := _unlike_the_trunk(laboratory, task)) is not None:
+        return [finding]
     if (finding := _too_fast(laboratory, task)) is not None:
         return [finding]
     return _two_by_two(laboratory, task) or [_of_itself(laboratory, task)]
@@ -95,18 +107,25 @@ def held_back(laboratory: Laboratory, task: str) -> list[Finding]:
         return _lost(laboratory, task)
     if laboratory.budget < FEWEST_UPDATES:
         return [] if within else [_few(laboratory, task)]
+    if (finding := _unlike_the_trunk(laboratory, task)) is not None:
+        return [replace(finding, severity="warning")]
     return _two_by_two(laboratory, task, "warning") or ([] if within else [_slow(laboratory, task)])
 
 
 def below_alone(laboratory: Laboratory, task: str) -> list[Finding]:
-    """Return what the other tasks cost a task that learns, but far less than alone in the same budget."""
+    """Return what the other tasks cost a task that learns, but far less than alone in the same budget.
+
+    Nothing if it catches up by half within another budget: then it lacks updates.
+    """
     if len(laboratory.recipe.problem.tasks) == 1 or laboratory.budget < FEWEST_UPDATES:
         return []
-    joint = laboratory.skill(task)
+    joint = laboratory.settled(task)
     alone = laboratory.reached(task, f"{task} alone", *laboratory.without_others(task))
     if alone - joint < HELD_BACK or joint > HELD_BACK_SHARE * alone:
         return []
     enough = joint + RECOVERED * (alone - joint)
+    if laboratory.patient(task, enough, CATCHES_UP_BUDGETS) >= enough:
+        return []
 
     def helps(name: str, change: Intervention) -> Evidence | None:
         skill = laboratory.reached(task, f"{task} {name}", change)
@@ -165,6 +184,8 @@ def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | No
     everything = Standardised(tasks)
     if any(laboratory.speedup(task, "all heads standardised", everything) >= FASTER for task in tasks):
         return None
+    if (decay := _common_decay(laboratory)) is not None:
+        return decay
     unstable = any(laboratory.worst(task) >= UNSTABLE for task in tasks)
     rates = sorted(laboratory.rates(COMMON_RATES), key=lambda factor: (factor > 1) == unstable)
     for factor in rates:
@@ -183,6 +204,35 @@ def _common_rate(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | No
     return None
 
 
+def _common_decay(laboratory: Laboratory) -> tuple[Finding, tuple[str, ...]] | None:
+    """Return the weight decay as the cause of such a run: a lower rate makes less of it, too."""
+    tasks = laboratory.joint.problem.tasks
+    speedups = {task: _without_decay(laboratory, task) for task in tasks}
+    cured = tuple(task for task, speedup in speedups.items() if speedup >= FASTER)
+    if 2 * len(cured) < len(tasks):
+        return None
+    text = (
+        f"no task learns within {laboratory.joint.updates} updates; without weight decay {', '.join(cured)} "
+    )
+    text += "learns" if len(cured) == 1 else "learn"
+    evidence = tuple(laboratory.evidence(task, f"of {task}", speedups[task]) for task in cured)
+    cure = laboratory.recipe.changes(NoDecay())
+    return Finding(Code.REGULARISATION, None, "error", "measured", text, evidence, cure), cured
+
+
+def _without_decay(laboratory: Laboratory, task: str) -> float:
+    """Return r without weight decay; 1 where the optimizer has none."""
+    return laboratory.speedup(task, "no weight decay", NoDecay()) if laboratory.decays else 1.0
+
+
+def _unlike_the_trunk(laboratory: Laboratory, task: str) -> Finding | None:
+    """Return the rate of a task's head as the cause, if it is far from the trunk's and the trunk's helps."""
+    factor = laboratory.head_rate(task)
+    if 1 / OTHER_HEAD_RATE < factor < OTHER_HEAD_RATE:
+        return None
+    return _other_head_rate(laboratory, task, 1 / factor)
+
+
 def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
     """Return the learning rate as the cause if a task got worse with it and learns with a lower one."""
     worst = laboratory.worst(task)
@@ -190,6 +240,8 @@ def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
         return None
     for factor in LOWER_RATES:
         speedup = laboratory.speedup(task, f"learning rate × {factor:g}", Rate(factor))
+        if speedup >= FASTER and _learns_faster_alone(laboratory, task, speedup):
+            return None  # the rate is high for what the others do to the task
         if speedup >= FASTER:
             rate = laboratory.joint.problem.rate * factor
             text = (
@@ -205,6 +257,11 @@ def _too_fast(laboratory: Laboratory, task: str) -> Finding | None:
     return None
 
 
+def _learns_faster_alone(laboratory: Laboratory, task: str, speedup: float) -> bool:
+    """Say whether a task is much faster without the others, at the recipe's own rate, than at a lower one."""
+    return len(laboratory.recipe.problem.tasks) > 1 and laboratory.alone(task) >= FASTER * speedup
+
+
 # ----- company or unit
 
 
@@ -218,14 +275,19 @@ def _two_by_two(laboratory: Laboratory, task: str, severity: Severity = "error")
         alone, both = laboratory.alone(task), laboratory.both(task)
         # Where neither is twice as fast, each may be up to that: only what is beyond takes both.
         least, causes = FASTER if unit == alone == 1.0 else 1.0, []
-        if alone >= FASTER or both >= FASTER * max(unit, least):
+        if alone >= FASTER or (both >= FASTER * max(unit, least) and not _soon(laboratory, task, unit)):
             effect = alone if alone >= FASTER else both
             causes.append((effect, _of_others(laboratory, task, effect, beside=alone < FASTER)))
-        if unit >= FASTER or both >= FASTER * max(alone, least):
+        if unit >= FASTER or (both >= FASTER * max(alone, least) and not _soon(laboratory, task, alone)):
             effect = unit if unit >= FASTER else both
             causes.append((effect, _reach(laboratory, task, effect, beside=unit < FASTER)))
     causes.sort(key=lambda cause: cause[0], reverse=True)
     return [replace(finding, severity=severity) for _, finding in causes]
+
+
+def _soon(laboratory: Laboratory, task: str, speedup: float) -> bool:
+    """Say whether a task that is so much faster learns early in the budget: nothing else keeps it back."""
+    return speedup >= FASTER and laboratory.as_is(task) / speedup <= LATE_BUDGETS * laboratory.budget
 
 
 def _starts_far(laboratory: Laboratory, task: str) -> bool:
@@ -268,6 +330,12 @@ def _reach(laboratory: Laboratory, task: str, effect: float, *, beside: bool = F
 
 def _of_itself(laboratory: Laboratory, task: str) -> Finding:
     """Name what keeps a task from learning that learns in no company."""
+    if (speedup := _without_decay(laboratory, task)) >= FASTER:
+        times = laboratory.times(task, speedup)
+        text = f"the weight decay keeps {task} from learning: without it, it learns {times} as fast"
+        proof = laboratory.evidence(task, "without weight decay", speedup)
+        cure = laboratory.recipe.changes(NoDecay())
+        return Finding(Code.REGULARISATION, task, "error", "measured", text, (proof,), cure)
     tried: dict[float, float] = {}
 
     def faster(factor: float) -> bool:
@@ -288,9 +356,18 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
         return aids.needed(laboratory, task, patience) or _few(laboratory, task, tried, patience)
     noise = laboratory.noise(task)
     left = laboratory.by_heart(task)
+    if left is None:
+        text = (
+            f"{task} does not learn, alone or jointly, at any rate tried, in up to {patience.watched} "
+            "updates; why is unknown: its losses are given without outputs, so that targets and head were "
+            "not examined"
+        )
+        return _finding(Code.FLAT_TASK, task, text, *_tried(tried))
     known = f"memorised below {KNOWN_BY_HEART:g}"
     few = f"{FEW_ROWS} {laboratory.joint.problem.item}s"
     fact = Evidence(f"training loss of {few} over the constant's", left, "", known)
+    if left < KNOWN_BY_HEART and (wrong := labels.examine(laboratory, task, LEARNED)) is not None:
+        return replace(wrong, severity="error")
     if left < KNOWN_BY_HEART:
         text = (
             f"{task} memorises {few} but never generalises, alone or jointly, at any rate "
@@ -321,6 +398,8 @@ def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, f
         )
         cure = laboratory.recipe.changes(LossFactor(task, factor))
         return Finding(Code.MULTIPLIER_DOMINANCE, task, "error", "measured", text, tuple(_tried(tried)), cure)
+    if others_learned and (own := _own_rate(laboratory, task, factor)) is not None:
+        return own
     rate = laboratory.joint.problem.rate * factor
     text = (
         f"{task} learns {laboratory.times(task, tried[factor])} as fast at {factor:g} times the learning "
@@ -328,6 +407,28 @@ def _rate(laboratory: Laboratory, task: str, factor: float, tried: dict[float, f
     )
     cure = laboratory.recipe.changes(Rate(factor))
     return Finding(Code.LEARNING_RATE, task, "error", "measured", text, tuple(_tried(tried)), cure)
+
+
+def _own_rate(laboratory: Laboratory, task: str, factor: float) -> Finding | None:
+    """Return the rate of a task's own head as the cause, if another one there is all that it needs."""
+    for multiple in dict.fromkeys([factor, HEAD_LR if factor > 1 else 1 / HEAD_LR, factor**2]):
+        if (found := _other_head_rate(laboratory, task, multiple)) is not None:
+            return found
+    return None
+
+
+def _other_head_rate(laboratory: Laboratory, task: str, multiple: float) -> Finding | None:
+    change = HeadRate(task, multiple * laboratory.recipe.training.head_lr.get(task, 1.0))
+    speedup = laboratory.speedup(task, f"{task} head × {multiple:g} learning rate", change)
+    if speedup < FASTER:
+        return None
+    text = (
+        f"{task} learns {laboratory.times(task, speedup)} as fast with {multiple:g} times the "
+        f"learning rate of its own head: it is too {'low' if multiple > 1 else 'high'}"
+    )
+    proof = laboratory.evidence(task, f"with {multiple:g} × the head's learning rate", speedup)
+    cure = laboratory.recipe.changes(change)
+    return Finding(Code.LEARNING_RATE, task, "error", "measured", text, (proof,), cure)
 
 
 def _few(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import torch
@@ -144,6 +144,8 @@ class Course:
         if not place:
             return None if place is None else 0.0
         before, after = points[place - 1], points[place]
+        if before.skill >= LEARNED:  # but not beyond chance, or for one look only
+            return float(after.updates)
         share = (LEARNED - before.skill) / (after.skill - before.skill)
         return before.updates + share * (after.updates - before.updates)
 
@@ -167,6 +169,21 @@ class Course:
     def at(self, task: str, updates: int) -> Point:
         """Return the last point of a task within a budget."""
         return [point for point in self.points[task] if point.updates <= updates][-1]
+
+    def settled(self, task: str, updates: int | None = None) -> float:
+        """Return a task's skill within a budget, single dips apart: its last one, or the median of three.
+
+        Args:
+            task: whose.
+            updates: the budget; all so far if left out.
+        """
+        found = [point.skill for point in self.points[task] if updates is None or point.updates <= updates]
+        return max(found[-1], median(found[-3:])) if len(found) > 3 else found[-1]
+
+    def best(self, task: str) -> float:
+        """Return the highest skill that a task kept for two looks."""
+        skills = [point.skill for point in self.points[task]]
+        return max(map(min, skills, skills[1:]), default=skills[0])
 
     def spiked(self, task: str) -> bool:
         """Say whether a task's training loss went up beyond all that a start can explain.

@@ -16,6 +16,7 @@ from mtctl.diagnosis.experiments import (
     conflicts,
     divergence,
     inputs,
+    potential,
     reduction,
     remedies,
     states,
@@ -208,9 +209,12 @@ class _Experiments:
             self._find_causes(laboratory, task, causes.decide)
         for task in self._wanted(late):
             self._find_causes(laboratory, task, causes.held_back)
-        named = {finding.task for finding in self._findings}
-        for task in self._wanted(task for task in tasks if task not in (*stuck, *late) and task not in named):
-            self._find_causes(laboratory, task, causes.below_alone)
+        for look in (causes.below_alone, potential.below_potential):
+            told = {finding.task for finding in self._findings}
+            named = {finding.task for finding in self._findings if finding.severity != "info"}
+            for task in self._wanted(task for task in tasks if task not in stuck and task not in named):
+                if laboratory.settled(task) >= LEARNED or task not in told:
+                    self._find_causes(laboratory, task, look)
         return self._to_cure(joint, stuck, broken)
 
     def _wanted(self, tasks: Iterable[str]) -> list[str]:
@@ -247,10 +251,13 @@ class _Experiments:
     def _find_causes(
         self, laboratory: Laboratory, task: str, look: Callable[[Laboratory, str], list[Finding]]
     ) -> None:
+        found: list[Finding] = []
         try:
-            self._findings += look(laboratory, task)
+            found = look(laboratory, task)
+            found = potential.instead_of_unknown(laboratory, task, found)
         except OutOfTime as reason:
             self._checks.append(Check(f"causes of {task}", "not_run", f"no time left for: {reason}"))
+        self._findings += found
 
     def _reduction(self, joint: Course, budget: int) -> None:
         """Test the documented explanation where its symptom is present."""

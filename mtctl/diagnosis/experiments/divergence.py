@@ -12,7 +12,7 @@ from mtctl.diagnosis.thresholds import (
     DIVERGED_RATES,
     LEARNED,
 )
-from mtctl.problems.supervised.interventions import Rate
+from mtctl.problems.supervised.interventions import HeadRate, Rate
 from mtctl.problems.supervised.recipe import SupervisedRecipe
 
 
@@ -44,18 +44,27 @@ def examine(recipe: SupervisedRecipe, joint: Course, task: str, say: Callable[[s
     found = f"{task}'s loss rose far above its first value" if error is None else error.message
     learned = set() if error is not None else _learned(joint)
     evidence = []
-    for factor in DIVERGED_RATES:
-        say(f"experiment: learning rate × {factor:g}")
-        lower = recipe.revised(recipe.changes(Rate(factor)))
+    changes: list[Rate | HeadRate] = [Rate(factor) for factor in DIVERGED_RATES]
+    if len(joint.problem.tasks) > 1:
+        given = recipe.training.head_lr.get(task, 1.0)
+        changes += [HeadRate(task, factor * given) for factor in DIVERGED_RATES]
+    for change, factor in zip(changes, 2 * DIVERGED_RATES, strict=False):
+        whose = f" of {task}'s head" if isinstance(change, HeadRate) else ""
+        say(f"experiment: learning rate{whose} × {factor:g}")
+        lower = recipe.revised(recipe.changes(change))
         course = Course(lower, joint.seed, NEVER).run(recipe.units)
         trains = diverged(course) is None and learned | {task} <= _learned(course)
         evidence.append(
-            Evidence(f"with {factor:g} × the learning rate", "learns" if trains else "does not learn either")
+            Evidence(
+                f"with {factor:g} × the learning rate{whose}", "learns" if trains else "does not learn either"
+            )
         )
         if trains:
             text = f"{found}; with a learning rate of {course.problem.rate:g} it learns"
+            if whose:
+                text = f"{found}; with {factor:g} times the learning rate{whose} it learns"
             severity: Severity = "error" if lost else "warning"
-            cure = recipe.changes(Rate(factor))
+            cure = recipe.changes(change)
             return Finding(Code.LEARNING_RATE, task, severity, "measured", text, tuple(evidence), cure)
     return (
         None if error is None else Finding(Code.DIVERGED, task, "error", "measured", found, tuple(evidence))

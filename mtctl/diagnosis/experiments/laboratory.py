@@ -20,6 +20,7 @@ from mtctl.diagnosis.thresholds import (
     FASTER,
     FEW_ROWS,
     HEART_UPDATES,
+    HELD_BACK,
     KNOWN_BY_HEART,
     LEARNED,
     PATIENT_BUDGETS,
@@ -67,6 +68,7 @@ class Laboratory:
         """Whether a cause of the whole run has been told."""
         self._deadline, self._say, self._what = deadline, say, ""
         self._courses: list[Course] = []
+        self._pampered: dict[str, Course] = {}
 
     def watch(self, tasks: Sequence[str]) -> None:
         """Go on with the run as is until these tasks learn, or the budgets to watch it for are spent."""
@@ -86,6 +88,10 @@ class Laboratory:
     def skill(self, task: str) -> float:
         """Return a task's skill at the end of the budget, as is."""
         return self.joint.at(task, self.budget).skill
+
+    def settled(self, task: str) -> float:
+        """Return a task's skill at the end of the budget, as is, single dips apart."""
+        return self.joint.settled(task, self.budget)
 
     def learned(self, task: str) -> bool:
         """Say whether a task is better than a constant at the end of the budget, beyond chance."""
@@ -140,13 +146,80 @@ class Laboratory:
         """Return a task's skill at the end of the budget with interventions."""
         recipe = self.varied(*interventions)
         if recipe == self.recipe:
-            return self.skill(task)
+            return self.settled(task)
         self._start(name if task in name else f"{task}: {name}")
         course = self._course(recipe)
         self._train(course, max(course.problem.units, self._epochs(course, self.budget)))
         experiment = self._experiment(course, task, name)
         self._keep(experiment)
-        return experiment.skill if experiment.skill is not None else -1.0
+        return course.settled(task, self.budget) if course.updates >= self.budget else -1.0
+
+    def patient(self, task: str, enough: float, budgets: int = WATCHED_BUDGETS) -> float:
+        """Return a task's best skill as is if it is watched for so many budgets, or until it is enough."""
+        self._start(f"{task}: as is, up to {budgets} budgets")
+        epochs = max(budgets * self.recipe.units, self.joint.problem.done)
+        self._train(self.joint, epochs, lambda trained: trained.best(task) >= enough)
+        return self.joint.best(task)
+
+    def potential(self, task: str) -> float:
+        """Return a task's best skill with all aids combined, within two budgets, or more of few updates."""
+        name = f"{task}: all aids combined"
+        self._start(name)
+        course = self.pampered(task)
+        best = self._reached_best(course, task, 1.0, max(PATIENT_UPDATES, 2 * self.budget))
+        self._keep(self._experiment(course, task, name))
+        return best
+
+    def displaced(self, task: str, rows: int, enough: float) -> float:
+        """Return the same where the task is asked for the targets of the rows so many places further on."""
+        name = f"{task}: all aids combined, targets of the row {rows:+d}"
+        self._start(name)
+        course = Course(self.varied(*variations.shifted(task, rows)), self.seed, measure_every=NEVER)
+        best = self._reached_best(course, task, enough, max(PATIENT_UPDATES // 2, self.budget))
+        self._keep(self._experiment(course, task, name))
+        return best
+
+    def _reached_best(self, course: Course, task: str, enough: float, updates: int) -> float:
+        epochs = self._epochs(course, updates)
+
+        def over(trained: Course) -> bool:
+            """Say whether the skill has fallen far below its best, as of rows that are known by heart."""
+            return trained.best(task) - trained.settled(task) > HELD_BACK
+
+        self._train(
+            course,
+            max(epochs, course.problem.done),
+            lambda trained: (
+                trained.best(task) >= enough or (trained.updates >= self.budget and over(trained))
+            ),
+        )
+        return course.best(task)
+
+    def at_its_best(self, task: str) -> Course:
+        """Return the training with all aids combined, made again up to the task's best look."""
+        self._start(f"{task}: all aids combined, up to its best")
+        pampered = self.pampered(task)
+        best = max(point.skill for point in pampered.points[task])
+        course = Course(pampered.recipe, self.seed, measure_every=NEVER)
+        self._train(course, pampered.problem.done, lambda trained: trained.points[task][-1].skill >= best)
+        return course
+
+    def learns_so_far(
+        self, task: str, name: str, enough: float, updates: int, *changes: Intervention
+    ) -> bool:
+        """Say whether a task's skill is enough within so many updates with interventions."""
+        self._start(name)
+        course = self._course(self.varied(*changes))
+        self._train(course, self._epochs(course, updates), lambda trained: trained.best(task) >= enough)
+        self._keep(self._experiment(course, task, name))
+        return course.best(task) >= enough
+
+    def pampered(self, task: str) -> Course:
+        """Return the training with everything done for a task, as far as it has come."""
+        if task not in self._pampered:
+            recipe = self.varied(*variations.pampered(task))
+            self._pampered[task] = Course(recipe, self.seed, measure_every=NEVER)
+        return self._pampered[task]
 
     def learns_within(self, task: str, name: str, updates: int, *interventions: Intervention) -> float | None:
         """Return τ with interventions; None where it is above so many updates."""
@@ -168,6 +241,24 @@ class Laboratory:
     def varied(self, *interventions: Intervention) -> SupervisedRecipe:
         """Return the recipe with interventions."""
         return self.recipe.revised(self.recipe.changes(*self.joint.problem.applicable(*interventions)))
+
+    def head_rate(self, task: str) -> float:
+        """Return the rate of a task's head over the trunk's; 1 where groups have several."""
+        problem = self.joint.problem
+        head, trunk = ({id(p) for p in some} for some in (problem.head(task), problem.trunk()))
+        rates: dict[bool, set[float]] = {True: set(), False: set()}
+        for group in problem.optimizer.param_groups:
+            for parameter in group["params"]:
+                if id(parameter) in head or id(parameter) in trunk:
+                    rates[id(parameter) in head].add(float(group["lr"]))
+        if not all(len(found) == 1 and min(found) > 0 for found in rates.values()):
+            return 1.0
+        return rates[True].pop() / rates[False].pop()
+
+    @property
+    def decays(self) -> bool:
+        """Whether the optimizer decays weights."""
+        return any(group.get("weight_decay") for group in self.joint.problem.optimizer.param_groups)
 
     def scale_free(self, task: str) -> bool:
         """Say whether a constant factor on all gradients changes no step, as with Adam."""
@@ -222,8 +313,7 @@ class Laboratory:
         """
         name = f"{task}: all aids combined"
         self._start(name)
-        recipe = self.varied(*variations.pampered(task))
-        course = Course(recipe, self.seed, measure_every=NEVER)
+        course = self.pampered(task)
         updates = max(PATIENT_UPDATES, PATIENT_BUDGETS * self.budget)
         epochs = self._epochs(course, updates)
         self._train(course, epochs, lambda trained: lasts(trained, task) and _twice(trained, task))
@@ -243,11 +333,16 @@ class Laboratory:
         losses = problem.answers("monitor").losses(task)
         return float(((constant - losses) / constant.mean()).std()) / sqrt(len(losses))
 
-    def by_heart(self, task: str) -> float:
-        """Return the training loss over the best constant's after learning a few rows by heart."""
-        name = f"{task}: memorising {FEW_ROWS} {self.joint.problem.item}s"
+    def by_heart(self, task: str, rows: int = FEW_ROWS) -> float | None:
+        """Return the training loss over the best constant's after learning a few rows by heart.
+
+        None where outputs are not known, so that there is no best constant.
+        """
+        if not self.joint.problem.answers("monitor", 1).apart:
+            return None
+        name = f"{task}: memorising {rows} {self.joint.problem.item}s"
         self._start(name)
-        recipe = self.varied(*variations.by_heart(task)).lasting(HEART_UPDATES)
+        recipe = self.varied(*variations.by_heart(task, rows)).lasting(HEART_UPDATES)
         course = Course(recipe, self.seed, measure_every=NEVER, watched=False)
         self._train(course, HEART_UPDATES, lambda trained: _left(trained, task) < KNOWN_BY_HEART / 2)
         return _left(course, task)

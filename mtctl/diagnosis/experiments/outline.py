@@ -11,7 +11,7 @@ from mtctl.diagnosis.experiments import variations
 from mtctl.diagnosis.experiments.course import Course, supervised
 from mtctl.diagnosis.experiments.laboratory import NEVER
 from mtctl.diagnosis.report import Remedy
-from mtctl.diagnosis.thresholds import WATCHED_BUDGETS
+from mtctl.diagnosis.thresholds import HELD_BACK_SHARE, WATCHED_BUDGETS, percent
 from mtctl.problems.supervised.recipe import SupervisedRecipe
 
 _EXPERIMENTS: Final = (3, 6)
@@ -68,7 +68,8 @@ def outline(
     return Outline(
         (
             f"the recipe as it is; up to {WATCHED_BUDGETS} times as long where a task does not learn",
-            "for each task that learns: the same task without the others",
+            "for each task that learns: the same task without the others; where its skill is "
+            f"{percent(HELD_BACK_SHARE)} or less, with all aids combined, and what it needs of them",
             "for each that does not: without the others, with a standardised head, with both; then other "
             "learning rates, other weights, and more, until its causes are told apart",
         ),

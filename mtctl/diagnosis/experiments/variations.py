@@ -7,12 +7,13 @@ from typing import Any
 
 from mtctl.balancing.fixed import Manual
 from mtctl.balancing.running_mean import RunningMean
+from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.report import Finding, Remedy
 from mtctl.diagnosis.thresholds import (
     FAST,
-    FEW_ROWS,
     HEAD_LR,
     HEART_LR,
+    OWN_FACTOR,
 )
 from mtctl.problems.changes import Changes
 from mtctl.problems.supervised.interventions import (
@@ -21,11 +22,14 @@ from mtctl.problems.supervised.interventions import (
     Balanced,
     Clipped,
     FewRows,
+    HeadDecay,
     HeadRate,
     Intervention,
+    LossFactor,
     NoDropout,
     Only,
     Rate,
+    Shifted,
     Standardised,
 )
 from mtctl.problems.supervised.problem import Supervised
@@ -52,12 +56,29 @@ def pampered(task: str) -> tuple[Intervention, ...]:
     return Only((task,)), RAW, Standardised((task,)), NoDropout(), Adam(HEART_LR), Clipped(1.0)
 
 
-def by_heart(task: str) -> tuple[Intervention, ...]:
+def shifted(task: str, rows: int) -> tuple[Intervention, ...]:
+    """Do everything for one task that is asked for the targets of the rows so many places further on."""
+    return *pampered(task), Shifted(task, rows)
+
+
+def by_heart(task: str, rows: int) -> tuple[Intervention, ...]:
     """Learn a few rows by heart, with everything done for it."""
-    return *pampered(task), FewRows(FEW_ROWS), Clipped(None)
+    return *pampered(task), FewRows(rows), Clipped(None)
 
 
 # ----- remedies
+
+_OF_ITSELF = frozenset(
+    {
+        Code.LEARNING_RATE,
+        Code.REGULARISATION,
+        Code.BUDGET_TOO_SMALL,
+        Code.BELOW_POTENTIAL,
+        Code.OVERFITTING,
+        Code.NOISY_LABELS,
+    }
+)
+"""Causes that lie in the task, so that remedies of this task alone are tried."""
 
 
 def remedies(
@@ -75,6 +96,8 @@ def remedies(
     """
     cures = [_cure(finding) for finding in causes]
     candidates = [*_of_any_problem(recipe, problem, task), *recipe.own_remedies(task)]
+    if any(finding.task == task and finding.code in _OF_ITSELF for finding in causes):
+        candidates += _of_one_task(task)
     candidates.sort(key=lambda remedy: (not remedy.documented, remedy.documented))
     described = [
         (remedy, _effective(recipe, recipe.changes(*problem.applicable(*remedy.interventions))))
@@ -126,6 +149,17 @@ def _of_any_problem(recipe: SupervisedRecipe, problem: Supervised[Any], task: st
         ),
     ):
         yield OwnRemedy(name, title, interventions, recipe.documented.get(name, ""))
+
+
+def _of_one_task(task: str) -> Iterator[OwnRemedy]:
+    """Yield what changes one task alone, for a cause that is its own: its head's rate and decay, its loss."""
+    for name, title, intervention in (
+        ("head_lr_low", f"{task} head × {1 / HEAD_LR:g} learning rate", HeadRate(task, 1 / HEAD_LR)),
+        ("head_decay", f"{task} head without weight decay", HeadDecay(task, 0.0)),
+        ("loss_factor", f"{task}'s loss × {OWN_FACTOR:g}", LossFactor(task, OWN_FACTOR)),
+        ("loss_factor_low", f"{task}'s loss × {1 / OWN_FACTOR:g}", LossFactor(task, 1 / OWN_FACTOR)),
+    ):
+        yield OwnRemedy(name, title, (intervention,))
 
 
 def overrides(changes: Changes) -> tuple[str, ...]:

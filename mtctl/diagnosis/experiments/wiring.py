@@ -176,4 +176,4 @@ def ignores_input(answers: Answers[Any], task: str) -> float:
     error = rise.std() / count**0.5
     if count >= FEWEST_ROWS and float(rise.mean()) < BEYOND_NOISE * float(error):
         return 0.0
-    return float(rise.mean() / as_is.mean())
+    return float(rise.mean() / as_is.mean().abs())  # of a density, the logarithm may be negative

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtctl.errors import MtctlError
 from mtctl.problems.python.builder import call
-from mtctl.problems.python.training import Select, Task
+from mtctl.problems.python.training import Batch, Select, Task, Training
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,21 @@ def target_of(name: str, task: Task, place: int, tasks: int, batch: Any) -> Any:
         f"{what} is not found in the batch: {shape_of(batch)}",
         hint=f'say where it stands: mtctl.Task(…, target="{name}") or target=lambda batch: batch[1]',
     )
+
+
+def forward_of(training: Training) -> Callable[[Batch], Any]:
+    """Return what makes outputs of a batch: the user's function, or the model on the batch's inputs."""
+    if training.forward is not None:
+        return training.forward
+    model = training.model
+
+    def forward(batch: Batch) -> Any:
+        if not isinstance(batch, tuple | list):
+            return model(batch)
+        inputs = batch[0]
+        return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
+
+    return forward
 
 
 def shape_of(batch: Any) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
 from mtctl.errors import MtctlError
-from mtctl.problems.python.batches import Rows, shape_of
+from mtctl.problems.python.batches import Rows, forward_of, shape_of
 from mtctl.problems.python.calling import call
 from mtctl.problems.python.objective import Objective, Pair
 from mtctl.problems.python.precision import Precision
-from mtctl.problems.python.training import Batch, Training
+from mtctl.problems.python.training import Training
 
 
 class Forward:
@@ -35,7 +34,7 @@ class Forward:
         precision: Precision,
         factors: Mapping[str, float],
     ) -> None:
-        self._function, self._own_losses = _function(training), training.losses
+        self._function, self._own_losses = forward_of(training), training.losses
         self._objectives, self._tasks = objectives, tasks
         self._precision, self._factors = precision, factors
 
@@ -104,18 +103,3 @@ def _require_loss(name: str, loss: object) -> None:
             f"the loss of `{name}` does not depend on any trainable parameter",
             hint="make it from the model's outputs, without .detach(), .item() or torch.no_grad()",
         )
-
-
-def _function(training: Training) -> Callable[[Batch], Any]:
-    """Return what makes outputs of a batch: the user's function, or the model on the batch's inputs."""
-    if training.forward is not None:
-        return training.forward
-    model = training.model
-
-    def forward(batch: Batch) -> Any:
-        if not isinstance(batch, tuple | list):
-            return model(batch)
-        inputs = batch[0]
-        return model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
-
-    return forward

@@ -40,6 +40,13 @@ def refuse_half(builder: str, model: nn.Module) -> None:
             )
 
 
+def drops(module: nn.Module) -> bool:
+    """Say whether a module drops anything in training."""
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        return module.p > 0
+    return isinstance(module, nn.RNNBase | nn.MultiheadAttention) and module.dropout > 0
+
+
 def without_dropout(model: nn.Module) -> None:
     """Let a model's dropout modules drop nothing."""
     for module in model.modules():

@@ -90,6 +90,8 @@ class Objective:
         self.reduction: Reduction = "mean"
         self.misfit = ""
         """What is wrong with the shapes of outputs and targets, if anything is."""
+        self.in_unit = False
+        """Whether outputs and targets are numbers of one unit, as in a regression: not so with logits."""
         self._batched = True
         self.shape: torch.Size | None = None
         """Of the head's answer for a row, once that is known."""
@@ -150,7 +152,7 @@ class Objective:
         """Return the scalar that is minimised on a batch, in the unit that the head answers in."""
         if not self.standardised or self.constant is None:
             return self._loss(*pair)
-        if self._same_shape(pair):
+        if self.in_unit and self._same_shape(pair):
             assert self.scale is not None
             return self._loss(pair.output, (pair.target - self.constant) / self.scale)
         return self._loss(self.constant + pair.output, pair.target)
@@ -259,8 +261,9 @@ class Objective:
         self.shape = shape = output.shape[1:]
         targets = targets[~self._unusable(targets)][:_FITTED]
         same = targets.shape[1:] == shape and targets.is_floating_point()
+        self.in_unit = same and self._least_at_targets(targets)
         starts = [torch.zeros(shape, device=output.device)]
-        if same:
+        if self.in_unit:
             finite = torch.where(targets.isfinite(), targets, torch.nan)
             starts += [finite.nanmean(0).nan_to_num(), finite.nanmedian(0).values.nan_to_num()]
             spread = (finite - starts[1]).square().nanmean(0).sqrt()
@@ -271,6 +274,20 @@ class Objective:
         self.constant = self._fitted(starts, targets)
         if self.constant is None and (whole := self._known(targets).all(1)).any():
             self.constant = self._fitted(starts, targets[whole])
+
+    @torch.no_grad()
+    def _least_at_targets(self, targets: Tensor) -> bool:
+        """Say whether answers that are the targets are the best ones: of logits, larger ones are better."""
+        known = targets[self._known(targets).all(1)]
+        if not len(known):
+            return True
+        step = (float(known.std()) if known.numel() > 1 else 0.0) or 1.0
+        try:
+            exact, *moved = (float(self._loss(known + by, known)) for by in (0.0, step, -step))
+            both = float(self._loss(known + step * (known - known.mean()).sign(), known))
+        except MtctlError:
+            return True
+        return exact < min(*moved, both)
 
     @staticmethod
     def _log_shares(targets: Tensor, shape: torch.Size) -> list[Tensor]:
@@ -320,11 +337,7 @@ class Objective:
         First answers are about 0, or about the constant of a standardised task. NaN for other targets.
         """
         assert self.scale is not None
-        if (
-            self.constant is None
-            or targets.shape[1:] != self.constant.shape
-            or not targets.is_floating_point()
-        ):
+        if self.constant is None or not self.in_unit:
             return float("nan")
         gap = (targets - self.constant) / self.scale if self.standardised else targets
         return float(gap[gap.isfinite()].double().square().mean().sqrt())

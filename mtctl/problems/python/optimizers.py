@@ -15,6 +15,8 @@ from mtctl.problems.python.recipe import PythonTraining
 from mtctl.problems.python.training import Training
 
 _DEFAULT_LR = 1e-3
+_OWN_DECAY = "own_decay"
+"""Key of the groups whose weight decay is that of one head."""
 
 
 class Optimization:
@@ -49,22 +51,32 @@ class Optimization:
         self._every = training.scheduler_every
 
     def _change_rates(self, settings: PythonTraining, own: Mapping[str, Sequence[Parameter]]) -> None:
-        for task, factor in settings.head_lr.items():
-            if factor != 1.0:
-                self._move(set(own.get(task, ())), factor)
+        for task in dict.fromkeys([*settings.head_lr, *settings.head_decay]):
+            factor, decay = settings.head_lr.get(task, 1.0), settings.head_decay.get(task)
+            if factor != 1.0 or decay is not None:
+                self._move(set(own.get(task, ())), factor, decay)
         for group in self.optimizer.param_groups:
             group["lr"] *= settings.lr_factor
-            if settings.weight_decay is not None and "weight_decay" in group:
+            if settings.weight_decay is not None and "weight_decay" in group and _OWN_DECAY not in group:
                 group["weight_decay"] = settings.weight_decay
 
-    def _move(self, parameters: set[Parameter], factor: float) -> None:
-        """Give parameters groups of their own, at a multiple of the rate of the groups that they are in."""
+    def _move(self, parameters: set[Parameter], factor: float, decay: float | None) -> None:
+        """Give parameters groups of their own, at a multiple of the rate of the groups that they are in.
+
+        Args:
+            parameters: to move.
+            factor: on the rate.
+            decay: in place of those groups' weight decay; None: it stays.
+        """
+        own = {} if decay is None else {"weight_decay": decay, _OWN_DECAY: True}
         for group in list(self.optimizer.param_groups):
             moved = [parameter for parameter in group["params"] if parameter in parameters]
             if moved:
                 group["params"] = [parameter for parameter in group["params"] if parameter not in parameters]
                 options = {key: value for key, value in group.items() if key != "params"}
-                self.optimizer.add_param_group({**options, "params": moved, "lr": group["lr"] * factor})
+                self.optimizer.add_param_group(
+                    {**options, **own, "params": moved, "lr": group["lr"] * factor}
+                )
         groups = self.optimizer.param_groups
         groups[:] = [group for group in groups if group["params"]]
 

@@ -26,16 +26,17 @@ from mtctl.problems.python.generators import Generators
 from mtctl.problems.python.graphs import Sharing, leaves, sharing, used_unseen
 from mtctl.problems.python.heads import watched
 from mtctl.problems.python.loaders import Loaders
-from mtctl.problems.python.models import device_of, refuse_half, without_dropout
+from mtctl.problems.python.models import device_of, drops, refuse_half, without_dropout
 from mtctl.problems.python.objective import Objective, Pair, rows_of
 from mtctl.problems.python.optimizers import Optimization
 from mtctl.problems.python.precision import REMEDY, SCALED_LOSSES, Precision
 from mtctl.problems.python.recipe import PythonRecipe
+from mtctl.problems.python.shifted import has_order, shifted
 from mtctl.problems.python.survey import Survey, facts_of, fingerprint, surveyed
 from mtctl.problems.python.tasks import BUILD, names_of, refuse_unknown
 from mtctl.problems.supervised.answers import Answers
 from mtctl.problems.supervised.inspection import Inspection
-from mtctl.problems.supervised.interventions import Intervention, Standardised
+from mtctl.problems.supervised.interventions import Intervention, NoDropout, Standardised
 from mtctl.problems.supervised.problem import BadTargets, Supervised
 
 _LOOKED_AT_ROWS: Final = 8
@@ -65,8 +66,10 @@ class OwnModel(Supervised[Rows]):
         self._generators = Generators(device)
         builder = find_builder(recipe.problem.build)
         with self._generators.fresh(seed, BUILD):
-            self.training = training_of(builder, seed, recipe.problem.arguments)
-            known = names_of(self.training)
+            built = training_of(builder, seed, recipe.problem.arguments)
+            known = names_of(built)
+        self.has_order = has_order(built)
+        self.training = shifted(built, recipe.problem.target_shift)
         super().__init__(recipe.problem.tasks or known, settings.epochs, settings.gradient_clip)
         refuse_unknown(builder, self.tasks, known)
         self.device = device
@@ -177,7 +180,8 @@ class OwnModel(Supervised[Rows]):
     def _same_data(self) -> str:
         """Return what builds of the same data have in common: experiments build one model after another."""
         problem = self._recipe.problem
-        told = problem.build, problem.arguments, problem.limit, self._recipe.training.accumulate
+        data = problem.build, problem.arguments, problem.limit, problem.target_shift
+        told = *data, self._recipe.training.accumulate
         return repr((told, self.code, self._seed, str(self.device)))
 
     def _new_inspection(self) -> Inspection:
@@ -239,7 +243,7 @@ class OwnModel(Supervised[Rows]):
         objective, targets = self.objectives.get(task), self._survey.targets.get(task)
         if objective is None or objective.constant is None or objective.scale is None or targets is None:
             return None
-        if objective.constant.shape != targets.shape[1:] or objective.constant.numel() != 1:
+        if not objective.in_unit or objective.constant.numel() != 1:
             return None
         return float(objective.constant), float(objective.scale)
 
@@ -247,6 +251,8 @@ class OwnModel(Supervised[Rows]):
         return tuple(change for change in map(self._applied, interventions) if change is not None)
 
     def _applied(self, change: Intervention) -> Intervention | None:
+        if isinstance(change, NoDropout):
+            return change if any(map(drops, self.model.modules())) else None
         if not isinstance(change, Standardised):
             return change
         known = tuple(

@@ -10,16 +10,16 @@ from pydantic import Field
 from mtctl.balancing.registry import MethodOrChain
 from mtctl.part import KeyPath, Misfit, NonNegativeFloat, PositiveFloat, PositiveInt
 from mtctl.problems.changes import Changes
-from mtctl.problems.recipe import Checkpoints, Monitor, ProblemPart
+from mtctl.problems.recipe import Checkpoints, Monitor
 from mtctl.problems.supervised.interventions import Adam, FewRows, NoDropout, Rate
-from mtctl.problems.supervised.recipe import SupervisedRecipe, SupervisedTraining
+from mtctl.problems.supervised.recipe import SupervisedProblem, SupervisedRecipe, SupervisedTraining
 
 Value = str | int | float | bool | None | list[Any] | dict[str, Any]
 """What a recipe can hold."""
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
-class PythonProblem(ProblemPart):
+class PythonProblem(SupervisedProblem):
     """A model, its tasks and its data, built by your function: `def build(seed) -> mtctl.Training`."""
 
     kind: Literal["python"]

@@ -44,12 +44,15 @@ class Facts:
     Args:
         survey: of the training data.
         fingerprint: of the held-out targets; "" as long as it is not known.
-        constants: each task's best constant, spread, and shape of an answer.
+        constants: each task's best constant, spread, shape of an answer, and whether that is in the targets'
+            unit.
     """
 
     survey: Survey
     fingerprint: str = ""
-    constants: dict[str, tuple[Tensor | None, Tensor | None, torch.Size | None]] = field(default_factory=dict)
+    constants: dict[str, tuple[Tensor | None, Tensor | None, torch.Size | None, bool]] = field(
+        default_factory=dict
+    )
 
     def fit(self, objectives: Mapping[str, Objective], outputs: Callable[[], Mapping[str, Tensor]]) -> None:
         """Give objectives their constants: those of an earlier build, or the best ones on these data.
@@ -63,9 +66,10 @@ class Facts:
             for name, objective in objectives.items():
                 if name in raw and name in self.survey.targets:
                     objective.fit(self.survey.targets[name], raw[name])
-                self.constants[name] = objective.constant, objective.scale, objective.shape
-        for name, objective in objectives.items():
-            objective.constant, objective.scale, objective.shape = self.constants[name]
+                known = objective.constant, objective.scale, objective.shape, objective.in_unit
+                self.constants[name] = known
+        for name, one in objectives.items():
+            one.constant, one.scale, one.shape, one.in_unit = self.constants[name]
 
 
 _KNOWN: OrderedDict[str, Facts] = OrderedDict()

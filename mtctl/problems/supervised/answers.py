@@ -44,6 +44,31 @@ class Answers(Generic[B]):
             [self.row_losses(task, _dealt(raw, deal, deals), batch) for raw, batch in self.parts]
         )
 
+    def against_others(self, task: str, deals: int) -> Tensor | None:
+        """Return [deals, N] each row's answer's losses on the targets of other rows of its part.
+
+        None where a part has rows without a target, so that rows of answers and of losses differ.
+
+        Args:
+            task: whose.
+            deals: how many other rows, evenly apart.
+        """
+        parts = []
+        for raw, batch in self.parts:
+            count = len(self.row_losses(task, raw, batch))
+            if not count:
+                continue
+            if any(len(output) != count for head, output in raw.items() if task not in raw or head == task):
+                return None
+            rolls = [max(1, deal * count // (deals + 1)) for deal in range(1, deals + 1)]
+            losses = [
+                self.row_losses(task, {head: output.roll(roll, 0) for head, output in raw.items()}, batch)
+                for roll in rolls
+            ]
+            # Row r of such losses is of the answer of row r − roll.
+            parts.append(torch.stack([one.roll(-roll, 0) for one, roll in zip(losses, rolls, strict=True)]))
+        return torch.cat(parts, 1).double() if parts else None
+
 
 def _dealt(raw: Outputs, deal: int, deals: int) -> Outputs:
     # Heads may have rows of their own, as tasks with a loader each have.

@@ -66,6 +66,14 @@ class NoDecay:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadDecay:
+    """Let the weights of one task's own parameters decay by this much."""
+
+    task: str
+    decay: float
+
+
+@dataclass(frozen=True, slots=True)
 class Clipped:
     """Clip the combined gradient to this Euclidean norm; None: not at all."""
 
@@ -87,6 +95,14 @@ class FewRows:
 
 
 @dataclass(frozen=True, slots=True)
+class Shifted:
+    """Give row i of every split the target of row i + `rows`, for one task."""
+
+    task: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """Change a setting that only this problem has, by its dotted key."""
 
@@ -103,9 +119,11 @@ Intervention = (
     | LossFactor
     | NoDropout
     | NoDecay
+    | HeadDecay
     | Clipped
     | Adam
     | FewRows
+    | Shifted
     | Setting
 )
 

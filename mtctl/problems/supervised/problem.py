@@ -70,6 +70,8 @@ class Supervised(ABC, Generic[B]):
     device = torch.device("cpu")
     definition: Mapping[str, Any]
     code: Mapping[str, str] | None = None
+    has_order: bool
+    """Whether the rows of a split have an order in which targets can be shifted."""
     optimizer: torch.optim.Optimizer
     _inspection: Inspection
 

@@ -7,14 +7,15 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field
 
-from mtctl.part import LATER, Part, PositiveFloat, PositiveInt
+from mtctl.part import LATER, NonNegativeFloat, Part, PositiveFloat, PositiveInt
 from mtctl.problems.changes import Changes
-from mtctl.problems.recipe import Recipe
+from mtctl.problems.recipe import ProblemPart, Recipe
 from mtctl.problems.supervised.interventions import (
     Adam,
     Balanced,
     Clipped,
     FewRows,
+    HeadDecay,
     HeadRate,
     Intervention,
     LossFactor,
@@ -23,8 +24,12 @@ from mtctl.problems.supervised.interventions import (
     Only,
     Rate,
     Setting,
+    Shifted,
     Standardised,
 )
+
+RowShift = Annotated[int, Field(ge=-1000, le=1000)]
+"""Rows that a task's targets are shifted by."""
 
 
 class SupervisedTraining(Part):
@@ -34,11 +39,22 @@ class SupervisedTraining(Part):
     """Passes over the training data."""
     head_lr: dict[str, PositiveFloat] = Field(default_factory=dict)
     """Factor on the learning rate of single heads, by task; those that are not trained do not count."""
+    head_decay: Annotated[dict[str, NonNegativeFloat], LATER] = Field(default_factory=dict)
+    """Weight decay of single heads, by task, in place of the optimizer's; those that are not trained do not
+    count."""
     loss_factor: Annotated[dict[str, PositiveFloat], LATER] = Field(default_factory=dict)
     """Factor on single losses, by task, before the tasks are balanced; those that are not trained do not
     count. The number of a task's outputs makes a sum of a mean over them."""
     gradient_clip: PositiveFloat | None = None
     """Largest Euclidean norm of the combined gradient; null: no clipping."""
+
+
+class SupervisedProblem(ProblemPart):
+    """What is trained, of any supervised problem."""
+
+    target_shift: Annotated[dict[str, RowShift], LATER] = Field(default_factory=dict)
+    """By task, k: row i of each split gets the target of row i + k. Where labels are k rows off in the data,
+    −k puts them right."""
 
 
 class OwnRemedy(NamedTuple):
@@ -68,6 +84,7 @@ class SupervisedRecipe(Recipe):
     documented: ClassVar[Mapping[str, str]] = {}
     """Which remedies of any problem are documented fixes of this one: the label, by the remedy's name."""
 
+    problem: SupervisedProblem
     training: SupervisedTraining
 
     @property
@@ -109,6 +126,10 @@ class SupervisedRecipe(Recipe):
             case LossFactor(task=task, factor=factor):
                 given = self.training.loss_factor.get(task, 1.0)
                 return {"training.loss_factor": {task: factor * given}}
+            case Shifted(task=task, rows=rows):
+                return {"problem.target_shift": {task: self.problem.target_shift.get(task, 0) + rows}}
+            case HeadDecay(task=task, decay=decay):
+                return {"training.head_decay": {task: decay}}
             case NoDecay():
                 return {"training.weight_decay": 0.0}
             case Clipped(norm=norm):

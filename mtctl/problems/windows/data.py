@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,11 @@ class Dataset:
         targets = {task: target[rows] for task, target in self.targets.items()}
         return Dataset(self.inputs[rows], targets, self.start[rows], self.end[rows])
 
+    def shifted(self, shifts: Mapping[str, int]) -> Dataset:
+        """Return the windows with a task's targets of the window that is so many places further on."""
+        moved = {task: self.targets[task].roll(-rows, 0) for task, rows in shifts.items()}
+        return replace(self, targets={**self.targets, **moved})
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Splits:
@@ -84,7 +90,8 @@ def load(problem: WindowsProblem, seed: int) -> Splits:
             _dataset(windows.take(rows), problem.position)
             for rows in (parts.train, parts.validation, parts.test)
         )
-    return Splits(training.take(slice(problem.limit)), validation, held_out)
+    limited, shifts = training.take(slice(problem.limit)), problem.target_shift
+    return Splits(limited.shifted(shifts), validation.shifted(shifts), held_out.shifted(shifts))
 
 
 def definition(problem: WindowsProblem) -> dict[str, Any]:
@@ -94,7 +101,8 @@ def definition(problem: WindowsProblem) -> dict[str, Any]:
     if isinstance(data, WindowsFile):
         name = Path(data.known_as or data.path).name
         source = {**source, "path": name, "sha256": _digest(data.path, *_stamp(data.path))}
-    return {"data": source, "tasks": list(problem.tasks)}
+    shifts = {"target_shift": problem.target_shift} if any(problem.target_shift.values()) else {}
+    return {"data": source, "tasks": list(problem.tasks), **shifts}
 
 
 def input_size(problem: WindowsProblem) -> int:

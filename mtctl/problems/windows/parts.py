@@ -17,8 +17,7 @@ from mtctl.part import (
     PositiveFloat,
     PositiveInt,
 )
-from mtctl.problems.recipe import ProblemPart
-from mtctl.problems.supervised.recipe import SupervisedTraining
+from mtctl.problems.supervised.recipe import SupervisedProblem, SupervisedTraining
 
 WindowsTask = Literal["type", "ptr", "binary", "countdown"]
 WindowsTasks = Annotated[tuple[WindowsTask, ...], Field(min_length=1, strict=False)]
@@ -62,7 +61,7 @@ class WindowsFile(Part):
 WindowsData = Annotated[SyntheticWindows | WindowsFile, Field(discriminator="kind")]
 
 
-class WindowsProblem(ProblemPart):
+class WindowsProblem(SupervisedProblem):
     """Four tasks on windows of 105 OHLC bars: an expansion's type, pointers to it, its mask and countdown."""
 
     kind: Literal["windows"]
@@ -92,6 +91,10 @@ class WindowsProblem(ProblemPart):
 
     def misfits(self) -> Iterator[Misfit]:
         yield from super().misfits()
+        known = get_args(WindowsTask)
+        for task in self.target_shift:
+            if task not in known:
+                yield Misfit(("target_shift", task), f"`{task}` has no targets", choices=known)
 
 
 class SequenceModel(Part):
@@ -131,6 +134,9 @@ class Training(SupervisedTraining):
         for task in self.loss_factor:
             if task not in known:
                 yield Misfit(("loss_factor", task), f"`{task}` has no loss", choices=known)
+        for task in self.head_decay:
+            if task not in known:
+                yield Misfit(("head_decay", task), f"`{task}` has no head", choices=known)
         for task in self.head_lr:
             if task not in known:
                 yield Misfit(("head_lr", task), f"`{task}` has no head", choices=known)

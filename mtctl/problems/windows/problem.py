@@ -47,6 +47,7 @@ class Windows(Supervised[Dataset]):
     """
 
     item = "window"
+    has_order = True
 
     def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Training, seed: int) -> None:
         super().__init__(problem.tasks, training.epochs, training.gradient_clip)
@@ -115,7 +116,12 @@ class Windows(Supervised[Dataset]):
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Return what the optimizer moves: the trunk, and the head of each task."""
-        heads = [{"params": self.head(task), "lr": self._head_rate(task)} for task in self.tasks]
+        heads: list[dict[str, Any]] = [
+            {"params": self.head(task), "lr": self._head_rate(task)} for task in self.tasks
+        ]
+        for task, group in zip(self.tasks, heads, strict=True):
+            if task in self._training.head_decay:
+                group["weight_decay"] = self._training.head_decay[task]
         return [{"params": self.trunk(), "lr": self._training.lr}, *heads]
 
     def budget(self) -> dict[str, int]:

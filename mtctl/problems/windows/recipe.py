@@ -80,7 +80,8 @@ class WindowsRecipe(SupervisedRecipe):
                 heads = dict.fromkeys(self.problem.tasks, 1.0)
                 return {"training.optimizer": "adam", "training.lr": lr, "training.head_lr": heads}
             case FewRows(count=count):
-                return {"problem.limit": count, "training.batch_size": count}
+                few = min(count, self.problem.training_windows or count)
+                return {"problem.limit": few, "training.batch_size": few}
 
     def misfits(self) -> Iterator[Misfit]:
         yield from super().misfits()

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.gallery import call, part_of
 from benchmarks.gallery_cases import CERTAIN, WHOLE_RUN
 from benchmarks.own_gallery.cases import CASES, OwnCase
+from benchmarks.own_gallery.further_cases import FURTHER_CASES
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import wiring
 from mtctl.diagnosis.experiments.course import supervised
@@ -30,6 +31,31 @@ def test_there_are_enough_cases_of_enough_kinds() -> None:
     assert len(codes) >= 8
     assert {one.model for one in faults} >= {"two_digits", "tabular", "tokens", "own_loaders"}
     assert {part_of(one) for one in CASES} == {"own"}
+
+
+def test_further_cases_have_halves_and_every_kind_in_both() -> None:
+    assert len({one.name for one in (*CASES, *FURTHER_CASES)}) == len(CASES) + len(FURTHER_CASES)
+    for half in ("thresholds", "held_out"):
+        some = [one for one in FURTHER_CASES if part_of(one) == half]
+        codes = {code for one in some for causes in one.planted.values() for code in causes}
+        assert codes >= {
+            Code.NOISY_LABELS,
+            Code.SHIFTED_LABELS,
+            Code.REGULARISATION,
+            Code.CAPACITY,
+            Code.BALANCER_SETTINGS,
+            Code.WRONG_GRADIENT,
+            Code.FROZEN_TRUNK,
+            Code.LEARNING_RATE,
+        }
+        assert sum(not one.planted for one in some) >= 3
+
+
+@pytest.mark.parametrize("one", FURTHER_CASES, ids=lambda one: one.name)
+def test_a_further_case_is_another_training_than_its_control(one: OwnCase) -> None:
+    if one.planted:
+        assert one.recipe != one.control_recipe
+    assert set(one.planted) <= {*one.recipe.problem.tasks, WHOLE_RUN}
 
 
 @pytest.mark.filterwarnings("ignore:Using a target size")

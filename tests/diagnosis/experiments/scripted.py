@@ -64,5 +64,19 @@ class Scripted(Laboratory):
     def noise(self, task: str) -> float:
         return 0.01
 
-    def by_heart(self, task: str) -> float:
+    def potential(self, task: str) -> float:
+        return self._skills.get("all aids combined", self.skill(task))
+
+    def patient(self, task: str, enough: float, budgets: int = 4) -> float:
+        return self._skills.get("patiently", self.skill(task))
+
+    def displaced(self, task: str, rows: int, enough: float) -> float:
+        return self._skills.get(f"row {rows:+d}", 0.0)
+
+    def learns_so_far(
+        self, task: str, name: str, enough: float, updates: int, *changes: Intervention
+    ) -> bool:
+        return name.removeprefix(f"{task}: ").partition(",")[0] not in self._without
+
+    def by_heart(self, task: str, rows: int = 16) -> float:
         return self._heart

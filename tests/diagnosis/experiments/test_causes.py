@@ -129,6 +129,8 @@ def test_a_task_far_below_what_it_reaches_alone_is_held_back() -> None:
     (found,) = causes.below_alone(held, "ptr")
     assert (found.code, found.severity) == (Code.MULTIPLIER_DOMINANCE, "warning")
     assert "70 %" in found.summary
+    late = laboratory(ptr=learning, skills={"alone": 0.7, "patiently": 0.55})
+    assert causes.below_alone(late, "ptr") == []
     assert causes.below_alone(laboratory(ptr=learning, skills={"alone": 0.4}), "ptr") == []
     assert causes.below_alone(laboratory(ptr=[0.0, *[0.8] * 13], skills={"alone": 0.97}), "ptr") == []
 
@@ -161,6 +163,19 @@ def test_gradients_that_point_apart_are_a_conflict_whatever_the_shares() -> None
 def test_a_task_that_learns_in_four_budgets_and_is_helped_by_nothing_needs_updates() -> None:
     patient = laboratory(ptr=[0.0] * 10 + [0.3] * 4)
     assert codes(causes.decide(patient, "ptr")) == [Code.BUDGET_TOO_SMALL]
+
+
+@pytest.mark.parametrize(("factor", "word"), [(1e-3, "low"), (50.0, "high")])
+def test_a_head_whose_rate_is_far_from_the_trunks_gets_the_trunks_first(factor: float, word: str) -> None:
+    recipe = small(f"training.head_lr={{ptr: {factor}}}")
+    helped = Scripted(course(recipe, ptr=FLAT, binary=LEARNS), {f"head × {1 / factor:g} learning rate": 6.0})
+    assert helped.head_rate("ptr") == pytest.approx(factor)
+    (found,) = causes.decide(helped, "ptr")
+    assert (found.code, found.cure) == (Code.LEARNING_RATE, {"training.head_lr": {"ptr": pytest.approx(1.0)}})
+    assert f"too {word}" in found.summary
+    assert "alone" not in helped.asked
+    other = Scripted(course(recipe, ptr=FLAT, binary=LEARNS), {"alone": 5.0, "alone and standardised": 5.0})
+    assert codes(causes.decide(other, "ptr")) == [Code.INTERFERENCE]
 
 
 def test_hardly_any_updates_tell_nothing_else() -> None:
@@ -296,6 +311,8 @@ def test_no_run_starts_after_the_deadline() -> None:
 
 
 def test_a_few_windows_are_learned_by_heart_at_any_learning_rate() -> None:
-    assert real(small("training.lr=1e-6")).by_heart("binary") < 0.5
+    alive = real(small("training.lr=1e-6")).by_heart("binary")
+    assert alive is not None and alive < 0.5
     dead = real(planted(small(), {"kind": "dead_head", "task": "ptr"}))
-    assert dead.by_heart("ptr") > 0.5
+    left = dead.by_heart("ptr")
+    assert left is not None and left > 0.5

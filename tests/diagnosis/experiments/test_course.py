@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.faults import planted
@@ -71,6 +73,20 @@ def test_a_loss_that_is_not_finite_ends_a_course() -> None:
 def test_steps_are_interpolated_and_a_single_look_is_noise(skills: list[float], steps: float | None) -> None:
     found = course(ptr=skills).steps("ptr")
     assert found == (None if steps is None else pytest.approx(steps))
+
+
+def test_a_look_that_chance_explains_is_not_where_learning_began() -> None:
+    found = course(ptr=[-1.0, 0.15, 0.3, 0.3])
+    found.points["ptr"][1] = replace(found.points["ptr"][1], error=0.2)
+    assert found.steps("ptr") == 20.0
+
+
+def test_a_single_dip_at_the_end_is_not_what_a_task_has_settled_at() -> None:
+    dips = course(ptr=[0.0, 0.6, 0.7, 0.8, 0.1])
+    assert dips.settled("ptr") == 0.7
+    assert dips.settled("ptr", 30) == 0.8
+    assert dips.best("ptr") == 0.7
+    assert course(ptr=[0.0, 0.1, 0.2, 0.3]).settled("ptr") == 0.3
 
 
 def test_a_spike_is_one_of_the_training_loss() -> None:

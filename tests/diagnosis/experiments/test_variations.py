@@ -43,7 +43,7 @@ def changes(recipe: WindowsRecipe, task: str) -> Iterator[Changes]:
     yield recipe.changes(Rate(1e-4))
     yield recipe.changes(LossFactor(task, OUTPUTS[task]))
     yield recipe.changes(*variations.pampered(task))
-    yield recipe.changes(*variations.by_heart(task))
+    yield recipe.changes(*variations.by_heart(task, 16))
     yield from (remedy.changes for remedy in remedies(recipe, task))
 
 
@@ -81,7 +81,7 @@ def test_every_variation_of_any_recipe_is_a_recipe(recipe: WindowsRecipe, task: 
     assert summed.training.loss_factor == {task: float(OUTPUTS[task])}
     twice = varied(summed, LossFactor(task, OUTPUTS[task])).training.loss_factor
     assert twice == {task: float(OUTPUTS[task] ** 2)}
-    learned = varied(recipe, *variations.by_heart(task)).training
+    learned = varied(recipe, *variations.by_heart(task, 16)).training
     assert (learned.optimizer, learned.lr, learned.gradient_clip) == ("adam", HEART_LR, None)
     assert learned.head_lr[task] == 1.0
 

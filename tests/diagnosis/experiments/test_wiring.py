@@ -11,6 +11,7 @@ from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import wiring
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.thresholds import IGNORED
+from mtctl.problems.supervised.answers import Answers
 from mtctl.problems.windows.problem import Windows, build
 from tests.diagnosis.experiments.small_recipes import small
 
@@ -99,6 +100,15 @@ def test_a_head_that_answers_always_the_same_does_not() -> None:
         for parameter in untrained.head("binary"):
             parameter.zero_()
     assert wiring.ignores_input(untrained.answers("monitor"), "binary") == 0.0
+
+
+def test_a_loss_below_zero_tells_too_that_inputs_matter() -> None:
+    """As of a density, whose logarithm may have any sign."""
+    targets = torch.arange(40.0)
+    negative = Answers(
+        [({"value": targets}, None)], lambda _, raw, __: (raw["value"] - targets).square() - 1e3
+    )
+    assert wiring.ignores_input(negative, "value") > IGNORED
 
 
 @pytest.mark.parametrize("seed", range(3))

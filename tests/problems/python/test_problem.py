@@ -15,6 +15,7 @@ from mtctl.errors import MtctlError
 from mtctl.problems.contract import Record
 from mtctl.problems.python.problem import OwnModel
 from mtctl.problems.python.recipe import PythonRecipe
+from mtctl.problems.supervised.interventions import NoDropout
 from tests.problems.python.recipes import own
 
 
@@ -177,6 +178,26 @@ def test_rates_are_changed_where_asked() -> None:
     assert problem.adam_step("side") == pytest.approx(0.03)
     assert problem.adam_step("height") == pytest.approx(0.06)
     assert OwnModel(own(training__adam=0.5), 0).rate == 0.5
+
+
+def test_a_head_can_have_a_decay_of_its_own() -> None:
+    found = OwnModel(own(training__weight_decay=0.3, training__head_decay={"height": 0.0}), 0)
+    head = {id(parameter) for parameter in found.head("height")}
+    for group in found.optimizer.param_groups:
+        own_group = {id(parameter) for parameter in group["params"]} <= head
+        assert group["weight_decay"] == (0.0 if own_group else 0.3)
+    assert head == {
+        id(parameter)
+        for group in found.optimizer.param_groups
+        for parameter in group["params"]
+        if not group["weight_decay"]
+    }
+
+
+def test_dropout_is_switched_off_only_where_there_is_any() -> None:
+    change = NoDropout()
+    assert OwnModel(own(problem__arguments={"dropout": 0.1}), 0).applicable(change) == (change,)
+    assert OwnModel(own(problem__arguments={"dropout": 0.0}), 0).applicable(change) == ()
 
 
 def test_few_rows_are_one_batch() -> None:

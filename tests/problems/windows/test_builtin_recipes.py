@@ -85,6 +85,7 @@ def test_each_is_the_documented_model_but_for_what_it_shows(name: str) -> None:
         "weight_decay": 1e-2,
         "batch_size": 32,
         "head_lr": {},
+        "head_decay": {},
         "loss_factor": {},
         "gradient_clip": None,
         **changes.get("training", {}),

@@ -40,6 +40,16 @@ class TestGenerated:
         assert all(map(same, parts(one), parts(again)))
         assert [same(a, b) for a, b in zip(parts(one), parts(other), strict=True)] == [False, True, True]
 
+    def test_targets_can_be_those_of_the_next_window(self) -> None:
+        clean, shifted = loaded(), loaded(target_shift={"type": 1, "ptr": 0})
+        for one, other in zip(parts(clean), parts(shifted), strict=True):
+            assert torch.equal(other.targets["type"], one.targets["type"].roll(-1))
+            assert torch.equal(other.targets["ptr"], one.targets["ptr"])
+            assert torch.equal(other.inputs, one.inputs)
+        before = definition(described())
+        assert before != definition(described(target_shift={"type": 1}))
+        assert before == definition(described(target_shift={"type": 0}))
+
     def test_held_out_windows_follow_the_datas_seed(self) -> None:
         one, other = loaded(), loaded(data={**DATA, "seed": 1})
         assert [same(a, b) for a, b in zip(parts(one), parts(other), strict=True)] == [True, False, False]

@@ -211,6 +211,14 @@ class TestOptimizer:
         name = "heads.countdown_head.bias"
         assert float((weights(problem)[name] - before[name]).abs()) == pytest.approx(0.2, rel=0.05)
 
+    def test_a_head_can_have_a_decay_of_its_own(self) -> None:
+        problem = small(training={"weight_decay": 0.2, "head_decay": {"ptr": 0.0}})
+        decays = {
+            id(p): group["weight_decay"] for group in problem.optimizer.param_groups for p in group["params"]
+        }
+        assert {decays[id(p)] for p in problem.head("ptr")} == {0.0}
+        assert {decays[id(p)] for p in (*problem.trunk(), *problem.head("type"))} == {0.2}
+
     def test_a_clipped_gradient_has_the_asked_length(self) -> None:
         problem = small(training={"gradient_clip": 1e-3, "optimizer": "sgd", "weight_decay": 0.0, "lr": 1.0})
         before = weights(problem)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mtctl.problems.supervised.interventions import FewRows
 from mtctl.problems.windows.parts import SyntheticWindows, WindowsFile
 from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.recipes.loading import dump, recipe_hash
@@ -75,12 +76,21 @@ def test_training_windows(write: Write, overrides: list[str], expected: int) -> 
         ("training.head_lr={start: 2}", "`start` has no head"),
         ("training.loss_factor={start: 2}", "`start` has no loss"),
         ("training.loss_factor={ptr: 0}", "must be above 0"),
+        ("training.head_decay={start: 0}", "`start` has no head"),
+        ("problem.target_shift={start: 1}", "`start` has no targets"),
         ("problem.faults=[{kind: frozen_trunk}]", "unknown key `faults`"),
         ("balancer={kind: manual, weights: {type: 1}}", "`weights` has no value for `ptr`"),
     ],
 )
 def test_refusals_name_the_place(refusal: Refusal, override: str, said: str) -> None:
     assert said in refusal(WINDOWS, override)
+
+
+def test_few_rows_are_no_more_than_there_are(write: Write) -> None:
+    small = recipe(write, "problem.data.windows=40", "training.batch_size=8")
+    for count, limit in ((16, 16), (64, 40)):
+        few = small.revised(small.changes(FewRows(count)))
+        assert (few.problem.limit, few.training.batch_size) == (limit, limit)
 
 
 def test_a_part_of_another_family_is_told(refusal: Refusal) -> None:
@@ -101,4 +111,5 @@ def test_recipes_of_earlier_versions_are_the_same(write: Write) -> None:
     kept = dump(known).replace("  limit: null\n", "  limit: null\n  faults: []\n")
     assert "faults" in kept
     assert windows(write("kept.yaml", kept)) == known
+    assert recipe_hash(known) != recipe_hash(recipe(write, "problem.target_shift={ptr: 1}"))
     assert recipe_hash(known) == FIRST_HASH != recipe_hash(recipe(write, "training.loss_factor={ptr: 2.0}"))

@@ -1,0 +1,149 @@
+"""Further models of one's own: labels, regularisation, capacity, rates, and healthy tasks of low skill.
+
+Of each kind there are two where there are two: thresholds may be tuned on the first, the second is held out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from benchmarks.gallery_cases import WHOLE_RUN
+from benchmarks.own_gallery.cases import OwnCase, plant
+from mtctl.diagnosis.codes import Code
+
+_MODELS: Final = "benchmarks.own_gallery.models"
+_GRADNORM: Final = {"kind": "gradnorm", "lr": 1.0, "alpha": 12.0}
+_WEIGHED: Final = (Code.BALANCER_SETTINGS, Code.MULTIPLIER_DOMINANCE)
+
+_IN_TURN: Final = (
+    OwnCase(
+        "left digit: 35 % of labels wrong",
+        "two_digits",
+        (plant("flipped", task="left", share=0.35, classes=10),),
+        {"left": (Code.NOISY_LABELS,)},
+    ),
+    OwnCase(
+        "module: 35 % of labels wrong",
+        "tokens",
+        (plant("flipped", task="module", share=0.35, classes=4),),
+        {"module": (Code.NOISY_LABELS,)},
+    ),
+    OwnCase(
+        "right digit: labels off by one row",
+        "two_digits",
+        (plant("off_by", task="right", rows=1),),
+        {"right": (Code.SHIFTED_LABELS,)},
+    ),
+    OwnCase(
+        "texture off by two rows",
+        "tabular",
+        (plant("off_by", task="texture", rows=2),),
+        {"texture": (Code.SHIFTED_LABELS,)},
+    ),
+    OwnCase(
+        "kinds off by one row",
+        "tokens",
+        (plant("off_by", task="kind", rows=-1),),
+        {"kind": (Code.SHIFTED_LABELS,)},
+    ),
+    OwnCase(
+        "ink off by one row, a batch for each task",
+        "own_loaders",
+        (plant("off_by", task="ink", rows=-1),),
+        {"ink": (Code.UNLEARNABLE,)},
+    ),
+    OwnCase("dropout 0.9", "two_digits", (plant("dropped", share=0.9),), {WHOLE_RUN: (Code.REGULARISATION,)}),
+    OwnCase(
+        "dropout 0.95 before texture's head",
+        "tabular",
+        (plant("dropout_before", module="heads.texture", share=0.95),),
+        {"texture": (Code.REGULARISATION,)},
+    ),
+    OwnCase(
+        "weight decay 100",
+        "two_digits",
+        (plant("decayed", decay=100.0),),
+        {WHOLE_RUN: (Code.REGULARISATION,)},
+    ),
+    OwnCase(
+        "weight decay 60, a batch for each task",
+        "own_loaders",
+        (plant("decayed", decay=60.0),),
+        {WHOLE_RUN: (Code.REGULARISATION,)},
+    ),
+    OwnCase(
+        "digits through one number",
+        "two_digits",
+        (plant("narrowed", module="trunk"),),
+        {WHOLE_RUN: (Code.CAPACITY,)},
+    ),
+    OwnCase(
+        "text through one number",
+        "tokens",
+        (plant("narrowed", module="encoder"),),
+        {"kind": (Code.CAPACITY,)},
+    ),
+    OwnCase(
+        "GradNorm at rate 1 with alpha 12", "two_digits", planted={WHOLE_RUN: _WEIGHED}, balancer=_GRADNORM
+    ),
+    OwnCase(
+        "GradNorm at rate 1 with alpha 12, table",
+        "tabular",
+        planted={WHOLE_RUN: _WEIGHED},
+        balancer=_GRADNORM,
+    ),
+    OwnCase(
+        "left digit's gradient reversed",
+        "two_digits",
+        (plant("reversed_gradient", module="left"),),
+        {"left": (Code.WRONG_GRADIENT,)},
+    ),
+    OwnCase(
+        "texture's gradient reversed",
+        "tabular",
+        (plant("reversed_gradient", module="heads.texture"),),
+        {"texture": (Code.WRONG_GRADIENT,)},
+    ),
+    OwnCase(
+        "first convolution requires no gradient",
+        "two_digits",
+        (plant("frozen", module="trunk.0"),),
+        {WHOLE_RUN: (Code.FROZEN_TRUNK,)},
+    ),
+    OwnCase(
+        "embedding requires no gradient",
+        "tokens",
+        (plant("frozen", module="characters"),),
+        {WHOLE_RUN: (Code.FROZEN_TRUNK,)},
+    ),
+    OwnCase(
+        "texture head at 1e-4 of the rate",
+        "tabular",
+        (plant("module_rate", module="heads.texture", factor=1e-4),),
+        {"texture": (Code.LEARNING_RATE,)},
+    ),
+    OwnCase(
+        "turn head at 1000 times the rate, a batch for each task",
+        "own_loaders",
+        (plant("module_rate", module="heads.turn", factor=1e3),),
+        {"turn": (Code.LEARNING_RATE,)},
+    ),
+    # Healthy.
+    OwnCase(
+        "a noisy task at its ceiling", _MODELS, arguments={"kind": "table", "first": "sum", "second": "noisy"}
+    ),
+    OwnCase("doubtful classes", _MODELS, arguments={"kind": "table", "first": "sum", "second": "doubtful"}),
+    OwnCase(
+        "one row in 20 is of a class", _MODELS, arguments={"kind": "table", "first": "rare", "second": "sum"}
+    ),
+    OwnCase(
+        "noisy and doubtful", _MODELS, arguments={"kind": "table", "first": "noisy", "second": "doubtful"}
+    ),
+    OwnCase("digits with dropout 0.4", "two_digits", (plant("dropped", share=0.4),)),
+    OwnCase("table with decay 0.1", "tabular", (plant("decayed", decay=1e-3),)),
+)
+
+FURTHER_CASES: Final = tuple(
+    replace(case, half="thresholds" if place % 2 == 0 else "held_out") for place, case in enumerate(_IN_TURN)
+)
