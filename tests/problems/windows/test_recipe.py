@@ -87,7 +87,8 @@ def test_refusals_name_the_place(refusal: Refusal, override: str, said: str) -> 
 
 
 def test_few_rows_are_no_more_than_there_are(write: Write) -> None:
-    small = recipe(write, "problem.data.windows=40", "training.batch_size=8")
+    data = "problem.data={kind: synthetic, windows: 40}"
+    small = recipe(write, data, "training.batch_size=8")
     for count, limit in ((16, 16), (64, 40)):
         few = small.revised(small.changes(FewRows(count)))
         assert (few.problem.limit, few.training.batch_size) == (limit, limit)
