@@ -58,12 +58,13 @@ class _Change(NamedTuple):
 
 
 def instead_of_unknown(laboratory: Laboratory, task: str, found: list[Finding]) -> list[Finding]:
-    """Return a measured cause in the place of others that hold a task back for an unknown reason, if any is.
+    """Return a measured cause in the place of others that hold a task back, if their part is not measured.
 
-    Two tasks are learned at the cost of each other where too little is left for both: dropout, decay, or a
-    network that is too small.
+    Why they do is unknown, or told by angles of gradients alone. Two tasks are learned at the cost of each
+    other where too little is left for both: dropout, decay, or a network that is too small.
     """
-    if [finding.code for finding in found] != [Code.INTERFERENCE] or laboratory.budget < FEWEST_UPDATES:
+    codes = [finding.code for finding in found]
+    if codes not in ([Code.INTERFERENCE], [Code.CONFLICT]) or laboratory.budget < FEWEST_UPDATES:
         return found
     skill, severity = laboratory.settled(task), found[0].severity
     reached = max(laboratory.potential(task), skill)

@@ -86,10 +86,12 @@ def test_a_task_of_high_skill_is_not_trained_any_further() -> None:
     assert good.asked == []
 
 
-def test_a_measured_cause_takes_the_place_of_an_unknown_one() -> None:
-    unknown = [Finding(Code.INTERFERENCE, "ptr", "error", "measured", "")]
+@pytest.mark.parametrize("code", [Code.INTERFERENCE, Code.CONFLICT])
+def test_a_measured_cause_takes_the_place_of_one_that_is_not(code: Code) -> None:
+    unknown = [Finding(code, "ptr", "error", "measured", "")]
     (found,) = potential.instead_of_unknown(laboratory({ALL: 0.8, "without dropout": 0.7}), "ptr", unknown)
     assert (found.code, found.severity) == (Code.REGULARISATION, "error")
     assert potential.instead_of_unknown(laboratory({ALL: 0.8}), "ptr", unknown) == unknown
-    known = [Finding(Code.CONFLICT, "ptr", "error", "measured", "")]
-    assert potential.instead_of_unknown(laboratory({ALL: 0.8}), "ptr", known) == known
+    known = [Finding(Code.MULTIPLIER_DOMINANCE, "ptr", "error", "measured", "")]
+    helped = laboratory({ALL: 0.8, "without dropout": 0.7})
+    assert potential.instead_of_unknown(helped, "ptr", known) == known
