@@ -128,7 +128,9 @@ def refuse_for_problem(recipe: Recipe, given: Iterable[str]) -> None:
         refusal = f"{flag} does not work with {recipe.name}: "
         if flag in _UNITS and flag != f"--{kind.unit}s":
             if kind.played:
-                raise MtctlError(f"{refusal}{kind.title} is played in {kind.unit}s: use --{kind.unit}s")
+                own = f"--{kind.unit}s"
+                use = own if own in _UNITS else f"-o {recipe.budget_key}=N"
+                raise MtctlError(f"{refusal}{kind.title} is played in {kind.unit}s: use {use}")
             text = f"{refusal}it learns from a data set, in {kind.unit}s"
             raise MtctlError(text, hint=f"use --{kind.unit}s")
         if kind.no_experiments is not None and flag in _EXPERIMENTS:

@@ -70,3 +70,15 @@ def test_mistakes_are_named(here: Command, tmp_path: Path, override: str, words:
     assert result.code == 2
     assert words in " ".join(result.err.split())
     assert not (tmp_path / "results" / "hybrid_pcgrad" / "seed0" / "checkpoints").exists()
+
+
+def test_diagnose_trains_a_look_and_names_the_published_defect(here: Command) -> None:
+    short = (*SMALL, "-o", "problem.environment_steps=5120")
+    defect = ("-o", "agent.old_log_probability=published_defect")
+    result = here("diagnose", "hybrid_fixed", *short, *defect)
+    assert "continuous: before the first update of a rollout, the ratio of new to old" in " ".join(
+        (result.out + result.err).split()
+    )
+    result = here("diagnose", "hybrid_fixed", "--epochs", "3")
+    assert result.code == 2
+    assert "use -o problem.environment_steps=N" in " ".join(result.err.split())
