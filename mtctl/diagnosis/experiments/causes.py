@@ -29,7 +29,7 @@ from dataclasses import replace
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import aids, labels
-from mtctl.diagnosis.experiments.company import blame
+from mtctl.diagnosis.experiments.company import blame, drowned
 from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime, lasts
 from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Severity
 from mtctl.diagnosis.thresholds import (
@@ -115,7 +115,7 @@ def held_back(laboratory: Laboratory, task: str) -> list[Finding]:
 def below_alone(laboratory: Laboratory, task: str) -> list[Finding]:
     """Return what the other tasks cost a task that learns, but far less than alone in the same budget.
 
-    Nothing if it catches up by half within another budget: then it lacks updates.
+    Nothing if it catches up by half within another budget, and is not drowned: then it lacks updates.
     """
     if len(laboratory.recipe.problem.tasks) == 1 or laboratory.budget < FEWEST_UPDATES:
         return []
@@ -124,7 +124,8 @@ def below_alone(laboratory: Laboratory, task: str) -> list[Finding]:
     if alone - joint < HELD_BACK or joint > HELD_BACK_SHARE * alone:
         return []
     enough = joint + RECOVERED * (alone - joint)
-    if laboratory.patient(task, enough, CATCHES_UP_BUDGETS) >= enough:
+    catches_up = laboratory.patient(task, enough, CATCHES_UP_BUDGETS) >= enough
+    if catches_up and not drowned(laboratory, task):
         return []
 
     def helps(name: str, change: Intervention) -> Evidence | None:

@@ -30,9 +30,7 @@ def blame(
         proof: the figures of the training without the others.
         helps: tells whether a change of the balancer helps.
     """
-    joint = laboratory.joint
-    share, fair = joint.signal("gradient_share", task), 1 / len(joint.problem.tasks)
-    small = share is not None and share <= SMALL_SHARE * fair
+    small = drowned(laboratory, task)
     balanced = [method.kind for method in laboratory.recipe.chain] != [Equal().kind]
     raw = helps("with equal weights", RAW) if balanced else None
     other, cosine = most_opposed(laboratory, task)
@@ -51,6 +49,12 @@ def blame(
     if cosine < PULLED_APART:
         return _conflict(laboratory, task, other, costs, (*proof, angle))
     return _unknown(task, costs, (*proof, *_shares(laboratory, task), angle))
+
+
+def drowned(laboratory: Laboratory, task: str) -> bool:
+    """Say whether a task's share of the trunk's gradient is far below a fair one."""
+    share, fair = laboratory.joint.signal("gradient_share", task), 1 / len(laboratory.joint.problem.tasks)
+    return share is not None and share <= SMALL_SHARE * fair
 
 
 def most_opposed(laboratory: Laboratory, task: str) -> tuple[str, float]:

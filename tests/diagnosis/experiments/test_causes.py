@@ -131,6 +131,9 @@ def test_a_task_far_below_what_it_reaches_alone_is_held_back() -> None:
     assert "70 %" in found.summary
     late = laboratory(ptr=learning, skills={"alone": 0.7, "patiently": 0.55})
     assert causes.below_alone(late, "ptr") == []
+    for record in late.joint.records:
+        record["signals"]["gradient_share"]["ptr"] = 0.001
+    assert codes(causes.below_alone(late, "ptr")) == [Code.MULTIPLIER_DOMINANCE]
     assert causes.below_alone(laboratory(ptr=learning, skills={"alone": 0.4}), "ptr") == []
     assert causes.below_alone(laboratory(ptr=[0.0, *[0.8] * 13], skills={"alone": 0.97}), "ptr") == []
 
