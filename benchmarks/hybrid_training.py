@@ -163,11 +163,11 @@ def baselines3(recipe: HybridRecipe) -> Callable[[int], None]:
         seed=0,
     )
     rollout = COPIES * agent.steps
-    return lambda count: void(model.learn(count * rollout, reset_num_timesteps=False))
 
+    def run(count: int) -> None:
+        model.learn(count * rollout, reset_num_timesteps=False)
 
-def void(_: object) -> None:
-    """Return nothing."""
+    return run
 
 
 def measure(blocks: int) -> tuple[Timings, Timings, int]:

@@ -11,7 +11,7 @@ from mtctl.analysis.efficiency import Arrival, Reaching, arrival, followed, reac
 from mtctl.analysis.grouping import Group, find_baseline, group_runs
 from mtctl.analysis.matching import Budget, Matched, match_notes, match_runs
 from mtctl.analysis.methods import ComparedMethod, build_methods
-from mtctl.analysis.mismatch import Mismatch, MismatchError, find_mismatches
+from mtctl.analysis.mismatch import Mismatch, MismatchError, common_names, find_mismatches
 from mtctl.analysis.notes import notes
 from mtctl.analysis.scores import LeftOut, ScoredRun, score_runs
 from mtctl.analysis.selection import selection_notes
@@ -106,7 +106,7 @@ def compare(
     mismatches = find_mismatches(scored)
     if mismatches and not allow_mismatch:
         raise MismatchError(mismatches)
-    tasks, balanced = _common_tasks(scored), _common([entry.run.tasks for entry in scored])
+    tasks, balanced = _common_tasks(scored), common_names([entry.run.tasks for entry in scored])
     items = min(entry.items for entry in scored)
     groups = group_runs(scored, tasks, items)
     reference = find_baseline(groups, baseline, left_out)
@@ -190,15 +190,10 @@ def _common_tasks(scored: Sequence[ScoredRun]) -> tuple[str, ...]:
             "these scores have no common order: higher is better for some runs, lower for others",
             hint="compare them separately",
         )
-    tasks = _common([entry.run.scored for entry in scored])
+    tasks = common_names([entry.run.scored for entry in scored])
     if not tasks:
         raise MtctlError("these runs have no task in common", hint="compare runs of the same tasks")
     return tasks
-
-
-def _common(names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the names that all runs have, in the first one's order."""
-    return tuple(name for name in names[0] if all(name in each for each in names))
 
 
 def _reaching(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -43,6 +44,11 @@ class MismatchError(MtctlError):
         self.mismatches = mismatches
 
 
+def common_names(names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the names that all runs have, in the first one's order."""
+    return tuple(name for name in names[0] if all(name in each for each in names))
+
+
 def find_mismatches(runs: Sequence[ScoredRun]) -> tuple[Mismatch, ...]:
     """Return everything that makes a comparison of these runs undefined; empty if it is defined."""
     properties: dict[str, Callable[[ScoredRun], JsonValue]] = {
@@ -61,8 +67,8 @@ def find_mismatches(runs: Sequence[ScoredRun]) -> tuple[Mismatch, ...]:
     if len({entry.run.problem for entry in runs}) > 1:
         return tuple(mismatches)
     if len({entry.run.definition_hash for entry in runs}) > 1:
-        common = {task for task in runs[0].run.scored if all(task in entry.run.scored for entry in runs)}
-        not_common = frozenset(task for entry in runs for task in entry.run.scored) - common
+        scored = [entry.run.scored for entry in runs]
+        not_common = frozenset(chain.from_iterable(scored)).difference(common_names(scored))
         definitions: list[tuple[Path, JsonValue]] = [(entry.run.path, entry.run.definition) for entry in runs]
         hashes: list[tuple[Path, JsonValue]] = [(entry.run.path, entry.run.definition_hash) for entry in runs]
         visible = _differing("definition", definitions, not_common)

@@ -71,7 +71,7 @@ class Plan:
     Args:
         name: of its recipe.
         seed: of the run.
-        tasks: names of what is balanced or scored.
+        tasks: names of what is balanced.
         scored: those that evaluations score, and that the figure is of.
         unit: the name of a unit of training.
         units: how many there will be.
@@ -93,7 +93,7 @@ class Plan:
     @classmethod
     def of_recipe(cls, recipe: Recipe, seed: int) -> Plan:
         """Return the plan of a run that is about to start."""
-        kind, tasks = kind_of(recipe), tuple(dict.fromkeys((*recipe.problem.tasks, *recipe.scored)))
+        kind, tasks = kind_of(recipe), tuple(recipe.problem.tasks)
         of_kind = kind.unit, recipe.units, kind.score, kind.figures, kind.played
         return cls(recipe.name, seed, tasks, recipe.scored, *of_kind)
 
@@ -103,7 +103,7 @@ class Plan:
         return cls(
             run.name,
             run.seed,
-            run.named,
+            run.tasks,
             run.scored,
             run.unit,
             run.budget.units,
@@ -121,7 +121,8 @@ class Progress:
         clock: seconds; replaced in tests.
 
     Attributes:
-        scored: the tasks that the figure is of.
+        tasks: what is balanced, and what else is scored, by name.
+        scored: those that the figure is of.
         figure: the name of what tasks are followed by.
         is_scored: whether that is the score itself: it has a threshold of success, and a mean over tasks.
         steps: environment steps, or updates where nothing is played.
@@ -135,7 +136,7 @@ class Progress:
         self.figure, self.is_scored = plan.figures.followed, plan.figures.followed == plan.score.name
         score = plan.score if self.is_scored else None
         self.scored = plan.scored
-        self.tasks = {task: TaskProgress(plan.figures.window, score) for task in plan.tasks}
+        self.tasks = {task: TaskProgress(plan.figures.window, score) for task in (*plan.tasks, *plan.scored)}
         self.done = 0
         self.updates = 0
         self.steps = 0

@@ -149,11 +149,6 @@ class Run(RunDocument):
     path: Path
 
     @property
-    def named(self) -> tuple[str, ...]:
-        """What its records may tell of: the tasks, and what else is scored."""
-        return tuple(dict.fromkeys((*self.tasks, *self.scored)))
-
-    @property
     def is_loop(self) -> bool:
         """Say whether a loop of one's own recorded it: mtctl can neither continue nor evaluate it."""
         return self.problem == LOOP

@@ -34,6 +34,7 @@ class History:
 
     Args:
         tasks: the run's.
+        scored: what its evaluations score: the tasks, or what they achieve together.
         units: their numbers, [N].
         updates: made until the last record.
         figures: by name and task, of the units in which the task had a part.
@@ -50,6 +51,7 @@ class History:
     """
 
     tasks: tuple[str, ...]
+    scored: tuple[str, ...]
     units: Integers
     updates: int
     figures: Mapping[tuple[str, str], Series]
@@ -167,25 +169,26 @@ def read_history(run: Run) -> History:
         MtctlError: the records are missing, corrupt, or of tasks that the run does not have.
     """
     content, cut_off = read_lines(run)
-    return _history(content, run.path / layout.METRICS, run.tasks, cut_off, run.scored)
+    return _history(content, run.path / layout.METRICS, run.tasks, run.scored, cut_off)
 
 
 def observed_history(
-    records: Iterable[Mapping[str, Any]], tasks: Sequence[str], scored: Sequence[str] = ()
+    records: Iterable[Mapping[str, Any]], tasks: Sequence[str], scored: Sequence[str] | None = None
 ) -> History:
     """Return what an observer of a training saw, as if it had been read from a file.
 
     Args:
         records: of units and evaluations.
         tasks: that the training has.
-        scored: what its evaluations score besides.
+        scored: what its evaluations score; the tasks if left out.
     """
     content = b"".join(map(encoded, map(dict, records)))
-    return _history(content, Path(layout.METRICS), tuple(tasks), None, tuple(scored))
+    known = tuple(tasks)
+    return _history(content, Path(layout.METRICS), known, known if scored is None else tuple(scored), None)
 
 
 def _history(
-    content: bytes, file: Path, tasks: tuple[str, ...], cut_off: str | None, scored: tuple[str, ...] = ()
+    content: bytes, file: Path, tasks: tuple[str, ...], scored: tuple[str, ...], cut_off: str | None
 ) -> History:
     records, learned, counted, signals = decode_columns(content, file)
     units = [record for record in records if type(record) is not EvaluationRecord]
@@ -193,6 +196,7 @@ def _history(
     figures, endings = _by_task(units)
     history = History(
         tasks=tasks,
+        scored=scored,
         units=np.array([unit.unit for unit in units], dtype=np.int64),
         updates=units[-1].updates if units else 0,
         figures=figures,
@@ -206,7 +210,7 @@ def _history(
         evaluations=tuple(record for record in records if type(record) is EvaluationRecord),
         cut_off=cut_off,
     )
-    _refuse_foreign(history, {*tasks, *scored}, content, file)
+    _refuse_foreign(history, content, file)
     return history
 
 
@@ -234,7 +238,7 @@ def _by_task(
     return numbers, words
 
 
-def _refuse_foreign(history: History, known: set[str], content: bytes, file: Path) -> None:
+def _refuse_foreign(history: History, content: bytes, file: Path) -> None:
     """Refuse records of tasks that the run does not have, and signals whose names no terminal can show."""
     for name in history.signals:
         if not name.strip() or not name.isprintable():
@@ -243,7 +247,7 @@ def _refuse_foreign(history: History, known: set[str], content: bytes, file: Pat
     named = {task for _, task in (*history.figures, *history.endings)}.union(
         *(history.signals[name] for name in by_task), *(record.tasks for record in history.evaluations)
     )
-    foreign = named.difference(known)
+    foreign = named.difference(history.tasks, history.scored)
     for number, record in enumerate(decode_records(content, file, RECORDS) if foreign else (), 1):
         names = set(record.tasks)
         if isinstance(record, UnitRecord):

@@ -9,7 +9,6 @@ import numpy as np
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records import players
-from mtctl.diagnosis.records.policies import scored_players
 from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
 from mtctl.diagnosis.records.trends import Values, blocks, mann_kendall, relative, trend
 from mtctl.diagnosis.report import Evidence, Finding, Severity, State, TaskState
@@ -119,9 +118,7 @@ def returns_improve(history: History, states: Sequence[TaskState], score: Score)
         else:
             text = f"{state.task}'s return improves slowly: {state.first:.0f}, then {state.last:.0f}"
             findings.append(Finding(Code.SLOW, state.task, "warning", "likely", text, evidence))
-    if not history.updates or all(
-        len(_returns(history, task)) < FEWEST_EPISODES for task in scored_players(history)
-    ):
+    if not history.updates or all(len(_returns(history, task)) < FEWEST_EPISODES for task in history.scored):
         return not_run("returns improve", f"needs {FEWEST_EPISODES} episodes of a task, and updates")
     return ruling("returns improve", findings, "of every task, by more than chance")
 
@@ -142,7 +139,7 @@ def _has_exploited(history: History) -> bool:
 
 def _last_epsilon(history: History) -> float | None:
     """Return the share of random actions in each task's last episode, the largest of them."""
-    played = [history.figure("return", task).units[-1:] for task in scored_players(history)]
+    played = [history.figure("return", task).units[-1:] for task in history.scored]
     if "epsilon" not in history.extra:
         return None
     found = history.extra["epsilon"][np.isin(history.units, np.concatenate(played))]

@@ -22,18 +22,6 @@ from mtctl.history.history import History
 _FEWEST = 10  # iterations that tell something
 
 
-def scored_players(history: History) -> tuple[str, ...]:
-    """Return what episodes are played of: the tasks, or what the heads of one policy play together."""
-    if not is_policy(history):
-        return history.tasks
-    return tuple(name for figure, name in history.figures if figure == "return")
-
-
-def is_policy(history: History) -> bool:
-    """Say whether the tasks are the heads of one policy."""
-    return any(figure == "clipped" for figure, _ in history.figures)
-
-
 def ratios_start_at_one(history: History) -> Ruling:
     """Find heads whose new probability differs from the old one before anything was learned."""
     name = "ratios start at 1"

@@ -145,9 +145,8 @@ def diagnose_history(
         states = tuple(_loss_state(seen, task, evaluation, skills=skills) for task in seen.tasks)
         rulings, unseen = _of_losses(seen, states, wiring or ()), _UNSEEN if wiring is None else _UNSEEN_LOOP
     else:
-        names = policies.scored_players(seen)
-        states = tuple(playing.task_state(seen, task, played.score) for task in names)
-        if policies.is_policy(seen):
+        states = tuple(playing.task_state(seen, task, played.score) for task in seen.scored)
+        if seen.scored != seen.tasks:  # the tasks are the heads of one policy
             rulings, unseen = _of_policy(seen, states, played), _UNSEEN_POLICY
         else:
             rulings, unseen = _of_play(seen, states, played), _UNSEEN_PLAYING

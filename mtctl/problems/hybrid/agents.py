@@ -11,7 +11,6 @@ from mtctl.part import Fraction, Misfit, NonNegativeFloat, Part, PositiveFloat, 
 
 DISCRETE: Final = "discrete"
 CONTINUOUS: Final = "continuous"
-HEADS: Final = (DISCRETE, CONTINUOUS)
 
 
 class Entropy(Part):

@@ -103,7 +103,7 @@ class Player:
             generator: where chance comes from.
         """
         outputs, values = self._policy(seen)
-        heads = self._heads.items()
+        heads = self._heads.by_name
         kept = {name: head.sample(outputs[name], generator) for name, head in heads.items()}
         flat = self._flat(kept, len(seen))
         masks = self._masks(flat, active)
@@ -117,7 +117,7 @@ class Player:
     def greedy(self, seen: Tensor) -> Any:
         """Return what the environment gets where nothing is left to chance."""
         outputs, _ = self._policy(seen)
-        kept = {name: head.mode(outputs[name]) for name, head in self._heads.items().items()}
+        kept = {name: head.mode(outputs[name]) for name, head in self._heads.by_name.items()}
         return self._layout.assemble(self._flat(kept, len(seen)))
 
     @torch.no_grad()
@@ -129,11 +129,10 @@ class Player:
         choices = kept[DISCRETE].numpy() if DISCRETE in kept else np.empty((rows, 0), np.int64)
         numbers = self._heads.continuous
         bounded = np.empty((rows, 0)) if numbers is None else numbers.bounded(kept[CONTINUOUS]).numpy()
-        low, high = self._layout.low, self._layout.high
         return FlatActions(
             choices[:, : self._discrete],
             choices[:, self._discrete :].astype(np.int8),
-            np.clip(bounded.astype(np.float64), low, high),  # rounding may lead out of bounds
+            bounded.astype(np.float64),
         )
 
     def _masks(self, flat: FlatActions, active: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -89,7 +89,7 @@ class Hybrid:
         self._batch: Minibatch | None = None
         self._epochs_left = 0
         self._seen: list[dict[str, HeadLoss]] = []
-        self._played: list[tuple[float, int, int]] = []
+        self._played: list[tuple[float, int, bool]] = []
         self._marked: dict[str, Any] = {}
 
     def parameter_count(self) -> ParameterCount:
@@ -160,8 +160,8 @@ class Hybrid:
         if len(cut_off := np.flatnonzero(copies.truncated)):
             following[cut_off] = player.values(player.seen(copies.final_observations[cut_off]))
         for place in np.flatnonzero(copies.ended):
-            outcome = int(copies.outcome[place])
-            self._played.append((float(copies.returns[place]), int(copies.lengths[place]), outcome))
+            succeeded = int(copies.outcome[place]) == 0
+            self._played.append((float(copies.returns[place]), int(copies.lengths[place]), succeeded))
         kept = drawn.kept if self._agent.old_log_probability == "exact" else _squashed_again(drawn.kept)
         return Step(seen, kept, drawn.masks, drawn.log_probabilities, drawn.values, rewards, following, ended)
 
@@ -169,32 +169,41 @@ class Hybrid:
         assert self._rows is not None
         rows, self._rows = self._rows, None
         self.done += 1
-        figures: dict[str, dict[str, float | str]] = {
-            name: {
-                "loss": _mean([each[name].loss for each in self._seen]),
-                "entropy": _mean([each[name].entropy for each in self._seen]),
-                "kl": _mean([each[name].kl for each in self._seen]),
-                "clipped": _mean([each[name].clipped for each in self._seen]),
-                "ratio off at start": float(self._seen[0][name].off),
-            }
-            for name in self.tasks
-        }
-        if self._played:
-            returns, lengths, outcomes = zip(*self._played, strict=True)
-            figures[self._problem.environment] = {
-                "return": float(np.mean(returns)),
-                "steps": float(np.mean(lengths)),
-                "episodes": float(len(returns)),
-                "success": float(np.mean([outcome == 0 for outcome in outcomes])),
-            }
-        kl = sum(_mean([each[name].kl for each in self._seen]) for name in self.tasks)
+        heads = {name: self._head_figures(name) for name in self.tasks}
         return {
             "kind": "unit",
             "unit": self.done,
-            "tasks": figures,
-            "extra": {"kl": kl, "explained variance": _explained(rows)},
+            "tasks": heads | self._played_figures(),
+            "extra": {
+                "kl": sum(figures["kl"] for figures in heads.values()),
+                "explained variance": _explained(rows),
+            },
             "environment_steps": self._environment_steps,
         }
+
+    def _head_figures(self, name: str) -> dict[str, float]:
+        """Return what is recorded of a head: means over the iteration's updates."""
+        seen = [each[name] for each in self._seen]
+        return {
+            "loss": _mean([each.loss for each in seen]),
+            "entropy": _mean([each.entropy for each in seen]),
+            "kl": _mean([each.kl for each in seen]),
+            "clipped": _mean([each.clipped for each in seen]),
+            "ratio off at start": float(seen[0].off),
+        }
+
+    def _played_figures(self) -> dict[str, dict[str, float]]:
+        """Return what is recorded of the environment: means over the episodes that ended, if any did."""
+        if not self._played:
+            return {}
+        returns, lengths, succeeded = zip(*self._played, strict=True)
+        played = {
+            "return": float(np.mean(returns)),
+            "steps": float(np.mean(lengths)),
+            "episodes": float(len(returns)),
+            "success": float(np.mean(succeeded)),
+        }
+        return {self._problem.environment: played}
 
     # ----- learning
 

@@ -31,10 +31,11 @@ class Heads:
     @property
     def outputs(self) -> dict[str, int]:
         """The size of each head."""
-        return {name: head.outputs for name, head in self.items().items()}
+        return {name: head.outputs for name, head in self.by_name.items()}
 
-    def items(self) -> dict[str, Categories | Numbers]:
-        """Return the heads that there are."""
+    @property
+    def by_name(self) -> dict[str, Categories | Numbers]:
+        """The heads that there are."""
         named = {DISCRETE: self.discrete, CONTINUOUS: self.continuous}
         return {name: head for name, head in named.items() if head is not None}
 
@@ -70,7 +71,7 @@ def head_losses(
         agent: the recipe's.
     """
     changes, entropies, counted = {}, {}, {}
-    for name, head in heads.items().items():
+    for name, head in heads.by_name.items():
         mask = rows.masks.get(name)
         new = head.log_probability(outputs[name], rows.kept[name], mask)
         changes[name] = new - rows.log_probabilities[name]

@@ -56,7 +56,8 @@ class SupportWatch:
 
     def shares(self) -> dict[str, float | None]:
         """Return each task's share of clipped targets since the last call; None without any target."""
-        seen, self._seen = self._seen, [[0, 0] for _ in self._tasks]
+        seen = self._seen
+        self.forget()
         return {
             task: clipped / rows if rows else None
             for task, (clipped, rows) in zip(self._tasks, seen, strict=True)

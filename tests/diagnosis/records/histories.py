@@ -142,7 +142,7 @@ def subject(tasks: Sequence[str] = TASKS, problem: str = "windows") -> Subject:
 
 
 def diagnosed(
-    records: Sequence[Record], about: Subject, scored: Sequence[str] = (), **options: Any
+    records: Sequence[Record], about: Subject, scored: Sequence[str] | None = None, **options: Any
 ) -> Diagnosis:
     """Return what records say."""
     return diagnose_history(observed_history(records, about.tasks, scored), about, **options)

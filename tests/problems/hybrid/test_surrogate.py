@@ -19,11 +19,11 @@ def rows(seed: int = 0, mask: Tensor | None = None) -> tuple[dict[str, Tensor], 
     """Outputs now, and what was drawn from slightly different ones."""
     rng = torch.Generator().manual_seed(seed)
     old = {name: torch.randn(ROWS, size, generator=rng) for name, size in HEADS.outputs.items()}
-    kept = {name: head.sample(old[name], rng) for name, head in HEADS.items().items()}
+    kept = {name: head.sample(old[name], rng) for name, head in HEADS.by_name.items()}
     masks = {} if mask is None else {"continuous": mask}
     chances = {
         name: head.log_probability(old[name], kept[name], masks.get(name))
-        for name, head in HEADS.items().items()
+        for name, head in HEADS.by_name.items()
     }
     now = {
         name: (part + 0.3 * torch.randn(part.shape, generator=rng)).requires_grad_()
@@ -45,7 +45,7 @@ def test_losses_are_the_papers_row_by_row() -> None:
     now, batch = rows()
     still = {name: part.detach() for name, part in now.items()}
     found = head_losses(HEADS, still, batch, agent(entropy={"discrete": 0.1, "continuous": 0.2}))
-    for name, head in HEADS.items().items():
+    for name, head in HEADS.by_name.items():
         chances = head.log_probability(still[name], batch.kept[name])
         ratio = (chances - batch.log_probabilities[name]).exp()
         terms = [
@@ -75,7 +75,7 @@ def test_a_joint_ratio_has_the_gradient_of_one_action_of_two_parts() -> None:
     by_heads = torch.autograd.grad(found["discrete"].loss + found["continuous"].loss, list(now.values()))
     changes = [
         head.log_probability(now[name], batch.kept[name]) - batch.log_probabilities[name]
-        for name, head in HEADS.items().items()
+        for name, head in HEADS.by_name.items()
     ]
     ratio = (changes[0] + changes[1]).exp()
     whole = -torch.minimum(ratio * batch.advantages, ratio.clamp(0.8, 1.2) * batch.advantages).mean()

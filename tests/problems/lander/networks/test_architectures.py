@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -31,13 +31,6 @@ AGENTS: dict[str, dict[str, Any]] = {
     },
 }
 EVERY = pytest.mark.parametrize("agent", AGENTS.values(), ids=AGENTS)
-
-
-@pytest.fixture(autouse=True)
-def double_precision() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def network(seed: int = 0, **agent: Any) -> GroupedNetwork:
@@ -83,6 +76,7 @@ def soft_modular(row: Tensor, task: int, of: Callable[[str], Tensor], code: Tens
 DEFINITIONS = {"multi_head": multi_head, "soft_modular": soft_modular}
 
 
+@pytest.mark.usefixtures("_in_double_precision")
 @pytest.mark.parametrize("counts", [(4, 4, 4), (5, 1, 3), (6, 0, 2)], ids=str)
 @EVERY
 def test_values_and_gradients_are_those_of_the_definition(
@@ -152,7 +146,6 @@ def test_the_last_hidden_layer_is_where_gradnorm_looks(agent: dict[str, Any]) ->
 
 @EVERY
 def test_it_learns_to_tell_a_batch_by_heart_and_goes_on_exactly(agent: dict[str, Any]) -> None:
-    torch.set_default_dtype(torch.float32)
     settings: dict[str, Any] = {
         "hidden": (32, 16),
         "lr": 3e-3,
@@ -182,7 +175,6 @@ def test_it_learns_to_tell_a_batch_by_heart_and_goes_on_exactly(agent: dict[str,
 
 
 def test_heads_are_the_tasks_own_and_have_norms() -> None:
-    torch.set_default_dtype(torch.float32)
     problem = lander(hidden=(7, 5), architecture={"kind": "multi_head"}, replay={"learning_starts": 1})
     fill(problem, 40)
     gradients = problem.dqn.gradients(problem.replay.sample(8, None))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -94,14 +93,6 @@ def test_initial_values_of_other_forms(options: dict[str, Any]) -> None:
             assert not flat[:, start + units : start + 2 * units].any()
             start += 2 * units
     assert start == flat.shape[1]
-
-
-@pytest.fixture
-def _in_double_precision() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
 
 
 @pytest.mark.usefixtures("_in_double_precision")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -73,14 +72,6 @@ def test_parameters_are_those_of_the_study(layout: str, blocks: int, atoms: int,
     assert found.count == total
     numbers = settings.architecture.numbers((8, 256, 4 * settings.width), 32)
     assert numbers == (found.parameters.numel(), 0) == (total - 3 * 32, 0)
-
-
-@pytest.fixture
-def _in_double_precision() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
 
 
 @pytest.mark.usefixtures("_in_double_precision")
