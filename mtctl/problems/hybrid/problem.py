@@ -160,7 +160,7 @@ class Hybrid:
         if len(cut_off := np.flatnonzero(copies.truncated)):
             following[cut_off] = player.values(player.seen(copies.final_observations[cut_off]))
         for place in np.flatnonzero(copies.ended):
-            succeeded = int(copies.outcome[place]) == 0
+            succeeded = bool(copies.success[place])
             self._played.append((float(copies.returns[place]), int(copies.lengths[place]), succeeded))
         kept = drawn.kept if self._agent.old_log_probability == "exact" else _squashed_again(drawn.kept)
         return Step(seen, kept, drawn.masks, drawn.log_probabilities, drawn.values, rewards, following, ended)
