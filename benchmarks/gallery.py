@@ -1,11 +1,13 @@
 """Whether `mtctl diagnose` names the cause that was planted, and leaves healthy recipes alone.
 
-    python -m benchmarks.gallery [--seeds 3] [--set windows|own] [--half thresholds|held_out|all]
+    python -m benchmarks.gallery [--seeds 3] [--set windows|own|policies] [--half thresholds|held_out|all]
                                  [--jobs N] [--only TEXT] [--json PATH]
 
 Every case is diagnosed from every seed, without remedies. Of the windows problem's, in gallery_cases.py,
 thresholds may be tuned on one half; the other half is held out. Models of one's own, in own_gallery/, are a
-set apart: on those of cases.py nothing is tuned, and those of further_cases.py have halves too.
+set apart: on those of cases.py nothing is tuned, and those of further_cases.py have halves too. Policies, in
+policy_cases.py, are trained first, and what their runs have recorded is diagnosed; what is planted in them is
+certain.
 
     fault       a planted cause that is certain, or that stops a task or slows it down: within the budget it
                 does not reach a skill of 10 % and in the control it does, or τ ÷ budget is at least 1.5 times
@@ -32,6 +34,7 @@ from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Final, Literal, Protocol, get_args
 from unittest.mock import patch
 
@@ -45,13 +48,18 @@ from benchmarks.own_gallery.cases import CASES as FIRST_OWN_CASES
 from benchmarks.own_gallery.cases import OwnCase
 from benchmarks.own_gallery.further_cases import FURTHER_CASES
 from benchmarks.peak import watched_memory
+from benchmarks.policy_cases import CASES as POLICY_CASES
+from benchmarks.policy_cases import PolicyCase
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import course
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.diagnose import diagnose_recipe
+from mtctl.diagnosis.records.run import diagnose_run
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.processor import use_one_thread
+from mtctl.engine.run import execute
+from mtctl.engine.spec import RunSpec
 from mtctl.problems.supervised.recipe import SupervisedRecipe
 from mtctl.problems.windows.problem import Windows, build
 
@@ -63,8 +71,8 @@ NOTHING: Final = "–"
 _NEVER: Final = 10**9
 
 Harm = Literal["certain", "stopped", "slowed", "harmless", "control"]
-Part = Literal[Half, "own"]
-"""What is reported apart: the halves of the windows problem's cases, and the models of one's own."""
+Part = Literal[Half, "own", "policies"]
+"""What is reported apart: the halves of the windows problem's cases, models of one's own, and policies."""
 
 
 class AnyCase(Protocol):
@@ -81,7 +89,7 @@ class AnyCase(Protocol):
 
 
 OWN_CASES: Final[tuple[OwnCase, ...]] = (*FIRST_OWN_CASES, *FURTHER_CASES)
-PARTS: Final[tuple[Part, ...]] = ("thresholds", "held_out", "own")
+PARTS: Final[tuple[Part, ...]] = ("thresholds", "held_out", "own", "policies")
 
 
 def part_of(case: AnyCase) -> Part:
@@ -183,6 +191,34 @@ def call(case: AnyCase, seed: int) -> list[Call]:
     return found
 
 
+def call_policy(case: PolicyCase, seed: int) -> list[Call]:
+    """Train a policy, diagnose what its run has recorded, and return the call."""
+    use_one_thread()
+    began, used = time.monotonic(), time.process_time()
+    with TemporaryDirectory() as folder, watched_memory() as peak:
+        run = Path(folder) / "run"
+        execute(RunSpec(case.recipe, seed, run))
+        findings = diagnose_run(run).findings
+    return [
+        Call(
+            case.name,
+            "policies",
+            seed,
+            WHOLE_RUN if case.planted else None,
+            case.planted,
+            "certain" if case.planted else "control",
+            (None, None),
+            named=tuple(one.code for one in findings),
+            errors=tuple(one.code for one in findings if one.severity == "error"),
+            warnings=tuple(one.code for one in findings if one.severity == "warning"),
+            bystanders=(),
+            seconds=time.monotonic() - began,
+            processor=time.process_time() - used,
+            memory=peak.memory,
+        )
+    ]
+
+
 @contextmanager
 def _started(case: AnyCase, seed: int) -> Iterator[None]:
     """Let every course start from the case's own network after some epochs, if it is to be warm."""
@@ -233,14 +269,18 @@ def _control(recipe: type[SupervisedRecipe], text: str, seed: int) -> Course:
     return Course(control, seed, _NEVER).run(control.training.epochs)
 
 
-def calls(chosen: Sequence[AnyCase], seeds: int, jobs: int) -> Iterator[list[Call]]:
+def calls(chosen: Sequence[AnyCase | PolicyCase], seeds: int, jobs: int) -> Iterator[list[Call]]:
     """Diagnose cases from several seeds: here, or in processes of their own."""
     work = [(case, seed) for case in chosen for seed in range(seeds)]
     if jobs == 1:
-        yield from (call(case, seed) for case, seed in work)
+        yield from (_called(case, seed) for case, seed in work)
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(call, *zip(*work, strict=True))
+        yield from pool.map(_called, *zip(*work, strict=True))
+
+
+def _called(case: AnyCase | PolicyCase, seed: int) -> list[Call]:
+    return call_policy(case, seed) if isinstance(case, PolicyCase) else call(case, seed)
 
 
 # ----- what is shown
@@ -354,7 +394,9 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m benchmarks.gallery", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N − 1 (default 3)")
-    parser.add_argument("--set", choices=("windows", "own"), default="windows", help="which cases")
+    parser.add_argument(
+        "--set", choices=("windows", "own", "policies"), default="windows", help="which cases"
+    )
     parser.add_argument(
         "--half", choices=(*get_args(Part), "all"), default="all", help="which half of the cases"
     )
@@ -362,9 +404,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name contains TEXT")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the calls to PATH")
     options = parser.parse_args(arguments)
-    among: Sequence[AnyCase] = [one for one in CASES if options.half in ("all", half_of(one))]
+    among: Sequence[AnyCase | PolicyCase] = [one for one in CASES if options.half in ("all", half_of(one))]
     if options.set == "own":
         among = [one for one in OWN_CASES if options.half in ("all", one.half)]
+    if options.set == "policies":
+        among = POLICY_CASES
     chosen = [one for one in among if options.only in one.name]
     if not chosen:
         parser.error(f"--only {options.only!r}: none of the {len(among)} cases is called so")

@@ -2,6 +2,7 @@
 
     make bench                                       or, in an environment with the extra `benchmark`:
     python -m benchmarks.hybrid_training [--quick] [--json PATH]
+    python -m benchmarks.hybrid_training --memory [--quick]
 
 One process on one torch thread; all sides run in every block, by processor time.
 
@@ -10,6 +11,9 @@ One process on one torch thread; all sides run in every block, by processor time
                 minibatches, epochs, clipping and normalisation of observations and rewards on both sides.
     hybrid      The same of `hybrid_fixed` as shipped.
     update      An update of the recipes with a balancer, over that of `hybrid_fixed`.
+
+`--memory` trains 5 M steps of `moving` instead, as `mtctl train` does but with one epoch of large
+minibatches, and prints the process's peak resident memory after a fifth of them and at the end.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -31,7 +36,11 @@ from rich.table import Table
 from mtctl.balancing.chain import Chain
 from mtctl.engine.fit import Balancing
 from mtctl.engine.processor import use_one_thread
+from mtctl.engine.provenance import peak_memory_mb
+from mtctl.engine.run import execute
+from mtctl.engine.spec import RunSpec
 from mtctl.measuring.timing import Spread, Timings, interleave
+from mtctl.problems.contract import Record
 from mtctl.problems.hybrid import playing
 from mtctl.problems.hybrid.environments.moving import Moving
 from mtctl.problems.hybrid.problem import Hybrid
@@ -41,6 +50,16 @@ from mtctl.recipes.loading import load
 COPIES: Final = 128
 STEPS_BAR: Final = 2.0
 UPDATE_BAR: Final = 1.5
+LONG: Final = (
+    "problem.copies=1024",
+    "agent.steps=32",
+    "agent.epochs=1",
+    "agent.minibatch=8192",
+    "agent.hidden=[16]",
+    "evaluation.every=5",
+    "evaluation.final_episodes=20",
+)
+"""What makes a long run cheap; checkpoints are written as usual."""
 BALANCED: Final = ("hybrid_balanced", "hybrid_gradnorm", "hybrid_pcgrad")
 
 
@@ -170,6 +189,27 @@ def baselines3(recipe: HybridRecipe) -> Callable[[int], None]:
     return run
 
 
+class Memory:
+    """Notes the peak memory at the end of each iteration."""
+
+    def __init__(self) -> None:
+        self.peaks: list[float] = []
+        self.steps: list[int] = []
+
+    def unit_ended(self, record: Record) -> None:
+        if record["kind"] == "unit":
+            self.peaks.append(peak_memory_mb() or float("nan"))
+            self.steps.append(record["environment_steps"])
+
+
+def memory(steps: int) -> Memory:
+    """Train for so many steps; return what memory it took."""
+    recipe, seen = load("hybrid_balanced", [*LONG, f"problem.environment_steps={steps}"]), Memory()
+    with TemporaryDirectory() as folder:
+        execute(RunSpec(recipe, 0, Path(folder) / "run"), observers=[seen]).required()
+    return seen
+
+
 def measure(blocks: int) -> tuple[Timings, Timings, int]:
     """Return the seconds of iterations and of updates, and how many steps an iteration has."""
     problem, recipe = boxed()
@@ -189,8 +229,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hybrid_training")
     parser.add_argument("--quick", action="store_true", help="a look in seconds")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures as well")
+    parser.add_argument("--memory", action="store_true", help="peak memory of a long training instead")
     options = parser.parse_args(arguments)
     use_one_thread()
+    if options.memory:
+        seen = memory(500_000 if options.quick else 5_000_000)
+        for place in (len(seen.peaks) // 5 - 1, -1):
+            print(f"{seen.steps[place]:>9,} steps: peak resident memory {seen.peaks[place]:.1f} MB")
+        return
     steps, made, rollout = measure(2 if options.quick else 15)
     table = Table(box=box.MARKDOWN)
     for column in ("measured", "", "ratio", "quartiles", "bar"):

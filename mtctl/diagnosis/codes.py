@@ -42,3 +42,5 @@ class Code(StrEnum):
     POLICY_JUMPS = "policy-jumps"
     ENTROPY_COLLAPSED = "entropy-collapsed"
     HEAD_STARVED = "head-starved"
+    CLIP_BINDS = "clip-binds"
+    UNUSED_PARAMETER = "unused-parameter"

@@ -617,6 +617,32 @@ _ALL: Final = (
             "raise its weight: `balancer: {kind: manual, weights: …}`",
         ),
     ),
+    Explanation(
+        Code.CLIP_BINDS,
+        "The clip stops most of what would be learned",
+        "A row whose ratio is beyond the clip has no gradient in the direction that took it there. With so "
+        "many rows there, further epochs and minibatches hardly teach anything, though the policy has barely "
+        "moved.",
+        f"Likely: in the median iteration, more than {percent(t.CLIPPED)} of the head's rows are beyond the "
+        f"clip, and not in more than {percent(t.JUMPS)} of the iterations is its KL above {t.JUMPED:g} nats.",
+        "It is refuted if returns rise no faster with a wider clip.",
+        (
+            "widen `agent.clip`; 0.1 to 0.3 are usual",
+            "use fewer epochs, or a lower `agent.lr`",
+        ),
+    ),
+    Explanation(
+        Code.UNUSED_PARAMETER,
+        "A parameter that no action has used",
+        "A parameter that an action does not use has no part in its probability, and so no gradient. No "
+        "action of the whole run has used these: their outputs are what they were at first.",
+        "Certain: after every iteration, parameters that no row of any rollout has used so far are recorded.",
+        "It is refuted if an action of a later rollout uses it: the environment may come to it late.",
+        (
+            "check `problem.uses`, or the environment's attribute `uses`: which option has this parameter?",
+            "if the environment switches it on late, train for longer; else take it out of the action",
+        ),
+    ),
 )
 
 EXPLANATIONS: Final[Mapping[Code, Explanation]] = MappingProxyType({each.code: each for each in _ALL})

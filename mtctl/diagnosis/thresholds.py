@@ -230,6 +230,9 @@ JUMPS: Final = 0.2
 """Part of the iterations that may jump."""
 DECIDED: Final = 0.03
 """Part of its first entropy below which a choice is made up: healthy policies end with 0.1 to 0.5."""
+CLIPPED: Final = 0.5
+"""Share of a head's rows beyond the clip from which it stops most of what would be learned: healthy policies
+have 0.01 to 0.15."""
 HEAD_SHARE: Final = 0.02
 """Share of the shared layers' weighted gradient below which a head is starved."""
 

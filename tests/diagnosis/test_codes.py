@@ -47,6 +47,8 @@ EXPECTED = [
     "policy-jumps",
     "entropy-collapsed",
     "head-starved",
+    "clip-binds",
+    "unused-parameter",
 ]
 
 

@@ -112,15 +112,21 @@ def returns_improve(history: History, states: Sequence[TaskState], score: Score)
                 f"{TWO_SIDED} or more",
             ),
         )
+        course = f"{_shown(state.first)}, then {_shown(state.last)}"
         if state.state == "flat":
-            text = f"{state.task}'s return does not improve: {state.first:.0f}, then {state.last:.0f}"
+            text = f"{state.task}'s return does not improve: {course}"
             findings.append(Finding(Code.FLAT_TASK, state.task, severity, "likely", text, evidence))
         else:
-            text = f"{state.task}'s return improves slowly: {state.first:.0f}, then {state.last:.0f}"
+            text = f"{state.task}'s return improves slowly: {course}"
             findings.append(Finding(Code.SLOW, state.task, "warning", "likely", text, evidence))
     if not history.updates or all(len(_returns(history, task)) < FEWEST_EPISODES for task in history.scored):
         return not_run("returns improve", f"needs {FEWEST_EPISODES} episodes of a task, and updates")
     return ruling("returns improve", findings, "of every task, by more than chance")
+
+
+def _shown(value: float) -> str:
+    """Return a return as text: whole, or with two decimals where it is small."""
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def values_bounded(history: History) -> Ruling:

@@ -10,6 +10,7 @@ from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.records.ruling import Ruling, not_run, ruling
 from mtctl.diagnosis.report import Evidence, Finding, Severity, TaskState
 from mtctl.diagnosis.thresholds import (
+    CLIPPED,
     DECIDED,
     HEAD_SHARE,
     JUMPED,
@@ -19,6 +20,7 @@ from mtctl.diagnosis.thresholds import (
 )
 from mtctl.history.history import History
 
+CONTINUOUS = "continuous"
 _FEWEST = 10  # iterations that tell something
 
 
@@ -57,6 +59,44 @@ def steps_bounded(history: History) -> Ruling:
             )
             findings.append(Finding(Code.POLICY_JUMPS, task, "warning", "likely", text, evidence))
     return ruling(name, findings, f"KL at most {JUMPED:g}")
+
+
+def clip_leaves_room(history: History, moved_on: Sequence[Finding]) -> Ruling:
+    """Find heads most of whose rows are beyond the clip, though their policy moves in small steps.
+
+    Args:
+        history: of the training.
+        moved_on: findings that explain ratios far from 1; heads that have one are left out.
+    """
+    name = "the clip leaves room"
+    explained = {finding.task for finding in moved_on}
+    findings = []
+    for task in history.tasks:
+        values = history.figure("clipped", task).values
+        if len(values) < _FEWEST or task in explained:
+            continue
+        typical = float(np.median(values))
+        if typical > CLIPPED:
+            text = (
+                f"{task}: {percent(round(typical, 2))} of the rows are beyond the clip, and learn no further"
+            )
+            evidence = (Evidence("rows beyond the clip, median", typical, "", f"at most {percent(CLIPPED)}"),)
+            findings.append(Finding(Code.CLIP_BINDS, task, "warning", "likely", text, evidence))
+    return ruling(name, findings, "for most rows")
+
+
+def parameters_used(history: History) -> Ruling:
+    """Find continuous parameters that no action of the run has used."""
+    name = "every parameter is used"
+    words = history.ending("never used", CONTINUOUS)
+    if len(history.units) < _FEWEST or CONTINUOUS not in history.tasks:
+        return not_run(name, f"needs {_FEWEST} iterations with continuous parameters")
+    findings = []
+    if len(words) == len(history.units):  # what is used once is no longer recorded
+        text = f"{CONTINUOUS}: no action of the run has used {words[-1]}"
+        evidence = (Evidence("iterations", float(len(words))),)
+        findings.append(Finding(Code.UNUSED_PARAMETER, CONTINUOUS, "warning", "certain", text, evidence))
+    return ruling(name, findings, "by some action")
 
 
 def undecided_long_enough(history: History, states: Sequence[TaskState]) -> Ruling:

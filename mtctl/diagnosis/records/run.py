@@ -276,12 +276,15 @@ def _of_play(seen: History, states: tuple[TaskState, ...], kind: Kind[Any]) -> l
 
 
 def _of_policy(seen: History, states: tuple[TaskState, ...], kind: Kind[Any]) -> list[Ruling]:
+    ratios, steps = policies.ratios_start_at_one(seen), policies.steps_bounded(seen)
     return [
-        policies.ratios_start_at_one(seen),
+        ratios,
         sharing.gradients_reach(seen),
-        policies.steps_bounded(seen),
+        steps,
+        policies.clip_leaves_room(seen, (*ratios.findings, *steps.findings)),
         policies.undecided_long_enough(seen, states),
         policies.heads_share(seen),
+        policies.parameters_used(seen),
         sharing.conflicts(seen, ()),
         playing.returns_improve(seen, states, kind.score),
     ]

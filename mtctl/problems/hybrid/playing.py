@@ -155,16 +155,26 @@ def evaluation_seeds(seeds: SeedList, episodes: int) -> np.ndarray:
 
 
 def play_episodes(player: Player, copies: Copies, seeds: np.ndarray) -> TaskEvaluation:
-    """Play the first episode of every copy greedily, each on its own seed."""
-    observations = copies.reset(seeds)
+    """Play an episode of each seed greedily; a copy that ends plays the next of those not begun yet.
+
+    Args:
+        player: who plays.
+        copies: N, at most as many as episodes; what an episode comes to does not depend on how many.
+        seeds: of the episodes [E].
+    """
+    observations = copies.reset(seeds[: copies.copies], ahead=seeds[copies.copies :])
     returns, steps = np.zeros(len(seeds)), np.zeros(len(seeds), np.int64)
     outcomes = np.full(len(seeds), -1)
-    while (open_ := outcomes < 0).any():
+    played, begun = np.arange(copies.copies), copies.copies  # episodes from E on do not count
+    while (outcomes < 0).any():
         copies.step(player.greedy(player.seen(observations)))
         observations = copies.observations
-        ended = copies.ended & open_
-        returns[ended], steps[ended] = copies.returns[ended], copies.lengths[ended]
-        outcomes[ended] = copies.outcome[ended]
+        rows = np.flatnonzero(copies.ended & (played < len(seeds)))
+        ended = played[rows]
+        returns[ended], steps[ended] = copies.returns[rows], copies.lengths[rows]
+        outcomes[ended] = copies.outcome[rows]
+        played[rows] = begun + np.arange(len(rows))
+        begun += len(rows)
     names = tuple(copies.outcomes[place] for place in outcomes)
     return TaskEvaluation(tuple(returns.tolist()), tuple(steps.tolist()), names)
 

@@ -20,7 +20,8 @@ from mtctl.problems.contract import (
     TaskEvaluation,
     TaskSignals,
 )
-from mtctl.problems.hybrid.agents import PPOAgent
+from mtctl.problems.hybrid.agents import CONTINUOUS, PPOAgent
+from mtctl.problems.hybrid.environments.making import copies_for
 from mtctl.problems.hybrid.gradients import HeadGradients
 from mtctl.problems.hybrid.normalisation import RewardScale, RunningMoments
 from mtctl.problems.hybrid.playing import (
@@ -40,6 +41,8 @@ from mtctl.problems.hybrid.surrogate import HeadLoss, head_losses, value_loss
 
 FINAL_EPISODES: Final = 1000
 """Episodes of a final score: starts differ so much that the mean of 100 is off by 0.05."""
+_SHOWN: Final = 3
+"""Names of parameters in a record."""
 
 
 class Hybrid:
@@ -90,6 +93,8 @@ class Hybrid:
         self._epochs_left = 0
         self._seen: list[dict[str, HeadLoss]] = []
         self._played: list[tuple[float, int, bool]] = []
+        self._parameters = layout.continuous_elements
+        self._used = torch.zeros(len(self._parameters), dtype=torch.bool)
         self._marked: dict[str, Any] = {}
 
     def parameter_count(self) -> ParameterCount:
@@ -142,6 +147,8 @@ class Hybrid:
         self._played = []
         steps = [self._step() for _ in range(self._agent.steps)]
         last = self._player.values(self._player.seen(self._copies.observations))
+        for step in steps:
+            self._used |= step.masks[CONTINUOUS].any(0) if CONTINUOUS in step.masks else True
         return gathered(followed(steps, last), self._agent.gamma, self._agent.gae_lambda)
 
     def _step(self) -> Step:
@@ -169,7 +176,9 @@ class Hybrid:
         assert self._rows is not None
         rows, self._rows = self._rows, None
         self.done += 1
-        heads = {name: self._head_figures(name) for name in self.tasks}
+        heads: dict[str, dict[str, Any]] = {name: self._head_figures(name) for name in self.tasks}
+        if unused := [name for name, used in zip(self._parameters, self._used, strict=True) if not used]:
+            heads[CONTINUOUS]["never used"] = _listed(unused)
         return {
             "kind": "unit",
             "unit": self.done,
@@ -244,9 +253,9 @@ class Hybrid:
     def evaluate(
         self, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
     ) -> dict[str, TaskEvaluation]:
-        """Play greedily in copies of its own, one for each episode."""
+        """Play greedily in copies of its own."""
         episodes = FINAL_EPISODES if items is None else items
-        copies = open_copies(self._problem, episodes)
+        copies = open_copies(self._problem, copies_for(self._problem.environment, episodes))
         try:
             found = play_episodes(self._player, copies, evaluation_seeds(seeds, episodes))
         finally:
@@ -278,6 +287,7 @@ class Hybrid:
             "copies": copies,
             "drawing": self._drawing.get_state(),
             "order": self._order.get_state(),
+            "used": self._used.clone(),
             "done": self.done,
             "updates": self._updates,
             "environment_steps": self._environment_steps,
@@ -296,6 +306,7 @@ class Hybrid:
         )
         self._drawing.set_state(state["drawing"])
         self._order.set_state(state["order"])
+        self._used = state["used"].clone()
         self.done, self._updates = state["done"], state["updates"]
         self._environment_steps = state["environment_steps"]
         self._rows = self._batch = self._ahead = None
@@ -322,6 +333,11 @@ def _squashed_again(kept: dict[str, Tensor]) -> dict[str, Tensor]:
 def _signed(array: np.ndarray) -> np.ndarray:
     """Return an array as torch can keep it: of unsigned words, the same bits as signed ones."""
     return array.view(np.int64) if array.dtype == np.uint64 else array
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _mean(values: list[Tensor]) -> float:

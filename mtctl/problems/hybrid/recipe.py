@@ -66,8 +66,8 @@ class HybridEvaluation(Evaluation):
     episodes: PositiveInt = 20
     """Episodes at each of them, on fixed seeds of their own."""
     final_episodes: PositiveInt = 1000
-    """Episodes at the end of training, on the first held-out seeds, all played at once: starts differ so much
-    that the mean of 100 is off by 0.05."""
+    """Episodes at the end of training, on the first held-out seeds: starts differ so much that the mean of
+    100 is off by 0.05."""
 
 
 class HybridRecipe(Recipe):

@@ -141,6 +141,11 @@ class ActionLayout:
         """Whether which parameters count depends on the choices."""
         return bool(self._rules)
 
+    @property
+    def continuous_elements(self) -> tuple[str, ...]:
+        """Paths of the continuous columns [C]."""
+        return tuple(chain.from_iterable(part.elements() for part in self._of("continuous")))
+
     def assemble(self, actions: FlatActions) -> Any:
         """Return N actions in the structure of the space, each array with a leading dimension N.
 

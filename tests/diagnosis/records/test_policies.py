@@ -21,22 +21,26 @@ def records(
     kl: float = 0.02,
     off: float = 3e-7,
     shares: tuple[float, float] = (0.7, 0.3),
+    clipped: float = 0.1,
+    unused: int = 0,
 ) -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
     found = []
     for place, (mean, open_) in enumerate(
         zip(np.linspace(*returns, ITERATIONS), np.geomspace(*entropy, ITERATIONS), strict=True)
     ):
-        heads = {
+        heads: dict[str, dict[str, Any]] = {
             name: {
                 "loss": float(rng.normal(0, 0.01)),
                 "entropy": float(open_),
                 "kl": float(kl * rng.uniform(0.5, 1.5)),
-                "clipped": 0.1,
+                "clipped": clipped,
                 "ratio off at start": off if name == "continuous" else 1e-7,
             }
             for name in HEADS
         }
+        if place < unused:
+            heads["continuous"]["never used"] = "action.turn[0]"
         played = {"return": float(mean + rng.normal(0, 0.1)), "steps": 60.0, "episodes": 20.0, "success": 0.5}
         norms = {"discrete": 0.1, "continuous": 0.1}
         found.append(
@@ -80,6 +84,10 @@ def test_a_policy_that_learns_has_no_finding() -> None:
         ({"off": 0.4}, [(Code.RATIO_NOT_ONE, "continuous")]),
         ({"kl": 0.3}, [(Code.POLICY_JUMPS, "discrete"), (Code.POLICY_JUMPS, "continuous")]),
         ({"shares": (0.995, 0.005)}, [(Code.HEAD_STARVED, "continuous")]),
+        ({"clipped": 0.7}, [(Code.CLIP_BINDS, "discrete"), (Code.CLIP_BINDS, "continuous")]),
+        ({"clipped": 0.7, "kl": 0.3}, [(Code.POLICY_JUMPS, "discrete"), (Code.POLICY_JUMPS, "continuous")]),
+        ({"unused": ITERATIONS}, [(Code.UNUSED_PARAMETER, "continuous")]),
+        ({"unused": ITERATIONS - 1}, []),
         (
             {"entropy": (1.1, 0.001), "returns": (-1.0, -1.0)},
             [(Code.ENTROPY_COLLAPSED, "discrete"), (Code.FLAT_TASK, "moving")],

@@ -94,18 +94,23 @@ class Copies(ABC):
         self.active: dict[str, Flags] = {}
         self._seeds = np.zeros(copies, np.uint64)
         self._episodes = np.zeros(copies, np.uint64)
+        self._ahead = np.zeros(0, np.uint64)
         self._started = False
 
-    def reset(self, seeds: npt.ArrayLike) -> Observations:
+    def reset(self, seeds: npt.ArrayLike, ahead: npt.ArrayLike = ()) -> Observations:
         """Begin the first episode of every copy; return their observations [N, d].
 
         Args:
             seeds: of each copy [N], integers from 0 to 2⁶⁴ − 1.
+            ahead: further seeds. A copy that ends takes the next of them and begins its first episode, those
+                that end together in the order of their numbers; when all are taken, copies go on with the
+                next episode of the seed they have.
         """
         given = np.asarray(seeds, np.uint64)
         if given.shape != (self.copies,):
             raise ValueError(f"seeds have shape {given.shape}: expected ({self.copies},), one a copy")
         self._seeds[:] = given
+        self._ahead = np.asarray(ahead, np.uint64)
         for array in (self._episodes, self.rewards, self.returns, self.lengths):
             array[:] = 0
         for flags in (self.terminated, self.truncated, self.ended, self.success):
@@ -141,6 +146,7 @@ class Copies(ABC):
         np.copyto(self.observations, self.final_observations)
         if len(rows := np.flatnonzero(self.ended)):
             self._episodes[rows] += np.uint64(1)
+            self._take_seeds(rows[: len(self._ahead)])
             self._begin(rows)
         return self.observations, self.rewards, self.terminated, self.truncated
 
@@ -152,6 +158,7 @@ class Copies(ABC):
         """Go on from where `state_dict` was taken."""
         for name in self._names:
             np.copyto(getattr(self, name), state[name], casting="no")
+        self._ahead = np.zeros(0, np.uint64)
         self._started = True
 
     def picture(self) -> npt.NDArray[np.uint8]:
@@ -165,6 +172,10 @@ class Copies(ABC):
     def close(self) -> None:
         """Release what the environments hold; by default they hold nothing."""
         self._started = False
+
+    def _take_seeds(self, rows: Integers) -> None:
+        self._seeds[rows], self._ahead = self._ahead[: len(rows)], self._ahead[len(rows) :]
+        self._episodes[rows] = 0
 
     @property
     def _names(self) -> tuple[str, ...]:

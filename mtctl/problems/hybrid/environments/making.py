@@ -25,6 +25,16 @@ _STACKED: Final[Mapping[str, Callable[..., Copies]]] = {
 """What steps all its copies in one go."""
 
 
+MOST_COPIES: Final = 64
+"""Of an environment that steps its copies one after the other: more would only take memory and be stepped
+until the last of them ends."""
+
+
+def copies_for(environment: str, episodes: int) -> int:
+    """Return how many copies are to play so many episodes: one each where stepping them together is fast."""
+    return episodes if draws_nothing(environment) else min(episodes, MOST_COPIES)
+
+
 def draws_nothing(environment: str) -> bool:
     """Say whether an environment has no pictures."""
     return {identifier: own for own, identifier in IDS.items()}.get(environment, environment) in _STACKED

@@ -1,0 +1,44 @@
+"""An environment that pays at once and takes everything back at the end, for the gallery of policies."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+STEPS: Final = 20
+
+
+class Trap(gymnasium.Env[Any, Any]):
+    """Taking pays 1, and the last of 20 steps costs as much as was taken: every policy's return is noise.
+
+    Whoever discounts much sees the pay alone.
+    """
+
+    uses: Final = {"do": {1: ("amount",)}}
+
+    def __init__(self) -> None:
+        self.observation_space = spaces.Box(0.0, 1.0, (2,), np.float32)
+        self.action_space = spaces.Dict({"do": spaces.Discrete(2), "amount": spaces.Box(0.0, 1.0, (1,))})
+        self._steps = self._taken = 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._steps = self._taken = 0
+        return self._seen(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        take = int(action["do"])
+        self._steps += 1
+        self._taken += take
+        ended = self._steps == STEPS
+        reward = take + 0.5 * float(self.np_random.standard_normal()) - (self._taken if ended else 0)
+        return self._seen(), reward, ended, False, {}
+
+    def _seen(self) -> Any:
+        return self.np_random.random(2, np.float32)
+
+
+gymnasium.register("Trap-v0", Trap)  # type: ignore[arg-type]
