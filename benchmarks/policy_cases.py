@@ -1,7 +1,7 @@
 """The cases of the gallery that are played: hybrid policies with something planted, and healthy ones.
 
-The base recipe is `hybrid_fixed` on a small budget: `moving`, 64 copies, 29 iterations of 2,048 steps. Returns
-begin to rise from −1.3 in it. What the run has recorded is diagnosed.
+The base recipe is `hybrid_fixed` on a small budget: `moving`, 64 copies, 29 iterations of 2,048 steps, in
+which returns begin to rise from −1.3. What the run has recorded is diagnosed.
 """
 
 from __future__ import annotations
@@ -96,14 +96,14 @@ CASES: Final = (
         (Code.ENTROPY_COLLAPSED,),
     ),
     PolicyCase(
-        "no option turns",
-        ("problem.uses={choice: {0: [acceleration], 1: [], 2: []}}",),
+        "one of two amounts is locked",
+        ("problem.environment=benchmarks.policy_trap:Trap-v0", "problem.options={locked: 1}"),
         (Code.UNUSED_PARAMETER,),
     ),
     PolicyCase(
-        "no option fires",
-        (*_LANDER, "problem.uses={engine: {0: [], 1: [], 2: [], 3: []}}"),
-        (Code.UNUSED_PARAMETER, Code.DEAD_HEAD),
+        "both amounts are locked",
+        ("problem.environment=benchmarks.policy_trap:Trap-v0", "problem.options={locked: 2}"),
+        (Code.DEAD_HEAD, Code.UNUSED_PARAMETER),
     ),
     # Healthy.
     PolicyCase("as it is"),

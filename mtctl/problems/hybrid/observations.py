@@ -32,7 +32,8 @@ class ObservationLayout:
 
     def __init__(self, space: gymnasium.Space[Any]) -> None:
         self.space = space
-        boxes = [_box(path, leaf) for path, leaf in leaves(space, "observation")]
+        self._leaves = tuple(leaves(space, "observation"))
+        boxes = [_box(path, leaf) for path, leaf in self._leaves]
         _require_dicts(space, "observation")
         low = np.concatenate([np.zeros(0), *(box.low.reshape(-1).astype(np.float64) for box in boxes)])
         high = np.concatenate([np.zeros(0), *(box.high.reshape(-1).astype(np.float64) for box in boxes)])
@@ -43,9 +44,16 @@ class ObservationLayout:
             self.box = spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
 
     def write(self, observation: Any, row: npt.NDArray[np.float32]) -> None:
-        """Write one copy's observation into a row [d]."""
+        """Write one copy's observation into a row [d].
+
+        Raises:
+            ValueError: an array has another shape than its space.
+        """
         start = 0
-        for array in _arrays(self.space, observation):
+        arrays = _arrays(self.space, observation)
+        for (path, leaf), array in zip(self._leaves, arrays, strict=True):
+            if array.shape != leaf.shape:
+                raise ValueError(f"{path} has shape {array.shape}, and its space {leaf.shape}")
             row[start : start + array.size] = array.reshape(-1)
             start += array.size
 

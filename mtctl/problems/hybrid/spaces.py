@@ -213,6 +213,11 @@ class ActionLayout:
                 )
             part = self.parts[found[0]]
             mask: Flags = getattr(masks, part.kind)
+            if (shape := np.shape(flags)[1:]) != part.shape:
+                raise MtctlError(
+                    f"active: flags of {show_text(path)} have shape {shape}: expected {part.shape}",
+                    hint="give one flag for each element of the part",
+                )
             mask[:, part.columns] &= np.reshape(flags, (len(mask), part.size))
         choices = np.concatenate([masks.discrete, masks.binary], axis=1)
         for rule in self._rules:

@@ -131,12 +131,12 @@ def test_epochs_end_early_once_the_policy_has_moved_far_enough() -> None:
 
 
 def test_parameters_that_no_action_has_used_are_recorded() -> None:
-    uses = {"choice": {"0": ["acceleration"], "1": [], "2": []}}
-    problem, other, all_used = hybrid(uses=uses), hybrid(uses=uses), hybrid()
+    trap: dict[str, Any] = {"environment": "benchmarks.policy_trap:Trap-v0", "options": {"locked": 1}}
+    problem, other, all_used = hybrid(**trap), hybrid(**trap), hybrid()
     records = train(problem, units=2)
-    assert [each["tasks"]["continuous"]["never used"] for each in records] == ["action.turn[0]"] * 2
+    assert [each["tasks"]["continuous"]["never used"] for each in records] == ["action.amount[1]"] * 2
     other.load_state_dict(problem.state_dict())
-    assert train(other)[0]["tasks"]["continuous"]["never used"] == "action.turn[0]"
+    assert train(other)[0]["tasks"]["continuous"]["never used"] == "action.amount[1]"
     assert "never used" not in train(all_used)[0]["tasks"]["continuous"]
     crowded = train(hybrid(environment="topology"), units=1)[0]["tasks"]["continuous"]["never used"]
     assert crowded.startswith("action.spawn[")

@@ -111,10 +111,12 @@ class Foreign(Copies):
         seed = int((bits(self._seeds[copy], self._episodes[copy]) >> _SEED_SHIFT)[0])
         try:
             observation, info = self.environments[copy].reset(seed=seed)
+            self._layout.write(observation, row)
+            self._note_active(copy, info)
+        except MtctlError:
+            raise
         except Exception as error:
             raise _failed(f"{self.name}, copy {copy}, reset with seed {seed}", error) from error
-        self._layout.write(observation, row)
-        self._note_active(copy, info)
         if not np.isfinite(row).all():
             raise MtctlError(
                 f"environment {self.name}, copy {copy}: reset(seed={seed}) shows what is not finite",
@@ -129,18 +131,24 @@ class Foreign(Copies):
         self.outcome[:] = RUNNING
         self.success[:] = False
         for copy, action in enumerate(iterate(self._batch, actions)):
-            observation, reward, terminated, truncated, info = self._step_one(copy, action)
-            self._layout.write(observation, self.final_observations[copy])
+            reward, terminated, truncated, info = self._step_one(copy, action, self.final_observations[copy])
             self.rewards[copy] = reward
             self.terminated[copy] = terminated
             self.truncated[copy] = truncated and not terminated
             if terminated or truncated:
                 self._note_ending(copy, info)
-            self._note_active(copy, info)
 
-    def _step_one(self, copy: int, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+    def _step_one(
+        self, copy: int, action: Any, row: npt.NDArray[np.float32]
+    ) -> tuple[float, bool, bool, Mapping[str, Any]]:
+        """Step one copy and write what it shows into its row; return what else it says."""
         try:
-            return self.environments[copy].step(action)
+            observation, reward, terminated, truncated, info = self.environments[copy].step(action)
+            self._layout.write(observation, row)
+            self._note_active(copy, info)
+            return float(reward), bool(terminated), bool(truncated), info
+        except MtctlError:
+            raise
         except Exception as error:
             place = (
                 f"{self.name}, copy {copy}, step {self.lengths[copy]} of its episode {self._episodes[copy]}"
@@ -172,9 +180,7 @@ class Foreign(Copies):
         self._begin_one(copy, row)
         steps = 0 if self.ended[copy] else int(self.lengths[copy])
         for actions in self._played[len(self._played) - steps :]:
-            observation, _, _, _, info = self._step_one(copy, self._actions.assemble_one(actions, copy))
-            self._layout.write(observation, row)
-            self._note_active(copy, info)
+            self._step_one(copy, self._actions.assemble_one(actions, copy), row)
         if not np.array_equal(row, self.observations[copy]):
             raise MtctlError(
                 f"environment {self.name}, copy {copy}: the same seed and actions lead elsewhere now",

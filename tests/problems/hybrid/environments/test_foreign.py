@@ -35,6 +35,8 @@ class Counting(gymnasium.Env[Any, Any]):
         self.steps, self.drawn = 0, float(self.np_random.random())
         if self.fault == "reset":
             raise RuntimeError("no power")
+        if self.fault == "old reset":
+            return self.seen()  # type: ignore[return-value]
         return self.seen(), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -46,6 +48,10 @@ class Counting(gymnasium.Env[Any, Any]):
             Counting.memory += 1
         reward = np.nan if self.fault == "reward" and self.steps == 2 else 1.0
         ended = self.steps == self.length
+        if self.fault == "old step":
+            return self.seen(), reward, ended, {}  # type: ignore[return-value]
+        if self.fault == "word":
+            reward = "much"
         name = "unheard of" if self.fault == "outcome" else "lost"
         return (
             self.seen(),
@@ -59,6 +65,12 @@ class Counting(gymnasium.Env[Any, Any]):
         count = np.array([self.steps + (Counting.memory if self.fault == "forgetful" else 0)], np.float32)
         if self.fault == "observation" and self.steps == 2:
             count[0] = np.inf
+        if self.fault == "shape":
+            count = np.zeros(2, np.float32)
+        if self.fault == "words":
+            return {"n": np.array(["many"]), "seed": np.float32(self.drawn)}
+        if self.fault == "key":
+            return {"n": count}
         return {"n": count, "seed": np.float32(self.drawn)}
 
 
@@ -130,6 +142,12 @@ def test_environments_that_name_no_endings_get_two() -> None:
         ("reward", "environment tests/Counting-v0, copy 0, step 2 of its episode 0: the reward is nan"),
         ("raise", "environment tests/Counting-v0, copy 0, step 2 of its episode 0: ZeroDivisionError"),
         ("reset", "environment tests/Counting-v0, copy 0, reset with seed .*: RuntimeError: no power"),
+        ("shape", r"reset with seed .*: ValueError: observation.n has shape \(2,\), and its space \(1,\)"),
+        ("words", "reset with seed .*: ValueError: could not convert string to float"),
+        ("key", "reset with seed .*: KeyError: 'seed'"),
+        ("old reset", "reset with seed .*: TypeError: "),
+        ("old step", "copy 0, step 1 of its episode 0: ValueError: not enough values to unpack"),
+        ("word", "copy 0, step 1 of its episode 0: ValueError: could not convert string to float: 'much'"),
         ("outcome", r'environment tests/Counting-v0, copy 0: info\["outcome"\] = unheard of'),
     ],
 )
