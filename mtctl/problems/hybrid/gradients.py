@@ -1,8 +1,7 @@
 """Gradients of a policy's heads, by a backward pass that is written by hand.
 
-Each head's loss depends on the head's own outputs alone, so autograd is asked for ∂L/∂outputs only, of all
-heads in one pass. What follows is linear algebra on N rows: with features h [N, H], a head's outputs h·Wᵀ + b
-and slopes δ = ∂L/∂outputs,
+Each head's loss depends on the head's own outputs alone, and comes with slopes δ = ∂L/∂outputs. What follows
+is linear algebra on N rows: with features h [N, H] and a head's outputs h·Wᵀ + b,
 
     ∂L/∂W = δᵀ·h,   ∂L/∂h = δ·W,
 
@@ -16,10 +15,11 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mtctl.balancing.contract import Space
 from mtctl.problems.hybrid.policy import HybridPolicy, Pass
+from mtctl.problems.hybrid.surrogate import OutputLoss
 
 
 class HeadGradients:
@@ -28,22 +28,20 @@ class HeadGradients:
     Args:
         policy: the network; its parameters get the combined gradient.
         made: its pass over the minibatch.
-        losses: () each head's, differentiable with respect to the outputs of the pass.
-        auxiliary: () the value's loss, likewise; it is optimised with weight 1, and no method sees it.
+        losses: each head's.
+        auxiliary: the value's; it is optimised with weight 1, and no method sees it.
     """
 
     def __init__(
-        self, policy: HybridPolicy, made: Pass, losses: Mapping[str, Tensor], auxiliary: Tensor
+        self, policy: HybridPolicy, made: Pass, losses: Mapping[str, OutputLoss], auxiliary: OutputLoss
     ) -> None:
         self.tasks: tuple[str, ...] = tuple(losses)
         self.active: Tensor = torch.ones(len(self.tasks), dtype=torch.bool)
         self.importance: Tensor = torch.ones(len(self.tasks), dtype=torch.float64)
-        self.losses: Tensor = torch.stack([loss.detach() for loss in losses.values()]).double()
-        self.auxiliary: Tensor | None = auxiliary.detach()
+        self.losses: Tensor = torch.stack([loss.value for loss in losses.values()]).double()
+        self.auxiliary: Tensor | None = auxiliary.value
         self._policy, self._made = policy, made
-        ends = [*(made.outputs[task] for task in self.tasks), made.values]
-        slopes = torch.autograd.grad([*losses.values(), auxiliary], ends)
-        self._slopes = [*slopes[:-1], slopes[-1].unsqueeze(1)]
+        self._slopes = [*(loss.slopes for loss in losses.values()), auxiliary.slopes]
         self._heads = [*(policy.head(task) for task in self.tasks), policy.value]
         self._rows: Tensor | None = None
         self._gramians: dict[Space, Tensor] = {}
@@ -105,4 +103,4 @@ class HeadGradients:
     def finite(self) -> bool:
         """Say whether the combined gradient is finite."""
         found = [one.grad for one in self._policy.parameters() if one.grad is not None]
-        return math.isfinite(float(torch.stack([gradient.abs().max() for gradient in found]).max()))
+        return math.isfinite(float(nn.utils.get_total_norm(found, norm_type=math.inf)))

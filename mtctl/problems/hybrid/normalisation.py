@@ -54,6 +54,8 @@ class RewardScale:
 
         Rₜ = γ·Rₜ₋₁ + rₜ in each copy, from 0 at the start of an episode;   r / sd(R), held within ±10
 
+    The rewards of a rollout share one sd(R), of all returns up to its end.
+
     Args:
         copies: N.
         gamma: discount factor.
@@ -65,11 +67,13 @@ class RewardScale:
         self._moments = RunningMoments(1)
 
     def scaled(self, rewards: Tensor, ended: Tensor) -> Tensor:
-        """Take in a step's rewards [N], and where episodes ended with it; return scaled rewards."""
-        self._returns = self._returns * self._gamma + rewards
-        self._moments.see(self._returns.unsqueeze(1))
-        self._returns = self._returns.masked_fill(ended, 0.0)
-        return self._moments.scaled(rewards.unsqueeze(1), centred=False).squeeze(1)
+        """Take in a rollout's rewards [S, N], and where episodes ended with them; return scaled rewards."""
+        returns = []
+        for reward, last in zip(rewards, ended, strict=True):
+            returns.append(self._returns * self._gamma + reward)
+            self._returns = returns[-1].masked_fill(last, 0.0)
+        self._moments.see(torch.cat(returns).unsqueeze(1))
+        return self._moments.scaled(rewards.unsqueeze(2), centred=False).squeeze(2)
 
     def state_dict(self) -> dict[str, Any]:
         return {"returns": self._returns.clone(), "moments": self._moments.state_dict()}

@@ -20,7 +20,7 @@ class Pass(NamedTuple):
 
     Args:
         layers: [N, units] observations, then each layer's outputs, the features last.
-        outputs: by head, [N, outputs]; leaves of autograd, and so are `values`.
+        outputs: by head, [N, outputs].
         values: [N].
     """
 
@@ -100,10 +100,7 @@ class HybridPolicy(nn.Module):
         for linear in self._linear:
             sums = torch.addmm(linear.bias, layers[-1], linear.weight.t())
             layers.append(sums.tanh_() if self._squashes else sums.relu_())
-        outputs, values = self._read(layers[-1])
-        for end in (*outputs.values(), values):
-            end.requires_grad_()
-        return Pass(layers, outputs, values)
+        return Pass(layers, *self._read(layers[-1]))
 
     @torch.no_grad()
     def through_trunk(self, made: Pass, slopes: Tensor) -> Tensor:

@@ -145,7 +145,7 @@ class Hybrid:
     def _play(self) -> Minibatch:
         """Play a rollout."""
         self._played = []
-        steps = [self._step() for _ in range(self._agent.steps)]
+        steps = self._scaled([self._step() for _ in range(self._agent.steps)])
         last = self._player.values(self._player.seen(self._copies.observations))
         for step in steps:
             self._used |= step.masks[CONTINUOUS].any(0) if CONTINUOUS in step.masks else True
@@ -161,8 +161,6 @@ class Hybrid:
         self._environment_steps += copies.copies
         ended = torch.from_numpy(copies.ended.copy())
         rewards = torch.from_numpy(copies.rewards).float()
-        if self._rewards is not None:
-            rewards = self._rewards.scaled(rewards, ended)
         following = torch.zeros(copies.copies)
         if len(cut_off := np.flatnonzero(copies.truncated)):
             following[cut_off] = player.values(player.seen(copies.final_observations[cut_off]))
@@ -171,6 +169,14 @@ class Hybrid:
             self._played.append((float(copies.returns[place]), int(copies.lengths[place]), succeeded))
         kept = drawn.kept if self._agent.old_log_probability == "exact" else _squashed_again(drawn.kept)
         return Step(seen, kept, drawn.masks, drawn.log_probabilities, drawn.values, rewards, following, ended)
+
+    def _scaled(self, steps: list[Step]) -> list[Step]:
+        """Return steps with rewards in the unit that values are learned in."""
+        if self._rewards is None:
+            return steps
+        rewards = torch.stack([step.rewards for step in steps])
+        scaled = self._rewards.scaled(rewards, torch.stack([step.ended for step in steps]))
+        return [step._replace(rewards=row) for step, row in zip(steps, scaled, strict=True)]
 
     def _end(self) -> Record:
         assert self._rows is not None
@@ -194,7 +200,7 @@ class Hybrid:
         """Return what is recorded of a head: means over the iteration's updates."""
         seen = [each[name] for each in self._seen]
         return {
-            "loss": _mean([each.loss for each in seen]),
+            "loss": _mean([each.loss.value for each in seen]),
             "entropy": _mean([each.entropy for each in seen]),
             "kl": _mean([each.kl for each in seen]),
             "clipped": _mean([each.clipped for each in seen]),
@@ -224,7 +230,7 @@ class Hybrid:
         made = self.policy.learn(batch.observations)
         found = head_losses(self._heads, made.outputs, batch, agent)
         self._seen.append(found)
-        critic = agent.value_coefficient * value_loss(made.values, batch, agent.value_clip)
+        critic = value_loss(made.values, batch, agent.value_clip, agent.value_coefficient)
         return HeadGradients(self.policy, made, {name: found[name].loss for name in self.tasks}, critic)
 
     def update(self) -> None:
@@ -242,7 +248,7 @@ class Hybrid:
             raise RuntimeError("there has been no batch yet")
         outputs, _ = self.policy(self._batch.observations)
         found = head_losses(self._heads, outputs, self._batch, self._agent)
-        return torch.stack([found[name].loss for name in self.tasks]).double()
+        return torch.stack([found[name].loss.value for name in self.tasks]).double()
 
     def inspect(self) -> TaskSignals:
         """Return nothing: what is known of the heads stands in the records of iterations."""
@@ -341,7 +347,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _mean(values: list[Tensor]) -> float:
-    return float(torch.stack([value.detach() for value in values]).mean())
+    return float(torch.stack(values).mean())
 
 
 def _explained(rows: Minibatch) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -35,7 +36,7 @@ class Step(NamedTuple):
     """One step of all copies, as `Minibatch` has it, with what came of it.
 
     Args:
-        rewards: [N] scaled.
+        rewards: [N], scaled once all steps of a rollout are known.
         following: [N] where an episode ended, the value of what it ended with: 0, or after a time limit that
             of the observation that the limit cut off; elsewhere that of the next step (see `followed`).
         ended: [N] bool: an episode ended with it.
@@ -108,21 +109,21 @@ def gathered(steps: list[Step], gamma: float, decay: float) -> Minibatch:
 def minibatches(rows: Minibatch, size: int, generator: torch.Generator) -> Iterator[Minibatch]:
     """Yield all rows once, in random order, `size` at a time; a smaller rest is left out."""
     count = len(rows.advantages)
-    for places in torch.randperm(count, generator=generator).split(size):
-        if len(places) == size or count < size:
-            yield _taken(rows, places)
+    shuffled = _each(rows, itemgetter(torch.randperm(count, generator=generator)))
+    for start in range(0, max(count - size, 0) + 1, size):
+        yield _each(shuffled, itemgetter(slice(start, start + size)))
 
 
-def _taken(rows: Minibatch, places: Tensor) -> Minibatch:
+def _each(rows: Minibatch, change: Callable[[Tensor], Tensor]) -> Minibatch:
     def by_head(parts: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: part[places] for name, part in parts.items()}
+        return {name: change(part) for name, part in parts.items()}
 
     return Minibatch(
-        rows.observations[places],
+        change(rows.observations),
         by_head(rows.kept),
         by_head(rows.masks),
         by_head(rows.log_probabilities),
-        rows.advantages[places],
-        rows.returns[places],
-        rows.values[places],
+        change(rows.advantages),
+        change(rows.returns),
+        change(rows.values),
     )

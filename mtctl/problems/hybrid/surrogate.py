@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mtctl.problems.hybrid.agents import CONTINUOUS, DISCRETE, PPOAgent
-from mtctl.problems.hybrid.distributions import Categories, Numbers
+from mtctl.problems.hybrid.distributions import Categories, Judged, Numbers
 from mtctl.problems.hybrid.rollout import Minibatch
 
 _LEAST: Final = 1e-8
@@ -40,19 +40,31 @@ class Heads:
         return {name: head for name, head in named.items() if head is not None}
 
 
+class OutputLoss(NamedTuple):
+    """A loss of a minibatch, as a function of the outputs of one head or of the values.
+
+    Args:
+        value: ().
+        slopes: [M, outputs] ∂ loss / ∂ outputs.
+    """
+
+    value: Tensor
+    slopes: Tensor
+
+
 @dataclass(frozen=True, slots=True)
 class HeadLoss:
     """One head's loss of a minibatch, and what is recorded of it.
 
     Args:
-        loss: () differentiable.
+        loss: with its slopes.
         kl: () an estimate of KL(old, new): mean of (r − 1) − ln r (Schulman, 2020).
         clipped: () share of rows whose ratio is beyond the clip.
         entropy: () mean, in nats.
         off: () the largest |r − 1|.
     """
 
-    loss: Tensor
+    loss: OutputLoss
     kl: Tensor
     clipped: Tensor
     entropy: Tensor
@@ -70,64 +82,80 @@ def head_losses(
         rows: the minibatch.
         agent: the recipe's.
     """
-    changes, entropies, counted = {}, {}, {}
-    for name, head in heads.by_name.items():
-        mask = rows.masks.get(name)
-        new = head.log_probability(outputs[name], rows.kept[name], mask)
-        changes[name] = new - rows.log_probabilities[name]
-        entropies[name] = head.entropy(outputs[name], mask)
-        counted[name] = None if mask is None else mask.any(1)
     worth = rows.advantages
     if agent.normalise_advantages and len(worth) > 1:
         worth = (worth - worth.mean()) / (worth.std() + _LEAST)
-    found = {}
-    for name, change in changes.items():
-        others = [other.detach() for key, other in changes.items() if key != name]
-        joint = agent.ratio == "joint" and others
-        change_of_ratio = change + torch.stack(others).sum(0) if joint else change
-        coefficient = getattr(agent.entropy, name)
-        found[name] = _loss(change_of_ratio, worth, entropies[name], counted[name], agent.clip, coefficient)
-    return found
+    judged = {
+        name: head.judge(outputs[name], rows.kept[name], rows.masks.get(name))
+        for name, head in heads.by_name.items()
+    }
+    changes = {name: each.log_probability - rows.log_probabilities[name] for name, each in judged.items()}
+    if agent.ratio == "joint":
+        changes = dict.fromkeys(changes, torch.stack([*changes.values()]).sum(0))
+    return {
+        name: _loss(
+            changes[name],
+            worth,
+            each,
+            _shares(rows.masks.get(name), len(worth)),
+            agent.clip,
+            getattr(agent.entropy, name),
+        )
+        for name, each in judged.items()
+    }
+
+
+def _shares(mask: Tensor | None, rows: int) -> Tensor:
+    """Return [M] each row's part in a mean: rows that use no part of the head have none."""
+    if mask is None:
+        return torch.full((rows,), 1.0 / rows)
+    counted = mask.any(1)
+    return counted / counted.sum().clamp(min=1)
 
 
 def _loss(
-    change: Tensor, worth: Tensor, entropy: Tensor, counted: Tensor | None, clip: float, coefficient: float
+    change: Tensor, worth: Tensor, judged: Judged, shares: Tensor, clip: float, coefficient: float
 ) -> HeadLoss:
     """Return a head's loss.
+
+        ∂L/∂ ln r = −r·A where the minimum is r·A, and 0 where the clip has ended it
 
     Args:
         change: [M] ln r.
         worth: [M] advantages.
-        entropy: [M].
-        counted: [M] bool, the rows that it is a mean over; None: all.
+        judged: what outputs say of the rows' actions.
+        shares: [M] each row's part in the mean.
         clip: ε.
         coefficient: of the entropy.
     """
     ratio = change.exp()
-    surrogate = torch.minimum(ratio * worth, ratio.clamp(1.0 - clip, 1.0 + clip) * worth)
-    away = (ratio.detach() - 1.0).abs()
-    parts = surrogate, entropy, (ratio - 1.0 - change).detach(), (away > clip).float()
-    mean, undecided, kl, clipped = (_mean(part, counted) for part in parts)
-    largest = away.max() if counted is None else (away * counted).max()
-    return HeadLoss(-mean - coefficient * undecided, kl, clipped, undecided.detach(), largest)
+    free, held = ratio * worth, ratio.clamp(1.0 - clip, 1.0 + clip) * worth
+    away = (ratio - 1.0).abs()
+    parts = torch.stack(
+        [torch.minimum(free, held), judged.entropy, ratio - 1.0 - change, (away > clip).float()]
+    )
+    mean, entropy, kl, clipped = (parts @ shares).unbind()
+    by_row = shares.unsqueeze(1)
+    slopes = -coefficient * by_row * judged.entropy_slopes
+    slopes -= free.masked_fill(free > held, 0.0).unsqueeze(1) * by_row * judged.slopes
+    loss = OutputLoss(-mean - coefficient * entropy, slopes)
+    return HeadLoss(loss, kl, clipped, entropy, (away * (shares > 0)).max())
 
 
-def _mean(values: Tensor, counted: Tensor | None) -> Tensor:
-    if counted is None:
-        return values.mean()
-    return (values * counted).sum() / counted.sum().clamp(min=1)
-
-
-def value_loss(values: Tensor, rows: Minibatch, clip: float | None) -> Tensor:
-    """Return the value's loss ().
+def value_loss(values: Tensor, rows: Minibatch, clip: float | None, coefficient: float) -> OutputLoss:
+    """Return the value's loss, times its coefficient.
 
     Args:
         values: [M] as they are now.
         rows: the minibatch.
         clip: ε_V; None: unclipped.
+        coefficient: of this loss.
     """
-    errors = (values - rows.returns).square()
+    errors = values - rows.returns
+    squares, slopes = errors.square(), errors
     if clip is not None:
-        near = rows.values + (values - rows.values).clamp(-clip, clip)
-        errors = torch.maximum(errors, (near - rows.returns).square())
-    return 0.5 * errors.mean()
+        moved = values - rows.values
+        near = (rows.values + moved.clamp(-clip, clip) - rows.returns).square()
+        ended = (moved.abs() > clip) & (near > squares)
+        squares, slopes = torch.maximum(squares, near), errors.masked_fill(ended, 0.0)
+    return OutputLoss(0.5 * coefficient * squares.mean(), (coefficient / len(values) * slopes).unsqueeze(1))

@@ -36,7 +36,7 @@ def test_choices_have_the_probabilities_of_their_logits() -> None:
     one, two = (torch.distributions.Categorical(logits=part) for part in logits.split([3, 2], dim=1))
     expected = one.log_prob(drawn[:, 0]) + two.log_prob(drawn[:, 1])
     torch.testing.assert_close(head.log_probability(logits, drawn), expected)
-    torch.testing.assert_close(head.entropy(logits), one.entropy() + two.entropy())
+    torch.testing.assert_close(head.judge(logits, drawn).entropy, one.entropy() + two.entropy())
 
 
 def test_parts_that_a_mask_leaves_out_do_not_count() -> None:
@@ -53,7 +53,7 @@ def test_parts_that_a_mask_leaves_out_do_not_count() -> None:
             if mask[row, place]
         )
         assert float(head.log_probability(logits, choices, mask)[row]) == pytest.approx(expected, abs=1e-6)
-    assert not head.entropy(logits, mask)[3]
+    assert not head.judge(logits, choices, mask).entropy[3]
 
 
 @pytest.mark.parametrize("kind", [SquashedGaussian, BoundedBeta])
@@ -81,7 +81,8 @@ def test_actions_are_drawn_within_bounds_by_their_density(kind: type[Numbers]) -
     # E[−log p] of what is drawn is the entropy of the bounded action.
     drawn = -head.densities(outputs(ROWS), kept).mean(0)
     if kind is BoundedBeta:
-        torch.testing.assert_close(drawn, head.entropies(outputs())[0], rtol=0, atol=0.02)
+        whole = head.judge(outputs(), kept[:1]).entropy
+        torch.testing.assert_close(drawn.sum(), whole[0], rtol=0, atol=0.03)
     middle = head.bounded(head.mode(outputs()))[0]
     centre = actions.mean(0) if kind is BoundedBeta else actions.median(0).values
     torch.testing.assert_close(centre, middle, rtol=0, atol=0.04)
@@ -104,9 +105,8 @@ def test_a_squashed_gaussian_is_what_torch_transforms_it_to() -> None:
     torch.testing.assert_close(head.densities(outputs(2), kept)[0], first, rtol=1e-4, atol=1e-4)
     # Where tanh is 1 to the last digit, the density of the kept number is still finite.
     assert head.densities(outputs(2), kept).isfinite().all()
-    assert float(head.entropies(outputs())[0, 0]) == pytest.approx(
-        -0.3 + 0.5 * math.log(2 * math.pi * math.e)
-    )
+    entropy = head.judge(outputs(2), kept).entropy
+    assert float(entropy[0]) == pytest.approx(-0.3 + 0.5 + math.log(2 * math.pi * math.e))
 
 
 def test_masked_parameters_do_not_count() -> None:
@@ -116,3 +116,42 @@ def test_masked_parameters_do_not_count() -> None:
     parts = head.densities(outputs(3), kept)
     expected = torch.stack([parts[0, 0], parts[1, 1], torch.tensor(0.0)])
     torch.testing.assert_close(head.log_probability(outputs(3), kept, mask), expected)
+
+
+MASKS = {
+    "all parts": None,
+    "some parts": torch.tensor([[True, False], [False, True], [False, False], [True, True]]),
+}
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+@pytest.mark.parametrize(
+    "head", [Categories([3, 2]), Categories([2, 2]), SquashedGaussian(LOW, HIGH), BoundedBeta(LOW, HIGH)]
+)
+def test_slopes_are_autograds(head: Categories | Numbers, mask: Tensor | None) -> None:
+    given = (2.0 * torch.randn(4, head.outputs, generator=generator())).requires_grad_()
+    with torch.no_grad():
+        kept = head.sample(given, generator())
+        given[3, -1] = 2.5  # beyond where a Gaussian's log σ is held
+    found = head.judge(given.detach(), kept, mask)
+    chances = head.log_probability(given, kept, mask)
+    torch.testing.assert_close(found.log_probability, chances.detach())
+    (expected,) = torch.autograd.grad(chances.sum(), given)
+    torch.testing.assert_close(found.slopes, expected)
+    entropies = _entropies(head, given)
+    summed = (entropies if mask is None else entropies * mask).sum(1)
+    torch.testing.assert_close(found.entropy, summed.detach())
+    (expected,) = torch.autograd.grad(summed.sum(), given)
+    torch.testing.assert_close(found.entropy_slopes, expected, rtol=1e-4, atol=1e-5)
+
+
+def _entropies(head: Categories | Numbers, given: Tensor) -> Tensor:
+    """Return [N, parts], by torch's own distributions."""
+    if isinstance(head, Categories):
+        choices = [torch.distributions.Categorical(logits=part) for part in given.split(head.sizes, dim=1)]
+        return torch.stack([choice.entropy() for choice in choices], dim=1)
+    first, second = given.chunk(2, dim=1)
+    if isinstance(head, BoundedBeta):
+        shapes = (1 + torch.nn.functional.softplus(half) for half in (first, second))
+        return torch.distributions.Beta(*shapes).entropy() + (HIGH - LOW).log()
+    return torch.distributions.Normal(first, second.clamp(-5, 2).exp()).entropy()

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from mtctl.balancing.contract import Space
 from mtctl.balancing.gradients.autograd import AutogradGradients
 from mtctl.problems.hybrid.gradients import HeadGradients
-from mtctl.problems.hybrid.policy import HybridPolicy
+from mtctl.problems.hybrid.policy import HybridPolicy, Pass
+from mtctl.problems.hybrid.surrogate import OutputLoss
 
 ROWS = 12
 OUTPUTS = {"discrete": 5, "continuous": 4}
@@ -30,11 +31,22 @@ def losses(outputs: dict[str, Tensor], values: Tensor) -> tuple[dict[str, Tensor
     return found, 0.5 * (values - 2.0).square().mean()
 
 
+def sloped(made: Pass) -> tuple[dict[str, OutputLoss], OutputLoss]:
+    """The same with their slopes."""
+    outputs = {name: part.detach().requires_grad_() for name, part in made.outputs.items()}
+    values = made.values.detach().requires_grad_()
+    found, critic = losses(outputs, values)
+    ends = {name: torch.autograd.grad(loss, outputs[name])[0] for name, loss in found.items()}
+    by_value = torch.autograd.grad(critic, values)[0].unsqueeze(1)
+    by_head = {name: OutputLoss(loss.detach(), ends[name]) for name, loss in found.items()}
+    return by_head, OutputLoss(critic.detach(), by_value)
+
+
 def pair(activation: Any, hidden: tuple[int, ...]) -> tuple[HybridPolicy, HeadGradients, AutogradGradients]:
     network = policy(activation, hidden)
     rows = torch.randn(ROWS, 6, generator=torch.Generator().manual_seed(1))
     made = network.learn(rows)
-    own = HeadGradients(network, made, *losses(made.outputs, made.values))
+    own = HeadGradients(network, made, *sloped(made))
     features = network.trunk(rows)
     outputs = {name: head(features) for name, head in network.heads.items()}
     found, critic = losses(outputs, network.value(features).squeeze(1))
