@@ -11,6 +11,8 @@ from mtctl.part import Fraction, Misfit, NonNegativeFloat, Part, PositiveFloat, 
 
 DISCRETE: Final = "discrete"
 CONTINUOUS: Final = "continuous"
+OPTIONS: Final = "options"
+"""In the masks of a rollout: which options of the discrete choices were allowed."""
 
 
 class Entropy(Part):

@@ -43,6 +43,11 @@ class Judged(NamedTuple):
     entropy_slopes: Tensor
 
 
+def limited(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Return logits [N, outputs] with probability 0 for options that are not allowed [N, outputs] bool."""
+    return logits.masked_fill(~allowed, _NEVER)
+
+
 class Categories:
     """Independent categorical choices, one for each discrete part.
 

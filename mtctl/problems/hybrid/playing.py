@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Frame, SeedList, TaskEvaluation
-from mtctl.problems.hybrid.agents import CONTINUOUS, DISCRETE, PPOAgent
-from mtctl.problems.hybrid.distributions import NUMBERS, Categories
+from mtctl.problems.hybrid.agents import CONTINUOUS, DISCRETE, OPTIONS, PPOAgent
+from mtctl.problems.hybrid.distributions import NUMBERS, Categories, limited
 from mtctl.problems.hybrid.environments.copies import Copies
 from mtctl.problems.hybrid.environments.making import draws_nothing, make_copies
 from mtctl.problems.hybrid.normalisation import RunningMoments
@@ -59,7 +59,8 @@ class Drawn:
 
     Args:
         kept: by head, as they were drawn.
-        masks: by head, [N, parts] which parts count; without an entry, all of them do.
+        masks: by head, [N, parts] which parts count; without an entry, all of them do. As `OPTIONS`, which
+            options were allowed.
         log_probabilities: by head, [N].
         values: [N] of what the policy saw.
         environment: what the environment gets.
@@ -94,19 +95,21 @@ class Player:
         return rows if self._moments is None else self._moments.scaled(rows)
 
     @torch.no_grad()
-    def draw(self, seen: Tensor, active: Mapping[str, Any], generator: torch.Generator) -> Drawn:
+    def draw(self, seen: Tensor, copies: Copies, generator: torch.Generator) -> Drawn:
         """Draw actions.
 
         Args:
             seen: [N, d] normalised observations.
-            active: which elements of actions mean something, by path (see `Copies.active`).
+            copies: which show them; they say what is active and allowed.
             generator: where chance comes from.
         """
-        outputs, values = self._policy(seen)
+        outputs, values = self._outputs(seen, copies)
         heads = self._heads.by_name
         kept = {name: head.sample(outputs[name], generator) for name, head in heads.items()}
         flat = self._flat(kept, len(seen))
-        masks = self._masks(flat, active)
+        masks = self._masks(flat, copies.active)
+        if copies.allowed is not None:
+            masks[OPTIONS] = torch.from_numpy(copies.allowed.copy())
         chances = {
             name: head.log_probability(outputs[name], kept[name], masks.get(name))
             for name, head in heads.items()
@@ -114,9 +117,9 @@ class Player:
         return Drawn(kept, masks, chances, values, self._layout.assemble(flat))
 
     @torch.no_grad()
-    def greedy(self, seen: Tensor) -> Any:
+    def greedy(self, seen: Tensor, copies: Copies) -> Any:
         """Return what the environment gets where nothing is left to chance."""
-        outputs, _ = self._policy(seen)
+        outputs, _ = self._outputs(seen, copies)
         kept = {name: head.mode(outputs[name]) for name, head in self._heads.by_name.items()}
         return self._layout.assemble(self._flat(kept, len(seen)))
 
@@ -124,6 +127,12 @@ class Player:
     def values(self, seen: Tensor) -> Tensor:
         """Return [N] the values of normalised observations."""
         return self._policy.values(seen)
+
+    def _outputs(self, seen: Tensor, copies: Copies) -> tuple[dict[str, Tensor], Tensor]:
+        outputs, values = self._policy(seen)
+        if copies.allowed is not None:
+            outputs[DISCRETE] = limited(outputs[DISCRETE], torch.from_numpy(copies.allowed))
+        return outputs, values
 
     def _flat(self, kept: Mapping[str, Tensor], rows: int) -> FlatActions:
         choices = kept[DISCRETE].numpy() if DISCRETE in kept else np.empty((rows, 0), np.int64)
@@ -167,7 +176,7 @@ def play_episodes(player: Player, copies: Copies, seeds: np.ndarray) -> TaskEval
     outcomes = np.full(len(seeds), -1)
     played, begun = np.arange(copies.copies), copies.copies  # episodes from E on do not count
     while (outcomes < 0).any():
-        copies.step(player.greedy(player.seen(observations)))
+        copies.step(player.greedy(player.seen(observations), copies))
         observations = copies.observations
         rows = np.flatnonzero(copies.ended & (played < len(seeds)))
         ended = played[rows]
@@ -200,7 +209,7 @@ def show_episodes(
             while not ended:
                 if frame is not None:
                     frame(copies.picture())
-                copies.step(player.greedy(player.seen(seen)))
+                copies.step(player.greedy(player.seen(seen), copies))
                 seen, ended = copies.observations, bool(copies.ended[0])
     finally:
         copies.close()

@@ -156,7 +156,7 @@ class Hybrid:
         if self._moments is not None:
             self._moments.see(torch.from_numpy(copies.observations))
         seen = player.seen(copies.observations)
-        drawn = player.draw(seen, copies.active, self._drawing)
+        drawn = player.draw(seen, copies, self._drawing)
         copies.step(drawn.environment)
         self._environment_steps += copies.copies
         ended = torch.from_numpy(copies.ended.copy())

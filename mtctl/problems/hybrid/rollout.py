@@ -17,6 +17,7 @@ class Minibatch(NamedTuple):
         observations: [M, d] normalised.
         kept: by head, [M, …] actions as they were drawn.
         masks: by head, [M, parts] 1 for the parts that were in use; a head whose parts always are has none.
+            As `OPTIONS`, [M, options] 1 for those that were allowed, where some are not.
         log_probabilities: by head, [M] when they were drawn.
         advantages: [M].
         returns: [M] what values are fitted to.

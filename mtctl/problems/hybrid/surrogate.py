@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-from mtctl.problems.hybrid.agents import CONTINUOUS, DISCRETE, PPOAgent
-from mtctl.problems.hybrid.distributions import Categories, Judged, Numbers
+from mtctl.problems.hybrid.agents import CONTINUOUS, DISCRETE, OPTIONS, PPOAgent
+from mtctl.problems.hybrid.distributions import Categories, Judged, Numbers, limited
 from mtctl.problems.hybrid.rollout import Minibatch
 
 _LEAST: Final = 1e-8
@@ -85,6 +85,8 @@ def head_losses(
     worth = rows.advantages
     if agent.normalise_advantages and len(worth) > 1:
         worth = (worth - worth.mean()) / (worth.std() + _LEAST)
+    if OPTIONS in rows.masks:
+        outputs = {**outputs, DISCRETE: limited(outputs[DISCRETE], rows.masks[OPTIONS])}
     judged = {
         name: head.judge(outputs[name], rows.kept[name], rows.masks.get(name))
         for name, head in heads.by_name.items()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mtctl.problems.contract import TaskEvaluation
+from mtctl.problems.hybrid.environments.copies import Copies
 from mtctl.problems.hybrid.environments.making import copies_for, make_copies
 from mtctl.problems.hybrid.playing import evaluation_seeds, play_episodes
 
@@ -21,7 +22,7 @@ class Pilot:
     def seen(self, observations: np.ndarray) -> np.ndarray:
         return observations.copy()
 
-    def greedy(self, seen: np.ndarray) -> Any:
+    def greedy(self, seen: np.ndarray, copies: Copies) -> Any:
         if self._environment == "CartPole-v1":
             return (seen[:, 2] > 0).astype(np.int64)
         choice = (np.abs(1e3 * seen[:, 0]).astype(np.int64)) % 3

@@ -61,6 +61,8 @@ class Copies(ABC):
         lengths: steps of that episode [N] int64.
         active: by path in the action, which elements mean something for `observations` [N, …] bool, in the
             shape of the array there; what is not named always does.
+        allowed: which options may be chosen for `observations` [N, Σ options], see `options.allowed_options`;
+            None where the environment never forbids one.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Copies(ABC):
         self.outcome: Integers = np.full(copies, RUNNING, np.int64)
         self.lengths: Integers = np.zeros(copies, np.int64)
         self.active: dict[str, Flags] = {}
+        self.allowed: Flags | None = None
         self._seeds = np.zeros(copies, np.uint64)
         self._episodes = np.zeros(copies, np.uint64)
         self._ahead = np.zeros(0, np.uint64)

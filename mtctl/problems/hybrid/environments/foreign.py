@@ -3,7 +3,8 @@
 An environment may say more about itself by attributes: `uses` (see `uses.Uses`), `outcomes` (names of how an
 episode can end, one of which is `info["outcome"]` at its end) and `solved`. `info["success"]`, or
 `is_success`, at the end of an episode says whether it ended well, and `info["active"]` in any step which
-elements of the next action mean something. All of it may be left out.
+elements of the next action mean something. `info["action_mask"]`, from `reset` on, says which options of its
+choices are allowed (see `options`). All of it may be left out.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from mtctl.errors import ExitCode, MtctlError
 from mtctl.problems.hybrid.environments.copies import RUNNING, Copies, Integers
 from mtctl.problems.hybrid.environments.draws import bits
 from mtctl.problems.hybrid.observations import ObservationLayout
+from mtctl.problems.hybrid.options import MaskError, allowed_options
 from mtctl.problems.hybrid.spaces import ActionLayout, FlatActions
 from mtctl.text import show_text
 
@@ -66,6 +68,7 @@ class Foreign(Copies):
         self.outcomes = tuple(getattr(first.unwrapped, "outcomes", _UNNAMED))
         self._actions = ActionLayout(first.action_space, self.uses, place=f"{environment}: uses")
         self._batch = batch_space(first.action_space, copies)
+        self._options = len(allowed_options(first.action_space, None))
         self._played: list[FlatActions] = []
 
     def picture(self) -> npt.NDArray[np.uint8]:
@@ -113,6 +116,9 @@ class Foreign(Copies):
             observation, info = self.environments[copy].reset(seed=seed)
             self._layout.write(observation, row)
             self._note_active(copy, info)
+            if self.allowed is None and self._options and "action_mask" in info:
+                self.allowed = np.ones((self.copies, self._options), np.bool_)
+            self._note_allowed(copy, info)
         except MtctlError:
             raise
         except Exception as error:
@@ -146,6 +152,8 @@ class Foreign(Copies):
             observation, reward, terminated, truncated, info = self.environments[copy].step(action)
             self._layout.write(observation, row)
             self._note_active(copy, info)
+            if not (terminated or truncated):  # nothing is chosen any more where an episode has ended
+                self._note_allowed(copy, info)
             return float(reward), bool(terminated), bool(truncated), info
         except MtctlError:
             raise
@@ -173,6 +181,12 @@ class Foreign(Copies):
             if path not in self.active:
                 self.active[path] = np.ones((self.copies, *np.shape(flags)), np.bool_)
             self.active[path][copy] = flags
+
+    def _note_allowed(self, copy: int, info: Mapping[str, Any]) -> None:
+        if self.allowed is not None:
+            self.allowed[copy] = allowed_options(self.action_space, info.get("action_mask"))
+        elif self._options and "action_mask" in info:
+            raise MaskError("it is given by step, and was not by reset")
 
     def _play_again(self, copy: int) -> None:
         """Bring one copy to where it was by the actions of its episode."""
@@ -236,6 +250,12 @@ def _unknown(name: str, package: str) -> MtctlError:
 
 
 def _failed(place: str, error: BaseException) -> MtctlError:
+    if isinstance(error, MaskError):
+        return MtctlError(
+            f'environment {show_text(place)}: info["action_mask"]: {show_text(str(error))}',
+            hint="allow one option of every choice, in the form that action_space.sample(mask) takes",
+            code=ExitCode.FAILED,
+        )
     reason = show_text(f"{type(error).__name__}: {error}".removesuffix(": "))
     return MtctlError(
         f"environment {show_text(place)}: {reason}",
