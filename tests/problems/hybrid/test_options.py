@@ -43,7 +43,8 @@ class Fussy(gymnasium.Env[Any, Any]):
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
         self.steps = 0
-        return self.seen(), {} if self.fault == "late" else self.info()
+        info = self.info()
+        return self.seen(), {} if self.fault == "late" else info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         assert self.mask["go"][action["go"]]
