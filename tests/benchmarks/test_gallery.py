@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.gallery import Call, call, confusion, costs, line, rates, warnings_on_healthy
+from benchmarks.gallery import Call, call, call_policy, confusion, costs, line, rates, warnings_on_healthy
 from benchmarks.gallery_cases import CASES, WHOLE_RUN, Case, cases, half_of
+from benchmarks.policy_cases import CASES as POLICY_CASES
 from mtctl.diagnosis.codes import Code
 
 GOOD = Call(
@@ -111,3 +112,27 @@ def test_a_part_of_the_gallery_is_called_rightly(name: str) -> None:
     for one in call(case(name), 0):
         assert one.right, line(one)
         assert one.is_fault is bool(one.planted)
+
+
+def test_policies_have_every_cause_that_their_records_show_and_healthy_runs() -> None:
+    assert len({one.name for one in POLICY_CASES}) == len(POLICY_CASES)
+    assert sum(not one.planted for one in POLICY_CASES) >= 4
+    assert {cause for one in POLICY_CASES for cause in one.planted} >= {
+        Code.CLIP_BINDS,
+        Code.ENTROPY_COLLAPSED,
+        Code.HEAD_STARVED,
+        Code.POLICY_JUMPS,
+        Code.RATIO_NOT_ONE,
+        Code.UNUSED_PARAMETER,
+    }
+    for one in POLICY_CASES:
+        assert one.recipe.units >= 20
+
+
+def test_a_policy_is_trained_and_diagnosed() -> None:
+    locked = next(one for one in POLICY_CASES if one.planted == (Code.UNUSED_PARAMETER,))
+    brief = replace(locked, overrides=(*locked.overrides, "agent.steps=8", "problem.environment_steps=5632"))
+    (found,) = call_policy(brief, 0)
+    assert found.right
+    assert found.first == Code.UNUSED_PARAMETER
+    assert found.errors == ()

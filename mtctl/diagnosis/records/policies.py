@@ -24,6 +24,11 @@ CONTINUOUS = "continuous"
 _FEWEST = 10  # iterations that tell something
 
 
+def _told(share: float) -> str:
+    """Return a share as text, to three digits."""
+    return f"{100 * share:.3g} %"
+
+
 def ratios_start_at_one(history: History) -> Ruling:
     """Find heads whose new probability differs from the old one before anything was learned."""
     name = "ratios start at 1"
@@ -52,7 +57,7 @@ def steps_bounded(history: History) -> Ruling:
             continue
         share = float((values > JUMPED).mean())
         if share > JUMPS:
-            text = f"{task}: in {percent(share)} of the iterations the policy moved by a KL above {JUMPED:g}"
+            text = f"{task}: in {_told(share)} of the iterations the policy moved by a KL above {JUMPED:g}"
             evidence = (
                 Evidence("KL, median", float(np.median(values)), "nats"),
                 Evidence("iterations above", share, "", f"at most {percent(JUMPS)}"),
@@ -77,9 +82,7 @@ def clip_leaves_room(history: History, moved_on: Sequence[Finding]) -> Ruling:
             continue
         typical = float(np.median(values))
         if typical > CLIPPED:
-            text = (
-                f"{task}: {percent(round(typical, 2))} of the rows are beyond the clip, and learn no further"
-            )
+            text = f"{task}: {_told(typical)} of the rows are beyond the clip, and learn no further"
             evidence = (Evidence("rows beyond the clip, median", typical, "", f"at most {percent(CLIPPED)}"),)
             findings.append(Finding(Code.CLIP_BINDS, task, "warning", "likely", text, evidence))
     return ruling(name, findings, "for most rows")
@@ -109,13 +112,13 @@ def undecided_long_enough(history: History, states: Sequence[TaskState]) -> Ruli
     flat = [state for state in states if state.state == "flat"]
     findings = []
     if closed < DECIDED and flat:
-        text = f"discrete: entropy fell to {percent(closed)} of its first value, and returns do not improve"
+        text = f"discrete: entropy fell to {_told(closed)} of its first value, and returns do not improve"
         evidence = (
             Evidence("entropy at first", float(values[0]), "nats"),
             Evidence("entropy, last fifth", float(values[-1]), "nats", f"{percent(DECIDED)} or more"),
         )
         findings.append(Finding(Code.ENTROPY_COLLAPSED, "discrete", "error", "likely", text, evidence))
-    return ruling(name, findings, f"entropy at {percent(closed)} of its first value")
+    return ruling(name, findings, f"entropy at {_told(closed)} of its first value")
 
 
 def heads_share(history: History) -> Ruling:
@@ -131,7 +134,7 @@ def heads_share(history: History) -> Ruling:
         typical = float(np.median(shares[len(shares) // 2 :]))
         if typical < HEAD_SHARE:
             severity: Severity = "warning"
-            text = f"{task}: {percent(typical)} of the weighted gradient in the shared layers is this head's"
+            text = f"{task}: {_told(typical)} of the weighted gradient in the shared layers is this head's"
             evidence = (
                 Evidence("share, median of the second half", typical, "", f"{percent(HEAD_SHARE)} or more"),
             )
