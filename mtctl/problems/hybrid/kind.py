@@ -21,7 +21,7 @@ def _recipe() -> type[HybridRecipe]:
 def _build(recipe: HybridRecipe, seed: int) -> Hybrid:
     from mtctl.problems.hybrid.problem import Hybrid  # noqa: PLC0415 - torch is for what is trained
 
-    return Hybrid(recipe.problem, recipe.agent, seed)
+    return Hybrid(recipe.problem, recipe.agent, seed, recipe.evaluation.actions)
 
 
 HYBRID: Final = Kind(

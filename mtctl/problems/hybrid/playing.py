@@ -1,4 +1,4 @@
-"""A policy in its environment: what it draws, what the environment gets, and greedy episodes."""
+"""A policy in its environment: what it draws, what the environment gets, and episodes that score it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mtctl.problems.hybrid.environments.copies import Copies
 from mtctl.problems.hybrid.environments.making import draws_nothing, make_copies
 from mtctl.problems.hybrid.normalisation import RunningMoments
 from mtctl.problems.hybrid.policy import HybridPolicy
-from mtctl.problems.hybrid.recipe import HybridProblem
+from mtctl.problems.hybrid.recipe import Actions, HybridProblem
 from mtctl.problems.hybrid.spaces import ActionLayout, FlatActions
 from mtctl.problems.hybrid.surrogate import Heads
 
@@ -117,10 +117,19 @@ class Player:
         return Drawn(kept, masks, chances, values, self._layout.assemble(flat))
 
     @torch.no_grad()
-    def greedy(self, seen: Tensor, copies: Copies) -> Any:
-        """Return what the environment gets where nothing is left to chance."""
+    def act(self, seen: Tensor, copies: Copies, drawing: torch.Generator | None) -> Any:
+        """Return what the environment gets.
+
+        Args:
+            seen: [N, d] normalised observations.
+            copies: which show them.
+            drawing: where chance comes from; None: greedily, with nothing left to chance.
+        """
         outputs, _ = self._outputs(seen, copies)
-        kept = {name: head.mode(outputs[name]) for name, head in self._heads.by_name.items()}
+        kept = {
+            name: head.mode(outputs[name]) if drawing is None else head.sample(outputs[name], drawing)
+            for name, head in self._heads.by_name.items()
+        }
         return self._layout.assemble(self._flat(kept, len(seen)))
 
     @torch.no_grad()
@@ -163,20 +172,28 @@ def evaluation_seeds(seeds: SeedList, episodes: int) -> np.ndarray:
     return found
 
 
-def play_episodes(player: Player, copies: Copies, seeds: np.ndarray) -> TaskEvaluation:
-    """Play an episode of each seed greedily; a copy that ends plays the next of those not begun yet.
+def drawing_for(actions: Actions) -> torch.Generator | None:
+    """Return where the chance of episodes that score a policy comes from, always the same; None: greedily."""
+    return torch.Generator().manual_seed(2026) if actions == "drawn" else None
+
+
+def play_episodes(
+    player: Player, copies: Copies, seeds: np.ndarray, drawing: torch.Generator | None
+) -> TaskEvaluation:
+    """Play an episode of each seed; a copy that ends plays the next of those not begun yet.
 
     Args:
         player: who plays.
-        copies: N, at most as many as episodes; what an episode comes to does not depend on how many.
+        copies: N, at most as many as episodes; what a greedy episode comes to does not depend on how many.
         seeds: of the episodes [E].
+        drawing: where the chance of actions comes from; None: they are greedy.
     """
     observations = copies.reset(seeds[: copies.copies], ahead=seeds[copies.copies :])
     returns, steps = np.zeros(len(seeds)), np.zeros(len(seeds), np.int64)
     outcomes = np.full(len(seeds), -1)
     played, begun = np.arange(copies.copies), copies.copies  # episodes from E on do not count
     while (outcomes < 0).any():
-        copies.step(player.greedy(player.seen(observations), copies))
+        copies.step(player.act(player.seen(observations), copies, drawing))
         observations = copies.observations
         rows = np.flatnonzero(copies.ended & (played < len(seeds)))
         ended = played[rows]
@@ -189,9 +206,13 @@ def play_episodes(player: Player, copies: Copies, seeds: np.ndarray) -> TaskEval
 
 
 def show_episodes(
-    player: Player, problem: HybridProblem, episodes: int, frame: Callable[[Frame], None] | None
+    player: Player,
+    problem: HybridProblem,
+    episodes: int,
+    drawing: torch.Generator | None,
+    frame: Callable[[Frame], None] | None,
 ) -> None:
-    """Play the first held-out episodes greedily in a window, or hand each picture to `frame`.
+    """Play the first held-out episodes in a window, or hand each picture to `frame`.
 
     Raises:
         MtctlError: the environment draws no pictures.
@@ -209,7 +230,7 @@ def show_episodes(
             while not ended:
                 if frame is not None:
                     frame(copies.picture())
-                copies.step(player.greedy(player.seen(seen), copies))
+                copies.step(player.act(player.seen(seen), copies, drawing))
                 seen, ended = copies.observations, bool(copies.ended[0])
     finally:
         copies.close()

@@ -26,6 +26,7 @@ from mtctl.problems.hybrid.gradients import HeadGradients
 from mtctl.problems.hybrid.normalisation import RewardScale, RunningMoments
 from mtctl.problems.hybrid.playing import (
     Player,
+    drawing_for,
     evaluation_seeds,
     heads_of,
     layout_of,
@@ -34,7 +35,7 @@ from mtctl.problems.hybrid.playing import (
     show_episodes,
 )
 from mtctl.problems.hybrid.policy import HybridPolicy
-from mtctl.problems.hybrid.recipe import HybridProblem
+from mtctl.problems.hybrid.recipe import Actions, HybridProblem
 from mtctl.problems.hybrid.rollout import Minibatch, Step, followed, gathered, minibatches
 from mtctl.problems.hybrid.score import FIGURES, SCORE
 from mtctl.problems.hybrid.surrogate import HeadLoss, head_losses, value_loss
@@ -53,6 +54,7 @@ class Hybrid:
         agent: the recipe's agent.
         seed: the run's seed; initial values, actions, order of rows and episodes draw from separate streams
             of it.
+        actions: of the episodes that score it: drawn by chance, or greedy.
     """
 
     unit = "iteration"
@@ -61,8 +63,10 @@ class Hybrid:
     device = torch.device("cpu")
     code: Mapping[str, str] | None = None
 
-    def __init__(self, problem: HybridProblem, agent: PPOAgent, seed: int) -> None:
-        self._problem, self._agent = problem, agent
+    def __init__(
+        self, problem: HybridProblem, agent: PPOAgent, seed: int, actions: Actions = "drawn"
+    ) -> None:
+        self._problem, self._agent, self._actions = problem, agent, actions
         words = np.random.SeedSequence(seed).generate_state(3 + problem.copies, np.uint64)
         initial, self._drawing, self._order = (
             torch.Generator().manual_seed(int(word >> np.uint64(1))) for word in words[:3]
@@ -75,9 +79,8 @@ class Hybrid:
         _require_heads(problem, tuple(self._heads.outputs))
         self.scored: tuple[str, ...] = (problem.environment,)
         self.score = replace(SCORE, success=self._copies.solved, outcomes=self._copies.outcomes)
-        self.definition: Mapping[str, Any] = {
-            "tasks": {problem.environment: {"options": dict(problem.options), "discounted": False}}
-        }
+        played = {"options": dict(problem.options), "discounted": False, "actions": actions}
+        self.definition: Mapping[str, Any] = {"tasks": {problem.environment: played}}
         size = self._copies.observation_space.shape[0]
         self.policy = HybridPolicy(size, self._heads.outputs, agent.hidden, agent.activation, initial)
         self._moments = RunningMoments(size) if agent.normalise_observations else None
@@ -259,18 +262,19 @@ class Hybrid:
     def evaluate(
         self, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
     ) -> dict[str, TaskEvaluation]:
-        """Play greedily in copies of its own."""
+        """Play in copies of its own."""
         episodes = FINAL_EPISODES if items is None else items
         copies = open_copies(self._problem, copies_for(self._problem.environment, episodes))
         try:
-            found = play_episodes(self._player, copies, evaluation_seeds(seeds, episodes))
+            played = evaluation_seeds(seeds, episodes)
+            found = play_episodes(self._player, copies, played, drawing_for(self._actions))
         finally:
             copies.close()
         return dict.fromkeys(tasks or self.scored, found)
 
     def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
         """Play in a window, or hand over each frame."""
-        show_episodes(self._player, self._problem, episodes, frame)
+        show_episodes(self._player, self._problem, episodes, drawing_for(self._actions), frame)
 
     def policy_state(self) -> dict[str, Any]:
         moments = {} if self._moments is None else {"observations": self._moments.state_dict()}

@@ -18,6 +18,7 @@ _STEP_BYTES: Final = 400
 
 HybridTasks = Annotated[tuple[Literal["discrete", "continuous"], ...], Field(min_length=1, strict=False)]
 Option = bool | int | float | str
+Actions = Literal["drawn", "greedy"]
 
 
 class HybridProblem(ProblemPart):
@@ -59,8 +60,11 @@ class HybridProblem(ProblemPart):
 
 
 class HybridEvaluation(Evaluation):
-    """Greedy episodes during and after training: the likeliest choice, and the middle of each parameter."""
+    """Episodes that score the policy, during and after training."""
 
+    actions: Actions = "drawn"
+    """`drawn`: as in training. `greedy`: the likeliest choice and the middle of each parameter, which is
+    another policy than the one that PPO has trained: it can go in circles that chance would leave."""
     every: NonNegativeInt = 10
     """Training iterations between evaluations; 0: none during training."""
     episodes: PositiveInt = 20

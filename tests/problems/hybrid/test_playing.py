@@ -22,7 +22,7 @@ class Pilot:
     def seen(self, observations: np.ndarray) -> np.ndarray:
         return observations.copy()
 
-    def greedy(self, seen: np.ndarray, copies: Copies) -> Any:
+    def act(self, seen: np.ndarray, copies: Copies, drawing: None) -> Any:
         if self._environment == "CartPole-v1":
             return (seen[:, 2] > 0).astype(np.int64)
         choice = (np.abs(1e3 * seen[:, 0]).astype(np.int64)) % 3
@@ -35,7 +35,7 @@ class Pilot:
 def played(environment: str, episodes: int, copies: int) -> TaskEvaluation:
     opened = make_copies(environment, copies)
     try:
-        return play_episodes(Pilot(environment), opened, evaluation_seeds("held_out", episodes))  # type: ignore[arg-type]
+        return play_episodes(Pilot(environment), opened, evaluation_seeds("held_out", episodes), None)  # type: ignore[arg-type]
     finally:
         opened.close()
 
