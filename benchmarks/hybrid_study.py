@@ -4,10 +4,10 @@
     python -m benchmarks.hybrid_study --show
 
 Every run's final policy plays 1,000 held-out episodes, with actions drawn as in training. Differences are to
-`hybrid_fixed` (weights 0.7 and 0.3), paired by seed. `continuous` is the continuous head's share of the weighted gradient in the
-shared layers, the median over the second half of the run: 30 % where weighted norms are 0.7 : 0.3, 50 % where
-they are equal. `half-way` is the share of the budget after which evaluations stay beyond half of the final
-return's way.
+`hybrid_fixed` (weights 0.7 and 0.3), paired by seed. `continuous` is the continuous head's share of the
+weighted gradient in the shared layers, the median over the second half of the run: 30 % where weighted norms
+are 0.7 : 0.3, 50 % where they are equal. `half-way` is the share of the budget after which evaluations stay
+beyond half of the final return's way.
 
 Runs that are trained already are not trained again; the figures lie in hybrid_study.json.
 """
