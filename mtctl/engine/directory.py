@@ -15,6 +15,8 @@ from mtctl.errors import MtctlError
 from mtctl.text import show_text
 
 _DESCRIPTIONS: Final = (layout.RUN, layout.RECIPE)
+_FOLDERS: Final = (layout.CHECKPOINTS, layout.TENSORBOARD)
+"""That a run has inside its directory."""
 _NAMED: Final = 3
 """Files that a message names."""
 
@@ -103,20 +105,21 @@ class RunDirectory:
         Only files that a run writes are removed, by name; links are never followed: a folder of checkpoints
         on another disk is emptied and stays linked, any other link is removed itself.
         """
-        for file in [*self._own(self.checkpoints, checkpoint=True), *self._own(self.path)]:
-            if file.name not in _DESCRIPTIONS:
-                file.unlink()
+        for folder in (*_FOLDERS, ""):
+            for file in self._own(folder):
+                if file.name not in _DESCRIPTIONS:
+                    file.unlink()
         return [name for name in self._entries() if name not in _DESCRIPTIONS]
 
     def _entries(self) -> list[str]:
-        """Return the names of what is there, but for the lock and the folder of checkpoints itself."""
-        entries = [each for each in _found(self.path) if each.name not in (layout.LOCK, layout.CHECKPOINTS)]
+        """Return the names of what is there, but for the lock and a run's folders themselves."""
+        entries = [each for each in _found(self.path) if each.name not in (layout.LOCK, *_FOLDERS)]
         names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
-        return [*names, *(f"{layout.CHECKPOINTS}/{entry.name}" for entry in _found(self.checkpoints))]
+        return names + [f"{folder}/{each.name}" for folder in _FOLDERS for each in _found(self.path / folder)]
 
-    def _own(self, folder: Path, *, checkpoint: bool = False) -> Iterator[Path]:
+    def _own(self, folder: str) -> Iterator[Path]:
         # The policy to resume from goes first: without it nothing is taken for a run that can go on.
-        found = [entry for entry in _inside(folder) if _is_own(entry, checkpoint=checkpoint)]
+        found = [entry for entry in _inside(self.path / folder) if _is_own(entry, folder)]
         yield from sorted(found, key=lambda entry: entry.stem != layout.LAST)
 
     def prepare(self, recipe_text: str, command: str, *, checkpoints: bool = True) -> None:
@@ -151,9 +154,9 @@ def _found(folder: Path) -> list[Path]:
     return [entry for entry in _inside(folder) if not layout.is_temporary(entry.name)]
 
 
-def _is_own(entry: Path, *, checkpoint: bool) -> bool:
+def _is_own(entry: Path, folder: str) -> bool:
     is_file = entry.is_symlink() or not entry.is_dir()
-    return is_file and layout.is_written(entry.name, checkpoint=checkpoint)
+    return is_file and layout.is_written(entry.name, folder)
 
 
 def _listed(names: list[str]) -> str:
