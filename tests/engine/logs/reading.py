@@ -6,6 +6,7 @@ import csv
 import json
 import struct
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,24 @@ Curves = dict[str, list[tuple[int, float]]]
 
 def event_curves(folder: Path) -> Curves:
     """Return what TensorBoard shows of a folder."""
-    events = _events(folder)
+    return curves_of(open_events(folder))
+
+
+def curves_of(events: Any) -> Curves:
     return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 def hyperparameters(folder: Path) -> dict[str, Any]:
     """Return what TensorBoard's table of hyperparameters shows of a folder."""
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-
-    content = _events(folder).PluginTagToContent("hparams")
-    start = HParamsPluginData.FromString(content["_hparams_/session_start_info"]).session_start_info
+    read = import_module("tensorboard.plugins.hparams.plugin_data_pb2").HParamsPluginData.FromString
+    content = open_events(folder).PluginTagToContent("hparams")
+    start = read(content["_hparams_/session_start_info"]).session_start_info
     return {key: getattr(value, value.WhichOneof("kind")) for key, value in start.hparams.items()}
 
 
-def _events(folder: Path) -> Any:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-    return events.Reload()
+def open_events(folder: Path) -> Any:
+    reading = import_module("tensorboard.backend.event_processing.event_accumulator")
+    return reading.EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
 
 
 def table_curves(file: Path) -> Curves:
@@ -53,12 +54,11 @@ def wandb_runs(folder: Path) -> list[tuple[dict[str, Any], Curves]]:
 
 
 def _wandb_run(file: Path) -> tuple[dict[str, Any], Curves]:
-    from wandb.proto.wandb_internal_pb2 import Record
-
+    read = import_module("wandb.proto.wandb_internal_pb2").Record.FromString
     config: dict[str, Any] = {}
     curves: Curves = {}
     for part in _leveldb_records(file.read_bytes()):
-        record = Record.FromString(part)
+        record = read(part)
         config |= {each.key: json.loads(each.value_json) for each in record.run.config.update}
         for item in record.history.item:
             key = "/".join(item.nested_key)
