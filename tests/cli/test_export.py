@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+import mtctl as mtctl_package
 from mtctl.cli.train import LogKind
 from mtctl.problems import recipe
 from tests.cli.conftest import Command
@@ -97,6 +100,29 @@ def test_logs_that_are_asked_for_on_the_command_line(mtctl: Command) -> None:
     assert curves["train/episode"][-1] == (steps, 3.0)
     assert event_curves(run / "tb")["train/episode"] == curves["train/episode"]
     assert "logging: [csv, tensorboard]" in (run / "recipe.yaml").read_text()
+
+
+def test_wandb_that_knows_nobody_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    """In a process of its own: what W&B knows of its user stays as long as the process."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
+    package = str(Path(mtctl_package.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "mtctl", "train", "equal_blind", "--log", "wandb"],
+        env={
+            **environment,
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(Path(mtctl_package.__file__).parents[1]),
+        },
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the wandb log cannot begin: ")
+    assert "hint: run `wandb login`, or set WANDB_MODE=offline" in done.stderr
+    assert not (tmp_path / "results").exists()
 
 
 def test_logs_that_nobody_knows(mtctl: Command) -> None:
