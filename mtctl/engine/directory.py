@@ -15,8 +15,6 @@ from mtctl.errors import MtctlError
 from mtctl.text import show_text
 
 _DESCRIPTIONS: Final = (layout.RUN, layout.RECIPE)
-_FOLDERS: Final = (layout.CHECKPOINTS, layout.TENSORBOARD)
-"""That a run has inside its directory."""
 _NAMED: Final = 3
 """Files that a message names."""
 
@@ -105,7 +103,7 @@ class RunDirectory:
         Only files that a run writes are removed, by name; links are never followed: a folder of checkpoints
         on another disk is emptied and stays linked, any other link is removed itself.
         """
-        for folder in (*_FOLDERS, ""):
+        for folder in (*self._folders, ""):
             for file in self._own(folder):
                 if file.name not in _DESCRIPTIONS:
                     file.unlink()
@@ -113,9 +111,17 @@ class RunDirectory:
 
     def _entries(self) -> list[str]:
         """Return the names of what is there, but for the lock and a run's folders themselves."""
-        entries = [each for each in _found(self.path) if each.name not in (layout.LOCK, *_FOLDERS)]
+        folders = self._folders
+        entries = [each for each in _found(self.path) if each.name not in (layout.LOCK, *folders)]
         names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
-        return names + [f"{folder}/{each.name}" for folder in _FOLDERS for each in _found(self.path / folder)]
+        return names + [f"{folder}/{each.name}" for folder in folders for each in _found(self.path / folder)]
+
+    @property
+    def _folders(self) -> list[str]:
+        """The names of a run's own folders."""
+        events = self.path / layout.TENSORBOARD
+        own = events.is_dir() and not events.is_symlink()
+        return [layout.CHECKPOINTS, *([layout.TENSORBOARD] if own else [])]
 
     def _own(self, folder: str) -> Iterator[Path]:
         # The policy to resume from goes first: without it nothing is taken for a run that can go on.

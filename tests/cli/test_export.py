@@ -108,11 +108,7 @@ def test_wandb_that_knows_nobody_is_refused_before_anything_is_trained(tmp_path:
     package = str(Path(mtctl_package.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-m", "mtctl", "train", "equal_blind", "--log", "wandb"],
-        env={
-            **environment,
-            "HOME": str(tmp_path),
-            "PYTHONPATH": str(Path(mtctl_package.__file__).parents[1]),
-        },
+        env={**environment, "HOME": str(tmp_path), "PYTHONPATH": package},
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         capture_output=True,
