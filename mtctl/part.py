@@ -70,6 +70,14 @@ class _Later:
 #: Marks a key that came after the first runs were kept: at its default it is no part of a recipe's identity,
 #: so that a run of before the key existed is one of the same recipe.
 LATER: Final = _Later()
+
+
+class _Aside:
+    """See `ASIDE`."""
+
+
+#: Marks a key that decides nothing of a run, only what is done beside it: no part of a recipe's identity.
+ASIDE: Final = _Aside()
 #: Serialisation context in which such keys are left out.
 IDENTITY: Final = {"keys": "identity"}
 
@@ -105,7 +113,8 @@ class Part(BaseModel):
         if info.context == IDENTITY:
             for name, field in type(self).model_fields.items():
                 default = field.get_default(call_default_factory=True)
-                if LATER in field.metadata and getattr(self, name) == default:
+                unchanged = LATER in field.metadata and getattr(self, name) == default
+                if unchanged or ASIDE in field.metadata:
                     values.pop(name)
         return values
 

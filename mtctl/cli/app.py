@@ -22,6 +22,7 @@ from mtctl.cli.diagnose import diagnose
 from mtctl.cli.errors import excepthook, guarded
 from mtctl.cli.eval import evaluate
 from mtctl.cli.explain import explain
+from mtctl.cli.export import export
 from mtctl.cli.report import report
 from mtctl.cli.train import train
 from mtctl.cli.usage import VERBOSE, Verb, split_at_dashes
@@ -61,6 +62,7 @@ app.command("compare", cls=Verb, rich_help_panel="Understand")(compare)
 app.command("diagnose", cls=Verb, rich_help_panel="Understand")(diagnose)
 app.command("explain", cls=Verb, rich_help_panel="Understand")(explain)
 app.command("report", cls=Verb, rich_help_panel="Understand")(report)
+app.command("export", cls=Verb, rich_help_panel="Understand")(export)
 app.command("bench", cls=Verb, rich_help_panel="Measure")(bench)
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Set up")
 

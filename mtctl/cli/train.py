@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,14 @@ from mtctl.terminal.console import err, write, write_json
 
 if TYPE_CHECKING:
     from mtctl.problems.recipe import Recipe
+
+
+class LogKind(StrEnum):
+    """What other tools read; recipes call them the same."""
+
+    TENSORBOARD = "tensorboard"
+    CSV = "csv"
+    WANDB = "wandb"
 
 
 def train(
@@ -61,6 +70,13 @@ def train(
         bool, typer.Option("--resume", help="Continue runs that stopped, or train finished runs for longer.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing runs.")] = False,
+    log: Annotated[
+        list[LogKind] | None,
+        typer.Option(
+            help="Write a log for other tools as well; repeatable. TensorBoard's needs `pip install "
+            "mtctl[tensorboard]`, W&B's `pip install mtctl[wandb]`.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be trained, and write nothing.")
     ] = False,
@@ -71,6 +87,7 @@ def train(
 ) -> int:
     """Train recipes, each with one or more seeds, into results/NAME/seedK."""
     from mtctl.api.recipes import load_recipe
+    from mtctl.engine.logs.observer import require
     from mtctl.problems.sizes import doubt, require_memory
     from mtctl.text import command_line
 
@@ -79,8 +96,9 @@ def train(
     if seed is not None and seeds is not None:
         raise MtctlError("--seed and --seeds exclude each other")
     numbers = [seed or 0] if seeds is None else parse_seeds(seeds)
-    loaded = [load_recipe(reference, overrides or [], balancer) for reference in recipes]
+    loaded = [_logged(load_recipe(reference, overrides or [], balancer), log or []) for reference in recipes]
     _refuse_same_names(loaded)
+    require({kind for recipe in loaded for kind in recipe.logging})
     loaded = [completed(recipe) for recipe in loaded]
     for recipe in loaded:
         require_memory(recipe)
@@ -102,6 +120,12 @@ def train(
         return train_many(specs, results_dir, jobs, quiet=quiet, as_json=as_json)
     again = [*(word for word in context.obj if word != "--force"), *([] if resume else ["--resume"])]
     return train_one(specs[0], command_line(again), quiet=quiet, as_json=as_json)
+
+
+def _logged(recipe: Recipe, log: list[LogKind]) -> Recipe:
+    """Return the recipe with further logs."""
+    kinds = list(dict.fromkeys([*recipe.logging, *(kind.value for kind in log)]))
+    return recipe.revised({"logging": kinds}) if kinds != list(recipe.logging) else recipe
 
 
 def _refuse_same_names(recipes: list[Recipe]) -> None:

@@ -103,20 +103,29 @@ class RunDirectory:
         Only files that a run writes are removed, by name; links are never followed: a folder of checkpoints
         on another disk is emptied and stays linked, any other link is removed itself.
         """
-        for file in [*self._own(self.checkpoints, checkpoint=True), *self._own(self.path)]:
-            if file.name not in _DESCRIPTIONS:
-                file.unlink()
+        for folder in (*self._folders, ""):
+            for file in self._own(folder):
+                if file.name not in _DESCRIPTIONS:
+                    file.unlink()
         return [name for name in self._entries() if name not in _DESCRIPTIONS]
 
     def _entries(self) -> list[str]:
-        """Return the names of what is there, but for the lock and the folder of checkpoints itself."""
-        entries = [each for each in _found(self.path) if each.name not in (layout.LOCK, layout.CHECKPOINTS)]
+        """Return the names of what is there, but for the lock and a run's folders themselves."""
+        folders = self._folders
+        entries = [each for each in _found(self.path) if each.name not in (layout.LOCK, *folders)]
         names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in entries]
-        return [*names, *(f"{layout.CHECKPOINTS}/{entry.name}" for entry in _found(self.checkpoints))]
+        return names + [f"{folder}/{each.name}" for folder in folders for each in _found(self.path / folder)]
 
-    def _own(self, folder: Path, *, checkpoint: bool = False) -> Iterator[Path]:
+    @property
+    def _folders(self) -> list[str]:
+        """The names of a run's own folders."""
+        events = self.path / layout.TENSORBOARD
+        own = events.is_dir() and not events.is_symlink()
+        return [layout.CHECKPOINTS, *([layout.TENSORBOARD] if own else [])]
+
+    def _own(self, folder: str) -> Iterator[Path]:
         # The policy to resume from goes first: without it nothing is taken for a run that can go on.
-        found = [entry for entry in _inside(folder) if _is_own(entry, checkpoint=checkpoint)]
+        found = [entry for entry in _inside(self.path / folder) if _is_own(entry, folder)]
         yield from sorted(found, key=lambda entry: entry.stem != layout.LAST)
 
     def prepare(self, recipe_text: str, command: str, *, checkpoints: bool = True) -> None:
@@ -151,9 +160,9 @@ def _found(folder: Path) -> list[Path]:
     return [entry for entry in _inside(folder) if not layout.is_temporary(entry.name)]
 
 
-def _is_own(entry: Path, *, checkpoint: bool) -> bool:
+def _is_own(entry: Path, folder: str) -> bool:
     is_file = entry.is_symlink() or not entry.is_dir()
-    return is_file and layout.is_written(entry.name, checkpoint=checkpoint)
+    return is_file and layout.is_written(entry.name, folder)
 
 
 def _listed(names: list[str]) -> str:

@@ -7,6 +7,8 @@
       eval.json       evaluation on held-out data (below)
       checkpoints/    last.pt, best.pt, ep0100.pt … (after 100 units: episodes or epochs); best.pt is of the
                       first evaluation during training with the best average, and missing without one
+      tb/             events for TensorBoard, and scalars.csv: only where the recipe's `logging` asks for them
+                      (see mtctl.engine.logs.scalars); wandb/ is W&B's own
       lock            held by the process that trains; names the last one that did: "pid host"
       metrics-<hash>.jsonl  for a moment, while a run is prolonged: takes the place of metrics.jsonl once
                       last.pt is of the recipe with this hash
@@ -99,13 +101,20 @@ METRICS = "metrics.jsonl"
 EVALUATION = "eval.json"
 CHECKPOINTS = "checkpoints"
 LOCK = "lock"
+TENSORBOARD = "tb"
+SCALARS = "scalars.csv"
+EVENTS_SUFFIX = ".mtctl"
+"""Ends the names of the event files that mtctl writes."""
 LAST = "last"
 BEST = "best"
 DIAGNOSES = "diagnosis"
 LARGEST = 1e100
 """Numbers in these files are finite and lie within ± this: sums and squares of what is read stay finite."""
 
-_FILES = r"(recipe\.yaml|run\.json|metrics(-[0-9a-f]{64})?\.jsonl|eval(-(best|ep[0-9]{4,}))?\.json)"
+_FILES = (
+    r"(recipe\.yaml|run\.json|metrics(-[0-9a-f]{64})?\.jsonl|eval(-(best|ep[0-9]{4,}))?\.json|scalars\.csv)"
+)
+_EVENTS = r"events\.out\.tfevents\..*\.mtctl"
 _WEIGHTS = r"(last|best|ep[0-9]{4,})\.pt"
 _TEMPORARY = r"\.{}(\.[A-Za-z0-9_-]+)?\.tmp"
 
@@ -119,12 +128,12 @@ def results_root() -> Path:
     return Path(os.environ.get(RESULTS_VARIABLE) or "results")
 
 
-def is_written(name: str, *, checkpoint: bool = False) -> bool:
-    """Say whether a run writes a file of this name, or its temporary, into its folder or its checkpoints'.
+def is_written(name: str, folder: str = "") -> bool:
+    """Say whether a run writes a file of this name, or its temporary, into its directory or a folder in it.
 
     Everything else that lies there is somebody else's.
     """
-    own = _WEIGHTS if checkpoint else _FILES
+    own = {CHECKPOINTS: _WEIGHTS, TENSORBOARD: _EVENTS}.get(folder, _FILES)
     return any(re.fullmatch(pattern, name) for pattern in (own, _TEMPORARY.replace("{}", own)))
 
 

@@ -20,7 +20,7 @@ class Note(NamedTuple):
 
     Args:
         kind: `idle` where there is nothing to do; `filmed` where `text` is a file that was written;
-            `noticed` while it trains.
+            `noticed` while it trains; `unlogged` where one of its logs has failed.
         text: else, a sentence about the run, without its path.
     """
 
@@ -35,6 +35,7 @@ class Note(NamedTuple):
         "not_stored",
         "filmed",
         "noticed",
+        "unlogged",
     ]
     text: str
 

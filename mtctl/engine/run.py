@@ -15,6 +15,9 @@ from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
 from mtctl.engine.fit import Balancing, Observer, fit
 from mtctl.engine.interrupt import Stop, Stopped
+from mtctl.engine.logs.log import Subject
+from mtctl.engine.logs.observer import Logs, require
+from mtctl.engine.logs.scalars import Names
 from mtctl.engine.metrics import MetricsFile
 from mtctl.engine.prolong import replace_records, restated, settle
 from mtctl.engine.provenance import now, peak_memory_mb, versions
@@ -28,11 +31,15 @@ from mtctl.problems.code import pinned
 from mtctl.problems.contract import Noticing, Record, TaskEvaluation
 from mtctl.problems.kinds import build as build_problem
 from mtctl.recipes.loading import dump, recipe_hash
+from mtctl.recipes.resolved import canonical_hash, flattened
 
 SAVE_SECONDS: Final = 60.0
 """Time after which a run is saved at the end of a unit, so that a crash costs no more than that …"""
 _SAVING_SHARE: Final = 0.02
 """… unless saving would then take more than this share of the time: large networks, slow disks."""
+
+_IDENTITY: Final = 16
+"""Hexadecimal digits of what tells a training from any other in logs."""
 
 
 def execute(
@@ -60,6 +67,7 @@ def execute(
 
 
 def _execute(spec: RunSpec, observers: Sequence[Observer], stop: Callable[[], object], say: Say) -> RunResult:
+    require(spec.recipe.logging)
     place = RunDirectory(spec.directory)
     with explained(spec.directory):
         check_target(place, spec)
@@ -80,7 +88,7 @@ class _Run:
     def __init__(self, spec: RunSpec, place: RunDirectory, observers: Sequence[Observer], say: Say) -> None:
         self._say = say
         self._recipe, self._seed, self._command = spec.recipe, spec.seed, spec.command
-        self._place, self._observers = place, observers
+        self._place, self._observers = place, list(observers)
         self._problem = build_problem(self._recipe, self._seed)
         self._chain = Chain(self._recipe.chain)
         self._balancing = Balancing(self._chain, self._problem.tasks, self._seed)
@@ -173,8 +181,11 @@ class _Run:
         return RunResult(status, self._final if status == "completed" else None, self._units_saved)
 
     def train(self, stop: Callable[[], object]) -> RunResult:
+        logs = Logs(self._recipe.logging, self._place.path, self._subject, self._say)
+        self._observers.append(logs)
         try:
             self._describe("running")
+            logs.begin()
             status = self._train(stop, stop if isinstance(stop, Stop) else Stop())
             self._describe(status)
         except KeyboardInterrupt:
@@ -185,7 +196,15 @@ class _Run:
             raise
         finally:
             self._metrics.close()
+            logs.close()
         return self.result(status)
+
+    @property
+    def _subject(self) -> Subject:
+        names = Names(self._problem.unit, self._problem.score.name)
+        identity = canonical_hash({"at": str(self._place.path.absolute()), "started": self._started})
+        values = flattened(dump(self._recipe), layout.RECIPE)
+        return Subject(self._recipe.name, self._seed, values, names, identity[:_IDENTITY])
 
     def _train(self, stop: Callable[[], object], haste: Stop) -> Status:
         problem = self._problem

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError
 
 from mtctl.balancing.contract import Method
 from mtctl.balancing.registry import MethodOrChain
 from mtctl.errors import MtctlError
-from mtctl.part import IDENTITY, KeyPath, Misfit, NonNegativeInt, Part, PositiveInt, all_parts
+from mtctl.part import ASIDE, IDENTITY, KeyPath, Misfit, NonNegativeInt, Part, PositiveInt, all_parts
 from mtctl.problems.amounts import Amount
 from mtctl.problems.changes import Changes, changed
 
@@ -49,6 +49,10 @@ class Monitor(Part):
     free."""
 
 
+LogKind = Literal["tensorboard", "csv", "wandb"]
+"""What other tools read."""
+
+
 class Recipe(Part):
     """A training recipe. With a seed it decides a run completely."""
 
@@ -65,6 +69,8 @@ class Recipe(Part):
     evaluation: Evaluation = Evaluation()
     checkpoints: Checkpoints = Checkpoints()
     monitor: Monitor = Monitor()
+    logging: Annotated[tuple[LogKind, ...], Field(strict=False), ASIDE] = ()
+    """Logs for other tools, written beside the records while a run trains: `tensorboard`, `csv`, `wandb`."""
 
     @property
     def chain(self) -> tuple[Method, ...]:
@@ -138,7 +144,8 @@ class Recipe(Part):
     def identity(self) -> dict[str, Any]:
         """Return what decides a run, as JSON values: not the place where its data lies at the moment.
 
-        Keys of later versions (`LATER`) are in it only where they are not at their defaults.
+        Keys of later versions (`LATER`) are in it only where they are not at their defaults, and those of
+        what is done beside a run (`ASIDE`) not at all.
         """
         return self.model_dump(mode="json", context=IDENTITY)
 
@@ -168,6 +175,9 @@ class Recipe(Part):
             yield ("balancer", index) if isinstance(self.balancer, tuple) else ("balancer",), method
 
     def misfits(self) -> Iterator[Misfit]:
+        for index, kind in enumerate(self.logging):
+            if kind in self.logging[:index]:
+                yield Misfit(("logging", index), f"log `{kind}` is listed more than once")
         for path, method in self.methods():
             for name, values in method.per_task_values():
                 yield from self._one_value_per_task((*path, name), values)

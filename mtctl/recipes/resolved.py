@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from mtctl.problems.recipe import Recipe
-from mtctl.yaml.syntax import scalar
+from mtctl.yaml.mistakes import Mistake, Unreadable, refusal
+from mtctl.yaml.nodes import plain
+from mtctl.yaml.sources import Source
+from mtctl.yaml.syntax import parse, scalar
 
 ABSENT = "(absent)"
 """Stands in `differences` for a key that one of the recipes does not have."""
@@ -43,6 +46,31 @@ def differences(a: Recipe, b: Recipe) -> list[tuple[str, Any, Any]]:
     left, right = dict(_leaves(a.identity())), dict(_leaves(b.identity()))
     pairs = ((key, left.get(key, ABSENT), right.get(key, ABSENT)) for key in left | right)
     return [(key, one, other) for key, one, other in pairs if one != other]
+
+
+def flattened(content: str, name: str) -> dict[str, str | int | float | bool]:
+    """Return the values of a recipe's text by dotted key; what is no single value as YAML writes it.
+
+    Any mapping will do: nothing is checked.
+
+    Args:
+        content: YAML.
+        name: of the text, in error messages.
+
+    Raises:
+        MtctlError: it is no YAML that recipes are written in.
+    """
+    mistakes: list[Mistake] = []
+    try:
+        tree = parse(Source(name, content), mistakes)
+    except Unreadable as error:
+        mistakes.append(error.mistake)
+    if mistakes or tree is None:
+        raise refusal(name, mistakes)
+    return {
+        key: value if isinstance(value, str | int | float) else text(value)
+        for key, value in _leaves(plain(tree))
+    }
 
 
 def text(value: Any) -> str:

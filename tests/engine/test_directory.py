@@ -110,6 +110,15 @@ def test_clear_removes_what_a_run_writes_and_nothing_else(tmp_path: Path) -> Non
     assert set(kept) == {"figures/" if name.startswith("figures") else name for name in THEIRS}
 
 
+def test_a_file_in_the_place_of_events_is_somebody_elses(tmp_path: Path) -> None:
+    place = RunDirectory(tmp_path / "run")
+    (tmp_path / "run" / "tb").mkdir(parents=True)
+    assert not place.used
+    (tmp_path / "run" / "tb").rmdir()
+    (tmp_path / "run" / "tb").write_text("mine")
+    assert place.used
+
+
 def test_clear_follows_no_links(tmp_path: Path) -> None:
     place = run_directory(tmp_path)
     precious, disk = tmp_path / "precious", tmp_path / "disk"
