@@ -64,9 +64,13 @@ class Fussy(gymnasium.Env[Any, Any]):
         return {"action_mask": self.mask}
 
 
+def make(**options: Any) -> Fussy:
+    return Fussy(**options)
+
+
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
-    gymnasium.register("tests/Fussy-v0", entry_point=Fussy)
+    gymnasium.register("tests/Fussy-v0", entry_point=make)
     yield
     del gymnasium.registry["tests/Fussy-v0"]
 
