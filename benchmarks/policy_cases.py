@@ -86,12 +86,15 @@ CASES: Final = (
         (Code.CLIP_BINDS,),
     ),
     PolicyCase(
-        "a reward that is taken back at the end",
+        "a reward that is taken back later",
         (
             "problem.environment=benchmarks.policy_trap:Trap-v0",
-            "agent.gamma=0.5",
-            "agent.entropy={discrete: 0, continuous: 0}",
+            "agent.gamma=0",
+            "agent.entropy.discrete=0",
             "agent.lr=0.01",
+            "agent.lr_final=1",
+            "agent.epochs=6",
+            "agent.clip=0.3",
         ),
         (Code.ENTROPY_COLLAPSED,),
     ),

@@ -584,7 +584,7 @@ _ALL: Final = (
         "What was played says little about a policy far from the one that played: steps that large often "
         "undo what was learned.",
         f"Likely: in more than {percent(t.JUMPS)} of the iterations, the mean KL of old and new policy is "
-        f"above {t.JUMPED:g} nats.",
+        f"above {t.JUMPED:g} nats. It is a warning only if returns do not rise.",
         "It is refuted if returns rise as fast with half the learning rate.",
         (
             "lower `agent.lr`, or set `agent.target_kl: 0.02`, which ends an iteration's epochs early",

@@ -47,8 +47,12 @@ def ratios_start_at_one(history: History) -> Ruling:
     return ruling(name, findings, "both probabilities are of the same action")
 
 
-def steps_bounded(history: History) -> Ruling:
-    """Find heads whose policy moves further in an iteration than a clipped step is meant to."""
+def steps_bounded(history: History, states: Sequence[TaskState]) -> Ruling:
+    """Find heads whose policy moves further in an iteration than a clipped step is meant to.
+
+    Where returns rise all the same this is told, and no warning: the KL of many parts together is larger.
+    """
+    severity: Severity = "info" if all(state.state == "learns" for state in states) else "warning"
     name = "the policy moves in small steps"
     findings = []
     for task in history.tasks:
@@ -62,7 +66,7 @@ def steps_bounded(history: History) -> Ruling:
                 Evidence("KL, median", float(np.median(values)), "nats"),
                 Evidence("iterations above", share, "", f"at most {percent(JUMPS)}"),
             )
-            findings.append(Finding(Code.POLICY_JUMPS, task, "warning", "likely", text, evidence))
+            findings.append(Finding(Code.POLICY_JUMPS, task, severity, "likely", text, evidence))
     return ruling(name, findings, f"KL at most {JUMPED:g}")
 
 

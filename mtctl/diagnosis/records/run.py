@@ -276,7 +276,7 @@ def _of_play(seen: History, states: tuple[TaskState, ...], kind: Kind[Any]) -> l
 
 
 def _of_policy(seen: History, states: tuple[TaskState, ...], kind: Kind[Any]) -> list[Ruling]:
-    ratios, steps = policies.ratios_start_at_one(seen), policies.steps_bounded(seen)
+    ratios, steps = policies.ratios_start_at_one(seen), policies.steps_bounded(seen, states)
     return [
         ratios,
         sharing.gradients_reach(seen),

@@ -98,3 +98,11 @@ def test_a_policy_that_learns_has_no_finding() -> None:
 )
 def test_faults_are_named(options: dict[str, Any], found: list[tuple[Code, str]]) -> None:
     assert sorted(codes(diagnose(**options))) == sorted(found)
+
+
+def test_jumps_warn_only_where_returns_do_not_rise() -> None:
+    severities = [
+        {finding.severity for finding in diagnose(kl=0.3, returns=returns).findings}
+        for returns in ((-1.0, 1.8), (-1.0, -1.0))
+    ]
+    assert severities == [{"info"}, {"warning"}]

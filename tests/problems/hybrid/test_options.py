@@ -47,8 +47,9 @@ class Fussy(gymnasium.Env[Any, Any]):
         return self.seen(), {} if self.fault == "late" else info
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        assert self.mask["go"][action["go"]]
-        assert self.mask["on"][0] == 2 or action["on"][0] == self.mask["on"][0]
+        if self.fault != "late":
+            assert self.mask["go"][action["go"]]
+            assert self.mask["on"][0] == 2 or action["on"][0] == self.mask["on"][0]
         self.steps += 1
         return self.seen(), float(action["go"]), self.steps == 10, False, self.info()
 
@@ -63,9 +64,13 @@ class Fussy(gymnasium.Env[Any, Any]):
         return {"action_mask": self.mask}
 
 
+def make(**options: Any) -> Fussy:
+    return Fussy(**options)
+
+
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
-    gymnasium.register("tests/Fussy-v0", entry_point=Fussy)
+    gymnasium.register("tests/Fussy-v0", entry_point=make)
     yield
     del gymnasium.registry["tests/Fussy-v0"]
 

@@ -51,7 +51,7 @@ class Counting(gymnasium.Env[Any, Any]):
         if self.fault == "old step":
             return self.seen(), reward, ended, {}  # type: ignore[return-value]
         if self.fault == "word":
-            reward = "much"
+            reward = "much"  # type: ignore[assignment]
         name = "unheard of" if self.fault == "outcome" else "lost"
         return (
             self.seen(),
