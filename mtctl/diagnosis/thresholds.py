@@ -138,6 +138,15 @@ HEART_LR: Final = 5e-3
 """Learning rate at which they are learned: it must not depend on the recipe's, which may be what is wrong."""
 KNOWN_BY_HEART: Final = 0.5
 """Training loss relative to the best constant's below which rows are known by heart."""
+RANKED_ROWS: Final = 64
+"""Rows of each batch by which the numbers that pass at a place of a network are counted."""
+RANK: Final = 1e-5
+"""Singular value of a number of its own, in units of the largest value and per root of the rows: copies of
+others leave 1e-7 in float32."""
+SAME_ANSWER: Final = 1e-3
+"""Part of an answer's spread up to which two answers are the same: rounding in another order makes 1e-5."""
+FEWEST_READ: Final = 100
+"""Rows that a readout is learned from, at least."""
 PATIENT_UPDATES: Final = 400
 """Updates, at least, before a task counts as unlearnable: daily stock prices have needed more than 120 for a
 tenth of skill."""

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Parameter
 
 from mtctl.balancing.gradients import AutogradGradients, graph
@@ -215,6 +215,10 @@ class OwnModel(Supervised[Rows]):
     @property
     def planned_updates(self) -> int:
         return self.units * self.updates_per_epoch
+
+    @property
+    def network(self) -> nn.Module:
+        return self.model
 
     def trunk(self) -> list[Parameter]:
         return list(self._sharing.shared)
@@ -487,7 +491,6 @@ class OwnModel(Supervised[Rows]):
             raise self._loaders.empty(split)
         return Answers(parts, self.row_losses, apart=self.training.losses is None)
 
-    @torch.no_grad()
     def row_losses(self, task: str, raw: Mapping[str, Tensor], rows: Rows) -> Tensor:
         """Return a task's losses of the rows that have a target, in the targets' own unit."""
         if self.training.losses is not None:

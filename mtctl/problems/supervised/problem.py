@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Parameter
 
 from mtctl.balancing.task_gradients import TaskGradients
@@ -96,6 +96,11 @@ class Supervised(ABC, Generic[B]):
     @abstractmethod
     def planned_updates(self) -> int:
         """Updates of the whole run."""
+
+    @property
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """The network that answers."""
 
     @abstractmethod
     def trunk(self) -> list[Parameter]:

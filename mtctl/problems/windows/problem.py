@@ -55,7 +55,7 @@ class Windows(Supervised[Dataset]):
         self.definition = data.definition(problem)
         self.objective = self._new_objective(model, training)
         initial, order, dropout = _seeds(seed)
-        self.network = SequenceNetwork(model, data.input_size(problem), initial)
+        self._network = SequenceNetwork(model, data.input_size(problem), initial)
         self.objective.prepare(self.network)
         self._order, self._dropout = (torch.Generator().manual_seed(word) for word in (order, dropout))
         self._training = training
@@ -98,6 +98,10 @@ class Windows(Supervised[Dataset]):
 
     def averaged(self, task: str) -> int:
         return 1 if task == "type" else OUTPUTS[task]
+
+    @property
+    def network(self) -> SequenceNetwork:
+        return self._network
 
     def trunk(self) -> list[Parameter]:
         return self.network.trunk()
