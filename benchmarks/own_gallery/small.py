@@ -1,4 +1,4 @@
-"""Small models of rows of eight numbers, and of sequences, whose layers may be narrow and whose targets vary."""
+"""Small models of rows of eight numbers, or of sequences: layers may be narrow, targets vary."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ def build(seed: int, kind: str, **arguments: Any) -> Training:
 
 
 def rows(
-    tasks: Mapping[str, str], widths: Mapping[str, int] | None = None, trunk: int | None = None, early: int = 0,
+    tasks: Mapping[str, str],
+    widths: Mapping[str, int] | None = None,
+    trunk: int | None = None,
+    early: int = 0,
     count: int = 1200,
 ) -> Training:
     """Return tasks of the same eight numbers.
@@ -68,7 +71,9 @@ def rows(
 
 def steps(narrow: bool = False) -> Training:
     """Return a recurrent network that tags every step of a sequence, and tells its sum."""
-    model = nn.ModuleDict({"gru": nn.GRU(2, 24, batch_first=True), "tag": nn.Linear(24, 4), "sum": nn.Linear(24, 1)})
+    model = nn.ModuleDict(
+        {"gru": nn.GRU(2, 24, batch_first=True), "tag": nn.Linear(24, 4), "sum": nn.Linear(24, 1)}
+    )
     if narrow:
         model["tag"] = nn.Sequential(nn.Linear(24, 1), nn.Linear(1, 24), nn.ReLU(), nn.Linear(24, 4))
 

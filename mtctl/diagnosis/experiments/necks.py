@@ -2,8 +2,8 @@
 
 At one place of the network after the other, what a module reads or returns, every row gets the numbers of
 another row. Where each answer then is the other row's, nothing reaches it beside these numbers (cf.
-interchange interventions: Geiger et al., "Causal Abstractions of Neural Networks", 2021). How many they are is
-their rank over the rows: copies, or sums, of a number are no further ones.
+interchange interventions: Geiger et al., "Causal Abstractions of Neural Networks", 2021). How many they are
+is their rank over the rows: copies, or sums, of a number are no further ones.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Neck:
 
 @torch.no_grad()
 def necks(problem: Supervised[Any]) -> list[Neck]:
-    """Return the places where fewer numbers of a row pass than are answered from them, the narrowest first."""
+    """Return the places where no more numbers pass than are answered from them, the narrowest first."""
     answers = problem.answers("monitor")
     if not answers.apart:
         return []
@@ -145,7 +145,7 @@ def _asked(problem: Supervised[Any], task: str, output: Tensor | None) -> int:
 
 
 def _depending(problem: Supervised[Any], place: Place) -> list[str]:
-    """Return the tasks that depend on a place alone: with other rows' numbers they give the others' answers."""
+    """Return the tasks that depend on a place alone: other rows' numbers give the other rows' answers."""
     answers = problem.answers("monitor").parts
     with _exchanged(problem, place):
         others = problem.answers("monitor").parts
@@ -173,7 +173,7 @@ def _exchanged(problem: Supervised[Any], place: Place) -> Iterator[None]:
 
 
 def _before(problem: Supervised[Any], place: Place, ranks: Mapping[Place, int]) -> Place | None:
-    """Return the last place before another that it depends on and where more numbers pass; None without one."""
+    """Return the last place before another that it depends on and where more numbers pass."""
     order = list(ranks)
     own = torch.cat(passed(problem, "monitor", RANKED_ROWS)[place])
     for earlier in reversed(order[: order.index(place)]):

@@ -69,7 +69,7 @@ def of_task(laboratory: Laboratory, task: str, severity: Severity = "warning") -
 
 
 def of_company(laboratory: Laboratory, task: str, severity: Severity = "warning") -> Finding | None:
-    """Return that tasks share too few numbers, where this one is known to learn far more without the others."""
+    """Return that tasks share too few numbers, where this one learns far more without the others."""
     for neck in necks(laboratory.joint.problem):
         others = [other for other in neck.asked if other != task]
         if task not in neck.asked or not others or neck.numbers >= sum(neck.asked.values()):
@@ -95,7 +95,8 @@ def of_company(laboratory: Laboratory, task: str, severity: Severity = "warning"
 
 def _way(neck: Neck, tasks: Sequence[str]) -> str:
     numbers = "1 number" if neck.numbers == 1 else f"{neck.numbers} numbers"
-    return f"all that {' and '.join(tasks)} know{'s' if len(tasks) == 1 else ''} of a row is {numbers} in {neck.place}"
+    names, know = " and ".join(tasks), "knows" if len(tasks) == 1 else "know"
+    return f"all that {names} {know} of a row is {numbers} in {neck.place}"
 
 
 def _answered(neck: Neck, task: str) -> str:
@@ -157,7 +158,7 @@ class _Readout(nn.Module):
 
 
 def _spread(flat: Tensor) -> Tensor:
-    """Return the standard deviation of each number, that of the dead ones apart: others would blow them up."""
+    """Return the standard deviation of each number; a larger one of dead numbers, which rounding moves."""
     spread = flat.std((0, 1))
     return spread.clamp(min=max(1e-6, _LEAST_SPREAD * float(spread.max())))
 
