@@ -71,11 +71,10 @@ def rows(
 
 def steps(narrow: bool = False) -> Training:
     """Return a recurrent network that tags every step of a sequence, and tells its sum."""
-    model = nn.ModuleDict(
-        {"gru": nn.GRU(2, 24, batch_first=True), "tag": nn.Linear(24, 4), "sum": nn.Linear(24, 1)}
-    )
+    tag: nn.Module = nn.Linear(24, 4)
     if narrow:
-        model["tag"] = nn.Sequential(nn.Linear(24, 1), nn.Linear(1, 24), nn.ReLU(), nn.Linear(24, 4))
+        tag = nn.Sequential(nn.Linear(24, 1), nn.Linear(1, 24), nn.ReLU(), nn.Linear(24, 4))
+    model = nn.ModuleDict({"gru": nn.GRU(2, 24, batch_first=True), "tag": tag, "sum": nn.Linear(24, 1)})
 
     def forward(batch: list[Tensor]) -> dict[str, Tensor]:
         hidden, _ = model["gru"](batch[0])

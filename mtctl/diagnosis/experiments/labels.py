@@ -306,4 +306,5 @@ def _middle(values: Tensor) -> float:
 def _line(columns: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Return slope and start [2] of the line of least weighted squares."""
     weighted = columns * weights[:, None]
-    return torch.linalg.lstsq(weighted.T @ columns, weighted.T @ targets[:, None]).solution[:, 0]
+    found: Tensor = torch.linalg.lstsq(weighted.T @ columns, weighted.T @ targets[:, None]).solution
+    return found[:, 0]

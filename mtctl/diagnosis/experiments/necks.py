@@ -124,7 +124,7 @@ def _returning(place: Place, look: Callable[[Place, Tensor], Tensor | None]) -> 
 
 
 def _of_rows(given: Any) -> bool:
-    return isinstance(given, Tensor) and given.is_floating_point() and given.dim() > 1 and len(given) > 1
+    return isinstance(given, Tensor) and given.is_floating_point() and given.dim() > 1
 
 
 def _rank(numbers: Tensor) -> int:

@@ -133,12 +133,10 @@ class _Readout(nn.Module):
         flat = self.arranged(numbers)
         self.mean, self.spread = flat.mean((0, 1)), _spread(flat)
         places = 1 if self.axis is None else length
-        self.layers = nn.Sequential(
-            nn.Linear(flat.shape[2], _UNITS), nn.ReLU(), nn.Linear(_UNITS, self.shape.numel() // places)
-        ).to(numbers)
-        last = self.layers[2]
+        last = nn.Linear(_UNITS, self.shape.numel() // places)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(nn.Linear(flat.shape[2], _UNITS), nn.ReLU(), last).to(numbers)
 
     def arranged(self, numbers: Tensor) -> Tensor:
         """Return numbers as [N, places, F]."""
