@@ -55,11 +55,12 @@ def rows(
         body.append(nn.Linear(_WIDTH, trunk))
         last = trunk
     heads = {name: _head(last, (widths or {}).get(name), _SIZES[what]) for name, what in tasks.items()}
-    model = nn.ModuleDict({"trunk": nn.Sequential(*body), "heads": nn.ModuleDict(heads)})
+    own = nn.ModuleDict(heads)
+    model = nn.ModuleDict({"trunk": nn.Sequential(*body), "heads": own})
 
     def forward(batch: list[Tensor]) -> dict[str, Tensor]:
         features = model["trunk"](batch[0])
-        return {name: _shaped(model["heads"][name](features), what) for name, what in tasks.items()}
+        return {name: _shaped(own[name](features), what) for name, what in tasks.items()}
 
     def data(size: int, seed: int) -> TensorDataset:
         chance = torch.Generator().manual_seed(seed)
