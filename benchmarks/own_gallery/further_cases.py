@@ -5,16 +5,40 @@ Of each kind there are two where there are two: thresholds may be tuned on the f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.gallery_cases import WHOLE_RUN
 from benchmarks.own_gallery.cases import OwnCase, plant
 from mtctl.diagnosis.codes import Code
 
 _MODELS: Final = "benchmarks.own_gallery.models"
+_SMALL: Final = "benchmarks.own_gallery.small"
 _GRADNORM: Final = {"kind": "gradnorm", "lr": 1.0, "alpha": 12.0}
 _WEIGHED: Final = (Code.BALANCER_SETTINGS, Code.MULTIPLIER_DOMINANCE)
+
+_NARROW: Final = (Code.CAPACITY,)
+_CORNER_SUM: Final = {"first": "corner", "second": "sum"}
+_NUMBERS: Final = {"first": "sum", "second": "product"}
+
+
+def _small(
+    name: str, tasks: Mapping[str, str], planted: Mapping[str, tuple[Code, ...]], **narrow: Any
+) -> OwnCase:
+    """Return a small model with layers that may be too narrow; those of the control are not."""
+    wide = {"kind": "rows", "tasks": tasks}
+    settings = {**wide, **narrow}
+    return OwnCase(name, _SMALL, (), planted, settings, epochs=8, control_epochs=8, control_arguments=wide)
+
+
+def _wrong(name: str, second: str, kind: str, **settings: Any) -> OwnCase:
+    """Return a small model of which a share of the first task's labels is wrong."""
+    wide = {"kind": "rows", "tasks": {"first": name.partition("s:")[0], "second": second}}
+    plants = (plant(kind, task="first", **settings),)
+    planted = {"first": (Code.NOISY_LABELS,)}
+    return OwnCase(name, _SMALL, plants, planted, wide, epochs=8, control_epochs=8, control_arguments=wide)
+
 
 _IN_TURN: Final = (
     OwnCase(
@@ -129,7 +153,36 @@ _IN_TURN: Final = (
         (plant("module_rate", module="heads.turn", factor=1e3),),
         {"turn": (Code.LEARNING_RATE,)},
     ),
+    _small("classes behind a head of one unit", _CORNER_SUM, {"first": _NARROW}, widths={"first": 1}),
+    _small(
+        "five numbers behind a head of one unit",
+        {"first": "vector", "second": "side"},
+        {"first": _NARROW},
+        widths={"first": 1},
+    ),
+    _small("classes and a number through one number", _CORNER_SUM, {WHOLE_RUN: _NARROW}, trunk=1),
+    _small("two numbers through one", _NUMBERS, {WHOLE_RUN: _NARROW}, trunk=1),
+    _wrong("corners: 40 % of labels wrong", "side", "flipped", share=0.4, classes=6),
+    _wrong("sides: 25 % of labels wrong", "sum", "flipped", share=0.25, classes=2),
+    _wrong("sums: 35 % of other rows", "side", "dealt", share=0.35),
+    _wrong("products: 25 % of other rows", "sum", "dealt", share=0.25),
     # Healthy.
+    _small(
+        "heads of one unit for one number each",
+        {"first": "side", "second": "sum"},
+        {},
+        widths={"first": 1, "second": 1},
+    ),
+    _small("two numbers through two", _NUMBERS, {}, trunk=2),
+    _small("prices, and amounts of which a third are 0", {"first": "price", "second": "bought"}, {}),
+    _small("errors of long tails, and blurred numbers", {"first": "tailed", "second": "blurred"}, {}),
+    _small(
+        "ordered classes behind a head of one unit",
+        {"first": "band", "second": "side"},
+        {},
+        widths={"first": 1},
+    ),
+    OwnCase("tags of steps", _SMALL, arguments={"kind": "steps"}, epochs=10),
     OwnCase(
         "a noisy task at its ceiling", _MODELS, arguments={"kind": "table", "first": "sum", "second": "noisy"}
     ),

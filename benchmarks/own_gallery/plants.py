@@ -210,6 +210,18 @@ def flipped(training: Training, task: str, share: float, classes: int) -> Traini
     return on_rows(training, task, change)
 
 
+def dealt(training: Training, task: str, share: float) -> Training:
+    """Give a share of all rows the target of another one of them, the same one in every epoch."""
+
+    def change(targets: Tensor, generator: torch.Generator) -> Tensor:
+        wrong = torch.rand(len(targets), generator=generator) < share
+        targets = targets.clone()
+        targets[wrong] = targets[wrong].roll(1, 0)
+        return targets
+
+    return on_rows(training, task, change)
+
+
 def off_by(training: Training, task: str, rows: int) -> Training:
     """Give every row of a data set the target of the one that is so many rows before it."""
     return on_rows(training, task, lambda targets, _: targets.roll(rows, 0))
@@ -228,7 +240,7 @@ PLANTS: Final[dict[str, Plant]] = {
     for plant in (
         weighted, scaled, shuffled, constant, infinite, missing, flattened, counted_from_one, summed,
         left_out, frozen, detached, blind, closed, rate, sgd, rebatched, opposed, dropped,
-        reversed_gradient, narrowed, module_rate, decayed, dropout_before, flipped, off_by,
+        reversed_gradient, narrowed, module_rate, decayed, dropout_before, flipped, dealt, off_by,
     )
 }  # fmt: skip
 

@@ -495,33 +495,53 @@ _ALL: Final = (
     Explanation(
         Code.CAPACITY,
         "The network is too small for the task",
-        "The head has a gradient and its loss falls, but not even a few rows can be memorised: too few "
-        "units in the trunk or in the head, or an output that cannot take the targets' values.",
+        "Too few units in the trunk or in the head, a layer so narrow that what the task needs is lost in "
+        "it, or an output that cannot take the targets' values. Several tasks may also share a layer that "
+        "has fewer units than they are asked for numbers: what one of them gains there, another loses.",
+        "Measured, of a narrow layer: at one place of the network after the other each row gets another "
+        "row's numbers; where the answer is then the other row's, nothing reaches it beside these. If no "
+        "more independent numbers pass there than the task answers, and a small readout of the numbers "
+        f"before, trained on rows that it is not scored on, has a skill that is {percent(t.HELD_BACK)} "
+        f"higher than the task's with all aids combined, the layer is too narrow; it takes {t.FEWEST_READ} "
+        "validation and held-out rows each. Of a shared one: the tasks that depend on it alone are asked "
+        f"for more numbers than pass, and without the others the task reaches {percent(t.HELD_BACK)} more. "
         f"Likely: after {t.HEART_UPDATES} updates on {t.FEW_ROWS} rows, alone, standardised and without "
-        f"dropout, the training loss is between {percent(t.KNOWN_BY_HEART)} and {percent(t.UNDERFITTED)} of "
-        f"the best constant's; or the task stays at a skill of {percent(t.HELD_BACK_SHARE)} or less with all "
-        f"aids combined, and the training loss on {t.MORE_ROWS} rows is above {percent(t.KNOWN_BY_HEART)}.",
-        "It is refuted if a wider network does not memorise them either.",
-        ("widen the trunk, or give the head a hidden layer", "check what limits the output's range"),
+        f"dropout, the training loss is between {percent(t.KNOWN_BY_HEART)} and {percent(t.UNDERFITTED)} "
+        f"of the best constant's; or the task stays at a skill of {percent(t.HELD_BACK_SHARE)} or less "
+        f"with all aids combined, and the training loss on {t.MORE_ROWS} rows is above "
+        f"{percent(t.KNOWN_BY_HEART)}.",
+        "It is refuted if a wider layer or network does no better.",
+        (
+            "widen the layer that the finding names, or let the task read what comes before it",
+            "widen the trunk, or give the head a hidden layer",
+            "check what limits the output's range",
+        ),
     ),
     Explanation(
         Code.NOISY_LABELS,
         "Part of the task's labels look wrong",
-        "A share of the rows has a label that does not follow from its inputs, whatever these are. The model "
-        "learns the rest and can never be sure; more training learns the wrong labels by heart. Classes that "
-        "chance decides with the same odds for every row look the same; labels that are all random look like "
-        "inputs that say nothing, which is `unlearnable`. Northcutt et al., 2021, compare classes.",
-        "Likely: the task does not learn, or ends at a skill of "
-        f"{percent(t.HELD_BACK_SHARE)} or less, and gains less than {percent(t.HELD_BACK)} with all aids "
-        f"combined; and on held-out rows the surest {percent(t.SUREST)} of the answers save at most "
-        f"{percent(t.SURE_GAIN)} of the loss that they have with other rows' labels, and at most "
-        f"{t.SURE_GAIN_OF_SKILL:g} times the skill, which is {percent(t.SURE_SKILL)} or more and beyond "
-        f"{t.BEYOND_NOISE:g} standard errors. In an honest task the surest answers are nearly always "
-        f"right, however hard other rows are. It takes {t.SURE_ROWS} such rows, and classes: of numbers, "
-        "noise with long tails looks the same.",
+        "A share of the rows has a label that does not follow from its inputs, whatever these are: "
+        "another class, or another row's number. The model learns the rest and can never be sure; more "
+        "training learns the wrong labels by heart. Classes that chance decides with the same odds for "
+        "every row look the same, and so do numbers that chance replaces now and then; labels that are "
+        "all random look like inputs that say nothing, which is `unlearnable`. Northcutt et al., 2021, "
+        "compare classes.",
+        f"Likely: the task does not learn, or ends at a skill of {percent(t.HELD_BACK_SHARE)} or less, and "
+        f"gains less than {percent(t.HELD_BACK)} with all aids combined. Of classes: on held-out rows the "
+        f"surest {percent(t.SUREST)} of the answers save at most {percent(t.SURE_GAIN)} of the loss that "
+        f"they have with other rows' labels, at most {t.SURE_GAIN_OF_SKILL:g} times the skill, which is "
+        f"{percent(t.SURE_SKILL)} or more and beyond {t.BEYOND_NOISE:g} standard errors, and "
+        f"{t.LEAST_OF_HALF:g} to {t.SURE_GAIN_OF_HALF:g} times what the surer half saves; and labels that "
+        "contradict sure answers are their second choice no more often than by chance. In an honest task "
+        f"the surest answers are nearly always right, and wrong ones are near. It takes {t.SURE_ROWS} such "
+        f"rows. Of numbers: {percent(t.STRAYS)} of the held-out targets or more are {t.STRAY:g} median "
+        "errors from the line that most follow over the answers, this line is steeper than that of all, "
+        f"and theirs has a slope of {t.STRAY_SLOPE:g} times its own at most. Errors that are only large, "
+        "have long tails, or grow with the number, lie about the same line and are no finding.",
         "It is refuted if rows that the model answers surely and wrongly turn out to be labelled rightly.",
         (
             "look at the held-out rows that the model contradicts most surely, and repair their labels",
+            "of numbers, check how targets were joined to rows; L1 or Huber losses are moved less by them",
             "train for fewer epochs, or with label smoothing: both learn less of what is wrong by heart",
             "judge the task by agreement with labels that were checked, not by its loss",
         ),

@@ -108,16 +108,34 @@ surest answers are right, however hard the others are."""
 SURE_GAIN: Final = 0.7
 """Part of the loss with other rows' labels that the surest answers save, up to which labels look wrong: 0.46
 to 0.62 with 35 % of labels wrong; 0.81 to 0.97 for classes that overlap or are rare."""
-SURE_GAIN_OF_SKILL: Final = 2.7
-"""The same in units of the skill of all rows: 1.4 to 2.6 where labels are wrong at random, whatever the
-inputs; 2.9 to 6 where classes overlap, so that some rows are surer than others."""
+SURE_GAIN_OF_SKILL: Final = 3.3
+"""The same in units of the skill of all rows: 1.4 to 3.3 where labels are wrong at random, whatever the
+inputs, and half of the rest is learned; 2.5 to 8 where classes overlap, so that some rows are surer."""
+SURE_GAIN_OF_HALF: Final = 1.35
+"""The same in units of the part that the surer half of the answers saves: 0.8 to 1.4 where labels are wrong
+at random; 1.2 to 2.6 where classes overlap and surer answers save as little."""
+LEAST_OF_HALF: Final = 0.75
+"""The same, from which on: a rare class, whose rows are fewer than the surest tenth, has 0.7 and less."""
+SECOND_CHOICE: Final = 0.05
+"""How much more often than by chance a label that contradicts a sure answer is its second choice, as a part
+of all that is possible, from which classes overlap: 0.13 to 0.9; wrong labels are any class …"""
+SECOND_CHOICE_ERRORS: Final = 1.5
+"""… within so many standard errors."""
+STRAYS: Final = 0.1
+"""Part of the held-out rows that must be far from a line through most of them: normal errors leave 0.012,
+those of long tails 0.08."""
+STRAY: Final = 3.7
+"""Median absolute errors from which a row is far: two and a half standard deviations of normal errors."""
+STRAY_SLOPE: Final = 0.5
+"""Slope of such rows' targets on the answers, in units of the others', up to which they are targets of other
+rows: 0 where they are; 1 where errors have long tails."""
+STRAY_SPREAD: Final = 0.6
+"""Range of the middle half of their targets over that of all, at least: 0 where they are one value."""
 SURE_ROWS: Final = 20
 """Such rows, at least: below, a few labels decide."""
 SURE_SKILL: Final = 0.05
 """Skill below which nothing tells labels that are partly wrong from labels that are all wrong: 0.07 is left
 of two classes with 35 % of labels wrong, and the best of many looks at shuffled labels reached 0.02."""
-OTHER_ROWS: Final = 24
-"""Other rows whose labels an answer is compared with."""
 OFF_BY: Final = (1, -1, 2, -2)
 """Rows that a task's labels may be off by."""
 RECOVERED: Final = 0.5
@@ -138,6 +156,15 @@ HEART_LR: Final = 5e-3
 """Learning rate at which they are learned: it must not depend on the recipe's, which may be what is wrong."""
 KNOWN_BY_HEART: Final = 0.5
 """Training loss relative to the best constant's below which rows are known by heart."""
+RANKED_ROWS: Final = 64
+"""Rows of each batch by which the numbers that pass at a place of a network are counted."""
+RANK: Final = 1e-5
+"""Singular value of a number of its own, in units of the largest value and per root of the rows: copies of
+others leave 1e-7 in float32."""
+SAME_ANSWER: Final = 1e-3
+"""Part of an answer's spread up to which two answers are the same: rounding in another order makes 1e-5."""
+FEWEST_READ: Final = 100
+"""Rows that a readout is learned from, at least."""
 PATIENT_UPDATES: Final = 400
 """Updates, at least, before a task counts as unlearnable: daily stock prices have needed more than 120 for a
 tenth of skill."""

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.experiments import aids, labels
+from mtctl.diagnosis.experiments import aids, labels, width
 from mtctl.diagnosis.experiments.company import blame, drowned
 from mtctl.diagnosis.experiments.laboratory import Laboratory, OutOfTime, lasts
 from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Severity
@@ -337,6 +337,8 @@ def _of_itself(laboratory: Laboratory, task: str) -> Finding:
         proof = laboratory.evidence(task, "without weight decay", speedup)
         cure = laboratory.recipe.changes(NoDecay())
         return Finding(Code.REGULARISATION, task, "error", "measured", text, (proof,), cure)
+    if (narrow := width.of_task(laboratory, task, "error")) is not None:
+        return narrow
     tried: dict[float, float] = {}
 
     def faster(factor: float) -> bool:

@@ -22,7 +22,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.experiments import aids, labels
+from mtctl.diagnosis.experiments import aids, labels, width
+from mtctl.diagnosis.experiments.company import drowned
 from mtctl.diagnosis.experiments.laboratory import Laboratory
 from mtctl.diagnosis.report import Evidence, Finding, Severity
 from mtctl.diagnosis.thresholds import (
@@ -64,9 +65,16 @@ def instead_of_unknown(laboratory: Laboratory, task: str, found: list[Finding]) 
     other where too little is left for both: dropout, decay, or a network that is too small.
     """
     codes = [finding.code for finding in found]
-    if codes not in ([Code.INTERFERENCE], [Code.CONFLICT]) or laboratory.budget < FEWEST_UPDATES:
+    told = [Code.INTERFERENCE], [Code.CONFLICT], [Code.MULTIPLIER_DOMINANCE]
+    if codes not in told or laboratory.budget < FEWEST_UPDATES:
+        return found
+    if codes == [Code.MULTIPLIER_DOMINANCE] and drowned(laboratory, task):
         return found
     skill, severity = laboratory.settled(task), found[0].severity
+    if (narrow := width.of_company(laboratory, task, severity)) is not None:
+        return [narrow]
+    if codes == [Code.MULTIPLIER_DOMINANCE]:
+        return found
     reached = max(laboratory.potential(task), skill)
     enough = skill + RECOVERED * (reached - skill)
     gap = (Evidence("skill with all aids combined", 100 * reached, "%", f"as is {100 * skill:.0f} %"),)
@@ -93,6 +101,8 @@ def below_potential(laboratory: Laboratory, task: str) -> list[Finding]:
 
 
 def _at_its_ceiling(laboratory: Laboratory, task: str, reached: float) -> list[Finding]:
+    if (narrow := width.of_task(laboratory, task)) is not None:
+        return [narrow]
     if small := _too_small(laboratory, task, reached):
         return small
     found = labels.examine(laboratory, task, reached)
@@ -127,6 +137,8 @@ def _cause(laboratory: Laboratory, task: str, skill: float, reached: float) -> F
     if laboratory.budget < FEWEST_UPDATES:
         text = f"{stalls}: {laboratory.budget} updates are too few"
         return Finding(Code.BUDGET_TOO_SMALL, task, "warning", "likely", text, gap)
+    if (narrow := width.of_task(laboratory, task)) is not None:
+        return narrow
     for change in _regularisation(laboratory):
         if (found := _tried(laboratory, task, change, stalls, enough, gap)) is not None:
             return found

@@ -18,6 +18,7 @@ from mtctl.problems.contract import Cause
 from mtctl.problems.python.batches import Rows, row_count, selected, shape_of, target_of, tensors
 from mtctl.problems.python.builder import call
 from mtctl.problems.python.training import Task
+from mtctl.problems.supervised.answers import Choices
 
 Reduction = Literal["mean", "sum", "elements", "batch"]
 """What a task's loss of a batch is: the mean of its rows' losses, their sum, their mean weighted by how many
@@ -248,6 +249,31 @@ class Objective:
                 f"`{self.name}`: outputs {list(output.shape)} and targets {list(target.shape)} broadcast: "
                 "the loss compares every answer with every row's target, so give both the same shape"
             )
+
+    def choices(self, pair: Pair) -> Choices | None:
+        """Return what answers would lose on each class; None where targets are no classes.
+
+        Outputs [N, C, …] of classes [N, …], or one logit for a row that is of a class, 1, or is not, 0.
+        """
+        output, target = self.answered(pair.output), pair.target
+        if self.in_unit or self.reduction == "batch":
+            return None
+        if not target.is_floating_point() and target.dtype != torch.bool:
+            if output.dim() != target.dim() + 1 or output.shape[2:] != target.shape[1:]:
+                return None
+            classes = output.shape[1]
+            output, target = output.movedim(1, -1).reshape(-1, classes), target.reshape(-1)
+            known = (target >= 0) & (target < classes)
+        elif output.numel() == target.numel() == len(target) and bool(((target == 0) | (target == 1)).all()):
+            classes, known = 2, torch.ones(len(target), dtype=torch.bool, device=target.device)
+        else:
+            return None
+        output, target = output[known], target[known]
+        try:
+            losses = [self._rows(Pair(output, torch.full_like(target, label))) for label in range(classes)]
+        except Exception:  # noqa: BLE001 - a loss of the user's, which may need whole sequences
+            return None
+        return Choices(torch.stack(losses, 1).cpu(), target.reshape(-1).long().cpu())
 
     # ----- the best constant
 

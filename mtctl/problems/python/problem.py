@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Parameter
 
 from mtctl.balancing.gradients import AutogradGradients, graph
@@ -34,7 +34,7 @@ from mtctl.problems.python.recipe import PythonRecipe
 from mtctl.problems.python.shifted import has_order, shifted
 from mtctl.problems.python.survey import Survey, facts_of, fingerprint, surveyed
 from mtctl.problems.python.tasks import BUILD, names_of, refuse_unknown
-from mtctl.problems.supervised.answers import Answers
+from mtctl.problems.supervised.answers import Answers, Choices, Numbers
 from mtctl.problems.supervised.inspection import Inspection
 from mtctl.problems.supervised.interventions import Intervention, NoDropout, Standardised
 from mtctl.problems.supervised.problem import BadTargets, Supervised
@@ -216,6 +216,10 @@ class OwnModel(Supervised[Rows]):
     def planned_updates(self) -> int:
         return self.units * self.updates_per_epoch
 
+    @property
+    def network(self) -> nn.Module:
+        return self.model
+
     def trunk(self) -> list[Parameter]:
         return list(self._sharing.shared)
 
@@ -238,6 +242,34 @@ class OwnModel(Supervised[Rows]):
 
     def is_of_classes(self, task: str) -> bool:
         return self.averaged(task) == 1 and self.target_unit(task) is None
+
+    @torch.no_grad()
+    def choices(self, task: str, split: SeedList) -> Choices | None:
+        found = [self.objectives[task].choices(pair) for pair in self._pairs(task, split)]
+        known = [one for one in found if one is not None]
+        if not known or len(known) < len(found):
+            return None
+        return Choices(torch.cat([one.losses for one in known]), torch.cat([one.labels for one in known]))
+
+    @torch.no_grad()
+    def numbers(self, task: str, split: SeedList) -> Numbers | None:
+        pairs = self._pairs(task, split)
+        objective = self.objectives.get(task)
+        if not pairs or objective is None or not objective.in_unit:
+            return None
+        shapes = {shape for pair in pairs for shape in (pair.output.shape[1:], pair.target.shape[1:])}
+        if len(shapes) > 1:
+            return None
+        answers = torch.cat([objective.answered(pair.output).cpu() for pair in pairs])
+        targets = torch.cat([pair.target.cpu() for pair in pairs])
+        return Numbers(answers.reshape(len(answers), -1), targets.reshape(len(targets), -1))
+
+    def _pairs(self, task: str, split: SeedList) -> list[Pair]:
+        """Return a task's outputs and targets on a split, part by part; none where outputs are not known."""
+        if task not in self.objectives:
+            return []
+        found = [self._forward.pair(task, raw, rows) for raw, rows in self.answers(split).parts]
+        return [pair for pair in found if pair is not None]
 
     def target_unit(self, task: str) -> tuple[float, float] | None:
         objective, targets = self.objectives.get(task), self._survey.targets.get(task)
@@ -487,7 +519,6 @@ class OwnModel(Supervised[Rows]):
             raise self._loaders.empty(split)
         return Answers(parts, self.row_losses, apart=self.training.losses is None)
 
-    @torch.no_grad()
     def row_losses(self, task: str, raw: Mapping[str, Tensor], rows: Rows) -> Tensor:
         """Return a task's losses of the rows that have a target, in the targets' own unit."""
         if self.training.losses is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,25 @@ from torch import Tensor
 B = TypeVar("B")
 Outputs = Mapping[str, Tensor]
 """Raw outputs [N, …] of the tasks' heads, by head."""
+
+
+class Choices(NamedTuple):
+    """Answers about classes, each place of a sequence for itself.
+
+    Args:
+        losses: [M, C] what each answer would lose if its label were each class.
+        labels: [M] the class that it is.
+    """
+
+    losses: Tensor
+    labels: Tensor
+
+
+class Numbers(NamedTuple):
+    """Answers [N, K] that are numbers, and their targets [N, K], in the targets' unit."""
+
+    answers: Tensor
+    targets: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +62,6 @@ class Answers(Generic[B]):
         return torch.cat(
             [self.row_losses(task, _dealt(raw, deal, deals), batch) for raw, batch in self.parts]
         )
-
-    def against_others(self, task: str, deals: int) -> Tensor | None:
-        """Return [deals, N] each row's answer's losses on the targets of other rows of its part.
-
-        None where a part has rows without a target, so that rows of answers and of losses differ.
-
-        Args:
-            task: whose.
-            deals: how many other rows, evenly apart.
-        """
-        parts = []
-        for raw, batch in self.parts:
-            count = len(self.row_losses(task, raw, batch))
-            if not count:
-                continue
-            if any(len(output) != count for head, output in raw.items() if task not in raw or head == task):
-                return None
-            rolls = [max(1, deal * count // (deals + 1)) for deal in range(1, deals + 1)]
-            losses = [
-                self.row_losses(task, {head: output.roll(roll, 0) for head, output in raw.items()}, batch)
-                for roll in rolls
-            ]
-            # Row r of such losses is of the answer of row r − roll.
-            parts.append(torch.stack([one.roll(-roll, 0) for one, roll in zip(losses, rolls, strict=True)]))
-        return torch.cat(parts, 1).double() if parts else None
 
 
 def _dealt(raw: Outputs, deal: int, deals: int) -> Outputs:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import Parameter
 
 from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Frame, ParameterCount, Record, SeedList, TaskEvaluation, TaskSignals
 from mtctl.problems.score import LOSSES, SKILL
-from mtctl.problems.supervised.answers import Answers
+from mtctl.problems.supervised.answers import Answers, Choices, Numbers
 from mtctl.problems.supervised.inspection import Inspection
 from mtctl.problems.supervised.interventions import Intervention
 
@@ -96,6 +96,11 @@ class Supervised(ABC, Generic[B]):
     @abstractmethod
     def planned_updates(self) -> int:
         """Updates of the whole run."""
+
+    @property
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """The network that answers."""
 
     @abstractmethod
     def trunk(self) -> list[Parameter]:
@@ -219,6 +224,16 @@ class Supervised(ABC, Generic[B]):
         """Say whether a task's targets are classes, which have no unit."""
         del task
         return False
+
+    def choices(self, task: str, split: SeedList) -> Choices | None:
+        """Return what a task's answers on a split would lose on each class; None where it has none."""
+        del task, split
+        return None
+
+    def numbers(self, task: str, split: SeedList) -> Numbers | None:
+        """Return a task's answers on a split and their targets; None where they are no such numbers."""
+        del task, split
+        return None
 
     def target_unit(self, task: str) -> tuple[float, float] | None:
         """Return the best constant and the standard deviation of targets, where both are numbers."""

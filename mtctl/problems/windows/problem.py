@@ -13,7 +13,7 @@ from torch.nn import Parameter
 
 from mtctl.balancing.gradients import AutogradGradients
 from mtctl.problems.contract import SeedList
-from mtctl.problems.supervised.answers import Answers
+from mtctl.problems.supervised.answers import Answers, Choices, Numbers
 from mtctl.problems.supervised.inspection import Inspection
 from mtctl.problems.supervised.problem import BadTargets, Supervised
 from mtctl.problems.windows import data
@@ -55,7 +55,7 @@ class Windows(Supervised[Dataset]):
         self.definition = data.definition(problem)
         self.objective = self._new_objective(model, training)
         initial, order, dropout = _seeds(seed)
-        self.network = SequenceNetwork(model, data.input_size(problem), initial)
+        self._network = SequenceNetwork(model, data.input_size(problem), initial)
         self.objective.prepare(self.network)
         self._order, self._dropout = (torch.Generator().manual_seed(word) for word in (order, dropout))
         self._training = training
@@ -98,6 +98,10 @@ class Windows(Supervised[Dataset]):
 
     def averaged(self, task: str) -> int:
         return 1 if task == "type" else OUTPUTS[task]
+
+    @property
+    def network(self) -> SequenceNetwork:
+        return self._network
 
     def trunk(self) -> list[Parameter]:
         return self.network.trunk()
@@ -230,6 +234,28 @@ class Windows(Supervised[Dataset]):
 
     def is_of_classes(self, task: str) -> bool:
         return task not in DELTA
+
+    @torch.no_grad()
+    def choices(self, task: str, split: SeedList) -> Choices | None:
+        if task in DELTA:
+            return None
+        windows = self._split(split)
+        answers, labels = self.raw(windows.inputs)[task], self.objective.truth(task, windows)
+        if task == "binary":  # each bar for itself
+            answers, labels = answers.reshape(-1, 1), labels.reshape(-1, 1)
+        known = ~labels.isnan().any(1) if task == "binary" else labels != MISSING
+        answers, labels = answers[known], labels[known]
+        classes = CLASSES if task == "type" else 2
+        losses = [window_losses(task, answers, torch.full_like(labels, label)) for label in range(classes)]
+        return Choices(torch.stack(losses, 1), labels.reshape(-1).long())
+
+    @torch.no_grad()
+    def numbers(self, task: str, split: SeedList) -> Numbers | None:
+        if task not in DELTA:
+            return None
+        windows = self._split(split)
+        answers = self.objective.predictions(self.raw(windows.inputs))[task]
+        return Numbers(answers, self.objective.truth(task, windows))
 
     def blind_losses(self) -> dict[str, float]:
         """Return what one start for all windows reaches, the training median: position makes a scalar."""

@@ -282,3 +282,19 @@ class TestState:
 def test_there_are_no_episodes_to_show() -> None:
     with pytest.raises(MtctlError, match="no episodes to show"):
         small().show("ptr", 1)
+
+
+def test_choices_hold_the_losses_of_all_classes_and_numbers_those_of_none() -> None:
+    problem = small()
+    for task, classes, rows in (("type", 3, 1), ("binary", 2, 105)):
+        found = problem.choices(task, "monitor")
+        assert found is not None
+        own = found.losses.gather(1, found.labels[:, None])
+        expected = problem.answers("monitor").losses(task).mean()
+        assert found.losses.shape == (rows * len(problem.splits.validation), classes)
+        assert float(own.mean()) == pytest.approx(float(expected), rel=1e-5)
+        assert problem.numbers(task, "monitor") is None
+    assert problem.choices("ptr", "monitor") is None
+    numbers = problem.numbers("ptr", "held_out")
+    assert numbers is not None
+    assert numbers.answers.shape == numbers.targets.shape == (len(problem.splits.held_out), 2)
