@@ -88,10 +88,11 @@ class Balancer:
     @property
     def settings(self) -> str:
         """The methods, with the settings that are not their defaults."""
-        return " + ".join(
-            f"{method.kind} {method.model_dump(mode='json', exclude={'kind'}, exclude_defaults=True) or ''}".strip()
-            for method in self._chain.methods
-        )
+        parts = []
+        for method in self._chain.methods:
+            settings = method.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
+            parts.append(f"{method.kind} {settings}" if settings else method.kind)
+        return " + ".join(parts)
 
     @property
     def fingerprint(self) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from functools import cached_property
-from typing import Self
+from typing import Final, Self
 
 import torch
 from torch import Tensor
@@ -216,6 +216,13 @@ class LossGradients(AutogradGradients):
         return Cut(own, self._parts.common, tuple(features.values()))
 
 
+_REMEDIES: Final = {
+    graph.COMPILED: "; or compile the trunk alone: model.trunk = torch.compile(model.trunk)",
+    "_DDPSinkBackward": "; or leave find_unused_parameters out of DistributedDataParallel",
+}
+"""What else helps, by the operation that hides what is behind it."""
+
+
 def _opaque(node: Node, problem: str) -> BalanceError:
     compiled = node.name() == graph.COMPILED
     what = (
@@ -223,7 +230,7 @@ def _opaque(node: Node, problem: str) -> BalanceError:
         if compiled
         else f"{node.name()} belongs to several tasks"
     )
-    also = "; or compile the trunk alone: model.trunk = torch.compile(model.trunk)" if compiled else ""
+    also = _REMEDIES.get(node.name(), "")
     return BalanceError(
         f"{what}, which does not show what each loss depends on: {problem}",
         hint=f"name what tasks share: balance(…, shared=list(model.trunk.parameters())){also}",

@@ -43,15 +43,19 @@ class Ranks:
     This is asked for, and not switched on by an initialised process group: such a group may be there for
     other reasons, and what communicates unasked hangs where one process alone calls it.
 
-    The model may be wrapped in DistributedDataParallel or not; its own reduction is left out in `balance`, for
-    the gradients that arrive in `.grad` are reduced already, and is there for every other backward pass.
+    The model may be wrapped in DistributedDataParallel or not. Its own reduction is left out in `balance`,
+    for the gradients that arrive in `.grad` are reduced already, and is there for every other backward pass.
     BatchNorm sees the rows of its own process unless it is SyncBatchNorm, as always.
 
-    One step sends, all in all: a few numbers for each task; P numbers, in one all-reduce, for methods that
-    look at losses alone, as without mtctl; for methods on gradients the gradients of T tasks on the P_s shared
-    parameters, T·P_s numbers in one all-reduce, and the rest in another; with `layer: last_shared` T times the
-    last shared layer and P; with `layer: features` T·T numbers and P. They are reduced in their own precision,
-    float16 and bfloat16 in float32.
+    What one step sends, beside a few numbers for each task, with T tasks, P_s shared and P_o other parameters:
+
+        methods on losses                       P_s + P_o numbers in one all-reduce, as without mtctl
+        methods on gradients                    T·P_s in one all-reduce, then P_o in another
+          with `layer: last_shared`             T times the last shared layer, then the rest of P_s + P_o
+          with `layer: features`                T·T, then P_s + P_o
+
+    Numbers go in their own precision, float16 and bfloat16 as float32. A buffer of that size is the memory
+    that it takes.
 
     Args:
         *models: every module whose parameters losses depend on: the model, and a criterion that is trained,

@@ -1,6 +1,6 @@
-"""One of several processes that train together: runs every scenario and prints what each came to, as JSON.
+"""Several processes that train together; each writes what it came to as FOLDER/RANK.json.
 
-python -m tests.library.ranks_program RANK PROCESSES STORE
+python -m tests.library.ranks_program exact|refusals PROCESSES FOLDER
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -53,7 +55,7 @@ class Net(nn.Module):
         super().__init__()
         self.trunk = nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 8), nn.Tanh())
         self.heads = nn.ModuleDict({task: nn.Linear(8, 2) for task in TASKS})
-        self.register_parameter("unused", nn.Parameter(torch.ones(3)))
+        self.unused = nn.Parameter(torch.ones(3))
         drawn(self)
 
     def forward(self, values: Tensor) -> dict[str, Tensor]:
@@ -120,16 +122,17 @@ def trained(
 
 @torch.no_grad()
 def sgd(net: Net, moments: dict[Tensor, Tensor]) -> None:
-    """Make a step with momentum and decay, which tell a gradient of 0 from none (`torch.optim` loads slowly)."""
+    """Make a step with momentum and decay, which tell a gradient of 0 from none; torch's own loads slowly."""
     for one in net.parameters():
         if one.grad is not None:
             moments[one] = 0.5 * moments.get(one, torch.zeros(())) + one.grad + 0.1 * one
-            one -= 0.02 * moments[one]
+            one.sub_(0.02 * moments[one])
 
 
 def outcome(kind: Any, *, joined: bool, complete: bool, wrap: Wrap | None, options: Options) -> Outcome:
     """Return what training comes to: in one process on whole batches, or in several on their parts."""
-    rank, processes = int(sys.argv[1]), int(sys.argv[2])
+    processes = int(sys.argv[2])
+    rank = distributed.get_rank() if joined else 0
 
     def part(step: int) -> tuple[Tensor, dict[str, Tensor]]:
         values, owner = inputs(ROWS, 5, seed=step), owners(processes)
@@ -185,9 +188,10 @@ def nothing(net: Net) -> dict[str, Any]:
     return {}
 
 
-#: By name: what `outcome` is asked for.
-SCENARIOS: Final[dict[str, dict[str, Any]]] = {
-    **{kind: {"kind": kind} for kind in KINDS},
+METHODS: Final[dict[str, dict[str, Any]]] = {kind: {"kind": kind} for kind in KINDS}
+"""By name: what `outcome` is asked for."""
+
+WAYS: Final[dict[str, dict[str, Any]]] = {
     **{
         f"{kind} on features": {"kind": {"kind": kind, "layer": "features"}, "complete": True}
         for kind in LAYERED
@@ -207,25 +211,174 @@ SCENARIOS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def outcomes(*, joined: bool) -> dict[str, Outcome]:
+def exact(rank: int) -> dict[str, Any]:
+    """Return by how much training in several processes differs from training in one, told by process 0."""
     usual = {"complete": False, "wrap": None, "options": nothing}
-    found = {}
-    for name, asked in SCENARIOS.items():
-        import time; t=time.process_time()
-        found[name] = outcome(joined=joined, **(usual | asked))
-        print(joined, name, time.process_time()-t, file=sys.stderr, flush=True)
-    return found
+    scenarios = METHODS | (WAYS if distributed.get_world_size() == 2 else {})
+    found = {name: outcome(joined=True, **(usual | asked)) for name, asked in scenarios.items()}
+    sums = {name: sum(float(one.double().sum()) for one in found[name].parameters) for name in found}
+    if rank:
+        return {"sums": sums}
+    distributed.destroy_process_group()
+    expected = {name: outcome(joined=False, **(usual | asked)) for name, asked in scenarios.items()}
+    return {"sums": sums, "compared": {name: differences(found[name], expected[name]) for name in found}}
+
+
+class Bag(nn.Module):
+    """A table with sparse gradients, which two tasks read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(5, 2, sparse=True)
+        drawn(self)
+
+
+def step(
+    net: nn.Module,
+    changed: Mapping[str, Tensor | None],
+    balancer: Any = "equal",
+    *,
+    ranks: mtctl.Ranks | None = None,
+    **options: Any,
+) -> None:
+    """Balance a step of `net`, some of whose losses are changed; `None` for one takes it away."""
+    outputs = net(inputs(4, 5, seed=distributed.get_rank()))
+    made = {task: output.square().mean() for task, output in outputs.items()} | dict(changed)
+    mtctl.balance(made, balancer=balancer, ranks=ranks or mtctl.Ranks(net), **options)
+
+
+def mistakes(rank: int) -> dict[str, Callable[[], object]]:
+    """Return what goes wrong, mostly in process 1 alone, by name."""
+    first = rank == 0
+    zero, nan = torch.zeros(()), torch.tensor(torch.nan).requires_grad_()
+
+    def stray() -> None:
+        step(Net(), {} if first else {"red": nn.Parameter(torch.ones(())).square()})
+
+    def stray_in_a_pass() -> None:
+        step(Net(), {} if first else {"red": nn.Parameter(torch.ones(())).square()}, mtctl.Balancer("pcgrad"))
+
+    def remembers() -> None:
+        net, balancer = Net(), mtctl.Balancer("running_mean")
+        ranks = mtctl.Ranks(net)
+        step(net, {}, balancer, ranks=ranks)
+        before = balancer.state_dict()
+        step(net, {}, balancer, ranks=ranks)
+        if first:
+            balancer.load_state_dict(before)
+        step(net, {}, balancer, ranks=ranks)
+
+    def follows() -> None:
+        net, balancer = Net(), mtctl.Balancer("famo")
+        step(net, {}, balancer)
+        balancer.follow(dict.fromkeys(TASKS, 1.0) if first else {"red": 1.0})
+
+    def sparse() -> None:
+        bag = Bag()
+        read = bag.words(torch.tensor([rank, 3])).sum()
+        mtctl.balance({"red": read, "blue": read.square()}, balancer="pcgrad", ranks=mtctl.Ranks(bag))
+
+    def frozen() -> None:
+        net = Net()
+        net.unused.requires_grad_(first)
+        step(net, {})
+
+    def new() -> None:
+        net, balancer = Net(), mtctl.Balancer("equal", tasks=TASKS)
+        ranks = mtctl.Ranks(net)
+        step(net, {}, balancer, ranks=ranks)
+        step(net, {} if first else {"violet": net.unused.sum()}, balancer, ranks=ranks)
+
+    def hidden() -> None:
+        step(DistributedDataParallel(Net(), find_unused_parameters=True), {}, mtctl.Balancer("pcgrad"))
+
+    scale = torch.tensor(1.0 if first else 2.0)
+    features = mtctl.Balancer("pcgrad", layer="features")
+    return {
+        "no graph": lambda: step(Net(), {} if first else {"red": zero}),
+        "stray": stray,
+        "stray in a pass": stray_in_a_pass,
+        "seed": lambda: step(Net(), {}, mtctl.Balancer("rlw", seed=rank)),
+        "settings": lambda: step(Net(), {}, mtctl.Balancer("gradnorm", alpha=0.5 + rank)),
+        "memory": remembers,
+        "numbers": lambda: mtctl.Ranks(drawn(Net(), seed=rank)),
+        "shapes": lambda: mtctl.Ranks(nn.Linear(2, 3 + rank)),
+        "rows": lambda: step(Net(), {}, rows=None if first else dict.fromkeys(TASKS, 1)),
+        "no number": lambda: step(Net(), {}, rows=dict.fromkeys(TASKS, 1 if first else -1)),
+        "unknown rows": lambda: step(Net(), {}, rows=dict.fromkeys(("violet", *TASKS), 1)),
+        "sparse": sparse,
+        "features": lambda: step(Net(), {} if first else {"red": None}, features),
+        "static": lambda: mtctl.Ranks(DistributedDataParallel(Net(), static_graph=True)),
+        "hidden": hidden,
+        "frozen": frozen,
+        "empty": lambda: step(Net(), dict.fromkeys(TASKS)),
+        "scale": lambda: step(Net(), {}, scale=scale),
+        "a new task": new,
+        "follow": follows,
+        "nan": lambda: step(Net(), {} if first else {"red": nan * 1}, "log"),
+    }
+
+
+def refusals(rank: int) -> dict[str, Any]:
+    """Return what is said of each mistake, and what training is like where nothing is wrong."""
+    said = {}
+    for name, mistake in mistakes(rank).items():
+        try:
+            mistake()
+        except mtctl.BalanceError as error:
+            said[name] = f"{error.message} | {error.hint}"
+    net = Net()
+    balancer, ranks = mtctl.Balancer("pcgrad"), mtctl.Ranks(net)
+    factor = torch.tensor(2.0**120)  # too large for the losses of process 1
+    made = {
+        task: ((1 + 1e6 * rank) * one.square().mean()) * factor for task, one in net(inputs(4, 5)).items()
+    }
+    overflow = mtctl.balance(made, balancer=balancer, ranks=ranks)
+    spoiled = [one.grad is not None and not one.grad.isfinite().any() for one in net.trunk.parameters()]
+    return {
+        "said": said,
+        "overflow": overflow.overflowed and all(spoiled),
+        "fixed": fixed(rank),
+    }
+
+
+def fixed(rank: int) -> float:
+    """Return by how much weights fixed beforehand, reduced by DistributedDataParallel, are off."""
+    net, values = Net(), inputs(8, 5)
+    del net.unused
+    run = DistributedDataParallel(net)
+    weights = {"red": 2.0, "green": 0.5, "blue": 1.0}
+    made = {task: one.square().mean() for task, one in run(values[rank::2]).items()}
+    mtctl.balance(made, balancer=mtctl.Balancer("manual", weights=weights))
+    whole = sum(weights[task] * one.square().mean() for task, one in net(values).items())
+    assert isinstance(whole, Tensor)
+    expected = torch.autograd.grad(whole, list(net.parameters()))
+    found = [one.grad for one in net.parameters() if one.grad is not None]
+    return max(float((one - other).abs().max()) for one, other in zip(found, expected, strict=True))
+
+
+def process(what: str, rank: int, processes: int, folder: str) -> None:
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=processes
+    )
+    result = exact(rank) if what == "exact" else refusals(rank)
+    Path(folder, f"{rank}.json").write_text(json.dumps(result), encoding="utf-8")
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def main() -> None:
-    rank, processes, store = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    expected = outcomes(joined=False) if rank == 0 else {}
-    distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=processes)
-    found = outcomes(joined=True)
-    sums = {name: sum(float(one.double().sum()) for one in found[name].parameters) for name in found}
-    compared = {name: differences(found[name], expected[name]) for name in expected}
-    print(json.dumps({"sums": sums, "compared": compared}))
-    distributed.destroy_process_group()
+    what, processes, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    # Forked, so that torch is loaded once.
+    made = get_context("fork")
+    started = [
+        made.Process(target=process, args=(what, rank, processes, folder)) for rank in range(processes)
+    ]
+    for one in started:
+        one.start()
+    for one in started:
+        one.join()
+    sys.exit(any(one.exitcode for one in started))
 
 
 if __name__ == "__main__":
