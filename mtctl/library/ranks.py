@@ -47,7 +47,7 @@ class Ranks:
     for the gradients that arrive in `.grad` are reduced already, and is there for every other backward pass.
     BatchNorm sees the rows of its own process unless it is SyncBatchNorm, as always.
 
-    What one step sends, beside a few numbers for each task, with T tasks, P_s shared and P_o other parameters:
+    What a step sends, beside a few numbers for each task, with T tasks, P_s shared and P_o other parameters:
 
         methods on losses                       P_s + P_o numbers in one all-reduce, as without mtctl
         methods on gradients                    T·P_s in one all-reduce, then P_o in another
