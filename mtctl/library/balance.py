@@ -225,9 +225,14 @@ def _of_several(
             f"ranks: expected mtctl.Ranks, found {type(ranks).__name__}", hint="ranks=mtctl.Ranks(model)"
         )
 
+    def names() -> list[str]:
+        scalars(given)  # or says what is wrong with them
+        return [*given]
+
     def made() -> Made:
-        counts = _counts(keeper, scalars(given), rows)
-        present = {task: loss for task, loss in scalars(given).items() if counts.get(task) != 0}
+        present = scalars(given)
+        counts = _counts(keeper, present, rows)
+        present = {task: loss for task, loss in present.items() if counts.get(task) != 0}
         _refuse_without_graph(present)
         keeper.admit(given)
         scaled_by = keeper.scaling.of(present, asked.scale, len(keeper.tasks)) if present else None
@@ -243,7 +248,7 @@ def _of_several(
         )
         return Made(gradients, scaled_by, keeper.looks_at_gradients or asked.measure, rows is not None)
 
-    ranks.meet(keeper, lambda: [*scalars(given), *(task for task in given if given[task] is None)])
+    ranks.meet(keeper, names)
     return join(ranks, keeper, made)
 
 

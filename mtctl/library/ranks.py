@@ -76,7 +76,8 @@ class Ranks:
             )
         for model in models:
             _refuse(model)
-        self._wrappers = [model for model in models if isinstance(model, DistributedDataParallel)]
+        inside = (module for model in models for module in model.modules())
+        self._wrappers = [module for module in inside if isinstance(module, DistributedDataParallel)]
         self._group = group if group is not None or not self._wrappers else self._wrappers[0].process_group
         self.size, self.rank = distributed.get_world_size(self._group), distributed.get_rank(self._group)
         if self.rank < 0:
@@ -123,17 +124,18 @@ class Ranks:
         failures = 0.0
         for (device, dtype), places in self._kinds(likes).items():
             sizes = [rows * _numbers(likes[place]) for place in places]
-            buffer = torch.zeros(sum(sizes) + len(places) + 1, dtype=dtype, device=device)
-            buffer[-1] = failure is not None
-            parts, marks = buffer[: sum(sizes)].split(sizes), buffer[sum(sizes) : -1]
-            for mark, place, part in zip(marks, places, parts, strict=True):
+            marks = [values[place] is not None for place in places]
+            buffer = torch.zeros(sum(sizes) + len(marks) + 1, dtype=dtype, device=device)
+            buffer[sum(sizes) :] = torch.tensor([*marks, failure is not None])
+            parts = [part.view(rows, part.numel() // rows) for part in buffer[: sum(sizes)].split(sizes)]
+            for place, part in zip(places, parts, strict=True):
                 if (value := values[place]) is not None:
-                    part.view(rows, -1).copy_(value)
-                    mark.fill_(1)
+                    part.copy_(value)
             distributed.all_reduce(buffer, group=self._group)
-            failures += float(buffer[-1])
-            for made_by, place, part in zip(marks.tolist(), places, parts, strict=True):
-                found[place] = part.view(rows, -1) if made_by else None
+            *makers, failed = buffer[sum(sizes) :].tolist()
+            failures += failed
+            for place, part, count in zip(places, parts, makers, strict=True):
+                found[place] = part if count else None
         if failures:
             raise failure or self._other()
         return found
@@ -270,13 +272,12 @@ def _refuse(model: nn.Module) -> None:
             hint="use DistributedDataParallel; or, under FSDP, weights that are fixed beforehand: "
             'balancer="equal", without `ranks`',
         )
-    if isinstance(model, DistributedDataParallel):
-        for option, bad in (("static_graph", model.static_graph), ("mixed_precision", model.mixed_precision)):
-            if bad:
+    for module in model.modules():
+        for option in ("static_graph", "mixed_precision"):
+            if isinstance(module, DistributedDataParallel) and getattr(module, option):
                 raise BalanceError(
                     f"ranks: DistributedDataParallel with {option} counts on one backward pass a step",
-                    hint=f"leave {option} out"
-                    + (" and use torch.autocast" if option == "mixed_precision" else ""),
+                    hint=f"leave {option} out; torch.autocast works",
                 )
 
 

@@ -343,10 +343,15 @@ def refusals(rank: int) -> dict[str, Any]:
 
 
 def fixed(rank: int) -> float:
-    """Return by how much weights fixed beforehand, reduced by DistributedDataParallel, are off."""
+    """Return by how much weights fixed beforehand, reduced by DistributedDataParallel, are off.
+
+    It reduces them as ever after a step that it has left to `ranks`.
+    """
     net, values = Net(), inputs(8, 5)
     del net.unused
     run = DistributedDataParallel(net)
+    step(run, {}, mtctl.Balancer("pcgrad"))
+    net.zero_grad()
     weights = {"red": 2.0, "green": 0.5, "blue": 1.0}
     made = {task: one.square().mean() for task, one in run(values[rank::2]).items()}
     mtctl.balance(made, balancer=mtctl.Balancer("manual", weights=weights))

@@ -149,15 +149,16 @@ def test_precisions(precision: torch.dtype) -> None:
     for joined in (False, True):
         shared = nn.Parameter(inputs(5, 2).to(precision))
         heads = [nn.Parameter(inputs(2, seed=seed).to(precision)) for seed in (2, 3)]
-        features = inputs(16, 5, seed=4).to(precision) @ shared
+        nothing, offset = nn.Parameter(torch.zeros(0, 2)), nn.Parameter(torch.tensor(0.5))
+        features = inputs(16, 5, seed=4).to(precision) @ shared + nothing.sum() + offset.to(precision)
         losses = {
             str(place): (features @ head - place).abs().square().mean() for place, head in enumerate(heads)
         }
-        parameters = [shared, *heads]
+        parameters = [shared, *heads, nothing, offset]
         ranks = mtctl.Ranks(nn.ParameterList(parameters)) if joined else None
         mtctl.balance(losses, balancer=mtctl.Balancer("pcgrad"), ranks=ranks)
         found.append(gradients(parameters))
-    assert all(one.dtype == precision for one in found[1])
+    assert [one.dtype for one in found[1]] == [one.dtype for one in found[0]]
     torch.testing.assert_close(found[0], found[1])
 
 
