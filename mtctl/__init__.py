@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mtctl.errors import MtctlError
     from mtctl.library.balance import balance
     from mtctl.library.balancer import Balancer
+    from mtctl.library.ranks import Ranks
     from mtctl.library.report import Report
     from mtctl.monitoring.faults import MonitorWarning
     from mtctl.monitoring.monitor import Monitor
@@ -41,6 +42,7 @@ __all__ = [
     "Monitor",
     "MonitorWarning",
     "MtctlError",
+    "Ranks",
     "Report",
     "Task",
     "Training",
@@ -59,6 +61,7 @@ _HOMES: Final = {
     "Monitor": "mtctl.monitoring.monitor",
     "MonitorWarning": "mtctl.monitoring.faults",
     "MtctlError": "mtctl.errors",
+    "Ranks": "mtctl.library.ranks",
     "Report": "mtctl.library.report",
     "Task": "mtctl.problems.python.training",
     "Training": "mtctl.problems.python.training",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -16,6 +17,8 @@ from mtctl.balancing.errors import BalanceError, NonFiniteError
 from mtctl.catalogue.settings import Spec
 from mtctl.library.balancer import Balancer
 from mtctl.library.gradients import LossGradients
+from mtctl.library.joined import JoinedGradients, Made, join
+from mtctl.library.ranks import Ranks
 from mtctl.library.report import Report
 from mtctl.library.scaling import Scale, Unscaled, spoil
 from mtctl.library.sharing import checked
@@ -36,6 +39,8 @@ def balance(
     retain_graph: bool = False,
     scale: Scale | None = None,
     monitor: Watcher | None = None,
+    ranks: Ranks | None = None,
+    rows: Mapping[str, float] | None = None,
 ) -> Report:
     """Add the balanced gradient of several losses to `.grad`, in place of `loss.backward()`.
 
@@ -90,7 +95,8 @@ def balance(
     What torch.compile makes one operation of, trunk and heads together, does not show what is shared: name
     `shared`, or compile the trunk alone. Methods on gradients pass a compiled trunk backwards more than once:
     set `torch._functorch.config.donated_buffer = False` before compiling, if torch asks for it. Where several
-    processes train together (DistributedDataParallel), only weights that are fixed beforehand give exact
+    processes train together (DistributedDataParallel), `ranks` makes every one of them take the step of one
+    process on the joined batch: see `Ranks`. Without it only weights that are fixed beforehand give exact
     gradients, and all else is refused.
 
     Args:
@@ -108,6 +114,10 @@ def balance(
             the `torch.amp.GradScaler` itself, against which the losses are then checked. If left out, the
             tensor that all losses were multiplied with last, if there is one; 1.0 says that it is a weight.
         monitor: a `Monitor`, which records the step; in the steps that it chooses gradients are measured.
+        ranks: the processes that share the batch; each calls this with its own losses, and an empty mapping
+            if it has none.
+        rows: with `ranks`, over how many rows of this process's batch each loss is the mean. If left out, a
+            task counts alike on every process that has it, as in DistributedDataParallel.
 
     Returns:
         Losses, weights, and what was learned of the gradients.
@@ -117,23 +127,14 @@ def balance(
         ConvergenceError: a method's inner minimisation was not solved; neither has it then.
     """
     keeper = balancer if isinstance(balancer, Balancer) else Balancer(balancer)
-    present = _present(losses)
-    tasks = keeper.admit(losses)
-    scaled_by = keeper.scaling.of(present, scale, len(tasks))
-    gradients = LossGradients(
-        tasks,
-        {task: loss.reshape(()) if loss.dim() else loss for task, loss in present.items()},
-        sharing=keeper.sharing,
-        shared=checked("shared", shared),
-        last_shared=checked("last_shared", last_shared),
-        retain_graph=retain_graph,
-    )
-    _refuse_ranks(keeper, measure=measure)
+    asked = _Asked(keeper, losses, shared, last_shared, scale, retain_graph=retain_graph, measure=measure)
+    gradients, scaled_by = _of_one(asked, rows) if ranks is None else _of_several(asked, ranks, rows)
     shown = Unscaled(gradients, scaled_by or 1.0)
     step = _Step(keeper, balancer, measure=measure, watched=monitor is not None and monitor.wants_gradients)
+    present = {task: loss for task, loss in losses.items() if loss is not None}
     with _full_precision(present.values()):
         if monitor is not None:
-            monitor.see(tasks, present, shown.losses, scale=shown.scale)
+            monitor.see(keeper.tasks, present, shown.losses, scale=shown.scale)
         report = _unscaled(step, shown) if scaled_by is None else _scaled(step, shown)
     report = replace(report, scale=scaled_by)
     if monitor is not None:
@@ -162,8 +163,7 @@ def look(
     present = _present(losses)
     tasks = balancer.admit(losses)
     scaled_by = balancer.scaling.of(present, scale, len(tasks))
-    single = {task: loss.reshape(()) if loss.dim() else loss for task, loss in present.items()}
-    gradients = LossGradients(tasks, single, sharing=balancer.sharing, retain_graph=True)
+    gradients = LossGradients(tasks, _single(present), sharing=balancer.sharing, retain_graph=True)
     shown = Unscaled(gradients, scaled_by or 1.0)
     given = torch.tensor([weights.get(task, 1.0) for task in tasks], dtype=torch.float64)
     with _full_precision(present.values()):
@@ -180,6 +180,98 @@ def _full_precision(losses: Iterable[Tensor]) -> Iterator[None]:
             if torch.is_autocast_enabled(device):
                 modes.enter_context(torch.autocast(device, enabled=False))
         yield
+
+
+class _Asked(NamedTuple):
+    """What `balance` was asked for: its arguments."""
+
+    keeper: Balancer
+    losses: Mapping[str, Tensor | None]
+    shared: Iterable[Tensor] | None
+    last_shared: Iterable[Tensor] | None
+    scale: Scale | None
+    retain_graph: bool
+    measure: bool
+
+
+def _of_one(asked: _Asked, rows: Mapping[str, float] | None) -> tuple[LossGradients, float | None]:
+    """Return the gradients of one process's losses, and what these were multiplied with."""
+    keeper, present = asked.keeper, _present(asked.losses)
+    if rows is not None:
+        raise BalanceError(
+            "rows: they weigh processes against each other", hint="balance(…, ranks=…, rows=…)"
+        )
+    tasks = keeper.admit(asked.losses)
+    scaled_by = keeper.scaling.of(present, asked.scale, len(tasks))
+    gradients = LossGradients(
+        tasks,
+        _single(present),
+        sharing=keeper.sharing,
+        shared=checked("shared", asked.shared),
+        last_shared=checked("last_shared", asked.last_shared),
+        retain_graph=asked.retain_graph,
+    )
+    _refuse_ranks(keeper, measure=asked.measure)
+    return gradients, scaled_by
+
+
+def _of_several(
+    asked: _Asked, ranks: Ranks, rows: Mapping[str, float] | None
+) -> tuple[JoinedGradients, float | None]:
+    """Return the gradients of all processes' losses, and what these were multiplied with."""
+    keeper, given = asked.keeper, asked.losses
+    if not isinstance(ranks, Ranks):
+        raise BalanceError(
+            f"ranks: expected mtctl.Ranks, found {type(ranks).__name__}", hint="ranks=mtctl.Ranks(model)"
+        )
+
+    def names() -> list[str]:
+        scalars(given)  # or says what is wrong with them
+        return [*given]
+
+    def made() -> Made:
+        present = scalars(given)
+        counts = _counts(keeper, present, rows)
+        present = {task: loss for task, loss in present.items() if counts.get(task) != 0}
+        _refuse_without_graph(present)
+        keeper.admit(given)
+        scaled_by = keeper.scaling.of(present, asked.scale, len(keeper.tasks)) if present else None
+        gradients = JoinedGradients(
+            keeper.tasks,
+            _single(present),
+            ranks=ranks,
+            rows=counts,
+            sharing=keeper.sharing,
+            shared=checked("shared", asked.shared),
+            last_shared=checked("last_shared", asked.last_shared),
+            retain_graph=asked.retain_graph,
+        )
+        return Made(gradients, scaled_by, keeper.looks_at_gradients or asked.measure, rows is not None)
+
+    ranks.meet(keeper, names)
+    return join(ranks, keeper, made)
+
+
+def _counts(
+    keeper: Balancer, present: Mapping[str, Tensor], rows: Mapping[str, float] | None
+) -> Mapping[str, float]:
+    """Return the numbers of rows that the user gives for a step's losses."""
+    if rows is None:
+        return {}
+    for task in rows.keys() - set(keeper.tasks):
+        raise BalanceError(f"rows: there is no task `{task}`", hint=f"tasks: {', '.join(keeper.tasks)}")
+    for task in present:
+        count = rows.get(task)
+        if isinstance(count, bool) or not isinstance(count, int | float) or not 0 <= count < math.inf:
+            raise BalanceError(
+                f"rows: expected the number of rows of task `{task}`, found {count!r}",
+                hint='balance(…, rows={"depth": len(depth_target), …})',
+            )
+    return rows
+
+
+def _single(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {task: loss.reshape(()) if loss.dim() else loss for task, loss in losses.items()}
 
 
 class _Step(NamedTuple):
@@ -275,14 +367,18 @@ def _present(losses: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
     present = scalars(losses)
     if not present:
         raise BalanceError("losses: no task has a loss in this step", hint="leave such a step out")
-    for task, loss in present.items():
+    _refuse_without_graph(present)
+    return present
+
+
+def _refuse_without_graph(losses: Mapping[str, Tensor]) -> None:
+    for task, loss in losses.items():
         if not loss.requires_grad:
             raise BalanceError(
                 f"task `{task}`: its loss depends on no parameter that requires a gradient",
                 hint="look for .detach(), .item(), torch.no_grad() or frozen parameters; an absent loss is "
                 "None",
             )
-    return present
 
 
 def _refuse(task: str, loss: object) -> None:
@@ -308,8 +404,8 @@ def _refuse_ranks(keeper: Balancer, *, measure: bool) -> None:
         what = f"{keeper.name}, measured" if keeper.fixed else keeper.name
         raise BalanceError(
             f"{what}: this is one of {ranks} processes, and each would balance by its own part of the batch",
-            hint="balance in one process; with DistributedDataParallel only weights fixed beforehand are "
-            'exact: balancer="equal", or mtctl.Balancer("manual", weights={…}), without measure=True',
+            hint="let them balance the joined batch: ranks = mtctl.Ranks(model), once, and balance(…, "
+            "ranks=ranks) on every process",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -83,6 +84,21 @@ class Balancer:
     def remembers(self) -> bool:
         """Whether a step depends on the ones before: through a memory, or through random numbers."""
         return bool(self._state) or not torch.equal(self._rng.get_state(), self._untouched)
+
+    @property
+    def settings(self) -> str:
+        """The methods, with the settings that are not their defaults."""
+        parts = []
+        for method in self._chain.methods:
+            settings = method.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
+            parts.append(f"{method.kind} {settings}" if settings else method.kind)
+        return " + ".join(parts)
+
+    @property
+    def fingerprint(self) -> tuple[float, float]:
+        """Two numbers that tell the random numbers to come, and the memory, from others'."""
+        memory = sum(float(value.nansum()) for value in self._state.values())
+        return float(zlib.crc32(self._rng.get_state().numpy().tobytes())), memory
 
     @property
     def looks_at_gradients(self) -> bool:
@@ -205,12 +221,15 @@ class Balancer:
                 hint="call balancer.follow(…) once after each step, if balancer.follows",
             )
         shown, decision = self._open
-        after = torch.zeros(len(self.tasks), dtype=torch.float64)
-        for place, task in enumerate(self.tasks):
-            if shown.active[place]:
-                after[place] = _number(task, losses.get(task)) / number(scale)
+
+        def after() -> Tensor:
+            found = torch.zeros(len(self.tasks), dtype=torch.float64)
+            for place in shown.gradients.present:
+                found[place] = _number(self.tasks[place], losses.get(self.tasks[place])) / number(scale)
+            return found
+
         with self._named():
-            self._state = self._chain.follow(shown, after, decision, self._state)
+            self._state = self._chain.follow(shown, shown.gradients.joined(after), decision, self._state)
         self._open = None
 
     @contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from functools import cached_property
+from typing import Final, Self
 
 import torch
 from torch import Tensor
@@ -82,11 +83,16 @@ class LossGradients(AutogradGradients):
         Raises:
             BalanceError: it cannot be told what is shared, or nothing is; norms on own parameters are known.
         """
-        looking = copy(self)  # what it finds stays its own, and the graph stays for `combine`
-        looking._passes, looking._gathered = copy(self._passes), dict(self._gathered)
-        looking._passes.retain = looking._retain = True
+        looking = self._looking()
         self.measured_own = looking.own_norms()
         looking.gramian("all_shared")
+
+    def _looking(self) -> Self:
+        """Return a copy that keeps to itself what it finds, and leaves the graph for `combine`."""
+        looking = copy(self)
+        looking._passes, looking._gathered = copy(self._passes), dict(self._gathered)
+        looking._passes.retain = looking._retain = True
+        return looking
 
     def _of_head(self, task: int) -> Sequence[Tensor]:
         # In a step without the other tasks, the trunk looks like the task's own.
@@ -119,12 +125,7 @@ class LossGradients(AutogradGradients):
             BalanceError: no shared parameter is known.
         """
         if self._shared is None:
-            if self._parts.opaque is not None:
-                raise _opaque(
-                    self._parts.opaque, "shared parameters cannot be distinguished from the tasks' own"
-                )
-            self._sharing.see(self._losses, self._parts.shared)
-            self._shared = tuple(self._sharing.found)
+            self._shared = self._found()
         if self._given and self.active.all() and set(self._shared).isdisjoint(self.leaves):
             raise BalanceError(
                 f"shared: no loss depends on any of the {len(self._shared)} parameters given",
@@ -139,8 +140,32 @@ class LossGradients(AutogradGradients):
         if space != "last_shared":
             return self._shared
         if self._last is None:
-            self._last = self._sharing.last(self._losses, self._shared)
+            self._last = self._last_layer(self._shared)
         return self._last
+
+    def _found(self) -> Parameters:
+        """Return the shared parameters, where they are not given."""
+        if self._parts.opaque is not None:
+            raise self._not_told_apart(self._parts.opaque)
+        self._sharing.see(self._losses, self._parts.shared)
+        return tuple(self._sharing.found)
+
+    def _last_layer(self, shared: Parameters) -> Parameters:
+        """Return the last shared layer, where it is not given."""
+        return self._sharing.last(self._losses, shared)
+
+    def joined(self, make: Callable[[], Tensor]) -> Tensor:
+        """Return [T] values of this batch's losses as the method sees them: as `make` returns them."""
+        return make()
+
+    @property
+    def present(self) -> Collection[int]:
+        """The tasks that have a loss here."""
+        return self._losses.keys()
+
+    @staticmethod
+    def _not_told_apart(node: Node) -> BalanceError:
+        return _opaque(node, "shared parameters cannot be distinguished from the tasks' own")
 
     @property
     def nothing_shared_yet(self) -> bool:
@@ -191,6 +216,13 @@ class LossGradients(AutogradGradients):
         return Cut(own, self._parts.common, tuple(features.values()))
 
 
+_REMEDIES: Final = {
+    graph.COMPILED: "; or compile the trunk alone: model.trunk = torch.compile(model.trunk)",
+    "_DDPSinkBackward": "; or leave find_unused_parameters out of DistributedDataParallel",
+}
+"""What else helps, by the operation that hides what is behind it."""
+
+
 def _opaque(node: Node, problem: str) -> BalanceError:
     compiled = node.name() == graph.COMPILED
     what = (
@@ -198,7 +230,7 @@ def _opaque(node: Node, problem: str) -> BalanceError:
         if compiled
         else f"{node.name()} belongs to several tasks"
     )
-    also = "; or compile the trunk alone: model.trunk = torch.compile(model.trunk)" if compiled else ""
+    also = _REMEDIES.get(node.name(), "")
     return BalanceError(
         f"{what}, which does not show what each loss depends on: {problem}",
         hint=f"name what tasks share: balance(…, shared=list(model.trunk.parameters())){also}",
