@@ -151,7 +151,10 @@ def _entropies(head: Categories | Numbers, given: Tensor) -> Tensor:
         choices = [torch.distributions.Categorical(logits=part) for part in given.split(head.sizes, dim=1)]
         return torch.stack([choice.entropy() for choice in choices], dim=1)
     first, second = given.chunk(2, dim=1)
+    found: Tensor
     if isinstance(head, BoundedBeta):
-        shapes = (1 + torch.nn.functional.softplus(half) for half in (first, second))
-        return torch.distributions.Beta(*shapes).entropy() + (HIGH - LOW).log()
-    return torch.distributions.Normal(first, second.clamp(-5, 2).exp()).entropy()
+        alpha, beta = 1 + torch.nn.functional.softplus(first), 1 + torch.nn.functional.softplus(second)
+        found = torch.distributions.Beta(alpha, beta).entropy() + (HIGH - LOW).log()
+    else:
+        found = torch.distributions.Normal(first, second.clamp(-5, 2).exp()).entropy()
+    return found
