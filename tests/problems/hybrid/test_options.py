@@ -160,4 +160,4 @@ def test_a_mask_that_leaves_nothing_is_named_with_copy_and_step(fault: str, mess
     problem = hybrid(environment="tests/Fussy-v0", options={"fault": fault})
     with pytest.raises(MtctlError, match=message) as found:
         train(problem)
-    assert found.value.code is ExitCode.FAILED
+    assert found.value.code is ExitCode.USAGE

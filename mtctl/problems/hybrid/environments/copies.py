@@ -21,7 +21,7 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from mtctl.errors import ExitCode, MtctlError
+from mtctl.errors import MtctlError
 from mtctl.problems.hybrid.uses import Uses
 
 Floats = npt.NDArray[np.float64]
@@ -209,5 +209,4 @@ class Copies(ABC):
             f"environment {self.name}, copy {copy}, step {self.lengths[copy]} of its episode"
             f" {self._episodes[copy]}: {what}",
             hint="mend the environment, or bound the actions that lead there",
-            code=ExitCode.FAILED,
         )

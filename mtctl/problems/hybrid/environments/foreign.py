@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 
-from mtctl.errors import ExitCode, MtctlError
+from mtctl.errors import MtctlError
 from mtctl.problems.hybrid.environments.copies import RUNNING, Copies, Integers
 from mtctl.problems.hybrid.environments.draws import bits
 from mtctl.problems.hybrid.observations import ObservationLayout
@@ -127,7 +127,6 @@ class Foreign(Copies):
             raise MtctlError(
                 f"environment {self.name}, copy {copy}: reset(seed={seed}) shows what is not finite",
                 hint="mend the environment",
-                code=ExitCode.FAILED,
             )
 
     def _advance(self, actions: Any) -> None:
@@ -172,7 +171,6 @@ class Foreign(Copies):
             raise MtctlError(
                 f'environment {self.name}, copy {copy}: info["outcome"] = {show_text(str(name))} is unknown',
                 hint=f"name one of its outcomes: {show_text(', '.join(self.outcomes))}",
-                code=ExitCode.FAILED,
             )
         self.outcome[copy] = self.outcomes.index(name)
 
@@ -254,11 +252,9 @@ def _failed(place: str, error: BaseException) -> MtctlError:
         return MtctlError(
             f'environment {show_text(place)}: info["action_mask"]: {show_text(str(error))}',
             hint="allow one option of every choice, in the form that action_space.sample(mask) takes",
-            code=ExitCode.FAILED,
         )
     reason = show_text(f"{type(error).__name__}: {error}".removesuffix(": "))
     return MtctlError(
         f"environment {show_text(place)}: {reason}",
         hint="the environment, or what it needs, raised this: mend it there, or check its options",
-        code=ExitCode.FAILED,
     )

@@ -119,7 +119,7 @@ def test_what_is_not_finite_is_named() -> None:
         MtctlError, match=r"environment moving, copy 2, step 2 of its episode 0: number 0"
     ) as found:
         copies.step(zero | {"turn": turn})
-    assert found.value.code is ExitCode.FAILED
+    assert found.value.code is ExitCode.USAGE
 
 
 @pytest.mark.parametrize("name", IDS)

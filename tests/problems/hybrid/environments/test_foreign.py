@@ -161,7 +161,7 @@ def test_what_goes_wrong_is_named_with_environment_copy_and_step(fault: str, mes
 
     with pytest.raises(MtctlError, match=message) as found:
         play()
-    assert found.value.code is ExitCode.FAILED
+    assert found.value.code is ExitCode.USAGE
     assert found.value.hint
 
 
