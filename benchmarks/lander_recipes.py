@@ -23,6 +23,7 @@ from benchmarks.sides import TASKS
 
 KEPT: Final = Path(__file__).with_suffix(".json")
 FIVE: Final = "0..4"
+FOUR: Final = "0..3"
 THREE: Final = "0..2"
 ONE: Final = "0..0"
 RECIPES: Final = {
@@ -36,7 +37,7 @@ RECIPES: Final = {
     "multihead_blind": THREE,
     "multihead_aware": THREE,
     "softmod_aware": THREE,
-    "brc": THREE,
+    "brc": FOUR,
     "brc_tuned": THREE,
     "varshare": THREE,
     "varshare_pruned": THREE,
