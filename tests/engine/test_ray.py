@@ -17,7 +17,7 @@ from mtctl.errors import MtctlError
 from tests.engine.runs import WINDOWS, assert_same_training, train
 
 pytest.importorskip("ray", reason="needs the extra [ray]")
-LONG = WINDOWS.revised({"training.epochs": 300, "checkpoints.every": 30})
+LONG = WINDOWS.revised({"training.epochs": 200, "checkpoints.every": 20})
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def test_a_machine_that_is_lost_half_way_and_others_that_do_not_fit(
     seen: list[tuple[str, str]] = []
 
     def watch() -> None:
-        if not seen and (place / "checkpoints" / "ep0060.pt").exists():
+        if not seen and (place / "checkpoints" / "ep0020.pt").exists():
             seen.append((handle.state, handle.delay))
-            cluster.add_node(num_cpus=1)
             cluster.remove_node(first, allow_graceful=False)
+            cluster.add_node(num_cpus=1)
 
     finish(launcher, handle, watch)
     assert seen == [("running", "")]
