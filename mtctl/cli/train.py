@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtctl.api.seeds import LARGEST_SEED, parse_seeds
+from mtctl.api.seeds import LARGEST_SEED, parse_seeds, until_decided
 from mtctl.cli import completion
 from mtctl.cli.code import completed
 from mtctl.engine import layout
@@ -56,7 +56,11 @@ def train(
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(metavar="SEEDS", help="Several seeds: `0..4`, `0,3,7`, or how many, counted from 0."),
+        typer.Option(
+            metavar="SEEDS",
+            help="Several: `0..4`, `0,3,7`, how many, counted from 0, or `until-decided[:MAX]`: as many as "
+            "it takes to tell recipes apart, 30 at most.",
+        ),
     ] = None,
     jobs: Annotated[
         int | None,
@@ -119,9 +123,12 @@ def train(
     )
     if seed is not None and seeds is not None:
         raise MtctlError("--seed and --seeds exclude each other")
-    numbers = [seed or 0] if seeds is None else parse_seeds(seeds)
+    most = until_decided(seeds)
+    numbers = [seed or 0] if seeds is None else parse_seeds(seeds) if most is None else list(range(most))
     loaded = [load_recipe(reference, overrides or [], balancer) for reference in recipes]
     _refuse_same_names(loaded)
+    if most is not None:
+        _refuse_to_decide(loaded, launcher)
     loaded = [completed(recipe) for recipe in loaded]
     for recipe in loaded if launcher is Where.LOCAL else ():
         require_memory(recipe)
@@ -144,6 +151,11 @@ def train(
 
         array = array_of(specs, results_dir, jobs, slurm or (), slurm_template)
         return show(array, as_json=as_json) if dry_run else submit(array, as_json=as_json)
+    if most is not None:
+        from mtctl.cli.train_until import train_until
+
+        cluster = Cluster(ray_address) if launcher is Where.RAY else None
+        return train_until(specs, results_dir, jobs, cluster, quiet=quiet, as_json=as_json)
     if len(specs) > 1 or launcher is Where.RAY:
         cluster = Cluster(ray_address) if launcher is Where.RAY else None
         return train_many(specs, results_dir, jobs, cluster, quiet=quiet, as_json=as_json)
@@ -166,6 +178,18 @@ def _refuse_same_names(recipes: list[Recipe]) -> None:
                 f"two recipes are called `{name}`: they would train into one directory",
                 hint="train them one after the other with different `-o name=…`",
             )
+
+
+def _refuse_to_decide(recipes: list[Recipe], launcher: Where) -> None:
+    """Refuse what `--seeds until-decided` cannot tell apart."""
+    if launcher is Where.SLURM:
+        raise MtctlError(
+            "--seeds until-decided waits for results, and --launcher slurm returns",
+            hint="train here or by --launcher ray, or submit a number of seeds: --seeds 10",
+        )
+    first = recipes[0]
+    if len(recipes) < 2 or any(other.problem.kind != first.problem.kind for other in recipes):
+        raise MtctlError("--seeds until-decided compares recipes of one problem: name two or more")
 
 
 def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path, *, as_json: bool) -> int:

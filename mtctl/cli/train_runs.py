@@ -78,7 +78,7 @@ def train_one(spec: RunSpec, again: str, *, quiet: bool, as_json: bool) -> int:
         console.print(f"stopped at once; continue from the last checkpoint with: {again}", soft_wrap=True)
         return int(ExitCode.INTERRUPTED)
     if as_json:
-        _print_runs([spec.directory])
+        print_runs([spec.directory])
     if result.status == "interrupted":
         console.print(f"stopped after {progress.unit} {result.done}; continue with: {again}", soft_wrap=True)
     elif not any(note.kind == "idle" for note in result.notes):
@@ -149,6 +149,7 @@ def train_many(
     *,
     quiet: bool,
     as_json: bool,
+    last: bool = True,
 ) -> int:
     """Train runs side by side, a process each; return the exit code for all.
 
@@ -161,6 +162,7 @@ def train_many(
         cluster: whose machines train; this one if None.
         quiet: lines only.
         as_json: one JSON document on stdout.
+        last: no others follow, so that it is said what to do next.
     """
     require_room(specs, results_dir)
     console = err()
@@ -180,13 +182,13 @@ def train_many(
     excused = ("completed", *(("waiting", "interrupted") if stopped else ()))
     failed = [label for label, state in states.items() if state not in excused]
     if as_json:
-        _print_runs(spec.directory for spec in specs if (spec.directory / layout.RUN).is_file())
+        print_runs(spec.directory for spec in specs if (spec.directory / layout.RUN).is_file())
     if stopped:
         console.print("stopped; continue with the same command and --resume", soft_wrap=True)
     if failed:
         text = f"{len(failed)} of {len(specs)} runs failed: {', '.join(failed)}"
         console.print(text, style="red", soft_wrap=True)
-    elif not stopped:
+    elif last and not stopped:
         console.print(f"✔ {len(specs)} runs done", soft_wrap=True)
         console.print(f"next: `{after_training(read_run(specs[0].directory))}`", soft_wrap=True)
     return int(ExitCode.INTERRUPTED if stopped else ExitCode.FAILED if failed else ExitCode.OK)
@@ -196,19 +198,22 @@ def _launcher(
     specs: Sequence[RunSpec], results_dir: Path, jobs: int | None, cluster: Cluster | None
 ) -> Launcher:
     """Return what lets runs be trained; say how many are at a time."""
-    if cluster is not None:
-        from mtctl.engine.launch.ray import RayLauncher
-
-        if cluster.address is not None:
-            return RayLauncher(results_dir, cluster.address, jobs)
     parallel = in_parallel(jobs, len(specs), max(of_process(spec.recipe) for spec in specs))
+    if cluster is None:
+        err().print(parallel.line("run"), soft_wrap=True)
+        return LocalLauncher(parallel.count)
+    from mtctl.engine.launch.ray import RayLauncher
+
+    if cluster.address is not None:
+        launcher = RayLauncher(results_dir, cluster.address, jobs)
+        parallel = launcher.parallel(specs)
+    else:
+        launcher = RayLauncher(results_dir, None, parallel.count)
     err().print(parallel.line("run"), soft_wrap=True)
-    if cluster is not None:
-        return RayLauncher(results_dir, None, parallel.count)
-    return LocalLauncher(parallel.count)
+    return launcher
 
 
-def _print_runs(directories: Iterable[Path]) -> None:
+def print_runs(directories: Iterable[Path]) -> None:
     """Print one JSON document: every run's run.json and where it is."""
     runs = [
         {"directory": str(place), **json.loads((place / layout.RUN).read_text(encoding="utf-8"))}

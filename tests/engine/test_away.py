@@ -139,7 +139,8 @@ def test_a_run_goes_on_elsewhere(tmp_path: Path, spec: RunSpec, lost: Mirror) ->
 def test_what_is_said_there_names_the_place_here(tmp_path: Path, spec: RunSpec) -> None:
     """And a machine that sees the place trains in it."""
     mirror = Mirror(spec)
-    bad = [Change("run.json", b"{}"), Change("recipe.yaml", dump(WINDOWS).encode())]
+    changed = LONG.revised({"training.batch_size": 4})
+    bad = [Change("run.json", b"{}"), Change("recipe.yaml", dump(changed).encode())]
     away = Away(spec_to_json(spec), str(tmp_path))
     away.start(bad)
     error = result_from_json(ended(away, mirror).result or "").error

@@ -28,7 +28,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")
     from ray.cluster_utils import Cluster
 
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    started: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         yield started
     finally:
@@ -86,6 +86,7 @@ def test_a_machine_that_is_lost_half_way_and_others_that_do_not_fit(
     [
         ("127.0.0.1:1", "--ray-address 127.0.0.1:1: nobody answers there (Connection refused)"),
         ("head", "--ray-address head: expected HOST:PORT, or auto"),
+        ("ray://host:10001", "--ray-address ray://host:10001: expected HOST:PORT, or auto"),
         ("host:port", "--ray-address host:port: expected HOST:PORT, or auto"),
         ("127.0.0.1:99999999", "--ray-address 127.0.0.1:99999999: nobody answers there"),
     ],

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from mtctl.engine import layout
 from mtctl.engine.directory import RunDirectory
@@ -125,8 +125,8 @@ class Away:
         with suppress(OSError):
             os.chdir(folder)
 
-    def start(self, files: list[Change] | None) -> str:
-        """Start the run; return the name of this machine.
+    def start(self, files: list[Change] | None) -> None:
+        """Start the run.
 
         Args:
             files: what there is of a run to go on with; None if this machine sees the run's directory.
@@ -141,7 +141,6 @@ class Away:
             spec = replace(spec, directory=directory, force=False, resume=bool(files))
         self._process = self._launcher.submit(spec)
         self._launcher.poll()
-        return platform.node()
 
     def look(self) -> Look:
         """Return what is new."""
@@ -215,10 +214,14 @@ def write(directory: Path, changes: Iterable[Change]) -> None:
         if content is None:
             path.unlink(missing_ok=True)
         elif change.offset is None:
-            write_atomically(path, lambda file, content=content: file.write(content))
+            write_atomically(path, partial(_fill, content))
         else:
             with open_to_append(path) as file:
                 file.truncate(change.offset)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+
+
+def _fill(content: bytes, file: BinaryIO) -> None:
+    file.write(content)

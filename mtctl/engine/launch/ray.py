@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +22,12 @@ from mtctl import __version__
 from mtctl.engine.files import write_text
 from mtctl.engine.launch.away import Look, Mirror
 from mtctl.engine.launch.launcher import State
+from mtctl.engine.launch.parallel import Parallel
 from mtctl.engine.launch.worker import going_on
 from mtctl.engine.lock import holder
 from mtctl.engine.result import RunError, RunResult, result_from_json
 from mtctl.engine.spec import RunSpec, Spec, spec_to_json
-from mtctl.errors import MtctlError
+from mtctl.errors import ExitCode, MtctlError
 from mtctl.faults import in_one_line
 
 _LOOK_SECONDS: Final = 1.0
@@ -131,8 +133,14 @@ class RayRun:
     def start(self) -> None:
         """Ask for a machine."""
         launcher = self._launcher
+        gpu = _on_gpu(self.spec)
+        if gpu and not launcher.has("GPU"):
+            message = f"{self.spec.label}: `training.device` is cuda, and no machine of the cluster has a GPU"
+            hint = "-o training.device=cpu, or another --ray-address"
+            self._end(RunResult("failed", error=RunError("error", message, hint, ExitCode.USAGE)))
+            return
         spec = going_on(self._absolute, launcher.since) if self._losses else self._absolute
-        self.agent = launcher.new_agent(gpu=self.spec.recipe.device == "cuda")
+        self.agent = launcher.new_agent(gpu=gpu)
         self._ask("meet", spec_to_json(spec), str(Path.cwd()), str(launcher.token), launcher.text)
 
     def answered(self) -> None:
@@ -191,7 +199,7 @@ class RayRun:
         if found["lacks"]:
             message = f"{found['host']}: {found['lacks']}; this is {__version__}"
             hint = f'install the same there: pip install "mtctl=={__version__}"'
-            self._end(RunResult("failed", error=RunError("error", message, hint, 2)))
+            self._end(RunResult("failed", error=RunError("error", message, hint, ExitCode.USAGE)))
             return
         try:
             if self._mirror is None and not found["shared"]:
@@ -254,7 +262,7 @@ class RayLauncher:
 
     def __init__(self, results: Path, address: str | None, parallel: int | None) -> None:
         self.ray = _connected(address, parallel)
-        self._parallel = parallel
+        self._asked = parallel
         self._agent = self.ray.remote(_agent())
         self._runs: list[RayRun] = []
         self.text = secrets.token_hex(16)
@@ -265,17 +273,8 @@ class RayLauncher:
         """When this launcher began, by the clock of the file system."""
 
     def submit(self, spec: Spec) -> RayRun:
-        """Put a spec in line.
-
-        Raises:
-            MtctlError: no machine of the cluster has the GPU that the recipe asks for.
-        """
+        """Put a spec in line."""
         assert isinstance(spec, RunSpec)
-        if spec.recipe.device == "cuda" and self._has("GPU") < 1:
-            raise MtctlError(
-                f"{spec.label}: `training.device` is cuda, and no machine of the cluster has a GPU",
-                hint="-o training.device=cpu, or another --ray-address",
-            )
         self._runs.append(RayRun(spec, self))
         return self._runs[-1]
 
@@ -289,7 +288,9 @@ class RayLauncher:
                     run.answered()
         for run in self._runs:
             run.due()
-        room = self._room - sum(run.agent is not None for run in self._runs)
+        room = self.parallel([run.spec for run in self._runs]).count - sum(
+            run.agent is not None for run in self._runs
+        )
         for run in self._runs:
             if room > 0 and run.startable:
                 run.start()
@@ -318,15 +319,21 @@ class RayLauncher:
         self.token.unlink(missing_ok=True)
         self.ray.shutdown()
 
-    @property
-    def _room(self) -> int:
-        if self._parallel is not None:
-            return self._parallel
-        gpu = any(run.spec.recipe.device == "cuda" for run in self._runs)
-        return max(1, int(self._has("GPU" if gpu else "CPU")))
+    def parallel(self, specs: Sequence[RunSpec]) -> Parallel:
+        """Return how many runs there can be at a time: one a core or GPU of the cluster as it is now."""
+        if self._asked is not None:
+            return Parallel(min(self._asked, len(specs)))
+        kind = "GPU" if any(map(_on_gpu, specs)) else "CPU"
+        found = max(1, int(self.has(kind)))
+        return Parallel(min(found, len(specs)), f"{found} {kind}{'s' if found > 1 else ''} of the cluster")
 
-    def _has(self, what: str) -> float:
+    def has(self, what: str) -> float:
+        """Return how much of a resource the cluster has."""
         return float(self.ray.cluster_resources().get(what, 0))
+
+
+def _on_gpu(spec: RunSpec) -> bool:
+    return spec.recipe.device == "cuda"
 
 
 def _connected(address: str | None, parallel: int | None) -> Any:
@@ -359,10 +366,10 @@ def _connected(address: str | None, parallel: int | None) -> Any:
 
 def _reach(address: str) -> None:
     """Find out whether anybody answers: Ray itself waits for a minute, and may end the process then."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if address == "auto":
         return
-    if not host or not port.isdecimal():
+    if not host or "/" in host or not port.isdecimal():
         raise MtctlError(f"--ray-address {address}: expected HOST:PORT, or auto")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _REACH_SECONDS).close()
