@@ -85,7 +85,7 @@ def _say(test: GroupSequential, found: Sequence[Pair], seeds: int, most: int) ->
     for one, other in found:
         better, worse = (one, other) if test.decided[one, other] == "higher" else (other, one)
         err().print(f"after {seeds} seeds each: {better} is better than {worse}", soft_wrap=True)
-    control = f"chance of a false difference at most {LEVEL:.0%}, over all looks and pairs"
+    control = f"chance of a false difference at most {100 * LEVEL:.0f} %, over all looks and pairs"
     left = ", ".join(f"{one} and {other}" for one, other in test.open)
     if not left:
         text = f"✔ decided after {seeds} seeds ({control})"

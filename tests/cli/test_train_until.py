@@ -52,7 +52,7 @@ def test_seeds_are_added_until_a_difference_is_certain(mtctl: Command, groups: G
     assert seen == [[f"{name}/seed{seed}" for name in ("equal_blind", "gradnorm_blind") for seed in range(5)]]
     assert result.err.splitlines() == [
         "after 5 seeds each: gradnorm_blind is better than equal_blind",
-        "✔ decided after 5 seeds (chance of a false difference at most 5%, over all looks and pairs)",
+        "✔ decided after 5 seeds (chance of a false difference at most 5 %, over all looks and pairs)",
         "next: `mtctl compare results/equal_blind results/gradnorm_blind`",
     ]
     assert len(json.loads(result.out)["runs"]) == 10

@@ -6,12 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mtctl.engine.launch.launcher import Handle, Launcher, follow
-from mtctl.engine.launch.ray import RayLauncher
+from mtctl.engine.launch.ray import RayLauncher, _agent
 from mtctl.engine.spec import RunSpec
 from mtctl.errors import MtctlError
 from tests.engine.runs import WINDOWS, assert_same_training, train
@@ -68,6 +69,16 @@ def test_a_machine_that_is_lost_half_way_and_others_that_do_not_fit(
     train(tmp_path / "whole", LONG)
     assert_same_training(tmp_path / "whole", place)
 
+    launcher = RayLauncher(results, cluster.address, None)
+    cuda: Any = SimpleNamespace(name="other", device="cuda")
+    refused = launcher.submit(RunSpec(cuda, 0, results / "other" / "seed0"))
+    assert launcher.parallel([refused.spec]).line("run") == "one run at a time (0 GPUs of the cluster)"
+    assert launcher.parallel([handle.spec]).line("run") == "one run at a time (1 CPU of the cluster)"
+    finish(launcher, refused)
+    assert refused.result is not None
+    assert refused.result.error is not None
+    assert refused.result.error.message.endswith("and no machine of the cluster has a GPU")
+
     with monkeypatch.context() as patch:
         patch.setattr("mtctl.engine.launch.ray.__version__", "9.9.9")
         launcher = RayLauncher(results, cluster.address, 1)
@@ -96,6 +107,13 @@ def test_a_cluster_that_cannot_be_reached(tmp_path: Path, address: str, says: st
         RayLauncher(tmp_path / "results", address, None)
     assert refused.value.message.startswith(says)
     assert not (tmp_path / "results").exists()
+
+
+def test_a_worker_without_mtctl_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent's code is sent to it; nothing of mtctl needs to be there."""
+    agent = _agent()("0.1.0")
+    monkeypatch.setitem(sys.modules, "mtctl", None)
+    assert agent.meet("", "", "", "")["lacks"] == f"{sys.executable} has no mtctl"
 
 
 def test_ray_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

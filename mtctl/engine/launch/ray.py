@@ -324,8 +324,9 @@ class RayLauncher:
         if self._asked is not None:
             return Parallel(min(self._asked, len(specs)))
         kind = "GPU" if any(map(_on_gpu, specs)) else "CPU"
-        found = max(1, int(self.has(kind)))
-        return Parallel(min(found, len(specs)), f"{found} {kind}{'s' if found > 1 else ''} of the cluster")
+        found = int(self.has(kind))
+        reason = f"{found} {kind}{'' if found == 1 else 's'} of the cluster"
+        return Parallel(max(1, min(found, len(specs))), reason)
 
     def has(self, what: str) -> float:
         """Return how much of a resource the cluster has."""

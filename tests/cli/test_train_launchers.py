@@ -1,4 +1,4 @@
-"""`mtctl train --launcher slurm`, with a stand-in for sbatch that executes the array at once."""
+"""`mtctl train --launcher …`; of Slurm with a stand-in for sbatch that executes the array at once."""
 
 from __future__ import annotations
 
@@ -121,3 +121,12 @@ def test_flags_that_do_not_fit(mtctl: Command, windows: Path, flags: list[str], 
     assert result.code == 2
     assert says in result.err
     assert tree(Path.cwd()) == before
+
+
+def test_a_ray_cluster_that_does_not_answer(mtctl: Command, windows: Path) -> None:
+    pytest.importorskip("ray", reason="needs the extra [ray]")
+    result = mtctl("train", windows, "--launcher", "ray", "--ray-address", "127.0.0.1:1")
+    assert result.code == 2
+    assert "--ray-address 127.0.0.1:1: nobody answers there (Connection refused)" in result.err
+    assert "hint: `ray start --head`" in result.err
+    assert not Path("results").exists()
