@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
+from mtctl.engine.launch.away import Change, Look, Mirror
 from mtctl.engine.launch.launcher import Handle, Launcher, follow
-from mtctl.engine.launch.ray import RayLauncher, _agent
+from mtctl.engine.launch.ray import RayLauncher, RayRun, _agent
+from mtctl.engine.result import RunResult, result_to_json
 from mtctl.engine.spec import RunSpec
 from mtctl.errors import MtctlError
 from tests.engine.runs import WINDOWS, assert_same_training, train
 
 pytest.importorskip("ray", reason="needs the extra [ray]")
-LONG = WINDOWS.revised({"training.epochs": 200, "checkpoints.every": 20})
+LONG = WINDOWS.revised({"training.epochs": 120, "checkpoints.every": 20})
 
 
 @pytest.fixture
@@ -107,6 +109,37 @@ def test_a_cluster_that_cannot_be_reached(tmp_path: Path, address: str, says: st
         RayLauncher(tmp_path / "results", address, None)
     assert refused.value.message.startswith(says)
     assert not (tmp_path / "results").exists()
+
+
+def test_no_news_get_lost_when_a_run_is_ended(tmp_path: Path) -> None:
+    """What an agent has told is written before it is asked to leave: the next news begin where that ends."""
+    asked: list[str] = []
+
+    class Agent:
+        def __getattr__(self, name: str) -> Any:
+            return SimpleNamespace(remote=lambda: asked.append(name) or name)
+
+    ray = SimpleNamespace(
+        get=lambda answer: answer,
+        exceptions=SimpleNamespace(RayActorError=KeyError, ObjectLostError=KeyError),
+    )
+    launcher: Any = SimpleNamespace(ray=ray, farewells=[])
+    spec = RunSpec(WINDOWS, 0, tmp_path / "run")
+    run = RayRun(spec, launcher)
+    run.agent, run.started, run._mirror = Agent(), 1.0, Mirror(spec)
+    run.due()
+    run.leave()
+    assert asked == ["look"]
+    run.pending = Look([Change("metrics.jsonl", b"one\n"), Change("run.json", b"{}")], None)
+    run.answered()
+    assert asked == ["look", "leave"]
+    run.pending = Look(
+        [Change("metrics.jsonl", b"two\n", 4)], result_to_json(RunResult("interrupted", done=1))
+    )
+    run.answered()
+    assert (run.state, asked) == ("interrupted", ["look", "leave"])
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == b"one\ntwo\n"
+    Mirror(spec).close()  # its directory is free
 
 
 def test_a_worker_without_mtctl_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ class RayRun:
         """What the agent has been asked and has not answered."""
         self._launcher = launcher
         self._absolute = replace(spec, directory=spec.directory.absolute())
-        self._asked, self._due = "", 0.0
+        self._asked, self._due, self._leaving = "", 0.0, False
         self._losses, self._patience = 0, 0.0
         self._mirror: Mirror | None = None
 
@@ -162,6 +162,8 @@ class RayRun:
             self._due = time.monotonic()
         elif isinstance(found, Look):
             self._take(found)
+        if self._leaving and self.agent is not None and self.pending is None:
+            self._ask("leave")
 
     def due(self) -> None:
         """Ask for news, if it is time."""
@@ -178,11 +180,12 @@ class RayRun:
             self.agent.stop.remote()
 
     def leave(self) -> None:
-        """Ask the agent to end what still runs."""
-        if self.agent is not None and self.started is not None:
-            self._ask("leave")
-        else:
+        """Ask the agent to end what still runs, once it has answered: no news may get lost."""
+        self._leaving = True
+        if self.started is None:
             self._drop()
+        elif self.pending is None:
+            self._ask("leave")
 
     def close(self) -> None:
         """Give up what is still held."""
@@ -236,8 +239,9 @@ class RayRun:
 
     def _end(self, result: RunResult) -> None:
         self.result = result
-        if self.agent is not None and self.started is not None:
-            self.agent.leave.remote()  # an agent goes once nobody refers to it and it has nothing to do
+        if self.agent is not None and self.started is not None and self._asked != "leave":
+            # An agent goes once nobody refers to it and it has nothing to do.
+            self._launcher.farewells.append(self.agent.leave.remote())
         self.agent = self.pending = None
         self.close()
 
@@ -265,6 +269,8 @@ class RayLauncher:
         self._asked = parallel
         self._agent = self.ray.remote(_agent())
         self._runs: list[RayRun] = []
+        self.farewells: list[Any] = []
+        """What agents have been asked last, and may not have done yet."""
         self.text = secrets.token_hex(16)
         results.mkdir(parents=True, exist_ok=True)
         self.token = results.absolute() / f".token-{self.text[:8]}"
@@ -316,6 +322,8 @@ class RayLauncher:
                     run.answered()
         for run in self._runs:
             run.close()
+        if self.farewells:
+            self.ray.wait(self.farewells, num_returns=len(self.farewells), timeout=_REACH_SECONDS)
         self.token.unlink(missing_ok=True)
         self.ray.shutdown()
 
