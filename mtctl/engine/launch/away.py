@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -120,7 +119,7 @@ class Away:
         found = spec_from_json(spec)
         assert isinstance(found, RunSpec)
         self._spec, self._launcher = found, LocalLauncher(1)
-        self._temporary: Path | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._changes: Changes | None = None
         with suppress(OSError):
             os.chdir(folder)
@@ -133,8 +132,8 @@ class Away:
         """
         spec = self._spec
         if files is not None:
-            self._temporary = Path(tempfile.mkdtemp(prefix="mtctl-away-"))
-            directory = self._temporary / "run"
+            self._temporary = tempfile.TemporaryDirectory(prefix="mtctl-away-", ignore_cleanup_errors=True)
+            directory = Path(self._temporary.name) / "run"
             write(directory, files)
             self._changes = Changes(directory)
             self._changes.take()
@@ -161,7 +160,7 @@ class Away:
         self._launcher.close()
         found = self.look()
         if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._temporary.cleanup()
         return found
 
     @property

@@ -2,7 +2,7 @@
 
 Each run has an actor, which is an agent of the local launcher at the place where Ray puts it (see away.py).
 It is asked for news once a second; one that is lost with its machine is put in line again, and the run goes
-on from its last checkpoint. Agents end with this process, and runs end with their agents, having saved.
+on from its last checkpoint. Agents end with this process, and runs end with their agents.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ written.
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,10 @@ def _evaluated(spec: EvaluationSpec, stop: Stop) -> RunResult:
 def main(arguments: list[str]) -> int:
     """Execute the spec in the first file, write the result into the second, and return the exit code."""
     file, result = map(Path, arguments[:2])
+    if hasattr(
+        signal, "pthread_sigmask"
+    ):  # who starts this process may not want them itself: Ray blocks SIGINT
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
     spec = spec_from_json(file.read_text(encoding="utf-8"))
     if "--with-parent" in arguments:
         follow_parent()
