@@ -47,7 +47,7 @@ def diagnose(
         overrides: values to change: {"training.lr": 0.1}, or ["training.lr=0.1"].
         task: examine this task only.
         seeds: of the trainings, or how many, counted from 0; 3 if left out.
-        jobs: how many trainings run in parallel.
+        jobs: how many trainings of a remedy run in parallel; 1 if left out, as more need that guard.
         verify: whether to prove causes and remedies by training; on for supervised recipes if left out.
         budget: seconds after which no further experiment is begun.
         columns: which column of a metrics file is which task's loss.

@@ -12,6 +12,10 @@ _SEED: Final = "[0-9]{1,18}"  # of 64 bits, as generators take them
 LARGEST_SEED: Final = 10**18 - 1
 _SPAN: Final = re.compile(rf"(?P<first>{_SEED})\.\.(?P<last>{_SEED})")
 _MOST_SEEDS: Final = 10_000  # a slip, not a plan
+_UNTIL: Final = "until-decided"
+GROUP: Final = 5
+"""Seeds between two looks: their 252 exchanges can decide at the first of six looks (2/252 ≤ 0.05/6)."""
+_MOST_UNTIL: Final = 30
 
 
 def parse_seeds(seeds: str) -> list[int]:
@@ -44,6 +48,26 @@ def parse_seeds(seeds: str) -> list[int]:
     if len(set(numbers)) < len(numbers):
         raise MtctlError(f"--seeds {seeds}: a seed is listed twice")
     return list(numbers)
+
+
+def until_decided(seeds: str | None) -> int | None:
+    """Return the most seeds of `--seeds until-decided[:MAX]`; None where seeds are given otherwise.
+
+    Raises:
+        MtctlError: MAX is no number of seeds that groups can be made of.
+    """
+    if seeds is None or not seeds.startswith(_UNTIL):
+        return None
+    most = seeds.removeprefix(_UNTIL)
+    if not most:
+        return _MOST_UNTIL
+    number = int(most[1:]) if re.fullmatch(r":[0-9]{1,4}", most) else 0
+    if number < 2 * GROUP or number % GROUP:
+        raise MtctlError(
+            f"--seeds {seeds}: seeds are added by {GROUP}, so MAX is a multiple of it from {2 * GROUP} on",
+            hint=f"{_UNTIL}:{_MOST_UNTIL}, which is also meant without a number",
+        )
+    return number
 
 
 def seed_numbers(seeds: int | Iterable[int]) -> list[int]:

@@ -105,7 +105,7 @@ def train(
             and builds a `Training`, or a recipe.
         seed: decides everything that the recipe leaves to chance.
         seeds: several seeds, or how many, counted from 0: the result is a tuple of runs then.
-        jobs: how many of them are trained in parallel.
+        jobs: how many of them are trained in parallel; more than 1 need that guard.
         overrides: values to change: {"training.lr": 0.1}, or ["training.lr=0.1"].
         balancer: balance the tasks by this method, which then ends the recipe's name.
         epochs: of a supervised recipe, in place of its own.

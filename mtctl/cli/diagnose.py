@@ -64,7 +64,12 @@ def diagnose(
     jobs: Annotated[
         int | None,
         typer.Option(
-            "-j", "--jobs", metavar="N", min=1, help="How many trainings run in parallel. [default: 1]"
+            "-j",
+            "--jobs",
+            metavar="N",
+            min=1,
+            help="How many trainings of a remedy run in parallel, a seed each. [default: one a core, as far "
+            "as memory goes]",
         ),
     ] = None,
     verify: Annotated[
@@ -174,7 +179,7 @@ def diagnose(
         diagnosis = _read(options, kind, [Path(path) for path in (name, *others)], quiet=quiet)
         show(diagnosis, after_reading(kind, name, diagnosis))
         return _gate(diagnosis, fail_on)
-    trainings = options.trainings(name, completed, flags)
+    trainings = _side_by_side(options.trainings(name, completed, flags), jobs, quiet=quiet)
     require_places(write_recipe, save, proof=trainings.verify, force=force)
     if dry_run:
         print_outline(trainings, as_json=as_json)
@@ -188,6 +193,19 @@ def diagnose(
         if write_recipe is not None:
             write_cure(write_recipe, trainings.whole, diagnosis)
     return _gate(diagnosis, fail_on)
+
+
+def _side_by_side(trainings: Trainings, jobs: int | None, *, quiet: bool) -> Trainings:
+    """Let the seeds of a remedy be trained in parallel; say how many are."""
+    from dataclasses import replace
+
+    from mtctl.engine.launch.parallel import in_parallel
+    from mtctl.problems.sizes import of_process
+
+    parallel = in_parallel(jobs, len(trainings.seeds), of_process(trainings.recipe))
+    if trainings.verify and len(trainings.seeds) > 1 and not quiet:
+        err().print(f"remedies: {parallel.line('training')}", soft_wrap=True)
+    return replace(trainings, jobs=parallel.count)
 
 
 def _read(options: Options, kind: Kind, paths: list[Path], *, quiet: bool) -> Diagnosis:

@@ -59,15 +59,16 @@ def evaluate(
         ),
     ] = None,
     jobs: Annotated[
-        int,
+        int | None,
         typer.Option(
             "-j",
             "--jobs",
             metavar="N",
             min=1,
-            help="How many runs are evaluated in parallel (a single run is never split).",
+            help="How many runs are evaluated in parallel (a single run is never split). [default: one a "
+            "core, as far as memory goes]",
         ),
-    ] = 1,
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")] = False,
     render: Annotated[
@@ -90,7 +91,7 @@ def evaluate(
     from mtctl.engine.spec import EvaluationSpec
     from mtctl.history.runs import find_runs, read_run
 
-    if render is not None and jobs > 1:
+    if render is not None and (jobs or 1) > 1:
         raise MtctlError(
             "--render shows one run after another, but --jobs evaluates several in parallel",
             hint="leave out one of them; --video works with --jobs",
@@ -115,7 +116,11 @@ def evaluate(
     ]
     window = render is not None
     return evaluate_runs(
-        list(zip(runs, specs, strict=True)), jobs, window=window, quiet=quiet, as_json=as_json
+        list(zip(runs, specs, strict=True)),
+        1 if window else jobs,
+        window=window,
+        quiet=quiet,
+        as_json=as_json,
     )
 
 

@@ -18,12 +18,14 @@ from mtctl.engine import layout
 from mtctl.engine.interrupt import Stop, stop_on_signals
 from mtctl.engine.launch.launcher import follow
 from mtctl.engine.launch.local import LocalLauncher
+from mtctl.engine.launch.parallel import in_parallel
 from mtctl.engine.lock import holder
 from mtctl.engine.result import Note, RunError, RunResult
 from mtctl.engine.spec import EvaluationSpec
 from mtctl.errors import ExitCode
 from mtctl.history.formats import Evaluation, Run
 from mtctl.history.runs import evaluation
+from mtctl.problems.sizes import PROCESS
 from mtctl.screens.compare import remark
 from mtctl.screens.evaluation import SeveralEvaluated, print_evaluation
 from mtctl.screens.selection import print_selection, print_selections
@@ -36,14 +38,15 @@ Results = Iterable[tuple[Run, EvaluationSpec, RunResult]]
 """In the order of the runs; those that were stopped are left out."""
 
 
-def evaluate_runs(work: Work, jobs: int, *, window: bool, quiet: bool, as_json: bool) -> int:
+def evaluate_runs(work: Work, jobs: int | None, *, window: bool, quiet: bool, as_json: bool) -> int:
     """Evaluate every run, print what was found in the order of the runs; return the exit code for all.
 
     The results do not depend on `jobs`: an evaluation is decided by weights and seeds.
 
     Args:
         work: at least one run, each with what is evaluated of it.
-        jobs: how many at a time; a run alone is evaluated in this process.
+        jobs: how many at a time; as many as this machine has room for if None. One at a time is evaluated in
+            this process.
         window: show episodes of a run after its evaluation.
         quiet: no progress on stderr.
         as_json: one JSON document on stdout instead of tables.
@@ -51,12 +54,21 @@ def evaluate_runs(work: Work, jobs: int, *, window: bool, quiet: bool, as_json: 
     Raises:
         MtctlError: a single run cannot be evaluated.
     """
+    parallel = in_parallel(jobs, len(work), max(map(_process, work)))
+    if len(work) > 1 and not quiet:
+        err().print(parallel.line("run"), soft_wrap=True)
     with stop_on_signals() as stop:
-        if jobs == 1 or len(work) == 1:
+        if parallel.count == 1:
             results: Results = _one_by_one(work, stop, window=window, quiet=quiet)
         else:
-            results = _side_by_side(work, jobs, stop, quiet=quiet)
+            results = _side_by_side(work, parallel.count, stop, quiet=quiet)
         return _tell(results, len(work), stop, as_json=as_json)
+
+
+def _process(work: tuple[Run, EvaluationSpec]) -> float:
+    """Return the bytes that a process is likely to take that evaluates a run: what its training took."""
+    run, _ = work
+    return max(PROCESS, 1e6 * (run.peak_memory_mb or 0))
 
 
 def _tell(results: Results, runs: int, stop: Stop, *, as_json: bool) -> int:
@@ -149,8 +161,6 @@ def _one_by_one(work: Work, stop: Stop, *, window: bool, quiet: bool) -> Results
 
 def _side_by_side(work: Work, parallel: int, stop: Stop, *, quiet: bool) -> Results:
     """Evaluate in processes of their own, all of them before the first result is given."""
-    if not quiet:
-        err().print(f"{len(work)} runs, {min(parallel, len(work))} at a time", soft_wrap=True)
     launcher = LocalLauncher(parallel)
     handles = [launcher.submit(spec) for _, spec in work]
     # The third request is raised, once all have ended.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtctl.api.seeds import LARGEST_SEED, parse_seeds
+from mtctl.api.seeds import LARGEST_SEED, parse_seeds, until_decided
 from mtctl.cli import completion
 from mtctl.cli.code import completed
 from mtctl.engine import layout
@@ -25,6 +26,14 @@ class LogKind(StrEnum):
     TENSORBOARD = "tensorboard"
     CSV = "csv"
     WANDB = "wandb"
+
+
+class Where(StrEnum):
+    """Where runs are trained."""
+
+    LOCAL = "local"
+    SLURM = "slurm"
+    RAY = "ray"
 
 
 def train(
@@ -55,17 +64,49 @@ def train(
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(metavar="SEEDS", help="Several seeds: `0..4`, `0,3,7`, or how many, counted from 0."),
+        typer.Option(
+            metavar="SEEDS",
+            help="Several: `0..4`, `0,3,7`, how many, counted from 0, or `until-decided[:MAX]`: as many as "
+            "it takes to tell recipes apart, 30 at most.",
+        ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("-j", "--jobs", metavar="N", min=1, help="How many runs are trained in parallel.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "-j",
+            "--jobs",
+            metavar="N",
+            min=1,
+            help="How many runs are trained in parallel. [default: one a core, as far as memory goes]",
+        ),
+    ] = None,
     results_dir: Annotated[
         Path,
         typer.Option(
             metavar="DIR", envvar=layout.RESULTS_VARIABLE, help="Write run directories into this folder."
         ),
     ] = Path("results"),
+    launcher: Annotated[
+        Where,
+        typer.Option(help="Where runs are trained: on this machine, as a job array of Slurm, or by Ray."),
+    ] = Where.LOCAL,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OPTIONS", help='Options of sbatch: --slurm "--time=2:00:00 --mem=4G"; repeatable.'
+        ),
+    ] = None,
+    slurm_template: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A script in place of the one that --dry-run prints."),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="A Ray cluster, or `auto` for the one of this machine. [default: a small one, started here]",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue runs that stopped, or train finished runs for longer.")
     ] = False,
@@ -93,20 +134,26 @@ def train(
 
     if resume and force:
         raise MtctlError("--resume and --force exclude each other")
+    _require_launcher(
+        launcher, {"--slurm": slurm, "--slurm-template": slurm_template, "--ray-address": ray_address}
+    )
     if seed is not None and seeds is not None:
         raise MtctlError("--seed and --seeds exclude each other")
-    numbers = [seed or 0] if seeds is None else parse_seeds(seeds)
+    most = until_decided(seeds)
+    numbers = [seed or 0] if seeds is None else parse_seeds(seeds) if most is None else list(range(most))
     loaded = [_logged(load_recipe(reference, overrides or [], balancer), log or []) for reference in recipes]
     _refuse_same_names(loaded)
+    if most is not None:
+        _refuse_to_decide(loaded, launcher)
     require({kind for recipe in loaded for kind in recipe.logging})
     loaded = [completed(recipe) for recipe in loaded]
-    for recipe in loaded:
+    for recipe in loaded if launcher is Where.LOCAL else ():
         require_memory(recipe)
         if doubts := doubt(recipe):
             err().print(f"warning: {doubts}", style="yellow", soft_wrap=True)
-    if dry_run:
+    if dry_run and launcher is not Where.SLURM:
         return _dry_run(loaded, numbers, results_dir, as_json=as_json)
-    from mtctl.cli.train_runs import train_many, train_one
+    from mtctl.cli.train_runs import Cluster, train_many, train_one
     from mtctl.engine.spec import RunSpec
     from mtctl.problems.kinds import code_of
 
@@ -116,8 +163,19 @@ def train(
         for recipe, code in ((recipe, code_of(recipe)) for recipe in loaded)
         for number in numbers
     ]
-    if len(specs) > 1:
-        return train_many(specs, results_dir, jobs, quiet=quiet, as_json=as_json)
+    if launcher is Where.SLURM:
+        from mtctl.cli.train_slurm import array_of, show, submit
+
+        array = array_of(specs, results_dir, jobs, slurm or (), slurm_template)
+        return show(array, as_json=as_json) if dry_run else submit(array, as_json=as_json)
+    if most is not None:
+        from mtctl.cli.train_until import train_until
+
+        cluster = Cluster(ray_address) if launcher is Where.RAY else None
+        return train_until(specs, results_dir, jobs, cluster, quiet=quiet, as_json=as_json)
+    if len(specs) > 1 or launcher is Where.RAY:
+        cluster = Cluster(ray_address) if launcher is Where.RAY else None
+        return train_many(specs, results_dir, jobs, cluster, quiet=quiet, as_json=as_json)
     again = [*(word for word in context.obj if word != "--force"), *([] if resume else ["--resume"])]
     return train_one(specs[0], command_line(again), quiet=quiet, as_json=as_json)
 
@@ -128,6 +186,13 @@ def _logged(recipe: Recipe, log: list[LogKind]) -> Recipe:
     return recipe.revised({"logging": kinds}) if kinds != list(recipe.logging) else recipe
 
 
+def _require_launcher(launcher: Where, options: Mapping[str, object]) -> None:
+    """Refuse options that are of another launcher, by whose name they begin."""
+    for flag, value in options.items():
+        if value is not None and not flag.startswith(f"--{launcher.value}"):
+            raise MtctlError(f"{flag} has no effect on --launcher {launcher.value}")
+
+
 def _refuse_same_names(recipes: list[Recipe]) -> None:
     names = [recipe.name for recipe in recipes]
     for name in names:
@@ -136,6 +201,18 @@ def _refuse_same_names(recipes: list[Recipe]) -> None:
                 f"two recipes are called `{name}`: they would train into one directory",
                 hint="train them one after the other with different `-o name=…`",
             )
+
+
+def _refuse_to_decide(recipes: list[Recipe], launcher: Where) -> None:
+    """Refuse what `--seeds until-decided` cannot tell apart."""
+    if launcher is Where.SLURM:
+        raise MtctlError(
+            "--seeds until-decided waits for results, and --launcher slurm returns",
+            hint="train here or by --launcher ray, or submit a number of seeds: --seeds 10",
+        )
+    first = recipes[0]
+    if len(recipes) < 2 or any(other.problem.kind != first.problem.kind for other in recipes):
+        raise MtctlError("--seeds until-decided compares recipes of one problem: name two or more")
 
 
 def _dry_run(recipes: list[Recipe], seeds: list[int], results_dir: Path, *, as_json: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,9 @@ from mtctl.engine import layout
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
 from mtctl.engine.interrupt import stop_on_signals
-from mtctl.engine.launch.launcher import follow
+from mtctl.engine.launch.launcher import Launcher, follow
 from mtctl.engine.launch.local import LocalLauncher
+from mtctl.engine.launch.parallel import in_parallel
 from mtctl.engine.launch.queue import queue
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.result import Note, RunResult
@@ -28,6 +30,7 @@ from mtctl.following.launched import Launched
 from mtctl.following.progress import Plan, Progress
 from mtctl.history.formats import Evaluation
 from mtctl.history.runs import read_run
+from mtctl.problems.sizes import of_process
 from mtctl.screens.evaluation import print_evaluation
 from mtctl.screens.figures import duration
 from mtctl.screens.live import Lines, Live
@@ -75,7 +78,7 @@ def train_one(spec: RunSpec, again: str, *, quiet: bool, as_json: bool) -> int:
         console.print(f"stopped at once; continue from the last checkpoint with: {again}", soft_wrap=True)
         return int(ExitCode.INTERRUPTED)
     if as_json:
-        _print_runs([spec.directory])
+        print_runs([spec.directory])
     if result.status == "interrupted":
         console.print(f"stopped after {progress.unit} {result.done}; continue with: {again}", soft_wrap=True)
     elif not any(note.kind == "idle" for note in result.notes):
@@ -114,8 +117,39 @@ def _conclude(directory: Path, progress: Progress, result: RunResult, *, table: 
     console.print(f"next: `{after_training(run)}`", soft_wrap=True)
 
 
+def require_room(specs: Iterable[RunSpec], results_dir: Path) -> None:
+    """Refuse runs that could not be written where they go, before the first of them starts.
+
+    Raises:
+        MtctlError: names the directory.
+    """
+    with explained(results_dir):
+        for spec in specs:
+            place = RunDirectory(spec.directory)
+            check_target(place, spec)
+            place.probe()
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Ray cluster.
+
+    Args:
+        address: None for a small one of this machine.
+    """
+
+    address: str | None = None
+
+
 def train_many(
-    specs: Sequence[RunSpec], results_dir: Path, parallel: int, *, quiet: bool, as_json: bool
+    specs: Sequence[RunSpec],
+    results_dir: Path,
+    jobs: int | None,
+    cluster: Cluster | None = None,
+    *,
+    quiet: bool,
+    as_json: bool,
+    last: bool = True,
 ) -> int:
     """Train runs side by side, a process each; return the exit code for all.
 
@@ -124,21 +158,19 @@ def train_many(
     Args:
         specs: of the runs, in their order.
         results_dir: where all of them go.
-        parallel: how many at a time.
+        jobs: how many at a time; as many as there is room for if None.
+        cluster: whose machines train; this one if None.
         quiet: lines only.
         as_json: one JSON document on stdout.
+        last: no others follow, so that it is said what to do next.
     """
-    with explained(results_dir):
-        for spec in specs:
-            place = RunDirectory(spec.directory)
-            check_target(place, spec)
-            place.probe()
+    require_room(specs, results_dir)
     console = err()
 
     def answer(request: int) -> None:
         console.print(_ANSWERS[min(request, len(_ANSWERS)) - 1], soft_wrap=True)
 
-    launcher = LocalLauncher(parallel)
+    launcher = _launcher(specs, results_dir, jobs, cluster)
     runs = [Launched(spec, launcher.submit(spec)) for spec in specs]
     view = SeveralTrained(runs, quiet=quiet)
     # The third request is raised, once all have ended.
@@ -150,19 +182,38 @@ def train_many(
     excused = ("completed", *(("waiting", "interrupted") if stopped else ()))
     failed = [label for label, state in states.items() if state not in excused]
     if as_json:
-        _print_runs(spec.directory for spec in specs if (spec.directory / layout.RUN).is_file())
+        print_runs(spec.directory for spec in specs if (spec.directory / layout.RUN).is_file())
     if stopped:
         console.print("stopped; continue with the same command and --resume", soft_wrap=True)
     if failed:
         text = f"{len(failed)} of {len(specs)} runs failed: {', '.join(failed)}"
         console.print(text, style="red", soft_wrap=True)
-    elif not stopped:
+    elif last and not stopped:
         console.print(f"✔ {len(specs)} runs done", soft_wrap=True)
         console.print(f"next: `{after_training(read_run(specs[0].directory))}`", soft_wrap=True)
     return int(ExitCode.INTERRUPTED if stopped else ExitCode.FAILED if failed else ExitCode.OK)
 
 
-def _print_runs(directories: Iterable[Path]) -> None:
+def _launcher(
+    specs: Sequence[RunSpec], results_dir: Path, jobs: int | None, cluster: Cluster | None
+) -> Launcher:
+    """Return what lets runs be trained; say how many are at a time."""
+    parallel = in_parallel(jobs, len(specs), max(of_process(spec.recipe) for spec in specs))
+    if cluster is None:
+        err().print(parallel.line("run"), soft_wrap=True)
+        return LocalLauncher(parallel.count)
+    from mtctl.engine.launch.ray import RayLauncher
+
+    if cluster.address is not None:
+        launcher = RayLauncher(results_dir, cluster.address, jobs)
+        parallel = launcher.parallel(specs)
+    else:
+        launcher = RayLauncher(results_dir, None, parallel.count)
+    err().print(parallel.line("run"), soft_wrap=True)
+    return launcher
+
+
+def print_runs(directories: Iterable[Path]) -> None:
     """Print one JSON document: every run's run.json and where it is."""
     runs = [
         {"directory": str(place), **json.loads((place / layout.RUN).read_text(encoding="utf-8"))}

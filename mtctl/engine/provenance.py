@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import platform
-import sys
 from datetime import UTC, datetime
 from importlib import metadata
 
 from mtctl import __version__
+from mtctl.machine import peak
 
 _PACKAGES = {"torch": "torch", "numpy": "numpy", "gymnasium": "gymnasium", "box2d": "box2d"}
 
@@ -30,10 +30,5 @@ def now() -> str:
 
 def peak_memory_mb() -> float | None:
     """Return this process's largest resident memory so far in MB; None where the system does not tell."""
-    if sys.platform == "win32":
-        return None
-    import resource  # noqa: PLC0415 - not on Windows
-
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # macOS counts in bytes, Linux in kilobytes.
-    return round(kilobytes / (1e6 if sys.platform == "darwin" else 1e3), 1)
+    found = peak()
+    return None if found is None else round(found / 1e6, 1)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from mtctl.engine import layout
 from mtctl.engine.launch.queue import queued
+from mtctl.engine.launch.slurm import Queue, Scheduled
 from mtctl.engine.lock import holder
 from mtctl.errors import MtctlError
 from mtctl.following.progress import Plan, Progress, Tail
@@ -19,8 +20,9 @@ from mtctl.history.runs import find_runs, read_run
 Status = Literal[
     "queued", "starting", "running", "done", "interrupted", "failed", "stopped", "unknown", "unreadable"
 ]
-"""`queued`: a process will train it. `stopped`: its process is gone and did not say why: killed, or the
-machine went down. `unknown`: it may be so, or it is trained where this computer does not see it."""
+"""`queued`: a process will train it, or a cluster. `stopped`: its process is gone and did not say why:
+killed, or the machine went down. `unknown`: it may be so, or it is trained where this computer does not see
+it."""
 
 UNDER_WAY: Final = frozenset({"queued", "starting", "running"})
 
@@ -37,6 +39,7 @@ class Followed:
         progress: its course so far; None before run.json tells what it sets out to do.
         status: as of the last look.
         queued: whether a process has announced that it trains it.
+        scheduled: what Slurm says of it; None if it says nothing.
         why: what went wrong with a run that failed or cannot be read; empty elsewhere.
     """
 
@@ -47,6 +50,7 @@ class Followed:
         self.status: Status = "starting"
         self.why = ""
         self.queued = False
+        self.scheduled: Scheduled | None = None
         self._clock = clock
         self._tail: Tail | None = None
         self._seen: tuple[int, int, int] | None = None
@@ -76,13 +80,23 @@ class Followed:
         # In this order: a process writes how it ended before it lets its lock go.
         holding = holder(self.path)
         locked = holding.state == "held"
+        state = None if self.scheduled is None else self.scheduled.state
+        if state == "waiting" and not locked:
+            self._read()
+            return "queued"
         if not self._read():
-            return "starting" if locked else "queued" if self.queued else "stopped"
+            if state in ("failed", "lost") and not locked:
+                self.why = self.scheduled.why if self.scheduled else ""
+                return "failed"
+            there = locked or state == "running"
+            return "starting" if there else "queued" if self.queued else "stopped"
         assert self.run is not None
         self._follow(self.run)
         match self.run.status:
             case "completed":
                 return "done"
+            case "running" if state == "running":
+                return "running"
             case "running" if holding.state == "unknown":
                 self.why = "its lock does not show from here whether its process is alive"
                 return "unknown"
@@ -145,6 +159,7 @@ class Following:
 
     def __init__(self, paths: Iterable[Path], clock: Callable[[], float] = time.monotonic) -> None:
         self._paths, self._clock = list(paths), clock
+        self._queue = Queue(clock)
         self._by_path: dict[Path, Followed] = {}
         self.runs: Sequence[Followed] = ()
         self._find()
@@ -169,14 +184,24 @@ class Following:
         """
         there = find_runs(self._paths, may_be_none=True)
         announced = list(self._announced())
-        paths = dict.fromkeys((*there, *announced))
+        scheduled = {each.path: each for each in self._scheduled()}
+        paths = dict.fromkeys((*there, *announced, *scheduled))
         self._by_path = {path: self._by_path.get(path) or Followed(path, self._clock) for path in paths}
         for path, run in self._by_path.items():
-            run.queued = path in announced
+            run.queued, run.scheduled = path in announced, scheduled.get(path)
         self.runs = list(self._by_path.values())
 
     def _announced(self) -> Iterator[Path]:
         """Yield the runs that processes have announced, of those that are followed."""
+        for path, root in self._roots():
+            yield from (run for run in queued(root) if run.is_relative_to(path))
+
+    def _scheduled(self) -> Iterator[Scheduled]:
+        """Yield the runs that were handed to Slurm, of those that are followed."""
+        for path, root in self._roots():
+            yield from (run for run in self._queue.scheduled(root) if run.path.is_relative_to(path))
+
+    def _roots(self) -> Iterator[tuple[Path, Path]]:
+        """Yield each path with what may be the folder of results that it is in."""
         for path in self._paths:
-            for root in (path, path.parent, path.parent.parent):
-                yield from (run for run in queued(root) if run.is_relative_to(path))
+            yield from ((path, root) for root in (path, path.parent, path.parent.parent))

@@ -83,7 +83,10 @@ def test_the_stand_ins_take_what_the_real_ones_take(
 # ----- targets
 
 
-def test_without_a_target_it_is_the_documented_problem(mtctl: Command, asked: SimpleNamespace) -> None:
+def test_without_a_target_it_is_the_documented_problem(
+    mtctl: Command, asked: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mtctl.engine.launch.parallel.cores", lambda: 2)
     result = mtctl("diagnose")
     assert result.code == 0
     assert asked.recipe == load("windows_documented", ["training.epochs=5"])
@@ -91,11 +94,14 @@ def test_without_a_target_it_is_the_documented_problem(mtctl: Command, asked: Si
         [0, 1, 2],
         True,
         None,
-        1,
+        2,
         None,
     )
     assert result.out.startswith("windows_documented · windows · 5 epochs (30 updates)")
-    assert result.err == "training as is\nkept in results/diagnosis/windows_documented-1.json\n"
+    assert result.err == (
+        "remedies: 2 trainings in parallel (2 cores)\ntraining as is\n"
+        "kept in results/diagnosis/windows_documented-1.json\n"
+    )
 
 
 def test_flags_reach_the_diagnosis(mtctl: Command, asked: SimpleNamespace) -> None:

@@ -294,7 +294,7 @@ def spawned(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("spawned")
 def test_runs_side_by_side_are_evaluated_like_one_after_the_other(mtctl: Command, results: Path) -> None:
     arguments = ("eval", "results/shared_onehot", "results/equal_blind", "--episodes", 2)
-    alone = mtctl(*arguments)
+    alone = mtctl(*arguments, "--jobs", 1)
     written = documents(results)
     for file in results.rglob("eval*.json"):
         file.unlink()
@@ -303,7 +303,7 @@ def test_runs_side_by_side_are_evaluated_like_one_after_the_other(mtctl: Command
     assert alone.out.index("shared_onehot/seed0") < alone.out.index("equal_blind/seed0")
     assert documents(results) == written
     lines = together.err.splitlines()
-    assert lines[0] == "2 runs, 2 at a time"
+    assert lines[0] == "2 runs in parallel"
     assert {line.split(": ")[0] for line in lines[1:]} == {RUN, "results/shared_onehot/seed0"}
     assert lines[2].endswith(": evaluated (2 of 2)")
 
@@ -339,7 +339,7 @@ def test_a_run_that_fails_does_not_stop_the_others(
     """Nor does it matter how many run at a time."""
     other = "results/shared_onehot/seed0"
     (results / "equal_blind/seed0/checkpoints/last.pt").write_bytes(b"")
-    alone = mtctl("eval", "results", "--episodes", 1, "--json", "-q")
+    alone = mtctl("eval", "results", "--episodes", 1, "--jobs", 1, "--json", "-q")
     failure = evaluate.evaluate_run(EvaluationSpec(Path(RUN)))
     stand_ins |= {RUN: answer(failure), other: evaluated(other)}
     for result in (alone, mtctl("eval", "results", "--episodes", 1, "--jobs", 2, "--json", "-q")):
@@ -516,7 +516,7 @@ def test_a_stop_in_this_process_leaves_what_was_done(
     restore = evaluate.restore
     monkeypatch.setattr(evaluate, "restore", restored)
     before = tree(results)
-    result = mtctl("eval", "results", "--episodes", 1, *form)
+    result = mtctl("eval", "results", "--episodes", 1, "--jobs", 1, *form)
     assert result.code == 130
     assert result.err.endswith("stopped; 1 of 2 runs have been evaluated\n")
     assert (f"{seen[0]} · last" in result.out) is not bool(form)

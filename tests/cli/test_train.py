@@ -293,7 +293,7 @@ def test_windows_are_trained(mtctl: Command, windows: Path) -> None:
     *lines, done, following = result.err.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
     assert all("updates/s" in line and "skill % " in line for line in lines)
-    assert done.startswith("✔ done in 0:0")
+    assert re.fullmatch(rf"✔ done in [0-9:]+ → results/{WINDOWS.name}/seed0", done)
     assert following == f"next: `mtctl eval results/{WINDOWS.name}/seed0 --checkpoint best`"
     assert "skill % over 8 held-out windows each" in result.out
     assert "countdown" in result.out

@@ -395,6 +395,24 @@ def test_a_worker_trains_and_evaluates(tmp_path: Path) -> None:
     assert (refused.kind, refused.code, "no such checkpoint" in refused.message) == ("error", 2, True)
 
 
+def test_a_worker_heeds_signals_that_its_parent_has_blocked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked: list[set[int]] = []
+
+    def look(*_: object) -> RunResult:
+        blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        return RunResult("completed")
+
+    monkeypatch.setattr(worker, "perform", look)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+    try:
+        worked(RunSpec(recipe(), 1, tmp_path / "run"), tmp_path)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert not blocked[0] & {signal.SIGINT, signal.SIGTERM}
+
+
 def test_a_worker_tells_of_a_divergence_in_fields(tmp_path: Path) -> None:
     wild = recipe("gradnorm_blind", "agent.lr=1e30")
     error = worked(RunSpec(wild, 0, tmp_path / "run"), tmp_path).error

@@ -57,5 +57,10 @@ def queued(root: Path) -> Iterator[Path]:
                 continue  # its process is gone
             for parts in json.loads(file.read(_LARGEST)):
                 match parts:
-                    case [str(name), str(seed)] if Path(name).name == name and Path(seed).name == seed:
+                    case [str(name), str(seed)] if is_plain(name) and is_plain(seed):
                         yield root / name / seed
+
+
+def is_plain(name: str) -> bool:
+    """Say whether a name is that of something in a folder, and leads nowhere else."""
+    return Path(name).name == name and name not in ("", "..")

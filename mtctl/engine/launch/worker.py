@@ -1,15 +1,19 @@
-"""A process that executes one spec: `python -m mtctl.engine.launch.worker SPEC RESULT [--with-parent]`.
+"""A process that executes one spec: `python -m mtctl.engine.launch.worker SPEC RESULT [FLAG]`.
 
 It reads the spec as JSON from one file and writes the result as JSON to the other. Its exit code is that of
 the result. With `--with-parent`, stdin is a lifeline: the process is asked to stop once its parent is gone.
+With `--again`, the spec may have been executed before: it goes on with what it has begun since its file was
+written.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+from mtctl.engine import layout
 from mtctl.engine.evaluate import evaluate_run
 from mtctl.engine.files import write_text
 from mtctl.engine.interrupt import Stop, stop_on_signals
@@ -39,6 +43,20 @@ def perform(spec: Spec, stop: Stop) -> RunResult:
         return RunResult("failed", error=replace(RunError.of(error), hint=hint))
 
 
+def going_on(spec: Spec, since: float) -> Spec:
+    """Return a spec that can be executed repeatedly: it goes on with what it has begun itself.
+
+    Args:
+        spec: what a launcher was given.
+        since: when that was, by the clock of the run's file system: what is newer is this spec's.
+    """
+    if not isinstance(spec, RunSpec):
+        return spec
+    run = spec.directory / layout.RUN
+    replaces = spec.force and not (run.exists() and run.stat().st_mtime > since)
+    return replace(spec, force=replaces, resume=not replaces)
+
+
 def _evaluated(spec: EvaluationSpec, stop: Stop) -> RunResult:
     """Evaluate a run, then film it if that is asked for."""
 
@@ -52,11 +70,18 @@ def _evaluated(spec: EvaluationSpec, stop: Stop) -> RunResult:
 
 def main(arguments: list[str]) -> int:
     """Execute the spec in the first file, write the result into the second, and return the exit code."""
-    spec, result = map(Path, arguments[:2])
+    file, result = map(Path, arguments[:2])
+    if hasattr(
+        signal, "pthread_sigmask"
+    ):  # who starts this process may not want them itself: Ray blocks SIGINT
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
+    spec = spec_from_json(file.read_text(encoding="utf-8"))
     if "--with-parent" in arguments:
         follow_parent()
+    if "--again" in arguments:
+        spec = going_on(spec, file.stat().st_mtime)
     with stop_on_signals() as stop:
-        found = perform(spec_from_json(spec.read_text(encoding="utf-8")), stop)
+        found = perform(spec, stop)
         write_text(result, result_to_json(found))
     return found.code
 
