@@ -50,6 +50,16 @@ def test_what_changes_is_brought_back_as_it_is(tmp_path: Path, spec: RunSpec) ->
     assert_same_training(there, spec.directory)
 
 
+def test_logs_are_brought_along(tmp_path: Path, spec: RunSpec) -> None:
+    there = tmp_path / "there"
+    changes, mirror = Changes(there), Mirror(spec)
+    train(there, WINDOWS.revised({"logging": ["tensorboard", "csv"]}))
+    mirrored(changes, mirror)
+    mirror.close()
+    for name in ("scalars.csv", next((there / "tb").iterdir()).relative_to(there)):
+        assert (spec.directory / name).read_bytes() == (there / name).read_bytes()
+
+
 def test_records_that_were_taken_back_or_replaced(tmp_path: Path, spec: RunSpec) -> None:
     there, mirror = tmp_path / "there", Mirror(spec)
     changes, here = Changes(there), spec.directory / "metrics.jsonl"

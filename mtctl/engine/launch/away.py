@@ -95,11 +95,11 @@ class Changes:
 
 def _own(directory: Path) -> Iterator[str]:
     """Yield the names of the files that a run has written."""
-    for folder, checkpoint in ((directory, False), (directory / layout.CHECKPOINTS, True)):
-        for entry in folder.iterdir() if folder.is_dir() else ():
-            known = layout.is_written(entry.name, checkpoint=checkpoint)
-            if known and not layout.is_temporary(entry.name):
-                yield f"{layout.CHECKPOINTS}/{entry.name}" if checkpoint else entry.name
+    for folder in ("", layout.CHECKPOINTS, layout.TENSORBOARD):
+        place = directory / folder
+        for entry in place.iterdir() if place.is_dir() else ():
+            if layout.is_written(entry.name, folder) and not layout.is_temporary(entry.name):
+                yield f"{folder}/{entry.name}" if folder else entry.name
 
 
 def _reading(name: str) -> int:
@@ -209,6 +209,7 @@ def write(directory: Path, changes: Iterable[Change]) -> None:
     (directory / layout.CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     for change in changes:
         path = directory / change.name
+        path.parent.mkdir(exist_ok=True)
         content = change.content
         if content is None:
             path.unlink(missing_ok=True)
