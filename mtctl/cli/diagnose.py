@@ -179,8 +179,9 @@ def diagnose(
         diagnosis = _read(options, kind, [Path(path) for path in (name, *others)], quiet=quiet)
         show(diagnosis, after_reading(kind, name, diagnosis))
         return _gate(diagnosis, fail_on)
-    trainings = _side_by_side(options.trainings(name, completed, flags), jobs, quiet=quiet)
+    trainings = options.trainings(name, completed, flags)
     require_places(write_recipe, save, proof=trainings.verify, force=force)
+    trainings = _side_by_side(trainings, jobs, quiet=quiet)
     if dry_run:
         print_outline(trainings, as_json=as_json)
         return int(ExitCode.OK)

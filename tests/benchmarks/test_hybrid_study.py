@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.hybrid_study import BASELINE, RECIPES, Outcome, keep, kept, read, table
+from benchmarks.hybrid_study import BASELINE, RECIPES, STEPS, Outcome, keep, kept, read, table
 from mtctl.recipes.loading import load, recipe_hash
 from tests.engine.runs import execute
 
@@ -35,7 +35,8 @@ def test_what_is_kept_of_other_runs_stays(tmp_path: Path) -> None:
 
 
 def test_every_arm_is_a_recipe_that_differs_from_the_others() -> None:
-    recipes = [load(recipe, list(changes)) for recipe, changes in RECIPES.values()]
+    budget = f"problem.environment_steps={STEPS}"
+    recipes = [load(recipe, [budget, *changes]) for recipe, changes in RECIPES.values()]
     assert len({recipe_hash(recipe) for recipe in recipes}) == len(RECIPES)
 
 

@@ -92,7 +92,7 @@ def test_a_module_trains_as_the_closed_form(monkeypatch: pytest.MonkeyPatch, age
             near(found._own[0], expected._own[0])
         for name in ("last_shared", "all_shared"):
             near(found.norms(name), expected.norms(name))
-            near(found.gramian(name), expected.gramian(name))
+            near(found.gramian(name), expected.gramian(name), rtol=1e-4, atol=1e-4)  # products of P terms
         weights = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
         for problem, gradients in ((closed, expected), (module, found)):
             gradients.combine(weights, weights)
