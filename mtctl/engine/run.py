@@ -199,7 +199,6 @@ class _Run:
             logs.close()
         return self.result(status)
 
-    @property
     def _subject(self) -> Subject:
         names = Names(self._problem.unit, self._problem.score.name)
         identity = canonical_hash({"at": str(self._place.path.absolute()), "started": self._started})

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from mtctl.diagnosis.thresholds import RANK, RANKED_ROWS, SAME_ANSWER
 from mtctl.problems.contract import SeedList
+from mtctl.problems.supervised.answers import Answers
 from mtctl.problems.supervised.problem import Supervised
 
 
@@ -65,10 +66,10 @@ def necks(problem: Supervised[Any]) -> list[Neck]:
     for place, rank in sorted(ranks.items(), key=lambda entry: entry[1]):
         if not 0 < rank <= most:
             continue
-        through = {task: asked[task] for task in _depending(problem, place) if asked[task]}
-        if rank > sum(through.values()) or _is_answer(problem, place, rank, through, seen):
+        through = {task: asked[task] for task in _depending(problem, place, answers) if asked[task]}
+        if rank > sum(through.values()) or _is_answer(answers, place, rank, through, seen):
             continue
-        if (before := _before(problem, place, ranks)) is not None:
+        if (before := _before(problem, place, ranks, seen)) is not None:
             found.append(Neck(place, rank, before, ranks[before], through))
     return found
 
@@ -144,12 +145,11 @@ def _asked(problem: Supervised[Any], task: str, output: Tensor | None) -> int:
     return numbers
 
 
-def _depending(problem: Supervised[Any], place: Place) -> list[str]:
+def _depending(problem: Supervised[Any], place: Place, answers: Answers[Any]) -> list[str]:
     """Return the tasks that depend on a place alone: other rows' numbers give the other rows' answers."""
-    answers = problem.answers("monitor").parts
     with _exchanged(problem, place):
         others = problem.answers("monitor").parts
-    return [task for task in problem.tasks if all(map(_follows(task), answers, others))]
+    return [task for task in problem.tasks if all(map(_follows(task), answers.parts, others))]
 
 
 def _follows(task: str) -> Callable[[Any, Any], bool]:
@@ -172,10 +172,15 @@ def _exchanged(problem: Supervised[Any], place: Place) -> Iterator[None]:
         yield
 
 
-def _before(problem: Supervised[Any], place: Place, ranks: Mapping[Place, int]) -> Place | None:
+def _before(
+    problem: Supervised[Any],
+    place: Place,
+    ranks: Mapping[Place, int],
+    seen: Mapping[Place, list[Tensor]],
+) -> Place | None:
     """Return the last place before another that it depends on and where more numbers pass."""
     order = list(ranks)
-    own = torch.cat(passed(problem, "monitor", RANKED_ROWS)[place])
+    own = torch.cat(seen[place])
     for earlier in reversed(order[: order.index(place)]):
         if ranks[earlier] <= ranks[place]:
             continue
@@ -187,7 +192,7 @@ def _before(problem: Supervised[Any], place: Place, ranks: Mapping[Place, int]) 
 
 
 def _is_answer(
-    problem: Supervised[Any],
+    answers: Answers[Any],
     place: Place,
     rank: int,
     through: Mapping[str, int],
@@ -197,7 +202,7 @@ def _is_answer(
     if len(through) != 1:
         return False
     ((task, asked),) = through.items()
-    outputs = [raw[task][:RANKED_ROWS] for raw, _ in problem.answers("monitor").parts if task in raw]
+    outputs = [raw[task][:RANKED_ROWS] for raw, _ in answers.parts if task in raw]
     if rank < asked or len(outputs) != len(seen[place]):
         return False
     numbers, answer = (_flat(torch.cat(list(some))) for some in (seen[place], outputs))

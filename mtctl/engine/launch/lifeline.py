@@ -46,6 +46,12 @@ def _when_ended(wait: Callable[[], object], then: Callable[[], None]) -> None:
     Thread(target=watch, daemon=True).start()
 
 
+def heed_signals() -> None:
+    """Let requests to stop reach this process: who started it may block them for itself, as Ray does SIGINT."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
+
+
 @contextmanager
 def blocked_signals() -> Iterator[None]:
     """Start processes that the terminal's signals do not reach: this one gets them, and tells the others.

@@ -8,7 +8,6 @@ written.
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from mtctl.engine import layout
 from mtctl.engine.evaluate import evaluate_run
 from mtctl.engine.files import write_text
 from mtctl.engine.interrupt import Stop, stop_on_signals
-from mtctl.engine.launch.lifeline import follow_parent
+from mtctl.engine.launch.lifeline import follow_parent, heed_signals
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.rendering import present
 from mtctl.engine.result import RunError, RunResult, Say, outcome, result_to_json, silent
@@ -71,10 +70,7 @@ def _evaluated(spec: EvaluationSpec, stop: Stop) -> RunResult:
 def main(arguments: list[str]) -> int:
     """Execute the spec in the first file, write the result into the second, and return the exit code."""
     file, result = map(Path, arguments[:2])
-    if hasattr(
-        signal, "pthread_sigmask"
-    ):  # who starts this process may not want them itself: Ray blocks SIGINT
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
+    heed_signals()
     spec = spec_from_json(file.read_text(encoding="utf-8"))
     if "--with-parent" in arguments:
         follow_parent()

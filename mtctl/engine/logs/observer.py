@@ -62,17 +62,19 @@ class Logs:
     Args:
         kinds: of logs, as recipes name them.
         run: its directory.
-        subject: what the logs are told of it.
+        describe: returns what the logs are told of it; not called where there are none.
         say: told once of each log that fails.
     """
 
-    def __init__(self, kinds: Iterable[str], run: Path, subject: Subject, say: Say) -> None:
+    def __init__(self, kinds: Iterable[str], run: Path, describe: Callable[[], Subject], say: Say) -> None:
         self._kinds = tuple(kinds)
-        self._run, self._subject, self._say = run, subject, say
+        self._run, self._describe, self._say = run, describe, say
         self._open: dict[str, Log] = {}
 
     def begin(self) -> None:
         """Open the logs, and write what the run has recorded so far."""
+        if self._kinds:
+            self._subject = self._describe()
         for kind in self._kinds:
             self._try(kind, partial(self._begin, kind))
 

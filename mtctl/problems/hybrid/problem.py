@@ -150,9 +150,9 @@ class Hybrid:
         self._played = []
         steps = self._scaled([self._step() for _ in range(self._agent.steps)])
         last = self._player.values(self._player.seen(self._copies.observations))
-        for step in steps:
-            self._used |= step.masks[CONTINUOUS].any(0) if CONTINUOUS in step.masks else True
-        return gathered(followed(steps, last), self._agent.gamma, self._agent.gae_lambda)
+        rows = gathered(followed(steps, last), self._agent.gamma, self._agent.gae_lambda)
+        self._used |= rows.masks[CONTINUOUS].any(0) if CONTINUOUS in rows.masks else True
+        return rows
 
     def _step(self) -> Step:
         copies, player = self._copies, self._player

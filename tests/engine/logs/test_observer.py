@@ -207,7 +207,9 @@ def test_random_numbers_are_left_alone(tmp_path: Path) -> None:
     states = random.getstate(), torch.get_rng_state().tolist()
     subject = Subject("mine", 0, {}, Names("epoch", "loss"))
     (tmp_path / "metrics.jsonl").touch()
-    logs = observer.Logs(["tensorboard", "csv"], tmp_path, subject, lambda note: pytest.fail(note.text))
+    logs = observer.Logs(
+        ["tensorboard", "csv"], tmp_path, lambda: subject, lambda note: pytest.fail(note.text)
+    )
     logs.begin()
     logs.close()
     assert (random.getstate(), torch.get_rng_state().tolist()) == states
