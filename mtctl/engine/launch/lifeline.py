@@ -47,7 +47,7 @@ def _when_ended(wait: Callable[[], object], then: Callable[[], None]) -> None:
 
 
 def heed_signals() -> None:
-    """Let requests to stop reach this process: who started it may block them for itself, as Ray does SIGINT."""
+    """Let requests to stop reach this process, also if who started it blocks them, as Ray does SIGINT."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])
 
