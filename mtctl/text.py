@@ -42,6 +42,14 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def in_time(seconds: float) -> str:
+    """Return a time in its largest whole unit: "30 minutes", "1 hour", "90 seconds"."""
+    for unit, length in (("hour", 3600), ("minute", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds / length:g} {unit}{'' if seconds == length else 's'}"
+    return f"{seconds:g} second{'' if seconds == 1 else 's'}"
+
+
 def _quoted(argument: str) -> str:
     if argument.isprintable():
         return shlex.quote(argument)

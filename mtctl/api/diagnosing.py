@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _SEEDS: Final = (0, 1, 2)
 """The fewest that give an interval worth reading."""
+_PLAYERS_SEEDS: Final = (0, 1, 2, 3)
+"""Of what is played: as many, and the one that changes are chosen by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,26 +89,31 @@ class Options:
         from mtctl.yaml.mistakes import suggestion
 
         units = self.epochs if self.episodes is None else self.episodes
-        whole, recipe = recipes_of(given, override_arguments(self.overrides), units, complete)
+        verify = True if self.verify is None else self.verify
+        overrides = override_arguments(self.overrides)
+        whole, recipe = recipes_of(given, overrides, units, complete, verify=verify)
         refuse_for_problem(whole, flags)
-        problem, tasks = kind_of(whole), whole.problem.tasks
-        tried = problem.no_experiments is None
+        problem, tasks = kind_of(whole), whole.scored
         if self.task is not None and self.task not in tasks:
             raise MtctlError(
                 f"--task {self.task}: {whole.name} has no such task", hint=suggestion(self.task, tasks)
             )
-        seeds = self._seeds(problem)
-        verify = tried if self.verify is None else self.verify
-        return Trainings(whole, recipe, seeds, verify, self.task, self.jobs or 1, self.budget)
+        seeds, budget = self._seeds(problem, verify=verify), self.budget
+        if problem.playing is not None and verify and budget is None:
+            budget = problem.playing().seconds
+        return Trainings(whole, recipe, seeds, verify, self.task, self.jobs or 1, budget)
 
-    def _seeds(self, problem: ProblemKind[Any]) -> list[int]:
+    def _seeds(self, problem: ProblemKind[Any], *, verify: bool) -> list[int]:
+        once = problem.playing is not None and not verify
         if self.seeds is None:
-            return list(_SEEDS if problem.no_experiments is None else _SEEDS[:1])
+            return list(_SEEDS[:1] if once else _SEEDS if problem.playing is None else _PLAYERS_SEEDS)
         typed = isinstance(self.seeds, str)
         seeds = parse_seeds(self.seeds) if isinstance(self.seeds, str) else seed_numbers(self.seeds)
-        if problem.no_experiments is not None and len(seeds) > 1:
+        if once and len(seeds) > 1:
             said, one = ("--seeds ", " is written 3..3") if typed else ("seeds=", ": seeds=[3]")
-            raise MtctlError(f"{said}{self.seeds}: {problem.title} is trained once", hint=f"one seed{one}")
+            raise MtctlError(
+                f"{said}{self.seeds}: without proof, {problem.title} is trained once", hint=f"one seed{one}"
+            )
         return seeds
 
 
@@ -131,6 +138,17 @@ class Trainings:
     task: str | None
     jobs: int
     budget: float | None
+
+    def proof(self) -> str:
+        """Say what is trained to prove causes and remedies."""
+        from mtctl.problems.kinds import kind_of
+        from mtctl.text import in_time
+
+        kind = kind_of(self.recipe)
+        if kind.playing is None:
+            return "remedies"
+        length = f"trainings of {self.recipe.units:,} {kind.unit}s"
+        return length if self.budget is None else f"{length} within {in_time(self.budget)} (--budget)"
 
     def diagnose(self, say: Callable[[str], None], announce: Announce) -> Diagnosis:
         """Train, and return what was found.

@@ -35,21 +35,24 @@ def diagnose(
     >>> print(found)                                                        # doctest: +SKIP
     >>> mtctl.train(found.cured(), seeds=3)                                 # doctest: +SKIP
 
-    A recipe is trained for a few epochs; short trainings that each change one thing then prove causes and
-    remedies. A run or a metrics file is only read. A script that uses `jobs` must make its calls below
+    A recipe is trained for a few epochs, or episodes; trainings that each change one thing then prove causes
+    and remedies. A run or a metrics file is only read. A script that uses `jobs` must make its calls below
     `if __name__ == "__main__":`.
 
     Args:
         target: a recipe (as `mtctl.train` takes them), what `mtctl.train` returned, a run directory, or a
             .csv or .jsonl file of metrics.
         epochs: to train a supervised recipe for; 5 if left out.
-        episodes: to train a recipe that is played for, over all tasks; 60 if left out.
+        episodes: to train a recipe that is played for, over all tasks; 450 if left out, or 60 without
+            proof.
         overrides: values to change: {"training.lr": 0.1}, or ["training.lr=0.1"].
         task: examine this task only.
-        seeds: of the trainings, or how many, counted from 0; 3 if left out.
+        seeds: of the trainings, or how many, counted from 0; 3 if left out, or 4 for what is played: the
+            first chooses what the others prove.
         jobs: how many trainings of a remedy run in parallel; 1 if left out, as more need that guard.
-        verify: whether to prove causes and remedies by training; on for supervised recipes if left out.
-        budget: seconds after which no further experiment is begun.
+        verify: whether to prove causes and remedies by training; on if left out.
+        budget: seconds after which no further experiment is begun; none if left out, but 1,800 for the lander
+            and 900 for hybrid actions.
         columns: which column of a metrics file is which task's loss.
         progress: print what is under way to stderr.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,13 +27,6 @@ _RECIPES: Final = (".yaml", ".yml")
 _READ: Final = "it is only read, and nothing is trained"
 _UNITS: Final = ("--epochs", "--episodes")
 """Flags that say how long a recipe is trained, in the unit of some problems."""
-_EXPERIMENTS: Final[Mapping[str, str]] = {
-    "--verify": "",
-    "--write-recipe": ", and no remedy is tried",
-    "--jobs": ", and there is only one training",
-    "--task": ": all tasks are judged by one training",
-}
-"""Flags that need experiments, and what follows where none is made."""
 
 
 def kind_of_all(targets: Sequence[str]) -> Kind:
@@ -133,15 +126,15 @@ def refuse_for_problem(recipe: Recipe, given: Iterable[str]) -> None:
                 raise MtctlError(f"{refusal}{kind.title} is played in {kind.unit}s: use {use}")
             text = f"{refusal}it learns from a data set, in {kind.unit}s"
             raise MtctlError(text, hint=f"use --{kind.unit}s")
-        if kind.no_experiments is not None and flag in _EXPERIMENTS:
-            raise MtctlError(
-                f"{refusal}{kind.no_experiments}, so there are none{_EXPERIMENTS[flag]}",
-                hint="train recipes and compare them: `mtctl train`, `mtctl compare`",
-            )
 
 
 def recipes_of(
-    given: GivenRecipe, overrides: Sequence[str], units: int | None, complete: Callable[[Recipe], Recipe]
+    given: GivenRecipe,
+    overrides: Sequence[str],
+    units: int | None,
+    complete: Callable[[Recipe], Recipe],
+    *,
+    verify: bool,
 ) -> tuple[Recipe, Recipe]:
     """Return a recipe with its own length, and with the length that is looked at.
 
@@ -151,18 +144,21 @@ def recipes_of(
         units: to look at, of all tasks together; None: the usual number of the kind of problem, or the
             recipe's own where it has fewer. Where units are of one task, every task has equally many.
         complete: returns a recipe with the tasks that its code names, which is run for that.
+        verify: whether experiments are made: of what is played they need more than a look.
 
     Raises:
         MtctlError: the recipe is wrong.
     """
     from mtctl.api.recipes import budget_override, load_recipe
-    from mtctl.problems.kinds import KINDS
+    from mtctl.problems.kinds import kind_of
 
     full = load_recipe(given, overrides)
     if units is not None:
         short = load_recipe(given, [*overrides, budget_override(full, units)])
     else:
-        usual = min(KINDS[full.problem.kind].glance, full.units)
+        kind = kind_of(full)
+        usual = kind.playing().units if kind.playing is not None and verify else kind.glance
+        usual = min(usual, full.units)
         short = load_recipe(given, [budget_override(full, usual), *overrides])
     known = complete(full)
     if known is not full:  # they differ in their length only, and the code runs once

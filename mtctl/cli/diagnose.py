@@ -49,7 +49,9 @@ def diagnose(
     episodes: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Episodes to train a lander recipe for, over all tasks. [default: 60]"
+            metavar="N",
+            min=1,
+            help="Episodes to train a lander recipe for, over all tasks. [default: 450; 60 with --no-verify]",
         ),
     ] = None,
     overrides: Annotated[
@@ -59,7 +61,11 @@ def diagnose(
     task: Annotated[str | None, typer.Option(metavar="NAME", help="Examine this task only.")] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(metavar="SEEDS", help="`0..4`, `0,3,7`, or how many, counted from 0. [default: 0..2]"),
+        typer.Option(
+            metavar="SEEDS",
+            help="`0..4`, `0,3,7`, or how many, counted from 0. [default: 0..2; 0..3 for what is "
+            "played, whose first seed chooses what is proven with the others]",
+        ),
     ] = None,
     jobs: Annotated[
         int | None,
@@ -68,21 +74,24 @@ def diagnose(
             "--jobs",
             metavar="N",
             min=1,
-            help="How many trainings of a remedy run in parallel, a seed each. [default: one a core, as far "
-            "as memory goes]",
+            help="How many trainings run in parallel. [default: one a core, as far as memory goes]",
         ),
     ] = None,
     verify: Annotated[
         bool | None,
         typer.Option(
             "--verify/--no-verify",
-            help="Prove causes and remedies by training. [default: on for supervised recipes, which takes "
-            "minutes; off for the lander, where it would take hours]",
+            help="Prove causes and remedies by training; --no-verify trains the recipe once. [default: on, "
+            "which takes minutes; for what is played, up to --budget]",
         ),
     ] = None,
     budget: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", min=0, help="Start no further experiment after this time."),
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Start no further experiment after this time: 90 (seconds), 30m, 2h. [default: none; 30m "
+            "for the lander, 15m for hybrid actions]",
+        ),
     ] = None,
     write_recipe: Annotated[
         Path | None,
@@ -127,14 +136,15 @@ def diagnose(
 ) -> int:
     """Find out why a task does not learn: symptom, causes, remedies with their measured effect.
 
-    A recipe is trained for a few epochs; short trainings that each change one thing then prove causes and
-    remedies. A run or loss curves are only read.
+    A recipe is trained for a few epochs, or episodes; trainings that each change one thing then prove causes
+    and remedies. A run or loss curves are only read.
 
     Curves are read from CSV (also long form, semicolons, decimal commas; Lightning, Keras, Weights & Biases,
     Stable-Baselines3), JSON (Keras' history, transformers' trainer_state.json), JSONL, TensorBoard's event
     files (extra `tensorboard`) and exports, and text logs (`epoch 3 loss_a=0.1 val_loss_a: 0.2`).
     """
     from mtctl.api.diagnosing import Options
+    from mtctl.api.durations import parse_duration
     from mtctl.api.targets import Kind, kind_of_all, refuse_flags
     from mtctl.cli.code import completed
     from mtctl.cli.diagnose_cure import require_places, write_cure
@@ -150,7 +160,7 @@ def diagnose(
         seeds=seeds,
         jobs=jobs,
         verify=verify,
-        budget=budget,
+        budget=None if budget is None else parse_duration(budget, "--budget"),
         columns=tasks,
     )
     own = {
@@ -205,7 +215,7 @@ def _side_by_side(trainings: Trainings, jobs: int | None, *, quiet: bool) -> Tra
 
     parallel = in_parallel(jobs, len(trainings.seeds), of_process(trainings.recipe))
     if trainings.verify and len(trainings.seeds) > 1 and not quiet:
-        err().print(f"remedies: {parallel.line('training')}", soft_wrap=True)
+        err().print(f"{trainings.proof()}: {parallel.line('training')}", soft_wrap=True)
     return replace(trainings, jobs=parallel.count)
 
 
@@ -228,7 +238,7 @@ def _train(trainings: Trainings, *, quiet: bool) -> Diagnosis:
             use_one_thread()
             return trainings.diagnose(shown.say, shown.announce)
     except KeyboardInterrupt:
-        text = "stopped: there is no result, and nothing was written; --budget SECONDS ends with a result"
+        text = "stopped: there is no result, and nothing was written; --budget TIME ends with a result"
         err().print(text, soft_wrap=True)
         raise
 

@@ -124,14 +124,14 @@ def _head(path: Path, recipe: Recipe, name: str, diagnosis: Diagnosis, best: Tri
 
 
 def _measured(diagnosis: Diagnosis, best: Trial) -> Iterator[str]:
-    from mtctl.screens.diagnose_tables import as_is_loss, bounds, decimals, period, share, worst_hit
+    from mtctl.screens.diagnose_tables import as_is_loss, bounds, decimals, period, scored, share, worst_hit
     from mtctl.screens.figures import number
 
     seeds, as_is = diagnosis.subject.seeds, as_is_loss(diagnosis)
     if best.loss is not None and best.improvement is not None and as_is is not None:
         digits = decimals(as_is)
         yield (
-            f"Measured by `mtctl diagnose` over {period(diagnosis)}, {len(seeds)} seeds: held-out loss "
+            f"Measured by `mtctl diagnose` over {period(diagnosis)}, {len(seeds)} seeds: {scored(diagnosis)} "
             f"{number(as_is, digits)} unchanged, {number(best.loss.mean, digits)} with the remedy; better by "
             f"{number(best.improvement.mean, digits)} {bounds(best.improvement.interval, digits)}."
         )

@@ -44,8 +44,8 @@ def after_training(
     commands = explanations(diagnosis)
     if "--no-verify" in typed and diagnosis.stuck:
         commands.append(command_line(word for word in typed if word != "--no-verify"))
-    elif any(word.partition("=")[0] == "--budget" for word in typed) and _undecided(diagnosis):
-        commands.append(command_line(_without(typed, "--budget")))
+    elif _undecided(diagnosis) and (diagnosis.subject.played is not None or _is_limited(typed)):
+        commands.append(command_line(_with_more_time(typed, diagnosis)))
     elif diagnosis.winner is None and any(trial.verdict == "unclear" for trial in diagnosis.trials):
         commands.append(command_line(_with_more_seeds(typed, diagnosis.subject.seeds)))
     elif not commands and is_healthy(diagnosis):
@@ -77,6 +77,17 @@ def _undecided(diagnosis: Diagnosis) -> bool:
         check.outcome == "not_run" and check.name.startswith(("experiments", "causes of ", "remedy: "))
         for check in diagnosis.checks
     )
+
+
+def _is_limited(typed: Sequence[str]) -> bool:
+    return any(word.partition("=")[0] == "--budget" for word in typed)
+
+
+def _with_more_time(typed: Sequence[str], diagnosis: Diagnosis) -> list[str]:
+    """Return the command without its limit of time; with twice that for what is played."""
+    minutes = -(-2 * diagnosis.seconds // 60)
+    longer = [] if diagnosis.subject.played is None else ["--budget", f"{minutes:.0f}m"]
+    return [*_without(typed, "--budget"), *longer]
 
 
 def _with_more_seeds(typed: Sequence[str], seeds: Sequence[int]) -> list[str]:

@@ -7,37 +7,17 @@ problem.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from mtctl.diagnosis import thresholds as t
 from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.explanation import Explanation
+from mtctl.diagnosis.explanations_of_players import OF_PLAYERS
 from mtctl.diagnosis.thresholds import percent
 from mtctl.errors import MtctlError
 from mtctl.text import listed
 from mtctl.yaml.mistakes import closest
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What a code stands for.
-
-    Args:
-        code: the stable name, as in `Finding.code`.
-        title: the finding as a short statement.
-        meaning: what happens to the task, and why.
-        measured: how it is measured and decided.
-        refuted_by: what would show that it is not so.
-        remedies: what helps, the most effective first.
-    """
-
-    code: Code
-    title: str
-    meaning: str
-    measured: str
-    refuted_by: str
-    remedies: tuple[str, ...]
 
 
 def explain(code: str) -> Explanation:
@@ -356,36 +336,6 @@ _ALL: Final = (
         ),
     ),
     Explanation(
-        Code.REPLAY_STARVATION,
-        "A task has too little experience to learn from",
-        "Its buffer is (nearly) empty, or episodes of other tasks fill the shared one, so its updates use "
-        "few rows, the same rows repeatedly, or none.",
-        "Certain: the run made no update, or no transition of the task is in replay. Likely: over the later "
-        f"half of the records the task makes less than {percent(t.STARVED)} of a fair share of the rows "
-        "that were learned from.",
-        "It is refuted if the task has as many rows as the others.",
-        (
-            "use a buffer for each task: -o agent.replay.kind=per_task",
-            "lower agent.replay.learning_starts, train for more episodes, or raise the capacity",
-        ),
-    ),
-    Explanation(
-        Code.SUCCESS_OUT_OF_REACH,
-        "The task cannot reach the threshold of success",
-        "No episode can succeed, however it is played: a time limit ends episodes before the reward, or the "
-        "goal does not exist in the environment. With wind that pushes the hull even on the ground, a "
-        "lander never comes to rest, so a landing is never rewarded.",
-        "Certain: the task's rules exclude it, as with a wind that never stops. Likely: none of "
-        f"{t.SEEN_ENOUGH} or more episodes succeeded and {percent(t.ONE_ENDING)} or more of the later ones "
-        f"end the same way, while another task succeeds in {percent(t.OTHERS_SUCCEED)} of its later "
-        "episodes or more.",
-        "It is refuted by a single success, for example of a network that is trained on this task alone.",
-        (
-            "change the task or its time limit; balancing cannot help",
-            "judge the task by its return instead of by successes",
-        ),
-    ),
-    Explanation(
         Code.FLAT_TASK,
         "The task's loss does not fall",
         "Over the records its loss falls by no more than its noise. Curves alone do not show why: "
@@ -583,87 +533,9 @@ _ALL: Final = (
             "look at what the recipe does that the aids leave out: schedules, hooks, losses of your own",
         ),
     ),
-    Explanation(
-        Code.RATIO_NOT_ONE,
-        "New and old probabilities are not of the same action",
-        "PPO compares a policy with the one that played. Before the first update they are the same, so every "
-        "ratio is 1. Where it is not, the kept action or its probability is another than the one drawn: a "
-        "squashed action is squashed again, say. Gradients then point away from what was good, and clipping "
-        "stops most of them.",
-        f"Certain: the ratios of the first minibatch of each rollout are recorded before anything is learned "
-        f"from it; one is off from 1 by more than {t.RATIO_OFF:g}.",
-        "It is refuted if all of those ratios are 1 but for rounding.",
-        (
-            "keep the number that was drawn, before it is squashed, and take its probability from there",
-            "check normalisation: old and new probability must see the same normalised observation",
-        ),
-    ),
-    Explanation(
-        Code.POLICY_JUMPS,
-        "The policy moves too far in one iteration",
-        "What was played says little about a policy far from the one that played: steps that large often "
-        "undo what was learned.",
-        f"Likely: in more than {percent(t.JUMPS)} of the iterations, the mean KL of old and new policy is "
-        f"above {t.JUMPED:g} nats. It is a warning only if returns do not rise.",
-        "It is refuted if returns rise as fast with half the learning rate.",
-        (
-            "lower `agent.lr`, or set `agent.target_kl: 0.02`, which ends an iteration's epochs early",
-            "use fewer epochs, or larger minibatches",
-        ),
-    ),
-    Explanation(
-        Code.ENTROPY_COLLAPSED,
-        "The choices were made up before anything was learned",
-        "The discrete head gives all probability to one option, nothing else is tried any more, and returns "
-        "stay where they are.",
-        f"Likely: in the last fifth of the iterations its entropy is below {percent(t.DECIDED)} of what it "
-        "was at first, and the returns are flat.",
-        "It is refuted if returns rise, or if another option would not be better.",
-        (
-            "raise `agent.entropy.discrete`, by factors of 3",
-            "lower `agent.lr`, or the weight of the discrete head",
-        ),
-    ),
-    Explanation(
-        Code.HEAD_STARVED,
-        "The shared layers learn next to nothing from this head",
-        "The other head's gradient in the shared layers is so much longer that this one's hardly counts. Its "
-        "own last layer still learns.",
-        f"Likely: in the second half of the run, the head's median share of the weighted gradient in the "
-        f"shared layers is below {percent(t.HEAD_SHARE)}.",
-        "It is refuted if equal shares do not help: `balancer: {kind: adaptive_scaling, mode: equalise}`.",
-        (
-            "balance by gradient norms: `balancer: {kind: adaptive_scaling, mode: equalise}`",
-            "raise its weight: `balancer: {kind: manual, weights: …}`",
-        ),
-    ),
-    Explanation(
-        Code.CLIP_BINDS,
-        "The clip stops most of what would be learned",
-        "A row whose ratio is beyond the clip has no gradient in the direction that took it there. With so "
-        "many rows there, further epochs and minibatches hardly teach anything, though the policy has barely "
-        "moved.",
-        f"Likely: in the median iteration, more than {percent(t.CLIPPED)} of the head's rows are beyond the "
-        f"clip, and not in more than {percent(t.JUMPS)} of the iterations is its KL above {t.JUMPED:g} nats.",
-        "It is refuted if returns rise no faster with a wider clip.",
-        (
-            "widen `agent.clip`; 0.1 to 0.3 are usual",
-            "use fewer epochs, or a lower `agent.lr`",
-        ),
-    ),
-    Explanation(
-        Code.UNUSED_PARAMETER,
-        "A parameter that no action has used",
-        "A parameter that an action does not use has no part in its probability, and so no gradient. No "
-        "action of the whole run has used these: their outputs are what they were at first.",
-        "Certain: after every iteration, parameters that no row of any rollout has used so far are recorded.",
-        "It is refuted if an action of a later rollout uses it: the environment may come to it late.",
-        (
-            "check `problem.uses`, or the environment's attribute `uses`: which option has this parameter?",
-            "if the environment switches it on late, train for longer; else take it out of the action",
-        ),
-    ),
 )
 
-EXPLANATIONS: Final[Mapping[Code, Explanation]] = MappingProxyType({each.code: each for each in _ALL})
+EXPLANATIONS: Final[Mapping[Code, Explanation]] = MappingProxyType(
+    {each.code: each for each in (*_ALL, *OF_PLAYERS)}
+)
 """What every code means, in the order in which they are listed."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+OUT_OF_TIME: Final = "the time limit of --budget was reached"
+"""Why something was not done, of which nothing but the time kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,8 +103,10 @@ class TaskState:
         last: the same at the end of the budget.
         change: (last − first)/first.
         constant: loss of the best constant prediction; None where that is not known.
-        skill: 1 − last/constant; None likewise.
-        steps: updates until skill reached the threshold; None if it did not while it was watched.
+        skill: 1 − last/constant; of what is played, the final policies' part of the way from random play to a
+            good policy, where it was measured; None likewise.
+        steps: updates, or environment steps, until skill reached the threshold; None if it did not while it
+            was watched.
         trend: relative change of the loss over the last third of the budget; None with too few records.
         measures: further figures in the task's own units, e.g. "start_mae".
         classes: whether its targets are classes; None where that is not known.
@@ -149,8 +151,9 @@ class Experiment:
     Args:
         name: what was changed, e.g. "countdown alone".
         task: the task that it is about.
-        steps: updates until the task's skill reached the threshold; None: not while it was watched.
-        watched: updates that it was watched for.
+        steps: updates, or environment steps of what is played, until the task's skill reached the threshold;
+            None: not while it was watched.
+        watched: updates, or environment steps, that it was watched for.
         speedup: steps as is / steps here; a lower bound where the run as is never got there; None where this
             one did not.
         skill: at the end of the budget; None where the training was stopped before.
@@ -192,8 +195,9 @@ class Trial:
     Args:
         remedy: what was tried.
         verdict: what came of it for the stuck task.
-        loss: the stuck task's held-out loss at the end, original units, over seeds.
-        improvement: (as is − with the remedy) of that loss, paired by seed: positive is better.
+        loss: the stuck task's held-out loss at the end, original units, over seeds; of what is played, its
+            final policy's mean return.
+        improvement: by how much that is better than as is, paired by seed: positive is better.
         skill: the stuck task's, over seeds.
         others: for each other task, the change of its skill (with − as is), paired: negative is a cost.
         failure: why it could not be trained, for `failed`.

@@ -287,3 +287,23 @@ some 300-fold …"""
 OUT_OF_SCALE: Final = 10.0
 """… where it is this many times as large as the largest return: with Huber's loss, that is a mean error of
 ten returns. A diverged one had 100 times the return after 386 updates."""
+
+# ----- experiments on what is played
+
+WELL_PLAYED: Final = 0.9
+"""Skill (part of the way from random play to the reference) from which a player needs no help."""
+PROMISING: Final = 0.1
+"""Skill that a change gains with the first seed, from which it is tried with the others: equal recipes differ
+by as much from seed to seed."""
+GAINED: Final = 0.05
+"""Mean gain of skill below which a change has no effect."""
+COSTLY: Final = 0.3
+"""Skill that a cause costs, from which it is an error and no warning."""
+BELOW_RANDOM: Final = -0.2
+"""Skill from which down a policy is worse than random play, beyond the noise of 20 episodes."""
+MOST_PROMISING: Final = 3
+"""Changes that are tried with all seeds."""
+SINGLY: Final = 3
+"""Changes of settings up to which each is tried at once; of more, all together come first."""
+HOVERING: Final = 0.4
+"""Share of the final episodes that run out of time, from which a policy hovers: 0.1 in healthy runs."""

@@ -12,6 +12,7 @@ from mtctl.statistics import mean_of
 if TYPE_CHECKING:
     from mtctl.problems.code import Code
     from mtctl.problems.contract import Problem
+    from mtctl.problems.playing import Playing
     from mtctl.problems.recipe import Recipe
 
 R = TypeVar("R", bound="Recipe")
@@ -72,8 +73,7 @@ class Kind(Generic[R]):
         figures: what the records of its units say of each task.
         steps_per_unit: environment steps of a short unit and of a long one; None where nothing is played.
         glance: units that `mtctl diagnose` trains unless it is told how many.
-        no_experiments: why `mtctl diagnose` proves nothing by training variations of a recipe; None where it
-            does.
+        playing: return how recipes are diagnosed by experiment; None where nothing is played.
         without_success: tasks in which no item can succeed, and why.
         published: what others have published about it.
         complete: return a recipe with what only code that it names can tell, such as which tasks there are.
@@ -90,7 +90,7 @@ class Kind(Generic[R]):
     figures: Figures
     steps_per_unit: tuple[int, int] | None
     glance: int
-    no_experiments: str | None
+    playing: Callable[[], Playing[R]] | None = None
     without_success: Mapping[str, str] = field(default_factory=dict)
     published: Published | None = None
     complete: Callable[[R], R] = lambda recipe: recipe

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from mtctl.diagnosis.report import Diagnosis, Finding, Trial
 from mtctl.diagnosis.thresholds import MOST_OF_THE_GAIN, percent
 from mtctl.recipes.resolved import text as yaml_text
-from mtctl.screens.diagnose_tables import as_is_loss, bounds, cost, decimals, points, share
+from mtctl.screens.diagnose_tables import as_is_loss, bounds, cost, decimals, figure, points, share
 from mtctl.screens.figures import number
 from mtctl.screens.prose import Command, Sentence
 from mtctl.screens.remedy_code import code_lines
@@ -88,7 +88,7 @@ def remedy_sentences(diagnosis: Diagnosis) -> Iterator[Sentence]:
         helps = "none helps" if all(map(_useless, trials)) else "none is proven to help"
         yield Sentence(f"{said}; {helps}.", "✘", "red")
         return
-    seeds = len(diagnosis.subject.seeds)
+    seeds = promising.improvement.n if promising.improvement is not None else 0
     why = "one seed proves nothing" if seeds == 1 else f"the {seeds} seeds differ too much to tell"
     said += f"; none is proven to help: {why}."
     if _mean_gain(promising) > 0:
@@ -114,7 +114,7 @@ def _gain(diagnosis: Diagnosis, trial: Trial) -> str:
         by = (
             f", better by {number(trial.improvement.mean, digits)} {bounds(spread, digits)}" if spread else ""
         )
-        parts.append(f"loss {number(as_is, digits)} → {number(trial.loss.mean, digits)}{by}")
+        parts.append(f"{figure(diagnosis)} {number(as_is, digits)} → {number(trial.loss.mean, digits)}{by}")
     if trial.skill is not None:
         parts.append(f"skill {share(trial.skill.mean)}")
     if (lost := cost(trial)) is not None:

@@ -76,13 +76,22 @@ def symptom_table(diagnosis: Diagnosis) -> StackedTable:
     if any(row.skill is not None for row in rows):
         columns.append(Column("skill", (share(row.skill) for row in rows)))
     state = Column("state", (STATES[row.state] for row in rows), text=True)
-    played = diagnosis.subject.played
-    figure = "loss" if played is None else played.score.name
     return StackedTable(
-        f"Symptom: {figure} over {period(diagnosis)}",
+        f"Symptom: {figure(diagnosis)} over {period(diagnosis)}",
         _names(rows),
         [Column("first → last", _courses(rows)), *columns, state],
     )
+
+
+def figure(diagnosis: Diagnosis) -> str:
+    """Return what tasks are judged by: "loss", "return"."""
+    played = diagnosis.subject.played
+    return "loss" if played is None else played.score.name
+
+
+def scored(diagnosis: Diagnosis) -> str:
+    """Return what remedies are judged by, in words."""
+    return "held-out loss" if diagnosis.subject.played is None else f"final policy's {figure(diagnosis)}"
 
 
 def measures_table(diagnosis: Diagnosis) -> StackedTable | None:
@@ -173,20 +182,23 @@ def experiment_tables(diagnosis: Diagnosis) -> Iterator[StackedTable]:
     states = {state.task: state for state in diagnosis.states}
     for task in dict.fromkeys(each.task for each in diagnosis.experiments):
         experiments = [each for each in diagnosis.experiments if each.task == task]
-        yield _experiments(task, states.get(task), experiments)
+        yield _experiments(diagnosis, task, states.get(task), experiments)
 
 
-def _experiments(task: str, as_is: TaskState | None, experiments: Sequence[Experiment]) -> StackedTable:
+def _experiments(
+    diagnosis: Diagnosis, task: str, as_is: TaskState | None, experiments: Sequence[Experiment]
+) -> StackedTable:
+    played = diagnosis.subject.played is not None
     never = as_is is None or as_is.steps is None
     names = [each.name for each in experiments]
     steps = [_steps(each.steps, each.watched) for each in experiments]
     speedups = [_speedup(each.speedup, bound=never and each.name != "as is") for each in experiments]
     skills = [share(each.skill) for each in experiments]
     return StackedTable(
-        f"Experiments on {task}: one thing changed, same seed, weights and batches",
+        f"Experiments on {task}: one thing changed, same seed{'' if played else ', weights and batches'}",
         Column("changed", names, text=True),
         [
-            Column(f"updates to {percent(LEARNED)} skill", steps),
+            Column(f"{'steps' if played else 'updates'} to {percent(LEARNED)} skill", steps),
             Column("speed-up", speedups),
             Column("skill in budget", skills),
         ],
@@ -211,11 +223,11 @@ def fixes_table(diagnosis: Diagnosis) -> StackedTable:
     gains = [each.improvement for each in trials]
     skills = (None if each.skill is None else each.skill.mean for each in trials)
     return StackedTable(
-        f"Fixes{task}: held-out loss after {period(diagnosis)}{reference}",
+        f"Fixes{task}: {scored(diagnosis)} after {period(diagnosis)}{reference}",
         Column("remedy", (each.remedy.title for each in trials), text=True),
         [
             Column("documented as", (each.remedy.documented or NOTHING for each in trials), text=True),
-            Column("loss", (number(each, digits) for each in losses)),
+            Column(figure(diagnosis), (number(each, digits) for each in losses)),
             Column(
                 "better by",
                 (number(None if each is None else each.mean, digits, sign=True) for each in gains),
@@ -247,14 +259,14 @@ def best_fixes(diagnosis: Diagnosis) -> StackedTable | None:
         if total > 1
         else "the one"
     )
-    reference = "" if as_is is None else f"; loss as is {number(as_is, digits)}"
+    reference = "" if as_is is None else f"; {figure(diagnosis)} as is {number(as_is, digits)}"
     losses = (None if each.loss is None else each.loss.mean for each in trials)
     gains = (None if each.improvement is None else each.improvement.mean for each in trials)
     return StackedTable(
         f"Remedies for {diagnosis.stuck or 'the run'}, {count}{reference}",
         Column("remedy", (each.remedy.title for each in trials), text=True),
         [
-            Column("loss", (number(each, digits) for each in losses)),
+            Column(figure(diagnosis), (number(each, digits) for each in losses)),
             Column("better by", (number(each, digits, sign=True) for each in gains)),
             Column("skill", (share(None if each.skill is None else each.skill.mean) for each in trials)),
             Column("verdict", map(verdict, trials), text=True),
@@ -268,10 +280,11 @@ def verdict(trial: Trial) -> str:
 
 
 def as_is_loss(diagnosis: Diagnosis) -> float | None:
-    """Return the stuck task's held-out loss without any remedy, mean over seeds, as the trials have it."""
+    """Return the stuck task's held-out loss, or return, without any remedy: the trials' mean over seeds."""
+    better = 1 if diagnosis.subject.played is None else -1
     for trial in diagnosis.trials:
         if trial.loss is not None and trial.improvement is not None:
-            return trial.loss.mean + trial.improvement.mean
+            return trial.loss.mean + better * trial.improvement.mean
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from mtctl.diagnosis.explanations import Explanation
+from mtctl.diagnosis.explanation import Explanation
 from mtctl.screens.prose import Sentence, heading
 from mtctl.screens.tables import Column, StackedTable
 

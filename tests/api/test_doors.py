@@ -232,14 +232,15 @@ def test_both_doors_to_a_diagnosis_take_its_options() -> None:
     )
 
 
-def test_the_lander_is_trained_once(asked: dict[str, Any]) -> None:
+def test_players_are_diagnosed_by_experiment(asked: dict[str, Any]) -> None:
     mtctl.diagnose("gradnorm_blind", episodes=31)
-    assert (asked["seeds"], asked["verify"]) == ([0], False)
+    assert (asked["seeds"], asked["verify"], asked["seconds"]) == ([0, 1, 2, 3], True, 1800)
     assert asked["recipe"].problem.episodes_per_task == 11
+    mtctl.diagnose("gradnorm_blind", verify=False)
+    assert (asked["seeds"], asked["verify"], asked["seconds"]) == ([0], False, None)
     for options, says in (
         ({"epochs": 3}, "use --episodes"),
-        ({"seeds": 2}, "is trained once"),
-        ({"verify": True}, "--verify does not work"),
+        ({"seeds": 2, "verify": False}, "is trained once"),
     ):
         with pytest.raises(mtctl.MtctlError, match=says):
             mtctl.diagnose("gradnorm_blind", **options)

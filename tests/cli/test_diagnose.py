@@ -141,13 +141,34 @@ def test_a_recipe_that_is_shorter_is_not_lengthened(
     assert asked.recipe.training.epochs == 2
 
 
-@pytest.mark.parametrize(("arguments", "each"), [([], 20), (["--episodes", "31"], 11), (["--no-verify"], 20)])
-def test_the_lander_is_trained_once_and_proves_nothing(
-    mtctl: Command, asked: SimpleNamespace, arguments: list[str], each: int
+@pytest.mark.parametrize(
+    ("arguments", "each", "seconds"),
+    [([], 150, 1800), (["--episodes", "31"], 11, 1800), (["--budget", "2h"], 150, 7200)],
+)
+def test_players_are_diagnosed_by_experiment_within_a_limit_that_is_said_first(
+    mtctl: Command, asked: SimpleNamespace, arguments: list[str], each: int, seconds: float
 ) -> None:
-    assert mtctl("diagnose", "gradnorm_blind", *arguments).code == 0
+    found = mtctl("diagnose", "gradnorm_blind", *arguments)
+    assert found.code == 0
     assert asked.recipe.problem.episodes_per_task == each
-    assert (asked.seeds, asked.verify) == ([0], False)
+    assert (asked.seeds, asked.verify, asked.seconds) == ([0, 1, 2, 3], True, seconds)
+    limit = {1800: "30 minutes", 7200: "2 hours"}[int(seconds)]
+    assert found.err.startswith(f"trainings of {3 * each} episodes within {limit} (--budget): ")
+
+
+def test_without_proof_a_player_is_trained_once(mtctl: Command, asked: SimpleNamespace) -> None:
+    assert mtctl("diagnose", "gradnorm_blind", "--no-verify").code == 0
+    assert asked.recipe.problem.episodes_per_task == 20
+    assert (asked.seeds, asked.verify, asked.seconds) == ([0], False, None)
+
+
+@pytest.mark.parametrize("text", ["", "m", "1d", "-3", "1.5.2", "ten"])
+def test_a_limit_that_is_no_time_is_refused(mtctl: Command, asked: SimpleNamespace, text: str) -> None:
+    found = mtctl("diagnose", f"--budget={text}")
+    assert found.code == 2
+    assert "expected a time" in found.err
+    assert "90 (seconds), 30m or 2h" in found.err
+    assert asked.recipe is None
 
 
 def test_a_run_is_read(mtctl: Command, asked: SimpleNamespace, tmp_path: Path) -> None:
@@ -284,11 +305,9 @@ def test_flags_of_training_are_refused_where_nothing_is_trained(
         ("windows_documented --force", "--force lets --write-recipe and --save overwrite a file"),
         ("windows_documented -o training.lr=0", "is not a valid recipe"),
         ("gradnorm_blind --epochs 3", "the lander is played in episodes: use --episodes"),
-        ("gradnorm_blind --verify", "takes hours"),
-        ("gradnorm_blind --write-recipe x.yaml", "no remedy is tried"),
-        ("gradnorm_blind --jobs 2", "there is only one training"),
-        ("gradnorm_blind --task windy", "all tasks are judged"),
-        ("gradnorm_blind --seeds 2", "the lander is trained once"),
+        ("gradnorm_blind --task wind", "did you mean `windy`?"),
+        ("hybrid_fixed --task continuous", "hybrid_fixed has no such task"),
+        ("gradnorm_blind --no-verify --seeds 2", "without proof, the lander is trained once"),
     ],
 )
 def test_flags_that_do_not_apply_are_refused(

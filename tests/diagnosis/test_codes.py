@@ -3,13 +3,16 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from mtctl.balancing.registry import KINDS
-from mtctl.diagnosis import explanations, thresholds
+from mtctl.diagnosis import explanations, explanations_of_players, thresholds
 from mtctl.diagnosis.codes import Code
-from mtctl.diagnosis.explanations import EXPLANATIONS, Explanation, explain
+from mtctl.diagnosis.explanation import Explanation
+from mtctl.diagnosis.explanations import EXPLANATIONS, explain
 from mtctl.errors import MtctlError
 
 EXPECTED = [
@@ -30,8 +33,6 @@ EXPECTED = [
     "at-noise-floor",
     "slow",
     "weights-collapsed",
-    "replay-starvation",
-    "success-out-of-reach",
     "flat-task",
     "rising-loss",
     "overfitting",
@@ -43,12 +44,23 @@ EXPECTED = [
     "noisy-labels",
     "shifted-labels",
     "below-potential",
+    "replay-starvation",
+    "success-out-of-reach",
     "ratio-not-one",
     "policy-jumps",
     "entropy-collapsed",
     "head-starved",
     "clip-binds",
     "unused-parameter",
+    "discount",
+    "target-network",
+    "exploration",
+    "reward-scale",
+    "task-encoding",
+    "batches",
+    "learner-settings",
+    "worse-than-random",
+    "hovering",
 ]
 
 
@@ -70,6 +82,17 @@ def test_an_explanation_is_whole(found: Explanation) -> None:
         assert text == text.strip()
 
 
+def _anew(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a module, executed again."""
+    spec = importlib.util.spec_from_file_location("changed", module.__file__ or "")
+    assert spec is not None
+    assert spec.loader is not None
+    changed = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "changed", changed)
+    spec.loader.exec_module(changed)
+    return changed
+
+
 def test_no_number_of_a_decision_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     """With every threshold changed, no other numbers are left but those of definitions."""
     known = {"1", "0", "95"}  # of 1 − loss, a cosine below 0, a 95 % interval
@@ -81,13 +104,12 @@ def test_no_number_of_a_decision_is_typed(monkeypatch: pytest.MonkeyPatch) -> No
         ]
         monkeypatch.setattr(thresholds, name, tuple(numbers) if isinstance(value, tuple) else numbers[0])
         known |= {f"{factor * number:g}" for number in numbers for factor in (1, 100)}
-    spec = importlib.util.spec_from_file_location("changed", explanations.__file__)
-    assert spec is not None
-    assert spec.loader is not None
-    changed = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "changed", changed)
-    spec.loader.exec_module(changed)
-    for found in changed.EXPLANATIONS.values():
+    found_anew = [
+        *_anew(explanations_of_players, monkeypatch).OF_PLAYERS,
+        *_anew(explanations, monkeypatch)._ALL,
+    ]
+    assert len(found_anew) == len(EXPLANATIONS)
+    for found in found_anew:
         typed = set(re.findall(r"\d+(?:[.,]\d+)*", f"{found.measured} {found.refuted_by}"))
         assert typed <= known, found.code
 

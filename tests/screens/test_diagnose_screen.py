@@ -300,7 +300,7 @@ def test_one_seed_proves_no_remedy() -> None:
     found = diagnosis()
     first = found.trials[0]
     assert first.improvement is not None
-    single = replace(first, verdict="unclear", improvement=replace(first.improvement, interval=None))
+    single = replace(first, verdict="unclear", improvement=replace(first.improvement, n=1, interval=None))
     subject = replace(found.subject, seeds=(0,))
     text = screen_of(replace(found, trials=(single,), subject=subject))
     assert f"none is proven to help: one seed proves nothing. Best so far: {first.remedy.title}." in text

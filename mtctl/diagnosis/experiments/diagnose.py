@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.crew import Crew
 from mtctl.diagnosis.experiments import (
     causes,
     conflicts,
@@ -25,9 +26,8 @@ from mtctl.diagnosis.experiments import (
 )
 from mtctl.diagnosis.experiments.causes import Laboratory, OutOfTime
 from mtctl.diagnosis.experiments.course import Course, supervised
-from mtctl.diagnosis.experiments.recorded import diagnose_by_records
-from mtctl.diagnosis.experiments.remedies import Crew
-from mtctl.diagnosis.plan import Announce, Plan, unannounced
+from mtctl.diagnosis.plan import OUT_OF_TIME, Announce, Plan, unannounced
+from mtctl.diagnosis.players.diagnose import diagnose_player
 from mtctl.diagnosis.records.losses import symptom
 from mtctl.diagnosis.report import (
     Check,
@@ -46,7 +46,7 @@ from mtctl.diagnosis.thresholds import (
 )
 from mtctl.errors import MtctlError
 from mtctl.problems.code import pinned
-from mtctl.problems.kinds import code_of
+from mtctl.problems.kinds import code_of, kind_of
 from mtctl.problems.recipe import Recipe
 from mtctl.problems.supervised.problem import Supervised
 from mtctl.problems.supervised.recipe import SupervisedRecipe
@@ -80,15 +80,40 @@ def diagnose_recipe(
     Raises:
         MtctlError: the recipe has no such task; its data cannot be read; …
     """
-    if task is not None and task not in recipe.problem.tasks:
+    if task is not None and task not in recipe.scored:
         raise MtctlError(
-            f"--task {task}: {recipe.name} has no such task",
-            hint=f"its tasks: {', '.join(recipe.problem.tasks)}",
+            f"--task {task}: {recipe.name} has no such task", hint=f"its tasks: {', '.join(recipe.scored)}"
         )
-    if not isinstance(recipe, SupervisedRecipe):
-        return diagnose_by_records(recipe, seeds=seeds, seconds=seconds, say=say)
     with pinned(code_of(recipe)):
+        if not isinstance(recipe, SupervisedRecipe):
+            return _of_player(recipe, seeds, task, jobs, seconds, say, announce, verify=verify)
         return _Experiments(recipe, seeds, task, jobs, seconds, say, announce).diagnose(verify=verify)
+
+
+def _of_player(
+    recipe: Recipe,
+    seeds: Sequence[int],
+    task: str | None,
+    jobs: int,
+    seconds: float | None,
+    say: Callable[[str], None],
+    announce: Announce,
+    *,
+    verify: bool,
+) -> Diagnosis:
+    playing = kind_of(recipe).playing
+    assert playing is not None
+    return diagnose_player(
+        recipe,
+        playing(),
+        seeds=seeds,
+        verify=verify,
+        task=task,
+        jobs=jobs,
+        seconds=seconds,
+        say=say,
+        announce=announce,
+    )
 
 
 class _Experiments:
@@ -267,7 +292,7 @@ class _Experiments:
             return
         name = f"{flat[0]} summed over its outputs"
         if self._late():
-            self._checks.append(Check(name, "not_run", remedies.OUT_OF_TIME))
+            self._checks.append(Check(name, "not_run", OUT_OF_TIME))
             return
         self._say(f"experiment: {name}")
         self._findings.append(reduction.examine(self._recipe, joint, flat[0], found, budget))
@@ -291,9 +316,11 @@ class _Experiments:
             return ()
         with Crew(self._jobs) as crew:
             self._say("the recipe unchanged, every seed")
-            as_is = [] if self._late() else crew.train(self._recipe, self._seeds, self._deadline)
-            if not as_is or any(result.failure == remedies.OUT_OF_TIME for result in as_is):
-                self._checks.append(Check("remedies", "not_run", remedies.OUT_OF_TIME))
+            as_is = (
+                [] if self._late() else remedies.train_all(crew, self._recipe, self._seeds, self._deadline)
+            )
+            if not as_is or any(result.failure == OUT_OF_TIME for result in as_is):
+                self._checks.append(Check("remedies", "not_run", OUT_OF_TIME))
                 return ()
             trials, skipped = remedies.verify(
                 self._recipe,

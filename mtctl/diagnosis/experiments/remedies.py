@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
+from mtctl.diagnosis.crew import Crew
 from mtctl.diagnosis.experiments.course import Course, scores
 from mtctl.diagnosis.experiments.laboratory import NEVER
 from mtctl.diagnosis.experiments.variations import overrides
 from mtctl.diagnosis.experiments.wiring import ignores_input
+from mtctl.diagnosis.plan import OUT_OF_TIME
 from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
 from mtctl.diagnosis.thresholds import (
     FLAT,
     IGNORED,
     MOST_OF_THE_GAIN,
 )
-from mtctl.engine.launch.lifeline import blocked_signals, end_with_parent
-from mtctl.engine.processor import use_one_thread
-from mtctl.errors import ExitCode, MtctlError
-from mtctl.problems.code import Code, current, pin
+from mtctl.errors import MtctlError
 from mtctl.problems.supervised.recipe import SupervisedRecipe
 from mtctl.statistics import Estimate, estimate
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
-
-OUT_OF_TIME: Final = "the time limit of --budget was reached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,67 +69,11 @@ def train(recipe: SupervisedRecipe, seed: int, deadline: float | None = None) ->
     return Result(dict(scores(problem, "held_out")), looks, problem.blind_losses())
 
 
-def _prepare(lifeline: Connection, code: Code) -> None:
-    """Set up a process that trains remedies, with the user's code as it was when the command began."""
-    use_one_thread()
-    pin(code)
-    end_with_parent(lifeline)
-
-
-class Crew:
-    """Trains recipes from several seeds: here, or in processes of their own, which end with this one.
-
-    Args:
-        jobs: processes; 1 stays in this one.
-    """
-
-    def __init__(self, jobs: int) -> None:
-        self._pool: ProcessPoolExecutor | None = None
-        if jobs > 1:
-            context = get_context("spawn")
-            self._reader, self._lifeline = context.Pipe(duplex=False)
-            self._pool = ProcessPoolExecutor(
-                jobs, mp_context=context, initializer=_prepare, initargs=(self._reader, current())
-            )
-
-    def __enter__(self) -> Crew:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._pool is None:
-            return
-        if kind is not None:
-            self._lifeline.close()  # what is being trained is not wanted any more
-        self._pool.shutdown(cancel_futures=True)
-        self._lifeline.close()
-        self._reader.close()
-
-    def train(
-        self, recipe: SupervisedRecipe, seeds: Sequence[int], deadline: float | None = None
-    ) -> list[Result]:
-        """Return the results in the order of the seeds.
-
-        Args:
-            recipe: to train.
-            seeds: of the runs.
-            deadline: of `time.monotonic`, after which a run gives up at the end of its epoch; None: there is
-                none.
-
-        Raises:
-            MtctlError: a process has been killed.
-        """
-        if self._pool is None:
-            return [train(recipe, seed, deadline) for seed in seeds]
-        with blocked_signals():
-            results = self._pool.map(train, [recipe] * len(seeds), seeds, [deadline] * len(seeds))
-        try:
-            return list(results)
-        except BrokenProcessPool as error:
-            raise MtctlError(
-                "a process that trained a remedy was killed; the system may have run out of memory",
-                hint="use fewer --jobs, which need less memory",
-                code=ExitCode.FAILED,
-            ) from error
+def train_all(
+    crew: Crew, recipe: SupervisedRecipe, seeds: Sequence[int], deadline: float | None
+) -> list[Result]:
+    """Return the results of a recipe in the order of the seeds; see `train`."""
+    return list(crew.map(train, [(recipe, seed, deadline) for seed in seeds]))
 
 
 def verify(
@@ -170,7 +104,7 @@ def verify(
         after: list[Result] = []
         if deadline is None or time.monotonic() <= deadline:
             say(f"remedy: {remedy.title}")
-            after = crew.train(recipe.revised(remedy.changes), seeds, deadline)
+            after = train_all(crew, recipe.revised(remedy.changes), seeds, deadline)
         if not after or any(result.failure == OUT_OF_TIME for result in after):
             skipped.append(Check(f"remedy: {remedy.title}", "not_run", OUT_OF_TIME))
             continue
@@ -210,7 +144,7 @@ def smallest_part(
             break
         say(f"remedy: {winner.remedy.title}, without {left_out}")
         revised = recipe.revised(fewer)
-        after = crew.train(revised, seeds, deadline)
+        after = train_all(crew, revised, seeds, deadline)
         typed = overrides(fewer)
         remedy = Remedy(f"{winner.remedy.name}_part", ", ".join(typed), typed, changes=fewer)
         if revised == recipe or any(result.failure for result in after):

@@ -112,7 +112,7 @@ def returns_improve(history: History, states: Sequence[TaskState], score: Score)
                 f"{TWO_SIDED} or more",
             ),
         )
-        course = f"{_shown(state.first)}, then {_shown(state.last)}"
+        course = f"{shown(state.first)}, then {shown(state.last)}"
         if state.state == "flat":
             text = f"{state.task}'s return does not improve: {course}"
             findings.append(Finding(Code.FLAT_TASK, state.task, severity, "likely", text, evidence))
@@ -124,7 +124,7 @@ def returns_improve(history: History, states: Sequence[TaskState], score: Score)
     return ruling("returns improve", findings, "of every task, by more than chance")
 
 
-def _shown(value: float) -> str:
+def shown(value: float) -> str:
     """Return a return as text: whole, or with two decimals where it is small."""
     return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2f}"
 

@@ -10,12 +10,19 @@ from mtctl.problems.kind import Kind
 if TYPE_CHECKING:
     from mtctl.problems.hybrid.problem import Hybrid
     from mtctl.problems.hybrid.recipe import HybridRecipe
+    from mtctl.problems.playing import Playing
 
 
 def _recipe() -> type[HybridRecipe]:
     from mtctl.problems.hybrid.recipe import HybridRecipe  # noqa: PLC0415 - for those who read recipes
 
     return HybridRecipe
+
+
+def _playing() -> Playing[HybridRecipe]:
+    from mtctl.problems.hybrid.alternatives import PLAYING  # noqa: PLC0415 - for those who diagnose
+
+    return PLAYING
 
 
 def _build(recipe: HybridRecipe, seed: int) -> Hybrid:
@@ -35,5 +42,5 @@ HYBRID: Final = Kind(
     figures=FIGURES,
     steps_per_unit=(4096, 4096),
     glance=20,
-    no_experiments="experiments are not made for policies that play",
+    playing=_playing,
 )

@@ -11,12 +11,19 @@ from mtctl.problems.lander.tasks import FIGURES, SCORE, TASKS
 if TYPE_CHECKING:
     from mtctl.problems.lander.problem import Lander
     from mtctl.problems.lander.recipe import LanderRecipe
+    from mtctl.problems.playing import Playing
 
 
 def _recipe() -> type[LanderRecipe]:
     from mtctl.problems.lander.recipe import LanderRecipe  # noqa: PLC0415 - for those who read recipes
 
     return LanderRecipe
+
+
+def _playing() -> Playing[LanderRecipe]:
+    from mtctl.problems.lander.alternatives import PLAYING  # noqa: PLC0415 - for those who diagnose
+
+    return PLAYING
 
 
 def _build(recipe: LanderRecipe, seed: int) -> Lander:
@@ -39,7 +46,7 @@ LANDER: Final = Kind(
     # About 95 at first, and 150 to 450 once the lander learns: 420 over the published runs.
     steps_per_unit=(150, 450),
     glance=60,  # about a minute of all tasks
-    no_experiments="an experiment on the lander takes hours",
+    playing=_playing,
     without_success={
         name: "cannot reward a landing: its wind also pushes a landed hull, and only a hull at rest gets +100"
         for name, task in TASKS.items()

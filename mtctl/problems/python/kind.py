@@ -50,5 +50,4 @@ PYTHON: Final = Kind(
     figures=LOSSES,
     steps_per_unit=None,
     glance=5,
-    no_experiments=None,
 )

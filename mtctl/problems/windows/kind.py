@@ -35,5 +35,4 @@ WINDOWS: Final = Kind(
     figures=LOSSES,
     steps_per_unit=None,
     glance=5,  # the documented check is one on 5 epochs
-    no_experiments=None,
 )

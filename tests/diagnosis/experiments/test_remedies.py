@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from benchmarks.faults import planted
+from mtctl.diagnosis.crew import Crew
 from mtctl.diagnosis.experiments import remedies, variations
 from mtctl.diagnosis.experiments.course import supervised
-from mtctl.diagnosis.experiments.remedies import Crew, Result
+from mtctl.diagnosis.experiments.remedies import Result
 from mtctl.diagnosis.report import Check, Remedy, Trial, Verdict
-from mtctl.problems.supervised.recipe import SupervisedRecipe
 from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.statistics import estimate
 from tests.diagnosis.experiments.small_recipes import small
@@ -119,7 +119,7 @@ def test_processes_give_the_same_results() -> None:
 
     def trials(jobs: int) -> list[Trial]:
         with Crew(jobs) as crew:
-            as_is = crew.train(RECIPE, (0, 1))
+            as_is = remedies.train_all(crew, RECIPE, (0, 1), None)
             found, skipped = remedies.verify(
                 RECIPE, "ptr", candidates, (0, 1), as_is=as_is, crew=crew, deadline=None, say=lambda _: None
             )
@@ -152,19 +152,20 @@ class Told(Crew):
         super().__init__(1)
         self.trained: list[WindowsRecipe] = []
 
-    def train(
-        self, recipe: SupervisedRecipe, seeds: Sequence[int], deadline: float | None = None
-    ) -> list[Result]:
-        assert isinstance(recipe, WindowsRecipe)
+    def map(self, train: Any, calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        assert train is remedies.train
+        (recipe, *_), *_ = calls
         self.trained.append(recipe)
         gain = 4.0 * ("ptr" in recipe.model.standardise) + 0.5 * (recipe.training.lr > RECIPE.training.lr)
-        return results([10.0 - gain, 10.2 - gain, 9.9 - gain])
+        yield from results([10.0 - gain, 10.2 - gain, 9.9 - gain])
 
 
 def smallest(changes: dict[str, Any], deadline: float | None = None) -> Trial | None:
     crew = Told()
     remedy = Remedy("all", "everything", (), changes=changes)
-    winner = remedies._judge(remedy, "ptr", AS_IS, crew.train(RECIPE.revised(changes), (0, 1, 2)))
+    winner = remedies._judge(
+        remedy, "ptr", AS_IS, remedies.train_all(crew, RECIPE.revised(changes), (0, 1, 2), None)
+    )
     return remedies.smallest_part(
         RECIPE, "ptr", winner, (0, 1, 2), as_is=AS_IS, crew=crew, deadline=deadline, say=lambda _: None
     )
