@@ -1,13 +1,13 @@
 """Whether `mtctl diagnose` names the cause that was planted, and leaves healthy recipes alone.
 
-    python -m benchmarks.gallery [--seeds 3] [--set windows|own|policies] [--half thresholds|held_out|all]
+    python -m benchmarks.gallery [--seeds 3] [--set windows|own|policies|players] [--half thresholds|held_out|all]
                                  [--jobs N] [--only TEXT] [--json PATH]
 
 Every case is diagnosed from every seed, without remedies. Of the windows problem's, in gallery_cases.py,
 thresholds may be tuned on one half; the other half is held out. Models of one's own, in own_gallery/, are a
 set apart: on those of cases.py nothing is tuned, and those of further_cases.py have halves too. Policies, in
 policy_cases.py, are trained first, and what their runs have recorded is diagnosed; what is planted in them is
-certain.
+certain. Players, in player_cases.py, are diagnosed by experiment, each once, from four seeds.
 
     fault       a planted cause that is certain, or that stops a task or slows it down: within the budget it
                 does not reach a skill of 10 % and in the control it does, or τ ÷ budget is at least 1.5 times
@@ -15,6 +15,7 @@ certain.
                 task counts as healthy.
     named       the first finding on the task (on the run, for a cause of the whole run) is the planted
                 cause; errors come first, then warnings. Of two causes on one task either may come first.
+                A player's plant is a fault if it costs a fifth of what the control learns.
     alarm       a finding of severity error where nothing is wrong: on a control, or on a harmless plant
     bystander   an error on a task on which nothing is planted; shown only, as a plant may harm others too
 """
@@ -48,18 +49,22 @@ from benchmarks.own_gallery.cases import CASES as FIRST_OWN_CASES
 from benchmarks.own_gallery.cases import OwnCase
 from benchmarks.own_gallery.further_cases import FURTHER_CASES
 from benchmarks.peak import watched_memory
+from benchmarks.player_cases import CASES as PLAYER_CASES
+from benchmarks.player_cases import PlayerCase
 from benchmarks.policy_cases import CASES as POLICY_CASES
 from benchmarks.policy_cases import PolicyCase
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments import course
 from mtctl.diagnosis.experiments.course import Course
 from mtctl.diagnosis.experiments.diagnose import diagnose_recipe
+from mtctl.diagnosis.players.training import Order, play
 from mtctl.diagnosis.records.run import diagnose_run
 from mtctl.diagnosis.report import Diagnosis
 from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.run import execute
 from mtctl.engine.spec import RunSpec
+from mtctl.problems.hybrid.recipe import HybridRecipe
 from mtctl.problems.supervised.recipe import SupervisedRecipe
 from mtctl.problems.windows.problem import Windows, build
 
@@ -71,8 +76,12 @@ NOTHING: Final = "–"
 _NEVER: Final = 10**9
 
 Harm = Literal["certain", "stopped", "slowed", "harmless", "control"]
-Part = Literal[Half, "own", "policies"]
-"""What is reported apart: the halves of the windows problem's cases, models of one's own, and policies."""
+Part = Literal[Half, "own", "policies", "players"]
+"""What is reported apart: the halves of the windows problem's cases, models of one's own, policies that have
+been trained, and players."""
+_PLAYER_SEEDS: Final = (0, 1, 2, 3)
+_COSTS: Final = 0.2
+"""Part of what the control learns that a player's plant costs at least."""
 
 
 class AnyCase(Protocol):
@@ -89,7 +98,7 @@ class AnyCase(Protocol):
 
 
 OWN_CASES: Final[tuple[OwnCase, ...]] = (*FIRST_OWN_CASES, *FURTHER_CASES)
-PARTS: Final[tuple[Part, ...]] = ("thresholds", "held_out", "own", "policies")
+PARTS: Final[tuple[Part, ...]] = ("thresholds", "held_out", "own", "policies", "players")
 
 
 def part_of(case: AnyCase) -> Part:
@@ -219,6 +228,50 @@ def call_policy(case: PolicyCase, seed: int) -> list[Call]:
     ]
 
 
+def call_player(case: PlayerCase) -> list[Call]:
+    """Diagnose a recipe that is played, by experiment, and return the call."""
+    use_one_thread()
+    began, used = time.monotonic(), time.process_time()
+    with watched_memory() as peak:
+        diagnosis = diagnose_recipe(case.recipe, seeds=_PLAYER_SEEDS, verify=True)
+    seconds, processor = time.monotonic() - began, time.process_time() - used
+    findings = diagnosis.findings
+    return [
+        Call(
+            case.name,
+            "players",
+            _PLAYER_SEEDS[0],
+            WHOLE_RUN if case.planted else None,
+            case.planted,
+            _harm_to_player(case) if case.planted else "control",
+            (None, None),
+            named=tuple(one.code for one in findings),
+            errors=tuple(one.code for one in findings if one.severity == "error"),
+            warnings=tuple(one.code for one in findings if one.severity == "warning"),
+            bystanders=(),
+            seconds=seconds,
+            processor=processor,
+            memory=peak.memory,
+        )
+    ]
+
+
+def _harm_to_player(case: PlayerCase) -> Harm:
+    """Compare what two seeds learn with what the control learns from them."""
+    scored = case.recipe.scored[0]
+    factor = float(getattr(case.recipe.problem, "options", {}).get("scale", 1.0))
+    learned = [_learned(case.recipe.model_dump_json(), scored, seed) / factor for seed in _PLAYER_SEEDS[:2]]
+    control = [_learned(case.control.model_dump_json(), scored, seed) for seed in _PLAYER_SEEDS[:2]]
+    return "stopped" if sum(learned) < (1 - _COSTS) * sum(control) else "harmless"
+
+
+@lru_cache(maxsize=64)
+def _learned(recipe: str, scored: str, seed: int) -> float:
+    """Return by how much a final policy's mean return is above the untrained one's."""
+    played = play(Order(HybridRecipe.model_validate_json(recipe), seed, 100))
+    return played.returns.get(scored, played.untrained[scored]) - played.untrained[scored]
+
+
 @contextmanager
 def _started(case: AnyCase, seed: int) -> Iterator[None]:
     """Let every course start from the case's own network after some epochs, if it is to be warm."""
@@ -269,9 +322,9 @@ def _control(recipe: type[SupervisedRecipe], text: str, seed: int) -> Course:
     return Course(control, seed, _NEVER).run(control.training.epochs)
 
 
-def calls(chosen: Sequence[AnyCase | PolicyCase], seeds: int, jobs: int) -> Iterator[list[Call]]:
+def calls(chosen: Sequence[AnyCase | PolicyCase | PlayerCase], seeds: int, jobs: int) -> Iterator[list[Call]]:
     """Diagnose cases from several seeds: here, or in processes of their own."""
-    work = [(case, seed) for case in chosen for seed in range(seeds)]
+    work = [(case, seed) for case in chosen for seed in range(1 if isinstance(case, PlayerCase) else seeds)]
     if jobs == 1:
         yield from (_called(case, seed) for case, seed in work)
         return
@@ -279,7 +332,9 @@ def calls(chosen: Sequence[AnyCase | PolicyCase], seeds: int, jobs: int) -> Iter
         yield from pool.map(_called, *zip(*work, strict=True))
 
 
-def _called(case: AnyCase | PolicyCase, seed: int) -> list[Call]:
+def _called(case: AnyCase | PolicyCase | PlayerCase, seed: int) -> list[Call]:
+    if isinstance(case, PlayerCase):
+        return call_player(case)
     return call_policy(case, seed) if isinstance(case, PolicyCase) else call(case, seed)
 
 
@@ -395,7 +450,10 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds 0 to N − 1 (default 3)")
     parser.add_argument(
-        "--set", choices=("windows", "own", "policies"), default="windows", help="which cases"
+        "--set",
+        choices=("windows", "own", "policies", "players"),
+        default="windows",
+        help="which cases",
     )
     parser.add_argument(
         "--half", choices=(*get_args(Part), "all"), default="all", help="which half of the cases"
@@ -404,11 +462,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name contains TEXT")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write the calls to PATH")
     options = parser.parse_args(arguments)
-    among: Sequence[AnyCase | PolicyCase] = [one for one in CASES if options.half in ("all", half_of(one))]
+    among: Sequence[AnyCase | PolicyCase | PlayerCase]
+    among = [one for one in CASES if options.half in ("all", half_of(one))]
     if options.set == "own":
         among = [one for one in OWN_CASES if options.half in ("all", one.half)]
     if options.set == "policies":
         among = POLICY_CASES
+    if options.set == "players":
+        among = PLAYER_CASES
     chosen = [one for one in among if options.only in one.name]
     if not chosen:
         parser.error(f"--only {options.only!r}: none of the {len(among)} cases is called so")

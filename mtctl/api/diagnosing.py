@@ -166,6 +166,7 @@ class Trainings:
             task=self.task,
             jobs=self.jobs,
             seconds=self.budget,
+            shortened=self.recipe.units < self.whole.units,
             say=say,
             announce=announce,
         )

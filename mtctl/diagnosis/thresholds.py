@@ -301,6 +301,8 @@ COSTLY: Final = 0.3
 """Skill that a cause costs, from which it is an error and no warning."""
 BELOW_RANDOM: Final = -0.2
 """Skill from which down a policy is worse than random play, beyond the noise of 20 episodes."""
+LONGER: Final = 3
+"""Times as long that a recipe is trained where nothing else has helped."""
 MOST_PROMISING: Final = 3
 """Changes that are tried with all seeds."""
 SINGLY: Final = 3

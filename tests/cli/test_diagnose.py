@@ -48,13 +48,20 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         task: str | None = None,
         jobs: int = 1,
         seconds: float | None = None,
+        shortened: bool = False,
         say: Callable[[str], None],
         announce: Announce,
     ) -> Diagnosis:
         say("training as is")
         announce(Plan(0, 0.0, complete=True))
         seen.__dict__.update(
-            recipe=recipe, seeds=list(seeds), verify=verify, task=task, jobs=jobs, seconds=seconds
+            recipe=recipe,
+            seeds=list(seeds),
+            verify=verify,
+            task=task,
+            jobs=jobs,
+            seconds=seconds,
+            shortened=shortened,
         )
         found: Diagnosis = seen.found
         return found
@@ -152,6 +159,7 @@ def test_players_are_diagnosed_by_experiment_within_a_limit_that_is_said_first(
     assert found.code == 0
     assert asked.recipe.problem.episodes_per_task == each
     assert (asked.seeds, asked.verify, asked.seconds) == ([0, 1, 2, 3], True, seconds)
+    assert asked.shortened
     limit = {1800: "30 minutes", 7200: "2 hours"}[int(seconds)]
     assert found.err.startswith(f"trainings of {3 * each} episodes within {limit} (--budget): ")
 

@@ -62,6 +62,7 @@ def diagnose_recipe(
     task: str | None = None,
     jobs: int = 1,
     seconds: float | None = None,
+    shortened: bool = False,
     say: Callable[[str], None] = _SILENT,
     announce: Announce = unannounced,
 ) -> Diagnosis:
@@ -74,6 +75,8 @@ def diagnose_recipe(
         task: the task to examine, whatever the others do; the one that moved least if left out.
         jobs: processes for the remedies.
         seconds: after which no new experiment or remedy is begun.
+        shortened: whether its own length is a greater one: of what is played, that it needs longer says
+            nothing then.
         say: gets a line about what is being done.
         announce: gets what is still to come, as soon as it is known.
 
@@ -86,34 +89,21 @@ def diagnose_recipe(
         )
     with pinned(code_of(recipe)):
         if not isinstance(recipe, SupervisedRecipe):
-            return _of_player(recipe, seeds, task, jobs, seconds, say, announce, verify=verify)
+            playing = kind_of(recipe).playing
+            assert playing is not None
+            return diagnose_player(
+                recipe,
+                playing(),
+                seeds=seeds,
+                verify=verify,
+                task=task,
+                jobs=jobs,
+                seconds=seconds,
+                shortened=shortened,
+                say=say,
+                announce=announce,
+            )
         return _Experiments(recipe, seeds, task, jobs, seconds, say, announce).diagnose(verify=verify)
-
-
-def _of_player(
-    recipe: Recipe,
-    seeds: Sequence[int],
-    task: str | None,
-    jobs: int,
-    seconds: float | None,
-    say: Callable[[str], None],
-    announce: Announce,
-    *,
-    verify: bool,
-) -> Diagnosis:
-    playing = kind_of(recipe).playing
-    assert playing is not None
-    return diagnose_player(
-        recipe,
-        playing(),
-        seeds=seeds,
-        verify=verify,
-        task=task,
-        jobs=jobs,
-        seconds=seconds,
-        say=say,
-        announce=announce,
-    )
 
 
 class _Experiments:

@@ -153,7 +153,8 @@ def _finding(laboratory: Laboratory, code: Code, proof: Trial, task: str) -> Fin
     gain = laboratory.scale.skill(task, reference.random + proof.improvement.mean)
     before = proof.loss.mean - proof.improvement.mean
     skill = laboratory.scale.skill(task, before)
-    severity: Severity = "error" if gain >= COSTLY or skill < LEARNED else "warning"
+    bad = (gain >= COSTLY or skill < LEARNED) and code is not Code.BUDGET_TOO_SMALL
+    severity: Severity = "error" if bad else "warning"
     confidence: Confidence = "measured" if proof.verdict == "helps" else "likely"
     text = (
         f"with {proof.remedy.title}, {task}'s final policy returns {shown(proof.loss.mean)} in place of "

@@ -20,7 +20,16 @@ from mtctl.diagnosis.players.training import Order, Played, play
 from mtctl.diagnosis.records.playing import shown
 from mtctl.diagnosis.records.run import diagnose_history
 from mtctl.diagnosis.report import Check, Diagnosis, Evidence, Experiment, Finding, Subject, TaskState, Trial
-from mtctl.diagnosis.thresholds import HOVERING, MOST_PROMISING, PROMISING, SINGLY, WELL_PLAYED, percent
+from mtctl.diagnosis.thresholds import (
+    COSTLY,
+    HOVERING,
+    LONGER,
+    MOST_PROMISING,
+    PROMISING,
+    SINGLY,
+    WELL_PLAYED,
+    percent,
+)
 from mtctl.history.history import observed_history
 from mtctl.problems.kinds import kind_of
 from mtctl.problems.playing import Alternative, Playing
@@ -44,6 +53,7 @@ def diagnose_player(
     task: str | None,
     jobs: int,
     seconds: float | None,
+    shortened: bool,
     say: Callable[[str], None],
     announce: Announce,
 ) -> Diagnosis:
@@ -57,6 +67,7 @@ def diagnose_player(
         task: to examine; the one with the least skill if left out.
         jobs: processes.
         seconds: after which no training begins.
+        shortened: whether the recipe's own length is a greater one.
         say: gets a line about what is being done.
         announce: gets what is still to come.
     """
@@ -71,7 +82,7 @@ def diagnose_player(
             recipe, seeds, playing.episodes, playing.references(recipe), crew, deadline, say, announce
         )
         laboratory.train_as_is(seeds[:_AT_FIRST])
-        found = _Examination(laboratory, playing, task).diagnose()
+        found = _Examination(laboratory, playing, task, shortened=shortened).diagnose()
     return replace(found, seconds=time.monotonic() - began)
 
 
@@ -99,8 +110,11 @@ def _by_records(recipe: Recipe, played: Played, seeds: Sequence[int]) -> Diagnos
 class _Examination:
     """Looks for what keeps one task back, once the recipe as it is has been trained."""
 
-    def __init__(self, laboratory: Laboratory, playing: Playing[Recipe], task: str | None) -> None:
+    def __init__(
+        self, laboratory: Laboratory, playing: Playing[Recipe], task: str | None, *, shortened: bool
+    ) -> None:
         self._laboratory, self._playing, self._wanted = laboratory, playing, task
+        self._shortened = shortened
         self._recipe = laboratory.recipe
         self._records = _by_records(self._recipe, laboratory.as_is[0], laboratory.seeds)
         self._trials: list[tuple[Change, Trial]] = []
@@ -167,7 +181,28 @@ class _Examination:
             changes = [*aids, *changes]
         else:
             laboratory.attempt(changes, first, reserve=proofs)
+        if not any(self._promises(each, task) for each in changes) and self._needs_more(task):
+            changes = [*changes, *self._longer()]
         self._prove(changes, task)
+
+    def _needs_more(self, task: str) -> bool:
+        """Say whether a task is far enough from being played well to be trained for longer."""
+        if self._shortened:
+            return False
+        skill = self._skill(task)
+        return skill is None or task in self._laboratory.scale.measured or skill < 1 - COSTLY
+
+    def _longer(self) -> list[Change]:
+        """Train the recipe for longer, with the first seed."""
+        recipe = self._recipe
+        alternative = Alternative(
+            "length", f"{LONGER} times as long", {recipe.budget_key: LONGER * recipe.budget_value}
+        )
+        change = self._laboratory.change(alternative)
+        if change is None:
+            return []
+        self._laboratory.attempt([change], self._laboratory.seeds[:1], length=LONGER)
+        return [change]
 
     @staticmethod
     def _all_usual(changes: Sequence[Change]) -> Alternative:
@@ -202,7 +237,8 @@ class _Examination:
         seeds = laboratory.seeds[1:]
         if promising and seeds and laboratory.affordable() >= 2 * len(seeds):
             laboratory.train_as_is(seeds)
-            laboratory.attempt(promising, seeds)
+            length = LONGER if promising[0].alternative.aspect == "length" else 1
+            laboratory.attempt(promising, seeds, length=length)
         else:
             laboratory.left_out += [
                 Check(f"remedy: {each.alternative.title}", "not_run", OUT_OF_TIME)

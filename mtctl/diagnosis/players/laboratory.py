@@ -88,16 +88,19 @@ class Laboratory:
             self.left_out.append(Check(f"experiment: {alternative.title}", "not_run", error.message))
             return None
 
-    def attempt(self, changes: Sequence[Change], seeds: Sequence[int], *, reserve: int = 0) -> None:
+    def attempt(
+        self, changes: Sequence[Change], seeds: Sequence[int], *, reserve: int = 0, length: int = 1
+    ) -> None:
         """Train changes from seeds, as many as there is time for, the first ones first.
 
         Args:
             changes: of the recipe.
             seeds: of the trainings.
             reserve: trainings that time is left for, unless there is too little for any other then.
+            length: of such a training, in budgets.
         """
         trainings = self.affordable()
-        affordable = (trainings - reserve if trainings > reserve else trainings) // len(seeds)
+        affordable = (trainings - reserve if trainings > reserve else trainings) // (length * len(seeds))
         for change in changes[affordable:]:
             self.left_out.append(Check(f"experiment: {change.alternative.title}", "not_run", OUT_OF_TIME))
         wanted = [(change, seed) for change in changes[:affordable] for seed in seeds]

@@ -11,8 +11,11 @@ from mtctl.diagnosis.thresholds import LEARNED
 from mtctl.problems.playing import Reference
 from mtctl.statistics import mean_of
 
+_ERRORS: Final = 10.0
+"""Standard errors of a mean return that the way to the best training is at least: what episodes differ by is
+then a tenth of it."""
 _NO_WAY: Final = 1e-9
-"""Of a task on which no training was better than no training."""
+"""Of a task whose returns are all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +59,7 @@ def scale_of(tasks: Iterable[str], known: Mapping[str, Reference], trainings: It
         measured.append(task)
         untrained = mean_of([each.untrained[task] for each in scored if task in each.untrained] or [0.0])
         best = max((each.returns[task] for each in scored if task in each.returns), default=untrained)
+        noise = max((each.errors.get(task, 0.0) for each in scored), default=0.0)
+        best = max(best, untrained + _ERRORS * noise)
         references[task] = Reference(untrained, best)
     return Scale(references, tuple(measured))

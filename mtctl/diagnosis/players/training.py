@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import sqrt
+from statistics import stdev
 from typing import Any, Final
 
 from mtctl.balancing.chain import Chain
@@ -13,7 +15,7 @@ from mtctl.diagnosis.report import Finding
 from mtctl.engine.fit import Balancing, Diverged, fit
 from mtctl.engine.signals import SignalLog
 from mtctl.errors import MtctlError
-from mtctl.problems.contract import Problem
+from mtctl.problems.contract import Problem, TaskEvaluation
 from mtctl.problems.kinds import build as build_problem
 from mtctl.problems.recipe import Recipe
 from mtctl.statistics import mean_of
@@ -29,7 +31,7 @@ class Order:
     Args:
         recipe: its units are the budget.
         seed: of the run.
-        episodes: of each task that score the final policy; 0: it is not scored.
+        episodes: of each task that score the final policy, two or more; 0: it is not scored.
         deadline: of `time.monotonic`, which is the same in all processes, after which the training ends with
             its unit; None: there is none.
         records: whether what was recorded is kept.
@@ -53,6 +55,7 @@ class Played:
         complete: whether it came to the end of its budget.
         returns: mean return of the final policy, by what is scored; nothing where it was not scored.
         untrained: the same of the policy before the first update.
+        errors: standard errors of `returns`.
         outcomes: how its episodes ended, by what is scored.
         course: environment steps so far and return, of each record of training that has one, by what is
             scored.
@@ -67,6 +70,7 @@ class Played:
     complete: bool
     returns: Mapping[str, float] = field(default_factory=dict)
     untrained: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
     outcomes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     course: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     records: tuple[Mapping[str, Any], ...] = ()
@@ -97,7 +101,7 @@ def play(order: Order) -> Played:
         problem = build_problem(order.recipe, order.seed)
     except MtctlError as error:
         return Played(0, 0, 0, complete=False, failure=error.message)
-    untrained = _scores(problem, order.episodes)[0]
+    untrained = _means(_scored(problem, order.episodes))
     recorder, failure = _Recorder(), ""
     findings: tuple[Finding, ...] = ()
     try:
@@ -109,15 +113,16 @@ def play(order: Order) -> Played:
         failure = error.message
     budget = problem.budget()
     complete = problem.done >= problem.units and not failure
-    returns, outcomes = _scores(problem, order.episodes if complete else 0)
+    scored = _scored(problem, order.episodes if complete else 0)
     return Played(
         problem.done,
         budget["updates"],
         budget.get("environment_steps", 0),
         complete,
-        returns,
+        _means(scored),
         untrained,
-        outcomes,
+        {task: stdev(one.scores) / sqrt(len(one.scores)) for task, one in scored.items()},
+        {task: tuple(one.outcomes or ()) for task, one in scored.items()},
         {task: tuple(_course(recorder.records, task)) for task in problem.scored},
         tuple(recorder.records) if order.records else (),
         failure,
@@ -137,12 +142,12 @@ def _train(order: Order, problem: Problem, recorder: _Recorder) -> None:
     fit(problem, balancing, log, [recorder], late)
 
 
-def _scores(problem: Problem, episodes: int) -> tuple[dict[str, float], dict[str, tuple[str, ...]]]:
-    if not episodes:
-        return {}, {}
-    found = problem.evaluate(episodes, "held_out")
-    returns = {task: mean_of(one.scores) for task, one in found.items()}
-    return returns, {task: tuple(one.outcomes or ()) for task, one in found.items()}
+def _scored(problem: Problem, episodes: int) -> dict[str, TaskEvaluation]:
+    return problem.evaluate(episodes, "held_out") if episodes else {}
+
+
+def _means(scored: Mapping[str, TaskEvaluation]) -> dict[str, float]:
+    return {task: mean_of(one.scores) for task, one in scored.items()}
 
 
 def _course(records: list[dict[str, Any]], task: str) -> list[tuple[int, float]]:

@@ -39,7 +39,7 @@ def diagnosed(
         recipe, seeds, 20, known, crew, limits.get("deadline"), lambda _: None, lambda _: None
     )
     laboratory.train_as_is(seeds[:2])
-    return _Examination(laboratory, playing(), task).diagnose()
+    return _Examination(laboratory, playing(), task, shortened=limits.get("shortened", True)).diagnose()
 
 
 def first(diagnosis: Diagnosis) -> Finding:
@@ -157,6 +157,23 @@ def test_a_task_that_nothing_teaches() -> None:
     crew = Scripted(lambda recipe, seed: {task: at(windy=0.01)[task] for task in recipe.problem.tasks})
     found = diagnosed(crew, lander("agent.gamma=0.5"))
     assert (first(found).code, first(found).severity) == (Code.UNLEARNABLE, "error")
+
+
+@pytest.mark.parametrize("shortened", [True, False])
+def test_a_recipe_of_its_own_length_may_need_a_greater_one(shortened: bool) -> None:
+    recipe = lander("problem.episodes_per_task=50")
+
+    def returns(recipe: Recipe, seed: int) -> Mapping[str, float]:
+        longer = recipe.units == 450
+        skill = 0.8 if longer else 0.3
+        noise = NOISE[seed] * (1 + longer)
+        return {
+            task: at(standard=skill, windy=skill, heavy=skill)[task] + noise for task in recipe.problem.tasks
+        }
+
+    found = diagnosed(Scripted(returns), recipe, shortened=shortened)
+    named = [(each.code, each.severity) for each in found.findings if each.confidence == "measured"]
+    assert named == ([] if shortened else [(Code.BUDGET_TOO_SMALL, "warning")])
 
 
 def test_episodes_that_run_out_of_time() -> None:
