@@ -1,7 +1,7 @@
 """Whether `mtctl diagnose` names the cause that was planted, and leaves healthy recipes alone.
 
-    python -m benchmarks.gallery [--seeds 3] [--set windows|own|policies|players] [--half thresholds|held_out|all]
-                                 [--jobs N] [--only TEXT] [--json PATH]
+    python -m benchmarks.gallery [--seeds 3] [--set windows|own|policies|players] [--jobs N]
+                                 [--half thresholds|held_out|all] [--only TEXT] [--json PATH]
 
 Every case is diagnosed from every seed, without remedies. Of the windows problem's, in gallery_cases.py,
 thresholds may be tuned on one half; the other half is held out. Models of one's own, in own_gallery/, are a

@@ -1,9 +1,8 @@
 """The cases of the gallery that are diagnosed by experiment and played: learners with something planted.
 
-Faults are those that mutation testing plants in learners (discount, learning starts, exploration, budget,
-rates and sizes of updates, scales of rewards, actions that are others; Tufano et al., 2024, arXiv 2408.15150),
-and those of balancing. Two bases: `Dial-v0`, which PPO plays all but perfectly within 40,000 steps, and
-`moving`, in half a million.
+Faults are those that mutation testing plants in learners (discount, exploration, budget, rates and sizes of
+updates, scales of rewards, actions that are others; arXiv 2408.15150), and those of balancing. Two bases:
+`Dial-v0`, which PPO plays all but perfectly within 40,000 steps, and `moving`, in half a million.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A small environment with hybrid actions for the gallery of players: turn the right dial by the right amount.
+"""A small environment with hybrid actions for the gallery of players: turn the right dial, and how far.
 
 Every step shows which of three dials is asked for and an amount; a step scores 1 for the right dial, less the
 distance of the amount. Scores are paid together at the end of an episode of eight steps. Its keyword

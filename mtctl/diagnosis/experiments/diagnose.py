@@ -337,10 +337,11 @@ class _Experiments:
         return tuple(trials)
 
     def _announce_remedies(self, candidates: Sequence[Remedy], *, complete: bool) -> None:
-        """Announce the trials of remedies, each from every seed, and the recipe unchanged before them."""
-        steps = 1 + len(candidates) if self._verify else 0
-        rounds = -(-len(self._seeds) // self._jobs)
-        self._announce(Plan(steps, steps * rounds * self._training, complete))
+        """Announce the trials of remedies, from every seed, and the recipe unchanged before them."""
+        passes = min(2, len(self._seeds))  # the first seed, then the others
+        steps = 1 + passes * len(candidates) if self._verify else 0
+        trainings = len(self._seeds) * (1 + len(candidates)) if self._verify else 0
+        self._announce(Plan(steps, trainings * self._training / self._jobs, complete))
 
     def _put_into_proportion(self, trials: Sequence[Trial]) -> None:
         """Say what a better loss is worth where answers without any input are better than a constant too."""

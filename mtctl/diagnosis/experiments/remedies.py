@@ -54,6 +54,8 @@ def train(recipe: SupervisedRecipe, seed: int, deadline: float | None = None) ->
     def late() -> bool:
         return deadline is not None and time.monotonic() > deadline
 
+    if late():
+        return Result({}, failure=OUT_OF_TIME)
     try:
         course = Course(recipe, seed, measure_every=NEVER, watched=False)
         course.run(recipe.units, lambda _: late())
@@ -87,7 +89,10 @@ def verify(
     deadline: float | None,
     say: Callable[[str], None],
 ) -> tuple[list[Trial], list[Check]]:
-    """Train every remedy from every seed; return what they did, the best first, and what was left out.
+    """Train remedies from the seeds; return what they did, the best first, and what was left out.
+
+    All are trained from the first seed. Those that do not lower the task's loss there are not trained again,
+    unless they are documented fixes, which get an interval whatever they do.
 
     Args:
         recipe: as is.
@@ -99,17 +104,36 @@ def verify(
         deadline: of `time.monotonic`, after which no remedy is begun; None: there is none.
         say: gets a line about what is being done.
     """
+    found: dict[str, list[Result]] = {remedy.name: [] for remedy in remedies}
+
+    def make(chosen: Sequence[Remedy], seeds: Sequence[int]) -> None:
+        calls = [(recipe.revised(remedy.changes), seed, deadline) for remedy in chosen for seed in seeds]
+        results = crew.map(train, calls)
+        for remedy in chosen:
+            say(f"remedy: {remedy.title}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}")
+            found[remedy.name] += [next(results) for _ in seeds]
+
+    make(remedies, seeds[:1])
+    if others := seeds[1:]:
+        make([each for each in remedies if not _hopeless(each, task, as_is[0], found[each.name][0])], others)
     trials, skipped = [], []
     for remedy in remedies:
-        after: list[Result] = []
-        if deadline is None or time.monotonic() <= deadline:
-            say(f"remedy: {remedy.title}")
-            after = train_all(crew, recipe.revised(remedy.changes), seeds, deadline)
-        if not after or any(result.failure == OUT_OF_TIME for result in after):
+        after = found[remedy.name]
+        if any(result.failure == OUT_OF_TIME for result in after):
             skipped.append(Check(f"remedy: {remedy.title}", "not_run", OUT_OF_TIME))
-            continue
-        trials.append(_judge(remedy, task, as_is, after))
+        else:
+            trials.append(_judge(remedy, task, as_is, after))
     return sorted(trials, key=_rank), skipped
+
+
+def _hopeless(remedy: Remedy, task: str, as_is: Result, after: Result) -> bool:
+    """Say whether a remedy is not worth another seed."""
+    if after.failure:
+        return True
+    if remedy.documented or as_is.failure:
+        return False
+    before, now = as_is.scores[task][0], after.scores[task][0]
+    return before - now < FLAT * before
 
 
 def smallest_part(
@@ -174,14 +198,15 @@ def _smaller(changes: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def _judge(remedy: Remedy, task: str, as_is: Sequence[Result], after: Sequence[Result]) -> Trial:
+    """Compare a remedy with the recipe as is, seed by seed; it may have fewer of them."""
     failure = next((result.failure for result in after if result.failure), "")
     if failure:
         return Trial(remedy, "failed", failure=failure)
-    pairs = [(before, now) for before, now in zip(as_is, after, strict=True) if not before.failure]
+    pairs = [(before, now) for before, now in zip(as_is, after, strict=False) if not before.failure]
     gains = [before.scores[task][0] - now.scores[task][0] for before, now in pairs]
     improvement = estimate(gains) if gains else None
     before = estimate([one.scores[task][0] for one, _ in pairs]).mean if pairs else None
-    verdict = _verdict(improvement, before)
+    verdict = _verdict(improvement, before, raced=len(after) < len(as_is))
     if verdict == "helps" and not all(_looks(now, task) for now in after):
         verdict = "without_inputs"
     return Trial(
@@ -206,11 +231,17 @@ def _looks(result: Result, task: str) -> bool:
     return better and result.looks[task] >= IGNORED
 
 
-def _verdict(improvement: Estimate | None, before: float | None) -> Verdict:
-    """Judge by the paired interval over seeds; below two seeds there is none, and no verdict."""
+def _verdict(improvement: Estimate | None, before: float | None, *, raced: bool) -> Verdict:
+    """Judge by the paired interval over seeds; below two seeds there is none, and no verdict.
+
+    Args:
+        improvement: of the loss.
+        before: the loss as is.
+        raced: whether the remedy was dropped after the first of several seeds.
+    """
     if improvement is None or before is None:
         return "unclear"
-    if abs(improvement.mean) < FLAT * before:
+    if abs(improvement.mean) < FLAT * before or (raced and improvement.mean < 0):
         return "no_effect"
     if improvement.interval is None or improvement.interval.low <= 0 <= improvement.interval.high:
         return "unclear"

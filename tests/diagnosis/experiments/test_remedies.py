@@ -160,6 +160,37 @@ class Told(Crew):
         yield from results([10.0 - gain, 10.2 - gain, 9.9 - gain])
 
 
+@pytest.mark.parametrize("documented", ["", "fix 2"])
+def test_a_remedy_that_does_not_help_the_first_seed_is_not_tried_with_others_unless_documented(
+    documented: str,
+) -> None:
+    changes = [{"model.standardise": ["ptr"]}, {"training.gradient_clip": 1.0}]
+    candidates = [
+        Remedy("scaled", "scaled", (), changes=changes[0]),
+        Remedy("clipped", "clipped", (), documented, changes=changes[1]),
+    ]
+
+    class Seeded(Told):
+        def map(self, train: Any, calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+            for recipe, seed, _ in calls:
+                self.trained.append(recipe)
+                gain = 4.0 * ("ptr" in recipe.model.standardise)
+                yield results([10.0 - gain, 10.2 - gain, 9.9 - gain])[seed]
+
+    crew = Seeded()
+    trials, skipped = remedies.verify(
+        RECIPE, "ptr", candidates, (0, 1, 2), as_is=AS_IS, crew=crew, deadline=None, say=lambda _: None
+    )
+    assert skipped == []
+    assert [(one.remedy.name, one.verdict) for one in trials] == [
+        ("scaled", "helps"),
+        ("clipped", "no_effect"),
+    ]
+    counts = [one.improvement.n for one in trials if one.improvement is not None]
+    assert counts == [3, 3 if documented else 1]
+    assert len(crew.trained) == sum(counts)
+
+
 def smallest(changes: dict[str, Any], deadline: float | None = None) -> Trial | None:
     crew = Told()
     remedy = Remedy("all", "everything", (), changes=changes)
