@@ -50,8 +50,7 @@ def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iter
         "Bootstrap and Student's t",
         "Both are intervals of the mean. The bootstrap resamples these seeds and knows no others, so that it "
         "is too narrow with few; and each task's apart, so that it is too narrow where a run's tasks are "
-        "good or bad together. t is over the runs' averages and takes them as about normal: it is right with few "
-        "if they are.",
+        "good or bad together. t is over the runs' averages, and right with few too if those are normal.",
     )
     yield (
         "One more run",
