@@ -16,6 +16,7 @@ from mtctl.analysis.notes import notes
 from mtctl.analysis.scores import LeftOut, ScoredRun, score_runs
 from mtctl.analysis.selection import selection_notes
 from mtctl.analysis.sharing import sharing
+from mtctl.analysis.tuning import tuning_notes
 from mtctl.engine import layout
 from mtctl.errors import MtctlError
 from mtctl.history.formats import RecordedScore
@@ -141,6 +142,7 @@ def compare(
             *(match_notes(matched, scored) if matched else ()),
             *_selection_notes(groups, items),
             *notes(scored, groups, reference, unknown),
+            *tuning_notes({group.label: group.tuning for group in groups}, reference.label),
         ),
         checkpoint=checkpoint,
     )

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.evaluation import Outcomes, TaskSummary
 from mtctl.analysis.methods import Aggregate, ComparedMethod
+from mtctl.analysis.profiles import Profile, profiles, quartiles
 from mtctl.analysis.selection import Rescored, Selection
-from mtctl.statistics import Estimate, Interval
+from mtctl.analysis.tolerance import SHARE, Tolerance, seeds_for_any_shape
+from mtctl.statistics import LEVEL, Estimate, Interval
 from mtctl.text import show_text
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ def as_document(comparison: Comparison, reference: Published | None = None) -> d
         "checkpoint": comparison.checkpoint,
         "matched": asdict(matched) if matched else None,
         "baseline": comparison.baseline,
-        "methods": [_method(method) for method in comparison.methods],
+        "profile_thresholds": quartiles(comparison).tolist(),
+        "methods": _methods(comparison),
         "reference": []
         if reference is None
         else [
@@ -62,13 +65,18 @@ def as_document(comparison: Comparison, reference: Published | None = None) -> d
 
 def as_csv(comparison: Comparison) -> str:
     """Return CSV: a line for each method, and a column for each value of its entry in the document."""
-    rows = [dict(_flat("", _method(method))) for method in comparison.methods]
+    rows = [dict(_flat("", method)) for method in _methods(comparison)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def _methods(comparison: Comparison) -> list[dict[str, Any]]:
+    found = profiles(comparison, quartiles(comparison))
+    return [_method(method, found[method.label]) for method in comparison.methods]
 
 
 def _flat(place: str, value: Any) -> Iterator[tuple[str, str | float | None]]:
@@ -85,7 +93,7 @@ def _cell(value: Any) -> Any:
     return show_text(text) if isinstance(text, str) else text
 
 
-def _method(method: ComparedMethod) -> dict[str, Any]:
+def _method(method: ComparedMethod, profile: Profile) -> dict[str, Any]:
     spending, difference = method.spending, method.difference
     return {
         "label": method.label,
@@ -111,6 +119,9 @@ def _method(method: ComparedMethod) -> dict[str, Any]:
         "mean_rank": method.rank,
         "relative_change_percent": method.relative_change,
         "verdict": method.verdict,
+        "profile": _profile(profile),
+        "tolerance": _tolerance(method.tolerance),
+        "tuning": method.tuning.model_dump() if method.tuning else None,
         "reaching": {name: asdict(reached) for name, reached in method.reaching.items()},
         "sharing": asdict(method.sharing) if method.sharing else None,
         "score_per_1000_parameters": method.per_thousand_parameters,
@@ -168,6 +179,21 @@ def _aggregate(aggregate: Aggregate | None) -> dict[str, float | None]:
     return {
         "value": aggregate.value if aggregate else None,
         **_interval(aggregate.interval if aggregate else None),
+    }
+
+
+def _profile(profile: Profile) -> dict[str, list[float] | None]:
+    low, high = (None, None) if profile.ends is None else profile.ends.tolist()
+    return {"shares": profile.shares.tolist(), "low": low, "high": high}
+
+
+def _tolerance(tolerance: Tolerance | None) -> dict[str, Any]:
+    return {
+        **_interval(tolerance.interval if tolerance else None),
+        "share": SHARE,
+        "confidence": LEVEL,
+        "any_shape": tolerance.any_shape if tolerance else None,
+        "seeds_for_any_shape": seeds_for_any_shape(),
     }
 
 

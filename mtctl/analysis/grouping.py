@@ -9,7 +9,9 @@ from difflib import get_close_matches
 from mtctl.analysis.evaluation import Outcomes, merge_outcomes
 from mtctl.analysis.scores import LeftOut, ScoredRun
 from mtctl.analysis.selection import Selection
+from mtctl.analysis.tuning import declared
 from mtctl.errors import MtctlError
+from mtctl.history.formats import RecordedTuning
 from mtctl.statistics import mean_of
 
 DEFAULT_BASELINES = ("shared_aware", "windows_documented")
@@ -35,6 +37,11 @@ class Group:
         """Return the mean over tasks by seed."""
         columns = zip(*(self.scores(task) for task in self.tasks), strict=True)
         return {entry.run.seed: mean_of(means) for entry, means in zip(self.runs, columns, strict=True)}
+
+    @property
+    def tuning(self) -> RecordedTuning | None:
+        """Return how the recipe was tuned; None where it does not say."""
+        return declared(entry.run for entry in self.runs)
 
     @property
     def selections(self) -> list[Selection]:

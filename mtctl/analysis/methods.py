@@ -16,7 +16,8 @@ from mtctl.analysis.grouping import Group
 from mtctl.analysis.selection import mean_bias
 from mtctl.analysis.sharing import Sharing
 from mtctl.analysis.significance import MOST_SEEDS, holm, paired_p_value, seeds_needed
-from mtctl.history.formats import Parameters
+from mtctl.analysis.tolerance import Tolerance, tolerance
+from mtctl.history.formats import Parameters, RecordedTuning
 from mtctl.statistics import LEVEL, Estimate, Interval, estimate, mean_of
 
 AGGREGATES = {
@@ -101,6 +102,8 @@ class ComparedMethod:
         sharing: conflicts and weights; None where records were not asked for.
         difference: to the baseline; None for the baseline itself.
         verdict: "baseline", "better", "worse", or why there is no telling.
+        tolerance: where one more run will score, on average over tasks; None for one seed.
+        tuning: how the recipe was tuned; None where it does not say.
         selection_bias: mean over seeds of what the scores that best checkpoints were selected for exceed the
             fresh ones by; None where final policies are compared.
     """
@@ -124,6 +127,8 @@ class ComparedMethod:
     sharing: Sharing | None
     difference: Difference | None
     verdict: str
+    tolerance: Tolerance | None
+    tuning: RecordedTuning | None
     selection_bias: Estimate | None = None
 
     @property
@@ -200,6 +205,8 @@ def _method(
         sharing=sharing,
         difference=difference,
         verdict=_verdict(difference, higher_is_better=_higher(reference)),
+        tolerance=tolerance(list(averages.values())),
+        tuning=group.tuning,
         selection_bias=mean_bias(group.selections) if group.selections else None,
     )
 

@@ -50,7 +50,10 @@ def notes(
         runs = "one run has" if unrecorded == 1 else f"{unrecorded} runs have"
         yield f"{runs} no {layout.METRICS}: figures about training leave them out"
     if single := [group.label for group in groups if len(group.runs) == 1]:
-        yield f"no interval over seeds, with one seed each: {', '.join(single)}"
+        yield (
+            "no interval over seeds or for one more run, with one seed each (2 are needed): "
+            f"{', '.join(single)}"
+        )
 
 
 def _partial(scored: Sequence[ScoredRun]) -> Iterator[str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from mtctl.analysis.bootstrap import performance_profile
-from mtctl.analysis.comparison import SEED, Comparison
+from mtctl.analysis.comparison import Comparison
+from mtctl.analysis.profiles import profiles
 from mtctl.analysis.trainings import efficiency_curve, read_trainings
 from mtctl.engine.files import write_atomically
 from mtctl.errors import MtctlError
@@ -114,19 +114,18 @@ def task_scores(comparison: Comparison, _: Mapping[str, Trainings]) -> Figure:
 
 
 def performance_profiles(comparison: Comparison, _: Mapping[str, Trainings]) -> Figure:
-    """Draw the share of runs and tasks that score above each threshold, with bootstrap intervals."""
+    """Draw the share of runs and tasks whose normalised score is above τ, with bootstrap intervals."""
     figure, (axis,) = _panels(1, width=1.5 * _WIDTH)
-    scores = {method.label: np.array(method.matrix) for method in comparison.methods}
-    least, most = min(each.min() for each in scores.values()), max(each.max() for each in scores.values())
-    thresholds = np.linspace(least, most, _THRESHOLDS)
-    curves = {}
-    for label, matrix in scores.items():
-        shares, ends = performance_profile(matrix, thresholds, SEED)
-        curves[label] = Curve(thresholds, None, shares, *((None, None) if ends is None else ends))
-    _lines(axis, curves)
-    axis.set(
-        xlabel=f"{comparison.score.name} τ", ylabel="share of runs and tasks above τ", ylim=(-0.02, 1.02)
+    thresholds = np.linspace(0, 1, _THRESHOLDS)
+    _lines(
+        axis,
+        {
+            label: Curve(thresholds, None, each.shares, *((None, None) if each.ends is None else each.ends))
+            for label, each in profiles(comparison, thresholds).items()
+        },
     )
+    name = f"normalised {comparison.score.name} τ (0: a task's worst run, 1: its best)"
+    axis.set(xlabel=name, ylabel="share of runs and tasks above τ", ylim=(-0.02, 1.02))
     return _explained(figure, [axis], "performance profiles, stratified bootstrap 95 %")
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _INTERVAL = 2.0  # seconds between two looks of --watch
+_ELSEWHERE = "choose another place for --save-arrays"
 _SHORTEST = 0.1
 _LONGEST = 3600
 
@@ -52,6 +53,13 @@ def compare(
     plot_format: Annotated[
         list[PlotFormat] | None, typer.Option(help="Format of the figures; repeatable. [default: png]")
     ] = None,
+    save_arrays: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write every seed's scores as arrays: .npz or .json."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Let --save-arrays overwrite a file that is there.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one line per method.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
@@ -73,6 +81,7 @@ def compare(
         _require_plots(plot)
     elif plot_format:
         raise MtctlError("--plot-format has no effect without --plot", hint="add --plot DIR")
+    _require_arrays(save_arrays, force=force)
     if reference is not None and form == "csv":
         raise MtctlError("--reference has no effect with --csv, whose lines are methods that were measured")
     choice = comparing.Choice(
@@ -81,6 +90,8 @@ def compare(
     _wait(paths, interval, watch=watch)
     comparison = comparing.compared(choice)
     _tell(comparison, form, published=reference is not None)
+    if save_arrays is not None:
+        _save_arrays(comparison, save_arrays)
     if plot is not None:
         _plot(comparison, plot, plot_format or [PlotFormat.PNG])
     if form is None:
@@ -158,6 +169,40 @@ def _print(comparison: Comparison, study: Published | None, form: str | None) ->
     out().print(*verdict_sentences(comparison), sep="\n")
     for table in tables:
         out().print("", table, sep="\n", crop=False)
+
+
+def _require_arrays(file: Path | None, *, force: bool) -> None:
+    """Refuse a place that arrays cannot be written to, before anything is read for nothing."""
+    if file is None:
+        if force:
+            raise MtctlError("--force lets --save-arrays overwrite a file; it needs --save-arrays FILE")
+        return
+    from mtctl.analysis.arrays import ENDINGS
+    from mtctl.engine.files import explained
+
+    flag = f"--save-arrays {file}"
+    with explained(file, hint=_ELSEWHERE):
+        if file.is_dir():
+            raise MtctlError(f"{flag}: it is a directory", hint=f"name a file: {file / 'scores.npz'}")
+        if file.suffix not in ENDINGS:
+            raise MtctlError(
+                f"{flag}: arrays are written as {' or '.join(ENDINGS)}",
+                hint=f"{file.with_suffix(ENDINGS[0])}",
+            )
+        if not file.parent.is_dir():
+            raise MtctlError(f"{flag}: there is no folder {file.parent}", hint="make it first")
+        if file.exists() and not force:
+            raise MtctlError(f"{flag}: it exists", hint="--force overwrites it, or choose another place")
+
+
+def _save_arrays(comparison: Comparison, file: Path) -> None:
+    from mtctl.analysis.arrays import save_arrays
+    from mtctl.engine.files import explained
+    from mtctl.terminal.console import err
+
+    with explained(file, hint=_ELSEWHERE):
+        save_arrays(comparison, file)
+    err().print(f"wrote {file}", soft_wrap=True)
 
 
 def _require_plots(folder: Path) -> None:

@@ -38,6 +38,7 @@ run.json
      "versions": {"mtctl": …, "python": …, "torch": …, "numpy": …, "gymnasium": …, "box2d": …},
      "error": null | {"kind": "error" | "diverged" | "internal", "message": …,
                       "task": …, "found": "loss nan", "place": "epoch 3, step 120" (null unless it diverged)},
+     "tuning": {"runs": 12 | null, "note": "rate by hand" | null} (only where the recipe declares it),
      "begun": false (only until its own files are there: what else lies beside it is an earlier run's)}
 
 metrics.jsonl, in order of time

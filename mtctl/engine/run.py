@@ -386,6 +386,7 @@ class _Run:
                 "started": self._started,
                 "ended": None if status == "running" else now(),
                 "versions": versions(),
+                **({} if self._recipe.tuning is None else {"tuning": self._recipe.tuning.model_dump()}),
                 "error": None if error is None else error.stored(),
                 **({} if self._begun else {"begun": False}),
             },

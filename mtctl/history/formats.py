@@ -89,6 +89,13 @@ class Failure(Checked):
     place: Label | None = None
 
 
+class RecordedTuning(Checked):
+    """What a recipe declares of its tuning: how many runs it took (None: not counted), and what was tuned."""
+
+    runs: Count | None
+    note: Label | None
+
+
 class RecordedFault(Checked):
     """What was certainly wrong with a loop of one's own, seen while it trained."""
 
@@ -126,6 +133,7 @@ class RunDocument(Checked):
     started: str | None = None
     ended: str | None = None
     error: Failure | None = None
+    tuning: RecordedTuning | None = None
     faults: Annotated[tuple[RecordedFault, ...], Field(strict=False)] = ()
 
     @model_validator(mode="before")

@@ -49,6 +49,22 @@ class Monitor(Part):
     free."""
 
 
+class Tuning(Part):
+    """What it took to find this recipe's settings: declared, so that a comparison can tell unequal effort."""
+
+    runs: NonNegativeInt | None = None
+    """Trainings that its settings were chosen by: each seed counts, and so do those of parents in `extends`.
+    0: none, the settings are somebody else's or a first guess. Left out: nobody counted."""
+    note: Annotated[str, Field(max_length=500)] | None = None
+    """What was tuned and how, in a few words: "rate and batch size by hand"."""
+
+    def misfits(self) -> Iterator[Misfit]:
+        if self.runs is None and self.note is None:
+            yield Misfit((), "`tuning` declares nothing: give `runs`, `note` or both")
+        if self.note is not None and not (self.note.strip() and self.note.isprintable()):
+            yield Misfit(("note",), "`note` is one line of text")
+
+
 LogKind = Literal["tensorboard", "csv", "wandb"]
 """What other tools read."""
 
@@ -71,6 +87,8 @@ class Recipe(Part):
     monitor: Monitor = Monitor()
     logging: Annotated[tuple[LogKind, ...], Field(strict=False), ASIDE] = ()
     """Logs for other tools, written beside the records while a run trains: `tensorboard`, `csv`, `wandb`."""
+    tuning: Annotated[Tuning | None, ASIDE] = None
+    """How the recipe was tuned, for comparisons to show; it changes no run. Left out: undeclared."""
 
     @property
     def chain(self) -> tuple[Method, ...]:

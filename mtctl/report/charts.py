@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from mtctl.analysis.bootstrap import performance_profile
-from mtctl.analysis.comparison import SEED, Comparison
+from mtctl.analysis.comparison import Comparison
+from mtctl.analysis.profiles import Profile, profiles
 from mtctl.analysis.trainings import read_trainings
 from mtctl.history.curves import Curve, Trainings
 from mtctl.history.history import HistoryReader, recorded_history
 from mtctl.history.series import MOST_STRETCHES
 
 _THRESHOLDS = 101
-"""Scores at which a performance profile is drawn: one for each per cent of their range."""
+"""Normalised scores at which a performance profile is drawn: one for each per cent of their range."""
 _DIGITS = 6
 """Significant digits of what is drawn: far below the width of a line."""
 
@@ -36,7 +36,8 @@ def charts(comparison: Comparison, read: HistoryReader = recorded_history) -> di
     trainings = read_trainings(comparison, read)
     figure = next(iter(trainings.values())).figure
     scored = figure == comparison.score.name
-    thresholds, tasks = _thresholds(comparison), comparison.tasks
+    thresholds, tasks = np.linspace(0, 1, _THRESHOLDS), comparison.tasks
+    found = profiles(comparison, thresholds)
     return {
         "schema": 1,
         "most_stretches": MOST_STRETCHES,
@@ -52,7 +53,7 @@ def charts(comparison: Comparison, read: HistoryReader = recorded_history) -> di
                 "training": _curve([None, *map(each.trained, tasks)], each),
                 "weights": {task: _short(values) for task, values in each.weights.items()},
                 "conflicts": _short(each.conflicts) if each.conflicts is not None else None,
-                "profile": _profile(np.array(method.matrix), thresholds),
+                "profile": _profile(found[method.label]),
             }
             for method, each in zip(comparison.methods, trainings.values(), strict=True)
         ],
@@ -81,15 +82,9 @@ def _curve(lines: Sequence[Curve | None], trainings: Trainings) -> dict[str, Any
     }
 
 
-def _thresholds(comparison: Comparison) -> Any:
-    values = [value for method in comparison.methods for row in method.matrix for value in row]
-    return np.linspace(min(values), max(values), _THRESHOLDS)
-
-
-def _profile(matrix: Any, thresholds: Any) -> dict[str, Any]:
-    shares, ends = performance_profile(matrix, thresholds, SEED)
-    low, high = (None, None) if ends is None else (_short(ends[0]), _short(ends[1]))
-    return {"mean": _short(shares), "low": low, "high": high}
+def _profile(profile: Profile) -> dict[str, Any]:
+    low, high = (None, None) if profile.ends is None else map(_short, profile.ends)
+    return {"mean": _short(profile.shares), "low": low, "high": high}
 
 
 def _short(values: Any) -> list[float | None]:

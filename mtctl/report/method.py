@@ -10,6 +10,7 @@ from mtctl.analysis.bootstrap import RESAMPLES
 from mtctl.analysis.budgets import TOLERANCE
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.significance import POWER
+from mtctl.analysis.tolerance import SHARE, seeds_for_any_shape
 from mtctl.engine import layout
 from mtctl.history.formats import Run
 from mtctl.history.series import MOST_STRETCHES
@@ -39,6 +40,27 @@ def explanations(comparison: Comparison, runs: Sequence[Run], seed: int) -> Iter
         f"resamples, each task's seeds drawn separately, generator seed {seed} (0 for profiles), from three "
         f"seeds on. They "
         "only describe: verdicts come from tests.",
+    )
+    yield (
+        "Normalised scores",
+        "Task by task, 0 is the worst and 1 the best score of any compared run: they tell these methods "
+        "apart, and mean nothing beside those of another comparison.",
+    )
+    yield (
+        "Bootstrap and Student's t",
+        "Both are intervals of the mean. The bootstrap resamples these seeds and knows no others, so that it "
+        "is too narrow with few; and each task's apart, so that it is too narrow where a run's tasks are "
+        "good or bad together. t is over the runs' averages, and right with few too if those are normal.",
+    )
+    yield (
+        "One more run",
+        f"A tolerance interval: with {level} confidence, at least {100 * SHARE:.0f} % of the runs that other "
+        f"seeds would give score within. From {seeds_for_any_shape()} seeds on its ends are runs, whatever "
+        "the shape of their distribution; below, mean ± k·s of a normal one, with the exact k.",
+    )
+    yield (
+        "Tuning",
+        "What recipes declare (`tuning:`): the runs that their settings were chosen by. Nothing checks it.",
     )
     yield (
         "Curves",

@@ -90,7 +90,6 @@ def _curves(report: Report) -> Iterable[Child]:
 
 
 def _scores(report: Report) -> Iterable[Child]:
-    higher = report.comparison.score.higher_is_better
     yield _legend()
     yield _chart(
         "task-scores",
@@ -100,8 +99,9 @@ def _scores(report: Report) -> Iterable[Child]:
     yield _chart(
         "profiles",
         "Performance profiles",
-        "The share of runs and tasks that score above τ, with stratified bootstrap 95 % intervals: a curve "
-        f"that is {'above' if higher else 'below'} another everywhere is better at every level.",
+        "The share of runs and tasks whose normalised score is above τ, with stratified bootstrap 95 % "
+        "intervals: a curve that is above another everywhere is better at every level. A task's worst "
+        "compared run is 0 and its best is 1.",
     )
 
 

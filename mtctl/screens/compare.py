@@ -12,6 +12,7 @@ from mtctl.analysis.evaluation import Outcomes, ends_of
 from mtctl.analysis.methods import Aggregate
 from mtctl.analysis.mismatch import Mismatch
 from mtctl.engine import layout
+from mtctl.screens.compare_seeds import one_more_run, profile_table
 from mtctl.screens.compare_training import budgets, reaching, sharing
 from mtctl.screens.figures import NOTHING, estimates, in_words, number, percent
 from mtctl.screens.tables import Column, StackedTable
@@ -29,6 +30,8 @@ def comparison_tables(comparison: Comparison) -> Iterator[StackedTable]:
         yield verdict_table(comparison, names)
     yield _scores(comparison, names)
     yield _aggregates(comparison, names)
+    yield from one_more_run(comparison, names)
+    yield from profile_table(comparison, names)
     yield from reaching(comparison, names)
     yield from sharing(comparison, names)
     yield budgets(comparison, names)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.efficiency import AVERAGE, Reaching
 from mtctl.analysis.methods import ComparedMethod
+from mtctl.analysis.tuning import tuning_text
 from mtctl.screens.figures import NOTHING, duration, measure, number, percent
 from mtctl.screens.tables import Column, StackedTable
 
@@ -91,7 +92,7 @@ def budgets(comparison: Comparison, names: Column) -> StackedTable:
     pace = "steps per second" if comparison.played else "updates per second"
     score = f"{comparison.score.name} per 1,000 parameters"
     return StackedTable(
-        "Budgets: means per run",
+        "Budgets: means per run; tuning: runs that a recipe's settings were chosen by, as it declares",
         names,
         [
             Column(f"{comparison.unit}s", (f"{each.units:,.0f}" for each in spent)),
@@ -105,6 +106,7 @@ def budgets(comparison: Comparison, names: Column) -> StackedTable:
             Column(score, (measure(method.per_thousand_parameters) for method in methods)),
             Column(pace, (number(each.pace, 0) for each in spent)),
             Column("memory MB", (number(each.memory_mb, 0) for each in spent)),
+            Column("tuning", (tuning_text(method.tuning) for method in methods), text=True),
         ],
     )
 

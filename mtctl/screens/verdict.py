@@ -7,6 +7,7 @@ from typing import Final
 
 from mtctl.analysis.comparison import Comparison
 from mtctl.analysis.methods import ComparedMethod, Difference
+from mtctl.screens.compare_seeds import one_more_run_text
 from mtctl.screens.figures import NOTHING, estimate_text, estimates, number
 from mtctl.screens.prose import Sentence
 from mtctl.screens.tables import Column, StackedTable
@@ -33,6 +34,8 @@ def verdict_sentences(comparison: Comparison) -> Iterator[Sentence]:
             f"one method, so nothing to compare it with: {method.label} has an average "
             f"{comparison.score.name} of {estimate_text(method.average)} ({seeds})"
         )
+        if further := one_more_run_text(method):
+            yield Sentence(further)
     for kind, words, mark, style in _KINDS:
         methods = [method for method in comparison.methods if verdict_word(method) == kind]
         named = [

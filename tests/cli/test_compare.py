@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -253,7 +254,7 @@ def test_csv_has_the_documents_values(results: Path) -> None:
 
 def test_markdown_has_a_line_for_each_method(results: Path) -> None:
     text = invoke(results, "--markdown").stdout
-    assert text.count("| gradnorm_pcgrad_blind |") == 6
+    assert text.count("| gradnorm_pcgrad_blind |") == 8
     assert "| method | seeds | average | difference | p | verdict |" in text
     assert "| method | standard | windy | heavy | success |" in text
 
@@ -390,7 +391,7 @@ def test_the_document_tells_how_sure_it_is(results: Path) -> None:
 
 def test_latex_has_a_table_for_each_on_the_screen(results: Path) -> None:
     text = invoke(results, "--latex").stdout
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 6
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 8
     assert r"gradnorm\_pcgrad\_blind & 202.2 $\pm$ 14.9 &" in text
     assert r"100 \%" in text
     assert "$-$834.2 $\\pm$ 10.1 & $<$ 0.001 & worse" in text
@@ -448,3 +449,91 @@ def test_best_checkpoints(results: Path) -> None:
     assert "left out: results/pcgrad_aware/seed0 has no evaluation of its best checkpoint" in result.stderr
     methods = json.loads(invoke(results, "--checkpoint", "best", "--json").stdout)["methods"]
     assert [method["selection_bias"]["n"] for method in methods] == [5, 5]
+
+
+def test_arrays_are_saved_beside_what_is_printed(results: Path) -> None:
+    plain = invoke(results, "--json")
+    saved = invoke(results, "--json", "--save-arrays", "scores.npz")
+    assert saved.stdout == plain.stdout
+    assert saved.stderr.endswith("wrote scores.npz\n")
+    document = json.loads(plain.stdout)
+    with np.load("scores.npz", allow_pickle=False) as file:
+        assert file["methods"].tolist() == [method["label"] for method in document["methods"]]
+        assert file["raw/gradnorm_blind"].shape == (5, len(TASKS))
+        assert file["raw/gradnorm_blind"].mean() == pytest.approx(document["methods"][0]["average"]["mean"])
+
+
+def test_a_file_that_is_there_is_overwritten_with_force_only(results: Path) -> None:
+    place = Path("scores.json")
+    place.write_text("mine")
+    refused = invoke(results, "--save-arrays", place)
+    assert isinstance(refused.exception, MtctlError)
+    assert refused.exception.message == "--save-arrays scores.json: it exists"
+    assert refused.stdout == ""
+    assert place.read_text() == "mine"
+    assert invoke(results, "--save-arrays", place, "--force").exit_code == 0
+    assert json.loads(place.read_text())["tasks"] == list(TASKS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--save-arrays", "scores.pkl"], "arrays are written as .npz or .json"),
+        (["--save-arrays", "results"], "it is a directory"),
+        (["--save-arrays", "nowhere/scores.npz"], "there is no folder nowhere"),
+        (["--force"], "it needs --save-arrays FILE"),
+    ],
+)
+def test_arrays_that_cannot_be_written_are_refused_first(
+    results: Path, arguments: list[str], message: str
+) -> None:
+    result = invoke(results, *arguments)
+    assert isinstance(result.exception, MtctlError)
+    assert message in result.exception.message
+    assert (result.exception.code, result.stdout) == (2, "")
+
+
+def test_json_tells_of_one_more_run_profiles_and_tuning(results: Path) -> None:
+    document = json.loads(invoke(results, "--json").stdout)
+    best = document["methods"][0]
+    tolerance, average = best["tolerance"], best["average"]
+    half = (tolerance["high"] - tolerance["low"]) / 2
+    assert half == pytest.approx(4.2906 * average["sd"], rel=1e-4)
+    assert {key: tolerance[key] for key in ("share", "confidence", "any_shape", "seeds_for_any_shape")} == {
+        "share": 0.9,
+        "confidence": 0.95,
+        "any_shape": False,
+        "seeds_for_any_shape": 46,
+    }
+    assert len(document["profile_thresholds"]) == len(best["profile"]["shares"]) == 3
+    assert best["profile"]["shares"][0] == 1
+    assert best["tuning"] is None
+    single = next(method for method in document["methods"] if method["label"] == "independent")
+    assert single["tolerance"]["low"] is single["profile"]["low"] is None
+
+
+def test_one_method_is_told_with_where_one_more_run_will_score(results: Path) -> None:
+    text = " ".join(invoke(results / "gradnorm_blind").stdout.split())
+    said = text[: text.index("Scores by task")]
+    assert (
+        "one more run will score 221.1 to 259.7: so do at least 90 % of runs, with 95 % confidence, " in said
+    )
+    assert said.endswith("if they are about normal ")
+    assert "Performance profile" not in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_screen_of_many_seeds_and_unequal_tuning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """From 20 seeds t is left out where all have as many; from 46 no shape is assumed."""
+    monkeypatch.chdir(tmp_path)
+    rng = random.Random(0)
+    many = {"shared_aware": (46, None), "gradnorm_blind": (20, {"runs": 12, "note": "rate by hand"})}
+    for name, (seeds, tuning) in many.items():
+        for seed in range(seeds):
+            write_run(Path("results"), name, seed, returns=scores(rng.gauss(200, 20)), tuning=tuning)
+    found = run_comparison([Path("results")])
+    parts = [render(table, width=width) for table in comparison_tables(found)]
+    sentences = "".join(f"{remark.plain}\n" for remark in remarks(found))
+    assert_screen(f"compare_many_seeds_{width}", "\n".join(parts) + "\n" + sentences)

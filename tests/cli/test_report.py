@@ -287,7 +287,7 @@ def test_one_seed_gets_no_interval_and_no_verdict(mtctl: Command) -> None:
     text = plain(page)
     assert "no verdict" in text
     assert "with one seed in common, that may be chance" in text
-    assert "no interval over seeds, with one seed each" in text
+    assert "no interval over seeds or for one more run, with one seed each" in text
     assert "whisker" not in page[page.index("<ol") : page.index("</ol>")]
     for method in carried(page, "charts")["methods"]:
         assert method["profile"]["low"] is None

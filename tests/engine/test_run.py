@@ -150,6 +150,19 @@ def test_observers_cannot_change_what_is_trained(finished: Path, tmp_path: Path)
     assert_same_training(tmp_path, finished)
 
 
+def test_a_run_keeps_how_its_recipe_was_tuned(finished: Path, tmp_path: Path) -> None:
+    """It is told, and changes nothing else of a run, which may be resumed with another declaration."""
+    tuned = recipe("equal_blind", "tuning={runs: 12, note: rate by hand}")
+    assert train(tmp_path, tuned, stop=StopAfter(2)) == "interrupted"
+    assert run_json(tmp_path)["tuning"] == {"runs": 12, "note": "rate by hand"}
+    assert train(tmp_path, recipe("equal_blind", "tuning.runs=15"), resume=True) == "completed"
+    assert run_json(tmp_path)["tuning"] == {"runs": 15, "note": None}
+    assert "tuning" not in run_json(finished)
+    assert run_json(tmp_path)["recipe_hash"] == run_json(finished)["recipe_hash"]
+    for name in ("metrics.jsonl", "eval.json"):
+        assert (tmp_path / name).read_bytes() == (finished / name).read_bytes()
+
+
 def test_seeds_differ(finished: Path, tmp_path: Path) -> None:
     train(tmp_path, seed=1)
     assert metrics(tmp_path)[0]["tasks"] != metrics(finished)[0]["tasks"]

@@ -20,6 +20,9 @@ def problem(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said", "note"),
     [
+        ("tuning: {}\n" + MINIMAL, "1:9  `tuning` declares nothing", "^^"),
+        ("tuning: {runs: -1}\n" + MINIMAL, "`runs: -1` must be at least 0", "^^"),
+        ('tuning: {note: "a\\nb"}\n' + MINIMAL, "`note` is one line of text", "^^"),
         # unknown words
         (agent("lrr: 1"), "3:20  unknown key `lrr`", "^^^ did you mean `lr`?"),
         (agent("zzzz: 1"), "unknown key `zzzz`", "^^^^ known here: kind, network, task_encoding"),

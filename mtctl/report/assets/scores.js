@@ -54,7 +54,7 @@ function profileSeries() {
 function profiles() {
   const draw = (width) => {
     const series = profileSeries();
-    const names = { title: "Performance profiles", xTitle: `${scoreName} τ`, yTitle: "share above τ" };
+    const names = { title: "Performance profiles", xTitle: `normalised ${scoreName} τ`, yTitle: "share above τ" };
     return series.length
       ? [
           linePanel({
@@ -72,7 +72,7 @@ function profiles() {
   };
   const tables = () => [
     {
-      title: "Share of runs and tasks above τ",
+      title: "Share of runs and tasks above the normalised score τ",
       head: ["τ", ...shownMethods().map((method) => method.label)],
       rows: charts.thresholds
         .map((value, at) => [
