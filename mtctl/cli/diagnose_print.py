@@ -44,8 +44,7 @@ def print_outline(trainings: Trainings, *, as_json: bool) -> None:
     from mtctl.measuring.calibrate import seconds_per_run
     from mtctl.problems.kinds import kind_of
     from mtctl.problems.supervised.recipe import SupervisedRecipe
-    from mtctl.screens.diagnose_plan import outline_screen
-    from mtctl.screens.figures import duration
+    from mtctl.screens.diagnose_plan import outline_screen, player_outline_screen
 
     use_one_thread()
     recipe, seeds = trainings.recipe, trainings.seeds
@@ -57,12 +56,17 @@ def print_outline(trainings: Trainings, *, as_json: bool) -> None:
         else:
             out().print(*outline_screen(plan, recipe.name, length, seeds), sep="\n", crop=False)
         return
+    playing = kind_of(recipe).playing
+    assert playing is not None
+    task = trainings.task or recipe.scored[0]
+    tried = list(playing().alternatives(recipe, task)) if trainings.verify else []
     low, high = seconds_per_run(recipe)
     if as_json:
-        write_json({"schema": 1, "training": [low, high]})
+        changes = [asdict(each) for each in tried]
+        write_json({"schema": 1, "training": [low, high], "changes": changes, "seconds": trainings.budget})
     else:
-        text = f"{recipe.name}: one training of {length}, {duration(low)} to {duration(high)} on this machine"
-        out().print(text, soft_wrap=True)
+        screen = player_outline_screen(recipe.name, length, seeds, tried, task, (low, high), trainings.budget)
+        out().print(*screen, sep="\n", crop=False)
 
 
 def print_explanation(code: str, *, as_json: bool) -> None:

@@ -546,6 +546,21 @@ def test_all_that_was_measured(mtctl: Command, asked: SimpleNamespace, words: li
         assert part not in short
 
 
+def test_a_dry_run_of_a_player_tells_its_changes_and_its_limit(
+    mtctl: Command, asked: SimpleNamespace
+) -> None:
+    short = ("-o", "problem.environment_steps=5000", "-o", "problem.copies=16", "-o", "agent.minibatch=64")
+    out = mtctl("diagnose", "hybrid_fixed", *short, "-o", "agent.lr=1e-6", "--dry-run", "--budget", "5m").out
+    assert "hybrid_fixed: a diagnosis of 4 iterations would train" in out
+    assert "    · learning rate 3e-3, falling\n" in out
+    assert "No training begins after 5 minutes (--budget)." in " ".join(out.split())
+    told = json.loads(mtctl("diagnose", "hybrid_fixed", *short, "--dry-run", "--json").out)
+    assert [each["aspect"] for each in told["changes"]] == ["weights", "batches"]
+    assert told["seconds"] == 900
+    assert "judge its records" in mtctl("diagnose", "hybrid_fixed", *short, "--dry-run", "--no-verify").out
+    assert asked.recipe is None
+
+
 def test_a_dry_run_trains_nothing_but_an_epoch(
     mtctl: Command, asked: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

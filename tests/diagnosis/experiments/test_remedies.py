@@ -164,7 +164,7 @@ class Told(Crew):
 def test_a_remedy_that_does_not_help_the_first_seed_is_not_tried_with_others_unless_documented(
     documented: str,
 ) -> None:
-    changes = [{"model.standardise": ["ptr"]}, {"training.gradient_clip": 1.0}]
+    changes: list[dict[str, Any]] = [{"model.standardise": ["ptr"]}, {"training.gradient_clip": 1.0}]
     candidates = [
         Remedy("scaled", "scaled", (), changes=changes[0]),
         Remedy("clipped", "clipped", (), documented, changes=changes[1]),
