@@ -371,3 +371,17 @@ def test_names_with_markup_are_text(mtctl: Command) -> None:
     assert "<img" not in page
     assert page.count("<script") == page.count("</script>") == 3
     assert carried(page, "comparison")["methods"][0]["label"] == evil
+
+
+def test_tuning_and_one_more_run_are_told(mtctl: Command) -> None:
+    add("shared_aware", 180)
+    add("gradnorm_blind", 240, tuning={"runs": 12, "note": None})
+    assert mtctl("report", "results").code == 0
+    page = Path("report.html").read_text()
+    text = plain(page)
+    assert "tuned with 12 runs" in text
+    assert "the tuning of shared_aware is undeclared" in text
+    assert "One more run: at least 90 % of runs score within, with 95 % confidence" in text
+    assert "whose normalised score is above τ" in text
+    thresholds = carried(page, "charts")["thresholds"]
+    assert (thresholds[0], thresholds[-1], len(thresholds)) == (0, 1, 101)
