@@ -106,8 +106,8 @@ PARTS: Final = (
         (
             Question(f"Has the budget fewer than {t.FEWEST_UPDATES} updates?", (Code.BUDGET_TOO_SMALL,)),
             Question(
-                "Does no task learn, but half of them without weight decay, or at "
-                f"{_factors(*t.COMMON_RATES)} times the learning rate?",
+                "Does no task learn, nor with standardised heads, but half of them without weight decay, or "
+                f"at {_factors(*t.COMMON_RATES)} times the learning rate?",
                 (Code.REGULARISATION, Code.LEARNING_RATE),
             ),
             Question(
@@ -265,76 +265,116 @@ PARTS: Final = (
     ),
 )
 
-_WIDTH: Final = 760
-_LEFT: Final = 24
-_BOX: Final = 424
-_CHIPS: Final = 484
+
+class _Layout(NamedTuple):
+    """Where things stand, in pixels.
+
+    Args:
+        name: of the class by which the style sheet chooses the layout.
+        width: of the picture.
+        box: of a question's box.
+        characters: of a line in it.
+        chips: where findings begin; None below their question.
+    """
+
+    name: str
+    width: int
+    box: int
+    characters: int
+    chips: int | None
+
+
+_LAYOUTS: Final = (_Layout("wide", 684, 372, 54, 428), _Layout("narrow", 340, 324, 46, None))
+_LEFT: Final = 12
 _LINE: Final = 17
-_CHARACTERS: Final = 64
 _GAP: Final = 12
+_CHIP: Final = 26
+_LETTER: Final = 6.6
+"""Width of a letter in a finding's name."""
 
 
 def picture() -> str:
-    """Return the picture as SVG in a box that scrolls; its findings are links to their page."""
-    top, drawn = 8, []
+    """Return the picture as SVG, for wide screens and for narrow ones; findings are links."""
+    return "".join(map(_drawn, _LAYOUTS))
+
+
+def _drawn(layout: _Layout) -> str:
+    top, shapes = 8, []
     for part in PARTS:
-        shapes, top = _part(part, top)
-        drawn += shapes
+        drawn, top = _part(part, layout, top)
+        shapes += drawn
+    title = f"decisions-{layout.name}"
     head = (
-        f'<div class="decisions" tabindex="0"><svg xmlns="http://www.w3.org/2000/svg" '
-        f'viewBox="0 0 {_WIDTH} {top}" width="{_WIDTH}" height="{top}" role="group" '
-        'aria-labelledby="decisions-title">'
-        '<title id="decisions-title">What mtctl diagnose asks, in which order, and what it names</title>'
+        f'<svg class="decisions {layout.name}" xmlns="http://www.w3.org/2000/svg" '
+        f'viewBox="0 0 {layout.width} {top}" width="{layout.width}" height="{top}" role="group" '
+        f'aria-labelledby="{title}">'
+        f'<title id="{title}">What mtctl diagnose asks, in which order, and what it names</title>'
     )
-    return "".join((head, *drawn, "</svg></div>"))
+    return "".join((head, *shapes, "</svg>"))
 
 
-def _part(part: Part, top: int) -> tuple[list[str], int]:
-    drawn = [_text(part.title, _LEFT - 12, top + 20, "title")]
+def _part(part: Part, layout: _Layout, top: int) -> tuple[list[str], int]:
+    drawn = [_text(part.title, 0, top + 20, "title")]
     top += 20
-    for line in textwrap.wrap(part.about, 100):
+    for line in textwrap.wrap(part.about, layout.width // 7):
         top += _LINE + 2
-        drawn.append(_text(line, _LEFT - 12, top, "about"))
+        drawn.append(_text(line, 0, top, "about"))
     top += _GAP
     for place, question in enumerate(part.questions):
-        lines = textwrap.wrap(question.text, _CHARACTERS)
-        chips = [code.value for code in question.codes] or ([f"→ {question.then}"] if question.then else [])
-        height = max(_LINE * len(lines) + 14, 26 * -(-len(chips) // 2) + 4 if len(chips) > 1 else 30)
         if place:
-            middle = _LEFT + 18
-            drawn.append(f'<path class="line" d="M{middle} {top - _GAP} V{top}"/>')
-        drawn.append(f'<rect class="box" x="{_LEFT}" y="{top}" width="{_BOX}" height="{height}" rx="5"/>')
-        first = top + (height - _LINE * len(lines)) // 2 + 13
-        drawn += [_text(line, _LEFT + 10, first + _LINE * row, "ask") for row, line in enumerate(lines)]
-        if chips:
-            centre = top + height // 2
-            drawn.append(f'<path class="line" d="M{_LEFT + _BOX} {centre} H{_CHIPS - 6}"/>')
-            drawn += _chips(question, chips, centre)
-        top += height + _GAP
+            drawn.append(f'<path class="line" d="M{_LEFT + 18} {top - _GAP} V{top}"/>')
+        shapes, top = _question(question, layout, top)
+        drawn += shapes
+        top += _GAP
     return drawn, top + 10
 
 
-def _chips(question: Question, chips: list[str], centre: int) -> Iterator[str]:
-    rows: list[list[str]] = [[]]
-    for chip in chips:
-        if rows[-1] and sum(_chip_width(one) + 6 for one in [*rows[-1], chip]) > _WIDTH - _CHIPS:
-            rows.append([])
-        rows[-1].append(chip)
-    top = centre - 13 * len(rows)
+def _question(question: Question, layout: _Layout, top: int) -> tuple[list[str], int]:
+    """Return a box with a question and the findings beside or below it, and where it ends."""
+    lines = textwrap.wrap(question.text, layout.characters)
+    rows = _rows(question, layout.width - (layout.chips or _LEFT + 10))
+    below = len(rows) * _CHIP if layout.chips is None else 0
+    beside = 0 if layout.chips is None else len(rows) * _CHIP + 4
+    height = max(_LINE * len(lines) + 14 + below, beside)
+    first = top + (height - below - _LINE * len(lines)) // 2 + 13
+    drawn = [
+        f'<rect class="box" x="{_LEFT}" y="{top}" width="{layout.box}" height="{height}" rx="5"/>',
+        *(_text(line, _LEFT + 10, first + _LINE * row, "ask") for row, line in enumerate(lines)),
+    ]
+    if layout.chips is None:
+        drawn += _chips(question, rows, _LEFT + 10, top + height - below - 4)
+    elif rows:
+        middle = top + height // 2
+        drawn.append(f'<path class="line" d="M{_LEFT + layout.box} {middle} H{layout.chips - 6}"/>')
+        drawn += _chips(question, rows, layout.chips, middle - _CHIP * len(rows) // 2)
+    return drawn, top + height
+
+
+def _rows(question: Question, width: int) -> list[list[str]]:
+    """Return the findings of a question, or where to go on, in rows of at most that width."""
+    names = [code.value for code in question.codes] or ([f"→ {question.then}"] if question.then else [])
+    rows: list[list[str]] = []
+    for name in names:
+        if rows and sum(_wide(one) + 6 for one in [*rows[-1], name]) - 6 <= width:
+            rows[-1].append(name)
+        else:
+            rows.append([name])
+    return rows
+
+
+def _chips(question: Question, rows: list[list[str]], left: int, top: int) -> Iterator[str]:
+    kind = "chip" if question.codes else "next"
     for place, row in enumerate(rows):
-        left, y = _CHIPS, top + 26 * place
-        for chip in row:
-            width, kind = _chip_width(chip), "chip" if question.codes else "next"
-            inner = (
-                f'<rect class="{kind}" x="{left}" y="{y + 2}" width="{width}" '
-                f'height="22" rx="11"/>{_text(chip, left + 10, y + 17, "name")}'
-            )
-            yield f'<a href="findings.html#{chip}">{inner}</a>' if question.codes else inner
-            left += width + 6
+        x, y = left, top + _CHIP * place + 2
+        for name in row:
+            rectangle = f'<rect class="{kind}" x="{x}" y="{y}" width="{_wide(name)}" height="22" rx="11"/>'
+            inner = rectangle + _text(name, x + 10, y + 15, "name")
+            yield f'<a href="findings.html#{name}">{inner}</a>' if question.codes else inner
+            x += _wide(name) + 6
 
 
-def _chip_width(chip: str) -> int:
-    return round(6.6 * len(chip)) + 20
+def _wide(name: str) -> int:
+    return round(_LETTER * len(name)) + 20
 
 
 def _text(text: str, x: int, y: int, kind: str) -> str:

@@ -45,9 +45,13 @@ def method_pages() -> Iterator[tuple[str, str]]:
 def method_nav() -> list[object]:
     """Return the entries of the navigation: methods by what they look at."""
     return [
-        {name.rstrip("."): [{kind: f"methods/{kind}.md"} for kind in kinds]}
-        for name, kinds in families().items()
+        {_short(name): [{kind: f"methods/{kind}.md"} for kind in kinds]} for name, kinds in families().items()
     ]
+
+
+def _short(family: str) -> str:
+    name = family.rstrip(".").removeprefix("Methods that use ")
+    return name[:1].upper() + name[1:]
 
 
 def _group(name: str, kinds: dict[str, str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from mtctl.balancing.registry import KINDS as METHODS
 from mtctl.problems.kinds import KINDS
 from mtctl.recipes.builtin import header, names, path_of
 from mtctl.recipes.loading import load
+from mtctl.recipes.resolved import text
 from mtctl.recipes.schema import schema
 
 _BUILT_IN = """\
@@ -48,9 +48,9 @@ def built_in_page() -> str:
 def _recipe(name: str) -> str:
     path = path_of(name)
     assert path is not None
-    text = path.read_text(encoding="utf-8")
-    about = "\n".join(header(text)).partition("\n\n")[0]
-    body = "\n".join(line for line in text.splitlines() if not line.startswith("#")).strip()
+    recipe = path.read_text(encoding="utf-8")
+    about = "\n".join(header(recipe)).partition("\n\n")[0]
+    body = "\n".join(line for line in recipe.splitlines() if not line.startswith("#")).strip()
     return page(f"### {name}", prose(about), fenced(body.splitlines(), "yaml")).rstrip()
 
 
@@ -90,7 +90,7 @@ def _default(value: Mapping[str, Any]) -> str:
     """Return the default; of a part, what its own section says."""
     if "default" not in value or "$ref" in value:
         return ""
-    return code(json.dumps(value["default"], ensure_ascii=False))
+    return code(text(value["default"]))
 
 
 def _type(value: Mapping[str, Any]) -> str:

@@ -144,9 +144,11 @@ def test_the_picture_names_all_that_experiments_can_find() -> None:
 def test_the_picture_has_a_place_and_fits_it() -> None:
     page = next(page for page in PAGES if page.stem == "why").read_text(encoding="utf-8")
     assert page.count(decisions.PLACE) == 1
-    width = int(re.findall(r'viewBox="0 0 (\d+) ', decisions.picture())[0])
-    boxes = re.findall(r'<rect class="\w+" x="(\d+)" y="\d+" width="(\d+)"', decisions.picture())
-    assert all(int(left) + int(wide) <= width for left, wide in boxes)
+    for drawing in decisions.picture().split("<svg ")[1:]:
+        width = int(re.findall(r'viewBox="0 0 (\d+) ', drawing)[0])
+        boxes = re.findall(r'<rect class="\w+" x="(\d+)" y="\d+" width="(\d+)"', drawing)
+        assert len(boxes) > len(decisions.PARTS)
+        assert all(int(left) + int(wide) <= width for left, wide in boxes)
 
 
 def test_how_it_is_built_names_all_folders_and_the_whole_contract() -> None:
