@@ -70,7 +70,7 @@ def _method(method: Card) -> str:
     return page(
         f"# {method.kind}",
         prose(method.summary),
-        fenced(clause for line in method.equation for clause in clauses(line)) if method.equation else "",
+        fenced((clause for line in method.equation for clause in clauses(line)), "{.text .wrap}"),
         *map(prose, method.about),
         table(("", ""), ((f"**{name}**", prose(fact)) for name, fact in facts.items() if fact)),
         _settings(method),
