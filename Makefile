@@ -1,5 +1,6 @@
 # make run    set up .venv and train recipes/gradnorm_blind.yaml; flags through ARGS="..."
 # make test   set up .venv and run every check; pages are tested where Chromium is on PATH
+# make docs   set up .venv and build the documentation into site/; broken links are errors
 # make bench  set up .venv and measure mtctl against its peers
 # Needs python3 >= 3.11, git and make. Another interpreter: make run PYTHON=python3.13
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RECENT := import sys; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint docs bench clean
 
 run: $(VENV)/.run
 	$(BIN)/mtctl train $(RECIPE) $(ARGS)
@@ -23,6 +24,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open site/index.html"
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.learner $(ARGS)
@@ -36,7 +41,7 @@ bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks.hybrid_environments
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The stamps say what is installed, so that a second call does not install again. An install that was cut off leaves
 # `.unfinished` behind, and the next one starts from an empty environment: pip does not repair half a package.
@@ -58,4 +63,8 @@ $(VENV)/.run: pyproject.toml constraints.txt
 
 $(VENV)/.test: pyproject.toml constraints.txt
 	$(call install,.[test])
+	@touch $(VENV)/.run $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt
+	$(call install,.[docs])
 	@touch $(VENV)/.run $@

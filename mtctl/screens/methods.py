@@ -18,12 +18,17 @@ _CLAUSES = re.compile(r"(?<=[,;])\s{2,}")
 """What stands between the clauses of an equation: on a screen, each has its line."""
 
 
+def clauses(line: str) -> list[str]:
+    """Return what a line of an equation says, one by one: `G = …`, `r = …`."""
+    return _CLAUSES.split(line)
+
+
 def method_screen(card: Card) -> Iterator[RenderableType]:
     """Yield what is known of one method."""
     yield Sentence(card.summary, f"{card.kind}:", "bold")
     yield ""
     for line in card.equation:
-        for clause in _CLAUSES.split(line):
+        for clause in clauses(line):
             yield Sentence(clause, indent=4, tone="cyan")
     for paragraph in card.about:
         yield ""

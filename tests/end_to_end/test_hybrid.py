@@ -1,19 +1,15 @@
-"""docs/hybrid_actions.md, and what every verb does with a hybrid run."""
+"""What every verb does with a hybrid run."""
 
 from __future__ import annotations
 
 import json
-import re
-import shlex
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Command
-from tests.end_to_end.command import ROOT, mtctl
 
-PAGE = (ROOT / "docs" / "hybrid_actions.md").read_text(encoding="utf-8")
 SMALL = ("-o", "problem.copies=16", "-o", "agent.steps=16", "-o", "agent.minibatch=64")
 
 
@@ -21,15 +17,6 @@ def said(here: Command, *arguments: str) -> str:
     result = here(*arguments)
     assert result.code == 0, result.err
     return result.out + result.err
-
-
-def test_the_pages_environment_trains_by_the_pages_command(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    (tmp_path / "tank.py").write_text(block, encoding="utf-8")
-    (command,) = re.findall(r"    mtctl (train hybrid_equalise -o name=tank .*)\n", PAGE)
-    short = ("-o", "problem.environment_steps=1024", "--quiet")
-    mtctl(*shlex.split(command), *SMALL, *short, cwd=tmp_path)
-    assert "tank:Tank-v0" in mtctl("eval", "results/tank", "--episodes", "5", cwd=tmp_path).out
 
 
 def test_every_verb_takes_a_hybrid_run(
