@@ -258,6 +258,8 @@ def call_player(case: PlayerCase) -> list[Call]:
 
 def _harm_to_player(case: PlayerCase) -> Harm:
     """Compare what two seeds learn with what the control learns from them."""
+    if Code.RATIO_NOT_ONE in case.planted:
+        return "certain"
     scored = case.recipe.scored[0]
     factor = float(getattr(case.recipe.problem, "options", {}).get("scale", 1.0))
     learned = [_learned(case.recipe.model_dump_json(), scored, seed) / factor for seed in _PLAYER_SEEDS[:2]]

@@ -7,7 +7,7 @@ for free, so they are measured in every k-th update only; their figures are mean
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from mtctl.balancing.gradients import conflict_rate, cosines, gradient_shares
 from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.engine.layout import LARGEST
 from mtctl.problems.contract import TaskSignals
+
+_FEWEST: Final = 64
+"""Rows that a block has room for at first."""
 
 
 class SignalLog:
@@ -41,20 +44,16 @@ class SignalLog:
         self._shared = shared
         self._every = every
         self._ask = inspect
-        self._clear()
+        self._rows, self._gradients = _Rows(), _Rows()
+        self._measured: list[int] = []
 
     def _clear(self) -> None:
-        self._losses: list[Tensor] = []
-        self._weights: list[Tensor] = []
-        self._own_weights: list[Tensor] = []
-        self._importance: list[Tensor] = []
-        self._active: list[Tensor] = []
-        self._measured: list[int] = []
-        self._gramians: list[Tensor] = []
-        self._own_norms: list[Tensor] = []
+        self._rows.clear()
+        self._gradients.clear()
+        self._measured.clear()
 
     def add(self, gradients: TaskGradients, decision: Decision, update: int) -> None:
-        """Keep one update's signals; the means are left to `flush`, so that a step costs a few references.
+        """Keep one update's signals; the means are left to `flush`, so that a step costs little.
 
         Args:
             gradients: of this update.
@@ -89,14 +88,9 @@ class SignalLog:
                 on the tasks' own; None where no gradient was measured.
         """
         if measured is not None:
-            self._measured.append(len(self._losses))
-            self._gramians.append(measured[0])
-            self._own_norms.append(measured[1])
-        self._losses.append(losses)
-        self._weights.append(decision.shared)
-        self._own_weights.append(decision.own)
-        self._importance.append(importance)
-        self._active.append(active)
+            self._measured.append(self._rows.count)
+            self._gradients.add(measured[0].flatten(), measured[1])
+        self._rows.add(losses, decision.shared, decision.own, importance, active)
 
     def flush(self) -> dict[str, Any] | None:
         """Return the means since the last flush, and forget what they are means of; see `means`."""
@@ -106,16 +100,16 @@ class SignalLog:
 
     def means(self) -> dict[str, Any] | None:
         """Return the means since the last flush (see engine/layout.py), or None if there was no update."""
-        if not self._losses:
+        if not self._rows.count:
             return None
-        active, weights = _together(self._active), _together(self._weights)
-        importance = _together(self._importance)
+        losses, weights, own_weights, importance, present = self._rows.fetched().chunk(5, dim=1)
+        active = present != 0
         return {
             "updates": len(active),
             "measured": len(self._measured),
-            "loss": self._by_task(_mean(_together(self._losses), active)),
+            "loss": self._by_task(_mean(losses, active)),
             "weight": self._by_task(_mean(weights, active)),
-            "own_weight": self._by_task(_mean(_together(self._own_weights) * importance, active)),
+            "own_weight": self._by_task(_mean(own_weights * importance, active)),
             **self._of_gradients(active, weights * importance),
             **self._inspect(),
         }
@@ -134,14 +128,16 @@ class SignalLog:
             figures = dict.fromkeys(("gradient_norm", "gradient_share", "own_gradient_norm"), nothing)
             return {**figures, "cosine": pairs, "cosine_sd": pairs, "conflict_rate": None}
         active, factors = active[self._measured], factors[self._measured]
-        gramian = _together(self._gramians)
+        size = len(self._tasks)
+        products, own_norms = self._gradients.fetched().split((size * size, size), dim=1)
+        gramian = products.unflatten(1, (size, size))
         squares = gramian.diagonal(dim1=1, dim2=2)
         both = active.unsqueeze(2) & active.unsqueeze(1) & (squares > 0).unsqueeze(1)
         angles = cosines(gramian)
         return {
             "gradient_norm": self._by_task(_mean(squares.sqrt(), active)),
             "gradient_share": self._by_task(_mean_share(gradient_shares(factors * active, gramian), active)),
-            "own_gradient_norm": self._by_task(_mean(_together(self._own_norms), active)),
+            "own_gradient_norm": self._by_task(_mean(own_norms, active)),
             "cosine": self._by_pair(_mean(angles, both)),
             "cosine_sd": self._by_pair(_deviation(angles, both)),
             "conflict_rate": self._conflict_rate(gramian, active),
@@ -165,9 +161,34 @@ class SignalLog:
         return _numbers(rates.nanmean().unsqueeze(0))[0]
 
 
-def _together(values: list[Tensor]) -> Tensor:
-    """Return the updates' values [updates, …] in main memory: fetched once, wherever they were computed."""
-    return torch.stack(values).cpu()
+class _Rows:
+    """Numbers of updates, a row each, in one block that grows and stays.
+
+    Kept one by one, small tensors would lie between the large ones of updates for a unit, so that the memory
+    of these could not be used again as a whole: a run of minutes then took 450 MB more.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._block = torch.empty(0, 0)
+
+    def add(self, *values: Tensor) -> None:
+        """Add a row: vectors, all on one device, behind each other."""
+        row = torch.cat(values)
+        if self.count == len(self._block):
+            block = row.new_empty(max(_FEWEST, 2 * self.count), len(row))
+            if self.count:
+                block[: self.count] = self._block
+            self._block = block
+        self._block[self.count] = row
+        self.count += 1
+
+    def fetched(self) -> Tensor:
+        """Return the rows [updates, numbers] in main memory: fetched once, wherever they were computed."""
+        return self._block[: self.count].cpu()
+
+    def clear(self) -> None:
+        self.count = 0
 
 
 def _mean(values: Tensor, present: Tensor) -> Tensor:
