@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from docs.rendering.text import page, prose, table
-from mtctl.diagnosis.explanations import EXPLANATIONS, Explanation
+from mtctl.diagnosis.explanation import Explanation
+from mtctl.diagnosis.explanations import EXPLANATIONS
 
 _HEAD = """\
 # Findings

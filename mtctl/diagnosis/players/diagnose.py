@@ -7,7 +7,7 @@ first seed; those that promise something are proven with the other seeds, which 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,7 +18,7 @@ from mtctl.diagnosis.players import causes
 from mtctl.diagnosis.players.laboratory import Change, Laboratory, together
 from mtctl.diagnosis.players.training import Order, Played, play
 from mtctl.diagnosis.records.playing import shown
-from mtctl.diagnosis.records.run import diagnose_history
+from mtctl.diagnosis.records.run import ALONE, diagnose_history
 from mtctl.diagnosis.report import Check, Diagnosis, Evidence, Experiment, Finding, Subject, TaskState, Trial
 from mtctl.diagnosis.thresholds import (
     COSTLY,
@@ -241,9 +241,7 @@ class _Examination:
             laboratory.attempt(promising, seeds, length=length)
         else:
             laboratory.left_out += [
-                Check(f"remedy: {each.alternative.title}", "not_run", OUT_OF_TIME)
-                for each in promising
-                if seeds
+                Check(_proof_of(each), "not_run", OUT_OF_TIME) for each in promising if seeds
             ]
             seeds = laboratory.seeds[:1]
         proven = [(each, causes.trial(laboratory, each, task, seeds)) for each in promising]
@@ -290,7 +288,7 @@ class _Examination:
             records,
             states=tuple(self._state(each) for each in records.states),
             findings=(*findings, *told),
-            checks=(*records.checks, *laboratory.left_out),
+            checks=(*_without_advice(records.checks), *laboratory.left_out),
             experiments=() if task is None else tuple(self._experiments(task)),
             trials=tuple(self._remedies()),
             stuck=task if self._trials or findings else None,
@@ -321,26 +319,34 @@ class _Examination:
         )
         return [as_is, *(causes.experiment(laboratory, title, task) for title in laboratory.tried)]
 
-    def _notes(self, task: str | None) -> list[str]:
-        laboratory = self._laboratory
-        notes = []
-        if task is not None and len(laboratory.seeds) > 1:
-            notes.append(
-                f"changes were tried with seed {laboratory.seeds[0]}; remedies are proven with the "
-                f"{len(laboratory.seeds) - 1} other seeds"
-            )
-        for each in self._recipe.scored:
-            reference = laboratory.scale.references[each]
-            what = (
-                "the untrained policy and the best training"
-                if each in laboratory.scale.measured
-                else ("random play and a good policy")
-            )
-            notes.append(
-                f"skill of {each}: 0 % is a return of {shown(reference.random)}, 100 % one of "
-                f"{shown(reference.reached)} ({what})"
-            )
-        return notes
+    def _notes(self, task: str | None) -> Iterator[str]:
+        seeds, scale = self._laboratory.seeds, self._laboratory.scale
+        if task is not None and len(seeds) > 1:
+            yield f"changes are tried with seed {seeds[0]}, and proven with the {len(seeds) - 1} other seeds"
+        random = {each: shown(scale.references[each].random) for each in self._recipe.scored}
+        reached = {each: shown(scale.references[each].reached) for each in self._recipe.scored}
+        worst, best = "random play", "a good policy"
+        if scale.measured:
+            worst, best = "the untrained policy", "the best training"
+        ends = f"of {worst} ({_by_task(random)}), 100 % that of {best} ({_by_task(reached)})"
+        yield f"skill: 0 % is the return {ends}"
+
+
+def _by_task(values: Mapping[str, str]) -> str:
+    """Return values by task, or the one that all have."""
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    return ", ".join(f"{task} {value}" for task, value in values.items())
+
+
+def _without_advice(checks: Sequence[Check]) -> list[Check]:
+    """Return checks without what a user is told to train where no experiments are made."""
+    return [check for check in checks if check.name != ALONE]
+
+
+def _proof_of(change: Change) -> str:
+    alternative = change.alternative
+    return f"{'experiment' if alternative.aspect == 'alone' else 'remedy'}: {alternative.title}, other seeds"
 
 
 def _same(one: Finding, other: Finding) -> bool:

@@ -41,9 +41,10 @@ _UNSEEN_LOOP: Final = tuple(
     (name, "a loop of one's own is not trained again") for name, _ in _UNSEEN if name != _IN_OPTIMIZER
 )
 """What no record of a loop of one's own shows."""
+ALONE: Final = "alone against jointly"
 _UNSEEN_PLAYING: Final = (
     (_IN_OPTIMIZER, "records do not show them"),
-    ("alone against jointly", "train each task with `agent.network: independent`, then `mtctl compare`"),
+    (ALONE, "train each task with `agent.network: independent`, then `mtctl compare`"),
 )
 """What no record of a played run shows."""
 
