@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from mtctl.balancing.gradients import AutogradGradients
+from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.problems.contract import SeedList
 from mtctl.problems.supervised.answers import Answers, Choices, Numbers
 from mtctl.problems.supervised.inspection import Inspection
@@ -135,7 +136,7 @@ class Windows(Supervised[Dataset]):
         order = torch.randperm(len(self.splits.training), generator=self._order)
         return map(self.splits.training.take, order.split(self._training.batch_size))
 
-    def gradients(self) -> AutogradGradients:
+    def gradients(self) -> TaskGradients:
         self._noise = self._dropout.get_state()
         hidden = self.network.hidden(self.batch.inputs)
         raw = self._answer(hidden, self._dropout)
