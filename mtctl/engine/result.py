@@ -144,7 +144,7 @@ def outcome(work: Callable[[Say], RunResult], say: Say) -> RunResult:
 
     try:
         result = work(tell)
-    except (Stopped, Exception) as error:
+    except (Stopped, Exception) as error:  # noqa: BLE001 - what is a mistake in mtctl is raised again
         result = ended_by(error)
     return replace(result, notes=tuple(notes))
 

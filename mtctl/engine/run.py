@@ -110,7 +110,7 @@ def course(
 
     try:
         result = yield from _course(spec, observers, stop, tell, build, balances)
-    except (Stopped, Exception) as error:
+    except (Stopped, Exception) as error:  # noqa: BLE001 - what is a mistake in mtctl is raised again
         result = ended_by(error)
     return replace(result, notes=tuple(notes))
 

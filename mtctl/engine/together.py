@@ -38,7 +38,7 @@ def execute_together(
 ) -> list[RunResult]:
     """Train runs as `execute` does, in lockstep and as one program; return what came of each.
 
-    They are of one shape (see `mtctl.engine.shapes`). One that fails or diverges leaves, and the others go on.
+    They are of one shape (see `mtctl.engine.shapes`). One that fails or diverges leaves; the others go on.
 
     Args:
         specs: what to train, and where.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import torch
@@ -104,7 +104,9 @@ class SideBySide:
 
 def alike(optimizer: Optimizer, updates: int) -> tuple[int, str]:
     """Return what two runs have in common whose steps one optimizer can take."""
-    settings = [{key: value for key, value in group.items() if key != "params"} for group in _groups(optimizer)]
+    settings = [
+        {key: value for key, value in group.items() if key != "params"} for group in _groups(optimizer)
+    ]
     return updates, repr((type(optimizer).__name__, settings))
 
 
@@ -127,15 +129,17 @@ class _Mover:
         self._parameters, self._optimizers = parameters, optimizers
         lead, place = optimizers[0], {one: self._slices[at] for at, one in enumerate(parameters[0])}
         groups = [{**group, "params": [place[one] for one in group["params"]]} for group in _groups(lead)]
-        self._optimizer = type(lead)(groups)
+        new: Callable[..., Optimizer] = type(lead)
+        self._optimizer = new(groups)
         self._take_over()
 
     def _take_over(self) -> None:
         """Note side by side what the runs' optimizers have noted."""
         for own, *same in zip(self._slices, *self._parameters, strict=True):
-            notes = [optimizer.state[one] for optimizer, one in zip(self._optimizers, same, strict=True)]
+            pairs = zip(self._optimizers, same, strict=True)
+            notes = [optimizer.state.get(one, {}) for optimizer, one in pairs]
             for name, value in notes[0].items():
-                stacked = value.clone() if not value.dim() else torch.stack([note[name] for note in notes])
+                stacked = torch.stack([note[name] for note in notes]) if value.dim() else value.clone()
                 self._optimizer.state[own][name] = stacked
         self._hand_out()
 
@@ -143,7 +147,7 @@ class _Mover:
         """Let the runs' optimizers have noted what has been noted side by side."""
         for own, *same in zip(self._slices, *self._parameters, strict=True):
             for row, (optimizer, one) in enumerate(zip(self._optimizers, same, strict=True)):
-                for name, value in self._optimizer.state[own].items():
+                for name, value in self._optimizer.state.get(own, {}).items():
                     optimizer.state[one][name] = value[row] if value.dim() else value
 
     def step(self) -> None:
@@ -157,10 +161,26 @@ class _Mover:
             self._hand_out()
 
 
-def own_copy(state: Any) -> Any:
-    """Return a state with copies of its tensors: those of a stack are views of what all runs have."""
-    if isinstance(state, Tensor):
-        return state.detach().clone()
-    if isinstance(state, dict):
-        return {key: own_copy(value) for key, value in state.items()}
-    return [own_copy(value) for value in state] if isinstance(state, list) else state
+def compact(state: Any, *, anew: bool = False) -> Any:
+    """Return a state in which no tensor is a part of a larger one, as those of runs side by side are.
+
+    Copied as it is, or written into a file, a part would bring the whole along.
+
+    Args:
+        state: tensors in mappings and lists.
+        anew: whether the others are copied, too.
+    """
+    copies: dict[tuple[int, torch.Size], Tensor] = {}
+
+    def of(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            whole = value.untyped_storage().nbytes() == value.numel() * value.element_size()
+            if whole and not anew:
+                return value
+            key = (value.data_ptr(), value.shape)
+            return copies.setdefault(key, value.detach().clone()) if value.numel() else value
+        if isinstance(value, dict):
+            return {key: of(one) for key, one in value.items()}
+        return [of(one) for one in value] if isinstance(value, list) else value
+
+    return of(state)

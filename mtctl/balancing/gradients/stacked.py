@@ -209,4 +209,5 @@ def _double(values: Tensor) -> Tensor:
 
 def _lengths(values: Tensor, leading: int) -> Tensor:
     """Return the float64 lengths of what stands behind the leading dimensions, in main memory."""
-    return torch.linalg.vector_norm(_double(values.flatten(leading)), dim=leading).cpu()
+    found: Tensor = torch.linalg.vector_norm(_double(values.flatten(leading)), dim=leading)
+    return found.cpu()

@@ -36,4 +36,5 @@ HYBRID: Final = Kind(
     steps_per_unit=(4096, 4096),
     glance=20,
     no_experiments="experiments are not made for policies that play",
+    no_stack="episodes are played by each policy for itself, which takes most of its time",
 )

@@ -51,4 +51,5 @@ PYTHON: Final = Kind(
     steps_per_unit=None,
     glance=5,
     no_experiments=None,
+    no_stack="whether your model's modules can work on the weights of all seeds at once, mtctl cannot know",
 )

@@ -124,4 +124,4 @@ def drop(values: Tensor, share: float, generators: Sequence[torch.Generator]) ->
     for row, generator in zip(words, generators, strict=True):
         row.random_(-(2**63), None, generator=generator)
     mask = words.view(torch.uint8)[:, :count].reshape(values.shape) < keep
-    return values * mask * (_BYTE / keep)
+    return values * mask.to(values.dtype).mul_(_BYTE / keep)

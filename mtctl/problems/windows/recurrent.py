@@ -73,7 +73,7 @@ class _Recurrence(torch.autograd.Function):
         return hidden[1:]
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, arriving: Tensor) -> tuple[Tensor, Tensor]:
         gates, cells, hidden, squashed, weights = ctx.saved_tensors
         units = squashed.shape[-1]

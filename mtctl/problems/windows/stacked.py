@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mtctl.balancing.gradients.stacked import OneOfStack, StackedGradients
-from mtctl.problems.stack import SideBySide, alike, own_copy
+from mtctl.problems.stack import SideBySide, alike, compact
 from mtctl.problems.windows.data import Dataset
 from mtctl.problems.windows.losses import DELTA, countdown_from_start, window_losses
 from mtctl.problems.windows.network import HEADS, drop
@@ -81,15 +81,12 @@ class StackedWindows(Windows):
         self._inspection.see(self._stack.features(self._place))
         return super().inspect()
 
-    def policy_state(self) -> dict[str, Any]:
-        return dict(own_copy(super().policy_state()))
-
-    def state_dict(self) -> dict[str, Any]:
-        return dict(own_copy(super().state_dict()))
+    def mark(self) -> None:
+        self._marked = compact(self.state_dict(), anew=True)
 
 
 class WindowsStack:
-    """Windows runs of one shape (see `Stack`): data (but for what the seed decides), model, tasks, batch size."""
+    """Windows runs of one shape (see `Stack`): of one kind of data, one model, one batch size."""
 
     def __init__(self) -> None:
         self._problems: list[StackedWindows] = []
@@ -145,7 +142,9 @@ class WindowsStack:
         )
         self._weights = dict(zip(named[0], self._side.leaves, strict=True))
         units = [run.objective.units for run in runs]
-        self._offsets = {task: torch.stack([of[task].offset.reshape(1, -1) for of in units]) for task in DELTA}
+        self._offsets = {
+            task: torch.stack([of[task].offset.reshape(1, -1) for of in units]) for task in DELTA
+        }
         self._scales = {task: torch.stack([of[task].scale.reshape(1, -1) for of in units]) for task in DELTA}
         self._factors = {
             task: torch.tensor([run.loss_factor.get(task, 1.0) for run in runs]).to(self._side.leaves[0])
@@ -170,7 +169,10 @@ class WindowsStack:
             self.tasks,
             losses,
             shared=list(trunk.values()),
-            own=[[self._weights[f"heads.{task}_head.{name}"] for name in ("weight", "bias")] for task in self.tasks],
+            own=[
+                [self._weights[f"heads.{task}_head.{name}"] for name in ("weight", "bias")]
+                for task in self.tasks
+            ],
             last_shared=[one for name, one in trunk.items() if name.startswith(_LSTM)],
             features=[hidden],
         )
@@ -249,7 +251,7 @@ class WindowsStack:
 
 
 def _together(batches: Sequence[Dataset]) -> Dataset:
-    """Return the batches of all runs: inputs [B, N, 105, F], targets and bars one after the other [B·N, …]."""
+    """Return the batches of all runs: inputs [B, N, 105, F], all else one after the other [B·N, …]."""
     names = batches[0].targets
     return Dataset(
         torch.stack([batch.inputs for batch in batches]),
@@ -257,4 +259,3 @@ def _together(batches: Sequence[Dataset]) -> Dataset:
         torch.cat([batch.start for batch in batches]),
         torch.cat([batch.end for batch in batches]),
     )
-
