@@ -115,7 +115,8 @@ def main() -> None:
     for name, (recipe, overrides) in CASES.items():
         if arguments.only not in name:
             continue
-        row = measured(load(find(recipe), [*overrides]), seeds, arguments.blocks, gpu=gpu)
+        where = f"training.device={arguments.device}"
+        row = measured(load(find(recipe), [*overrides, where]), seeds, arguments.blocks, gpu=gpu)
         rows[name] = row
         low, high = row["spread"]
         table.add_row(

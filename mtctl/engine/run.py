@@ -448,6 +448,7 @@ class _Run:
                 },
                 "seconds": {"total": sum(self._seconds.values()), **self._seconds},
                 "peak_memory_mb": peak_memory_mb(),
+                "device": problem.device.type,
                 "started": self._started,
                 "ended": None if status == "running" else now(),
                 "versions": versions(),

@@ -44,5 +44,5 @@ WINDOWS: Final = Kind(
     glance=5,  # the documented check is one on 5 epochs
     no_experiments=None,
     stack=_stack,
-    stacked=("problem", "model", "training.batch_size"),
+    stacked=("problem", "model", "training.batch_size", "training.device"),
 )

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from mtctl.balancing.gradients.stacked import OneOfStack, StackedGradients
+from mtctl.errors import MtctlError
+from mtctl.problems.contract import SeedList
 from mtctl.problems.stack import SideBySide, alike, compact
+from mtctl.problems.supervised.answers import Answers
 from mtctl.problems.windows.data import Dataset
 from mtctl.problems.windows.losses import DELTA, countdown_from_start, window_losses
 from mtctl.problems.windows.network import HEADS, drop
@@ -19,6 +22,8 @@ from mtctl.problems.windows.recipe import WindowsRecipe
 from mtctl.problems.windows.recurrent import bidirectional
 
 _LSTM: Final = "lstm."
+_ROWS: Final = 64
+"""Windows of each run that are evaluated at once."""
 
 
 class StackedWindows(Windows):
@@ -81,6 +86,14 @@ class StackedWindows(Windows):
         self._inspection.see(self._stack.features(self._place))
         return super().inspect()
 
+    def answers(self, split: SeedList, items: int | None = None) -> Answers[Dataset]:
+        # On a CPU the runs' own kernels are as fast, and only this run may be due.
+        windows = self._split(split)
+        windows = windows if items is None else windows.take(slice(items))
+        together = self.device.type != "cpu"
+        raw = self._stack.answers(self._place, split, windows.inputs) if together else None
+        return super().answers(split, items) if raw is None else Answers([(raw, windows)], self.row_losses)
+
     def mark(self) -> None:
         self._marked = compact(self.state_dict(), anew=True)
 
@@ -95,8 +108,11 @@ class WindowsStack:
         self.gradients: StackedGradients | None = None
         self._features: dict[str, Tensor] = {}
         self._revisited: Tensor | None = None
+        self._answers: dict[tuple[SeedList, int], dict[str, Tensor]] = {}
 
     def add(self, recipe: WindowsRecipe, seed: int) -> tuple[int, StackedWindows]:
+        if type(recipe) is not WindowsRecipe:  # one that registers a problem of its own: see `build`
+            raise MtctlError(f"{recipe.name}: runs of a {type(recipe).__name__} cannot be trained together")
         place = len(self._problems)
         self._problems.append(StackedWindows(recipe, seed, self, place))
         return place, self._problems[place]
@@ -141,7 +157,7 @@ class WindowsStack:
             [run.budget()["updates"] for run in runs],
         )
         self._weights = dict(zip(named[0], self._side.leaves, strict=True))
-        units = [run.objective.units for run in runs]
+        units = [run.learned.units for run in runs]
         self._offsets = {
             task: torch.stack([of[task].offset.reshape(1, -1) for of in units]) for task in DELTA
         }
@@ -158,10 +174,11 @@ class WindowsStack:
     def differentiate(self, places: Sequence[int]) -> None:
         if set(places) != set(self._order):
             self._assemble(places)
+            self._answers = {}
         runs = self._runs
         self._revisited = None
         self._batch = _together([run.batch for run in runs])
-        hidden, raw = self._pass([run.noise() for run in runs])
+        hidden, self._features, raw = self._pass(self._batch.inputs, [run.noise() for run in runs])
         losses = self._losses(raw)
         self._note(raw)
         trunk = {name: one for name, one in self._weights.items() if not name.startswith("heads.")}
@@ -177,21 +194,26 @@ class WindowsStack:
             features=[hidden],
         )
 
-    def _pass(self, noise: Sequence[torch.Generator]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the LSTMs' outputs [B, N, 105, 2H] on the batch, and those of the tasks' heads [B, N, …]."""
+    def _pass(
+        self, inputs: Tensor, noise: Sequence[torch.Generator] = ()
+    ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """Return the LSTMs' outputs [B, N, 105, 2H], what heads read of them, and the tasks' raw outputs.
+
+        Args:
+            inputs: [B, N, 105, F].
+            noise: where each run's dropout draws from; none drop nothing.
+        """
         lstm = [one for name, one in self._weights.items() if name.startswith(_LSTM)]
-        hidden = bidirectional(self._batch.inputs, lstm)
+        hidden = bidirectional(inputs, lstm)
         pooled = drop(self._linear("projection", hidden.mean(2)), self._first.model.dropout, noise)
         read_pooled, share = self._first.network.pooled, self._first.model.head_dropout
-        self._features = {
-            head: drop(pooled if head in read_pooled else hidden, share, noise) for head in HEADS
-        }
+        features = {head: drop(pooled if head in read_pooled else hidden, share, noise) for head in HEADS}
         raw = {}
         for task in self.tasks:
-            given = self._features[task]
+            given = features[task]
             output = self._linear(f"heads.{task}_head", given.flatten(1, -2)).view(*given.shape[:-1], -1)
             raw[task] = output if task in read_pooled else output.squeeze(-1)
-        return hidden, raw
+        return hidden, features, raw
 
     def _linear(self, layer: str, inputs: Tensor) -> Tensor:
         """Return [B, M, out] what a layer makes of inputs [B, M, in]."""
@@ -233,9 +255,8 @@ class WindowsStack:
     @torch.no_grad()
     def _revisit(self) -> Tensor:
         """Return [B, T] float64 losses of the last batch with the parameters as they are now."""
-        features = self._features
-        losses = self._losses(self._pass([run.noise_again() for run in self._runs])[1])
-        self._features = features
+        noise = [run.noise_again() for run in self._runs]
+        losses = self._losses(self._pass(self._batch.inputs, noise)[2])
         return torch.stack([losses[task] for task in self.tasks], 1).cpu().double()
 
     def revisited(self, place: int) -> Tensor:
@@ -244,8 +265,26 @@ class WindowsStack:
             self._revisited = self._revisit()
         return self._revisited[self._order.index(place)]
 
+    @torch.no_grad()
+    def answers(self, place: int, split: SeedList, inputs: Tensor) -> dict[str, Tensor] | None:
+        """Return a run's raw outputs on inputs that are the same for all; None where it stands alone."""
+        if place not in self._order:
+            return None
+        key = split, len(inputs)
+        if key not in self._answers:
+            parts = []
+            for rows in inputs.split(_ROWS):
+                here = rows.to(self._first.device).expand(len(self._order), *rows.shape)
+                parts.append(self._pass(here)[2])
+            self._answers[key] = {
+                task: torch.cat([part[task] for part in parts], 1).cpu() for task in self.tasks
+            }
+        row = self._order.index(place)
+        return {task: raw[row] for task, raw in self._answers[key].items()}
+
     def update(self, places: Sequence[int]) -> None:
         del places  # all have a batch in every step; what the others' rows become is nobody's
+        self._answers = {}
         self._side.clip([run.clip for run in self._runs])
         self._side.step()
 
