@@ -138,6 +138,7 @@ def train(
     from mtctl.api.recipes import load_recipe
     from mtctl.engine.logs.observer import require
     from mtctl.engine.shapes import shape
+    from mtctl.problems.device import require as require_device
     from mtctl.problems.sizes import doubt, require_memory
     from mtctl.text import command_line
 
@@ -160,6 +161,7 @@ def train(
     require({kind for recipe in loaded for kind in recipe.logging})
     loaded = [completed(recipe) for recipe in loaded]
     for recipe in loaded if launcher is Where.LOCAL else ():
+        require_device(recipe.device)
         require_memory(recipe)
         if doubts := doubt(recipe):
             err().print(f"warning: {doubts}", style="yellow", soft_wrap=True)

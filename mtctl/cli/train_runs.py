@@ -205,8 +205,9 @@ def _stacked(specs: Sequence[RunSpec]) -> Launcher:
         recipes = list(dict.fromkeys(spec.recipe.name for spec in runs))
         text = f"{len(runs)} runs of {', '.join(recipes)} as one program"
         if place:
-            keys = ", ".join(f"`{key}`" for key in apart(found[0][0].recipe, runs[0].recipe))
-            text += f", after the one before it: {keys} differ{'' if ',' in keys else 's'}"
+            keys = apart(found[0][0].recipe, runs[0].recipe)
+            differ = "differs" if len(keys) == 1 and keys[0].startswith("`") else "differ"
+            text += f", after the one before it: {' and '.join(keys)} {differ}"
         err().print(text, soft_wrap=True)
     return StackLauncher(found)
 

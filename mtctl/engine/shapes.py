@@ -60,9 +60,10 @@ def programs(specs: Sequence[RunSpec]) -> list[list[RunSpec]]:
 
 
 def apart(one: Recipe, other: Recipe) -> list[str]:
-    """Return the dotted keys that keep two recipes out of one program."""
+    """Return what keeps two recipes out of one program: dotted keys, in backticks, or words."""
     first, second = shape(one), shape(other)
-    return [key for key in first | second if first.get(key) != second.get(key)]
+    keys = [key for key in first | second if first.get(key) != second.get(key)]
+    return [key if key == _METHODS else f"`{key}`" for key in keys]
 
 
 def _require_memory(runs: Sequence[RunSpec]) -> None:

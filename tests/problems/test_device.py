@@ -14,7 +14,7 @@ from mtctl.problems.kinds import build
 from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import load, recipe_hash
 from tests.engine.runs import WINDOWS, StopAfter, evaluate_run, train
-from tests.recipes.samples import RECIPES
+from tests.problems.test_kinds import RECIPES
 
 WITH = ("windows", "python", "hybrid")
 """Kinds whose recipes have the key."""
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(is_there("cuda"), reason="these tests are of a m
 def test_a_missing_device_is_an_error_of_the_recipe(kind: str) -> None:
     recipe = RECIPES[kind].on("cuda")
     assert recipe.device == "cuda"
-    with pytest.raises(MtctlError, match="training.device: cuda, but this machine has none") as raised:
+    with pytest.raises(MtctlError, match=r"training\.device: cuda, but this machine has none") as raised:
         build(recipe, 0)
     assert raised.value.code == ExitCode.USAGE
     assert "-o training.device=auto" in (raised.value.hint or "")
@@ -72,7 +72,7 @@ def test_a_device_that_has_vanished_is_named_on_resume(tmp_path: Path) -> None:
     put(tmp_path / "run" / "run.json", device="cuda")
     before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
     with pytest.raises(
-        MtctlError, match="was trained on cuda so far, and training.device finds cpu"
+        MtctlError, match=r"was trained on cuda so far, and training\.device finds cpu"
     ) as raised:
         train(tmp_path / "run", recipe, resume=True)
     assert raised.value.code == ExitCode.USAGE

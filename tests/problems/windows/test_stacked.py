@@ -1,4 +1,4 @@
-"""Windows problems side by side: the same losses and gradients as each has alone, and as torch's own kernel."""
+"""Windows problems side by side: losses and gradients are those that each has alone."""
 
 from __future__ import annotations
 
