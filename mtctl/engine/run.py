@@ -89,8 +89,8 @@ def course(
     observers: Sequence[Observer] = (),
     stop: Callable[[], object] = lambda: False,
     say: Say = silent,
-    build: Callable[[Recipe, int], Problem] = build_problem,
-    balances: Balances = Balancing,
+    build: Callable[[Recipe, int], Problem] | None = None,
+    balances: Balances | None = None,
 ) -> Course:
     """Train one run as `execute` does, and wait for others at every step.
 
@@ -99,8 +99,8 @@ def course(
         observers: see `execute`.
         stop: see `execute`.
         say: see `execute`.
-        build: returns the problem of a recipe and a seed.
-        balances: returns how its tasks are balanced.
+        build: returns the problem of a recipe and a seed, where others know of it.
+        balances: returns how its tasks are balanced, where others know of it.
     """
     notes: list[Note] = []
 
@@ -109,7 +109,9 @@ def course(
         say(note)
 
     try:
-        result = yield from _course(spec, observers, stop, tell, build, balances)
+        result = yield from _course(
+            spec, observers, stop, tell, build or build_problem, balances or Balancing
+        )
     except (Stopped, Exception) as error:  # noqa: BLE001 - what is a mistake in mtctl is raised again
         result = ended_by(error)
     return replace(result, notes=tuple(notes))
