@@ -1,6 +1,6 @@
 """How long the seeds of one recipe take as one program, against one run and against one run after the other.
 
-    python -m benchmarks.stacked [--device auto] [--seeds N] [--blocks N] [--json PATH]
+    python -m benchmarks.stacked [--device auto] [--seeds N] [--blocks N] [--only TEXT] [--json PATH]
 
 Whole short runs are timed, with their records, evaluations and checkpoints. The three ways take turns in
 every block, in changing order, so that a machine that is busy slows all of them; a ratio is the median over
@@ -16,7 +16,8 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ from mtctl.problems.recipe import Recipe
 from mtctl.recipes.builtin import find
 from mtctl.recipes.loading import load
 
-_WINDOWS: Final = ("training.epochs=2", "problem.data.held_out=128")
+_WINDOWS: Final = ("training.epochs=1", "problem.data.validation=32", "problem.data.held_out=32")
 CASES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "windows, equal": ("windows_raw", _WINDOWS),
     "windows, running mean": ("windows_documented", _WINDOWS),
@@ -43,10 +44,11 @@ CASES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 """What is trained: a built-in recipe, made short. Models and batches keep their size."""
 
 
-def specs(recipe: Recipe, seeds: range) -> list[RunSpec]:
-    """Return new runs."""
-    folder = Path(tempfile.mkdtemp(prefix="mtctl-stacked-"))
-    return [RunSpec(recipe, seed, folder / f"seed{seed}") for seed in seeds]
+@contextmanager
+def runs(recipe: Recipe, seeds: range) -> Iterator[list[RunSpec]]:
+    """Yield new runs, whose directories go away."""
+    with tempfile.TemporaryDirectory(prefix="mtctl-stacked-") as folder:
+        yield [RunSpec(recipe, seed, Path(folder) / f"seed{seed}") for seed in seeds]
 
 
 def seconds(work: Callable[[], object], clock: Callable[[], float]) -> float:
@@ -60,14 +62,16 @@ def seconds(work: Callable[[], object], clock: Callable[[], float]) -> float:
 
 def one_after_the_other(recipe: Recipe, seeds: range) -> None:
     """Train runs by themselves."""
-    for spec in specs(recipe, seeds):
-        execute(spec).required()
+    with runs(recipe, seeds) as specs:
+        for spec in specs:
+            execute(spec).required()
 
 
 def together(recipe: Recipe, seeds: range) -> None:
     """Train runs as one program."""
-    for result in execute_together(specs(recipe, seeds)):
-        result.required()
+    with runs(recipe, seeds) as specs:
+        for result in execute_together(specs):
+            result.required()
 
 
 def measured(recipe: Recipe, seeds: int, blocks: int, *, gpu: bool) -> dict[str, Any]:
