@@ -80,6 +80,14 @@ def train(
             help="How many runs are trained in parallel. [default: one a core, as far as memory goes]",
         ),
     ] = None,
+    stack: Annotated[
+        bool,
+        typer.Option(
+            "--stack",
+            help="Train all runs of one shape as one program, on one core or a GPU; recipes may differ in "
+            "learning rates, weights and the settings of a method.",
+        ),
+    ] = False,
     results_dir: Annotated[
         Path,
         typer.Option(
@@ -129,9 +137,14 @@ def train(
     """Train recipes, each with one or more seeds, into results/NAME/seedK."""
     from mtctl.api.recipes import load_recipe
     from mtctl.engine.logs.observer import require
+    from mtctl.engine.shapes import shape
+    from mtctl.problems.device import require as require_device
     from mtctl.problems.sizes import doubt, require_memory
     from mtctl.text import command_line
 
+    if stack:
+        elsewhere = None if launcher is Where.LOCAL else launcher
+        _refuse_processes({"--jobs": jobs, "--launcher": elsewhere, "until-decided": until_decided(seeds)})
     if resume and force:
         raise MtctlError("--resume and --force exclude each other")
     _require_launcher(
@@ -148,9 +161,12 @@ def train(
     require({kind for recipe in loaded for kind in recipe.logging})
     loaded = [completed(recipe) for recipe in loaded]
     for recipe in loaded if launcher is Where.LOCAL else ():
+        require_device(recipe.device)
         require_memory(recipe)
         if doubts := doubt(recipe):
             err().print(f"warning: {doubts}", style="yellow", soft_wrap=True)
+    for recipe in loaded if stack else ():
+        shape(recipe)
     if dry_run and launcher is not Where.SLURM:
         return _dry_run(loaded, numbers, results_dir, as_json=as_json)
     from mtctl.cli.train_runs import Cluster, train_many, train_one
@@ -168,14 +184,13 @@ def train(
 
         array = array_of(specs, results_dir, jobs, slurm or (), slurm_template)
         return show(array, as_json=as_json) if dry_run else submit(array, as_json=as_json)
-    if most is not None:
-        from mtctl.cli.train_until import train_until
+    if most is not None or stack or len(specs) > 1 or launcher is Where.RAY:
+        cluster = Cluster(ray_address) if launcher is Where.RAY else None
+        if most is not None:
+            from mtctl.cli.train_until import train_until
 
-        cluster = Cluster(ray_address) if launcher is Where.RAY else None
-        return train_until(specs, results_dir, jobs, cluster, quiet=quiet, as_json=as_json)
-    if len(specs) > 1 or launcher is Where.RAY:
-        cluster = Cluster(ray_address) if launcher is Where.RAY else None
-        return train_many(specs, results_dir, jobs, cluster, quiet=quiet, as_json=as_json)
+            return train_until(specs, results_dir, jobs, cluster, quiet=quiet, as_json=as_json)
+        return train_many(specs, results_dir, jobs, cluster, stack=stack, quiet=quiet, as_json=as_json)
     again = [*(word for word in context.obj if word != "--force"), *([] if resume else ["--resume"])]
     return train_one(specs[0], command_line(again), quiet=quiet, as_json=as_json)
 
@@ -191,6 +206,13 @@ def _require_launcher(launcher: Where, options: Mapping[str, object]) -> None:
     for flag, value in options.items():
         if value is not None and not flag.startswith(f"--{launcher.value}"):
             raise MtctlError(f"{flag} has no effect on --launcher {launcher.value}")
+
+
+def _refuse_processes(several: Mapping[str, object]) -> None:
+    """Refuse what asks for several processes, where all runs are trained in one."""
+    for flag, value in several.items():
+        if value:
+            raise MtctlError(f"--stack trains in one process of this machine: leave out {flag}")
 
 
 def _refuse_same_names(recipes: list[Recipe]) -> None:

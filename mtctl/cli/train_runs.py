@@ -20,9 +20,11 @@ from mtctl.engine.launch.launcher import Launcher, follow
 from mtctl.engine.launch.local import LocalLauncher
 from mtctl.engine.launch.parallel import in_parallel
 from mtctl.engine.launch.queue import queue
+from mtctl.engine.launch.stacked import StackLauncher
 from mtctl.engine.processor import use_one_thread
 from mtctl.engine.result import Note, RunResult
 from mtctl.engine.run import execute
+from mtctl.engine.shapes import apart, programs
 from mtctl.engine.spec import RunSpec
 from mtctl.engine.start import check_target
 from mtctl.errors import ExitCode
@@ -147,11 +149,12 @@ def train_many(
     jobs: int | None,
     cluster: Cluster | None = None,
     *,
+    stack: bool = False,
     quiet: bool,
     as_json: bool,
     last: bool = True,
 ) -> int:
-    """Train runs side by side, a process each; return the exit code for all.
+    """Train runs side by side, a process each or as one program; return the exit code for all.
 
     All targets are checked before the first run starts, so that a mistake costs nothing.
 
@@ -160,6 +163,7 @@ def train_many(
         results_dir: where all of them go.
         jobs: how many at a time; as many as there is room for if None.
         cluster: whose machines train; this one if None.
+        stack: whether runs of one shape are one program.
         quiet: lines only.
         as_json: one JSON document on stdout.
         last: no others follow, so that it is said what to do next.
@@ -170,7 +174,7 @@ def train_many(
     def answer(request: int) -> None:
         console.print(_ANSWERS[min(request, len(_ANSWERS)) - 1], soft_wrap=True)
 
-    launcher = _launcher(specs, results_dir, jobs, cluster)
+    launcher = _stacked(specs) if stack else _launcher(specs, results_dir, jobs, cluster)
     runs = [Launched(spec, launcher.submit(spec)) for spec in specs]
     view = SeveralTrained(runs, quiet=quiet)
     # The third request is raised, once all have ended.
@@ -192,6 +196,20 @@ def train_many(
         console.print(f"✔ {len(specs)} runs done", soft_wrap=True)
         console.print(f"next: `{after_training(read_run(specs[0].directory))}`", soft_wrap=True)
     return int(ExitCode.INTERRUPTED if stopped else ExitCode.FAILED if failed else ExitCode.OK)
+
+
+def _stacked(specs: Sequence[RunSpec]) -> Launcher:
+    """Return what lets runs be trained as programs; say how many there are, and why."""
+    found = programs(specs)
+    for place, runs in enumerate(found):
+        recipes = list(dict.fromkeys(spec.recipe.name for spec in runs))
+        text = f"{len(runs)} runs of {', '.join(recipes)} as one program"
+        if place:
+            keys = apart(found[0][0].recipe, runs[0].recipe)
+            differ = "differs" if len(keys) == 1 and keys[0].startswith("`") else "differ"
+            text += f", after the one before it: {' and '.join(keys)} {differ}"
+        err().print(text, soft_wrap=True)
+    return StackLauncher(found)
 
 
 def _launcher(

@@ -22,6 +22,7 @@ from mtctl.engine import archive
 from mtctl.engine.files import write_atomically
 from mtctl.engine.stored import require_facts, require_training
 from mtctl.errors import MtctlError
+from mtctl.problems.stack import compact
 from mtctl.yaml.mistakes import shortened
 
 SCHEMA: Final = 2
@@ -33,7 +34,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint atomically; `content` lacks only the schema number."""
     # Through memory: a disk that is full in the midst of torch's writing comes out as a RuntimeError.
     buffer = io.BytesIO()
-    torch.save({"schema": SCHEMA, **content}, buffer)
+    torch.save({"schema": SCHEMA, **compact(content)}, buffer)
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 

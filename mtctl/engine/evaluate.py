@@ -19,6 +19,7 @@ from mtctl.engine.start import known_as_before, known_recipes, refuse_other_data
 from mtctl.engine.stored import fill_policy
 from mtctl.errors import MtctlError
 from mtctl.problems.contract import Problem
+from mtctl.problems.device import is_there
 from mtctl.problems.kinds import LOOP
 from mtctl.problems.kinds import build as build_problem
 from mtctl.problems.recipe import Recipe
@@ -61,7 +62,9 @@ def restore(
     if name == layout.BEST and not path.exists():
         _refuse_unselected(path, recipe)
     content = checkpoint.load(path, recipe_hash=known_recipes(recipe, told).keys())
-    problem = build_problem(recipe, content["seed"])
+    # A policy scores the same wherever it is computed, but for rounding.
+    here = recipe if is_there(recipe.device) else recipe.on("auto")
+    problem = build_problem(here, content["seed"])
     refuse_other_data(directory, told, problem)
     if content["definition_hash"] != definition_hash(problem.definition):
         raise MtctlError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -36,6 +37,14 @@ class UpdateObserver(Protocol):
     """An observer that also sees the ends of updates."""
 
     def update_ended(self) -> None: ...
+
+
+class Wait(Enum):
+    """Where runs that are trained together wait for each other: what comes next is done for all at once."""
+
+    GRADIENTS = "every run has its batch"
+    WEIGHTS = "every run has its tasks' losses"
+    UPDATE = "every run has its combined gradient"
 
 
 class Balancing:
@@ -125,6 +134,19 @@ def fit(
     stop: Callable[[], object] = lambda: False,
     leave: Callable[[], bool] = lambda: False,
 ) -> None:
+    """Train one run by itself: see `steps`, which takes the same and raises the same."""
+    for _ in steps(problem, balancing, signals, observers, stop, leave):
+        pass  # nobody else is waited for
+
+
+def steps(
+    problem: Problem,
+    balancing: Balancing,
+    signals: SignalLog,
+    observers: Sequence[Observer],
+    stop: Callable[[], object] = lambda: False,
+    leave: Callable[[], bool] = lambda: False,
+) -> Iterator[Wait]:
     """Train until the problem's units are done, or until `stop` says so at the end of a unit.
 
     Args:
@@ -137,6 +159,9 @@ def fit(
 
     A step whose scaled gradients overflow is skipped: neither parameters nor methods move.
 
+    Yields:
+        Each `Wait` of each step, in their order, also where there is nothing to learn from yet.
+
     Raises:
         Stopped: `leave` says so; nothing has been left half done, and the unit is not complete.
         Diverged: a task's loss or gradient is not finite; nothing of that step has been applied (unless a
@@ -147,17 +172,20 @@ def fit(
         if leave():
             raise Stopped
         record = problem.advance()
+        unit = problem.done + (record is None)
+        yield Wait.GRADIENTS
         gradients = problem.gradients()
         if gradients is not None:
-            unit = problem.done + (record is None)
             _refuse_losses(gradients, problem, unit)
-            decision = _combined(gradients, balancing, signals, problem, unit)
-            if decision is not None:
-                problem.update()
-                with _placed(gradients, problem, unit):
-                    balancing.follow(gradients, decision, problem.revisit)
-                for update_ended in after_update:
-                    update_ended()
+        yield Wait.WEIGHTS
+        decision = None if gradients is None else _combined(gradients, balancing, signals, problem, unit)
+        yield Wait.UPDATE
+        if gradients is not None and decision is not None:
+            problem.update()
+            with _placed(gradients, problem, unit):
+                balancing.follow(gradients, decision, problem.revisit)
+            for update_ended in after_update:
+                update_ended()
         if record is not None:
             _refuse_figures(record, problem)
             record["updates"] = problem.budget()["updates"]

@@ -34,6 +34,7 @@ run.json
                 "earlier": [600] (only of a run that was prolonged: the units that were asked for before)},
          (done: units up to which the run is saved; all of them, once it is completed)
      "seconds": {"total": 512.3, "training": 490.1, "evaluation": 22.2},
+     "device": "cpu" | "cuda" | "mps" (of runs that this version has trained),
      "peak_memory_mb": 512.0, "started": "2026-01-31T12:00:00+00:00", "ended": … | null,
      "versions": {"mtctl": …, "python": …, "torch": …, "numpy": …, "gymnasium": …, "box2d": …},
      "error": null | {"kind": "error" | "diverged" | "internal", "message": …,

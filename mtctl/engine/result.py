@@ -144,14 +144,23 @@ def outcome(work: Callable[[Say], RunResult], say: Say) -> RunResult:
 
     try:
         result = work(tell)
-    except Stopped:
-        result = RunResult("interrupted")
-    except Exception as error:
-        failure = RunError.of(error)
-        if failure.kind == "internal":
-            raise
-        result = RunResult("failed", error=failure)
+    except (Stopped, Exception) as error:  # noqa: BLE001 - what is a mistake in mtctl is raised again
+        result = ended_by(error)
     return replace(result, notes=tuple(notes))
+
+
+def ended_by(error: Exception | Stopped) -> RunResult:
+    """Return what an exception that ended some work comes to.
+
+    Raises:
+        Exception: the same, where it is a mistake in mtctl.
+    """
+    if isinstance(error, Stopped):
+        return RunResult("interrupted")
+    failure = RunError.of(error)
+    if failure.kind == "internal":
+        raise error
+    return RunResult("failed", error=failure)
 
 
 def result_to_json(result: RunResult) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from mtctl.balancing.chain import Chain, learned_parameters
 from mtctl.engine import checkpoint, layout
 from mtctl.engine.directory import RunDirectory
 from mtctl.engine.files import explained
-from mtctl.engine.fit import Balancing, Observer, fit
+from mtctl.engine.fit import Balancing, Observer, Wait, steps
 from mtctl.engine.interrupt import Stop, Stopped
 from mtctl.engine.logs.log import Subject
 from mtctl.engine.logs.observer import Logs, require
@@ -21,15 +21,16 @@ from mtctl.engine.logs.scalars import Names
 from mtctl.engine.metrics import MetricsFile
 from mtctl.engine.prolong import replace_records, restated, settle
 from mtctl.engine.provenance import now, peak_memory_mb, versions
-from mtctl.engine.result import Note, RunError, RunResult, Say, Status, outcome, silent
+from mtctl.engine.result import Note, RunError, RunResult, Say, Status, ended_by, silent
 from mtctl.engine.scores import definition_hash, evaluate, evaluation_document, summary
 from mtctl.engine.signals import SignalLog
 from mtctl.engine.spec import RunSpec
 from mtctl.engine.start import Past, check_target, recall
 from mtctl.engine.stored import fill_training
 from mtctl.problems.code import pinned
-from mtctl.problems.contract import Noticing, Record, TaskEvaluation
+from mtctl.problems.contract import Noticing, Problem, Record, TaskEvaluation
 from mtctl.problems.kinds import build as build_problem
+from mtctl.problems.recipe import Recipe
 from mtctl.recipes.loading import dump, recipe_hash
 from mtctl.recipes.resolved import canonical_hash, flattened
 
@@ -63,10 +64,67 @@ def execute(
         say: told what the user should know of the run.
     """
     with pinned(spec.code):
-        return outcome(lambda tell: _execute(spec, observers, stop, tell), say)
+        going = course(spec, observers=observers, stop=stop, say=say)
+        while True:
+            try:
+                next(going)  # nobody else is waited for
+            except StopIteration as end:
+                result: RunResult = end.value
+                return result
 
 
-def _execute(spec: RunSpec, observers: Sequence[Observer], stop: Callable[[], object], say: Say) -> RunResult:
+Course = Generator[Wait, None, RunResult]
+"""A run under way, which waits for others at every `Wait` and returns what came of it."""
+
+
+class Balances(Protocol):
+    """How a run comes by its `Balancing`."""
+
+    def __call__(self, chain: Chain, tasks: tuple[str, ...], seed: int, /) -> Balancing: ...
+
+
+def course(
+    spec: RunSpec,
+    *,
+    observers: Sequence[Observer] = (),
+    stop: Callable[[], object] = lambda: False,
+    say: Say = silent,
+    build: Callable[[Recipe, int], Problem] | None = None,
+    balances: Balances | None = None,
+) -> Course:
+    """Train one run as `execute` does, and wait for others at every step.
+
+    Args:
+        spec: see `execute`.
+        observers: see `execute`.
+        stop: see `execute`.
+        say: see `execute`.
+        build: returns the problem of a recipe and a seed, where others know of it.
+        balances: returns how its tasks are balanced, where others know of it.
+    """
+    notes: list[Note] = []
+
+    def tell(note: Note) -> None:
+        notes.append(note)
+        say(note)
+
+    try:
+        result = yield from _course(
+            spec, observers, stop, tell, build or build_problem, balances or Balancing
+        )
+    except (Stopped, Exception) as error:  # noqa: BLE001 - what is a mistake in mtctl is raised again
+        result = ended_by(error)
+    return replace(result, notes=tuple(notes))
+
+
+def _course(
+    spec: RunSpec,
+    observers: Sequence[Observer],
+    stop: Callable[[], object],
+    say: Say,
+    build: Callable[[Recipe, int], Problem],
+    balances: Balances,
+) -> Course:
     require(spec.recipe.logging)
     place = RunDirectory(spec.directory)
     with explained(spec.directory):
@@ -75,9 +133,10 @@ def _execute(spec: RunSpec, observers: Sequence[Observer], stop: Callable[[], ob
         try:
             # Again, as another process may have made a run here before the lock was ours.
             recipe = check_target(place, spec)
-            run = _Run(replace(spec, recipe=recipe), place, observers, say)
+            problem = build(recipe, spec.seed)
+            run = _Run(replace(spec, recipe=recipe), place, problem, balances, observers, say)
             go_on = run.start(resume=spec.resume and place.used)
-            return run.train(stop) if go_on else run.result("completed")
+            return (yield from run.train(stop)) if go_on else run.result("completed")
         finally:
             place.release()
 
@@ -85,13 +144,21 @@ def _execute(spec: RunSpec, observers: Sequence[Observer], stop: Callable[[], ob
 class _Run:
     """One run from its first unit, or from its last checkpoint, to its end."""
 
-    def __init__(self, spec: RunSpec, place: RunDirectory, observers: Sequence[Observer], say: Say) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        place: RunDirectory,
+        problem: Problem,
+        balances: Balances,
+        observers: Sequence[Observer],
+        say: Say,
+    ) -> None:
         self._say = say
         self._recipe, self._seed, self._command = spec.recipe, spec.seed, spec.command
         self._place, self._observers = place, list(observers)
-        self._problem = build_problem(self._recipe, self._seed)
+        self._problem = problem
         self._chain = Chain(self._recipe.chain)
-        self._balancing = Balancing(self._chain, self._problem.tasks, self._seed)
+        self._balancing = balances(self._chain, self._problem.tasks, self._seed)
         self._best: float | None = None
         self._seconds = {"training": 0.0, "evaluation": 0.0}
         self._started = now()
@@ -180,13 +247,13 @@ class _Run:
         """Return what came of the run."""
         return RunResult(status, self._final if status == "completed" else None, self._units_saved)
 
-    def train(self, stop: Callable[[], object]) -> RunResult:
+    def train(self, stop: Callable[[], object]) -> Course:
         logs = Logs(self._recipe.logging, self._place.path, self._subject, self._say)
         self._observers.append(logs)
         try:
             self._describe("running")
             logs.begin()
-            status = self._train(stop, stop if isinstance(stop, Stop) else Stop())
+            status = yield from self._train(stop, stop if isinstance(stop, Stop) else Stop())
             self._describe(status)
         except KeyboardInterrupt:
             self._note("interrupted")
@@ -205,7 +272,7 @@ class _Run:
         values = flattened(dump(self._recipe), layout.RECIPE)
         return Subject(self._recipe.name, self._seed, values, names, identity[:_IDENTITY])
 
-    def _train(self, stop: Callable[[], object], haste: Stop) -> Status:
+    def _train(self, stop: Callable[[], object], haste: Stop) -> Generator[Wait, None, Status]:
         problem = self._problem
         log = SignalLog(
             problem.tasks,
@@ -217,7 +284,7 @@ class _Run:
         self._haste = haste
         try:
             self._observe(self._close_unit())
-            fit(problem, self._balancing, log, [self], stop, haste.now)
+            yield from steps(problem, self._balancing, log, [self], stop, haste.now)
             self._save_unsaved()
             if problem.done < problem.units:
                 return "interrupted"
@@ -383,6 +450,7 @@ class _Run:
                 },
                 "seconds": {"total": sum(self._seconds.values()), **self._seconds},
                 "peak_memory_mb": peak_memory_mb(),
+                "device": problem.device.type,
                 "started": self._started,
                 "ended": None if status == "running" else now(),
                 "versions": versions(),

@@ -180,6 +180,7 @@ def recall(place: RunDirectory, recipe: Recipe, seed: int, problem: Problem, say
         say(Note("anew", "stopped before its first checkpoint; it starts again"))
         return None
     refuse_other_data(place.path, told, problem)
+    _refuse_other_device(place.path, told, problem)
     known = known_recipes(recipe, told)
     content = checkpoint.load_to_resume(
         path, recipe_hash=known.keys(), definition_hash=definition_hash(problem.definition), seed=seed
@@ -226,6 +227,17 @@ def refuse_other_data(place: Path, told: Mapping[str, Any], problem: Problem) ->
         raise MtctlError(
             f"{place}: its data differs from its training data: sha256 {now[:12]}… now, {then[:12]}… then",
             hint="name the file that it was trained on: -o problem.data.path=…",
+        )
+
+
+def _refuse_other_device(place: Path, told: Mapping[str, Any], problem: Problem) -> None:
+    """Refuse to go on elsewhere: generators on a GPU draw other numbers, and sums are rounded otherwise."""
+    then, now = told.get("device"), problem.device.type
+    if isinstance(then, str) and then != now:
+        raise MtctlError(
+            f"{place}: was trained on {then} so far, and training.device finds {now} on this machine",
+            hint=f"resume it on a machine with {then}, or train again here: `-o name=NEW` keeps it, --force "
+            "replaces it; eval, compare and report read it anywhere",
         )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mtctl.problems.contract import Problem
     from mtctl.problems.playing import Playing
     from mtctl.problems.recipe import Recipe
+    from mtctl.problems.stack import Stack
 
 R = TypeVar("R", bound="Recipe")
 
@@ -78,6 +79,9 @@ class Kind(Generic[R]):
         published: what others have published about it.
         complete: return a recipe with what only code that it names can tell, such as which tasks there are.
         code: return the versions of the user's files that trainings of a recipe run, as they are now.
+        stack: return an empty stack, for runs that are trained together as one program.
+        stacked: the dotted keys of what runs of one stack have in common.
+        no_stack: why there is no such program for it; None where there is.
     """
 
     name: str
@@ -95,6 +99,9 @@ class Kind(Generic[R]):
     published: Published | None = None
     complete: Callable[[R], R] = lambda recipe: recipe
     code: Callable[[R], Code] = lambda recipe: {}
+    stack: Callable[[], Stack] | None = None
+    stacked: tuple[str, ...] = ()
+    no_stack: str | None = None
 
     @property
     def recipe(self) -> type[R]:

@@ -146,8 +146,13 @@ class Recipe(Part):
 
     @property
     def device(self) -> str:
-        """Where a run computes, as torch names it."""
+        """Where a run computes, as torch names it, or `auto`."""
         return "cpu"
+
+    def on(self, device: str) -> Self:
+        """Return the same recipe for another device."""
+        del device
+        return self
 
     def memory(self) -> Iterable[Amount]:
         """Return what a run certainly holds in memory at one time."""

@@ -45,7 +45,8 @@ def test_families_are_told_apart_by_what_they_alone_have() -> None:
     assert lander - windows == {"agent"}
     assert windows - lander == {"model", "training"}
     assert windows - python == {"model"}
-    assert hybrid == lander
+    assert hybrid - lander == {"training"}
+    assert lander < hybrid
     assert python < windows  # so that `problem.kind` must say which it is
 
 

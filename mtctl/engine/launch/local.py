@@ -39,9 +39,10 @@ class LocalProcess:
         self.delay = ""
         self.cancelled = False
         self.process: subprocess.Popen[bytes] | None = None
-        self._spec, self._result, self._log = (
+        self._spec, self.results, self._log = (
             files.with_suffix(f".{kind}") for kind in ("spec", "result", "log")
         )
+        self.flags: tuple[str, ...] = ("--with-parent",)
 
     @property
     def state(self) -> State:
@@ -55,18 +56,22 @@ class LocalProcess:
         Raises:
             OSError: the system has no room for a further process or its files.
         """
-        self._spec.write_text(spec_to_json(self.spec), encoding="utf-8")
+        self._spec.write_text(self.content(), encoding="utf-8")
         began = time.time()
         with self._log.open("wb") as log:
             # A session of its own: the terminal's Ctrl-C reaches the parent alone, which passes it on.
             self.process = subprocess.Popen(
-                [sys.executable, *WORKER, str(self._spec), str(self._result), "--with-parent"],
+                [sys.executable, *WORKER, str(self._spec), str(self.results), *self.flags],
                 stdin=lifeline.stdin,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
         self.started = began
+
+    def content(self) -> str:
+        """Return what the process is told to do."""
+        return spec_to_json(self.spec)
 
     def poll(self) -> None:
         """Take the result, if the process has ended."""
@@ -91,8 +96,8 @@ class LocalProcess:
 
     def _outcome(self, code: int) -> RunResult:
         """Return the result; of a process that has written none, what its end tells."""
-        if self._result.exists():
-            return result_from_json(self._result.read_text(encoding="utf-8"))
+        if self.results.exists():
+            return result_from_json(self.results.read_text(encoding="utf-8"))
         if code in (ExitCode.INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):  # as it was starting
             return RunResult("interrupted")
         if code == _KILLED:
@@ -118,8 +123,13 @@ class LocalLauncher:
         self._folder = tempfile.TemporaryDirectory(prefix="mtctl-")
         self._lifeline = Lifeline()
 
+    @property
+    def folder(self) -> Path:
+        """Where the processes' files go."""
+        return Path(self._folder.name)
+
     def submit(self, spec: Spec) -> LocalProcess:
-        process = LocalProcess(spec, Path(self._folder.name) / str(len(self._processes)))
+        process = LocalProcess(spec, self.folder / str(len(self._processes)))
         self._processes.append(process)
         return process
 

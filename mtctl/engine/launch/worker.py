@@ -3,14 +3,18 @@
 It reads the spec as JSON from one file and writes the result as JSON to the other. Its exit code is that of
 the result. With `--with-parent`, stdin is a lifeline: the process is asked to stop once its parent is gone.
 With `--again`, the spec may have been executed before: it goes on with what it has begun since its file was
-written.
+written. With `--together`, the file holds a list of runs that are trained as one program, and each one's
+result goes to a file of its own as soon as it ends.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from mtctl.engine import layout
 from mtctl.engine.evaluate import evaluate_run
@@ -22,7 +26,11 @@ from mtctl.engine.rendering import present
 from mtctl.engine.result import RunError, RunResult, Say, outcome, result_to_json, silent
 from mtctl.engine.run import execute
 from mtctl.engine.spec import EvaluationSpec, RunSpec, Spec, spec_from_json
+from mtctl.engine.together import execute_together
+from mtctl.errors import ExitCode
 from mtctl.faults import mistake
+
+TOGETHER: Final = "--together"
 
 
 def perform(spec: Spec, stop: Stop) -> RunResult:
@@ -40,6 +48,30 @@ def perform(spec: Spec, stop: Stop) -> RunResult:
     except Exception as error:  # noqa: BLE001 - a mistake in mtctl is told where the spec comes from
         hint = mistake(error, spec.command).hint
         return RunResult("failed", error=replace(RunError.of(error), hint=hint))
+
+
+def result_of(results: Path, place: int) -> Path:
+    """Return where the result of a run goes that is trained together with others."""
+    return results.with_name(f"{results.name}-{place}")
+
+
+def perform_together(specs: Sequence[RunSpec], results: Path, stop: Stop) -> int:
+    """Train runs as one program, write each one's result as it ends, and return an exit code for all.
+
+    Args:
+        specs: of one shape.
+        results: see `result_of`.
+        stop: counts the requests to stop.
+    """
+    use_one_thread()
+
+    def ended(place: int, result: RunResult) -> None:
+        write_text(result_of(results, place), result_to_json(result))
+
+    try:
+        return max(result.code for result in execute_together(specs, stop=stop, ended=ended))
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
 
 
 def going_on(spec: Spec, since: float) -> Spec:
@@ -71,9 +103,14 @@ def main(arguments: list[str]) -> int:
     """Execute the spec in the first file, write the result into the second, and return the exit code."""
     file, result = map(Path, arguments[:2])
     heed_signals()
-    spec = spec_from_json(file.read_text(encoding="utf-8"))
+    content = file.read_text(encoding="utf-8")
     if "--with-parent" in arguments:
         follow_parent()
+    if TOGETHER in arguments:
+        specs = [spec for text in json.loads(content) if isinstance(spec := spec_from_json(text), RunSpec)]
+        with stop_on_signals() as stop:
+            return perform_together(specs, result, stop)
+    spec = spec_from_json(content)
     if "--again" in arguments:
         spec = going_on(spec, file.stat().st_mtime)
     with stop_on_signals() as stop:

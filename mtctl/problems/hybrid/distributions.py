@@ -56,12 +56,13 @@ class Categories:
 
     Args:
         sizes: how many values each choice has.
+        device: of the logits.
     """
 
-    def __init__(self, sizes: Sequence[int]) -> None:
+    def __init__(self, sizes: Sequence[int], device: torch.device | None = None) -> None:
         self.sizes = tuple(sizes)
         largest = max(self.sizes)
-        self._real = torch.arange(largest) < torch.tensor(self.sizes).unsqueeze(1)
+        self._real = (torch.arange(largest) < torch.tensor(self.sizes).unsqueeze(1)).to(device)
         self._uneven = not self._real.all()
 
     @property

@@ -38,7 +38,7 @@ class HeadGradients:
         self.tasks: tuple[str, ...] = tuple(losses)
         self.active: Tensor = torch.ones(len(self.tasks), dtype=torch.bool)
         self.importance: Tensor = torch.ones(len(self.tasks), dtype=torch.float64)
-        self.losses: Tensor = torch.stack([loss.value for loss in losses.values()]).double()
+        self.losses: Tensor = torch.stack([loss.value for loss in losses.values()]).cpu().double()
         self.auxiliary: Tensor | None = auxiliary.value
         self._policy, self._made = policy, made
         self._slopes = [*(loss.slopes for loss in losses.values()), auxiliary.slopes]
@@ -56,7 +56,7 @@ class HeadGradients:
         """Return [T, T] float64 inner products of the heads' gradients."""
         if space not in self._gramians:
             rows = self._on(space)[: len(self.tasks)].flatten(1)
-            self._gramians[space] = torch.mm(rows, rows.t()).double()
+            self._gramians[space] = torch.mm(rows, rows.t()).cpu().double()
         return self._gramians[space]
 
     def _on(self, space: Space) -> Tensor:
@@ -89,7 +89,7 @@ class HeadGradients:
     @torch.no_grad()
     def combine(self, shared: Tensor, own: Tensor) -> None:
         """Bring Σᵢ sharedᵢ·∇Lᵢ + ∇L_V of the trunk, and ownᵢ·∇Lᵢ of the heads, into `.grad`."""
-        weights = torch.cat([shared.float(), torch.ones(1)])
+        weights = torch.cat([shared.float(), torch.ones(1)]).to(self._made.features.device)
         if self._rows is None:
             features = torch.einsum("k,knh->nh", weights, self._at_features())
             flat = self._policy.through_trunk(self._made, features.unsqueeze(0))[0]

@@ -26,9 +26,12 @@ def _playing() -> Playing[HybridRecipe]:
 
 
 def _build(recipe: HybridRecipe, seed: int) -> Hybrid:
-    from mtctl.problems.hybrid.problem import Hybrid  # noqa: PLC0415 - torch is for what is trained
+    from mtctl.problems.device import device_of  # noqa: PLC0415 - torch is for what is trained
+    from mtctl.problems.hybrid.problem import Hybrid  # noqa: PLC0415
 
-    return Hybrid(recipe.problem, recipe.agent, seed, recipe.evaluation.actions)
+    return Hybrid(
+        recipe.problem, recipe.agent, seed, recipe.evaluation.actions, device_of(recipe.training.device)
+    )
 
 
 HYBRID: Final = Kind(
@@ -43,4 +46,5 @@ HYBRID: Final = Kind(
     steps_per_unit=(4096, 4096),
     glance=20,
     playing=_playing,
+    no_stack="the losses of several policies are not computed side by side yet",
 )

@@ -43,12 +43,12 @@ def layout_of(problem: HybridProblem, copies: Copies) -> ActionLayout:
     return ActionLayout(copies.action_space, problem.known_uses, place="problem.uses")
 
 
-def heads_of(layout: ActionLayout, agent: PPOAgent) -> Heads:
-    """Return the heads that a layout's actions need."""
+def heads_of(layout: ActionLayout, agent: PPOAgent, device: torch.device | None = None) -> Heads:
+    """Return the heads that a layout's actions need, for outputs on a device."""
     sizes = (*layout.sizes, *(2 for _ in range(layout.binaries)))
-    bounds = (torch.from_numpy(bound).float() for bound in (layout.low, layout.high))
+    bounds = (torch.from_numpy(bound).float().to(device) for bound in (layout.low, layout.high))
     return Heads(
-        Categories(sizes) if sizes else None,
+        Categories(sizes, device) if sizes else None,
         NUMBERS[agent.continuous](*bounds) if layout.dimensions else None,
     )
 

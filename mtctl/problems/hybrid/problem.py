@@ -36,12 +36,13 @@ from mtctl.problems.hybrid.playing import (
 )
 from mtctl.problems.hybrid.policy import HybridPolicy
 from mtctl.problems.hybrid.recipe import Actions, HybridProblem
-from mtctl.problems.hybrid.rollout import Minibatch, Step, followed, gathered, minibatches
+from mtctl.problems.hybrid.rollout import Minibatch, Step, followed, gathered, minibatches, moved
 from mtctl.problems.hybrid.score import FIGURES, SCORE
 from mtctl.problems.hybrid.surrogate import HeadLoss, head_losses, value_loss
 
 FINAL_EPISODES: Final = 1000
 """Episodes of a final score: starts differ so much that the mean of 100 is off by 0.05."""
+_CPU: Final = torch.device("cpu")
 _SHOWN: Final = 3
 """Names of parameters in a record."""
 
@@ -55,17 +56,23 @@ class Hybrid:
         seed: the run's seed; initial values, actions, order of rows and episodes draw from separate streams
             of it.
         actions: of the episodes that score it: drawn by chance, or greedy.
+        device: where it learns; it plays on the CPU, with a copy of the policy where these differ.
     """
 
     unit = "iteration"
     item = "episode"
     figures = FIGURES
-    device = torch.device("cpu")
     code: Mapping[str, str] | None = None
 
     def __init__(
-        self, problem: HybridProblem, agent: PPOAgent, seed: int, actions: Actions = "drawn"
+        self,
+        problem: HybridProblem,
+        agent: PPOAgent,
+        seed: int,
+        actions: Actions = "drawn",
+        device: torch.device = _CPU,
     ) -> None:
+        self.device = device
         self._problem, self._agent, self._actions = problem, agent, actions
         words = np.random.SeedSequence(seed).generate_state(3 + problem.copies, np.uint64)
         initial, self._drawing, self._order = (
@@ -74,7 +81,7 @@ class Hybrid:
         self._copies = open_copies(problem, problem.copies)
         self._copies.reset(words[3:])
         layout = layout_of(problem, self._copies)
-        self._heads = heads_of(layout, agent)
+        self._heads = heads_of(layout, agent, device)
         self.tasks: tuple[str, ...] = problem.tasks
         _require_heads(problem, tuple(self._heads.outputs))
         self.scored: tuple[str, ...] = (problem.environment,)
@@ -85,7 +92,10 @@ class Hybrid:
         self.policy = HybridPolicy(size, self._heads.outputs, agent.hidden, agent.activation, initial)
         self._moments = RunningMoments(size) if agent.normalise_observations else None
         self._rewards = RewardScale(problem.copies, agent.gamma) if agent.normalise_rewards else None
-        self._player = Player(self.policy, self._heads, layout, self._moments)
+        self._playing = self.policy if device.type == "cpu" else copy.deepcopy(self.policy)
+        self.policy.to(device)
+        heads = self._heads if device.type == "cpu" else heads_of(layout, agent)
+        self._player = Player(self._playing, heads, layout, self._moments)
         self._optimizer = torch.optim.Adam(self.policy.parameters(), lr=agent.lr, eps=1e-5, fused=True)
         rollout = problem.copies * agent.steps
         self.units, self.done = problem.environment_steps // rollout, 0
@@ -148,11 +158,17 @@ class Hybrid:
     def _play(self) -> Minibatch:
         """Play a rollout."""
         self._played = []
+        self._play_as_learned()
         steps = self._scaled([self._step() for _ in range(self._agent.steps)])
         last = self._player.values(self._player.seen(self._copies.observations))
         rows = gathered(followed(steps, last), self._agent.gamma, self._agent.gae_lambda)
         self._used |= rows.masks[CONTINUOUS].any(0) if CONTINUOUS in rows.masks else True
-        return rows
+        return moved(rows, self.device)
+
+    def _play_as_learned(self) -> None:
+        """Let the policy that plays be the one that learns."""
+        if self._playing is not self.policy:
+            self._playing.load_state_dict(self.policy.state_dict())
 
     def _step(self) -> Step:
         copies, player = self._copies, self._player
@@ -251,7 +267,7 @@ class Hybrid:
             raise RuntimeError("there has been no batch yet")
         outputs, _ = self.policy(self._batch.observations)
         found = head_losses(self._heads, outputs, self._batch, self._agent)
-        return torch.stack([found[name].loss.value for name in self.tasks]).double()
+        return torch.stack([found[name].loss.value for name in self.tasks]).cpu().double()
 
     def inspect(self) -> TaskSignals:
         """Return nothing: what is known of the heads stands in the records of iterations."""
@@ -263,6 +279,7 @@ class Hybrid:
         self, items: int | None, seeds: SeedList, tasks: tuple[str, ...] | None = None
     ) -> dict[str, TaskEvaluation]:
         """Play in copies of its own."""
+        self._play_as_learned()
         episodes = FINAL_EPISODES if items is None else items
         copies = open_copies(self._problem, copies_for(self._problem.environment, episodes))
         try:
@@ -274,6 +291,7 @@ class Hybrid:
 
     def show(self, task: str, episodes: int, frame: Callable[[Frame], None] | None = None) -> None:
         """Play in a window, or hand over each frame."""
+        self._play_as_learned()
         show_episodes(self._player, self._problem, episodes, drawing_for(self._actions), frame)
 
     def policy_state(self) -> dict[str, Any]:

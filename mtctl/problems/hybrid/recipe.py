@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import Field
 
 from mtctl.balancing.registry import MethodOrChain
-from mtctl.part import Misfit, NonNegativeInt, PositiveInt
+from mtctl.part import LATER, Misfit, NonNegativeInt, Part, PositiveInt
 from mtctl.problems.amounts import Amount
+from mtctl.problems.device import DeviceName
 from mtctl.problems.hybrid.agents import PPOAgent
 from mtctl.problems.recipe import Checkpoints, Evaluation, Monitor, ProblemPart, Recipe
 
@@ -59,6 +60,15 @@ class HybridProblem(ProblemPart):
                     yield Misfit(("uses", choice, option), text)
 
 
+class HybridTraining(Part):
+    """Where a policy learns."""
+
+    device: DeviceName = "cpu"
+    """Where it learns from what it has played; auto: a GPU where there is one. Environments, and the policy
+    that plays in them, stay on the CPU. The CPU unless you say otherwise: there a run can be repeated bit for
+    bit."""
+
+
 class HybridEvaluation(Evaluation):
     """Episodes that score the policy, during and after training."""
 
@@ -81,6 +91,7 @@ class HybridRecipe(Recipe):
 
     problem: HybridProblem
     agent: PPOAgent = PPOAgent()
+    training: Annotated[HybridTraining, LATER] = HybridTraining()
     balancer: MethodOrChain
     """How the heads are balanced: one method, or a list of several that are applied in turn."""
     evaluation: HybridEvaluation = HybridEvaluation()
@@ -109,6 +120,13 @@ class HybridRecipe(Recipe):
     @property
     def evaluated(self) -> tuple[int | None, int | None]:
         return self.evaluation.episodes, self.evaluation.final_episodes
+
+    @property
+    def device(self) -> str:
+        return self.training.device
+
+    def on(self, device: str) -> Self:
+        return self.revised({"training.device": device})
 
     @property
     def traits(self) -> dict[str, str | int]:

@@ -110,9 +110,14 @@ def gathered(steps: list[Step], gamma: float, decay: float) -> Minibatch:
 def minibatches(rows: Minibatch, size: int, generator: torch.Generator) -> Iterator[Minibatch]:
     """Yield all rows once, in random order, `size` at a time; a smaller rest is left out."""
     count = len(rows.advantages)
-    shuffled = _each(rows, itemgetter(torch.randperm(count, generator=generator)))
+    shuffled = _each(rows, itemgetter(torch.randperm(count, generator=generator).to(rows.advantages.device)))
     for start in range(0, max(count - size, 0) + 1, size):
         yield _each(shuffled, itemgetter(slice(start, start + size)))
+
+
+def moved(rows: Minibatch, device: torch.device) -> Minibatch:
+    """Return rows on a device."""
+    return _each(rows, lambda values: values.to(device))
 
 
 def _each(rows: Minibatch, change: Callable[[Tensor], Tensor]) -> Minibatch:

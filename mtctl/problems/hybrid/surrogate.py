@@ -99,7 +99,7 @@ def head_losses(
             changes[name],
             worth,
             each,
-            _shares(rows.masks.get(name), len(worth)),
+            _shares(rows.masks.get(name), worth),
             agent.clip,
             getattr(agent.entropy, name),
         )
@@ -107,10 +107,10 @@ def head_losses(
     }
 
 
-def _shares(mask: Tensor | None, rows: int) -> Tensor:
+def _shares(mask: Tensor | None, worth: Tensor) -> Tensor:
     """Return [M] each row's part in a mean: rows that use no part of the head have none."""
     if mask is None:
-        return torch.full((rows,), 1.0 / rows)
+        return torch.full_like(worth, 1.0 / len(worth))
     counted = mask.any(1)
     return counted / counted.sum().clamp(min=1)
 

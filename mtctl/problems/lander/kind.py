@@ -47,6 +47,7 @@ LANDER: Final = Kind(
     steps_per_unit=(150, 450),
     glance=60,  # about a minute of all tasks
     playing=_playing,
+    no_stack="its episodes are played in Box2D, world by world, which takes most of its time",
     without_success={
         name: "cannot reward a landing: its wind also pushes a landed hull, and only a hull at rest gets +100"
         for name, task in TASKS.items()

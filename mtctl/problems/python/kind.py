@@ -50,4 +50,5 @@ PYTHON: Final = Kind(
     figures=LOSSES,
     steps_per_unit=None,
     glance=5,
+    no_stack="whether your model's modules can work on the weights of all seeds at once, mtctl cannot know",
 )

@@ -8,22 +8,6 @@ from torch import nn
 from mtctl.errors import MtctlError
 
 
-def device_of(name: str) -> torch.device:
-    """Return the device that a recipe names; for "auto" a GPU where there is one.
-
-    Raises:
-        MtctlError: this machine has none.
-    """
-    if name != "auto":
-        there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        if not there[name]:
-            raise MtctlError(f"training.device={name}: this machine has none", hint="-o training.device=auto")
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
 def refuse_half(builder: str, model: nn.Module) -> None:
     """Refuse parameters in float16, which cannot be trained with scaled losses.
 

@@ -19,6 +19,7 @@ from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.errors import MtctlError
 from mtctl.problems.code import current
 from mtctl.problems.contract import Cause, Record, SeedList
+from mtctl.problems.device import device_of
 from mtctl.problems.python.batches import Rows, few
 from mtctl.problems.python.builder import call, file_digest, find_builder, training_of
 from mtctl.problems.python.forward import Forward
@@ -26,7 +27,7 @@ from mtctl.problems.python.generators import Generators
 from mtctl.problems.python.graphs import Sharing, leaves, sharing, used_unseen
 from mtctl.problems.python.heads import watched
 from mtctl.problems.python.loaders import Loaders
-from mtctl.problems.python.models import device_of, drops, refuse_half, without_dropout
+from mtctl.problems.python.models import drops, refuse_half, without_dropout
 from mtctl.problems.python.objective import Objective, Pair, rows_of
 from mtctl.problems.python.optimizers import Optimization
 from mtctl.problems.python.precision import REMEDY, SCALED_LOSSES, Precision

@@ -10,6 +10,7 @@ from pydantic import Field
 from mtctl.balancing.registry import MethodOrChain
 from mtctl.part import KeyPath, Misfit, NonNegativeFloat, PositiveFloat, PositiveInt
 from mtctl.problems.changes import Changes
+from mtctl.problems.device import DeviceName
 from mtctl.problems.recipe import Checkpoints, Monitor
 from mtctl.problems.supervised.interventions import Adam, FewRows, NoDropout, Rate
 from mtctl.problems.supervised.recipe import SupervisedProblem, SupervisedRecipe, SupervisedTraining
@@ -53,7 +54,7 @@ class PythonTraining(SupervisedTraining):
     """Tasks that answer c + s·output: c the best constant, s the targets' standard deviation."""
     accumulate: PositiveInt = 1
     """Batches of one update."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: DeviceName = "auto"
     """Where the model computes; auto: a GPU where there is one."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """bf16 and fp16: autocast. fp16 ends at 65,504 and loses what is below 6e-8, so that losses are scaled in
@@ -96,6 +97,9 @@ class PythonRecipe(SupervisedRecipe):
     @property
     def device(self) -> str:
         return self.training.device
+
+    def on(self, device: str) -> Self:
+        return self.revised({"training.device": device})
 
     @property
     def data_path(self) -> str | None:

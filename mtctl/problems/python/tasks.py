@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from mtctl.errors import MtctlError
+from mtctl.problems.device import device_of
 from mtctl.problems.python.batches import iterated
 from mtctl.problems.python.builder import Builder, find_builder, training_of
 from mtctl.problems.python.calling import call
 from mtctl.problems.python.generators import Generators
-from mtctl.problems.python.models import device_of
 from mtctl.problems.python.recipe import PythonRecipe
 from mtctl.problems.python.training import Training
 

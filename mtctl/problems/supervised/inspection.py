@@ -123,7 +123,7 @@ class Inspection:
         if task not in self._features:
             return None
         features = _sample(self._features[task])
-        return float((features.std(0) < _STILL).double().mean()) if len(features) > 1 else None
+        return float((features.std(0) < _STILL).cpu().double().mean()) if len(features) > 1 else None
 
 
 def _sample(features: Tensor) -> Tensor:

@@ -52,6 +52,11 @@ class Dataset:
         targets = {task: target[rows] for task, target in self.targets.items()}
         return Dataset(self.inputs[rows], targets, self.start[rows], self.end[rows])
 
+    def to(self, device: torch.device) -> Dataset:
+        """Return the windows on a device."""
+        targets = {task: target.to(device) for task, target in self.targets.items()}
+        return Dataset(self.inputs.to(device), targets, self.start.to(device), self.end.to(device))
+
     def shifted(self, shifts: Mapping[str, int]) -> Dataset:
         """Return the windows with a task's targets of the window that is so many places further on."""
         moved = {task: self.targets[task].roll(-rows, 0) for task, rows in shifts.items()}

@@ -8,6 +8,7 @@ from mtctl.problems.kind import Kind
 from mtctl.problems.score import LOSSES, SKILL
 
 if TYPE_CHECKING:
+    from mtctl.problems.stack import Stack
     from mtctl.problems.windows.problem import Windows
     from mtctl.problems.windows.recipe import WindowsRecipe
 
@@ -24,6 +25,12 @@ def _build(recipe: WindowsRecipe, seed: int) -> Windows:
     return build(recipe, seed)
 
 
+def _stack() -> Stack:
+    from mtctl.problems.windows.stacked import WindowsStack  # noqa: PLC0415 - torch is for what is trained
+
+    return WindowsStack()
+
+
 WINDOWS: Final = Kind(
     name="windows",
     title="windows",
@@ -35,4 +42,6 @@ WINDOWS: Final = Kind(
     figures=LOSSES,
     steps_per_unit=None,
     glance=5,  # the documented check is one on 5 epochs
+    stack=_stack,
+    stacked=("problem", "model", "training.batch_size", "training.device"),
 )

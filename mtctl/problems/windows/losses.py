@@ -48,7 +48,7 @@ def window_losses(task: str, prediction: Tensor, target: Tensor, delta: float | 
 
 def countdown_from_start(start: Tensor) -> Tensor:
     """Return [N, 105] the countdown to a predicted start [N, 1] in bars: clip(s − t, ±20)."""
-    return (start - torch.arange(LENGTH)).clamp(-HORIZON, HORIZON)
+    return (start - torch.arange(LENGTH, device=start.device)).clamp(-HORIZON, HORIZON)
 
 
 def best_constant(task: str, target: Tensor) -> Tensor:
@@ -120,7 +120,9 @@ def _of_countdown(prediction: Tensor, _target: Tensor, start: Tensor, _end: Tens
 
 def start_of(countdown: Tensor) -> Tensor:
     """Return [N] the start whose own countdown is nearest to a predicted one [N, 105] (least squares)."""
-    starts = countdown_from_start(torch.arange(LENGTH, dtype=countdown.dtype)[:, None])
+    starts = countdown_from_start(
+        torch.arange(LENGTH, dtype=countdown.dtype, device=countdown.device)[:, None]
+    )
     # argmin_s Σ_t (ĉ_t − c_t(s))², expanded: the ĉ² do not depend on s.
     return (starts.square().sum(1) - 2 * countdown @ starts.T).argmin(1).to(countdown.dtype)
 

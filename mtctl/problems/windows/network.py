@@ -10,7 +10,7 @@ alone starts from the same weights and meets the same dropout as beside the othe
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import torch
@@ -93,9 +93,10 @@ class SequenceNetwork(nn.Module):
             hidden: [N, 105, 2H].
             dropout: where dropout draws from; None for evaluation, which drops nothing.
         """
-        pooled = _drop(self.projection(hidden.mean(1)), self._settings.dropout, dropout)
+        given = () if dropout is None else (dropout,)
+        pooled = drop(self.projection(hidden.mean(1)), self._settings.dropout, given)
         return {
-            head: _drop(pooled if head in self.pooled else hidden, self._settings.head_dropout, dropout)
+            head: drop(pooled if head in self.pooled else hidden, self._settings.head_dropout, given)
             for head in HEADS
         }
 
@@ -105,16 +106,22 @@ class SequenceNetwork(nn.Module):
         return {head: output if head in self.pooled else output.squeeze(-1) for head, output in raw.items()}
 
 
-def _drop(values: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
+def drop(values: Tensor, share: float, generators: Sequence[torch.Generator]) -> Tensor:
     """Set a share of the values to 0 and scale the rest up, so that the mean stays.
 
     A random byte per value decides: a fifth of the time of a random float, and a share exact to 1/256.
+
+    Args:
+        values: those of a run; or [B, …], those of several side by side.
+        share: of them.
+        generators: each run's own, which draws for it what it would draw for it alone; none drop nothing.
     """
     keep = max(1, round((1 - share) * _BYTE))
-    if generator is None or keep == _BYTE:
+    if not generators or keep == _BYTE:
         return values
-    words = torch.empty(-(-values.numel() // 8), dtype=torch.int64).random_(
-        -(2**63), None, generator=generator
-    )
-    mask = words.view(torch.uint8)[: values.numel()].view(values.shape) < keep
-    return values * mask * (_BYTE / keep)
+    count = values.numel() // len(generators)
+    words = torch.empty(len(generators), -(-count // 8), dtype=torch.int64, device=values.device)
+    for row, generator in zip(words, generators, strict=True):
+        row.random_(-(2**63), None, generator=generator)
+    mask = words.view(torch.uint8)[:, :count].reshape(values.shape) < keep
+    return values * mask.to(values.dtype).mul_(_BYTE / keep)

@@ -10,6 +10,7 @@ A regression head answers in a unit of its own, ŷ = offset + scale·z, and lear
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import NamedTuple
 
 import torch
@@ -56,6 +57,17 @@ class Objective:
         self.loss_factor = loss_factor
         self._standardised = set(model.standardise)
         self.units = {task: self.unit(task, training) for task in DELTA}
+
+    def to(self, device: torch.device) -> Objective:
+        """Return what takes outputs and batches on a device."""
+        if device.type == "cpu":
+            return self
+        moved = copy(self)
+        moved.units = {
+            task: Unit(unit.offset.to(device), unit.scale.to(device), unit.delta)
+            for task, unit in self.units.items()
+        }
+        return moved
 
     def unit(self, task: str, training: Dataset) -> Unit:
         """Return the unit that a regression head answers in."""

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from mtctl.part import (
     LARGEST,
+    LATER,
     Fraction,
     Misfit,
     NonNegativeFloat,
@@ -17,6 +18,7 @@ from mtctl.part import (
     PositiveFloat,
     PositiveInt,
 )
+from mtctl.problems.device import DeviceName
 from mtctl.problems.supervised.recipe import SupervisedProblem, SupervisedTraining
 
 WindowsTask = Literal["type", "ptr", "binary", "countdown"]
@@ -128,6 +130,9 @@ class Training(SupervisedTraining):
     """AdamW's and SGD's; torch's own default for AdamW. Adam uses none."""
     batch_size: PositiveInt = 32
     """Windows per update."""
+    device: Annotated[DeviceName, LATER] = "cpu"
+    """Where the model computes; auto: a GPU where there is one. The CPU unless you say otherwise: there a run
+    can be repeated bit for bit."""
 
     def misfits(self) -> Iterator[Misfit]:
         known = get_args(WindowsTask)

@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from mtctl.balancing.gradients import AutogradGradients
+from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.problems.contract import SeedList
+from mtctl.problems.device import device_of
 from mtctl.problems.supervised.answers import Answers, Choices, Numbers
 from mtctl.problems.supervised.inspection import Inspection
 from mtctl.problems.supervised.problem import BadTargets, Supervised
@@ -51,13 +53,19 @@ class Windows(Supervised[Dataset]):
 
     def __init__(self, problem: WindowsProblem, model: SequenceModel, training: Training, seed: int) -> None:
         super().__init__(problem.tasks, training.epochs, training.gradient_clip)
+        self.device = device_of(training.device)
         self.splits = self._load(problem, seed)
         self.definition = data.definition(problem)
         self.objective = self._new_objective(model, training)
         initial, order, dropout = _seeds(seed)
         self._network = SequenceNetwork(model, data.input_size(problem), initial)
         self.objective.prepare(self.network)
-        self._order, self._dropout = (torch.Generator().manual_seed(word) for word in (order, dropout))
+        self._network.to(self.device)
+        # What is learned from is where the network is; what scores it, and scores, are in main memory.
+        self._training_rows = self.splits.training.to(self.device)
+        self.learned = self.objective.to(self.device)
+        self._order = torch.Generator().manual_seed(order)
+        self._dropout = torch.Generator(self.device).manual_seed(dropout)
         self._training = training
         self.optimizer = self._build_optimizer()
         self._noise = self._dropout.get_state()
@@ -133,19 +141,19 @@ class Windows(Supervised[Dataset]):
 
     def batches(self) -> Iterator[Dataset]:
         order = torch.randperm(len(self.splits.training), generator=self._order)
-        return map(self.splits.training.take, order.split(self._training.batch_size))
+        return map(self._training_rows.take, order.to(self.device).split(self._training.batch_size))
 
-    def gradients(self) -> AutogradGradients:
+    def gradients(self) -> TaskGradients:
         self._noise = self._dropout.get_state()
         hidden = self.network.hidden(self.batch.inputs)
         raw = self._answer(hidden, self._dropout)
         self._note(raw)
-        return self.differentiate(self.objective.losses(raw, self.batch, self.tasks), hidden)
+        return self.differentiate(self.learned.losses(raw, self.batch, self.tasks), hidden)
 
     def sampled_losses(self, rng: torch.Generator) -> dict[str, Tensor]:
         rows = torch.randint(len(self.splits.training), (self._training.batch_size,), generator=rng)
-        batch = self.splits.training.take(rows)
-        return self.objective.losses(self.forward(batch.inputs), batch, self.tasks)
+        batch = self._training_rows.take(rows.to(self.device))
+        return self.learned.losses(self.forward(batch.inputs), batch, self.tasks)
 
     def differentiate(self, losses: Mapping[str, Tensor], hidden: Tensor | None = None) -> AutogradGradients:
         """Return the task gradients of losses; the LSTM is the last layer that all tasks share.
@@ -176,11 +184,11 @@ class Windows(Supervised[Dataset]):
 
     @torch.no_grad()
     def revisit(self) -> Tensor:
-        noise = torch.Generator()
+        noise = torch.Generator(self.device)
         noise.set_state(self._noise)
         raw = self._outputs(self.network.features(self.batch.inputs, noise))
-        losses = self.objective.losses(raw, self.batch, self.tasks)
-        return torch.stack([losses[task] for task in self.tasks]).double()
+        losses = self.learned.losses(raw, self.batch, self.tasks)
+        return torch.stack([losses[task] for task in self.tasks]).cpu().double()
 
     def _outputs(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return self.network.outputs({head: features[head] for head in HEADS if head in self.tasks})
@@ -189,7 +197,7 @@ class Windows(Supervised[Dataset]):
     def _note(self, raw: Mapping[str, Tensor]) -> None:
         """Add the batch's losses to the epoch's means, in the study's units."""
         share = len(self.batch) / len(self.splits.training)
-        predictions = self.objective.predictions(raw)
+        predictions = self.learned.predictions(raw)
         for task in self.tasks:
             losses = self._window_losses(task, predictions, self.batch)
             self._means[task]["loss"] += share * float(losses.mean())
@@ -219,9 +227,9 @@ class Windows(Supervised[Dataset]):
 
     @torch.no_grad()
     def raw(self, inputs: Tensor) -> dict[str, Tensor]:
-        """Return the heads' raw outputs [N, …] without dropout, a part of the windows at a time."""
-        parts = [self.forward(part) for part in inputs.split(_ROWS)]
-        return {head: torch.cat([part[head] for part in parts]) for head in parts[0]}
+        """Return the heads' raw outputs [N, …] without dropout, in main memory, a part at a time."""
+        parts = [self.forward(part.to(self.device)) for part in inputs.split(_ROWS)]
+        return {head: torch.cat([part[head] for part in parts]).cpu() for head in parts[0]}
 
     def measures(self, task: str, answers: Answers[Dataset], split: SeedList) -> dict[str, float]:
         del split

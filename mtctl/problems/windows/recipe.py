@@ -59,6 +59,13 @@ class WindowsRecipe(SupervisedRecipe):
         return self.model_copy(update={"problem": self.problem.model_copy(update={"data": data})})
 
     @property
+    def device(self) -> str:
+        return self.training.device
+
+    def on(self, device: str) -> Self:
+        return self.revised({"training.device": device})
+
+    @property
     def traits(self) -> dict[str, str | int]:
         return {"model": f"{self.model.kind} {self.model.hidden}", "batch": self.training.batch_size}
 

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from mtctl.balancing.gradients import AutogradGradients, cosines
+from mtctl.balancing.gradients import cosines
+from mtctl.balancing.task_gradients import TaskGradients
 from mtctl.engine.fit import Diverged
 from mtctl.problems.windows.problem import Windows
 from tests.benchmarks.faults.small import fault, small
 from tests.problems.windows.small import TASKS, Trainer, constant_losses_of, losses_of, weights
 
 
-def first_gradients(problem: Windows) -> AutogradGradients:
+def first_gradients(problem: Windows) -> TaskGradients:
     problem.advance()
     return problem.gradients()
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtctl.problems.windows.network import HEADS, SequenceNetwork, _drop
+from mtctl.problems.windows.network import HEADS, SequenceNetwork, drop
 from mtctl.problems.windows.parts import SequenceModel
 from mtctl.problems.windows.windows import LENGTH
 from tests.problems.windows.small import TASKS, Trainer, small, weights
@@ -100,7 +100,7 @@ class TestDropout:
     @given(share=st.floats(0, 0.99), seed=st.integers(0, 100))
     def test_drops_its_share_and_keeps_the_mean(self, share: float, seed: int) -> None:
         ones = torch.ones(400, 255)
-        found = _drop(ones, share, generator(seed))
+        found = drop(ones, share, [generator(seed)])
         kept = max(1, round(256 * (1 - share))) / 256
         assert abs(kept - (1 - share)) <= 1 / 256
         noise = math.sqrt(kept * (1 - kept) / ones.numel())
@@ -113,7 +113,7 @@ class TestDropout:
         values = torch.arange(6.0)
         before = generator().get_state()
         source = generator()
-        assert _drop(values, share, source) is values
+        assert drop(values, share, [source]) is values
         assert torch.equal(source.get_state(), before)
 
     def test_nothing_is_dropped_in_an_evaluation(self) -> None:
