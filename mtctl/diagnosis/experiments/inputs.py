@@ -29,11 +29,9 @@ def examine(course: Course, task: str, budget: int, patience: int) -> Finding | 
     first, last = course.points[task][0], course.at(task, budget)
     if last.skill < LEARNED:
         return None
-    if wiring.ignores_input(course.problem.answers("monitor"), task) < IGNORED:
-        course.run(
-            patience, lambda one: wiring.ignores_input(one.problem.answers("monitor"), task) >= IGNORED
-        )
-        change = wiring.ignores_input(course.problem.answers("monitor"), task)
+    if _looks(course, task) < IGNORED:
+        course.run(patience, lambda one: _looks(one, task) >= IGNORED)
+        change = _looks(course, task)
         evidence = Evidence(
             "change of the loss with shuffled inputs", 100 * change, "%", f"below {IGNORED:.0%}"
         )
@@ -48,4 +46,5 @@ def examine(course: Course, task: str, budget: int, patience: int) -> Finding | 
 
 
 def _looks(course: Course, task: str) -> float:
+    """Return the relative change of a task's loss with other rows' inputs."""
     return wiring.ignores_input(course.problem.answers("monitor"), task)

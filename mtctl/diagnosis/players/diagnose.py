@@ -32,12 +32,22 @@ from mtctl.diagnosis.thresholds import (
 )
 from mtctl.history.history import observed_history
 from mtctl.problems.kinds import kind_of
-from mtctl.problems.playing import Alternative, Playing
+from mtctl.problems.playing import Alternative, Aspect, Playing
 from mtctl.problems.recipe import Recipe
 from mtctl.statistics import mean_of
 
 _COMPANY: Final = ("alone", "weights", "encoding")
 """Aspects of how tasks share; others are settings of the learner."""
+_TESTED_BY: Final[Mapping[Code, Aspect]] = {
+    Code.CONFLICT: "alone",
+    Code.WEIGHTS_COLLAPSED: "weights",
+    Code.HEAD_STARVED: "weights",
+    Code.REPLAY_STARVATION: "replay",
+    Code.ENTROPY_COLLAPSED: "exploration",
+    Code.CLIP_BINDS: "clip",
+    Code.POLICY_JUMPS: "rate",
+}
+"""The change that ends what records suggest, if they are right."""
 _AT_FIRST: Final = 2
 """Seeds that the recipe is trained from before anything else; the others only where something is proven."""
 _SYMPTOMS: Final = (Code.FLAT_TASK, Code.SLOW)
@@ -117,6 +127,7 @@ class _Examination:
         self._shortened = shortened
         self._recipe = laboratory.recipe
         self._records = _by_records(self._recipe, laboratory.as_is[0], laboratory.seeds)
+        self._tried: list[Change] = []
         self._trials: list[tuple[Change, Trial]] = []
 
     def diagnose(self) -> Diagnosis:
@@ -231,8 +242,8 @@ class _Examination:
     def _prove(self, changes: Sequence[Change], task: str) -> None:
         """Train the most promising changes from the seeds that had no part in choosing them."""
         laboratory = self._laboratory
-        tried = [each for each in changes if each.alternative.title in laboratory.tried]
-        promising = [each for each in tried if self._promises(each, task)]
+        self._tried = [each for each in changes if each.alternative.title in laboratory.tried]
+        promising = [each for each in self._tried if self._promises(each, task)]
         promising = sorted(promising, key=lambda each: -self._gain(each, task))[:MOST_PROMISING]
         seeds = laboratory.seeds[1:]
         if promising and seeds and laboratory.affordable() >= 2 * len(seeds):
@@ -284,6 +295,7 @@ class _Examination:
         measured = {each.task for each in findings if each.code is not Code.HOVERING}
         told = [each for each in records.findings if not (each.code in _SYMPTOMS and each.task in measured)]
         told = [each for each in told if not any(_same(each, other) for other in findings)]
+        told = [self._tested(each, task) for each in told]
         return replace(
             records,
             states=tuple(self._state(each) for each in records.states),
@@ -300,6 +312,17 @@ class _Examination:
         for change, trial in self._trials:
             if change.alternative.aspect != "alone":
                 yield trial
+
+    def _tested(self, finding: Finding, task: str | None) -> Finding:
+        """Return what records suggest; no more than worth knowing where what would cure it gains nothing."""
+        aspect = _TESTED_BY.get(Code(finding.code))
+        change = next((each for each in self._tried if each.alternative.aspect == aspect), None)
+        if finding.confidence == "certain" or task is None or change is None:
+            return finding
+        if self._gain(change, task) >= PROMISING:
+            return finding
+        text = f"{finding.summary}; but {change.alternative.title} gains nothing"
+        return replace(finding, severity="info", summary=text)
 
     def _state(self, state: TaskState) -> TaskState:
         """Add the skill of the final policies; one that plays well learns, however its returns came about."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.players import diagnose
 from mtctl.diagnosis.players.diagnose import _Examination
 from mtctl.diagnosis.players.laboratory import Laboratory
 from mtctl.diagnosis.report import Diagnosis, Finding
@@ -201,3 +203,20 @@ def test_what_there_is_no_time_for_is_told() -> None:
     assert len(crew.orders) == 2
     left = {each.name for each in found.checks if each.detail == "the time limit of --budget was reached"}
     assert "experiment: discount 0.99" in left
+
+
+@pytest.mark.parametrize(("alone", "severity"), [(0.3, "info"), (0.9, "warning")])
+def test_what_records_suggest_is_tested(alone: float, severity: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def returns(recipe: Recipe, seed: int) -> Mapping[str, float]:
+        skill = alone if len(recipe.problem.tasks) == 1 else 0.3
+        return {task: at(windy=skill)[task] for task in recipe.problem.tasks}
+
+    told = Finding(Code.CONFLICT, "standard", "warning", "likely", "gradients oppose each other")
+    records = diagnose._by_records
+
+    def with_suspicion(*arguments: Any) -> Diagnosis:
+        return replace(records(*arguments), findings=(told,))
+
+    monkeypatch.setattr(diagnose, "_by_records", with_suspicion)
+    found = diagnosed(Scripted(returns), lander())
+    assert [each.severity for each in found.findings if each.task == "standard"] == [severity]
