@@ -91,7 +91,7 @@ CASES: Final = (
     PlayerCase("Beta distributions", ("agent.continuous=beta",)),
     PlayerCase("joint ratio", ("agent.ratio=joint",)),
     PlayerCase("PCGrad", ("balancer={kind: pcgrad}",)),
-    PlayerCase("GradNorm", ("balancer={kind: gradnorm}",)),
+    PlayerCase("GradNorm", ("balancer={kind: gradnorm, alpha: 0}",)),
     PlayerCase("rate 1e-3", ("agent.lr=1e-3",)),
     PlayerCase("one layer of 32", ("agent.hidden=[32]",)),
     PlayerCase("weights 0.3 and 0.7", _weights("0.3", "0.7")),

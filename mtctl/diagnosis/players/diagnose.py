@@ -30,6 +30,7 @@ from mtctl.diagnosis.thresholds import (
     WELL_PLAYED,
     percent,
 )
+from mtctl.errors import MtctlError
 from mtctl.history.history import observed_history
 from mtctl.problems.kinds import kind_of
 from mtctl.problems.playing import Alternative, Aspect, Playing
@@ -50,6 +51,7 @@ _TESTED_BY: Final[Mapping[Code, Aspect]] = {
 """The change that ends what records suggest, if they are right."""
 _AT_FIRST: Final = 2
 """Seeds that the recipe is trained from before anything else; the others only where something is proven."""
+_CANNOT: Final = "`mtctl train` says more; a diagnosis needs a recipe that trains"
 _SYMPTOMS: Final = (Code.FLAT_TASK, Code.SLOW)
 """What records say where they do not know why: less than a cause that was measured."""
 
@@ -86,14 +88,23 @@ def diagnose_player(
     if not verify:
         say(f"training {recipe.units:,} {kind_of(recipe).unit}s")
         played = play(Order(recipe, seeds[0], 0, deadline, records=True))
+        _require_any([played])
         return replace(_by_records(recipe, played, seeds[:1]), seconds=time.monotonic() - began)
     with Crew(jobs) as crew:
         laboratory = Laboratory(
             recipe, seeds, playing.episodes, playing.references(recipe), crew, deadline, say, announce
         )
         laboratory.train_as_is(seeds[:_AT_FIRST])
+        _require_any(laboratory.as_is)
         found = _Examination(laboratory, playing, task, shortened=shortened).diagnose()
     return replace(found, seconds=time.monotonic() - began)
+
+
+def _require_any(trainings: Sequence[Played]) -> None:
+    """Refuse a recipe that cannot be trained, which no change of a setting explains."""
+    failures = [each.failure for each in trainings if each.failure and not each.findings]
+    if len(failures) == len(trainings):
+        raise MtctlError(failures[0], hint=_CANNOT)
 
 
 def _by_records(recipe: Recipe, played: Played, seeds: Sequence[int]) -> Diagnosis:
@@ -148,8 +159,7 @@ class _Examination:
 
     def _unfinished(self) -> Diagnosis:
         text = f"not one training of {self._recipe.units:,} {self._records.subject.unit}s came to its end"
-        failure = next((each.failure for each in self._laboratory.as_is if each.failure), "")
-        check = Check("experiments", "not_run", failure or f"{text} within --budget")
+        check = Check("experiments", "not_run", f"{text} within --budget")
         return replace(self._records, checks=(*self._records.checks, check))
 
     def _skill(self, task: str) -> float | None:

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from mtctl.diagnosis.codes import Code
+from mtctl.diagnosis.experiments.diagnose import diagnose_recipe
 from mtctl.diagnosis.players import diagnose
 from mtctl.diagnosis.players.diagnose import _Examination
 from mtctl.diagnosis.players.laboratory import Laboratory
 from mtctl.diagnosis.report import Diagnosis, Finding
+from mtctl.errors import MtctlError
 from mtctl.problems.kinds import kind_of
 from mtctl.problems.lander.alternatives import alternatives
 from mtctl.problems.lander.recipe import LanderRecipe
@@ -220,3 +222,10 @@ def test_what_records_suggest_is_tested(alone: float, severity: str, monkeypatch
     monkeypatch.setattr(diagnose, "_by_records", with_suspicion)
     found = diagnosed(Scripted(returns), lander())
     assert [each.severity for each in found.findings if each.task == "standard"] == [severity]
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_recipe_that_cannot_be_trained_is_an_error(verify: bool) -> None:
+    tiny = ["problem.copies=8", "agent.steps=16", "agent.minibatch=64", "problem.environment_steps=256"]
+    with pytest.raises(MtctlError, match="GradNorm's ratio"):
+        diagnose_recipe(load("hybrid_gradnorm", [*tiny, "balancer.alpha=1.5"]), seeds=(0,), verify=verify)
