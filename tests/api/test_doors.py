@@ -215,7 +215,14 @@ def test_a_recipe_is_diagnosed_as_the_verb_does(asked: dict[str, Any]) -> None:
     )
     assert asked["recipe"] == load("windows_documented", ["training.epochs=5", "training.lr=0.1"])
     del asked["recipe"], asked["say"], asked["announce"]
-    assert asked == {"seeds": [0, 1, 2], "verify": True, "task": "ptr", "jobs": 2, "seconds": 60}
+    assert asked == {
+        "seeds": [0, 1, 2],
+        "verify": True,
+        "task": "ptr",
+        "jobs": 2,
+        "seconds": 60,
+        "shortened": True,
+    }
     assert found.recipe == load("windows_documented", ["training.lr=0.1"])
     assert found.winner is not None
     assert found.cured().name == f"windows_documented_{found.winner.remedy.name}"

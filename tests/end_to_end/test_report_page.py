@@ -302,7 +302,7 @@ def test_extremes_are_drawn(browser: Browser, tmp_path: Path) -> None:
                 write_training(run, [value, -value], every=1)
     mtctl("report", "results", cwd=tmp_path)
     seen = load(browser, tmp_path / "report.html")
-    assert "below another everywhere" in seen.page.locator("#scores").inner_text()
+    assert "above another everywhere" in seen.page.locator("#scores").inner_text()
     for chart in ("learning", "task-scores", "profiles", "conflicts"):
         seen.plot(chart).focus()
         for key in ("ArrowRight", "End"):

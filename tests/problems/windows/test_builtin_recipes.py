@@ -88,6 +88,7 @@ def test_each_is_the_documented_model_but_for_what_it_shows(name: str) -> None:
         "head_decay": {},
         "loss_factor": {},
         "gradient_clip": None,
+        "device": "cpu",
         **changes.get("training", {}),
     }
     (found,) = (one.model_dump() for one in recipe.chain)
