@@ -19,6 +19,7 @@ from mtctl.diagnosis.thresholds import (
     IGNORED,
     MOST_OF_THE_GAIN,
 )
+from mtctl.diagnosis.verdict import verdict
 from mtctl.errors import MtctlError
 from mtctl.problems.supervised.recipe import SupervisedRecipe
 from mtctl.statistics import Estimate, estimate
@@ -206,12 +207,12 @@ def _judge(remedy: Remedy, task: str, as_is: Sequence[Result], after: Sequence[R
     gains = [before.scores[task][0] - now.scores[task][0] for before, now in pairs]
     improvement = estimate(gains) if gains else None
     before = estimate([one.scores[task][0] for one, _ in pairs]).mean if pairs else None
-    verdict = _verdict(improvement, before, raced=len(after) < len(as_is))
-    if verdict == "helps" and not all(_looks(now, task) for now in after):
-        verdict = "without_inputs"
+    judged = _verdict(improvement, before, raced=len(after) < len(as_is))
+    if judged == "helps" and not all(_looks(now, task) for now in after):
+        judged = "without_inputs"
     return Trial(
         remedy,
-        verdict,
+        judged,
         loss=estimate([now.scores[task][0] for now in after]),
         improvement=improvement,
         skill=estimate([now.scores[task][1] for now in after]),
@@ -241,11 +242,9 @@ def _verdict(improvement: Estimate | None, before: float | None, *, raced: bool)
     """
     if improvement is None or before is None:
         return "unclear"
-    if abs(improvement.mean) < FLAT * before or (raced and improvement.mean < 0):
+    if raced and improvement.mean < 0:
         return "no_effect"
-    if improvement.interval is None or improvement.interval.low <= 0 <= improvement.interval.high:
-        return "unclear"
-    return "helps" if improvement.mean > 0 else "harms"
+    return verdict(improvement, FLAT * before)
 
 
 def _rank(trial: Trial) -> tuple[bool, float]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Final
 
 from mtctl.diagnosis.codes import Code
 from mtctl.diagnosis.experiments.variations import overrides
 from mtctl.diagnosis.players.laboratory import Change, Laboratory
 from mtctl.diagnosis.records.playing import shown
-from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Remedy, Severity, Trial, Verdict
+from mtctl.diagnosis.report import Confidence, Evidence, Experiment, Finding, Remedy, Severity, Trial
 from mtctl.diagnosis.thresholds import BELOW_RANDOM, COSTLY, GAINED, LEARNED, percent
+from mtctl.diagnosis.verdict import verdict
 from mtctl.problems.playing import Aspect
-from mtctl.statistics import Estimate, estimate, mean_of
+from mtctl.statistics import estimate
 
 CAUSES: Final[Mapping[Aspect, Code]] = {
     "alone": Code.INTERFERENCE,
@@ -59,18 +59,13 @@ def trial(laboratory: Laboratory, change: Change, task: str, seeds: Sequence[int
     changes = dict(change.alternative.changes)
     name = change.alternative.aspect
     remedy = Remedy(name, title, overrides(changes), changes=changes, changes_model=_changes_model(change))
-    after_all, before_all = laboratory.tried.get(title, {}), laboratory.unchanged
-    made = [after_all[seed] for seed in seeds if seed in after_all]
+    tried = laboratory.tried.get(title, {})
+    made = [tried[seed] for seed in seeds if seed in tried]
     if failure := next((each.failure for each in made if each.failure), ""):
         return Trial(remedy, "failed", failure=failure)
-    returned = partial(laboratory.returned, task=task)
-    both = [
-        (returned(before_all[s]), returned(after_all[s])) for s in seeds if s in before_all and s in after_all
-    ]
-    pairs = [(before, after) for before, after in both if before is not None and after is not None]
+    pairs = laboratory.pairs(title, task, seeds)
     if not pairs:
         return Trial(remedy, "unclear")
-    gain = estimate(laboratory.gains(title, task, seeds))
     others = {
         other: estimate(gains)
         for other in laboratory.recipe.scored
@@ -78,7 +73,7 @@ def trial(laboratory: Laboratory, change: Change, task: str, seeds: Sequence[int
     }
     return Trial(
         remedy,
-        verdict(gain),
+        verdict(estimate(laboratory.gains(title, task, seeds)), GAINED),
         loss=estimate([after for _, after in pairs]),
         improvement=estimate([after - before for before, after in pairs]),
         skill=estimate([laboratory.scale.skill(task, after) for _, after in pairs]),
@@ -88,15 +83,6 @@ def trial(laboratory: Laboratory, change: Change, task: str, seeds: Sequence[int
 
 def _changes_model(change: Change) -> bool:
     return change.alternative.aspect in ("network", "encoding", "alone")
-
-
-def verdict(gain: Estimate) -> Verdict:
-    """Judge a gain of skill by its paired interval over seeds; one seed gives none."""
-    if abs(gain.mean) < GAINED:
-        return "no_effect"
-    if gain.interval is None or gain.interval.low <= 0 <= gain.interval.high:
-        return "unclear"
-    return "helps" if gain.mean > 0 else "harms"
 
 
 def proven(
@@ -138,8 +124,7 @@ def _likely(laboratory: Laboratory, one: Trial, task: str) -> bool:
     """Say whether the one seed that there was shows a large gain."""
     if one.improvement is None or one.improvement.n > 1:
         return False
-    reference = laboratory.scale.references[task]
-    return laboratory.scale.skill(task, reference.random + one.improvement.mean) >= COSTLY
+    return laboratory.scale.part(task, one.improvement.mean) >= COSTLY
 
 
 def _gain(one: Trial) -> float:
@@ -149,8 +134,7 @@ def _gain(one: Trial) -> float:
 def _finding(laboratory: Laboratory, code: Code, proof: Trial, task: str) -> Finding:
     assert proof.loss is not None
     assert proof.improvement is not None
-    reference = laboratory.scale.references[task]
-    gain = laboratory.scale.skill(task, reference.random + proof.improvement.mean)
+    gain = laboratory.scale.part(task, proof.improvement.mean)
     before = proof.loss.mean - proof.improvement.mean
     skill = laboratory.scale.skill(task, before)
     bad = (gain >= COSTLY or skill < LEARNED) and code is not Code.BUDGET_TOO_SMALL
@@ -171,10 +155,9 @@ def _finding(laboratory: Laboratory, code: Code, proof: Trial, task: str) -> Fin
 
 def unexplained(laboratory: Laboratory, task: str, titles: Iterable[str]) -> list[Finding]:
     """Return what there is to say of a task that nothing tried has helped."""
-    skills = [laboratory.skill(each, task) for each in laboratory.as_is]
-    known = [skill for skill in skills if skill is not None]
+    as_is = laboratory.skill_as_is(task)
     tried = [title for title in titles if laboratory.gains(title, task, laboratory.seeds[:1])]
-    if not known or mean_of(known) >= LEARNED or not tried:
+    if as_is is None or as_is >= LEARNED or not tried:
         return []
     best = max(
         skill
@@ -182,10 +165,10 @@ def unexplained(laboratory: Laboratory, task: str, titles: Iterable[str]) -> lis
         if (skill := laboratory.skill(laboratory.tried[title][laboratory.seeds[0]], task)) is not None
     )
     evidence = (
-        Evidence("skill as is", 100 * mean_of(known), "%", f"below {percent(LEARNED)}"),
+        Evidence("skill as is", 100 * as_is, "%", f"below {percent(LEARNED)}"),
         Evidence("best of what was tried", 100 * best, "%", f"of {len(tried)} changes, one seed each"),
     )
-    if mean_of(known) <= BELOW_RANDOM:
+    if as_is <= BELOW_RANDOM:
         text = f"{task}'s final policy is worse than random play, and no other setting mends it"
         return [Finding(Code.WORSE_THAN_RANDOM, task, "error", "measured", text, evidence)]
     if best >= LEARNED:

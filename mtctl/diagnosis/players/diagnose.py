@@ -35,7 +35,6 @@ from mtctl.history.history import observed_history
 from mtctl.problems.kinds import kind_of
 from mtctl.problems.playing import Alternative, Aspect, Playing
 from mtctl.problems.recipe import Recipe
-from mtctl.statistics import mean_of
 
 _COMPANY: Final = ("alone", "weights", "encoding")
 """Aspects of how tasks share; others are settings of the learner."""
@@ -162,17 +161,11 @@ class _Examination:
         check = Check("experiments", "not_run", f"{text} within --budget")
         return replace(self._records, checks=(*self._records.checks, check))
 
-    def _skill(self, task: str) -> float | None:
-        """Return the mean skill of the final policies as is; None where none was scored."""
-        skills = [self._laboratory.skill(each, task) for each in self._laboratory.as_is]
-        known = [skill for skill in skills if skill is not None]
-        return mean_of(known) if known else None
-
     def _worst(self) -> str | None:
         """Return the task to examine: the one asked for, else the one with least skill, if it needs help."""
         if self._wanted is not None:
             return self._wanted
-        skills = {task: self._skill(task) for task in self._recipe.scored}
+        skills = {task: self._laboratory.skill_as_is(task) for task in self._recipe.scored}
         worst = min(skills, key=lambda task: -1e9 if (skill := skills[task]) is None else skill)
         skill = skills[worst]
         measured = worst in self._laboratory.scale.measured
@@ -210,7 +203,7 @@ class _Examination:
         """Say whether a task is far enough from being played well to be trained for longer."""
         if self._shortened:
             return False
-        skill = self._skill(task)
+        skill = self._laboratory.skill_as_is(task)
         return skill is None or task in self._laboratory.scale.measured or skill < 1 - COSTLY
 
     def _longer(self) -> list[Change]:
@@ -336,7 +329,7 @@ class _Examination:
 
     def _state(self, state: TaskState) -> TaskState:
         """Add the skill of the final policies; one that plays well learns, however its returns came about."""
-        skill = self._skill(state.task)
+        skill = self._laboratory.skill_as_is(state.task)
         if skill is None:
             return state
         steps = self._laboratory.as_is[0].steps_to(state.task, self._laboratory.scale.tenth(state.task))

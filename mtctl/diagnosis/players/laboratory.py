@@ -15,6 +15,7 @@ from mtctl.diagnosis.report import Check
 from mtctl.errors import MtctlError
 from mtctl.problems.playing import Alternative, Reference
 from mtctl.problems.recipe import Recipe
+from mtctl.statistics import mean_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,6 @@ class Laboratory:
     def train_as_is(self, seeds: Sequence[int]) -> None:
         """Train the recipe as it is from seeds, those left out that it has been trained from."""
         seeds = [seed for seed in seeds if seed not in self.unchanged]
-        if not seeds:
-            return
-        self._announce(Plan(len(seeds), -(-len(seeds) // self._crew.jobs) * self._seconds, complete=False))
         orders = [(f"as is, seed {seed}", self._order(self.recipe, seed)) for seed in seeds]
         self.unchanged |= dict(zip(seeds, self._train(orders), strict=True))
 
@@ -104,8 +102,6 @@ class Laboratory:
         for change in changes[affordable:]:
             self.left_out.append(Check(f"experiment: {change.alternative.title}", "not_run", OUT_OF_TIME))
         wanted = [(change, seed) for change in changes[:affordable] for seed in seeds]
-        rounds = -(-len(wanted) // self._crew.jobs)
-        self._announce(Plan(len(wanted), rounds * self._seconds, complete=False))
         orders = [
             (f"{change.alternative.title}, seed {seed}", self._order(change.recipe, seed))
             for change, seed in wanted
@@ -126,12 +122,14 @@ class Laboratory:
 
     def _train(self, orders: Sequence[tuple[str, Order]]) -> list[Played]:
         began, found = time.monotonic(), list[Played]()
+        rounds = -(-len(orders) // self._crew.jobs)
+        self._announce(Plan(len(orders), rounds * self._seconds, complete=False))
         results = self._crew.map(play, [(order,) for _, order in orders])
         for title, _ in orders:
             self._say(title)
             found.append(next(results))
         if orders:
-            self._seconds = (time.monotonic() - began) / -(-len(orders) // self._crew.jobs)
+            self._seconds = (time.monotonic() - began) / rounds
         return found
 
     # ----- what came of it
@@ -150,18 +148,24 @@ class Laboratory:
         value = self.returned(played, task)
         return None if value is None else self.scale.skill(task, value)
 
+    def skill_as_is(self, task: str) -> float | None:
+        """Return the mean skill of the final policies as is; None where none was scored."""
+        skills = [self.skill(each, task) for each in self.as_is]
+        known = [skill for skill in skills if skill is not None]
+        return mean_of(known) if known else None
+
+    def pairs(self, title: str, task: str, seeds: Sequence[int]) -> list[tuple[float, float]]:
+        """Return the returns as is and with a change, from each seed that has both."""
+        tried = self.tried.get(title, {})
+        both = [seed for seed in seeds if seed in self.unchanged and seed in tried]
+        found = [
+            (self.returned(self.unchanged[each], task), self.returned(tried[each], task)) for each in both
+        ]
+        return [(before, after) for before, after in found if before is not None and after is not None]
+
     def gains(self, title: str, task: str, seeds: Sequence[int]) -> list[float]:
         """Return what a change gains in skill, from each seed that has both scores."""
-        found = []
-        for seed in seeds:
-            after = self.tried.get(title, {}).get(seed)
-            before = self.unchanged.get(seed)
-            if before is None or after is None:
-                continue
-            pair = self.skill(before, task), self.skill(after, task)
-            if pair[0] is not None and pair[1] is not None:
-                found.append(pair[1] - pair[0])
-        return found
+        return [self.scale.part(task, after - before) for before, after in self.pairs(title, task, seeds)]
 
 
 def together(alternatives: Sequence[Alternative], title: str) -> Alternative:

@@ -32,8 +32,12 @@ class Scale:
 
     def skill(self, task: str, value: float) -> float:
         """Return the skill that a return shows."""
+        return self.part(task, value - self.references[task].random)
+
+    def part(self, task: str, difference: float) -> float:
+        """Return a difference of returns as a part of the way."""
         reference = self.references[task]
-        return (value - reference.random) / max(reference.reached - reference.random, _NO_WAY)
+        return difference / max(reference.reached - reference.random, _NO_WAY)
 
     def tenth(self, task: str) -> float:
         """Return the return at a skill of LEARNED, a tenth of the way."""
